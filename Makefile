@@ -1,0 +1,49 @@
+# make help lists the targets. Everything needs Python >= 3.11 and nothing else.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# make test SERVER=9.5.3 runs the suite against that version of the embedded server (needs a whole JDK).
+SERVER ?=
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format bench soak reference clean
+
+help:            ## this list
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+install: $(VENV)/installed ## a virtual environment in .venv, versions and hashes locked
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: install    ## a real Elasticsearch, sample data, a plan, its enforcement and the proof (ARGS=--once ends by itself)
+	$(BIN)/retention-enforcer demo $(ARGS)
+
+test: install    ## the whole suite, on a real server where one can be had
+	TEST_SERVER_VERSION=$(SERVER) $(BIN)/python -m pytest $(ARGS)
+
+check: install   ## lint, types, layers, generated files
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m retention_enforcer.settings --check config/settings.md
+
+format: install  ## rewrite what the formatter would
+	$(BIN)/ruff check --fix src tests
+	$(BIN)/ruff format src tests
+
+reference: install ## regenerate config/settings.md from the settings
+	$(BIN)/python -m retention_enforcer.settings --write config/settings.md
+
+lock: ## resolve the newest versions into requirements.lock (needs uv)
+	uv pip compile pyproject.toml --extra demo --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --quiet --output-file requirements.lock
+
+clean:           ## remove what the other targets made, but not the server's cache
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""Makes an Elasticsearch cluster keep its privacy policy, and proves it."""

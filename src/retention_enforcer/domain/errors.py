@@ -1,0 +1,61 @@
+"""What can go wrong, by what has to happen next; each class has one exit code.
+
+    RetentionError(message, mend)
+    ├── ConfigurationError     2  settings, policy or arguments are wrong: nothing was started
+    ├── Refused                4  possible, but unsafe or accepted by nobody: nothing was deleted
+    ├── ClusterUnavailable     1  no answer, or not a usable one: nothing is known
+    │   └── OutcomeUnknown     1  a request may or may not have been carried out
+    ├── RequestRejected        1  the cluster answered no
+    └── LedgerBroken           1  `ledger verify` found a record that does not fit
+
+Each carries its mend: what the reader can do about it. Anything else that is raised is a defect of the enforcer.
+"""
+
+from __future__ import annotations
+
+
+class RetentionError(Exception):
+    """An error for the user: what happened, and the mend."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, mend: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.mend = mend
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  {self.mend}" if self.mend else self.message
+
+
+class ConfigurationError(RetentionError):
+    """Settings, policy file or arguments are wrong."""
+
+    exit_code = 2
+
+
+class Refused(RetentionError):
+    """It would be unsafe, or nobody accepted it."""
+
+    exit_code = 4
+
+
+class ClusterUnavailable(RetentionError):
+    """The cluster gave no answer, or only a part of one: nothing may be concluded from it."""
+
+
+class OutcomeUnknown(ClusterUnavailable):
+    """A request was sent and its answer was lost: it may or may not have been carried out."""
+
+
+class RequestRejected(RetentionError):
+    """The cluster refused a request; `kind` is Elasticsearch's type of the error, `status` the HTTP status."""
+
+    def __init__(self, message: str, mend: str = "", *, kind: str = "", status: int = 0) -> None:
+        super().__init__(message, mend)
+        self.kind = kind
+        self.status = status
+
+
+class LedgerBroken(RetentionError):
+    """A ledger record does not fit its place in the chain."""

@@ -1,0 +1,239 @@
+"""The rules of expiry: what must go by its age, as a pure function of the category, the facts and `now`.
+
+For each index, the first that fits:
+
+1. held, under somebody else's lifecycle, or in doubt     -> skip
+2. no documents                                           -> keep; delete once the index itself is past the limit
+3. oldest dated document younger than limit - margin      -> keep
+4. container, last index of an alias, undated documents   -> trim
+5. all dated documents due, or within one rollover        -> delete whole, a write index after its rollover
+6. otherwise                                              -> trim
+
+What the rules ask for and blocks, mounts or time series forbid becomes the next best thing, or a skip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from retention_enforcer.domain.deadlines import describe_due, due_at, due_before
+from retention_enforcer.domain.facts import (
+    FORBID_DOCUMENT_DELETION,
+    FORBID_INDEX_DELETION,
+    CategoryFacts,
+    IndexFacts,
+)
+from retention_enforcer.domain.instants import describe_duration
+from retention_enforcer.domain.plan import Action, Keep, Plan, Purge, Skip, SkipKind
+from retention_enforcer.domain.policy import SPAN_TOLERANCE, Category
+from retention_enforcer.domain.rollover import rollover_target
+
+Verdict = Purge | Keep | Skip
+
+
+def build_plan(category: Category, margin: int, facts: CategoryFacts, now: int) -> Plan:
+    """Return what has to be done for a category at `now`; by age nothing goes where there is no `max_age`."""
+    in_doubt = [
+        Skip(name=s.name, uuid=s.uuid, kind=SkipKind.SET_APART, reason=s.text, mend=s.mend) for s in facts.set_apart
+    ]
+    verdicts = [*in_doubt, *_judge_all(category, margin, facts, now)]
+    return Plan(
+        category=category.id,
+        as_of=now,
+        limit=category.limit,
+        documents=facts.documents,
+        purge=tuple(v for v in verdicts if isinstance(v, Purge)),
+        keep=tuple(v for v in verdicts if isinstance(v, Keep)),
+        skip=tuple(v for v in verdicts if isinstance(v, Skip)),
+    )
+
+
+def _judge_all(category: Category, margin: int, facts: CategoryFacts, now: int) -> list[Verdict]:
+    """Judge each index alone, then again those without which an alias would lose its last index.
+
+    An alias that loses its last index is gone, and the next write to its name creates an index of that name.
+    """
+    stays: dict[str, str] = {i.name: "a container: the index itself stays" for i in facts.indices if i.container}
+    while True:
+        judge = _Judge(category, margin, now, facts.holds, stays)
+        verdicts = [judge.judge(index) for index in facts.indices]
+        lost = _aliases_lost(facts.indices, verdicts)
+        if not lost:
+            return verdicts
+        for alias, members in lost.items():
+            survivor = max(members, key=lambda index: (index.write_index, index.created, index.name))
+            stays[survivor.name] = f"the last index of the alias {alias}: the index itself stays"
+
+
+def _aliases_lost(indices: Iterable[IndexFacts], verdicts: Iterable[Verdict]) -> dict[str, list[IndexFacts]]:
+    members: dict[str, list[IndexFacts]] = {}
+    for index in indices:
+        for alias in index.aliases:
+            members.setdefault(alias, []).append(index)
+    doomed = {v.facts.name: v for v in verdicts if isinstance(v, Purge) and v.action is Action.DELETE_INDEX}
+    return {
+        alias: those
+        for alias, those in members.items()
+        if all(i.name in doomed for i in those)
+        and (len(those) == 1 or not any(doomed[i.name].rollover == alias for i in those))
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """The rules, with what they are applied to."""
+
+    category: Category
+    margin: int
+    now: int
+    holds: Mapping[str, str]
+    stays: Mapping[str, str] = field(default_factory=dict)
+    """Indices that are not deleted as such, only their documents, and why."""
+
+    @property
+    def cut(self) -> int:
+        return due_before(self.category, self.margin, self.now)
+
+    def judge(self, index: IndexFacts) -> Verdict:
+        if hold := self.holds.get(index.name):
+            return _skip(index, SkipKind.HELD, f"held: {hold}", "remove the hold when it is no longer needed")
+        if self.category.max_age is None:
+            return Keep(facts=index, due=None, reason=self._why_no_age(index))
+        if index.lifecycle and self.category.foreign_lifecycle == "leave":
+            mend = "detach that lifecycle, or set foreign_lifecycle: adopt in the category"
+            return _skip(index, SkipKind.FOREIGN_LIFECYCLE, f"under somebody else's lifecycle {index.lifecycle}", mend)
+        if index.documents == 0:
+            return self._empty(index, self.category.max_age)
+        if index.oldest is None:
+            return self._without_any_date(index)
+        if index.oldest >= self.cut:
+            return Keep(facts=index, due=self._due_at(index.oldest), reason=self._describe(index.oldest))
+        return self._due(index, index.oldest)
+
+    def _why_no_age(self, index: IndexFacts) -> str:
+        if not self.category.never_stored:
+            return "no maximum age: kept while the customer is active"
+        return f"{index.documents} documents that must not exist: reported, not deleted" if index.documents else "empty"
+
+    def _empty(self, index: IndexFacts, max_age: int) -> Verdict:
+        why = self.stays.get(index.name) or ("the write index" if index.write_index else None)
+        due = index.created + max_age
+        if why or self.now < due:
+            return Keep(facts=index, due=None if why else due, reason=f"no documents; {why}" if why else "no documents")
+        reason = f"no documents, and created {describe_duration(self.now - index.created)} ago"
+        return self._as_far_as_possible(index, self._whole(index, due, reason))
+
+    def _without_any_date(self, index: IndexFacts) -> Verdict:
+        """Judge an index none of whose documents has a believable timestamp: it can only go with its creation."""
+        without = f"{index.undated} documents without a believable timestamp"
+        if index.created >= self.cut or not self._may_go_whole(index):
+            return Keep(facts=index, due=None, reason=f"{without}: they have no age")
+        reason = f"{without}, in an index created {describe_duration(self.now - index.created)} ago"
+        return self._as_far_as_possible(index, self._whole(index, self._due_at(index.created), reason))
+
+    def _due(self, index: IndexFacts, oldest: int) -> Verdict:
+        newest = index.newest if index.newest is not None else oldest
+        within_one_rollover = newest - oldest <= SPAN_TOLERANCE * self.category.rollover
+        undated_may_go = index.undated == 0 or index.created < self.cut
+        if not (newest < self.cut or within_one_rollover) or not undated_may_go or not self._may_go_whole(index):
+            return self._as_far_as_possible(index, self._trim(index, oldest, self._why_not_whole(index)))
+        reason = self._describe(oldest)
+        if young := index.documents - index.undated - index.due:
+            early = describe_duration(self._due_at(newest) - self.now)
+            reason += f"; {young} younger documents go with it, up to {early} early"
+        if index.undated:
+            reason += f"; {index.undated} documents without a believable timestamp go with it"
+        return self._as_far_as_possible(index, self._whole(index, self._due_at(oldest), reason))
+
+    def _may_go_whole(self, index: IndexFacts) -> bool:
+        if index.name in self.stays:
+            return False
+        return not index.write_index or rollover_target(index, self.category) is not None
+
+    def _why_not_whole(self, index: IndexFacts) -> str:
+        if index.name in self.stays:
+            return self.stays[index.name]
+        if not self._may_go_whole(index):
+            return "a write index that cannot be rolled over: the index itself stays"
+        if index.undated:
+            return f"{index.undated} documents without a believable timestamp stay"
+        return f"{index.documents - index.due} younger documents stay"
+
+    def _due_at(self, timestamp: int) -> int:
+        return due_at(self.category, self.margin, timestamp)
+
+    def _describe(self, oldest: int) -> str:
+        return describe_due(self.category, self.margin, oldest, self.now)
+
+    def _whole(self, index: IndexFacts, due: int, reason: str) -> Purge:
+        target = rollover_target(index, self.category) if index.write_index else None
+        return Purge(
+            facts=index,
+            action=Action.DELETE_INDEX,
+            documents=index.documents,
+            due=due,
+            reason=f"{reason}; {target} is rolled over first" if target else reason,
+            cut=self.cut,
+            rollover=target,
+            foreseen=_foreseen(index, due),
+        )
+
+    def _trim(self, index: IndexFacts, oldest: int, why: str) -> Purge:
+        due = self._due_at(oldest)
+        return Purge(
+            facts=index,
+            action=Action.DELETE_DOCUMENTS,
+            documents=index.due,
+            due=due,
+            reason=f"{self._describe(oldest)}; {why}",
+            cut=self.cut,
+            foreseen=_foreseen(index, due),
+        )
+
+    def _as_far_as_possible(self, index: IndexFacts, purge: Purge) -> Verdict:
+        """Return the purge where nothing forbids it, else the next best thing or the reason why there is none."""
+        if index.end_time is not None and self.now < index.end_time:
+            left = describe_duration(index.end_time - self.now)
+            reason = f"{purge.reason}; the time series accepts documents for another {left}"
+            return _skip(index, SkipKind.TIME_SERIES, reason, "wait, or shorten index.look_ahead_time in its template")
+        if purge.action is Action.DELETE_INDEX:
+            if not index.blocks & FORBID_INDEX_DELETION:
+                return purge
+            if index.due == 0 or index.oldest is None:
+                return _blocked(index, purge.reason)
+            purge = self._trim(index, index.oldest, "a block forbids to delete the index itself")
+        if index.mounted:
+            mend = "mount indices that span one rollover at most, so that they can go whole"
+            return _skip(index, SkipKind.MOUNTED, f"{purge.reason}; a mounted snapshot can only go whole", mend)
+        if index.blocks & FORBID_DOCUMENT_DELETION:
+            return _blocked(index, purge.reason)
+        return self._not_too_often(index, purge)
+
+    def _not_too_often(self, index: IndexFacts, trim: Purge) -> Verdict:
+        """Trim an index once in half a margin at most: each trim costs a pass over it and leaves bytes to merge."""
+        pause = self.margin // 2
+        last = index.evidence.last_trim if index.evidence else None
+        urgent = index.oldest is not None and index.oldest < self.cut - pause
+        if last is None or urgent or self.now - last >= pause:
+            return trim
+        reason = f"{trim.reason}; trimmed {describe_duration(self.now - last)} ago"
+        return Keep(facts=index, due=last + pause, reason=reason)
+
+
+def _foreseen(index: IndexFacts, due: int) -> bool:
+    """Whether an earlier cycle already knew the oldest document, before it was due.
+
+    Having merely seen it is not enough: a cycle that was refused would release the next one.
+    """
+    evidence = index.evidence
+    return evidence is not None and evidence.oldest == index.oldest and evidence.first_seen < due
+
+
+def _blocked(index: IndexFacts, reason: str) -> Skip:
+    names = ", ".join(sorted(f"index.blocks.{block}" for block in index.blocks))
+    return _skip(index, SkipKind.BLOCKED, f"{reason}; {names} forbids it", f"remove {names} from {index.name}")
+
+
+def _skip(index: IndexFacts, kind: SkipKind, reason: str, mend: str) -> Skip:
+    return Skip(name=index.name, uuid=index.uuid, kind=kind, reason=reason, mend=mend, facts=index)

@@ -1,0 +1,118 @@
+"""What was observed of a category's indices: values, read once, never guessed.
+
+An index of which anything is in doubt is not described by `IndexFacts` at all: it is `SetApart`, with the reason.
+So no rule can mistake "do not know" for "nothing there".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Block(StrEnum):
+    """The blocks an index can carry (`index.blocks.*`), and what they forbid, as measured on 8.10."""
+
+    READ_ONLY = "read_only"  # forbids to delete documents and the index
+    METADATA = "metadata"  # forbids to delete the index
+    WRITE = "write"  # forbids to delete documents
+    FLOOD_STAGE = "read_only_allow_delete"  # forbids to delete documents
+
+
+FORBID_INDEX_DELETION = frozenset({Block.READ_ONLY, Block.METADATA})
+FORBID_DOCUMENT_DELETION = frozenset({Block.READ_ONLY, Block.WRITE, Block.FLOOD_STAGE})
+
+
+class Doubt(StrEnum):
+    """Why an index is set apart: nothing is deleted in it, and its category is not proven."""
+
+    CLOSED = "closed"
+    UNASSIGNED = "unassigned"
+    PARTIAL = "partial-answer"
+    TIMESTAMP_TYPE = "timestamp-type"
+    INVISIBLE = "invisible-documents"
+    CLAIMED_TWICE = "claimed-twice"
+    ALIAS = "alias-named"
+    FOLLOWER = "follower"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What earlier cycles under the same policy knew of an index. Instants in milliseconds."""
+
+    oldest: int | None
+    """The oldest document at that time."""
+    first_seen: int
+    """When this oldest document was first seen as the oldest."""
+    documents: int
+    last_trim: int | None = None
+    """When documents were last deleted from the index by age."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexFacts:
+    """One index whose every document was counted. Instants in milliseconds, sizes in bytes of the primaries.
+
+    A document is dated if its timestamp is believed: not before the policy's `earliest`, and not more than an hour
+    ahead of the clock. `oldest` and `newest` speak of dated documents only, and are None where there are none.
+    """
+
+    name: str
+    uuid: str
+    created: int
+    documents: int
+    bytes: int
+    oldest: int | None
+    newest: int | None
+    due: int
+    """Dated documents older than limit - margin."""
+    overdue: int
+    """Dated documents older than the limit."""
+    undated: int
+    sequence_numbers: tuple[int, ...]
+    """`max_seq_no` of each primary shard, by shard: a write changes it."""
+    stream: str | None = None
+    failure_store: bool = False
+    write_index: bool = False
+    """Whether its stream, or an alias that says so, writes to it."""
+    aliases: tuple[str, ...] = ()
+    write_aliases: tuple[str, ...] = ()
+    """The aliases that name it, explicitly, as the index to write to."""
+    container: bool = False
+    hidden: bool = False
+    mounted: bool = False
+    """Whether it is a mounted snapshot, which can only go whole."""
+    end_time: int | None = None
+    """Of a time series index: until when it accepts documents."""
+    blocks: frozenset[Block] = frozenset()
+    lifecycle: str | None = None
+    """The lifecycle that is attached to it and is not the enforcer's."""
+    evidence: Evidence | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetApart:
+    """An index, or a name in the policy, of which too little is known to delete anything."""
+
+    name: str
+    uuid: str | None
+    doubt: Doubt
+    text: str
+    mend: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CategoryFacts:
+    """All indices that a category claims, as of one instant; each index stands in exactly one of the two."""
+
+    category: str
+    as_of: int
+    indices: tuple[IndexFacts, ...] = ()
+    set_apart: tuple[SetApart, ...] = ()
+    holds: dict[str, str] = field(default_factory=dict)
+    """Names of held indices, and by which hold."""
+
+    @property
+    def documents(self) -> int:
+        """The documents in all indices that are known."""
+        return sum(index.documents for index in self.indices)

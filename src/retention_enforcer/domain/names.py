@@ -1,0 +1,160 @@
+r"""Names of indices and the patterns that claim them.
+
+A pattern is a literal name, a name with `*`, or one with `{application}`, which stands for one application's
+id (`[a-z0-9_]+`) between literals. Elasticsearch's rules for names: lower case, none of `\ / * ? " < > | , # :`
+or blanks, no leading `-`, `_` or `+`, at most 255 bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+LEDGER = "retention-ledger"
+CONTROL = "retention-control"
+STATE = "retention-state"
+REQUESTS = "retention-requests"
+TERMINATIONS = "retention-terminations"
+OWN_INDICES = (f"{LEDGER}-000001", CONTROL, STATE, REQUESTS, TERMINATIONS)
+"""The enforcer's own indices; no policy may claim them."""
+
+APPLICATION = "{application}"
+_APPLICATION_CLASS = "[a-z0-9_]+"
+_FORBIDDEN = frozenset('\\/?"<>|,#:{} ')
+_MAX_BYTES = 255  # MetadataCreateIndexService.MAX_INDEX_NAME_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class IndexPattern:
+    """What one entry under `indices` claims."""
+
+    text: str
+    _regex: re.Pattern[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        parts = re.split(r"(\*|\{application\})", self.text)
+        translated = {"*": ".*", APPLICATION: f"({_APPLICATION_CLASS})"}
+        regex = "".join(translated.get(part, re.escape(part)) for part in parts)
+        object.__setattr__(self, "_regex", re.compile(regex, re.DOTALL))
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def literal(self) -> bool:
+        """Whether it names exactly one index, stream or alias."""
+        return "*" not in self.text and not self.tenant
+
+    @property
+    def tenant(self) -> bool:
+        """Whether it names the indices of single applications."""
+        return APPLICATION in self.text
+
+    @property
+    def expression(self) -> str:
+        """The wildcard expression that asks Elasticsearch for a superset of what it claims."""
+        return self.text.replace(APPLICATION, "*")
+
+    def matches(self, name: str) -> bool:
+        """Whether it claims the index, stream or alias of this name; dot names are never claimed by a wildcard."""
+        if name.startswith(".") and not self.literal:
+            return False
+        return self._regex.fullmatch(name) is not None
+
+    def application_in(self, name: str) -> str | None:
+        """The application's id in the name of a tenant's index, or None."""
+        match = self._regex.fullmatch(name) if self.tenant else None
+        return match[1] if match else None
+
+    def replace_application(self, name: str, replacement: str) -> str:
+        """Return a tenant index's name with the application's id replaced; other names as they are."""
+        match = self._regex.fullmatch(name) if self.tenant else None
+        return name[: match.start(1)] + replacement + name[match.end(1) :] if match else name
+
+
+def pattern_problem(text: str) -> str | None:
+    """Return why a text cannot stand under `indices` or `ignore`, as a sentence, or None."""
+    bare = text.replace(APPLICATION, "x")
+    bad = sorted({c for c in bare if c in _FORBIDDEN or ord(c) < ord(" ")})
+    problems = {
+        "it would claim every index: name the indices, as trtc-backend-logs-*": bare.strip("*") == "",
+        "dot indices belong to the system: the backing indices of a stream come with its name": bare.startswith("."),
+        "no index has a name that begins with -, _ or +, and exclusions are not for here": bare[:1] in {"-", "_", "+"},
+        "date math is not resolved here: use a wildcard in its place": bare.startswith("<"),
+        "a remote cluster's indices are for an enforcer beside that cluster": ":" in bare,
+        "names of indices are in lower case": bare != bare.lower(),
+        f"{''.join(bad[:1])!r} cannot stand in the name of an index; give each name an entry of its own": bad != [],
+        f"the name of an index has at most {_MAX_BYTES} bytes": len(text.encode()) > _MAX_BYTES,
+        "it would claim one of the enforcer's own indices, retention-*": claims_own_index(text),
+    }
+    return next((problem for problem, found in problems.items() if found), None) or _tenant_problem(text)
+
+
+def _tenant_problem(text: str) -> str | None:
+    if text.count(APPLICATION) > 1:
+        return "{application} may stand in it once"
+    before, found, after = text.partition(APPLICATION)
+    if found and (before == "" or before.endswith("*") or after.startswith("*")):
+        return "{application} stands between literals, as trtc-application-logs-{application}-*"
+    return None
+
+
+def claims_own_index(text: str) -> bool:
+    """Whether a pattern claims one of the enforcer's own indices or its ledger's alias."""
+    pattern = IndexPattern(text)
+    return any(pattern.matches(own) for own in (*OWN_INDICES, LEDGER))
+
+
+def overlap(one: IndexPattern, other: IndexPattern) -> bool:
+    """Whether some name is claimed by both patterns, as far as their texts tell."""
+    return _meet(_tokens(one.text), _tokens(other.text))
+
+
+# A token is (characters, repeats): a character, `application` for an id's characters, or `any`.
+_Token = tuple[str, bool]
+
+
+def _tokens(text: str) -> tuple[_Token, ...]:
+    tokens: list[_Token] = []
+    for part in re.split(r"(\*|\{application\})", text):
+        if part == "*":
+            tokens.append(("any", True))
+        elif part == APPLICATION:
+            tokens += [("application", False), ("application", True)]
+        else:
+            tokens += [(character, False) for character in part]
+    return tuple(tokens)
+
+
+def _share_a_character(one: str, other: str) -> bool:
+    if "any" in (one, other) or one == other:
+        return True
+    if "application" in (one, other):
+        return re.fullmatch(_APPLICATION_CLASS, other if one == "application" else one) is not None
+    return False
+
+
+@lru_cache(maxsize=4096)
+def _meet(one: tuple[_Token, ...], other: tuple[_Token, ...]) -> bool:
+    """Whether the two token sequences accept a common text: a walk over pairs of positions."""
+    todo, seen = [(0, 0)], {(0, 0)}
+    while todo:
+        i, j = todo.pop()
+        if i == len(one) and j == len(other):
+            return True
+        for step in _steps(one, other, i, j):
+            if step not in seen:
+                seen.add(step)
+                todo.append(step)
+    return False
+
+
+def _steps(one: tuple[_Token, ...], other: tuple[_Token, ...], i: int, j: int) -> Iterable[tuple[int, int]]:
+    if i < len(one) and one[i][1]:
+        yield i + 1, j
+    if j < len(other) and other[j][1]:
+        yield i, j + 1
+    if i < len(one) and j < len(other) and _share_a_character(one[i][0], other[j][0]):
+        yield (i if one[i][1] else i + 1), (j if other[j][1] else j + 1)

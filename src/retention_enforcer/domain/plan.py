@@ -1,0 +1,93 @@
+"""A plan: what goes, what stays and what may not be touched, each with its reason. Made by `expiry.build_plan`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+
+from retention_enforcer.domain.facts import IndexFacts
+
+
+class Action(StrEnum):
+    """What a purge does; the names are those of the ledger."""
+
+    DELETE_INDEX = "delete_index"
+    DELETE_DOCUMENTS = "delete_documents"
+
+
+class SkipKind(StrEnum):
+    """Why an index that may hold due documents is left alone."""
+
+    HELD = "held"
+    FOREIGN_LIFECYCLE = "foreign-lifecycle"
+    BLOCKED = "blocked"
+    MOUNTED = "mounted-snapshot"
+    TIME_SERIES = "time-series"
+    SET_APART = "set-apart"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purge:
+    """One index that has to go, or to lose its due documents."""
+
+    facts: IndexFacts
+    action: Action
+    documents: int
+    """How many documents it destroys."""
+    due: int
+    reason: str
+    cut: int
+    """A trim deletes the dated documents older than this."""
+    rollover: str | None = None
+    """The stream or alias to roll over first, since the index is its write index."""
+    foreseen: bool = False
+    """Whether an earlier cycle saw the same oldest document before it was due."""
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """What an approval covers: the index's uuid and the action."""
+        return (self.facts.uuid, self.action.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """One index in which nothing is due, or nothing to be done yet."""
+
+    facts: IndexFacts
+    due: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skip:
+    """One index that is left alone although it may hold due documents."""
+
+    name: str
+    uuid: str | None
+    kind: SkipKind
+    reason: str
+    mend: str
+    facts: IndexFacts | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What one cycle of a category does, as of one instant; every observed index stands in it exactly once."""
+
+    category: str
+    as_of: int
+    limit: int | None
+    documents: int
+    purge: tuple[Purge, ...] = ()
+    keep: tuple[Keep, ...] = ()
+    skip: tuple[Skip, ...] = ()
+
+    @property
+    def hash(self) -> str:
+        """What `plan approve` takes: the hash of the category and its (index uuid, action) pairs; empty for none."""
+        if not self.purge:
+            return ""
+        covered = [self.category, sorted(purge.pair for purge in self.purge)]
+        return hashlib.sha256(json.dumps(covered, separators=(",", ":")).encode()).hexdigest()

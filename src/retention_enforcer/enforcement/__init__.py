@@ -1,0 +1,1 @@
+"""One cycle: observe, plan, enforce, verify."""

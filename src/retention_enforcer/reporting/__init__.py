@@ -1,0 +1,1 @@
+"""What people and programs read: plans, reports, ledger listings, as tables or JSON."""
