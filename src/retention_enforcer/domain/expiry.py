@@ -232,7 +232,7 @@ def _foreseen(index: IndexFacts, due: int) -> bool:
 
 def _blocked(index: IndexFacts, reason: str) -> Skip:
     names = ", ".join(sorted(f"index.blocks.{block}" for block in index.blocks))
-    return _skip(index, SkipKind.BLOCKED, f"{reason}; {names} forbids it", f"remove {names} from {index.name}")
+    return _skip(index, SkipKind.BLOCKED, f"{reason}; {names} forbids it", f"remove {names} from it")
 
 
 def _skip(index: IndexFacts, kind: SkipKind, reason: str, mend: str) -> Skip:

@@ -116,3 +116,14 @@ class CategoryFacts:
     def documents(self) -> int:
         """The documents in all indices that are known."""
         return sum(index.documents for index in self.indices)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterFacts:
+    """Which cluster answers, and what time it has. `time` in epoch milliseconds, by the cluster's clock."""
+
+    uuid: str
+    name: str
+    version: str
+    """Of its nodes; in the midst of an upgrade all there are, as `8.19.4/9.0.2`."""
+    time: int

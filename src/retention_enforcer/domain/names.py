@@ -12,13 +12,51 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-LEDGER = "retention-ledger"
-CONTROL = "retention-control"
-STATE = "retention-state"
-REQUESTS = "retention-requests"
-TERMINATIONS = "retention-terminations"
-OWN_INDICES = (f"{LEDGER}-000001", CONTROL, STATE, REQUESTS, TERMINATIONS)
-"""The enforcer's own indices; no policy may claim them."""
+
+@dataclass(frozen=True, slots=True)
+class OwnIndices:
+    """The names of the enforcer's own indices. The prefix is for tests, so that they meet nobody else's."""
+
+    prefix: str = ""
+
+    @property
+    def ledger(self) -> str:
+        """The alias under which records are written and read."""
+        return f"{self.prefix}retention-ledger"
+
+    @property
+    def ledger_index(self) -> str:
+        """The index behind that alias."""
+        return f"{self.ledger}-000001"
+
+    @property
+    def control(self) -> str:
+        """The operator writes it, the enforcer reads it."""
+        return f"{self.prefix}retention-control"
+
+    @property
+    def state(self) -> str:
+        """What the enforcer remembers."""
+        return f"{self.prefix}retention-state"
+
+    @property
+    def requests(self) -> str:
+        """Where terminations and deletions are asked for."""
+        return f"{self.prefix}retention-requests"
+
+    @property
+    def terminations(self) -> str:
+        """What became of these requests."""
+        return f"{self.prefix}retention-terminations"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The five indices, the ledger's alias not among them."""
+        return (self.ledger_index, self.control, self.state, self.requests, self.terminations)
+
+
+OWN = OwnIndices()
+"""The own indices of every enforcer but a test's; no policy may claim them."""
 
 APPLICATION = "{application}"
 _APPLICATION_CLASS = "[a-z0-9_]+"
@@ -104,7 +142,7 @@ def _tenant_problem(text: str) -> str | None:
 def claims_own_index(text: str) -> bool:
     """Whether a pattern claims one of the enforcer's own indices or its ledger's alias."""
     pattern = IndexPattern(text)
-    return any(pattern.matches(own) for own in (*OWN_INDICES, LEDGER))
+    return any(pattern.matches(own) for own in (*OWN.names, OWN.ledger))
 
 
 def overlap(one: IndexPattern, other: IndexPattern) -> bool:

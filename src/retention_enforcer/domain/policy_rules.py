@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import product
 
-from retention_enforcer.domain.instants import format_duration
+from retention_enforcer.domain.instants import HOUR, MINUTE, SECOND, format_duration
 from retention_enforcer.domain.names import overlap, pattern_problem
 from retention_enforcer.domain.policy import ON_REQUEST, Category, Policy
 
@@ -73,6 +73,12 @@ def _show(duration: int) -> str:
     return f"-{format_duration(-duration)}" if duration < 0 else format_duration(duration)
 
 
+def _round_down(duration: int) -> int:
+    """The largest duration up to this one that is written in few digits."""
+    unit = next((unit for unit in (HOUR, MINUTE, SECOND) if duration >= 10 * unit), SECOND)
+    return duration - duration % unit
+
+
 def _whole_problems(policy: Policy) -> Iterator[Problem]:
     yield from _name_problems(policy.name, ("name",))
     if policy.margin <= 0:
@@ -111,7 +117,7 @@ def _clause_problems(category: Category, path: Path) -> Iterator[Problem]:
     for key in ("document", "section", "item"):
         if not getattr(clause, key).strip():
             mend = "write where the promise stands, in the words of the document"
-            yield Problem(path=(*path, "clause", key), text="is empty", mend=mend)
+            yield Problem(path=(*path, "clause", key), text="the text is empty", mend=mend)
     if not _is_date(clause.updated):
         text = f"{clause.updated[:60]!r} is not a date"
         mend = "write the day of the document's last update, as 2022-08-11"
@@ -155,7 +161,7 @@ def _rollover_problems(category: Category, path: Path, margin: int) -> Iterator[
         yield _not_positive(rollover, path, "1d")
     elif max_age is not None and max_age > margin and 2 * rollover > max_age - margin:
         # An index goes whole when its oldest document is due: its youngest shall have had half of its time by then.
-        most = (max_age - margin) // 2
+        most = _round_down((max_age - margin) // 2)
         text = (
             f"an index that spans {_show(rollover)} is too coarse for a max_age of {_show(max_age)} "
             f"with a margin of {_show(margin)}"
@@ -171,7 +177,7 @@ def _not_positive(duration: int, path: Path, example: str) -> Problem:
 def _index_problems(category: Category, path: Path) -> Iterator[Problem]:
     if not category.indices:
         mend = "name the category's indices, as trtc-backend-logs-*"
-        yield Problem(path=(*path, "indices"), text="is an empty list", mend=mend)
+        yield Problem(path=(*path, "indices"), text="this list is empty", mend=mend)
     for number, pattern in enumerate(category.indices):
         here = (*path, "indices", number)
         if problem := pattern_problem(pattern.text):

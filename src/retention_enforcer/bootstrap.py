@@ -1,0 +1,238 @@
+"""The one place where objects are put together."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from elasticsearch import Elasticsearch
+
+from retention_enforcer import policy_file
+from retention_enforcer.cluster.client import connect
+from retention_enforcer.cluster.deletion import Deletion
+from retention_enforcer.cluster.documents import ControlReader, Documents
+from retention_enforcer.cluster.inventory import Inventory
+from retention_enforcer.cluster.ledger_index import LedgerIndex
+from retention_enforcer.daemon.gate import Gate
+from retention_enforcer.daemon.lease import LeaseKeeper
+from retention_enforcer.daemon.service import Service
+from retention_enforcer.daemon.stopping import StopFlag
+from retention_enforcer.daemon.work import Worker
+from retention_enforcer.domain.errors import ConfigurationError
+from retention_enforcer.domain.instants import SECOND
+from retention_enforcer.domain.names import OWN, OwnIndices
+from retention_enforcer.domain.policy import Policy, fingerprint
+from retention_enforcer.domain.policy_rules import settings_problems
+from retention_enforcer.domain.pseudonyms import Pseudonyms
+from retention_enforcer.enforcement.appender import Appender, Signature
+from retention_enforcer.enforcement.checks import Checks
+from retention_enforcer.enforcement.cycle import Cycle, Observer
+from retention_enforcer.enforcement.enforcer import Enforcer, Planner, Terms
+from retention_enforcer.enforcement.ports import Clock
+from retention_enforcer.enforcement.purge import Purger
+from retention_enforcer.enforcement.reader import Reader
+from retention_enforcer.enforcement.recorder import Recorder
+from retention_enforcer.settings import Settings, load_settings
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> int:
+        """Return the current instant, in epoch milliseconds."""
+        return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a process finds when it starts. Tests give own names to the own indices, and a clock of theirs."""
+
+    environ: Mapping[str, str]
+    own: OwnIndices = OWN
+    clock: Clock = field(default_factory=SystemClock)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acting:
+    """The parts of a process that runs cycles. Without a lease it is in plan mode."""
+
+    worker: Worker
+    lease: LeaseKeeper | None
+    gate: Gate
+    look_at_stop: Callable[[], None]
+
+
+class Deployment:
+    """Everything that one process needs, made when it is first asked for: a command demands only what it uses."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.settings: Settings = load_settings(surroundings.environ)
+        self.clock = surroundings.clock
+        self.own = surroundings.own
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The policy, with the settings that must fit it."""
+        policy = policy_file.load_policy(self.settings.require_policy_file())
+        problems = settings_problems(policy, interval=self.settings.interval, grace=self.settings.grace)
+        if problems:
+            raise ConfigurationError(problems[0].text, problems[0].mend)
+        return policy
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The fingerprint of all that decides deletions."""
+        s = self.settings
+        return fingerprint(self.policy, grace=s.grace, max_share=s.max_share, lifecycle=s.lifecycle)
+
+    @cached_property
+    def instance(self) -> str:
+        """The name of this process: no two that run at the same time share it, unless they are told to."""
+        return self.settings.instance or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+
+    @cached_property
+    def client(self) -> Elasticsearch:
+        """The connection to the cluster."""
+        s = self.settings
+        password = s.elasticsearch_password
+        basic_auth = (s.elasticsearch_username, password.get_secret_value()) if password else None
+        return connect(
+            s.require_elasticsearch_url(),
+            api_key=s.elasticsearch_api_key.get_secret_value() if s.elasticsearch_api_key else None,
+            basic_auth=(basic_auth[0] or "", basic_auth[1]) if basic_auth else None,
+            ca_certs=s.elasticsearch_ca_certs,
+            ca_fingerprint=s.elasticsearch_ca_fingerprint,
+            timeout=s.elasticsearch_timeout / SECOND,
+        )
+
+    @cached_property
+    def inventory(self) -> Inventory:
+        """What reads facts."""
+        return Inventory(self.client)
+
+    @cached_property
+    def observer(self) -> Observer:
+        """What reads facts and plans."""
+        return Observer(self.inventory, self.clock)
+
+    @cached_property
+    def ledger(self) -> LedgerIndex:
+        """The ledger."""
+        return LedgerIndex(self.client, self.own.ledger)
+
+    @cached_property
+    def state(self) -> Documents:
+        """The enforcer's memory."""
+        return Documents(self.client, self.own.state)
+
+    @cached_property
+    def control(self) -> Documents:
+        """The operator's word."""
+        return Documents(self.client, self.own.control)
+
+    @cached_property
+    def pseudonyms(self) -> Pseudonyms:
+        """The pseudonyms; without a key they are all alike."""
+        key = self.settings.pseudonym_key
+        return Pseudonyms(key.get_secret_value().encode() if key else None)
+
+    @property
+    def terms(self) -> Terms:
+        """Under what the enforcer works."""
+        return Terms(
+            policy=self.policy,
+            fingerprint=self.fingerprint,
+            max_share=self.settings.max_share,
+            pinned_cluster=self.settings.cluster_uuid,
+            accept=self.settings.accept_policy,
+        )
+
+    @cached_property
+    def reader(self) -> Reader:
+        """What the reading commands ask."""
+        return Reader(
+            terms=self.terms,
+            inventory=self.inventory,
+            observer=self.observer,
+            state=self.state,
+            control=ControlReader(self.control),
+            ledger=self.ledger,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def checks(self) -> Checks:
+        """What `check` runs."""
+        return Checks(
+            terms=self.terms,
+            inventory=self.inventory,
+            state=self.state,
+            control=ControlReader(self.control),
+            ledger=self.ledger,
+            clock=self.clock,
+        )
+
+    def acting(self) -> Acting:
+        """Return the parts of `run`, for the mode that the settings name."""
+        if self.settings.require_mode() == "plan":
+            return self._planning()
+        self.settings.require_pseudonym_key()
+        timeout = self.settings.elasticsearch_timeout / SECOND
+        lease = LeaseKeeper(self.state, self.clock, self.instance)
+        gate = Gate(lease.outlasts, timeout)
+        stop_flag = StopFlag(self.control, self.state, gate, self.clock, self.instance)
+        enforcer = self._enforcer(lease, gate)
+        return Acting(worker=enforcer, lease=lease, gate=gate, look_at_stop=stop_flag.look)
+
+    def _planning(self) -> Acting:
+        cycle = Cycle(observer=self.observer, clock=self.clock, pseudonyms=self.pseudonyms)
+        planner = Planner(self.terms, self.inventory, self.clock, cycle)
+        return Acting(worker=planner, lease=None, gate=Gate(lambda _: False, 0), look_at_stop=lambda: None)
+
+    def _enforcer(self, lease: LeaseKeeper, gate: Gate) -> Enforcer:
+        signature = Signature(instance=self.instance, mode="enforce", policy=self.fingerprint)
+        appender = Appender(self.ledger, self.clock, signature, lambda: lease.epoch)
+        deletion = Deletion(self.client)
+        purger = Purger(
+            deleter=deletion,
+            appender=appender,
+            permit=gate,
+            clock=self.clock,
+            pseudonyms=self.pseudonyms,
+            policy=self.policy,
+        )
+        cycle = Cycle(
+            observer=self.observer,
+            clock=self.clock,
+            pseudonyms=self.pseudonyms,
+            purger=purger,
+            recorder=Recorder(self.state, appender, self.pseudonyms),
+        )
+        return Enforcer(
+            terms=self.terms,
+            inventory=self.inventory,
+            deleter=deletion,
+            ledger=self.ledger,
+            state=self.state,
+            control=ControlReader(self.control),
+            appender=appender,
+            pseudonyms=self.pseudonyms,
+            clock=self.clock,
+            cycle=cycle,
+        )
+
+    def service(self, acting: Acting) -> Service:
+        """Return the daemon."""
+        return Service(
+            worker=acting.worker,
+            categories=[category.id for category in self.policy.categories],
+            interval=self.settings.interval / SECOND,
+            gate=acting.gate,
+            lease=acting.lease,
+            look_at_stop=acting.look_at_stop,
+        )

@@ -1,0 +1,51 @@
+"""The gate every destructive request passes: lease, stop flag and shutdown are looked at each time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from retention_enforcer.domain.errors import Refused
+
+
+class Gate:
+    """Lets destructive requests through while the lease outlasts them and nobody has closed it."""
+
+    def __init__(self, outlasts: Callable[[float], bool], request_seconds: float) -> None:
+        self._outlasts = outlasts
+        self._request_seconds = request_seconds
+        self._changed = threading.Condition()
+        self._under_way = 0
+        self._closed: str | None = None
+
+    @contextmanager
+    def destructive(self) -> Iterator[None]:
+        """Enter before a destructive request, leave when it was answered. Raises Refused where it may not be sent."""
+        with self._changed:
+            if self._closed is not None:
+                raise Refused(self._closed, "nothing to do: it is planned again when the enforcer acts again")
+            if not self._outlasts(self._request_seconds):
+                raise Refused("the lease does not outlast the request", "nothing to do: the next holder plans it again")
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._under_way -= 1
+                self._changed.notify_all()
+
+    def close(self, reason: str, wait_seconds: float) -> bool:
+        """Let no further request through; True once none is under way any more."""
+        with self._changed:
+            self._closed = reason
+            return self._changed.wait_for(lambda: self._under_way == 0, wait_seconds)
+
+    def shut(self, reason: str) -> None:
+        """Let no further request through, without waiting: safe in a signal handler."""
+        self._closed = reason
+
+    def open(self) -> None:
+        """Let requests through again."""
+        with self._changed:
+            self._closed = None

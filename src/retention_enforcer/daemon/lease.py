@@ -1,0 +1,144 @@
+"""Holds the lease for this process, and knows at any moment for how long it still does."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Protocol
+
+import structlog
+
+from retention_enforcer.domain.errors import Refused, RetentionError
+from retention_enforcer.domain.lease import TERM, Lease, Versioned, Watch
+from retention_enforcer.enforcement.ports import Clock
+
+_log = structlog.get_logger()
+_KEY = "lease"
+_LOOK = 2.0
+"""Seconds between two looks at a lease that somebody else holds."""
+
+
+class LeaseStore(Protocol):
+    """Where the lease is kept: conditional writes only."""
+
+    def versions(self, keys: list[str]) -> dict[str, Versioned]:
+        """Return these documents with their versions."""
+
+    def replace_version(
+        self, key: str, body: dict[str, object], now: int, version: tuple[int, int] | None
+    ) -> tuple[int, int] | None:
+        """Write a document only if it has this version; None where somebody was faster."""
+
+
+class LeaseKeeper:
+    """One process's side of the lease. Safe to use from several threads."""
+
+    def __init__(self, store: LeaseStore, clock: Clock, instance: str) -> None:
+        self._store = store
+        self._clock = clock
+        self._instance = instance
+        self._watch = Watch()
+        self._lock = threading.Lock()
+        self._lease: Lease | None = None
+        self._version: tuple[int, int] | None = None
+        self._valid_until = 0.0
+        self.holder = ""
+        """Who holds it, as last seen."""
+
+    @property
+    def held(self) -> bool:
+        """Whether this process holds it now."""
+        return self.outlasts(0)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch under which this process holds it, higher than that of every holder before; else Refused."""
+        with self._lock:
+            if self._lease is None:
+                raise Refused("this instance does not hold the lease", "it waits for it; nothing to do")
+            return self._lease.epoch
+
+    def outlasts(self, seconds: float) -> bool:
+        """Whether the lease is held and will be for so many seconds, even if no renewal succeeds."""
+        with self._lock:
+            return self._lease is not None and time.monotonic() + seconds < self._valid_until
+
+    def try_to_take(self) -> bool:
+        """Take the lease if the rule allows it now; True if it is held afterwards."""
+        with self._lock:
+            started = time.monotonic()
+            found = self._store.versions([_KEY]).get(_KEY)
+            self.holder = Lease.of(found.body).holder if found else ""
+            if not self._watch.may_take(found, started):
+                return False
+            epoch = Lease.of(found.body).epoch + 1 if found else 1
+            taken = Lease(holder=self._instance, epoch=epoch)
+            if not self._write(taken, found.version if found else None, started):
+                return False
+            _log.info(f"lease taken, epoch {epoch}", **{"event.action": "lease", "retention.epoch": epoch})
+            return True
+
+    def wait(self, at_most: float, stop: threading.Event) -> bool:
+        """Wait for the lease; False if the time is over, or a stop was asked for, before it was had."""
+        until = time.monotonic() + at_most
+        said = False
+        while not stop.is_set():
+            if self.try_to_take():
+                return True
+            if not said:
+                _log.info(f"waiting for the lease of {self.holder}", **{"event.action": "lease"})
+                said = True
+            if time.monotonic() >= until:
+                return False
+            stop.wait(_LOOK)
+        return False
+
+    def renew(self) -> None:
+        """Renew the lease; forget it where somebody else has it. A renewal that fails is tried again by the next."""
+        with self._lock:
+            if self._lease is None:
+                return
+            started = time.monotonic()
+            renewed = Lease(holder=self._instance, epoch=self._lease.epoch, beat=self._lease.beat + 1)
+            try:
+                written = self._write(renewed, self._version, started)
+            except RetentionError as error:
+                _log.warning(f"lease not renewed: {error.message}", **{"event.action": "lease"})
+                self._reread()
+                return
+            if not written:
+                self._reread()
+
+    def release(self) -> None:
+        """Give the lease back, so that nobody has to wait for its end. What cannot be given back ends by itself."""
+        with self._lock:
+            if self._lease is None:
+                return
+            free = Lease(holder="", epoch=self._lease.epoch, beat=self._lease.beat + 1)
+            try:
+                self._store.replace_version(_KEY, free.body(), self._clock.now(), self._version)
+            except RetentionError as error:
+                _log.warning(f"lease not given back: {error.message}", **{"event.action": "lease"})
+            self._lease = None
+
+    def _write(self, lease: Lease, version: tuple[int, int] | None, started: float) -> bool:
+        written = self._store.replace_version(_KEY, lease.body(), self._clock.now(), version)
+        if written is None:
+            return False
+        self._lease, self._version, self._valid_until = lease, written, started + TERM
+        self.holder = self._instance
+        return True
+
+    def _reread(self) -> None:
+        """See whose lease it is after a renewal that was refused or whose answer was lost."""
+        try:
+            found = self._store.versions([_KEY]).get(_KEY)
+        except RetentionError:
+            return  # still ours until its term ends, as far as anybody can tell
+        lease = Lease.of(found.body) if found else None
+        if found and lease and self._lease and (lease.holder, lease.epoch) == (self._instance, self._lease.epoch):
+            self._lease, self._version = lease, found.version
+            return
+        self.holder = lease.holder if lease else ""
+        self._lease = None
+        _log.error(f"lease lost to {self.holder or 'nobody'}", **{"event.action": "lease"})

@@ -1,0 +1,59 @@
+"""`run --once`: each job once, then the end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from retention_enforcer.daemon.exit_codes import worst
+from retention_enforcer.daemon.lease import LeaseKeeper
+from retention_enforcer.daemon.work import Worker, log_error, run_category
+from retention_enforcer.domain.errors import Refused, RetentionError
+from retention_enforcer.domain.lease import RENEWAL
+
+LONGEST_WAIT = 180.0
+"""Seconds for which the lease is waited for: longer than its term, so that a dead holder is outlived."""
+
+
+def run_once(
+    worker: Worker,
+    categories: Sequence[str],
+    lease: LeaseKeeper | None,
+    tend: Callable[[], None],
+    stop: threading.Event,
+) -> int:
+    """Run each category once, under the lease where one is needed, and return the exit code.
+
+    `tend` is called as often as the lease is renewed: it looks at the operator's stop.
+    """
+    if lease is None:
+        worker.start()
+        return worst(run_category(worker, category) for category in categories)
+    if not lease.wait(LONGEST_WAIT, stop):
+        raise Refused(
+            f"the lease is held by {lease.holder}: nothing was done",
+            "stop that instance, or leave the work to it",
+        )
+    scheduler = BackgroundScheduler(timezone="UTC")
+    for job in (lease.renew, tend):
+        scheduler.add_job(job, "interval", seconds=RENEWAL, coalesce=True, misfire_grace_time=None)
+    scheduler.start()
+    try:
+        return _under_lease(worker, categories, stop)
+    finally:
+        scheduler.shutdown(wait=True)
+        lease.release()
+
+
+def _under_lease(worker: Worker, categories: Sequence[str], stop: threading.Event) -> int:
+    worker.start()
+    codes = [run_category(worker, category) for category in categories if not stop.is_set()]
+    try:
+        worker.raise_if_unaccepted()
+    except RetentionError as error:
+        log_error(error)
+        codes.append(error.exit_code)
+    worker.finish()
+    return worst(codes)

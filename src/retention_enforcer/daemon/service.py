@@ -1,0 +1,135 @@
+"""`run`: the schedule. One job a category, one that looks after the lease and the operator's stop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import structlog
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecutionEvent
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from retention_enforcer.daemon.exit_codes import FAILED, OK
+from retention_enforcer.daemon.gate import Gate
+from retention_enforcer.daemon.lease import LeaseKeeper
+from retention_enforcer.daemon.work import Worker, log_error, run_category
+from retention_enforcer.domain.errors import RetentionError
+from retention_enforcer.domain.lease import RENEWAL
+
+_log = structlog.get_logger()
+
+_SHUTDOWN = 8.0
+"""Seconds that a request under way gets to be answered when the daemon is told to end."""
+
+_DEFECTS_IN_A_ROW = 5
+"""After so many unexpected errors without one cycle that ended, the process ends, so that it is started afresh."""
+
+
+class Service:
+    """The daemon's life: start, schedule, stop."""
+
+    def __init__(
+        self,
+        *,
+        worker: Worker,
+        categories: Sequence[str],
+        interval: float,
+        gate: Gate,
+        lease: LeaseKeeper | None,
+        look_at_stop: Callable[[], None],
+    ) -> None:
+        self._worker = worker
+        self._categories = categories
+        self._interval = interval
+        self._gate = gate
+        self._lease = lease
+        self._look_at_stop = look_at_stop
+        # A thread for each category: one that waits for its cluster delays no other.
+        self._scheduler = BackgroundScheduler(
+            timezone="UTC",
+            executors={"default": ThreadPoolExecutor(len(categories) + 2)},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        self._started = threading.Event()
+        self._end = threading.Event()
+        self._defects = 0
+        self._last_refusal = ""
+
+    def run(self) -> int:
+        """Run until told to end; return the exit code."""
+        self._scheduler.add_listener(self._count_defects, EVENT_JOB_ERROR | EVENT_JOB_EXECUTED)
+        self._scheduler.add_job(self._tend, "interval", seconds=RENEWAL, id="lease", next_run_time=datetime.now(UTC))
+        for category in self._categories:
+            self._scheduler.add_job(self._cycle, "interval", seconds=self._interval, id=category, args=[category])
+        self._scheduler.start()
+        _log.info("running", **{"event.action": "start", "retention.categories": len(self._categories)})
+        self._end.wait()
+        return self._shut_down()
+
+    def end(self) -> None:
+        """Ask the daemon to end; safe in a signal handler."""
+        self._end.set()
+
+    @property
+    def ready(self) -> bool:
+        """Whether cycles run: the start checks passed, and the lease, where one is needed, is held."""
+        return self._started.is_set() and (self._lease is None or self._lease.held)
+
+    def _tend(self) -> None:
+        """Look after the lease and the operator's stop, and start the work once both allow it."""
+        try:
+            if self._lease is not None:
+                self._lease.renew()
+                if not self._lease.held:
+                    self._started.clear()
+                    if not self._lease.try_to_take():
+                        self._say_once(f"waiting for the lease of {self._lease.holder}")
+                        return
+                self._look_at_stop()
+            if not self._started.is_set():
+                self._worker.start()
+                self._started.set()
+                self._last_refusal = ""
+                for category in self._categories:
+                    self._scheduler.modify_job(category, next_run_time=datetime.now(UTC))
+        except RetentionError as error:
+            if error.message != self._last_refusal:
+                self._last_refusal = error.message
+                log_error(error)
+
+    def _say_once(self, text: str) -> None:
+        if text != self._last_refusal:
+            self._last_refusal = text
+            _log.info(text, **{"event.action": "lease"})
+
+    def _cycle(self, category: str) -> None:
+        if self.ready:
+            run_category(self._worker, category)
+
+    def _count_defects(self, event: JobExecutionEvent) -> None:
+        if event.exception is None:
+            self._defects = 0
+            return
+        self._defects += 1
+        _log.error(
+            f"defect in {event.job_id}: {type(event.exception).__name__}",
+            exc_info=event.exception,
+            **{"event.action": "defect"},
+        )
+        if self._defects >= _DEFECTS_IN_A_ROW:
+            self._end.set()
+
+    def _shut_down(self) -> int:
+        _log.info("ending", **{"event.action": "stop"})
+        self._gate.close("the enforcer is ending", _SHUTDOWN)
+        self._scheduler.shutdown(wait=True)
+        try:
+            if self.ready:
+                self._worker.finish()
+        except RetentionError as error:
+            log_error(error)
+        if self._lease is not None:
+            self._lease.release()
+        return FAILED if self._defects >= _DEFECTS_IN_A_ROW else OK

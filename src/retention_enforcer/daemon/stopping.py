@@ -1,0 +1,54 @@
+"""The operator's stop: seen by the acting daemon, obeyed, and confirmed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import structlog
+
+from retention_enforcer.daemon.gate import Gate
+from retention_enforcer.enforcement.ports import Clock, StateStore
+
+_log = structlog.get_logger()
+
+CONFIRMATION = "stop"
+"""Key of the confirmation in `retention-state`."""
+
+_WAIT = 60.0
+"""Seconds after which a request under way was answered or timed out."""
+
+
+class Flags(Protocol):
+    """Where the operator's flag is read."""
+
+    def load(self, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """Return these documents as they are now."""
+
+
+class StopFlag:
+    """Closes the gate while the flag is set, and says so where the operator waits for it."""
+
+    def __init__(self, flags: Flags, state: StateStore, gate: Gate, clock: Clock, instance: str) -> None:
+        self._flags = flags
+        self._state = state
+        self._gate = gate
+        self._clock = clock
+        self._instance = instance
+        self._obeyed: int | None = None
+
+    def look(self) -> None:
+        """Look at the flag; obey it, or a resume, if it is news."""
+        flag = self._flags.load(["stop"]).get("stop")
+        at = int(flag["at"]) if flag else None
+        if at == self._obeyed:
+            return
+        if at is None:
+            self._gate.open()
+            _log.warning("resumed by the operator", **{"event.action": "resume"})
+        elif self._gate.close("stopped by the operator", _WAIT):
+            self._state.save(CONFIRMATION, {"at": at, "instance": self._instance}, self._clock.now())
+            _log.warning("stopped by the operator: nothing is deleted", **{"event.action": "stop"})
+        else:
+            return  # a request is still under way: confirmed at the next look
+        self._obeyed = at

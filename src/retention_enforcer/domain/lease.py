@@ -1,0 +1,60 @@
+"""The lease: the rule by which one enforcer acts at a time.
+
+The lease is one document with a holder, an epoch and a beat that grows with each renewal. Nobody compares clocks: who
+waits watches the document, and takes it over once it has not changed for a whole term on the waiter's own monotonic
+clock. A holder counts its term from before it sent the renewal, so it stops before anybody else can begin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+TERM = 120.0
+"""Seconds for which a renewal holds."""
+
+RENEWAL = 10.0
+"""Seconds between renewals: ten may fail before the lease is lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Versioned:
+    """A document and the version (`_seq_no`, `_primary_term`) that a conditional write must name."""
+
+    body: Mapping[str, Any]
+    version: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """Who acts. An empty holder has given it back."""
+
+    holder: str
+    epoch: int
+    beat: int = 0
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> Lease:
+        """Read it from its document."""
+        return cls(holder=str(body["holder"]), epoch=int(body["epoch"]), beat=int(body["beat"]))
+
+    def body(self) -> dict[str, Any]:
+        """Return it as its document."""
+        return {"holder": self.holder, "epoch": self.epoch, "beat": self.beat}
+
+
+@dataclass(slots=True)
+class Watch:
+    """What somebody who waits for the lease has seen of it. Times are monotonic, in seconds."""
+
+    seen: tuple[int, int] | None = None
+    since: float = 0.0
+
+    def may_take(self, lease: Versioned | None, now: float) -> bool:
+        """Whether the lease may be taken over: it was given back, never taken, or not renewed for a whole term."""
+        if lease is None or not Lease.of(lease.body).holder:
+            return True
+        if lease.version != self.seen:
+            self.seen, self.since = lease.version, now
+        return now - self.since >= TERM

@@ -1,0 +1,109 @@
+"""The one place from which ledger records are written."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused
+from retention_enforcer.domain.instants import format_instant
+from retention_enforcer.domain.ledger import Entry, Head, Kind, Record, canonical, seal
+from retention_enforcer.enforcement.ports import Clock, LedgerStore
+
+_log = structlog.get_logger()
+
+_TRIES = 3
+"""How often one record is offered after its answer was lost: creating under a fixed id is safe to repeat."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """Who writes: stands in every record."""
+
+    instance: str
+    mode: str
+    policy: str
+    """The fingerprint under which the instance acts."""
+
+
+class Appender:
+    """Appends records to the ledger, one at a time, each linked to the one before.
+
+    All threads of a process share one. A record that another process put in the way is read and followed, unless
+    it was written under a higher epoch: then this process has lost its lease, and must plan anew.
+    """
+
+    def __init__(self, store: LedgerStore, clock: Clock, signature: Signature, epoch: Callable[[], int]) -> None:
+        self._store = store
+        self._clock = clock
+        self._signature = signature
+        self._epoch = epoch
+        self._lock = threading.Lock()
+        self._head: Head | None = None
+        self._led: int | None = None
+
+    @property
+    def head(self) -> Head:
+        """The last record known to this process."""
+        with self._lock:
+            return self._known_head()
+
+    def append(self, entry: Entry) -> Record:
+        """Store a record and return it.
+
+        Raises Refused if the lease was lost, ClusterUnavailable if the record is not stored.
+        """
+        with self._lock:
+            epoch = self._epoch()
+            if self._led != epoch:
+                self._store_record(self._fields(Entry(kind=Kind.LEADER, reason="holds the lease"), epoch), epoch)
+                self._led = epoch
+            return self._store_record(self._fields(entry, epoch), epoch)
+
+    def _fields(self, entry: Entry, epoch: int) -> dict[str, Any]:
+        return {
+            "actor": "enforcer",
+            **entry.fields(),
+            "time": format_instant(self._clock.now()),
+            "instance": self._signature.instance,
+            "mode": self._signature.mode,
+            "policy": self._signature.policy,
+            "epoch": epoch,
+        }
+
+    def _known_head(self) -> Head:
+        if self._head is None:
+            self._head = self._store.head()
+        return self._head
+
+    def _store_record(self, fields: Mapping[str, Any], epoch: int) -> Record:
+        while True:
+            record = seal(fields, self._known_head())
+            stored = self._offer(record)
+            self._head = Head(int(stored["sequence"]), str(stored["hash"]))
+            if stored["hash"] == record["hash"]:
+                _log.info("ledger", **{"event.action": "ledger-record", "retention.record": canonical(record).decode()})
+                return record
+            if int(stored.get("epoch", 0)) > epoch:
+                raise Refused(
+                    f"record {stored['sequence']} was written by {stored.get('instance')} under a later lease",
+                    "nothing to do: this instance stops acting and waits for the lease",
+                )
+
+    def _offer(self, record: Record) -> Record:
+        """Return what stands at the record's place after offering it: the record itself or somebody else's."""
+        sequence = int(record["sequence"])
+        for _ in range(_TRIES):
+            try:
+                if self._store.create(record):
+                    return record
+                stored = self._store.get(sequence)
+            except OutcomeUnknown:
+                stored = self._store.get(sequence)
+            if stored is not None:
+                return stored
+        raise ClusterUnavailable(f"the ledger does not take record {sequence}", "see the cluster's health and its log")

@@ -1,0 +1,188 @@
+"""One cycle of one category: observe, plan, refuse what is unsafe, enforce, look again."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from retention_enforcer.domain.control import Control
+from retention_enforcer.domain.expiry import build_plan
+from retention_enforcer.domain.facts import CategoryFacts
+from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.fuse import FuseLimits, UnsafePlan, raise_if_unsafe
+from retention_enforcer.domain.holds import held
+from retention_enforcer.domain.plan import Plan, Purge
+from retention_enforcer.domain.policy import Category, Policy
+from retention_enforcer.domain.proof import Proof, verify
+from retention_enforcer.domain.pseudonyms import Pseudonyms
+from retention_enforcer.enforcement.memory import Memory
+from retention_enforcer.enforcement.ports import Clock, Inventory
+from retention_enforcer.enforcement.purge import Purger, Results
+from retention_enforcer.enforcement.recorder import Recorder, log_cycle
+
+_PASSES = 3
+"""How often one cycle plans anew for indices that were written to between plan and deletion."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleResult:
+    """What one cycle of a category came to."""
+
+    category: str
+    plan: Plan
+    """What was planned at its beginning."""
+    proof: Proof
+    refused: UnsafePlan | None = None
+    acted: bool = False
+    purged_indices: int = 0
+    purged_documents: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Under what one cycle runs."""
+
+    policy: Policy
+    fingerprint: str
+    max_share: float
+    control: Control
+    may_act: bool
+    """False: everything but the purges."""
+
+
+class Observer:
+    """Reads a category's facts and plans; changes nothing."""
+
+    def __init__(self, inventory: Inventory, clock: Clock) -> None:
+        self._inventory = inventory
+        self._clock = clock
+
+    def look(
+        self, scope: Scope, categories: Sequence[Category], memories: Mapping[str, Memory]
+    ) -> dict[str, tuple[CategoryFacts, Plan]]:
+        """Return the facts and the plan of each category, as of now, in few requests."""
+        now = self._clock.now()
+        evidence = {uuid: e for memory in memories.values() for uuid, e in memory.evidence.items()}
+        observed = self._inventory.observe(scope.policy, categories, now, evidence)
+        looks = {}
+        for category in categories:
+            facts = observed[category.id]
+            names = [index.name for index in facts.indices]
+            facts = replace(facts, holds=held(scope.control.holds, category.id, names, now))
+            looks[category.id] = (facts, build_plan(category, scope.policy.margin, facts, now))
+        return looks
+
+
+class Cycle:
+    """Runs cycles. Its parts are shared by all categories; what is known between cycles is in the recorder's memory.
+
+    Without a purger and a recorder it observes, plans and logs, and writes nothing: that is plan mode.
+    """
+
+    def __init__(
+        self,
+        *,
+        observer: Observer,
+        clock: Clock,
+        pseudonyms: Pseudonyms,
+        purger: Purger | None = None,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self._observer = observer
+        self._clock = clock
+        self._pseudonyms = pseudonyms
+        self._purger = purger
+        self._recorder = recorder
+
+    def run(self, category: Category, scope: Scope) -> CycleResult:
+        """Run one cycle and return its result; what it did and found is in the log, the ledger and the memory.
+
+        Raises Refused and ClusterUnavailable where the cycle could not be brought to its proof.
+        """
+        cycle = f"{category.id}-{secrets.token_hex(4)}"
+        with structlog.contextvars.bound_contextvars(**{"retention.cycle": cycle, "retention.category": category.id}):
+            memory = Memory(fingerprint=scope.fingerprint)
+            if self._recorder:
+                memory = self._recorder.memory(category, scope.fingerprint)
+            result, facts, trimmed = self._run(category, scope, memory, cycle)
+            log_cycle(category, result.plan, result.proof, self._pseudonyms, acted=result.acted)
+            if self._recorder:
+                self._recorder.record(
+                    category,
+                    fingerprint=scope.fingerprint,
+                    facts=facts,
+                    proof=result.proof,
+                    trimmed=trimmed,
+                    cycle=cycle,
+                )
+            return result
+
+    def _run(
+        self, category: Category, scope: Scope, memory: Memory, cycle: str
+    ) -> tuple[CycleResult, CategoryFacts, Sequence[str]]:
+        memories = {category.id: memory}
+        facts, plan = self._observer.look(scope, [category], memories)[category.id]
+        first, results, refused = plan, Results(), None
+        acting = scope.may_act and category.enforce and self._purger is not None
+        if acting and plan.purge and self._purger and self._recorder:
+            now = self._clock.now()
+            limits = FuseLimits(max_share=scope.max_share, approved=memory.approved(scope.control, now))
+            self._recorder.use_approvals(category, memory, scope.control, plan.purge, now)
+            for _ in range(_PASSES):
+                changed = results.changed
+                released, refused = _released(plan, limits)
+                self._purger.carry_out(category, released, cycle, results)
+                facts, plan = self._observer.look(scope, [category], memories)[category.id]
+                if results.changed == changed or not plan.purge:
+                    break
+        proof = verify(category, facts, plan)
+        findings = (*proof.findings, *_about_purges(category, results, refused))
+        result = CycleResult(
+            category=category.id,
+            plan=first,
+            proof=replace(proof, findings=findings),
+            refused=refused,
+            acted=acting,
+            purged_indices=results.purged_indices,
+            purged_documents=results.purged_documents,
+        )
+        return result, facts, results.trimmed
+
+
+def _released(plan: Plan, limits: FuseLimits) -> tuple[Sequence[Purge], UnsafePlan | None]:
+    """Return the purges that may go, and the refusal of the others."""
+    try:
+        raise_if_unsafe(plan, limits)
+    except UnsafePlan as unsafe:
+        return unsafe.released, unsafe
+    return plan.purge, None
+
+
+def _about_purges(category: Category, results: Results, refused: UnsafePlan | None) -> list[Finding]:
+    """Return the findings about what was not purged; they are no verdict: that is what is left, and how old."""
+    findings = [
+        Finding(
+            kind="purge-failed",
+            category=category.id,
+            index=purge.facts.name,
+            uuid=purge.facts.uuid,
+            text=f"{purge.action} of {purge.facts.name} did not succeed: {reason}",
+            mend="the next cycle tries again; if it stays, see what the cluster says about this index",
+            severity=Severity.WARNING,
+        )
+        for purge, reason in results.failures.values()
+    ]
+    if refused:
+        findings.append(
+            Finding(
+                kind="unsafe-plan",
+                category=category.id,
+                text=refused.message,
+                mend=refused.mend,
+                severity=Severity.WARNING,
+            )
+        )
+    return findings

@@ -1,0 +1,227 @@
+"""What a scheduler calls: one cycle of one category, after everything was checked that must be true before."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import structlog
+
+from retention_enforcer.domain.control import Control
+from retention_enforcer.domain.errors import Refused, RetentionError
+from retention_enforcer.domain.facts import ClusterFacts
+from retention_enforcer.domain.instants import DAY
+from retention_enforcer.domain.ledger import Entry, Kind
+from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.pseudonyms import Pseudonyms
+from retention_enforcer.enforcement.appender import Appender
+from retention_enforcer.enforcement.cycle import Cycle, CycleResult, Scope
+from retention_enforcer.enforcement.ports import Clock, ControlStore, Deleter, Inventory, LedgerStore, StateStore
+from retention_enforcer.enforcement.settle import settle_intents
+from retention_enforcer.enforcement.standing import (
+    CHECKPOINT,
+    CLUSTER,
+    LEDGER_MEMORY,
+    POLICY,
+    LedgerMemory,
+    accepted_fingerprint,
+    raise_if_ledger_lost,
+    raise_if_wrong_clock,
+    raise_if_wrong_cluster,
+)
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Under what an enforcer works, fixed for the life of the process."""
+
+    policy: Policy
+    fingerprint: str
+    max_share: float
+    pinned_cluster: str | None = None
+    accept: str | None = None
+    """The fingerprint that the environment accepts."""
+
+    def raise_if_not(self, accepted: str | None) -> None:
+        """Raise Refused where the policy in force here is not the one that was accepted last."""
+        mine = self.fingerprint
+        if accepted == mine:
+            return
+        mend = f"look at `retention-enforcer plan`, then: retention-enforcer policy accept (fingerprint {mine})"
+        if self.accept and self.accept != mine:
+            raise Refused(f"ENFORCER_ACCEPT_POLICY is {self.accept}, but the policy here is {mine}", mend)
+        if accepted is not None:
+            raise Refused(f"the policy was changed since {accepted} was accepted: nothing is deleted", mend)
+        raise Refused("nobody accepted this policy: nothing is deleted", mend)
+
+
+class Planner:
+    """Plan mode: observes, plans, logs; writes nothing, needs none of the enforcer's own indices, holds no lease."""
+
+    def __init__(self, terms: Terms, inventory: Inventory, clock: Clock, cycle: Cycle) -> None:
+        self._terms = terms
+        self._inventory = inventory
+        self._clock = clock
+        self._cycle = cycle
+
+    def start(self) -> None:
+        """Check what must be true of the cluster."""
+        self._check(self._inventory.cluster())
+
+    def run(self, category: str) -> CycleResult:
+        """Run one cycle of a category without acting."""
+        self._check(self._inventory.cluster())
+        scope = Scope(
+            policy=self._terms.policy,
+            fingerprint=self._terms.fingerprint,
+            max_share=self._terms.max_share,
+            control=Control(),
+            may_act=False,
+        )
+        return self._cycle.run(self._terms.policy.category(category), scope)
+
+    def finish(self) -> None:
+        """Nothing is kept, so nothing is to be finished."""
+
+    def raise_if_unaccepted(self) -> None:
+        """Nothing is deleted, so nothing needs to be accepted."""
+
+    def _check(self, cluster: ClusterFacts) -> None:
+        raise_if_wrong_clock(cluster, self._clock.now())
+        raise_if_wrong_cluster(cluster, self._terms.pinned_cluster, None)
+
+
+class Enforcer:
+    """Enforce mode. One object serves all categories, from several threads."""
+
+    def __init__(
+        self,
+        *,
+        terms: Terms,
+        inventory: Inventory,
+        deleter: Deleter,
+        ledger: LedgerStore,
+        state: StateStore,
+        control: ControlStore,
+        appender: Appender,
+        pseudonyms: Pseudonyms,
+        clock: Clock,
+        cycle: Cycle,
+    ) -> None:
+        self._terms = terms
+        self._inventory = inventory
+        self._deleter = deleter
+        self._ledger = ledger
+        self._state = state
+        self._control = control
+        self._appender = appender
+        self._pseudonyms = pseudonyms
+        self._clock = clock
+        self._cycle = cycle
+        self._books = threading.Lock()
+        self._unfinished: set[str] = set()
+
+    def start(self) -> None:
+        """Check that everything is in its place, and give each interrupted intent its outcome. Needs the lease.
+
+        Raises Refused where nothing may be deleted.
+        """
+        self._check()
+        with self._books:
+            memory = self._ledger_memory()
+            after = memory.settled if memory else 0
+            settled = settle_intents(self._ledger, self._appender, self._deleter, after=after)
+            self._remember_ledger(settled)
+        self._register_environment()
+
+    def run(self, category: str) -> CycleResult:
+        """Run one cycle of a category; what may not be done under the operator's word is planned and proven only."""
+        self._check()
+        control = self._control.read()
+        if category in self._unfinished:
+            settle_intents(self._ledger, self._appender, self._deleter, after=0, category=category)
+            self._unfinished.discard(category)
+        accepted = self._accepted(control)
+        scope = Scope(
+            policy=self._terms.policy,
+            fingerprint=self._terms.fingerprint,
+            max_share=self._terms.max_share,
+            control=control,
+            may_act=accepted and control.stopped_at is None,
+        )
+        try:
+            result = self._cycle.run(self._terms.policy.category(category), scope)
+        except RetentionError:
+            self._unfinished.add(category)
+            raise
+        self._keep_books()
+        return result
+
+    def finish(self) -> None:
+        """Remember how far the ledger goes."""
+        self._keep_books()
+
+    def raise_if_unaccepted(self) -> None:
+        """Raise Refused if nobody accepted the policy that is in force here."""
+        known = self._state.load([POLICY]).get(POLICY)
+        self._terms.raise_if_not(accepted_fingerprint(self._control.read(), known))
+
+    def _check(self) -> None:
+        cluster = self._inventory.cluster()
+        now = self._clock.now()
+        raise_if_wrong_clock(cluster, now)
+        known = self._state.load([CLUSTER, LEDGER_MEMORY])
+        raise_if_wrong_cluster(cluster, self._terms.pinned_cluster, known.get(CLUSTER))
+        body = known.get(LEDGER_MEMORY)
+        raise_if_ledger_lost(self._ledger, LedgerMemory.of(body) if body else None)
+        if CLUSTER not in known:
+            self._state.save(CLUSTER, {"uuid": cluster.uuid}, now)
+
+    def _accepted(self, control: Control) -> bool:
+        """Whether the policy here is the last one that was accepted; the first time this is seen, it is recorded."""
+        known = self._state.load([POLICY]).get(POLICY, {})
+        mine = self._terms.fingerprint
+        if accepted_fingerprint(control, known) != mine:
+            return False
+        if known.get("recorded") != mine:
+            with self._books:
+                self._appender.append(Entry(kind=Kind.POLICY, action="accepted", reason=mine, actor="operator"))
+                self._state.save(POLICY, {**known, "recorded": mine}, self._clock.now())
+        return True
+
+    def _register_environment(self) -> None:
+        """Count the environment's acceptance from when it was first seen: a restart does not make it later."""
+        mine = self._terms.fingerprint
+        known = self._state.load([POLICY]).get(POLICY, {})
+        if self._terms.accept == mine and known.get("fingerprint") != mine:
+            now = self._clock.now()
+            self._state.save(POLICY, {**known, "fingerprint": mine, "at": now}, now)
+
+    def _ledger_memory(self) -> LedgerMemory | None:
+        body = self._state.load([LEDGER_MEMORY]).get(LEDGER_MEMORY)
+        return LedgerMemory.of(body) if body else None
+
+    def _keep_books(self) -> None:
+        with self._books:
+            memory = self._ledger_memory()
+            self._checkpoint()
+            self._remember_ledger(memory.settled if memory else 0)
+
+    def _checkpoint(self) -> None:
+        """Record, once a day, an HMAC of the head; in the log it is an anchor outside of the cluster."""
+        now = self._clock.now()
+        last = self._state.load([CHECKPOINT]).get(CHECKPOINT, {})
+        head = self._appender.head
+        if head.sequence == 0 or now - int(last.get("at", 0)) < DAY:
+            return
+        anchor = self._pseudonyms.of(f"{head.sequence}:{head.hash}")
+        self._appender.append(Entry(kind=Kind.CHECKPOINT, reason=f"record {head.sequence}: {anchor}"))
+        self._state.save(CHECKPOINT, {"at": now, "sequence": head.sequence}, now)
+
+    def _remember_ledger(self, settled: int) -> None:
+        memory = self._ledger_memory()
+        after = LedgerMemory(uuid=self._ledger.uuid(), head=self._appender.head, settled=settled)
+        if memory is None or (after.head, after.settled) != (memory.head, memory.settled):
+            self._state.save(LEDGER_MEMORY, after.body(), self._clock.now())

@@ -1,0 +1,121 @@
+"""What is remembered of a category between cycles: its indices, findings, verdict, and which approvals were used."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from retention_enforcer.domain.control import Control
+from retention_enforcer.domain.facts import CategoryFacts, Evidence
+from retention_enforcer.domain.instants import DAY
+from retention_enforcer.domain.plan import Purge
+from retention_enforcer.domain.proof import Proof
+
+
+def memory_key(category: str) -> str:
+    """Return the key of a category's document in `retention-state`."""
+    return f"category-{category}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """One category's document. Instants in epoch milliseconds."""
+
+    fingerprint: str
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    """By index uuid."""
+    findings: Mapping[str, int] = field(default_factory=dict)
+    """Ids of open findings, and when each was first seen."""
+    used: Mapping[str, Collection[tuple[str, str]]] = field(default_factory=dict)
+    """By approval, the pairs that were carried out under it."""
+    kept: bool | None = None
+    proven_at: int = 0
+    """When a proof was last recorded in the ledger."""
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any] | None, fingerprint: str) -> Memory:
+        """Read it from its document; what was seen under another policy is no evidence for this one.
+
+        The times of trims are: they are facts, whatever the policy.
+        """
+        if body is None:
+            return cls(fingerprint=fingerprint)
+        same = body["fingerprint"] == fingerprint
+        evidence = {
+            uuid: Evidence(
+                oldest=entry.get("oldest") if same else None,
+                first_seen=int(entry["first_seen"]),
+                documents=int(entry["documents"]),
+                last_trim=entry.get("last_trim"),
+            )
+            for uuid, entry in body["indices"].items()
+        }
+        return cls(
+            fingerprint=fingerprint,
+            evidence=evidence,
+            findings=dict(body["findings"]),
+            used={key: [(uuid, action) for uuid, action in pairs] for key, pairs in body["used"].items()},
+            kept=body.get("kept"),
+            proven_at=int(body["proven_at"]),
+        )
+
+    def body(self) -> dict[str, Any]:
+        """Return it as its document."""
+        indices = {}
+        for uuid, evidence in self.evidence.items():
+            every = {
+                "oldest": evidence.oldest,
+                "first_seen": evidence.first_seen,
+                "documents": evidence.documents,
+                "last_trim": evidence.last_trim,
+            }
+            indices[uuid] = {name: value for name, value in every.items() if value is not None}
+        return {
+            "fingerprint": self.fingerprint,
+            "indices": indices,
+            "findings": dict(self.findings),
+            "used": {key: sorted(map(list, pairs)) for key, pairs in self.used.items()},
+            "kept": self.kept,
+            "proven_at": self.proven_at,
+        }
+
+    def approved(self, control: Control, now: int) -> frozenset[tuple[str, str]]:
+        """Return the (index uuid, action) pairs that are approved at this instant and were not used yet."""
+        return frozenset(
+            pair
+            for approval in control.approvals
+            if now < approval.until
+            for pair in approval.pairs
+            if pair not in self.used.get(approval.key, ())
+        )
+
+    def use(self, control: Control, purges: Collection[Purge], now: int) -> Memory:
+        """Return the memory with the approvals of these purges used up; approvals that have ended are forgotten."""
+        planned = {purge.pair for purge in purges}
+        alive = [approval for approval in control.approvals if now < approval.until]
+        used = {a.key: sorted({*self.used.get(a.key, ()), *(a.pairs & planned)}) for a in alive}
+        return replace(self, used={key: pairs for key, pairs in used.items() if pairs})
+
+    def must_prove(self, proof: Proof) -> bool:
+        """Whether a proof belongs into the ledger: the verdict changed, or a day has passed."""
+        return proof.kept != self.kept or proof.as_of - self.proven_at >= DAY
+
+
+def remember(known: Mapping[str, Evidence], facts: CategoryFacts, trimmed: Collection[str]) -> dict[str, Evidence]:
+    """Return the evidence after a look: an oldest document that is still the oldest keeps its first sight.
+
+    What is set apart now was not seen, and keeps what is known of it.
+    """
+    unseen = {apart.uuid for apart in facts.set_apart if apart.uuid}
+    evidence = {uuid: entry for uuid, entry in known.items() if uuid in unseen}
+    for index in facts.indices:
+        before = known.get(index.uuid)
+        same = before is not None and before.oldest == index.oldest
+        evidence[index.uuid] = Evidence(
+            oldest=index.oldest,
+            first_seen=before.first_seen if same and before else facts.as_of,
+            documents=index.documents,
+            last_trim=facts.as_of if index.uuid in trimmed else (before.last_trim if before else None),
+        )
+    return evidence

@@ -1,0 +1,93 @@
+"""The operator's word, as the commands write it: accept, approve, stop, resume."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from retention_enforcer.domain.errors import Refused
+from retention_enforcer.domain.instants import DAY
+from retention_enforcer.domain.lease import TERM, Lease, Versioned
+from retention_enforcer.domain.plan import Plan
+from retention_enforcer.enforcement.ports import Clock
+
+ACCEPTED, STOP = "accepted-policy", "stop"
+"""Keys of the documents in `retention-control`; `stop` is also that of its confirmation in `retention-state`."""
+
+_LOOK = 1.0
+"""Seconds between two looks for the confirmation."""
+
+
+class ControlDocuments(Protocol):
+    """Where the operator's word is kept."""
+
+    def save(self, key: str, body: Mapping[str, Any], now: int) -> None:
+        """Replace one document."""
+
+    def remove(self, key: str) -> None:
+        """Remove one document; an absent one is no error."""
+
+
+class StateDocuments(Protocol):
+    """Where the daemon answers."""
+
+    def versions(self, keys: Sequence[str]) -> dict[str, Versioned]:
+        """Return these documents with their versions."""
+
+
+def accept_policy(control: ControlDocuments, fingerprint: str, clock: Clock) -> None:
+    """Accept a policy by its fingerprint; only the last accepted one may act."""
+    now = clock.now()
+    control.save(ACCEPTED, {"fingerprint": fingerprint, "at": now}, now)
+
+
+def approve_plan(control: ControlDocuments, plans: Iterable[Plan], plan_hash: str, clock: Clock) -> Plan:
+    """Release the purges of the plan with this hash, each once, for a day; return that plan.
+
+    Raises Refused where no plan of now has it: what would be released is not what was looked at.
+    """
+    for plan in plans:
+        if plan_hash and plan.hash == plan_hash:
+            now = clock.now()
+            body = {"hash": plan.hash, "pairs": sorted(p.pair for p in plan.purge), "until": now + DAY}
+            control.save(f"approval-{plan.hash}-{now}", body, now)
+            return plan
+    raise Refused(
+        f"no plan has the hash {plan_hash} now: nothing is approved",
+        "the plan changed since; look at `retention-enforcer plan` again",
+    )
+
+
+def stop(control: ControlDocuments, state: StateDocuments, clock: Clock) -> str:
+    """Set the flag, and wait until nobody acts any more; return how that is known.
+
+    Raises Refused where a daemon goes on renewing its lease without having confirmed.
+    """
+    at = clock.now()
+    control.save(STOP, {"at": at}, at)
+    lapsed_at = time.monotonic() + TERM
+    seen: tuple[int, int] | None = None
+    until = time.monotonic() + 2 * TERM
+    while time.monotonic() < until:
+        documents = state.versions(["lease", STOP])
+        confirmed = documents.get(STOP)
+        if confirmed and int(confirmed.body["at"]) >= at:
+            return f"confirmed by {confirmed.body['instance']}"
+        lease = documents.get("lease")
+        if lease is None or not Lease.of(lease.body).holder:
+            return "no enforcer holds the lease"
+        if lease.version != seen:
+            seen, lapsed_at = lease.version, time.monotonic() + TERM
+        elif time.monotonic() >= lapsed_at:
+            return f"the lease of {Lease.of(lease.body).holder} has lapsed"
+        time.sleep(_LOOK)
+    raise Refused(
+        "the flag is set, but the daemon has not confirmed it: it may be in the middle of a request",
+        "see its log; ending its process stops it for certain",
+    )
+
+
+def resume(control: ControlDocuments) -> None:
+    """Take the flag back."""
+    control.remove(STOP)

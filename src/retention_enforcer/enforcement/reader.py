@@ -1,0 +1,122 @@
+"""What the reading commands show: plans and proofs of now, with what is known from earlier; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from retention_enforcer.domain.control import Control
+from retention_enforcer.domain.errors import Refused
+from retention_enforcer.domain.facts import CategoryFacts
+from retention_enforcer.domain.fuse import FuseLimits, UnsafePlan, raise_if_unsafe
+from retention_enforcer.domain.ledger import Head
+from retention_enforcer.domain.plan import Plan
+from retention_enforcer.domain.policy import Category
+from retention_enforcer.domain.proof import Proof, verify
+from retention_enforcer.enforcement.cycle import Observer, Scope
+from retention_enforcer.enforcement.enforcer import Terms
+from retention_enforcer.enforcement.memory import Memory, memory_key
+from retention_enforcer.enforcement.ports import Clock, ControlStore, Inventory, LedgerStore, StateStore
+from retention_enforcer.enforcement.standing import raise_if_wrong_clock, raise_if_wrong_cluster
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One look at some categories."""
+
+    cluster: str
+    as_of: int
+    note: str
+    """What could not be read, in a sentence; empty where everything could."""
+    memories: Mapping[str, Memory] = field(default_factory=dict)
+    facts: Mapping[str, CategoryFacts] = field(default_factory=dict)
+    plans: Mapping[str, Plan] = field(default_factory=dict)
+    refusals: Mapping[str, UnsafePlan] = field(default_factory=dict)
+    """The plans that the fuse would refuse."""
+
+
+class Reader:
+    """Looks, for people and programs that ask. Works without the enforcer's own indices, and says so."""
+
+    def __init__(
+        self,
+        *,
+        terms: Terms,
+        inventory: Inventory,
+        observer: Observer,
+        state: StateStore,
+        control: ControlStore,
+        ledger: LedgerStore,
+        clock: Clock,
+    ) -> None:
+        self._terms = terms
+        self._inventory = inventory
+        self._observer = observer
+        self._state = state
+        self._control = control
+        self._ledger = ledger
+        self._clock = clock
+
+    def look(self, categories: Sequence[Category]) -> Look:
+        """Return the facts and plans of these categories. Raises Refused for a wrong cluster or clock."""
+        cluster = self._inventory.cluster()
+        now = self._clock.now()
+        raise_if_wrong_clock(cluster, now)
+        raise_if_wrong_cluster(cluster, self._terms.pinned_cluster, None)
+        memories, control, note = self._known(categories)
+        scope = Scope(
+            policy=self._terms.policy,
+            fingerprint=self._terms.fingerprint,
+            max_share=self._terms.max_share,
+            control=control,
+            may_act=False,
+        )
+        looks = self._observer.look(scope, categories, memories)
+        plans = {id_: plan for id_, (_, plan) in looks.items()}
+        return Look(
+            cluster=cluster.uuid,
+            as_of=now,
+            note=note,
+            memories=memories,
+            facts={id_: facts for id_, (facts, _) in looks.items()},
+            plans=plans,
+            refusals=self._refusals(plans, memories, control, now),
+        )
+
+    def proofs(self, look: Look) -> list[Proof]:
+        """Return the proof of each category that was looked at, with the first sight of its findings."""
+        proofs = []
+        for id_, facts in look.facts.items():
+            proof = verify(self._terms.policy.category(id_), facts, look.plans[id_])
+            known = look.memories[id_].findings if id_ in look.memories else {}
+            findings = tuple(replace(f, first_seen=known.get(f.id, look.as_of)) for f in proof.findings)
+            proofs.append(replace(proof, findings=findings))
+        return proofs
+
+    def head(self) -> Head | None:
+        """Return the ledger's head, or None where there is no ledger."""
+        try:
+            return self._ledger.head()
+        except Refused:
+            return None
+
+    def _known(self, categories: Sequence[Category]) -> tuple[dict[str, Memory], Control, str]:
+        keys = {memory_key(category.id): category.id for category in categories}
+        try:
+            bodies = self._state.load(list(keys))
+            memories = {id_: Memory.of(bodies.get(key), self._terms.fingerprint) for key, id_ in keys.items()}
+            return memories, self._control.read(), ""
+        except Refused as error:
+            return {}, Control(), error.message
+
+    def _refusals(
+        self, plans: Mapping[str, Plan], memories: Mapping[str, Memory], control: Control, now: int
+    ) -> dict[str, UnsafePlan]:
+        refusals = {}
+        for id_, plan in plans.items():
+            approved = memories[id_].approved(control, now) if id_ in memories else frozenset()
+            try:
+                raise_if_unsafe(plan, FuseLimits(max_share=self._terms.max_share, approved=approved))
+            except UnsafePlan as unsafe:
+                refusals[id_] = unsafe
+        return refusals

@@ -1,0 +1,56 @@
+"""Gives every intent that was left without an outcome the one that a look at the cluster shows."""
+
+from __future__ import annotations
+
+from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
+from retention_enforcer.domain.ledger import ROLLOVER, Entry, Kind, Outcome, Record, unanswered
+from retention_enforcer.enforcement.appender import Appender
+from retention_enforcer.enforcement.ports import Deleter, LedgerStore
+
+
+def settle_intents(
+    ledger: LedgerStore, appender: Appender, deleter: Deleter, *, after: int, category: str | None = None
+) -> int:
+    """Record an outcome for each unanswered intent past a sequence; return up to where all are answered for good.
+
+    By the index's uuid: gone is `done`, there is `failed` (the next plan asks for it again), unreadable is `unknown`
+    and asked again the next time. With a category only its intents are looked at: those of others may be under way.
+    """
+    intents = [i for i in unanswered(ledger.read(after)) if category in (None, i.get("category"))]
+    unsettled: list[int] = []
+    for intent in intents:
+        outcome, reason = _look(intent, deleter)
+        appender.append(answer(intent, outcome, reason))
+        if outcome is Outcome.UNKNOWN:
+            unsettled.append(int(intent["sequence"]))
+    return min(unsettled) - 1 if unsettled else appender.head.sequence
+
+
+def answer(intent: Record, outcome: Outcome, reason: str, documents: int | None = None) -> Entry:
+    """Return the outcome of an intent, to be recorded."""
+    target = intent.get("target")
+    return Entry(
+        kind=Kind.OUTCOME,
+        category=intent.get("category"),
+        clause=intent.get("clause"),
+        action=intent.get("action"),
+        target=(target["index"], target["uuid"]) if target else None,
+        evidence={"documents": documents} if documents is not None else None,
+        reason=reason,
+        outcome=outcome,
+        intent=int(intent["sequence"]),
+        cycle=intent.get("cycle"),
+    )
+
+
+def _look(intent: Record, deleter: Deleter) -> tuple[Outcome, str]:
+    uuid = intent["target"]["uuid"]
+    try:
+        there = deleter.existing([uuid]).get(uuid)
+    except (ClusterUnavailable, RequestRejected) as error:
+        return Outcome.UNKNOWN, f"interrupted, and the cluster cannot be read: {error.message}"
+    if there is None:
+        return Outcome.DONE, "interrupted: the index is gone"
+    if intent["action"] == ROLLOVER and there.rolled_over:
+        return Outcome.DONE, "interrupted: the index was rolled over"
+    return Outcome.FAILED, "interrupted: the index is there; what is due in it is planned again"

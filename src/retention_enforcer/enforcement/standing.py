@@ -1,0 +1,84 @@
+"""Whether this process may act now: the cluster it believes to face, the operator's word, and its own memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from retention_enforcer.domain.control import Control
+from retention_enforcer.domain.errors import Refused
+from retention_enforcer.domain.facts import ClusterFacts
+from retention_enforcer.domain.instants import MINUTE, describe_duration
+from retention_enforcer.domain.ledger import Head
+from retention_enforcer.enforcement.ports import LedgerStore
+
+CLOCK_TOLERANCE = MINUTE
+"""How far the clocks of the enforcer and of the cluster may be apart."""
+
+CLUSTER, LEDGER_MEMORY, POLICY, CHECKPOINT = "cluster", "ledger", "policy", "checkpoint"
+"""Keys of the documents in `retention-state`."""
+
+
+def raise_if_wrong_clock(cluster: ClusterFacts, now: int) -> None:
+    """Raise Refused where the enforcer's and the cluster's clocks disagree: one of them would delete too early."""
+    apart = abs(now - cluster.time)
+    if apart > CLOCK_TOLERANCE:
+        raise Refused(
+            f"this clock and the cluster's are {describe_duration(apart)} apart: nothing is deleted",
+            "correct the wrong one of the two (NTP), then start again",
+        )
+
+
+def raise_if_wrong_cluster(cluster: ClusterFacts, pinned: str | None, remembered: Mapping[str, Any] | None) -> None:
+    """Raise Refused where the cluster is not the pinned one, or not the one that was first recorded."""
+    expected = pinned or (remembered or {}).get("uuid")
+    if expected and expected != cluster.uuid:
+        raise Refused(
+            f"this is the cluster {cluster.uuid}, not {expected}: nothing is deleted",
+            "correct ENFORCER_ELASTICSEARCH_URL or ENFORCER_CLUSTER_UUID",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerMemory:
+    """What `retention-state` remembers of the ledger."""
+
+    uuid: str
+    head: Head
+    settled: int
+    """Up to this sequence every intent has its outcome for good."""
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> LedgerMemory:
+        """Read it from its document."""
+        head = Head(int(body["sequence"]), str(body["hash"]))
+        return cls(uuid=str(body["uuid"]), head=head, settled=int(body["settled"]))
+
+    def body(self) -> dict[str, Any]:
+        """Return it as its document."""
+        return {"uuid": self.uuid, "sequence": self.head.sequence, "hash": self.head.hash, "settled": self.settled}
+
+
+def raise_if_ledger_lost(ledger: LedgerStore, remembered: LedgerMemory | None) -> None:
+    """Raise Refused where the ledger is another one, ends before what is remembered, or holds another record there."""
+    if remembered is None:
+        return
+    mend = "restore it, or look at what happened and say so with `retention-enforcer ledger adopt`"
+    if ledger.uuid() != remembered.uuid:
+        raise Refused("retention-ledger is not the index it was: nothing is deleted", mend)
+    known = remembered.head
+    if known.sequence == 0:
+        return
+    record = ledger.get(known.sequence)
+    if record is None:
+        raise Refused(f"the ledger ends before record {known.sequence}, which it had: nothing is deleted", mend)
+    if record.get("hash") != known.hash:
+        raise Refused(f"record {known.sequence} of the ledger is not what it was: nothing is deleted", mend)
+
+
+def accepted_fingerprint(control: Control, by_environment: Mapping[str, Any] | None) -> str | None:
+    """Return the last accepted fingerprint: the operator's in the control index, or the environment's, if later."""
+    if by_environment and "at" in by_environment and int(by_environment["at"]) >= control.accepted_at:
+        return str(by_environment["fingerprint"])
+    return control.accepted

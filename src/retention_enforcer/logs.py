@@ -1,0 +1,75 @@
+"""One line an event, on stderr: ECS JSON for machines, or the console form for people."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Literal
+
+import structlog
+
+ECS_VERSION = "8.17.0"
+
+_LEVELS = {"warning": "warn", "critical": "fatal"}
+_QUIET = ("apscheduler", "elastic_transport", "urllib3")
+"""Libraries whose own stories are ours already, told with their meaning; only their warnings are passed on."""
+
+
+def configure_logs(
+    log_format: Literal["auto", "json", "console"], level: str, *, instance: str = "", cluster: str = ""
+) -> None:
+    """Send the records of structlog and of the standard library through the same lines; `auto` asks the terminal."""
+    as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="@timestamp" if as_json else "timestamp"),
+        _common(instance, cluster),
+    ]
+    ending: list[structlog.typing.Processor] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    if as_json:
+        ending = [structlog.processors.format_exc_info, _ecs, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _common(instance: str, cluster: str) -> structlog.typing.Processor:
+    fixed = {"service.node.name": instance, "retention.cluster": cluster}
+    present = {name: value for name, value in fixed.items() if value}
+
+    def add(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ANN401
+        return {**present, **event}
+
+    return add
+
+
+def _ecs(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ANN401
+    """Name the fields as the Elastic Common Schema does."""
+    message = event.pop("event", "")
+    level = str(event.pop("level", "info"))
+    named: dict[str, Any] = {
+        "@timestamp": event.pop("@timestamp", None),
+        "log.level": _LEVELS.get(level, level),
+        "message": message,
+        "ecs.version": ECS_VERSION,
+        "service.name": "retention-enforcer",
+    }
+    if trace := event.pop("exception", None):
+        named["error.stack_trace"] = trace
+    return {**named, **event}

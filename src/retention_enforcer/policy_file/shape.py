@@ -1,0 +1,221 @@
+"""The shape of the policy file: which keys there are, what may stand behind them, and their defaults.
+
+Pydantic models, from which both the loader's first judgement and the JSON Schema come. A refusal of a value is
+a `PydanticCustomError` of the type `refused` with its text and its mend.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import PydanticCustomError, core_schema
+
+from retention_enforcer.domain.instants import DAY, parse_duration, parse_instant
+from retention_enforcer.domain.names import IndexPattern
+from retention_enforcer.domain.policy import Category, Clause, Policy, SubjectFields
+
+REFUSED = "refused"
+
+
+def refused(text: str, mend: str) -> PydanticCustomError:
+    """The error of a validator, with the mend in its context."""
+    return PydanticCustomError(REFUSED, "{text}: {mend}", {"text": text, "mend": mend})
+
+
+def shown(value: object) -> str:
+    """A value of the file as an error may repeat it: on one line, and not for long."""
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"  # noqa: PLR2004 - half a line
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise refused(f"{shown(value)} is not a text", "put it between quotes, if it is meant")
+    if value == "":
+        raise refused("the text is empty", "write something, or remove the line")
+    return str(value)  # a number's digits are its text: `section: 6`
+
+
+def _prose(value: object) -> str:
+    return " ".join(_text(value).split())
+
+
+def _duration(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise refused(f"{value} has no unit", f"write {value}d, not {value}, if days are meant (or s, m, h)")
+    if not isinstance(value, str):
+        raise refused(f"{shown(value)} is not a duration", "write a whole number and a unit, as 90s, 15m, 1h or 14d")
+    if value.strip().startswith("-"):
+        raise refused(f"{shown(value)} is negative", "write a duration above zero, as 14d")
+    try:
+        return parse_duration(value)
+    except ValueError:
+        mend = "write a whole number and a unit, as 90s, 15m, 1h or 14d"
+        raise refused(f"{shown(value)} is not a duration", mend) from None
+
+
+def _instant(value: object) -> int:
+    try:
+        return parse_instant(_text(value))
+    except ValueError:
+        raise refused(f"{shown(value)} is not a time", "write 2015-01-01, or 2015-01-01T08:00:00Z") from None
+
+
+def _switch(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise refused(f"{shown(value)} is neither true nor false", "write true or false, without quotes")
+    return value
+
+
+def _version(value: object) -> int:
+    if isinstance(value, bool) or value != 1:
+        raise refused(f"{shown(value)} is not a version that this enforcer knows", "write version: 1")
+    return 1
+
+
+_DURATION_SCHEMA = {"type": "string", "pattern": "^[1-9][0-9]{0,8}[smhd]$"}
+_PROSE_SCHEMA = {"type": ["string", "number"], "minLength": 1}
+_NAME_SCHEMA = {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]*$"}
+
+Name = Annotated[str, BeforeValidator(_text), WithJsonSchema(_NAME_SCHEMA)]
+Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": "string", "minLength": 1})]
+Prose = Annotated[str, BeforeValidator(_prose), WithJsonSchema(_PROSE_SCHEMA)]
+Day = Annotated[str, BeforeValidator(_prose), WithJsonSchema({"type": "string", "format": "date"})]
+Duration = Annotated[int, BeforeValidator(_duration), WithJsonSchema(_DURATION_SCHEMA)]
+Instant = Annotated[int, BeforeValidator(_instant), WithJsonSchema({"type": "string"})]
+Switch = Annotated[bool, BeforeValidator(_switch), WithJsonSchema({"type": "boolean"})]
+Texts = Annotated[tuple[Text, ...], Field(min_length=1)]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class ClauseEntry(_Entry):
+    """Where the promise is written down."""
+
+    document: Prose
+    section: Prose
+    item: Prose
+    updated: Day
+    """The day of the document's last update."""
+
+    def clause(self) -> Clause:
+        """The domain's value."""
+        return Clause(document=self.document, section=self.section, item=self.item, updated=self.updated)
+
+
+class SubjectsEntry(_Entry):
+    """The fields that name a customer account, its application, and a user of that application."""
+
+    account: Text | None = None
+    application: Text | None = None
+    user: Text | None = None
+
+    def fields(self) -> SubjectFields:
+        """The domain's value."""
+        return SubjectFields(account=self.account, application=self.application, user=self.user)
+
+
+class OwnsEntry(_Entry):
+    """Where an account's applications are found: both fields of one document."""
+
+    account: Text
+    application: Text
+
+    def fields(self) -> SubjectFields:
+        """The domain's value."""
+        return SubjectFields(account=self.account, application=self.application)
+
+
+class CategoryEntry(_Entry):
+    """A kind of personal data; at least one of max_age, after_termination and never_stored."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": [k]} for k in ("max_age", "after_termination", "never_stored")]}
+    )
+
+    id: Name
+    clause: ClauseEntry
+    indices: Texts
+    """Names of indices or data streams, wildcards, and {application} between literals."""
+    timestamp: Text = "@timestamp"
+    """The date field that age runs from."""
+    subjects: SubjectsEntry | None = None
+    owns: OwnsEntry | None = None
+    max_age: Duration | None = None
+    """How old a document may become."""
+    after_termination: Duration | None = None
+    """How long a document may outlive the termination of its subject."""
+    never_stored: Switch = False
+    """No document may exist; one that does is an alarm, never deleted in silence."""
+    forbidden_fields: Texts = ()
+    """Fields that may not exist in any governed mapping."""
+    rollover: Duration | None = None
+    """How much time one index may span; the smaller of 1d and a tenth of max_age by default."""
+    enforce: Switch = True
+    """false: planned and reported only."""
+    foreign_lifecycle: Literal["leave", "adopt"] = "leave"
+    """What becomes of an index that another lifecycle policy already manages."""
+
+    def category(self) -> Category:
+        """The domain's value."""
+        rollover = min(DAY, (self.max_age or 10 * DAY) // 10) if self.rollover is None else self.rollover
+        return Category(
+            id=self.id,
+            clause=self.clause.clause(),
+            indices=tuple(IndexPattern(text) for text in self.indices),
+            timestamp=self.timestamp,
+            subjects=self.subjects.fields() if self.subjects else SubjectFields(),
+            owns=self.owns.fields() if self.owns else SubjectFields(),
+            max_age=self.max_age,
+            after_termination=self.after_termination,
+            never_stored=self.never_stored,
+            forbidden_fields=self.forbidden_fields,
+            rollover=rollover,
+            enforce=self.enforce,
+            foreign_lifecycle=self.foreign_lifecycle,
+        )
+
+
+class PolicyFile(_Entry):
+    """The promises of one privacy policy, and the margin with which they are kept."""
+
+    version: Annotated[Literal[1], BeforeValidator(_version)]
+    name: Name
+    margin: Duration = Field(default="1h", validate_default=True)
+    """Every deletion is due this long before the limit."""
+    on_request: Duration = Field(default="7d", validate_default=True)
+    """The limit of a customer's deletion request, across all categories."""
+    earliest: Instant = Field(default="2015-01-01", validate_default=True)
+    """An older timestamp is not believed."""
+    ignore: Texts = ()
+    """Indices that no clause covers, on purpose."""
+    categories: Annotated[tuple[CategoryEntry, ...], Field(min_length=1)]
+
+    def policy(self) -> Policy:
+        """The domain's value."""
+        return Policy(
+            name=self.name,
+            categories=tuple(entry.category() for entry in self.categories),
+            margin=self.margin,
+            on_request=self.on_request,
+            earliest=self.earliest,
+            ignore=tuple(IndexPattern(text) for text in self.ignore),
+        )
+
+
+class SchemaWithoutNull(GenerateJsonSchema):
+    """The JSON Schema as the loader reads a file: a key is left out, never null."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        """The schema of what may stand there."""
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        """The schema with its default, if that can be written."""
+        return (
+            self.generate_inner(schema["schema"]) if schema.get("default") is None else super().default_schema(schema)
+        )

@@ -1,0 +1,296 @@
+"""The settings: what the environment says, under names that begin with `ENFORCER_`.
+
+Read once, at start. Empty counts as unset, and a name that is not known stops the start: a misspelt limit would
+otherwise be its default without a word. `python -m retention_enforcer.settings` writes and checks the reference.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from retention_enforcer.domain.errors import ConfigurationError
+from retention_enforcer.domain.instants import SECOND
+from retention_enforcer.settings import values
+from retention_enforcer.settings.values import HttpAddress, refused
+
+__all__ = ["PREFIX", "SECRETS", "HttpAddress", "Settings", "load_settings"]
+
+PREFIX = "ENFORCER_"
+SECRETS = ("elasticsearch_api_key", "elasticsearch_password", "pseudonym_key")
+"""The settings that may also be given as the path of a file, under their name and `_FILE`."""
+
+_MAX_SECRET_BYTES = 1 << 16
+_KEY_LENGTH = 32  # characters: what a random 128-bit key has in hexadecimal
+_LONGEST_REQUEST = 60 * SECOND  # half of the lease's two minutes: a lease has to outlast a request
+
+
+def _secret(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value().isprintable():
+        raise refused("the secret holds a line break or another control character", "give it as one line")
+    return secret
+
+
+def _api_key(secret: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[A-Za-z0-9+/=_:.-]+", secret.get_secret_value()):
+        raise refused("this cannot be an API key", "write what the cluster returned as `encoded`")
+    if ":" in secret.get_secret_value():
+        return SecretStr(b64encode(secret.get_secret_value().encode()).decode())
+    return secret
+
+
+def _pseudonym_key(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value()) < _KEY_LENGTH:
+        raise refused(f"the key has fewer than {_KEY_LENGTH} characters", "make one, as with: openssl rand -hex 32")
+    return secret
+
+
+_Secret = Annotated[SecretStr, AfterValidator(_secret)]
+_Urls = Annotated[tuple[str, ...], BeforeValidator(values.cluster_urls)]
+_CaCerts = Annotated[Path, BeforeValidator(values.ca_certs)]
+_Sha256 = Annotated[str, BeforeValidator(values.sha256)]
+_Timeout = Annotated[int, BeforeValidator(values.duration(SECOND, _LONGEST_REQUEST))]
+_Interval = Annotated[int, BeforeValidator(values.duration(SECOND))]
+_Grace = Annotated[int, BeforeValidator(values.duration(0))]
+_User = Annotated[str, BeforeValidator(values.matching(r"[^:\x00-\x1f\x7f]+", "a name without a colon"))]
+_Uuid = Annotated[str, BeforeValidator(values.matching(r"[A-Za-z0-9_-]{1,64}", "cluster_uuid as GET / shows it"))]
+_Instance = Annotated[
+    str, BeforeValidator(values.matching(r"[A-Za-z0-9._-]{1,64}", "1 to 64 of A-Z a-z 0-9 . _ -, as node-1"))
+]
+
+
+class Settings(BaseSettings):
+    """What the environment says; made by `load_settings` alone. Durations in milliseconds."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        enable_decoding=False,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+    mode: Literal["plan", "enforce"] | None = None
+    """`plan` shows what would be deleted and deletes nothing; `enforce` deletes it. `run` demands it and there is no
+    default, since neither is harmless: one deletes, the other breaks a promise."""
+
+    policy_file: Path | None = None
+    """The path of the policy file. Demanded by every command that looks at the policy; no default, since a policy
+    taken up by chance could delete."""
+
+    elasticsearch_url: _Urls | None = None
+    """Where the cluster is: `http://` or `https://`, several nodes separated by commas. Without a port it is the
+    scheme's, 80 or 443. Credentials do not belong here: addresses are logged."""
+
+    elasticsearch_api_key: Annotated[_Secret, AfterValidator(_api_key)] | None = None
+    """An API key, as the cluster returned it under `encoded`, or as `id:api_key`. Either this or user name and
+    password."""
+
+    elasticsearch_username: _User | None = None
+    """The user's name, together with the password. None of all three: the cluster's security is off."""
+
+    elasticsearch_password: _Secret | None = None
+    """The user's password."""
+
+    elasticsearch_ca_certs: _CaCerts | None = None
+    """A PEM file with the certificates to trust. By default the system's; only with `https://`."""
+
+    elasticsearch_ca_fingerprint: _Sha256 | None = None
+    """The SHA-256 fingerprint of the cluster's CA, as Elasticsearch shows it at its first start; with or without
+    colons. Instead of the file; only with `https://`."""
+
+    elasticsearch_timeout: _Timeout = Field(default="30s", validate_default=True)
+    """How long one request may take, from `1s` to `60s`. At most half of the lease's two minutes, because the lease
+    has to outlast each destructive request."""
+
+    cluster_uuid: _Uuid | None = None
+    """The UUID of the only cluster that may be touched, as `GET /` shows it. By default the one that `setup` found
+    and recorded."""
+
+    lifecycle: Literal["auto", "ilm", "direct"] = "auto"
+    """Who deletes whole indices: `ilm` the cluster by compiled lifecycle policies, so that deletion goes on while the
+    enforcer is down; `direct` the enforcer alone; `auto` takes ILM where the cluster has it. Part of the accepted
+    policy's fingerprint."""
+
+    interval: _Interval = Field(default="5m", validate_default=True)
+    """The time between two cycles of a category, at least `1s` and at most a quarter of the policy's margin: a cycle
+    may fail and be repeated before a limit is reached. The default suits margins from `20m`."""
+
+    grace: _Grace = Field(default="24h", validate_default=True)
+    """How long a termination waits before its purge, so that a mistake can be taken back. `0s` purges at once. With
+    the margin it stays below every `after_termination` and `on_request`; a day leaves six of seven. Part of the
+    fingerprint."""
+
+    max_share: Annotated[float, BeforeValidator(values.share)] = Field(default="0.5", validate_default=True)
+    """The part of a category's documents, above 0 and at most 1, that one plan may destroy unforeseen; a larger plan
+    is refused until somebody approves it. Half is more than a day of a fortnight and less than all. Part of the
+    fingerprint."""
+
+    max_terminations: Annotated[int, BeforeValidator(values.count)] = Field(default="20", validate_default=True)
+    """How many terminations may be registered within 24 hours, from 1; beyond it all wait for approval. The default
+    is above what a person types and below what a broken script sends."""
+
+    pseudonym_key: Annotated[_Secret, AfterValidator(_pseudonym_key)] | None = None
+    """The key, at least 32 characters, under which subjects appear in the ledger and the log as pseudonyms.
+    Demanded to enforce. Who changes it can no longer find a subject's earlier records."""
+
+    http_address: Annotated[HttpAddress, BeforeValidator(values.http_address)] = Field(
+        default="127.0.0.1:9464", validate_default=True
+    )
+    """Host and port of status page, health and metrics; an IPv6 address in brackets, port 0 for any free one. Only
+    this machine by default, because the page asks for no password."""
+
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """`json` writes one ECS object a line, `console` lines for people; `auto` takes `console` on a terminal."""
+
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)] = "info"
+    """The least level that is logged. Each deletion and each finding is `info` or above."""
+
+    instance: _Instance | None = None
+    """The name of this enforcer in the lease and the ledger, 1 to 64 of `A-Z a-z 0-9 . _ -`. By default made from
+    host and process."""
+
+    accept_policy: _Sha256 | None = None
+    """The fingerprint of the policy that may act, 64 hexadecimal digits: the operator's word where nobody can type
+    `policy accept`."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what it is made with: `load_settings` names the environment, and no .env file is ever read."""
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        user, password, key = self.elasticsearch_username, self.elasticsearch_password, self.elasticsearch_api_key
+        certificates = self.elasticsearch_ca_certs or self.elasticsearch_ca_fingerprint
+        if key and (user or password):
+            raise _conflict("ELASTICSEARCH_API_KEY", "an API key and a user are set", "keep one of the two")
+        if (user is None) != (password is None):
+            given, absent = ("USERNAME", "PASSWORD") if user else ("PASSWORD", "USERNAME")
+            raise _conflict(f"ELASTICSEARCH_{given}", "it is set alone", f"set {PREFIX}ELASTICSEARCH_{absent} as well")
+        if self.elasticsearch_ca_certs and self.elasticsearch_ca_fingerprint:
+            text = f"it is set together with {PREFIX}ELASTICSEARCH_CA_CERTS"
+            raise _conflict("ELASTICSEARCH_CA_FINGERPRINT", text, "keep one of the two")
+        if certificates and any(url.startswith("http:") for url in self.elasticsearch_url or ()):
+            text = "certificates are set, but an address begins with http://"
+            raise _conflict("ELASTICSEARCH_URL", text, "write https://, or unset the certificates")
+        return self
+
+    def require_mode(self) -> Literal["plan", "enforce"]:
+        """Return the mode; ConfigurationError if it is unset, or if a key is missing to enforce."""
+        if self.mode is None:
+            raise ConfigurationError(f"{PREFIX}MODE is not set", "set it to plan (deletes nothing) or enforce")
+        if self.mode == "enforce":
+            self.require_pseudonym_key()
+        return self.mode
+
+    def require_pseudonym_key(self) -> str:
+        """Return the key of pseudonyms; ConfigurationError if it is unset."""
+        if self.pseudonym_key is None:
+            mend = f"set it to {_KEY_LENGTH} characters or more, or {PREFIX}PSEUDONYM_KEY_FILE to a file with them"
+            raise ConfigurationError(f"{PREFIX}PSEUDONYM_KEY is not set", mend)
+        return self.pseudonym_key.get_secret_value()
+
+    def require_policy_file(self) -> Path:
+        """Return the path of the policy file; ConfigurationError if it is unset."""
+        if self.policy_file is None:
+            mend = "set it to the path of the policy file, as config/trtc.yaml"
+            raise ConfigurationError(f"{PREFIX}POLICY_FILE is not set", mend)
+        return self.policy_file
+
+    def require_elasticsearch_url(self) -> tuple[str, ...]:
+        """Return the addresses of the cluster; ConfigurationError if they are unset."""
+        if self.elasticsearch_url is None:
+            mend = "set it to the cluster's address, as https://localhost:9200"
+            raise ConfigurationError(f"{PREFIX}ELASTICSEARCH_URL is not set", mend)
+        return self.elasticsearch_url
+
+
+def load_settings(environ: Mapping[str, str]) -> Settings:
+    """Return the settings that an environment gives.
+
+    Raises ConfigurationError with the variable and the mend; it never repeats a secret.
+    """
+    ours = {name: text for name, text in environ.items() if name.upper().startswith(PREFIX)}
+    _refuse_strangers(ours)
+    given = {name: text for name, text in ours.items() if text}
+    source = EnvSettingsSource(Settings)
+    source.env_vars = {name.lower(): text for name, text in _with_secret_files(given).items()}
+    try:
+        return Settings(**source())
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    raise _refusal(details)
+
+
+def _conflict(variable: str, text: str, mend: str) -> PydanticCustomError:
+    context = {"variable": PREFIX + variable, "text": text, "mend": mend}
+    return PydanticCustomError(values.REFUSED, "{variable}: {text}: {mend}", context)
+
+
+def _refuse_strangers(given: Mapping[str, str]) -> None:
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    known += [f"{PREFIX}{name.upper()}_FILE" for name in SECRETS]
+    for name in sorted(set(given) - set(known)):
+        nearest = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.7)
+        mend = f"write {nearest[0]}, if that is meant" if nearest else f"unset it; known are {', '.join(known)}"
+        if re.fullmatch(r"ENFORCER_(SERVICE|PORT)(_.*)?", name):
+            mend = "Kubernetes sets it for a service named enforcer: set enableServiceLinks: false in the pod"
+        raise ConfigurationError(f"{values.shown(name)} is not a setting", mend)
+
+
+def _with_secret_files(given: dict[str, str]) -> dict[str, str]:
+    """The environment with each secret that is named by a file in the place of the file's name."""
+    found = dict(given)
+    for name in (PREFIX + secret.upper() for secret in SECRETS):
+        path = found.pop(f"{name}_FILE", None)
+        if path is not None and name in found:
+            raise ConfigurationError(f"{name} and {name}_FILE are both set", "keep one of the two")
+        if path is not None:
+            found[name] = _read_secret(f"{name}_FILE", Path(path))
+    return found
+
+
+def _read_secret(variable: str, path: Path) -> str:
+    # The path is not repeated: it may be the secret, set under the wrong name.
+    mend = "name a file that holds the secret and nothing else"
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_SECRET_BYTES + 1)
+    except OSError as error:
+        raise ConfigurationError(f"{variable}: the file cannot be read: {values.reason(error)}", mend) from None
+    try:
+        secret = content.decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError:
+        secret = ""
+    if not secret or len(content) > _MAX_SECRET_BYTES:
+        raise ConfigurationError(f"{variable}: the file holds no text, or more than a secret", mend)
+    return secret
+
+
+def _refusal(details: list[ErrorDetails]) -> ConfigurationError:
+    first, *others = details
+    context = first.get("ctx", {})
+    variable = context.get("variable") or PREFIX + str(first["loc"][0]).upper()
+    if first["type"] == "literal_error":
+        text, mend = f"{values.shown(str(first['input']))} is not one of its words", f"write {context['expected']}"
+    else:
+        text, mend = context["text"], context["mend"]
+    more = f" ({len(others)} more: {', '.join(PREFIX + str(o['loc'][0]).upper() for o in others)})" if others else ""
+    return ConfigurationError(f"{variable}: {text}", mend + more)
