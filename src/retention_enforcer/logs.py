@@ -12,8 +12,13 @@ import structlog
 ECS_VERSION = "8.17.0"
 
 _LEVELS = {"warning": "warn", "critical": "fatal"}
-_QUIET = ("apscheduler", "elastic_transport", "urllib3")
-"""Libraries whose own stories are ours already, told with their meaning; only their warnings are passed on."""
+_LIBRARIES = {
+    "apscheduler": logging.ERROR,
+    "elastic_transport": logging.WARNING,
+    "elastic_transport.node_pool": logging.ERROR,  # takes any unusual answer for a node's failure, and says so
+    "urllib3": logging.WARNING,
+}
+"""From which level on libraries are listened to: what else they tell, the enforcer tells with its meaning."""
 
 
 def configure_logs(
@@ -39,8 +44,8 @@ def configure_logs(
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, least in _LIBRARIES.items():
+        logging.getLogger(name).setLevel(least)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),

@@ -166,7 +166,8 @@ def _rollover_problems(category: Category, path: Path, margin: int) -> Iterator[
             f"an index that spans {_show(rollover)} is too coarse for a max_age of {_show(max_age)} "
             f"with a margin of {_show(margin)}"
         )
-        yield Problem(path=path, text=text, mend=f"write a rollover of at most {_show(most)}, or a smaller margin")
+        mend = f"write a rollover of at most {_show(most)}, or a smaller margin" if most else "write a smaller margin"
+        yield Problem(path=path, text=text, mend=mend)
 
 
 def _not_positive(duration: int, path: Path, example: str) -> Problem:

@@ -86,7 +86,7 @@ class Appender:
             stored = self._offer(record)
             self._head = Head(int(stored["sequence"]), str(stored["hash"]))
             if stored["hash"] == record["hash"]:
-                _log.info("ledger", **{"event.action": "ledger-record", "retention.record": canonical(record).decode()})
+                _log_record(record)
                 return record
             if int(stored.get("epoch", 0)) > epoch:
                 raise Refused(
@@ -107,3 +107,11 @@ class Appender:
             if stored is not None:
                 return stored
         raise ClusterUnavailable(f"the ledger does not take record {sequence}", "see the cluster's health and its log")
+
+
+def _log_record(record: Record) -> None:
+    """Log a record whole: the log is the copy that nobody in the cluster can change."""
+    what = " ".join(str(record[name]) for name in ("kind", "action", "outcome") if name in record)
+    about = record.get("target", {}).get("index", record.get("category", ""))
+    text = f"record {record['sequence']}: {what} {about}".rstrip()
+    _log.info(text, **{"event.action": "ledger-record", "retention.record": canonical(record).decode()})

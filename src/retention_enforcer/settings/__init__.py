@@ -245,11 +245,10 @@ def _conflict(variable: str, text: str, mend: str) -> PydanticCustomError:
 
 
 def _refuse_strangers(given: Mapping[str, str]) -> None:
-    known = [PREFIX + name.upper() for name in Settings.model_fields]
-    known += [f"{PREFIX}{name.upper()}_FILE" for name in SECRETS]
-    for name in sorted(set(given) - set(known)):
-        nearest = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.7)
-        mend = f"write {nearest[0]}, if that is meant" if nearest else f"unset it; known are {', '.join(known)}"
+    known = [name.upper() for name in Settings.model_fields] + [f"{name.upper()}_FILE" for name in SECRETS]
+    for name in sorted(set(given) - {PREFIX + one for one in known}):
+        nearest = difflib.get_close_matches(name[len(PREFIX) :].upper(), known, n=1)
+        mend = f"write {PREFIX}{nearest[0]}, if that is meant" if nearest else f"unset it; known are {', '.join(known)}"
         if re.fullmatch(r"ENFORCER_(SERVICE|PORT)(_.*)?", name):
             mend = "Kubernetes sets it for a service named enforcer: set enableServiceLinks: false in the pod"
         raise ConfigurationError(f"{values.shown(name)} is not a setting", mend)

@@ -1,0 +1,14 @@
+"""The indices can change while they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+
+class IndicesChanged(Exception):
+    """What was read does not belong together: an index came, went or was closed in between."""
+
+    def __init__(self, uuids: Collection[str] = ()) -> None:
+        super().__init__("indices changed while they were read")
+        self.uuids = frozenset(uuids)
+        """Those that the cluster's state has and another answer lacks."""

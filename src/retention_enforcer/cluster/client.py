@@ -1,0 +1,67 @@
+"""The connection to the cluster: one client, with the settings that deletion needs."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from elastic_transport.client_utils import DEFAULT
+from elasticsearch import Elasticsearch
+
+from retention_enforcer.domain.errors import ConfigurationError
+
+PRODUCT = "retention-enforcer"
+READ_RETRIES = 2
+"""How often a request that failed is sent again. Requests that destroy use `client.options(max_retries=0)`: a
+DELETE that is repeated after a lost answer gets a 404 and hides its own success."""
+
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+
+
+def connect(
+    urls: Sequence[str],
+    *,
+    api_key: str | None = None,
+    basic_auth: tuple[str, str] | None = None,
+    ca_certs: Path | None = None,
+    ca_fingerprint: str | None = None,
+    timeout: float = 30.0,
+    opaque_id: str = PRODUCT,
+) -> Elasticsearch:
+    """Return a client for one cluster; nothing is sent yet. `timeout` in seconds, for each request.
+
+    Certificates are always verified: against `ca_certs`, or by the fingerprint, or against the system's
+    authorities. `opaque_id` stands in the cluster's slow and audit logs. A request whose answer did not come in
+    time is never sent again. Raises ConfigurationError for an address or authority that cannot be used.
+    """
+    secure = any(url.startswith("https://") for url in urls)
+    try:
+        if ca_certs and secure:
+            ssl.create_default_context(cafile=ca_certs)  # the client itself would read it at the first request only
+        return Elasticsearch(
+            [_with_port(url) for url in urls],
+            api_key=api_key,
+            basic_auth=basic_auth,
+            ca_certs=str(ca_certs) if ca_certs and secure else DEFAULT,
+            ssl_assert_fingerprint=ca_fingerprint if ca_fingerprint and secure else DEFAULT,
+            headers={"user-agent": f"{PRODUCT}/{version(PRODUCT)}"},
+            opaque_id=opaque_id,
+            request_timeout=timeout,
+            http_compress=True,
+            max_retries=READ_RETRIES,
+            retry_on_timeout=False,
+        )
+    except (ValueError, OSError) as error:
+        mend = "check ELASTICSEARCH_URL, ELASTICSEARCH_CA_CERTS and ELASTICSEARCH_CA_FINGERPRINT"
+        raise ConfigurationError(f"no client can be made of these settings: {error}", mend) from error
+
+
+def _with_port(url: str) -> str:
+    """Return the address with the port that its scheme implies, as browsers read it; the client demands one."""
+    parts = urlsplit(url)
+    if parts.port is not None or parts.scheme not in _DEFAULT_PORTS:
+        return url
+    return urlunsplit(parts._replace(netloc=f"{parts.netloc}:{_DEFAULT_PORTS[parts.scheme]}"))

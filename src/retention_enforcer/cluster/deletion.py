@@ -1,0 +1,216 @@
+"""Deletes indices by their concrete names, and documents by their own versions. Nothing here repeats itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from http import HTTPStatus
+from typing import Any
+
+from elasticsearch import Elasticsearch
+
+from retention_enforcer.cluster.errors import translated
+from retention_enforcer.domain.deletion import Existing, Identity, Trim, Trimmed
+from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
+
+_PAGE = 1_000
+"""Documents in one `_bulk`: short requests, so that the lease and a stop are asked for often."""
+
+_PASSES = 5
+"""Passes over an index: each further one meets only what was written, or could not be deleted, during the last."""
+
+_KEEP_ALIVE = "2m"
+
+Permission = Callable[[], AbstractContextManager[None]]
+
+
+class Deletion:
+    """All requests that destroy. Each is sent once, under a permission of its own."""
+
+    def __init__(self, client: Elasticsearch) -> None:
+        self._reading = client
+        self._once = client.options(max_retries=0, retry_on_timeout=False)
+
+    def identities(self, names: Sequence[str]) -> dict[str, Identity]:
+        """Return, in one call, what each of these indices is now; those that are gone are absent.
+
+        Where one is gone the call answers for none, and each is asked for alone.
+        """
+        try:
+            return self._identities(names)
+        except RequestRejected as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+        if len(names) == 1:
+            return {}
+        return {name: identity for one in names for name, identity in self.identities([one]).items()}
+
+    def _identities(self, names: Sequence[str]) -> dict[str, Identity]:
+        with translated():
+            answer = self._reading.indices.stats(
+                index=_concrete(names),
+                metric="docs",
+                level="shards",
+                forbid_closed_indices=False,
+                filter_path=[
+                    "indices.*.uuid",
+                    "indices.*.shards.*.routing.primary",
+                    "indices.*.shards.*.seq_no.max_seq_no",
+                ],
+            )
+        indices = answer.body.get("indices", {})
+        return {name: Identity(uuid=str(i["uuid"]), sequence_numbers=primary_numbers(i)) for name, i in indices.items()}
+
+    def existing(self, uuids: Collection[str]) -> dict[str, Existing]:
+        """Return those of these indices that exist, by their uuid, from the cluster's state."""
+        wanted = set(uuids)
+        with translated():
+            answer = self._reading.cluster.state(
+                metric="metadata",
+                filter_path=[
+                    "cluster_uuid",
+                    "metadata.indices.*.settings.index.uuid",
+                    "metadata.indices.*.rollover_info",
+                ],
+            )
+        if "cluster_uuid" not in answer.body:
+            raise ClusterUnavailable("the cluster's state came without its content", "see the cluster's health")
+        there = {}
+        for name, metadata in answer.body.get("metadata", {}).get("indices", {}).items():
+            uuid = str(metadata["settings"]["index"]["uuid"])
+            if uuid in wanted:
+                there[uuid] = Existing(name=name, rolled_over=bool(metadata.get("rollover_info")))
+        return there
+
+    def delete_indices(self, names: Sequence[str]) -> None:
+        """Delete these indices, all or none. What is true afterwards is for `existing` to say."""
+        with translated(destructive=True):
+            self._once.indices.delete(index=_concrete(names), ignore_unavailable=False, allow_no_indices=False)
+
+    def roll_over(self, target: str, new_index: str | None) -> None:
+        """Roll a stream or an alias over."""
+        with translated(destructive=True):
+            self._once.indices.rollover(alias=target, new_index=new_index)
+
+    def trim(self, trim: Trim, permit: Permission) -> Trimmed:
+        """Delete the documents that a trim names until a count, taken twice, finds none.
+
+        Raises RequestRejected if the index is not the one that was planned any more, or refuses deletions.
+        """
+        deleted, left = 0, -1
+        for _ in range(_PASSES):
+            deleted += self._pass(trim, permit)
+            left = self._left(trim) or self._left(trim)
+            if left == 0:
+                break
+        return Trimmed(deleted=deleted, left=left)
+
+    def _pass(self, trim: Trim, permit: Permission) -> int:
+        deleted = 0
+        with self._point_in_time(trim) as point_in_time:
+            for hits in self._pages(trim, point_in_time):
+                with permit():
+                    deleted += self._delete_documents(hits)
+        return deleted
+
+    @contextmanager
+    def _point_in_time(self, trim: Trim) -> Iterator[str]:
+        """Open a view of the index that a deletion, and a new index under its name, would end."""
+        with translated():
+            opened = self._reading.open_point_in_time(index=_concrete([trim.index]), keep_alive=_KEEP_ALIVE)
+        try:
+            if trim.uuid not in self.existing([trim.uuid]):
+                raise RequestRejected(f"{trim.index} is not the index that was planned any more", "it is planned anew")
+            yield opened["id"]
+        finally:
+            # It ends by itself after its time; a cluster that is away is met again by what comes next.
+            with suppress(ClusterUnavailable, RequestRejected), translated():
+                self._once.close_point_in_time(id=opened["id"])
+
+    def _pages(self, trim: Trim, point_in_time: str) -> Iterator[list[dict[str, Any]]]:
+        after: list[Any] | None = None
+        while True:
+            with translated():
+                answer = self._reading.search(
+                    pit={"id": point_in_time, "keep_alive": _KEEP_ALIVE},
+                    query=_due(trim),
+                    sort=[{"_shard_doc": "asc"}],
+                    search_after=after,
+                    size=_PAGE,
+                    source=False,
+                    seq_no_primary_term=True,
+                    track_total_hits=False,
+                )
+            _raise_if_partial(answer.body)
+            hits = answer["hits"]["hits"]
+            if hits:
+                yield hits
+            if len(hits) < _PAGE:
+                return
+            after = hits[-1]["sort"]
+
+    def _delete_documents(self, hits: Sequence[Mapping[str, Any]]) -> int:
+        """Delete exactly the versions that were read; return how many went. Newer ones are left to the next pass."""
+        operations = []
+        for hit in hits:
+            action = {
+                "_index": hit["_index"],
+                "_id": hit["_id"],
+                "if_seq_no": hit["_seq_no"],
+                "if_primary_term": hit["_primary_term"],
+            }
+            if "_routing" in hit:
+                action["routing"] = hit["_routing"]
+            operations.append({"delete": action})
+        with translated(destructive=True):
+            answer = self._once.bulk(
+                operations=operations, filter_path=["errors", "items.delete.status", "items.*.error"]
+            )
+        items = [item["delete"] for item in answer["items"]]
+        refused = [i for i in items if i["status"] not in (HTTPStatus.OK, HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND)]
+        if refused:
+            error = refused[0]["error"]
+            raise RequestRejected(
+                f"{len(refused)} of {len(items)} deletions were refused: {error['reason']}",
+                "see the index's blocks and the cluster's health",
+                kind=str(error["type"]),
+                status=int(refused[0]["status"]),
+            )
+        return sum(1 for item in items if item["status"] == HTTPStatus.OK)
+
+    def _left(self, trim: Trim) -> int:
+        with translated():
+            refreshed = self._reading.indices.refresh(index=_concrete([trim.index]))
+            answer = self._reading.count(index=_concrete([trim.index]), query=_due(trim))
+        if refreshed["_shards"]["failed"]:
+            raise ClusterUnavailable(f"{trim.index} was not refreshed on all shards", "see the cluster's health")
+        _raise_if_partial(answer.body)
+        return int(answer["count"])
+
+
+def primary_numbers(index: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return `max_seq_no` of each primary shard of an index, by shard, from `_stats?level=shards`."""
+    numbers = []
+    for _, copies in sorted(index.get("shards", {}).items(), key=lambda shard: int(shard[0])):
+        numbers += [int(c["seq_no"]["max_seq_no"]) for c in copies if c["routing"]["primary"] and "seq_no" in c]
+    return tuple(numbers)
+
+
+def _due(trim: Trim) -> dict[str, Any]:
+    return {"range": {trim.timestamp: {"gte": trim.earliest, "lt": trim.cut, "format": "epoch_millis"}}}
+
+
+def _raise_if_partial(answer: Mapping[str, Any]) -> None:
+    shards = answer["_shards"]
+    if shards["failed"] or shards["successful"] != shards["total"] or answer.get("timed_out"):
+        raise ClusterUnavailable("only a part of the shards answered", "see the cluster's health")
+
+
+def _concrete(names: Sequence[str]) -> list[str]:
+    """Return the names, if each can only be that of one index: Elasticsearch would take more than names here."""
+    for name in names:
+        if not name or name[0] in "-_+<" or set(name) & set('*,?"<>|\\/ #') or name != name.lower():
+            raise ValueError(f"{name!r} is not the name of one index")
+    if not names:
+        raise ValueError("no index named")
+    return list(names)

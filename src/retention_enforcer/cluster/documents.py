@@ -1,0 +1,143 @@
+"""The small documents in `retention-state` and `retention-control`, by key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from elasticsearch import Elasticsearch
+
+from retention_enforcer.cluster.errors import translated
+from retention_enforcer.domain.control import Approval, Control
+from retention_enforcer.domain.errors import Refused, RequestRejected
+from retention_enforcer.domain.holds import Hold
+from retention_enforcer.domain.instants import format_instant
+from retention_enforcer.domain.lease import Versioned
+
+ACCEPTED_KEY, STOP_KEY = "accepted-policy", "stop"
+_MOST_DOCUMENTS = 10_000  # index.max_result_window
+
+
+class Documents:
+    """Documents of one own index, each under a key, read in real time."""
+
+    def __init__(self, client: Elasticsearch, index: str) -> None:
+        self._client = client
+        self._index = index
+
+    def load(self, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """Return these documents as they are now; absent ones are absent. Raises Refused if the index is missing."""
+        return {key: document.body for key, document in self.versions(keys).items()}
+
+    def versions(self, keys: Sequence[str]) -> dict[str, Versioned]:
+        """Return these documents with the version that a conditional write needs."""
+        with translated():
+            answer = self._client.mget(index=self._index, ids=list(keys))
+        found = {}
+        for document in answer["docs"]:
+            if "error" in document:
+                raise self._missing()
+            if document["found"]:
+                version = (int(document["_seq_no"]), int(document["_primary_term"]))
+                found[str(document["_id"])] = Versioned(body=document["_source"]["body"], version=version)
+        return found
+
+    def all(self) -> dict[str, Mapping[str, Any]]:
+        """Return all documents; what `save` wrote is among them at once, what others wrote within a second."""
+        try:
+            with translated():
+                answer = self._client.search(
+                    index=self._index, size=_MOST_DOCUMENTS, allow_partial_search_results=False, sort=["_doc"]
+                )
+        except RequestRejected as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                raise self._missing() from None
+            raise
+        return {hit["_id"]: hit["_source"]["body"] for hit in answer["hits"]["hits"]}
+
+    def save(self, key: str, body: Mapping[str, Any], now: int) -> None:
+        """Replace one document, in an index that is there: a missing one is refused, not made."""
+        if not self._exists():
+            raise self._missing()
+        with translated(destructive=True):
+            self._client.options(max_retries=0).index(
+                index=self._index, id=key, document=_source(key, body, now), refresh=True
+            )
+
+    def _exists(self) -> bool:
+        with translated():
+            return bool(self._client.indices.exists(index=self._index))
+
+    def replace_version(
+        self, key: str, body: Mapping[str, Any], now: int, version: tuple[int, int] | None
+    ) -> tuple[int, int] | None:
+        """Write a document only if it still has this version (None: if it is absent).
+
+        Returns the new version, or None where somebody was faster.
+        """
+        condition: dict[str, Any] = {"op_type": "create"}
+        if version is not None:
+            condition = {"if_seq_no": version[0], "if_primary_term": version[1]}
+        try:
+            with translated(destructive=True):
+                answer = self._client.options(max_retries=0).index(
+                    index=self._index, id=key, document=_source(key, body, now), **condition
+                )
+        except RequestRejected as error:
+            if error.status == HTTPStatus.CONFLICT:
+                return None
+            raise
+        return int(answer["_seq_no"]), int(answer["_primary_term"])
+
+    def remove(self, key: str) -> None:
+        """Remove one document; an absent one is no error."""
+        try:
+            with translated(destructive=True):
+                self._client.options(max_retries=0).delete(index=self._index, id=key, refresh=True)
+        except RequestRejected as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+
+    def _missing(self) -> Refused:
+        return Refused(f"{self._index} is missing or unreadable: nothing is deleted", "retention-enforcer setup")
+
+
+def _source(key: str, body: Mapping[str, Any], now: int) -> dict[str, Any]:
+    return {"kind": key, "updated": format_instant(now), "body": dict(body)}
+
+
+class ControlReader:
+    """Reads the operator's word."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    def read(self) -> Control:
+        """Return it as it is now."""
+        documents = self._documents.all()
+        accepted = documents.get(ACCEPTED_KEY, {})
+        stopped = documents.get(STOP_KEY)
+        return Control(
+            accepted=accepted.get("fingerprint"),
+            accepted_at=int(accepted.get("at", 0)),
+            approvals=tuple(_approval(key, body) for key, body in documents.items() if key.startswith("approval-")),
+            holds=tuple(_hold(key, body) for key, body in documents.items() if key.startswith("hold-")),
+            stopped_at=int(stopped["at"]) if stopped else None,
+        )
+
+
+def _approval(key: str, body: Mapping[str, Any]) -> Approval:
+    pairs = frozenset((str(uuid), str(action)) for uuid, action in body["pairs"])
+    return Approval(key=key, hash=str(body["hash"]), pairs=pairs, until=int(body["until"]))
+
+
+def _hold(key: str, body: Mapping[str, Any]) -> Hold:
+    return Hold(
+        id=key.removeprefix("hold-"),
+        owner=str(body["owner"]),
+        reason=str(body["reason"]),
+        until=int(body["until"]),
+        category=body.get("category"),
+        index=body.get("index"),
+    )

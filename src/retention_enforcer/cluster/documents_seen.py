@@ -1,0 +1,183 @@
+"""What one search says of the documents in many indices: how many there are, and how old they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from elasticsearch import Elasticsearch
+
+from retention_enforcer.cluster.changes import IndicesChanged
+from retention_enforcer.cluster.errors import from_answer, kind_of, one_line, reason_of, translated
+from retention_enforcer.domain.deadlines import believable, due_before, overdue_before
+from retention_enforcer.domain.policy import Category, Policy
+
+CHUNK = 2_000
+"""Indices in one search. Each is a bucket, and Elasticsearch gives up at 65,536 buckets."""
+
+_CHANGED = frozenset({"index_not_found_exception", "index_closed_exception"})
+_BUCKETS = "responses.aggregations.indices.buckets"
+_FIELDS = [
+    "responses.status",
+    "responses.error",
+    "responses.timed_out",
+    "responses._shards",
+    "responses.hits.total",
+    "responses.aggregations.indices.sum_other_doc_count",
+    f"{_BUCKETS}.key",
+    f"{_BUCKETS}.doc_count",
+    f"{_BUCKETS}.dated.doc_count",
+    f"{_BUCKETS}.dated.*.doc_count",
+    f"{_BUCKETS}.dated.*.value",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """One question about some indices of one category; without `timestamp` it asks for the number of documents only."""
+
+    category: Category
+    names: tuple[str, ...]
+    shards: int
+    """How many shards these indices have together, all of which must answer."""
+    timestamp: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentsSeen:
+    """The documents of one index. Instants in milliseconds."""
+
+    documents: int = 0
+    dated: int = 0
+    values: int = 0
+    """Timestamps in the dated documents; more than documents where one has several."""
+    oldest: int | None = None
+    newest: int | None = None
+    due: int = 0
+    overdue: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the searches said: an index stands in one of the two, an empty one in none."""
+
+    seen: dict[str, DocumentsSeen]
+    unknown: dict[str, str]
+    """Why nothing is known of an index."""
+
+
+def search_documents(client: Elasticsearch, policy: Policy, searches: Sequence[Search], now: int) -> Answer:
+    """Return what all searches say, in one request; the names stand in its body, where there is room for them.
+
+    Raises IndicesChanged if an index has gone or was closed meanwhile.
+    """
+    if not searches:
+        return Answer(seen={}, unknown={})
+    lines: list[Mapping[str, Any]] = []
+    for search in searches:
+        # Partial results, since they name what is missing: refusing them would blind all for one broken shard.
+        lines.append({"index": search.names, "allow_partial_search_results": True, "request_cache": False})
+        lines.append(_body(search, policy, now))
+    with translated():
+        responses = client.msearch(searches=lines, filter_path=_FIELDS).body["responses"]
+    answer = Answer(seen={}, unknown={})
+    for search, response in zip(searches, responses, strict=True):
+        _take(search, response, answer)
+    return answer
+
+
+def _body(search: Search, policy: Policy, now: int) -> dict[str, Any]:
+    by_index: dict[str, Any] = {"terms": {"field": "_index", "size": len(search.names)}}
+    if search.timestamp is not None:
+        by_index["aggs"] = {"dated": _dated(search.category, search.timestamp, policy, now)}
+    return {"size": 0, "track_total_hits": True, "aggs": {"indices": by_index}}
+
+
+def _dated(category: Category, timestamp: str, policy: Policy, now: int) -> dict[str, Any]:
+    first, last = believable(policy, now)
+    field = {"field": timestamp}
+    inner = {"oldest": {"min": field}, "newest": {"max": field}, "values": {"value_count": field}}
+    if category.max_age is not None:
+        inner["due"] = {"filter": _range(timestamp, gte=first, lt=due_before(category, policy.margin, now))}
+        inner["overdue"] = {"filter": _range(timestamp, gte=first, lt=overdue_before(category, now))}
+    return {"filter": _range(timestamp, gte=first, lte=last), "aggs": inner}
+
+
+def _range(timestamp: str, **bounds: int) -> dict[str, Any]:
+    return {"range": {timestamp: {**bounds, "format": "epoch_millis"}}}
+
+
+def _take(search: Search, response: Mapping[str, Any], answer: Answer) -> None:
+    if "error" in response:
+        answer.unknown.update(dict.fromkeys(search.names, _why_failed(response)))
+        return
+    failed = dict(_failures(response["_shards"]))
+    seen = {bucket["key"]: _seen(bucket) for bucket in response["aggregations"]["indices"].get("buckets", [])}
+    if None in failed or not _adds_up(search, response, seen):
+        reason = failed.get(None, "the answer is incomplete and does not say where")
+        answer.unknown.update(dict.fromkeys(search.names, reason))
+        return
+    answer.unknown.update({name: reason for name, reason in failed.items() if name is not None})
+    answer.seen.update({name: facts for name, facts in seen.items() if name not in failed})
+
+
+def _why_failed(response: Mapping[str, Any]) -> str:
+    """Return why a search whose every shard failed did; raise what concerns more than its indices."""
+    if kind_of(response) in _CHANGED:
+        raise IndicesChanged
+    if kind_of(response) != "search_phase_execution_exception":
+        raise from_answer(int(response["status"]), response)
+    shards = response["error"].get("failed_shards") or [{}]
+    return _reason(shards[0]) if shards[0] else reason_of(response)
+
+
+def _failures(shards: Mapping[str, Any]) -> Iterator[tuple[str | None, str]]:
+    for failure in shards.get("failures", []):
+        yield failure.get("index"), _reason(failure)
+
+
+def _reason(failure: Mapping[str, Any]) -> str:
+    reason = failure.get("reason") or {}
+    return one_line(f"{reason.get('type', 'a shard failed')}: {reason.get('reason') or 'no reason given'}")
+
+
+def _adds_up(search: Search, response: Mapping[str, Any], seen: Mapping[str, DocumentsSeen]) -> bool:
+    """Whether every shard is accounted for, and every document stands in a bucket."""
+    shards = response["_shards"]
+    named = bool(shards.get("failures")) or not shards["failed"]
+    all_shards = shards["total"] == search.shards == shards["successful"] + shards["failed"]
+    counted = sum(index.documents for index in seen.values())
+    return (
+        named
+        and all_shards
+        and not shards["skipped"]
+        and not response["timed_out"]
+        and response["aggregations"]["indices"]["sum_other_doc_count"] == 0
+        and response["hits"]["total"]["value"] == counted
+    )
+
+
+def _seen(bucket: Mapping[str, Any]) -> DocumentsSeen:
+    dated = bucket.get("dated", {})
+    return DocumentsSeen(
+        documents=int(bucket["doc_count"]),
+        dated=int(dated.get("doc_count", 0)),
+        values=int(dated.get("values", {}).get("value") or 0),
+        oldest=_instant(dated.get("oldest", {})),
+        newest=_instant(dated.get("newest", {})),
+        due=int(dated.get("due", {}).get("doc_count", 0)),
+        overdue=int(dated.get("overdue", {}).get("doc_count", 0)),
+    )
+
+
+def _instant(aggregation: Mapping[str, Any]) -> int | None:
+    value = aggregation.get("value")
+    return None if value is None else int(value)
+
+
+def chunks(names: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """Yield the names in pieces that one search can take."""
+    ordered = sorted(names)
+    for start in range(0, len(ordered), CHUNK):
+        yield tuple(ordered[start : start + CHUNK])

@@ -1,0 +1,113 @@
+"""Which indices are set apart once they were read, and why; the first doubt about an index is the one that is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from elasticsearch import Elasticsearch
+
+from retention_enforcer.cluster.documents_seen import Answer, DocumentsSeen
+from retention_enforcer.cluster.expressions import packed
+from retention_enforcer.cluster.indices_seen import Counts, FieldTypes, Refreshed, count, with_nested_fields
+from retention_enforcer.cluster.survey import Governed, Survey, apart
+from retention_enforcer.domain.facts import Doubt, SetApart
+
+_TIMESTAMPS = frozenset({"date", "date_nanos"})
+_SEE_HEALTH = "see the cluster's health; if it lasts, look at the index with GET {name}/_search_shards"
+_SEE_PRIVILEGES = "see that the enforcer's role has the privileges that `retention-enforcer setup --print` lists"
+
+
+def is_timestamp(type_: str | None) -> bool:
+    """Whether a field of this type has an age; one that is not mapped has not, and disturbs nothing."""
+    return type_ is None or type_ in _TIMESTAMPS
+
+
+class Doubts:
+    """Collects, for the governed indices of one survey, what is in doubt."""
+
+    def __init__(self, found: Survey) -> None:
+        self._found = found
+        self._by_index: dict[str, SetApart] = {}
+
+    def none_about(self, governed: Mapping[str, Governed]) -> dict[str, Governed]:
+        """Return those of these indices about which nothing is in doubt yet."""
+        return {name: index for name, index in governed.items() if name not in self._by_index}
+
+    def about(self, category: str) -> tuple[SetApart, ...]:
+        """Return all that is set apart in a category, in the order of the names."""
+        read = (a for name, a in self._by_index.items() if self._found.governed[name].category.id == category)
+        return tuple(sorted([*self._found.set_apart[category], *read], key=lambda a: a.name))
+
+    def of_counts(self, missing: Iterable[str], counts: Mapping[str, Counts]) -> None:
+        """Doubt indices that gave no counts, twice, and those of whose shards one is missing."""
+        for name in missing:
+            text = f"{name} is in the cluster's state, but gives no statistics"
+            self._add(name, Doubt.PARTIAL, text, _SEE_PRIVILEGES)
+        for name, governed in self._found.governed.items():
+            if name in counts and len(counts[name].sequence_numbers) < governed.metadata.shards:
+                self._partial(name, "a shard gave no statistics")
+
+    def of_refresh(self, refreshed: Refreshed, counts: Mapping[str, Counts]) -> None:
+        """Doubt indices that were not refreshed: what was written last may be invisible.
+
+        Where a failure names no index, or fewer copies of shards took part than are active, all are in doubt.
+        """
+        for name in refreshed.failed & self._found.governed.keys():
+            self._partial(name, "the refresh failed, so that the newest documents may be invisible")
+        governed = self._found.governed.values()
+        expected = sum(g.metadata.active_copies for g in governed if g.metadata.name in counts)
+        if refreshed.unnamed or (not refreshed.failed and refreshed.copies < expected):
+            for name in self._found.governed:
+                why = f"a refresh reached {refreshed.copies} of {expected} copies of shards, and does not say which"
+                self._partial(name, why)
+
+    def of_types(self, types: FieldTypes) -> None:
+        """Doubt indices whose timestamp is no date: a number has a minimum, but no age."""
+        for name, governed in self._found.governed.items():
+            field = governed.category.timestamp
+            type_ = types.of(field, name)
+            if name not in types.indices:
+                self._partial(name, f"it does not say of what type {field} is")
+            elif governed.category.max_age is not None and not is_timestamp(type_):
+                text = f"{field} of {name} is of type {type_}, so that its documents have no age"
+                mend = f"map {field} as date in the template, and re-index {name}"
+                self._add(name, Doubt.TIMESTAMP_TYPE, text, mend)
+
+    def of_search(self, answer: Answer) -> None:
+        """Doubt indices of which the search did not see everything, and those with several timestamps a document."""
+        for name, reason in answer.unknown.items():
+            self._partial(name, f"the search failed: {reason}")
+        for name, seen in answer.seen.items():
+            governed = self._found.governed[name]
+            if seen.values > seen.dated and governed.category.max_age is not None:
+                field = governed.category.timestamp
+                text = f"documents of {name} have several values in {field}, so that their age is ambiguous"
+                self._add(name, Doubt.TIMESTAMP_TYPE, text, f"let the producer write one {field} a document")
+
+    def of_invisible_documents(self, client: Elasticsearch, counts: Mapping[str, Counts], answer: Answer) -> None:
+        """Doubt indices that hold more documents than the search saw.
+
+        Nested documents explain it, and so does a deletion in between, which a second count shows.
+        """
+        fewer = [name for name in self.none_about(self._found.governed) if _hides_some(name, counts, answer)]
+        unexplained = set(fewer) - with_nested_fields(client, fewer)
+        again = count(client, packed(sorted(unexplained)))
+        for name in unexplained:
+            if name in again and not _hides_some(name, again, answer):
+                continue
+            seen, held = answer.seen.get(name, DocumentsSeen()).documents, counts[name].documents
+            text = (
+                f"{name} holds {held:,} documents, of which {seen:,} can be seen: the rest is hidden from the enforcer"
+            )
+            mend = "give the enforcer's role access without document level security on this index"
+            self._add(name, Doubt.INVISIBLE, text, mend)
+
+    def _partial(self, name: str, why: str) -> None:
+        self._add(name, Doubt.PARTIAL, f"{name}: {why}", _SEE_HEALTH.format(name=name))
+
+    def _add(self, name: str, doubt: Doubt, text: str, mend: str) -> None:
+        self._by_index.setdefault(name, apart(self._found.governed[name].metadata, doubt, text, mend))
+
+
+def _hides_some(name: str, counts: Mapping[str, Counts], answer: Answer) -> bool:
+    return name in counts and counts[name].documents > answer.seen.get(name, DocumentsSeen()).documents

@@ -1,0 +1,160 @@
+"""Elasticsearch's errors as the domain's: by what is known after them, each with its mend.
+
+The client raises two families that are siblings: `ApiError` for an answer that says no, `TransportError` where
+there was no answer. After a request that changes something the question is whether it may have been carried out;
+only where that is certainly not so may the caller go on as if it had never been sent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+
+import urllib3.exceptions
+from elastic_transport import ApiError, ConnectionTimeout, TlsError, TransportError
+from elasticsearch import UnsupportedProductError
+
+from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, RequestRejected, RetentionError
+
+CLUSTER_BLOCK = "cluster_block_exception"
+
+_REJECTED_UNSENT = frozenset({CLUSTER_BLOCK, "es_rejected_execution_exception"})
+"""Kinds of error that come before anything is done, whatever their status."""
+
+_LONGEST = 300
+_VALUE_PREVIEW = re.compile(r"\.? ?Preview of field's value.*", re.DOTALL)
+_ACTION = re.compile(r"action \[([^\]]+)\]")
+_PRIVILEGES = re.compile(r"granted by the (index|cluster) privileges \[([^\]]+)\]")
+_NODES_MEND = "see that the nodes run and can be reached from here, and that ELASTICSEARCH_URL names them"
+_LOAD_MEND = "see the cluster's health and load; the next cycle tries again"
+_READ_BACK_MEND = "what it did is read back before anything else is done"
+_CREDENTIALS_MEND = "check ELASTICSEARCH_API_KEY, or ELASTICSEARCH_USERNAME and ELASTICSEARCH_PASSWORD"
+
+
+@contextmanager
+def translated(*, destructive: bool = False) -> Iterator[None]:
+    """Raise the client's errors as the domain's; `destructive` is for requests that change anything.
+
+    Raises ClusterUnavailable where nothing was learned, and nothing done; OutcomeUnknown where it may have been
+    done; RequestRejected where the cluster said no, with Elasticsearch's kind of error and the HTTP status.
+    """
+    try:
+        yield
+    except UnsupportedProductError as error:
+        raise _no_elasticsearch() from error
+    except ApiError as error:
+        raise answered(error, destructive=destructive) from error
+    except TransportError as error:
+        raise _unanswered(error, destructive=destructive) from error
+
+
+def answered(error: ApiError, *, destructive: bool) -> RetentionError:
+    """Return the domain's error for an answer that is an error."""
+    return from_answer(int(error.meta.status), error.body, destructive=destructive)
+
+
+def from_answer(status: int, body: object, *, destructive: bool = False) -> RetentionError:
+    """Return the domain's error for an answer, or a part of one, by its HTTP status and its body."""
+    kind, reason = kind_of(body), reason_of(body)
+    said = f"{kind}: {reason}" if kind else reason or "no reason given"
+    if status == HTTPStatus.UNAUTHORIZED:
+        return RequestRejected("the cluster does not accept the credentials", _CREDENTIALS_MEND, kind=kind, status=401)
+    if status == HTTPStatus.FORBIDDEN and kind == "security_exception":
+        return _forbidden(reason)
+    if status == HTTPStatus.TOO_MANY_REQUESTS and (destructive or kind == CLUSTER_BLOCK) and kind in _REJECTED_UNSENT:
+        return RequestRejected(f"the cluster refused: {said}", _mend_of(kind), kind=kind, status=status)
+    if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if destructive and kind not in _REJECTED_UNSENT:
+            return OutcomeUnknown(f"the cluster answered {status}, after it may have begun: {said}", _READ_BACK_MEND)
+        return ClusterUnavailable(f"the cluster answered {status}: {said}", _LOAD_MEND)
+    return RequestRejected(f"the cluster refused ({status}): {said}", _mend_of(kind), kind=kind, status=status)
+
+
+def kind_of(body: object) -> str:
+    """Return Elasticsearch's type of the error in an answer, or nothing where it names none."""
+    error = body.get("error") if isinstance(body, dict) else None
+    return str(error.get("type", "")) if isinstance(error, dict) else ""
+
+
+def reason_of(body: object) -> str:
+    """Return the reason in an answer in one short line, without any content of documents."""
+    error = body.get("error") if isinstance(body, dict) else body
+    if isinstance(error, dict):
+        roots = error.get("root_cause") or [{}]
+        error = error.get("reason") or roots[0].get("reason")
+    return one_line(str(error or ""))
+
+
+def one_line(text: str) -> str:
+    """Return a text in one line of limited length, without the values that Elasticsearch quotes from documents."""
+    line = " ".join(_VALUE_PREVIEW.sub("", text).split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+
+
+def _mend_of(kind: str) -> str:
+    if kind == CLUSTER_BLOCK:
+        return "remove the block, or what caused it (a full disk, a read-only setting)"
+    return ""
+
+
+def _forbidden(reason: str) -> RequestRejected:
+    action, privileges = _ACTION.search(reason), _PRIVILEGES.search(reason)
+    what = action[1] if action else "this request"
+    mend = (
+        f"give the enforcer's role one of the {privileges[1]} privileges {privileges[2].replace(',', ', ')}"
+        if privileges
+        else "give the enforcer's role the privileges that `retention-enforcer setup --print` lists"
+    )
+    message = f"the enforcer may not do {what} on this cluster"
+    return RequestRejected(message, mend, kind="security_exception", status=HTTPStatus.FORBIDDEN)
+
+
+def _no_elasticsearch() -> ClusterUnavailable:
+    message = "what answers there is not Elasticsearch: the header that its servers send is missing"
+    return ClusterUnavailable(message, "see what ELASTICSEARCH_URL names; a proxy must pass X-Elastic-Product on")
+
+
+def _unanswered(error: TransportError, *, destructive: bool) -> RetentionError:
+    cause = error.__cause__ or error  # `errors` names those of the earlier attempts
+    if _never_sent(cause) and all(_never_sent(earlier.__cause__) for earlier in error.errors):
+        return ClusterUnavailable(f"no connection to the cluster: {_plain(cause)}", _NODES_MEND)
+    if isinstance(error, TlsError) and (problem := _tls_problem(str(cause))):
+        return ClusterUnavailable(*problem)
+    if isinstance(error, ConnectionTimeout):
+        message, mend = "the cluster did not answer in time", "see its load, or raise ELASTICSEARCH_TIMEOUT"
+        return OutcomeUnknown(message, _READ_BACK_MEND if destructive else mend)
+    if destructive:
+        return OutcomeUnknown(f"the connection broke before the answer came: {_plain(cause)}", _READ_BACK_MEND)
+    return ClusterUnavailable(f"the cluster gave no usable answer: {_plain(cause)}", _NODES_MEND)
+
+
+def _never_sent(cause: BaseException | None) -> bool:
+    """Whether no connection came about."""
+    return isinstance(cause, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
+
+
+def _tls_problem(text: str) -> tuple[str, str] | None:
+    """Return message and mend for a handshake that failed, so that nothing was sent; None where that is not certain."""
+    if "Hostname mismatch" in text or "IP address mismatch" in text or "doesn't match" in text:
+        mend = "use a name that the certificate has in ELASTICSEARCH_URL, or name the certificate by its fingerprint"
+        return "the server's certificate is for another host", mend
+    if "Fingerprints did not match" in text:
+        mend = "check ELASTICSEARCH_CA_FINGERPRINT: the SHA-256 that the server printed when it was set up"
+        return "the server's certificate has another fingerprint than the one given", mend
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        mend = "give its authority in ELASTICSEARCH_CA_CERTS, or ELASTICSEARCH_CA_FINGERPRINT"
+        why = "has expired" if "has expired" in text else "is signed by nobody known here"
+        return f"the server's certificate {why}", mend
+    if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text or "record layer failure" in text:
+        return (
+            "the server does not speak TLS there",
+            "write http:// in ELASTICSEARCH_URL, or name the port that has TLS",
+        )
+    return None
+
+
+def _plain(cause: BaseException) -> str:
+    """Return what a low-level error says, without the addresses of Python objects."""
+    return one_line(re.sub(r"^.*?object at 0x[0-9a-f]+>: ", "", str(cause)) or type(cause).__name__)

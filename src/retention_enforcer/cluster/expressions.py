@@ -1,0 +1,81 @@
+"""Index expressions for the URL: as few as possible, none too long, and none that reaches what it must not.
+
+A wildcard reaches indices by their own name, but also through aliases and streams that it matches. For some
+requests one index can spoil the answer for all (a red one makes `_refresh` hang for a minute, one with
+`index.blocks.metadata` makes `_stats` answer 403), so such indices are kept out: by an exclusion where the wildcard
+reaches them by name alone, else by naming all others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
+from urllib.parse import quote
+
+LONGEST = 2_800
+"""Bytes of an expression. Elasticsearch takes 4,096 for the whole request line (measured); the rest of it has room."""
+
+
+def matches(expression: str, name: str) -> bool:
+    """Whether a name or wildcard, as Elasticsearch reads it, matches a name."""
+    return _regex(expression).fullmatch(name) is not None
+
+
+@lru_cache(maxsize=1024)
+def _regex(expression: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, expression.split("*"))), re.DOTALL)
+
+
+def covering(
+    expressions: Iterable[str],
+    wanted: Mapping[str, str | None],
+    caught: Mapping[str, Collection[str]],
+    avoid: Collection[str] = (),
+) -> Iterator[str]:
+    """Yield expressions that together reach all wanted indices, and none that is to be avoided.
+
+    `wanted` maps each index to the stream through whose name it is reached too, or None. `caught` maps each index
+    that the expressions can reach to its further names, aliases and streams.
+    """
+    kept: dict[str, list[str]] = {}
+    left = set(wanted)
+    for expression in expressions:
+        reached = {
+            name
+            for name, stream in wanted.items()
+            if matches(expression, name) or (stream is not None and matches(expression, stream))
+        }
+        excluded = sorted(name for name in avoid if matches(expression, name))
+        if reached and not _reaches_by_another_name(expression, caught, avoid) and _size(excluded) < LONGEST // 2:
+            kept[expression] = [f"-{name}" for name in excluded]
+            left -= reached
+    yield from _packed(kept, sorted(left))
+
+
+def packed(names: Iterable[str]) -> Iterator[str]:
+    """Yield these names or wildcards in lists that are not too long."""
+    return _packed({}, names)
+
+
+def _reaches_by_another_name(expression: str, caught: Mapping[str, Collection[str]], avoid: Collection[str]) -> bool:
+    return any(matches(expression, other) for name in avoid for other in caught.get(name, ()))
+
+
+def _packed(wildcards: Mapping[str, list[str]], names: Iterable[str]) -> Iterator[str]:
+    """Yield lists of wildcards, then their exclusions, which work on what stands before them, then names."""
+    chosen: list[str] = []
+    exclusions: set[str] = set()
+    plain: list[str] = []
+    for unit, without in [*wildcards.items(), *((name, []) for name in names)]:
+        if chosen + plain and _size([unit, *chosen, *plain, *exclusions.union(without)]) > LONGEST:
+            yield ",".join([*chosen, *sorted(exclusions), *plain])
+            chosen, exclusions, plain = [], set(), []
+        (chosen if unit in wildcards else plain).append(unit)
+        exclusions.update(without)
+    if chosen or plain:
+        yield ",".join([*chosen, *sorted(exclusions), *plain])
+
+
+def _size(names: Collection[str]) -> int:
+    return sum(len(quote(name, safe="*-")) + 1 for name in names)

@@ -1,0 +1,162 @@
+"""What indices say of themselves, many in one request: counts, aliases, types of fields; and the refresh before."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from elasticsearch import Elasticsearch
+
+from retention_enforcer.cluster.deletion import primary_numbers
+from retention_enforcer.cluster.errors import translated
+from retention_enforcer.cluster.expressions import packed
+
+_REACHED = ("open", "hidden")
+"""Closed indices fail a whole request or are left out in silence; they have been set apart before."""
+
+_STATS = [
+    "indices.*.uuid",
+    "indices.*.primaries.docs.count",
+    "indices.*.primaries.store.size_in_bytes",
+    "indices.*.shards.*.routing.primary",
+    "indices.*.shards.*.seq_no.max_seq_no",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What an index's shards say of themselves: nested documents count, and what a role may not see does too."""
+
+    uuid: str
+    documents: int
+    bytes: int
+    sequence_numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refreshed:
+    """How a refresh went: on how many copies of shards it worked, and which indices it names as failed."""
+
+    copies: int
+    failed: frozenset[str]
+    unnamed: int
+    """Failures that name no index."""
+
+
+def refresh(client: Elasticsearch, expressions: Iterable[str]) -> Refreshed:
+    """Make everything written so far visible to searches.
+
+    Without it neither search nor counts show what a refresh interval holds back.
+    """
+    copies, failed, unnamed = 0, set[str](), 0
+    fields = ["_shards.successful", "_shards.failed", "_shards.failures.index"]
+    for names in expressions:
+        with translated():
+            shards = client.indices.refresh(
+                index=names, filter_path=fields, expand_wildcards=_REACHED, ignore_unavailable=True
+            ).body["_shards"]
+        copies += int(shards["successful"])
+        named = {failure["index"] for failure in shards.get("failures", []) if "index" in failure}
+        failed |= named
+        unnamed += int(shards["failed"]) if not named else 0
+    return Refreshed(copies=copies, failed=frozenset(failed), unnamed=unnamed)
+
+
+def count(client: Elasticsearch, expressions: Iterable[str]) -> dict[str, Counts]:
+    """Return the counts of all open indices that the expressions reach."""
+    found: dict[str, Counts] = {}
+    for names in expressions:
+        with translated():
+            answer = client.indices.stats(
+                index=names,
+                metric=["docs", "store"],
+                level="shards",
+                filter_path=_STATS,
+                expand_wildcards=_REACHED,
+                forbid_closed_indices=False,  # an alias may reach one
+            ).body
+        for name, index in answer.get("indices", {}).items():
+            primaries = index.get("primaries", {})
+            found[name] = Counts(
+                uuid=str(index["uuid"]),
+                documents=int(primaries.get("docs", {}).get("count", 0)),
+                bytes=int(primaries.get("store", {}).get("size_in_bytes", 0)),
+                sequence_numbers=primary_numbers(index),
+            )
+    return found
+
+
+def read_write_aliases(client: Elasticsearch, expressions: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return the aliases that name an index as the one to write to, for each index of which anything is said."""
+    found: dict[str, tuple[str, ...]] = {}
+    for names in expressions:
+        with translated():
+            answer = client.indices.get_alias(
+                index=names,
+                filter_path=["*.aliases", "-*.aliases.*.filter"],
+                expand_wildcards=_REACHED,
+                ignore_unavailable=True,
+            ).body
+        for name, index in answer.items():
+            aliases = index.get("aliases", {})
+            found[name] = tuple(sorted(alias for alias, what in aliases.items() if what.get("is_write_index") is True))
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldTypes:
+    """The types of some fields: by field and index, for all indices that answered."""
+
+    indices: frozenset[str]
+    types: dict[str, dict[str, frozenset[str]]]
+    """Field -> type -> indices; an index in none of them has no such field."""
+
+    def of(self, field: str, index: str) -> str | None:
+        """Return the type of a field in an index that answered, or None where it has no such field."""
+        by_type = self.types.get(field, {})
+        return next((type_ for type_, indices in by_type.items() if type_ != "unmapped" and index in indices), None)
+
+
+def read_types(client: Elasticsearch, expressions: Iterable[str], fields: Collection[str]) -> FieldTypes:
+    """Return the types of some fields. A runtime field counts as a field; an alias as what it leads to."""
+    answered: set[str] = set()
+    types: dict[str, dict[str, frozenset[str]]] = {field: {} for field in fields}
+    for names in expressions:
+        with translated():
+            answer = client.field_caps(
+                index=names,
+                fields=sorted(fields),
+                include_unmapped=True,
+                filter_path=["indices", "fields.*.*.indices", "fields.*.*.type"],
+                expand_wildcards=_REACHED,
+                ignore_unavailable=True,
+            ).body
+        everywhere = frozenset(answer.get("indices", ()))
+        answered |= everywhere
+        for field, by_type in answer.get("fields", {}).items():
+            for type_, what in by_type.items():
+                # The indices are listed only where they do not all agree.
+                indices = frozenset(what.get("indices", everywhere))
+                types[field][type_] = types[field].get(type_, frozenset()) | indices
+    return FieldTypes(indices=frozenset(answered), types=types)
+
+
+def with_nested_fields(client: Elasticsearch, names: Collection[str]) -> set[str]:
+    """Return which of these indices have a nested field: there, a document counts as several."""
+    found = set()
+    for some in packed(sorted(names)):
+        with translated():
+            answer = client.indices.get_mapping(
+                index=some, filter_path="*.mappings.**.type", expand_wildcards=_REACHED, ignore_unavailable=True
+            ).body
+        found |= {name for name, index in answer.items() if "nested" in _types_in(index)}
+    return found
+
+
+def _types_in(mapping: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in mapping.items():
+        if isinstance(value, dict):
+            yield from _types_in(value)
+        elif key == "type":
+            yield str(value)

@@ -1,0 +1,207 @@
+"""The facts of categories, read in a number of requests that does not grow with the number of indices.
+
+    what there is      streams, the cluster's state, aliases     -> whose each index is, and which cannot be read
+    make it visible    refresh
+    what it holds      counts, types of the timestamps, one search
+    what is in doubt   an index of which anything is missing or does not fit is set apart, alone
+
+Nothing is changed but that what was written becomes visible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from elasticsearch import Elasticsearch
+
+from retention_enforcer.cluster import doubts
+from retention_enforcer.cluster.changes import IndicesChanged
+from retention_enforcer.cluster.documents_seen import Answer, DocumentsSeen, Search, chunks, search_documents
+from retention_enforcer.cluster.expressions import covering
+from retention_enforcer.cluster.indices_seen import Counts, FieldTypes, count, read_types, read_write_aliases, refresh
+from retention_enforcer.cluster.preflight import Capabilities, cluster_facts
+from retention_enforcer.cluster.streams import STREAM_LIFECYCLE
+from retention_enforcer.cluster.survey import Governed, Survey, by_category, survey
+from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
+from retention_enforcer.domain.facts import Block, CategoryFacts, ClusterFacts, Evidence, IndexFacts
+from retention_enforcer.domain.policy import Category, Policy
+
+ATTEMPTS = 3
+"""How often the indices are read before giving up, where they change while they are read."""
+
+OWN_LIFECYCLE = "retention-{policy}-"
+"""How the names of the lifecycles begin that the enforcer itself attaches."""
+
+
+class Inventory:
+    """Reads facts; changes nothing (but refreshes, so that what was written is seen)."""
+
+    def __init__(self, client: Elasticsearch, capabilities: Capabilities | None = None) -> None:
+        self._client = client
+        self._capabilities = capabilities or Capabilities(client)
+
+    def cluster(self) -> ClusterFacts:
+        """Return who the cluster is and what time it has."""
+        return cluster_facts(self._client)
+
+    def observe(
+        self, policy: Policy, categories: Sequence[Category], now: int, evidence: Mapping[str, Evidence]
+    ) -> dict[str, CategoryFacts]:
+        """Return the facts of each category, by its id; `evidence` is by the index's uuid.
+
+        At most seven requests, for any number of indices in categories with a wildcard each; more only where names
+        do not fit into one URL, or an index cannot be kept out of a wildcard otherwise (see `expressions`), and two
+        for indices that hold more documents than can be seen. `holds` are left empty.
+        Raises ClusterUnavailable or RequestRejected where the cluster does not answer for all of it.
+        """
+        silent: frozenset[str] = frozenset()
+        for _ in range(ATTEMPTS):
+            try:
+                return _Observation(self._client, self._capabilities, policy, now, silent).of(categories, evidence)
+            except IndicesChanged as changed:
+                silent |= changed.uuids
+            except RequestRejected as error:
+                if error.kind != "index_not_found_exception":
+                    raise
+        message = f"the indices changed each time while they were read, {ATTEMPTS} times"
+        raise ClusterUnavailable(
+            message, "see what creates, closes or deletes indices so often; the next cycle tries again"
+        )
+
+
+class _Observation:
+    """One attempt. `silent` are the uuids of indices that gave no counts in an earlier one."""
+
+    def __init__(
+        self, client: Elasticsearch, capabilities: Capabilities, policy: Policy, now: int, silent: Collection[str]
+    ) -> None:
+        self._client = client
+        self._capabilities = capabilities
+        self._policy = policy
+        self._now = now
+        self._silent = silent
+
+    def of(self, categories: Sequence[Category], evidence: Mapping[str, Evidence]) -> dict[str, CategoryFacts]:
+        found = survey(self._client, self._capabilities, self._policy, categories)
+        doubtful = doubts.Doubts(found)
+        write_aliases = self._write_aliases(found)
+        refreshed = refresh(self._client, self._expressions(found, found.governed, _unassigned(found)))
+        counts = self._counts(found, doubtful)
+        doubtful.of_refresh(refreshed, counts)
+        types = self._types(found)
+        doubtful.of_types(types)
+        answer = self._search(found, doubtful.none_about(found.governed), types)
+        doubtful.of_search(answer)
+        doubtful.of_invisible_documents(self._client, counts, answer)
+        return {
+            category.id: CategoryFacts(
+                category=category.id,
+                as_of=self._now,
+                indices=tuple(
+                    self._facts(index, counts, answer, write_aliases, evidence)
+                    for index in by_category(doubtful.none_about(found.governed)).get(category.id, [])
+                ),
+                set_apart=doubtful.about(category.id),
+            )
+            for category in categories
+        }
+
+    def _write_aliases(self, found: Survey) -> Mapping[str, tuple[str, ...]]:
+        having = {name: g for name, g in found.governed.items() if g.metadata.aliases and not _counts_blocked(g)}
+        return read_write_aliases(self._client, self._expressions(found, having, _metadata_blocked(found)))
+
+    def _counts(self, found: Survey, doubtful: doubts.Doubts) -> dict[str, Counts]:
+        """Return the counts of all governed indices but those with a metadata block, which give none."""
+        asked = {name: g for name, g in found.governed.items() if not _counts_blocked(g)}
+        counts = count(self._client, self._expressions(found, asked, _metadata_blocked(found)))
+        missing = {n: g for n, g in asked.items() if n not in counts or counts[n].uuid != g.metadata.uuid}
+        if {g.metadata.uuid for g in missing.values()} - set(self._silent):
+            raise IndicesChanged({g.metadata.uuid for g in missing.values()})
+        doubtful.of_counts(missing, counts)
+        return counts
+
+    def _types(self, found: Survey) -> FieldTypes:
+        fields = {g.category.timestamp for g in found.governed.values()}
+        return read_types(self._client, self._expressions(found, found.governed, _unsearchable(found)), fields)
+
+    def _search(self, found: Survey, clear: Mapping[str, Governed], types: FieldTypes) -> Answer:
+        searches = []
+        for indices in by_category(clear).values():
+            category = indices[0].category
+            dated = {
+                g.metadata.name for g in indices if doubts.is_timestamp(types.of(category.timestamp, g.metadata.name))
+            }
+            for names, timestamp in ((dated, category.timestamp), ({g.metadata.name for g in indices} - dated, None)):
+                for some in chunks(names):
+                    shards = sum(found.metadata[name].shards for name in some)
+                    searches.append(Search(category=category, names=some, shards=shards, timestamp=timestamp))
+        return search_documents(self._client, self._policy, searches, self._now)
+
+    def _expressions(self, found: Survey, wanted: Collection[str], avoid: Collection[str]) -> Iterator[str]:
+        reached = {name: found.reached_by(name) for name in wanted}
+        caught = {name: found.other_names(name) for name in avoid}
+        return covering(found.expressions, reached, caught, avoid)
+
+    def _facts(
+        self,
+        governed: Governed,
+        counts: Mapping[str, Counts],
+        answer: Answer,
+        write_aliases: Mapping[str, tuple[str, ...]],
+        evidence: Mapping[str, Evidence],
+    ) -> IndexFacts:
+        index, member = governed.metadata, governed.member
+        seen, counted = answer.seen.get(index.name, DocumentsSeen()), counts.get(index.name)
+        written_by = write_aliases.get(index.name)
+        # Where it cannot be told which aliases write to it, it is taken for a write index: it is not deleted whole.
+        written = bool(index.aliases) if written_by is None else bool(written_by)
+        return IndexFacts(
+            name=index.name,
+            uuid=index.uuid,
+            created=index.created,
+            documents=seen.documents,
+            bytes=counted.bytes if counted else 0,
+            oldest=seen.oldest,
+            newest=seen.newest,
+            due=seen.due,
+            overdue=seen.overdue,
+            undated=seen.documents - seen.dated,
+            sequence_numbers=counted.sequence_numbers if counted else (),
+            stream=member.stream if member else None,
+            failure_store=member.failure_store if member else False,
+            write_index=written or (member is not None and member.write_index),
+            aliases=index.aliases,
+            write_aliases=written_by or (),
+            container=governed.container,
+            hidden=index.hidden,
+            mounted=index.mounted,
+            end_time=index.end_time,
+            blocks=index.blocks,
+            lifecycle=self._foreign_lifecycle(governed),
+            evidence=evidence.get(index.uuid),
+        )
+
+    def _foreign_lifecycle(self, governed: Governed) -> str | None:
+        name = governed.metadata.lifecycle
+        if name is not None and not name.startswith(OWN_LIFECYCLE.format(policy=self._policy.name)):
+            return name
+        return STREAM_LIFECYCLE if governed.member is not None and governed.member.stream_lifecycle else None
+
+
+def _counts_blocked(governed: Governed) -> bool:
+    return Block.METADATA in governed.metadata.blocks
+
+
+def _metadata_blocked(found: Survey) -> set[str]:
+    """Return the indices for which statistics and aliases of all would be refused."""
+    return {name for name, index in found.metadata.items() if Block.METADATA in index.blocks}
+
+
+def _unassigned(found: Survey) -> set[str]:
+    """Return the indices on which a refresh would wait for a minute."""
+    return {name for name, index in found.metadata.items() if index.open and not index.assigned}
+
+
+def _unsearchable(found: Survey) -> set[str]:
+    """Return the indices for which the types of all would be refused."""
+    return _unassigned(found) | {name for name, index in found.metadata.items() if index.read_blocked}

@@ -1,0 +1,143 @@
+"""The ledger as it is stored: one document a record, created once, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+
+from elasticsearch import Elasticsearch
+
+from retention_enforcer.cluster.errors import translated
+from retention_enforcer.domain.errors import ClusterUnavailable, LedgerBroken, Refused, RequestRejected
+from retention_enforcer.domain.ledger import Head, Record
+from retention_enforcer.domain.names import OWN
+
+_PAGE = 1_000
+
+
+class LedgerIndex:
+    """Reads and appends records; there is no way here to change or delete one."""
+
+    def __init__(self, client: Elasticsearch, alias: str = OWN.ledger) -> None:
+        self._client = client
+        self._alias = alias
+
+    def uuid(self) -> str:
+        """Return the uuid of the index behind the alias."""
+        with _missing_is_refused(), translated():
+            answer = self._client.indices.get_settings(index=self._alias, name="index.uuid", flat_settings=True)
+        if len(answer.body) != 1 or self._alias in answer.body:
+            raise Refused(
+                "retention-ledger is not an alias of exactly one index: nothing is deleted",
+                "remove what took its name, then: retention-enforcer setup",
+            )
+        (settings,) = answer.body.values()
+        return str(settings["settings"]["index.uuid"])
+
+    def create(self, record: Record) -> bool:
+        """Store a record under its sequence; False if that place is taken."""
+        try:
+            return self._create(record)
+        except RequestRejected as error:
+            if error.status != HTTPStatus.TOO_MANY_REQUESTS or error.kind != "cluster_block_exception":
+                raise
+        self._lift_flood_stage()
+        return self._create(record)
+
+    def _create(self, record: Record) -> bool:
+        try:
+            with _missing_is_refused(), translated(destructive=True):
+                self._client.options(max_retries=0).create(
+                    index=self._alias,
+                    id=_document_id(int(record["sequence"])),
+                    document=dict(record),
+                    require_alias=True,
+                )
+        except RequestRejected as error:
+            if error.status == HTTPStatus.CONFLICT:
+                return False
+            raise
+        return True
+
+    def _lift_flood_stage(self) -> None:
+        """Let records be stored although the disk is nearly full: deleting indices frees it, and needs the ledger."""
+        unblocked = {"index.blocks.read_only_allow_delete": None}
+        with translated(destructive=True):
+            self._client.options(max_retries=0).indices.put_settings(index=self._alias, settings=unblocked)
+
+    def get(self, sequence: int) -> Record | None:
+        """Return a record as it is now, or None."""
+        with _missing_is_refused(), translated():
+            answer = self._client.mget(index=self._alias, ids=[_document_id(sequence)])
+        document = answer["docs"][0]
+        if "error" in document:
+            raise _missing()
+        return dict(document["_source"]) if document["found"] else None
+
+    def head(self) -> Head:
+        """Return the place and hash of the last record."""
+        self._refresh()
+        hits = self._search(after=0, size=1, order="desc")
+        head = Head(int(hits[0][1]["sequence"]), str(hits[0][1]["hash"])) if hits else Head()
+        while (following := self.get(head.sequence + 1)) is not None:
+            head = Head(head.sequence + 1, str(following["hash"]))
+        return head
+
+    def read(self, after: int = 0) -> Iterator[Record]:
+        """Yield all records with a higher sequence, in their order. Raises LedgerBroken for one in a wrong place."""
+        self._refresh()
+        while hits := self._search(after=after, size=_PAGE, order="asc"):
+            for document_id, record in hits:
+                after = int(record["sequence"])
+                if document_id != _document_id(after):
+                    raise LedgerBroken(
+                        f"record {after}: it stands in the place of record {document_id.lstrip('0') or document_id}",
+                        "compare it with an export or with the same record in the log",
+                    )
+                yield record
+            if len(hits) < _PAGE:
+                return
+
+    def strangers(self) -> int:
+        """Return how many documents in the ledger are no records."""
+        with translated():
+            counted = self._client.count(
+                index=self._alias, query={"bool": {"must_not": {"exists": {"field": "sequence"}}}}
+            )
+        return int(counted["count"])
+
+    def _refresh(self) -> None:
+        with _missing_is_refused(), translated():
+            self._client.indices.refresh(index=self._alias)
+
+    def _search(self, *, after: int, size: int, order: str) -> list[tuple[str, Record]]:
+        with translated():
+            answer = self._client.search(
+                index=self._alias,
+                query={"range": {"sequence": {"gt": after}}},
+                sort=[{"sequence": order}],
+                size=size,
+                allow_partial_search_results=False,
+            )
+        if answer["timed_out"]:
+            raise ClusterUnavailable("the ledger answered in part only", "see the cluster's health")
+        return [(hit["_id"], hit["_source"]) for hit in answer["hits"]["hits"]]
+
+
+@contextmanager
+def _missing_is_refused() -> Iterator[None]:
+    try:
+        yield
+    except RequestRejected as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        raise _missing() from None
+
+
+def _missing() -> Refused:
+    return Refused("retention-ledger is missing or unreadable: nothing is deleted", "retention-enforcer setup")
+
+
+def _document_id(sequence: int) -> str:
+    return f"{sequence:012d}"

@@ -1,0 +1,112 @@
+"""What the cluster's state says of indices. It answers whatever blocks an index carries, and for closed ones too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from elasticsearch import Elasticsearch
+
+from retention_enforcer.cluster.errors import translated
+from retention_enforcer.cluster.expressions import packed
+from retention_enforcer.domain.errors import ClusterUnavailable
+from retention_enforcer.domain.facts import Block
+from retention_enforcer.domain.instants import parse_instant
+
+_SETTINGS = (
+    "uuid",
+    "creation_date",
+    "hidden",
+    "blocks",
+    "lifecycle.name",
+    "store.type",
+    "time_series.end_time",
+    "xpack.ccr.following_index",
+)
+_FIELDS = [
+    "cluster_uuid",
+    "metadata.indices.*.state",
+    "metadata.indices.*.aliases",
+    *(f"metadata.indices.*.settings.index.{setting}" for setting in _SETTINGS),
+    "routing_table.indices.*.shards.*.state",
+    "routing_table.indices.*.shards.*.primary",
+]
+_ACTIVE = frozenset({"STARTED", "RELOCATING"})
+_READ_BLOCK = "read"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexMetadata:
+    """One index as the cluster's state describes it. Instants in milliseconds."""
+
+    name: str
+    uuid: str
+    created: int
+    open: bool
+    assigned: bool
+    """Whether each of its primary shards is active."""
+    shards: int
+    active_copies: int
+    """Active copies of its shards, primaries and replicas."""
+    aliases: tuple[str, ...]
+    hidden: bool
+    blocks: frozenset[Block]
+    read_blocked: bool
+    lifecycle: str | None
+    mounted: bool
+    follower: bool
+    end_time: int | None
+
+
+def read_metadata(client: Elasticsearch, expressions: Iterable[str]) -> dict[str, IndexMetadata]:
+    """Return all indices that the expressions reach, by name, those behind aliases and streams too.
+
+    Needs the cluster privilege `monitor`, and none on the indices: nothing is left out for lack of privileges.
+    """
+    found: dict[str, IndexMetadata] = {}
+    for names in packed(expressions):
+        with translated():
+            state = client.cluster.state(
+                metric="metadata,routing_table",
+                index=names,
+                expand_wildcards="all",
+                ignore_unavailable=True,
+                allow_no_indices=True,
+                filter_path=_FIELDS,
+            ).body
+        if "cluster_uuid" not in state:
+            raise ClusterUnavailable("the cluster's state came without its content", "see the cluster's health")
+        routing = state.get("routing_table", {}).get("indices", {})
+        for name, index in state.get("metadata", {}).get("indices", {}).items():
+            found[name] = described(name, index, routing.get(name, {}).get("shards", {}))
+    return found
+
+
+def described(name: str, index: Mapping[str, Any], shards: Mapping[str, list[Mapping[str, Any]]]) -> IndexMetadata:
+    """Return what the state's description of an index and of its shards says."""
+    settings = index["settings"]["index"]
+    blocks = {block for block, value in settings.get("blocks", {}).items() if _true(value)}
+    primaries = [copy["state"] in _ACTIVE for copies in shards.values() for copy in copies if copy["primary"]]
+    end_time = settings.get("time_series", {}).get("end_time")
+    return IndexMetadata(
+        name=name,
+        uuid=str(settings["uuid"]),
+        created=int(settings["creation_date"]),
+        open=index["state"] == "open",
+        assigned=bool(primaries) and all(primaries),
+        shards=len(shards),
+        active_copies=sum(copy["state"] in _ACTIVE for copies in shards.values() for copy in copies),
+        aliases=tuple(sorted(index.get("aliases", ()))),
+        hidden=_true(settings.get("hidden")),
+        blocks=frozenset(block for block in Block if block.value in blocks),
+        read_blocked=_READ_BLOCK in blocks,
+        lifecycle=settings.get("lifecycle", {}).get("name") or None,
+        mounted=settings.get("store", {}).get("type") == "snapshot",
+        follower=_true(settings.get("xpack", {}).get("ccr", {}).get("following_index")),
+        end_time=parse_instant(end_time) if end_time else None,
+    )
+
+
+def _true(setting: object) -> bool:
+    return setting in ("true", True)

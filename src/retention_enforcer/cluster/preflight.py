@@ -1,0 +1,88 @@
+"""What must be known of a cluster before anything else: which one it is, its clock, and what it can do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from http import HTTPStatus
+from typing import TypeVar
+
+from elasticsearch import ApiError, Elasticsearch
+
+from retention_enforcer.cluster.errors import kind_of, reason_of, translated
+from retention_enforcer.domain.errors import ClusterUnavailable
+from retention_enforcer.domain.facts import ClusterFacts
+
+T = TypeVar("T")
+
+
+def cluster_facts(client: Elasticsearch) -> ClusterFacts:
+    """Return which cluster answers and what time it has, in one request.
+
+    Raises ClusterUnavailable if the answer lacks anything of it.
+    """
+    with translated():
+        stats = client.cluster.stats(filter_path="cluster_uuid,cluster_name,timestamp,nodes.versions").body
+    try:
+        return ClusterFacts(
+            uuid=str(stats["cluster_uuid"]),
+            name=str(stats["cluster_name"]),
+            version="/".join(sorted(stats["nodes"]["versions"])),
+            time=int(stats["timestamp"]),
+        )
+    except KeyError as error:
+        message = f"the cluster does not say its {error.args[0]}"
+        raise ClusterUnavailable(message, "see that the enforcer's role has the cluster privilege monitor") from error
+
+
+class Part(StrEnum):
+    """Parts of Elasticsearch that a distribution may lack."""
+
+    STREAMS = "data streams"
+    LIFECYCLES = "lifecycles"
+
+
+class Capabilities:
+    """Which parts this cluster has: found out once, then remembered for the process.
+
+    A part is absent only where the cluster answers in one of the ways in which a server without it does; any other
+    error is an error.
+    """
+
+    def __init__(self, client: Elasticsearch) -> None:
+        self._client = client
+        self._known: dict[Part, bool] = {}
+
+    def has_lifecycles(self) -> bool:
+        """Whether the cluster manages index lifecycles itself."""
+        if Part.LIFECYCLES not in self._known:
+            self.ask(Part.LIFECYCLES, lambda: self._client.ilm.get_status(filter_path="operation_mode"))
+        return self._known[Part.LIFECYCLES]
+
+    def ask(self, part: Part, request: Callable[[], T]) -> T | None:
+        """Return the answer to a request that needs a part of Elasticsearch, or None where the cluster lacks it."""
+        if self._known.get(part) is False:
+            return None
+        with translated():
+            try:
+                answer = request()
+            except ApiError as error:
+                if part in self._known or not _says_that_it_is_absent(error):
+                    raise
+                self._known[part] = False
+                return None
+        self._known[part] = True
+        return answer
+
+
+def _says_that_it_is_absent(error: ApiError) -> bool:
+    """Whether this is how a server answers for a part it was built without.
+
+    It takes the path for that of an index; measured on builds of 8.17 (405, 400 invalid_index_name_exception) and
+    9.5 (400 no handler found).
+    """
+    if error.meta.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return "Incorrect HTTP method" in reason_of(error.body)
+    if error.meta.status == HTTPStatus.BAD_REQUEST:
+        return kind_of(error.body) == "invalid_index_name_exception" or "no handler found" in reason_of(error.body)
+    return False

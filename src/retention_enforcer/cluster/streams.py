@@ -1,0 +1,78 @@
+"""Data streams and the indices behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from elasticsearch import Elasticsearch
+
+from retention_enforcer.cluster.expressions import packed
+from retention_enforcer.cluster.preflight import Capabilities, Part
+from retention_enforcer.domain.policy import Policy
+
+STREAM_LIFECYCLE = "data stream lifecycle"
+"""How the lifecycle that belongs to a stream, not to its indices, is named among the facts."""
+
+_MANAGED_BY_STREAM = "Data stream lifecycle"
+_FIELDS = [
+    "data_streams.name",
+    "data_streams.lifecycle.enabled",
+    "data_streams.next_generation_managed_by",
+    "data_streams.indices.index_name",
+    "data_streams.indices.managed_by",
+    "data_streams.failure_store.indices.index_name",
+    "data_streams.failure_store.indices.managed_by",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """The place of an index in a stream."""
+
+    stream: str
+    failure_store: bool
+    write_index: bool
+    stream_lifecycle: bool
+    """Whether the stream's own lifecycle manages the index (it exists since 8.11)."""
+
+
+def read_streams(
+    client: Elasticsearch, capabilities: Capabilities, policy: Policy, expressions: Iterable[str]
+) -> dict[str, Membership]:
+    """Return the indices behind all streams that the policy governs, by name; none where there are no streams."""
+    # A name without a wildcard that is no stream would fail the whole call with 404.
+    wildcards = sorted({expression if "*" in expression else f"{expression}*" for expression in expressions})
+    members: dict[str, Membership] = {}
+    for names in packed(wildcards):
+        request = partial(client.indices.get_data_stream, name=names, expand_wildcards="all", filter_path=_FIELDS)
+        answer = capabilities.ask(Part.STREAMS, request)
+        if answer is None:
+            return {}
+        for stream in answer.body.get("data_streams", []):
+            if policy.claimants(stream["name"]):
+                members.update(members_of(stream))
+    return members
+
+
+def members_of(stream: Mapping[str, Any]) -> Iterator[tuple[str, Membership]]:
+    """Yield the backing and failure indices in the description of one stream; the last of each is written to."""
+    failures = stream.get("failure_store", {}).get("indices", [])
+    for failure_store, indices in ((False, stream.get("indices", [])), (True, failures)):
+        for number, index in enumerate(indices, start=1):
+            yield (
+                str(index["index_name"]),
+                Membership(
+                    stream=str(stream["name"]),
+                    failure_store=failure_store,
+                    write_index=number == len(indices),
+                    stream_lifecycle=_under_stream_lifecycle(stream, index),
+                ),
+            )
+
+
+def _under_stream_lifecycle(stream: Mapping[str, Any], index: Mapping[str, Any]) -> bool:
+    by = index.get("managed_by", stream.get("next_generation_managed_by", _MANAGED_BY_STREAM))
+    return bool(stream.get("lifecycle", {}).get("enabled", False)) and by == _MANAGED_BY_STREAM

@@ -1,0 +1,295 @@
+"""One real Elasticsearch for the whole run, and what every test against it needs.
+
+Looked for in this order: the cluster at TEST_ELASTICSEARCH_URL (credentials may stand in it), the embedded
+server (its version from TEST_SERVER_VERSION, empty = the default), a container where Docker answers. Where
+there is none, tests that need one skip with the reason; with REQUIRE_SERVER=1 they fail.
+"""
+
+from __future__ import annotations
+
+import base64
+import gc
+import http.client
+import os
+import secrets
+import time
+import warnings
+from collections import Counter
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import pytest
+from elasticsearch import AuthorizationException, Elasticsearch
+
+from retention_enforcer.demo.download import DEFAULT_VERSION, distribution_of, server_files
+from retention_enforcer.demo.runtime import runtime_for
+from retention_enforcer.demo.server import EmbeddedServer
+from retention_enforcer.domain.errors import RetentionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SERVER_FIXTURES = {"server", "es", "prefix", "embedded_version", "own_server"}
+FIRST_SERVER_TEST_SECONDS = 900  # it may have to download 92 MB
+CONTAINER_SECONDS = 300
+DELETE_BATCH = 20
+CONTAINER_IMAGE = "docker.elastic.co/elasticsearch/elasticsearch"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Server:
+    """A real Elasticsearch and its superuser; `embedded` and `data_folder` where it runs here."""
+
+    url: str
+    username: str
+    password: str = field(repr=False)
+    version: str
+    kind: str
+    embedded: EmbeddedServer | None = None
+    data_folder: Path | None = None
+
+    def client(self, username: str | None = None, password: str | None = None) -> Elasticsearch:
+        """A new client that never retries, as this user, or else as the superuser."""
+        login = (username or self.username, password or self.password)
+        basic_auth = login if any(login) else None
+        return Elasticsearch(self.url, basic_auth=basic_auth, max_retries=0, request_timeout=60)
+
+
+class NoServer(Exception):
+    """There is none to be had in this way; the message says why."""
+
+
+# --- the server ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """The real server of this run."""
+    with ExitStack() as stack:
+        try:
+            found = _find_server(stack)
+        except NoServer as error:
+            request.config.stash[REASON] = str(error)
+            _no_server(str(error))
+        request.config.stash[DESCRIPTION] = f"a real Elasticsearch {found.version} ({found.kind}, {found.url})"
+        yield found
+
+
+@pytest.fixture(scope="session")
+def es(server: Server) -> Iterator[Elasticsearch]:
+    """A client as superuser, which never retries: a retried DELETE would hide its own success."""
+    with closing(server.client()) as client:
+        yield client
+
+
+@pytest.fixture
+def prefix(es: Elasticsearch) -> Iterator[str]:
+    """A prefix for the names of one test's indices, which alone are removed after it."""
+    unique = f"t{secrets.token_hex(3)}-"
+    yield unique
+    _remove(es, unique)
+
+
+@pytest.fixture(scope="session")
+def embedded_version(request: pytest.FixtureRequest) -> str:
+    """The version of the embedded server of this run, whose files and runtime are here."""
+    version = _wanted_version()
+    try:
+        distribution = distribution_of(version)
+        runtime_for(distribution)
+        server_files(distribution)
+    except RetentionError as error:
+        request.config.stash[REASON] = str(error)
+        _no_server(str(error))
+    return version
+
+
+@pytest.fixture(scope="module")
+def own_server(request: pytest.FixtureRequest, embedded_version: str) -> Iterator[Callable[..., EmbeddedServer]]:
+    """Starts embedded servers that a test may kill, or give users, roles and settings of its own.
+
+    The arguments are those of `EmbeddedServer`. All are closed at the end of the module; a test that
+    has no more use for its server closes it itself, as memory is short.
+    """
+    with ExitStack() as stack:
+
+        def start(**arguments: Any) -> EmbeddedServer:
+            embedded = stack.enter_context(EmbeddedServer(**{"version": embedded_version, **arguments}))
+            request.config.stash.setdefault(DESCRIPTION, f"a real Elasticsearch {embedded.version} (embedded)")
+            return embedded
+
+        yield start
+
+
+def _wanted_version() -> str:
+    return os.environ.get("TEST_SERVER_VERSION") or DEFAULT_VERSION
+
+
+def _find_server(stack: ExitStack) -> Server:
+    if url := os.environ.get("TEST_ELASTICSEARCH_URL"):
+        return _given(url)
+    reasons = []
+    for find in (_embedded, _container):
+        try:
+            return find(stack)
+        except NoServer as error:
+            reasons.append(str(error))
+    raise NoServer("; ".join(reasons))
+
+
+def _no_server(reason: str) -> NoReturn:
+    if os.environ.get("REQUIRE_SERVER", "0") not in {"", "0"}:
+        pytest.fail(f"REQUIRE_SERVER is set, and there is no server: {reason}", pytrace=False)
+    pytest.skip(f"no real Elasticsearch: {reason}")
+
+
+def _given(url: str) -> Server:
+    parts = urlsplit(url)
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    username, password = unquote(parts.username or ""), unquote(parts.password or "")
+    found = Server(url=bare, username=username, password=password, version="?", kind="TEST_ELASTICSEARCH_URL")
+    return replace(found, version=_version(found))
+
+
+def _embedded(stack: ExitStack) -> Server:
+    try:
+        embedded = EmbeddedServer(version=_wanted_version())
+        stack.enter_context(embedded)
+    except RetentionError as error:
+        raise NoServer(f"embedded: {error}") from error
+    return Server(
+        url=embedded.url,
+        username=embedded.admin.username,
+        password=embedded.admin.password,
+        version=embedded.version,
+        kind="embedded",
+        embedded=embedded,
+        data_folder=embedded.data_folder,
+    )
+
+
+def _container(stack: ExitStack) -> Server:
+    version, password = _wanted_version(), secrets.token_urlsafe(18)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a library that is none of this suite's business
+        if reason := _reason_against_docker():
+            raise NoServer(f"Docker: {reason}")
+        from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - slow, seldom needed
+
+        container = DockerContainer(f"{CONTAINER_IMAGE}:{version}").with_exposed_ports(9200)
+        settings = {
+            "discovery.type": "single-node",
+            "xpack.security.http.ssl.enabled": "false",
+            "cluster.max_shards_per_node": "3000",
+            "cluster.routing.allocation.disk.threshold_enabled": "false",
+            "path.repo": "/tmp/snapshots",  # noqa: S108 - inside the container
+            "ELASTIC_PASSWORD": password,
+            "ES_JAVA_OPTS": "-Xms512m -Xmx512m",
+        }
+        for name, value in settings.items():
+            container.with_env(name, value)
+        stack.enter_context(container)
+        url = f"http://{container.get_container_host_ip()}:{container.get_exposed_port(9200)}"
+    found = Server(url=url, username="elastic", password=password, version=version, kind="container")
+    _wait_until_healthy(found)
+    return found
+
+
+def _reason_against_docker() -> str:
+    import docker  # type: ignore[import-untyped] # noqa: PLC0415 - slow to import, seldom needed
+
+    try:
+        with closing(docker.from_env(timeout=5)) as engine:
+            engine.ping()
+    except (docker.errors.DockerException, OSError) as error:
+        reason = str(error)
+    else:
+        return ""
+    gc.collect()  # the library leaves a socket open, whose warning would fail some test later
+    return reason
+
+
+def _wait_until_healthy(found: Server) -> None:
+    parts = urlsplit(found.url)
+    credentials = base64.b64encode(f"{found.username}:{found.password}".encode()).decode()
+    headers, deadline = {"Authorization": f"Basic {credentials}"}, time.monotonic() + CONTAINER_SECONDS
+    while time.monotonic() < deadline:
+        with (
+            suppress(OSError, http.client.HTTPException),
+            closing(http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)) as connection,
+        ):
+            connection.request("GET", "/_cluster/health?wait_for_status=yellow&timeout=1s", headers=headers)
+            if connection.getresponse().status == http.HTTPStatus.OK:
+                return
+        time.sleep(0.5)
+    raise NoServer(f"Docker: the container did not answer within {CONTAINER_SECONDS} s")
+
+
+def _version(found: Server) -> str:
+    """`GET /` would be simpler, but the embedded server answers it with 405."""
+    with closing(found.client()) as client:
+        stats = client.cluster.stats(filter_path="nodes.versions")
+    return "/".join(stats["nodes"]["versions"])
+
+
+# --- cleaning up --------------------------------------------------------------------------------------
+
+
+def _remove(es: Elasticsearch, prefix: str) -> None:
+    """Delete streams and indices by their concrete names: a wildcard is refused, and never worth it."""
+    found = es.indices.resolve_index(name=f"{prefix}*", expand_wildcards="all")
+    for stream in found["data_streams"]:
+        es.indices.delete_data_stream(name=stream["name"], expand_wildcards="all")
+    names = [index["name"] for index in found["indices"] if "data_stream" not in index]
+    assert all(name.startswith(prefix) for name in names)
+    for start in range(0, len(names), DELETE_BATCH):
+        batch = names[start : start + DELETE_BATCH]
+        try:
+            es.indices.delete(index=batch)
+        except AuthorizationException:  # 403: a test left one of them read-only
+            es.indices.put_settings(index=batch, settings={"index.blocks.read_only": None})
+            es.indices.delete(index=batch)
+
+
+# --- order and summary --------------------------------------------------------------------------------
+
+REASON = pytest.StashKey[str]()
+DESCRIPTION = pytest.StashKey[str]()
+SERVER_TESTS = pytest.StashKey[set[str]]()
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects by marker
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what uses a server, and run it after all that does not: mistakes show sooner."""
+    for item in items:
+        if SERVER_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("server")
+    items.sort(key=_on_server)
+    first = next((item for item in items if _on_server(item)), None)
+    if first is not None and first.get_closest_marker("timeout") is None:
+        first.add_marker(pytest.mark.timeout(FIRST_SERVER_TEST_SECONDS))
+    config.stash[SERVER_TESTS] = {item.nodeid for item in items if _on_server(item)}
+
+
+def _on_server(item: pytest.Item) -> bool:
+    return item.get_closest_marker("server") is not None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how many tests ran on a real server, or loudly that some did not."""
+    of_server, counted = config.stash.get(SERVER_TESTS, set()), Counter[str]()
+    for outcome in ("passed", "failed", "xfailed", "error", "skipped"):
+        for report in terminalreporter.stats.get(outcome, []):
+            if report.nodeid in of_server and (report.when == "call" or outcome in {"error", "skipped"}):
+                counted["skipped" if outcome == "skipped" else "ran" if report.when == "call" else "broken"] += 1
+    if counted["ran"]:
+        where = config.stash.get(DESCRIPTION, "a real Elasticsearch")
+        terminalreporter.write_sep("=", f"{counted['ran']} tests ran on {where}", green=True, bold=True)
+    if REASON in config.stash:  # a test that skips for a reason of its own is none of these
+        missed, reason = counted["skipped"] + counted["broken"], config.stash[REASON].splitlines()[0]
+        terminalreporter.write_sep(
+            "!", f"{missed} TESTS DID NOT RUN ON A REAL ELASTICSEARCH: {reason}", red=True, bold=True
+        )

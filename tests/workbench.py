@@ -1,0 +1,192 @@
+"""A policy, own indices and sample indices under one test's prefix, and the command line against them."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from elasticsearch import Elasticsearch
+from elasticsearch.helpers import bulk
+
+from retention_enforcer import cli
+from retention_enforcer.bootstrap import Surroundings, SystemClock
+from retention_enforcer.domain.instants import DAY, HOUR
+from retention_enforcer.domain.names import OwnIndices
+
+MARGIN = HOUR
+LIMIT = 14 * DAY
+KEY = "a pseudonym key of the tests, long enough"
+
+POLICY = """\
+version: 1
+name: test
+margin: 1h
+ignore: ["metrics-*"]
+categories:
+  - id: logs
+    clause: {{document: Test promises, section: "1", item: logs, updated: 2026-01-01}}
+    indices: ["{prefix}logs-*"]
+    subjects: {{application: sdkappid, user: user_id}}
+    max_age: {max_age}
+    rollover: 1d
+  - id: records
+    clause: {{document: Test promises, section: "2", item: records, updated: 2026-01-01}}
+    indices: ["{prefix}records"]
+    subjects: {{account: uin}}
+    max_age: {max_age}
+"""
+
+MAPPING = {
+    "dynamic": "strict",
+    "properties": {"@timestamp": {"type": "date"}, "sdkappid": {"type": "keyword"}, "uin": {"type": "keyword"}},
+}
+
+
+class FixedClock:
+    """Stands still, or goes beside the true time by `ahead` milliseconds."""
+
+    def __init__(self, now: int | None = None, ahead: int = 0) -> None:
+        self._now = now
+        self._ahead = ahead
+
+    def now(self) -> int:
+        return self._now if self._now is not None else SystemClock().now() + self._ahead
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    def plan(self, category: str) -> dict[str, Any]:
+        return next(c for c in self.json["categories"] if c["id"] == category)
+
+
+@dataclass
+class Workbench:
+    """One test's enforcer and data on a real server."""
+
+    es: Elasticsearch
+    url: str
+    username: str
+    password: str
+    prefix: str
+    folder: Path
+    max_age: str = "14d"
+    settings: dict[str, str] = field(default_factory=dict)
+    policy_text: str = POLICY
+
+    @property
+    def own(self) -> OwnIndices:
+        return OwnIndices(self.prefix)
+
+    @property
+    def policy_path(self) -> Path:
+        path = self.folder / "policy.yaml"
+        path.write_text(self.policy_text.format(prefix=self.prefix, max_age=self.max_age), encoding="utf-8")
+        return path
+
+    @property
+    def environ(self) -> dict[str, str]:
+        login = {"ENFORCER_ELASTICSEARCH_USERNAME": self.username, "ENFORCER_ELASTICSEARCH_PASSWORD": self.password}
+        return {
+            "ENFORCER_MODE": "enforce",
+            "ENFORCER_POLICY_FILE": str(self.policy_path),
+            "ENFORCER_ELASTICSEARCH_URL": self.url,
+            "ENFORCER_PSEUDONYM_KEY": KEY,
+            **(login if self.username else {}),
+            **self.settings,
+        }
+
+    # --- the command line ---
+
+    def run(self, *arguments: str, clock: Any = None, environ: Mapping[str, str] | None = None) -> Ran:
+        """Run a command in this process, so that it can be given a clock."""
+        surroundings = Surroundings(environ=environ or self.environ, own=self.own, clock=clock or SystemClock())
+        out, err = io.StringIO(), io.StringIO()
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            with redirect_stdout(out), redirect_stderr(err):
+                code = cli.main(arguments, surroundings)
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        return Ran(code, out.getvalue(), err.getvalue())
+
+    def process(self, *arguments: str, before: str = "", **options: Any) -> subprocess.Popen[str]:
+        """Start a command in a process of its own; `before` is Python that runs first in it."""
+        program = (
+            "import os, sys\n"
+            "from retention_enforcer import cli\n"
+            "from retention_enforcer.bootstrap import Surroundings\n"
+            "from retention_enforcer.domain.names import OwnIndices\n"
+            f"{before}\n"
+            f"surroundings = Surroundings(environ=os.environ, own=OwnIndices({self.prefix!r}))\n"
+            f"sys.exit(cli.main({list(arguments)!r}, surroundings))\n"
+        )
+        return subprocess.Popen(
+            [sys.executable, "-c", program],
+            env={"PATH": "/usr/bin:/bin", **self.environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+
+    def ready(self) -> None:
+        """Create the own indices and accept the policy."""
+        assert self.run("setup").code == 0
+        assert self.run("policy", "accept").code == 0
+
+    # --- data ---
+
+    def index(self, name: str, timestamps: Iterable[int | None], **body: Any) -> str:
+        """Create an index under the prefix with one document a timestamp (None: without one); return its name."""
+        full = self.prefix + name
+        settings = {"number_of_shards": 1, "number_of_replicas": 0, **body.pop("settings", {})}
+        self.es.indices.create(index=full, settings=settings, mappings=body.pop("mappings", MAPPING), **body)
+        self.add(name, timestamps)
+        return full
+
+    def add(self, name: str, timestamps: Iterable[int | None]) -> None:
+        """Add one document a timestamp."""
+        documents = ({} if t is None else {"@timestamp": t} for t in timestamps)
+        bulk(self.es, ({"_index": self.prefix + name, "_source": d} for d in documents), refresh=True)
+
+    def count(self, name: str) -> int | None:
+        """Count an index's documents; None if there is no such index."""
+        full = self.prefix + name
+        if not self.es.indices.exists(index=full):
+            return None
+        self.es.indices.refresh(index=full)
+        return int(self.es.count(index=full)["count"])
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return all ledger records."""
+        self.es.indices.refresh(index=self.own.ledger)
+        answer = self.es.search(index=self.own.ledger, size=10_000, sort=[{"sequence": "asc"}])
+        return [hit["_source"] for hit in answer["hits"]["hits"]]
+
+
+@pytest.fixture
+def bench(server: Any, es: Elasticsearch, prefix: str, tmp_path: Path) -> Workbench:
+    """An enforcer of this test's own on the real server: nothing is set up or accepted yet."""
+    return Workbench(
+        es=es, url=server.url, username=server.username, password=server.password, prefix=prefix, folder=tmp_path
+    )
