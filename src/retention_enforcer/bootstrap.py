@@ -10,10 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from elasticsearch import Elasticsearch
-
 from retention_enforcer import policy_file
-from retention_enforcer.cluster.client import connect
+from retention_enforcer.cluster.client import Client, connect
 from retention_enforcer.cluster.deletion import Deletion
 from retention_enforcer.cluster.documents import ControlReader, Documents
 from retention_enforcer.cluster.inventory import Inventory
@@ -96,7 +94,7 @@ class Deployment:
         return self.settings.instance or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
 
     @cached_property
-    def client(self) -> Elasticsearch:
+    def client(self) -> Client:
         """The connection to the cluster."""
         s = self.settings
         password = s.elasticsearch_password

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from workbench import LIMIT, MARGIN, FixedClock, Workbench
 
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.domain.instants import DAY, HOUR, SECOND
+from workbench import LIMIT, MARGIN, FixedClock, Workbench
 
 CUT = LIMIT - MARGIN
 

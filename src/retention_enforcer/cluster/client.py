@@ -13,6 +13,9 @@ from elasticsearch import Elasticsearch
 
 from retention_enforcer.domain.errors import ConfigurationError
 
+Client = Elasticsearch
+"""The connection, for those who only hand it on."""
+
 PRODUCT = "retention-enforcer"
 READ_RETRIES = 2
 """How often a request that failed is sent again. Requests that destroy use `client.options(max_retries=0)`: a

@@ -70,10 +70,10 @@ class Inventory:
 
 
 class _Observation:
-    """One attempt. `silent` are the uuids of indices that gave no counts in an earlier one."""
+    """One attempt. `silent` are the uuids of indices that did not answer in an earlier one."""
 
     def __init__(
-        self, client: Elasticsearch, capabilities: Capabilities, policy: Policy, now: int, silent: Collection[str]
+        self, client: Elasticsearch, capabilities: Capabilities, policy: Policy, now: int, silent: frozenset[str]
     ) -> None:
         self._client = client
         self._capabilities = capabilities
@@ -115,14 +115,21 @@ class _Observation:
         asked = {name: g for name, g in found.governed.items() if not _counts_blocked(g)}
         counts = count(self._client, self._expressions(found, asked, _metadata_blocked(found)))
         missing = {n: g for n, g in asked.items() if n not in counts or counts[n].uuid != g.metadata.uuid}
-        if {g.metadata.uuid for g in missing.values()} - set(self._silent):
-            raise IndicesChanged({g.metadata.uuid for g in missing.values()})
+        self._raise_if_new(missing)
         doubtful.of_counts(missing, counts)
         return counts
 
     def _types(self, found: Survey) -> FieldTypes:
         fields = {g.category.timestamp for g in found.governed.values()}
-        return read_types(self._client, self._expressions(found, found.governed, _unsearchable(found)), fields)
+        types = read_types(self._client, self._expressions(found, found.governed, _unsearchable(found)), fields)
+        self._raise_if_new({name: g for name, g in found.governed.items() if name not in types.indices})
+        return types
+
+    def _raise_if_new(self, missing: Mapping[str, Governed]) -> None:
+        """Look again where an index does not answer that did, or might have, in an earlier attempt: it may be gone."""
+        uuids = {g.metadata.uuid for g in missing.values()}
+        if not uuids <= self._silent:
+            raise IndicesChanged(uuids)
 
     def _search(self, found: Survey, clear: Mapping[str, Governed], types: FieldTypes) -> Answer:
         searches = []

@@ -218,16 +218,22 @@ class _Judge:
         if last is None or urgent or self.now - last >= pause:
             return trim
         reason = f"{trim.reason}; trimmed {describe_duration(self.now - last)} ago"
-        return Keep(facts=index, due=last + pause, reason=reason)
+        again = last + pause
+        if index.oldest is not None:
+            again = min(again, self._due_at(index.oldest) + pause)
+        return Keep(facts=index, due=again, reason=reason)
 
 
 def _foreseen(index: IndexFacts, due: int) -> bool:
     """Whether an earlier cycle already knew the oldest document, before it was due.
 
-    Having merely seen it is not enough: a cycle that was refused would release the next one.
+    Having merely seen it is not enough: a cycle that was refused would release the next one. Documents without a date
+    have no oldest: they were known if there were as many.
     """
     evidence = index.evidence
-    return evidence is not None and evidence.oldest == index.oldest and evidence.first_seen < due
+    if evidence is None or evidence.oldest != index.oldest or evidence.first_seen >= due:
+        return False
+    return index.oldest is not None or evidence.documents >= index.documents
 
 
 def _blocked(index: IndexFacts, reason: str) -> Skip:

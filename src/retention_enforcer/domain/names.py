@@ -134,7 +134,7 @@ def _tenant_problem(text: str) -> str | None:
     if text.count(APPLICATION) > 1:
         return "{application} may stand in it once"
     before, found, after = text.partition(APPLICATION)
-    if found and (before == "" or before.endswith("*") or after.startswith("*")):
+    if found and (before == "" or before.endswith("*") or after == "" or after.startswith("*")):
         return "{application} stands between literals, as trtc-application-logs-{application}-*"
     return None
 

@@ -1,0 +1,177 @@
+"""The ledger on a real server: whoever changes a record is found out, and a lost ledger stops every deletion."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.domain.instants import DAY
+from retention_enforcer.domain.ledger import record_hash
+from workbench import Workbench
+
+Change = Callable[[dict[str, Any]], None]
+
+
+@pytest.fixture
+def kept(bench: Workbench) -> Workbench:
+    """A workbench whose ledger holds a few records of real deletions, and whose next cycle would delete more."""
+    now = SystemClock().now()
+    for name in ("logs-a", "logs-b", "logs-c"):
+        bench.index(name, [now - 20 * DAY])
+    bench.ready()
+    assert bench.run("run", "--once").code == 0
+    bench.index("logs-d", [now - 20 * DAY])
+    return bench
+
+
+def _document_id(sequence: int) -> str:
+    return f"{sequence:012d}"
+
+
+def _store(bench: Workbench, sequence: int, record: dict[str, Any]) -> None:
+    bench.es.index(index=bench.own.ledger, id=_document_id(sequence), document=record, refresh=True)
+
+
+def _refused(bench: Workbench) -> str:
+    ran = bench.run("run", "--once")
+    assert ran.code == 4, ran.err
+    assert bench.count("logs-d") == 1
+    return ran.err
+
+
+CHANGES: dict[str, Change] = {
+    "a value": lambda r: r.update(reason="another reason"),
+    "a number": lambda r: r.update(epoch=r["epoch"] + 1),
+    "a field less": lambda r: r.pop("instance"),
+    "a field more": lambda r: r.update(actor="somebody", outcome="done"),
+    "a value within": lambda r: r.update(evidence={"documents": 12_345}),
+}
+
+
+@pytest.mark.parametrize("place", ["first", "middle", "last"])
+def test_a_changed_record_is_found_and_named(kept: Workbench, place: str) -> None:
+    """Whatever is changed in it, and whether or not its own hash was recomputed."""
+    records = kept.records()
+    at = {"first": 0, "middle": len(records) // 2, "last": len(records) - 1}[place]
+    for name, change in CHANGES.items():
+        for rehashed in (False, True):
+            record = dict(records[at])
+            change(record)
+            if rehashed:
+                record["hash"] = record_hash(record)
+            _store(kept, at + 1, record)
+            ran = kept.run("ledger", "verify")
+            assert ran.code == 1, name
+            named = at + 2 if rehashed and place != "last" else at + 1
+            assert f"record {named}:" in ran.err, name
+    _store(kept, at + 1, records[at])
+    assert kept.run("ledger", "verify").code == 0
+
+
+def test_a_record_missing_in_the_middle_is_named(kept: Workbench) -> None:
+    kept.es.delete(index=kept.own.ledger, id=_document_id(3), refresh=True)
+    ran = kept.run("ledger", "verify")
+    assert ran.code == 1
+    assert "record 3: missing" in ran.err
+
+
+def test_a_record_missing_at_the_end_is_named_against_the_remembered_head(kept: Workbench) -> None:
+    last = kept.records()[-1]["sequence"]
+    kept.es.delete(index=kept.own.ledger, id=_document_id(last), refresh=True)
+    ran = kept.run("ledger", "verify")
+    assert ran.code == 1
+    assert f"record {last}: missing" in ran.err
+    assert "ends before record" in _refused(kept)
+
+
+def test_two_swapped_records_are_named(kept: Workbench) -> None:
+    records = kept.records()
+    _store(kept, 3, records[3])
+    _store(kept, 4, records[2])
+    ran = kept.run("ledger", "verify")
+    assert ran.code == 1
+    assert "record 3:" in ran.err
+
+
+def test_an_honest_ledger_verifies_in_the_cluster_and_as_an_export(kept: Workbench) -> None:
+    export = kept.run("ledger", "export").out
+    file = kept.folder / "ledger.jsonl"
+    file.write_text(export, encoding="utf-8")
+    head = json.loads(export.splitlines()[-1])["hash"]
+    for arguments in ([], ["--file", str(file)], ["--file", str(file), "--head", head], ["--head", head]):
+        ran = kept.run("ledger", "verify", *arguments)
+        assert ran.code == 0, ran.err
+        assert head in ran.out
+    assert kept.run("ledger", "verify", "--file", str(file), "--head", "0" * 64).code == 1
+
+
+@pytest.mark.parametrize("broken", ["not json", '{"sequence": 1}', '["a"]', ""])
+def test_an_export_that_is_none_is_named(kept: Workbench, broken: str) -> None:
+    lines = kept.run("ledger", "export").out.splitlines()
+    file = kept.folder / "ledger.jsonl"
+    file.write_text("\n".join([*lines[:2], broken, *lines[3:]]), encoding="utf-8")
+    ran = kept.run("ledger", "verify", "--file", str(file))
+    assert ran.code == 1
+    assert "record 3:" in ran.err
+
+
+def test_a_deleted_ledger_stops_every_deletion(kept: Workbench) -> None:
+    kept.es.indices.delete(index=kept.own.ledger_index)
+    assert "retention-enforcer setup" in _refused(kept)
+
+
+def test_a_ledger_deleted_and_made_anew_stops_every_deletion_until_it_is_adopted(kept: Workbench) -> None:
+    kept.es.indices.delete(index=kept.own.ledger_index)
+    assert kept.run("setup").code == 0
+    assert "is not the index it was" in _refused(kept)
+    assert kept.run("ledger", "adopt").code == 0
+    assert kept.run("run", "--once").code == 0
+    assert kept.count("logs-d") is None
+
+
+def test_an_emptied_ledger_stops_every_deletion(kept: Workbench) -> None:
+    for record in kept.records():
+        kept.es.delete(index=kept.own.ledger, id=_document_id(record["sequence"]))
+    assert "ends before record" in _refused(kept)
+
+
+def test_a_ledger_restored_older_stops_every_deletion(kept: Workbench) -> None:
+    records = kept.records()
+    for record in records[-2:]:
+        kept.es.delete(index=kept.own.ledger, id=_document_id(record["sequence"]))
+    assert "ends before record" in _refused(kept)
+
+
+def test_a_ledger_whose_remembered_record_was_rewritten_stops_every_deletion(kept: Workbench) -> None:
+    last = dict(kept.records()[-1])
+    last["reason"] = "rewritten"
+    last["hash"] = record_hash(last)
+    _store(kept, last["sequence"], last)
+    assert "is not what it was" in _refused(kept)
+
+
+def test_a_ledger_alias_of_two_indices_stops_every_deletion(kept: Workbench) -> None:
+    kept.es.indices.create(index=kept.prefix + "second", aliases={kept.own.ledger: {}})
+    assert "not an alias of exactly one index" in _refused(kept)
+
+
+def test_a_document_among_the_records_that_is_none_is_found(kept: Workbench) -> None:
+    kept.es.index(index=kept.own.ledger, id="stranger", document={"reason": "hello"}, refresh=True)
+    ran = kept.run("ledger", "verify")
+    assert ran.code == 1
+    assert "are no records" in ran.err
+
+
+def test_records_follow_one_that_somebody_else_appended(kept: Workbench) -> None:
+    """A record in the way is read and followed: the chain does not fork."""
+    last = kept.records()[-1]
+    other = {**last, "sequence": last["sequence"] + 1, "previous": last["hash"], "reason": "of another process"}
+    other["hash"] = record_hash(other)
+    _store(kept, other["sequence"], other)
+    assert kept.run("run", "--once").code == 0
+    assert kept.count("logs-d") is None
+    assert kept.run("ledger", "verify").code == 0
