@@ -27,6 +27,7 @@ from retention_enforcer.bootstrap import Acting, Deployment, Surroundings
 from retention_enforcer.cluster.own_indices import create_own_indices, creation_bodies
 from retention_enforcer.daemon.exit_codes import FAILED, NOT_KEPT, OK, worst
 from retention_enforcer.daemon.once import run_once
+from retention_enforcer.demo.run import run_demo
 from retention_enforcer.domain.errors import ConfigurationError, LedgerBroken, RetentionError
 from retention_enforcer.domain.ledger import Head, Record, canonical, check_chain
 from retention_enforcer.enforcement import operator
@@ -304,6 +305,14 @@ def ledger_adopt(context: typer.Context) -> int:
     deployment.state.save(LEDGER_MEMORY, memory.body(), deployment.clock.now())
     _say(f"adopted: the ledger goes on from record {head.sequence}")
     return OK
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="End by itself instead of keeping the daemon running.")] = False,
+) -> int:
+    """Show it all on a real Elasticsearch of its own: sample data, plan, enforcement, proof, ledger."""
+    return run_demo(_print, None if once else lambda deployment: _run(deployment, deployment.acting()))
 
 
 @app.command()

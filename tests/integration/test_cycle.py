@@ -263,3 +263,17 @@ def test_stop_keeps_everything_until_resume(bench: Workbench) -> None:
     assert bench.run("resume").code == 0
     assert bench.run("run", "--once").code == 0
     assert bench.count("logs-a") is None
+
+
+def test_at_the_flood_stage_whole_indices_go_and_are_written_down(bench: Workbench) -> None:
+    now = SystemClock().now()
+    bench.index("logs-old", [now - 20 * DAY])
+    bench.index("logs-straddling", [now - 20 * DAY, now])
+    bench.ready()
+    flooded = [bench.prefix + "logs-old", bench.prefix + "logs-straddling", *bench.own.names]
+    bench.es.indices.put_settings(index=flooded, settings={"index.blocks.read_only_allow_delete": True})
+    ran = bench.run("run", "--once")
+    assert ran.code == 3
+    assert "read_only_allow_delete forbids it" in ran.err
+    assert (bench.count("logs-old"), bench.count("logs-straddling")) == (None, 2)
+    assert bench.run("ledger", "verify").code == 0

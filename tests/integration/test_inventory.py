@@ -7,12 +7,14 @@ import tracemalloc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 from elastic_transport import Urllib3HttpNode
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.documents_seen import Search, search_documents
+from retention_enforcer.cluster.expressions import LONGEST, covering, packed
 from retention_enforcer.cluster.inventory import ATTEMPTS, Inventory
 from retention_enforcer.cluster.metadata import described
 from retention_enforcer.cluster.preflight import Capabilities, cluster_facts
@@ -575,61 +577,57 @@ def test_a_request_that_is_refused_is_an_error_and_not_an_empty_category(server:
 
 
 @pytest.fixture(scope="module")
-def guarded(own_server: Callable[..., Any]) -> Any:
-    """A server whose licence knows document level security, with three users who may see less than everything."""
-    everything = {"names": ["*"], "privileges": ["all"]}
-    some = {"names": ["logs-1"], "privileges": ["all"]}
-    counts = {"names": ["*"], "privileges": ["monitor", "maintenance", "view_index_metadata"]}
-    roles = {
-        "half": {"cluster": ["monitor"], "indices": [{**everything, "query": '{"term": {"mine": true}}'}]},
-        "some": {"cluster": ["monitor"], "indices": [some]},
-        "counts": {"cluster": ["monitor"], "indices": [counts]},
+def guarded(own_server: Callable[..., Any]) -> Iterator[tuple[Elasticsearch, Elasticsearch]]:
+    """A server whose licence knows document level security: a client as superuser, and one that may see less."""
+    counted = ["monitor", "maintenance", "view_index_metadata"]
+    role = {
+        "cluster": ["monitor"],
+        "indices": [
+            {"names": ["open-*"], "privileges": ["all"]},
+            {"names": ["half-*"], "privileges": ["all"], "query": '{"term": {"mine": true}}'},
+            {"names": ["counted-*"], "privileges": counted},
+        ],
     }
     settings = {"xpack.license.self_generated.type": "trial"}
-    return own_server(roles=roles, users={role: [role] for role in roles}, settings=settings)
-
-
-@contextmanager
-def guarded_client(guarded: Any, user: str = "") -> Iterator[Elasticsearch]:
-    login = guarded.user(user) if user else guarded.admin
-    with closing(Elasticsearch(guarded.url, basic_auth=(login.username, login.password))) as client:
-        yield client
-
-
-@pytest.fixture
-def guarded_indices(guarded: Any) -> Iterator[None]:
-    with guarded_client(guarded) as admin:
-        for name in ("logs-1", "logs-2"):
+    server = own_server(roles={"limited": role}, users={"limited": ["limited"]}, settings=settings)
+    limited = server.user("limited")
+    with (
+        closing(Elasticsearch(server.url, basic_auth=(server.admin.username, server.admin.password))) as admin,
+        closing(Elasticsearch(server.url, basic_auth=(limited.username, limited.password))) as client,
+    ):
+        for name in ("open-logs", "half-logs", "half-all", "counted-logs", "secret-logs"):
             create(admin, name)
-        write(admin, "logs-1", *({"@timestamp": NOW - DAY, "mine": mine} for mine in (True, False)), refresh=True)
-        write(admin, "logs-2", {"@timestamp": NOW - DAY, "mine": True}, refresh=True)
-        yield
-        admin.indices.delete(index="logs-1,logs-2")
+            documents = ({"@timestamp": NOW - DAY, "mine": mine} for mine in (True, name.endswith("all")))
+            write(admin, name, *documents, refresh=True)
+        yield admin, client
+    server.close()
 
 
-@pytest.mark.usefixtures("guarded_indices")
-def test_documents_that_a_role_hides_set_their_index_apart(guarded: Any) -> None:
-    with guarded_client(guarded, "half") as client:
-        facts = observe_one(client, "logs-*")
-    assert (the_doubt(facts).name, the_doubt(facts).doubt) == ("logs-1", Doubt.INVISIBLE)
+def test_documents_that_a_role_hides_set_their_index_apart(guarded: tuple[Elasticsearch, Elasticsearch]) -> None:
+    admin, limited = guarded
+
+    facts = observe_one(limited, "half-*", "open-*")
+
+    assert (the_doubt(facts).name, the_doubt(facts).doubt) == ("half-logs", Doubt.INVISIBLE)
     assert "2 documents, of which 1 can be seen" in the_doubt(facts).text
-    assert names(facts) == ["logs-2"]
+    assert [(index.name, index.documents) for index in facts.indices] == [("half-all", 2), ("open-logs", 2)]
+    assert observe_one(admin, "half-*", "open-*").set_apart == ()
 
 
-@pytest.mark.usefixtures("guarded_indices")
-def test_an_index_that_a_role_hides_altogether_is_set_apart(guarded: Any) -> None:
-    with guarded_client(guarded, "some") as client:
-        facts = observe_one(client, "logs-*")
-    assert (the_doubt(facts).name, the_doubt(facts).doubt) == ("logs-2", Doubt.PARTIAL)
-    assert names(facts) == ["logs-1"]
+def test_an_index_that_a_role_hides_altogether_is_set_apart(guarded: tuple[Elasticsearch, Elasticsearch]) -> None:
+    _, limited = guarded
+    facts = observe_one(limited, "secret-*", "open-*")
+    assert (the_doubt(facts).name, the_doubt(facts).doubt) == ("secret-logs", Doubt.PARTIAL)
+    assert names(facts) == ["open-logs"]
 
 
-@pytest.mark.usefixtures("guarded_indices")
-def test_a_role_that_may_not_search_is_named_with_what_it_lacks(guarded: Any) -> None:
-    with guarded_client(guarded, "counts") as client, pytest.raises(RequestRejected) as refused:
-        observe_one(client, "logs-*")
+def test_a_role_that_may_not_search_is_named_with_what_it_lacks(guarded: tuple[Elasticsearch, Elasticsearch]) -> None:
+    _, limited = guarded
+    with pytest.raises(RequestRejected) as refused:
+        observe_one(limited, "counted-*", "open-*")
     assert (refused.value.status, refused.value.kind) == (403, "security_exception")
-    assert "read" in refused.value.mend
+    assert "indices:data/read/" in refused.value.message
+    assert "index privileges read" in refused.value.mend
 
 
 # --- what the embedded server cannot make -------------------------------------------------------------
@@ -728,6 +726,45 @@ def test_an_error_is_not_taken_for_absence(server: Server) -> None:
             capabilities.has_lifecycles()
 
 
+# --- expressions --------------------------------------------------------------------------------------
+
+
+def wanted(*names_: str) -> dict[str, str | None]:
+    return dict.fromkeys(names_)
+
+
+def test_what_must_not_be_reached_is_excluded_by_name() -> None:
+    assert list(covering(["logs-*"], wanted("logs-1"), {"logs-2": ()}, {"logs-2"})) == ["logs-*,-logs-2"]
+
+
+def test_where_a_wildcard_reaches_it_by_another_name_all_others_are_named() -> None:
+    """An exclusion works on names: an alias that leads to the excluded index would still reach it."""
+    caught = {"other": ("logs-alias",)}
+    assert list(covering(["logs-*"], wanted("logs-1", "logs-2"), caught, {"other"})) == ["logs-1,logs-2"]
+    assert list(covering(["logs-*", "calls-*"], wanted("logs-1", "calls-1"), caught, {"other"})) == ["calls-*,logs-1"]
+
+
+def test_a_wildcard_that_reaches_nothing_wanted_is_not_asked() -> None:
+    assert list(covering(["logs-*", "alias"], wanted("logs-1"), {}, ())) == ["logs-*"]
+    assert list(covering(["logs-*"], wanted(), {}, ())) == []
+
+
+def test_the_indices_behind_a_stream_are_reached_through_its_name() -> None:
+    indices = {".ds-logs-1": "logs", ".fs-logs-2": None}
+    assert list(covering(["logs"], indices, {}, ())) == ["logs,.fs-logs-2"]
+    assert list(covering(["logs"], indices, {".ds-logs-3": ("logs",)}, {".ds-logs-3"})) == [".ds-logs-1,.fs-logs-2"]
+
+
+def test_no_expression_is_too_long_and_none_loses_a_name() -> None:
+    many = [f"logs-{number}-é" for number in range(1_000)]
+    lists = list(packed(many))
+    assert max(len(quote(names_, safe=",")) for names_ in lists) <= LONGEST
+    assert ",".join(lists).split(",") == many
+    too_many = [f"logs-{number:04d}" for number in range(1_000)]
+    kept = wanted("logs-x")
+    assert list(covering(["logs-*"], kept, dict.fromkeys(too_many, ()), set(too_many))) == ["logs-x"]
+
+
 # --- cost ---------------------------------------------------------------------------------------------
 
 
@@ -753,7 +790,7 @@ def observed_requests(server: Server, *patterns: str) -> tuple[CategoryFacts, li
 
 
 def paths(sent: Sequence[tuple[str, str]]) -> list[str]:
-    return [target.partition("?")[0].rpartition("/_")[2] for _, target in sent]
+    return [next(part for part in target.split("/") if part.startswith("_")).partition("?")[0] for _, target in sent]
 
 
 def test_more_indices_than_any_default_size_are_all_counted(server: Server, es: Elasticsearch, prefix: str) -> None:

@@ -65,6 +65,8 @@ def connect(
 def _with_port(url: str) -> str:
     """Return the address with the port that its scheme implies, as browsers read it; the client demands one."""
     parts = urlsplit(url)
-    if parts.port is not None or parts.scheme not in _DEFAULT_PORTS:
+    if parts.scheme not in _DEFAULT_PORTS:
+        raise ValueError(f"an address begins with http:// or https://, not with {parts.scheme or 'a name'}")
+    if parts.port is not None:
         return url
     return urlunsplit(parts._replace(netloc=f"{parts.netloc}:{_DEFAULT_PORTS[parts.scheme]}"))

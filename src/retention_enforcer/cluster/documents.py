@@ -9,6 +9,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.errors import translated
+from retention_enforcer.cluster.flood_stage import write_own
 from retention_enforcer.domain.control import Approval, Control
 from retention_enforcer.domain.errors import Refused, RequestRejected
 from retention_enforcer.domain.holds import Hold
@@ -60,10 +61,7 @@ class Documents:
         """Replace one document, in an index that is there: a missing one is refused, not made."""
         if not self._exists():
             raise self._missing()
-        with translated(destructive=True):
-            self._client.options(max_retries=0).index(
-                index=self._index, id=key, document=_source(key, body, now), refresh=True
-            )
+        self._write(key, body, now, {"refresh": True})
 
     def _exists(self) -> bool:
         with translated():
@@ -80,15 +78,21 @@ class Documents:
         if version is not None:
             condition = {"if_seq_no": version[0], "if_primary_term": version[1]}
         try:
-            with translated(destructive=True):
-                answer = self._client.options(max_retries=0).index(
-                    index=self._index, id=key, document=_source(key, body, now), **condition
-                )
+            return self._write(key, body, now, condition)
         except RequestRejected as error:
             if error.status == HTTPStatus.CONFLICT:
                 return None
             raise
-        return int(answer["_seq_no"]), int(answer["_primary_term"])
+
+    def _write(self, key: str, body: Mapping[str, Any], now: int, options: Mapping[str, Any]) -> tuple[int, int]:
+        def write() -> tuple[int, int]:
+            with translated(destructive=True):
+                answer = self._client.options(max_retries=0).index(
+                    index=self._index, id=key, document=_source(key, body, now), **options
+                )
+            return int(answer["_seq_no"]), int(answer["_primary_term"])
+
+        return write_own(self._client, self._index, write)
 
     def remove(self, key: str) -> None:
         """Remove one document; an absent one is no error."""

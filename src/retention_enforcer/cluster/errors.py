@@ -107,6 +107,8 @@ def _forbidden(reason: str) -> RequestRejected:
         if privileges
         else "give the enforcer's role the privileges that `retention-enforcer setup --print` lists"
     )
+    if "were not found" in reason:
+        mend = "define the roles that its user is assigned: the cluster does not know them"
     message = f"the enforcer may not do {what} on this cluster"
     return RequestRejected(message, mend, kind="security_exception", status=HTTPStatus.FORBIDDEN)
 

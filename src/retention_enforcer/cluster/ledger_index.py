@@ -9,6 +9,7 @@ from http import HTTPStatus
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.errors import translated
+from retention_enforcer.cluster.flood_stage import write_own
 from retention_enforcer.domain.errors import ClusterUnavailable, LedgerBroken, Refused, RequestRejected
 from retention_enforcer.domain.ledger import Head, Record
 from retention_enforcer.domain.names import OWN
@@ -37,13 +38,7 @@ class LedgerIndex:
 
     def create(self, record: Record) -> bool:
         """Store a record under its sequence; False if that place is taken."""
-        try:
-            return self._create(record)
-        except RequestRejected as error:
-            if error.status != HTTPStatus.TOO_MANY_REQUESTS or error.kind != "cluster_block_exception":
-                raise
-        self._lift_flood_stage()
-        return self._create(record)
+        return write_own(self._client, self._alias, lambda: self._create(record))
 
     def _create(self, record: Record) -> bool:
         try:
@@ -59,12 +54,6 @@ class LedgerIndex:
                 return False
             raise
         return True
-
-    def _lift_flood_stage(self) -> None:
-        """Let records be stored although the disk is nearly full: deleting indices frees it, and needs the ledger."""
-        unblocked = {"index.blocks.read_only_allow_delete": None}
-        with translated(destructive=True):
-            self._client.options(max_retries=0).indices.put_settings(index=self._alias, settings=unblocked)
 
     def get(self, sequence: int) -> Record | None:
         """Return a record as it is now, or None."""

@@ -130,9 +130,7 @@ class Enforcer:
         """
         self._check()
         with self._books:
-            memory = self._ledger_memory()
-            after = memory.settled if memory else 0
-            settled = settle_intents(self._ledger, self._appender, self._deleter, after=after)
+            settled = settle_intents(self._ledger, self._appender, self._deleter, after=self._settled())
             self._remember_ledger(settled)
         self._register_environment()
 
@@ -141,7 +139,8 @@ class Enforcer:
         self._check()
         control = self._control.read()
         if category in self._unfinished:
-            settle_intents(self._ledger, self._appender, self._deleter, after=0, category=category)
+            after = self._settled()
+            settle_intents(self._ledger, self._appender, self._deleter, after=after, category=category)
             self._unfinished.discard(category)
         accepted = self._accepted(control)
         scope = Scope(
@@ -203,11 +202,14 @@ class Enforcer:
         body = self._state.load([LEDGER_MEMORY]).get(LEDGER_MEMORY)
         return LedgerMemory.of(body) if body else None
 
+    def _settled(self) -> int:
+        memory = self._ledger_memory()
+        return memory.settled if memory else 0
+
     def _keep_books(self) -> None:
         with self._books:
-            memory = self._ledger_memory()
             self._checkpoint()
-            self._remember_ledger(memory.settled if memory else 0)
+            self._remember_ledger(self._settled())
 
     def _checkpoint(self) -> None:
         """Record, once a day, an HMAC of the head; in the log it is an anchor outside of the cluster."""

@@ -90,7 +90,7 @@ def plan_table(
 def _table(plan: Plan, now: int) -> RenderableType:
     table = Table(box=None, padding=(0, 1, 0, 1), show_header=False)
     table.add_column(no_wrap=True)
-    table.add_column(overflow="fold", max_width=34)
+    table.add_column(overflow="fold", max_width=40)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(overflow="fold", ratio=1)
     for purge in sorted(plan.purge, key=lambda p: p.due):

@@ -21,6 +21,11 @@ def policy_table(policy: Policy) -> Table:
     return table
 
 
+def not_yet_enforced(policy: Policy) -> list[str]:
+    """Return the ids of the promises that begin with a termination or a request: this version only shows them."""
+    return [c.id for c in policy.categories if c.after_termination is not None and c.max_age is None] + [ON_REQUEST]
+
+
 def enforced(category: Category) -> str:
     """Return what this version does about a category."""
     if category.max_age is not None:

@@ -16,6 +16,7 @@ from retention_enforcer.domain.ledger import Head
 from retention_enforcer.domain.policy import ON_REQUEST, Policy
 from retention_enforcer.domain.proof import Proof
 from retention_enforcer.reporting.plans import limit_text
+from retention_enforcer.reporting.policies import not_yet_enforced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +107,8 @@ def report_table(report: Report) -> RenderableType:
         where = f" {finding.index}" if finding.index else ""
         parts.append(Text(f"\n{finding.kind}: {finding.category}{where}", style))
         parts.append(Text(f"  {finding.text}\n  {finding.mend}"))
+    if waiting := not_yet_enforced(report.policy):
+        parts.append(Text(f"\nNot enforced by this version, only shown: {', '.join(waiting)}"))
     parts.append(Text(f"\n{_standing(report)}"))
     return Group(*parts)
 

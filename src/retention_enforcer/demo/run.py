@@ -1,0 +1,126 @@
+"""The demo: a real server, sample data, a plan, its enforcement, and what is left against each limit."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from retention_enforcer.bootstrap import Deployment, Surroundings
+from retention_enforcer.cluster.own_indices import create_own_indices
+from retention_enforcer.cluster.sample_store import count_documents, store_index
+from retention_enforcer.daemon.exit_codes import FAILED, OK
+from retention_enforcer.daemon.once import run_once
+from retention_enforcer.demo.sample import UNCLAIMED, sample_indices
+from retention_enforcer.demo.server import EmbeddedServer
+from retention_enforcer.domain.ledger import check_chain
+from retention_enforcer.domain.plan import Action, Plan
+from retention_enforcer.enforcement.operator import accept_policy
+from retention_enforcer.logs import configure_logs
+from retention_enforcer.reporting.plans import plan_table
+from retention_enforcer.reporting.report import Report, report_table
+
+Say = Callable[[RenderableType], None]
+Serve = Callable[[Deployment], int]
+"""Keeps the daemon of a deployment running until somebody ends it."""
+
+_ALL_SAMPLES = f"trtc-*,{UNCLAIMED}"
+
+
+def run_demo(say: Say, serve: Serve | None) -> int:
+    """Show it all on a server of its own, which is gone afterwards; with `serve` the daemon goes on until Ctrl-C.
+
+    Returns 0 if what happened is exactly what was planned, and the ledger is whole.
+    """
+    say(_headline("Starting a real Elasticsearch (the first time it is downloaded)"))
+    with EmbeddedServer() as server:
+        environ = {
+            "ENFORCER_MODE": "enforce",
+            "ENFORCER_POLICY_FILE": str(default_policy()),
+            "ENFORCER_ELASTICSEARCH_URL": server.url,
+            "ENFORCER_ELASTICSEARCH_USERNAME": server.admin.username,
+            "ENFORCER_ELASTICSEARCH_PASSWORD": server.admin.password,
+            "ENFORCER_PSEUDONYM_KEY": secrets.token_hex(32),
+            "ENFORCER_INTERVAL": "15s",
+        }
+        say(Text(f"Elasticsearch {server.version} at {server.url}"))
+        deployment = Deployment(Surroundings(environ=environ))
+        code = _show(deployment, say)
+        if serve is None or code != OK:
+            return code
+        say(_headline("The daemon goes on; end it with Ctrl-C. From another terminal:"))
+        say(Text("".join(f"export {name}={value}\n" for name, value in environ.items())))
+        say(Text("retention-enforcer plan     retention-enforcer report     retention-enforcer ledger show"))
+        return serve(deployment)
+
+
+def default_policy() -> Path:
+    """Return the path of the default policy: beside this file in an installed package, else in the source tree."""
+    packaged = Path(__file__).with_name("trtc.yaml")
+    return packaged if packaged.exists() else Path(__file__).parents[3] / "config" / "trtc.yaml"
+
+
+def _show(deployment: Deployment, say: Say) -> int:
+    configure_logs("console", "warning")
+    say(_headline("Sample data: a month of a small service, backdated"))
+    indices = list(sample_indices(deployment.clock.now()))
+    documents = sum(store_index(deployment.client, i.name, i.documents, i.fields) for i in indices)
+    before = count_documents(deployment.client, _ALL_SAMPLES)
+    say(Text(f"{documents:,} documents in {len(indices)} indices"))
+
+    say(_headline("retention-enforcer plan"))
+    create_own_indices(deployment.client, deployment.own)
+    look = deployment.reader.look(deployment.policy.categories)
+    say(plan_table(deployment.policy, look.plans.values(), now=look.as_of, refusals=look.refusals))
+
+    say(_headline("retention-enforcer policy accept; retention-enforcer run --once"))
+    accept_policy(deployment.control, deployment.fingerprint, deployment.clock)
+    acting = deployment.acting()
+    categories = [category.id for category in deployment.policy.categories]
+    code = run_once(acting.worker, categories, acting.lease, acting.look_at_stop, threading.Event())
+
+    after = count_documents(deployment.client, _ALL_SAMPLES)
+    say(
+        Text(
+            f"{sum(before.values()) - sum(after.values()):,} documents purged, {len(before) - len(after)} indices gone"
+        )
+    )
+
+    say(_headline("retention-enforcer report"))
+    left = deployment.reader.look(deployment.policy.categories)
+    head = deployment.reader.head()
+    proofs = deployment.reader.proofs(left)
+    say(report_table(Report(policy=deployment.policy, as_of=left.as_of, head=head, proofs=proofs)))
+
+    say(_headline("retention-enforcer ledger verify"))
+    found = check_chain(deployment.ledger.read(), known_heads=[head] if head else [])
+    say(Text(f"the ledger is whole: {found.sequence} records, head {found.hash}"))
+    return _judge(look.plans, before, after, say) or code
+
+
+def _judge(plans: Mapping[str, Plan], before: Mapping[str, int], after: Mapping[str, int], say: Say) -> int:
+    """Compare what was planned with what happened, index by index, counted apart from the enforcer."""
+    expected = dict(before)
+    for plan in plans.values():
+        for purge in plan.purge:
+            if purge.action is Action.DELETE_INDEX:
+                del expected[purge.facts.name]
+            else:
+                expected[purge.facts.name] -= purge.documents
+    wrong = {name for name in {*expected, *after} if expected.get(name) != after.get(name)}
+    say(_headline("Planned and done"))
+    if wrong:
+        say(Text(f"not as planned: {', '.join(sorted(wrong))}", style="bold red"))
+        return FAILED
+    purged = [plan.category for plan in plans.values() if plan.purge]
+    say(Text(f"{len(purged)} categories expired exactly as planned: {', '.join(purged)}"))
+    say(Text(f"{UNCLAIMED}, which no category claims, is untouched: {after[UNCLAIMED]} documents"))
+    return OK
+
+
+def _headline(text: str) -> Text:
+    return Text(f"\n=== {text}", style="bold cyan")

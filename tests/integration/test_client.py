@@ -1,0 +1,384 @@
+"""The client as it is on the wire, and what becomes of each way in which a request can fail."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from retention_enforcer.cluster.client import READ_RETRIES, connect
+from retention_enforcer.cluster.errors import from_answer, one_line, translated
+from retention_enforcer.domain.errors import (
+    ClusterUnavailable,
+    ConfigurationError,
+    OutcomeUnknown,
+    RequestRejected,
+    RetentionError,
+)
+
+if TYPE_CHECKING:
+    from conftest import Server
+
+ELASTICSEARCH = {"X-Elastic-Product": "Elasticsearch", "Content-Type": "application/json"}
+
+# A key that guards nothing, and its certificate: for the name localhost and no address, valid from 2015 to 2125.
+KEY = """\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgiNvNDuMnkHF5DHq/
+8N3IT3P4yXSn+KL5YSOk0s+qIpihRANCAATddTl2bppLMgMSWBHQIxiKDbKCiqTA
+Se26KFJhnqC/IsNe+DIClOpxHXNXZXFc5xRSKqNbE66qiKa0qFOWBp3t
+-----END PRIVATE KEY-----
+"""
+CERTIFICATE = """\
+-----BEGIN CERTIFICATE-----
+MIIBcjCCARegAwIBAgIBATAKBggqhkjOPQQDAjAUMRIwEAYDVQQDDAlsb2NhbGhv
+c3QwIBcNMTUwMTAxMDAwMDAwWhgPMjEyNTAxMDEwMDAwMDBaMBQxEjAQBgNVBAMM
+CWxvY2FsaG9zdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABN11OXZumksyAxJY
+EdAjGIoNsoKKpMBJ7booUmGeoL8iw174MgKU6nEdc1dlcVznFFIqo1sTrqqIprSo
+U5YGne2jWDBWMBQGA1UdEQQNMAuCCWxvY2FsaG9zdDAOBgNVHQ8BAf8EBAMCAoQw
+DwYDVR0TAQH/BAUwAwEB/zAdBgNVHQ4EFgQUGIxvW37Wla3H/OJxM8hz6Lz86Mow
+CgYIKoZIzj0EAwIDSQAwRgIhALCDUK+08+SpHfTksKXZo13+dR+sXvi5M/50v6KV
+gaxHAiEA4mKU87dAbV9o7ig8DROBDJg5QWS7i+t/2t6g208dQV8=
+-----END CERTIFICATE-----
+"""
+
+
+@dataclass
+class Peer:
+    """Something that listens, and remembers what it was sent."""
+
+    port: int = 0
+    requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+    url: str = ""
+
+    def client(self, **more: Any) -> Elasticsearch:
+        return connect([self.url], **{"timeout": 10, **more})
+
+
+@contextmanager
+def listening(
+    answer: Callable[[BaseHTTPRequestHandler], None], tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> Iterator[Peer]:
+    peer = Peer()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def handle_any(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            peer.requests.append((f"{self.command} {self.path}", {k.lower(): v for k, v in self.headers.items()}, body))
+            answer(self)
+
+        do_GET = do_POST = do_DELETE = do_PUT = handle_any  # noqa: N815 - the names that the library calls
+
+        def log_message(self, *_: Any) -> None: ...
+
+    class Quiet(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: Any) -> None: ...  # a handshake that the client breaks off is no news
+
+    server = Quiet(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    peer.port = server.server_address[1]
+    peer.url = f"{'https' if tls else 'http'}://{host}:{peer.port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield peer
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def answering(
+    status: int, body: Any, headers: dict[str, str] = ELASTICSEARCH
+) -> Callable[[BaseHTTPRequestHandler], None]:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        content = json.dumps(body).encode()
+        handler.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    return answer
+
+
+def silent_until(released: threading.Event) -> Callable[[BaseHTTPRequestHandler], None]:
+    def wait(_: BaseHTTPRequestHandler) -> None:
+        released.wait(20)
+
+    return wait
+
+
+def hang_up(handler: BaseHTTPRequestHandler) -> None:
+    handler.close_connection = True
+    with suppress(OSError):
+        handler.connection.shutdown(socket.SHUT_RDWR)
+
+
+def failure_of(client: Elasticsearch, *, destructive: bool) -> RetentionError:
+    once = client.options(max_retries=0)
+    request = partial(once.indices.delete, index="a") if destructive else client.cluster.health
+    with closing(client), pytest.raises(RetentionError) as failed, translated(destructive=destructive):
+        request()
+    assert "\n" not in failed.value.message
+    assert len(failed.value.message) < 400
+    assert failed.value.mend
+    return failed.value
+
+
+# --- on the wire --------------------------------------------------------------------------------------
+
+
+def test_requests_are_compressed_and_say_who_sends_them() -> None:
+    with listening(answering(200, {})) as peer, closing(peer.client(opaque_id="retention-enforcer/cycle-1")) as client:
+        client.search(index="a", query={"match_all": {}})
+    ((request, headers, body),) = peer.requests
+    assert request == "POST /a/_search"
+    assert headers["user-agent"].startswith("retention-enforcer/")
+    assert headers["x-opaque-id"] == "retention-enforcer/cycle-1"
+    assert headers["content-encoding"] == "gzip"
+    assert json.loads(gzip.decompress(body)) == {"query": {"match_all": {}}}
+
+
+@pytest.mark.parametrize(
+    ("credentials", "expected"),
+    [({"api_key": "secret-key"}, "ApiKey secret-key"), ({"basic_auth": ("me", "secret")}, "Basic bWU6c2VjcmV0")],
+)
+def test_credentials_are_sent_and_not_shown(credentials: dict[str, Any], expected: str) -> None:
+    with listening(answering(401, {"error": {"type": "security_exception", "reason": "no"}})) as peer:
+        client = peer.client(**credentials)
+        failed = failure_of(client, destructive=False)
+    assert peer.requests[0][1]["authorization"] == expected
+    assert "secret" not in repr(client) + str(failed) + repr(failed)
+
+
+def test_reads_are_repeated_and_deletions_are_not() -> None:
+    with listening(answering(503, {})) as peer:
+        failure_of(peer.client(), destructive=False)
+        reads = len(peer.requests)
+        failure_of(peer.client(), destructive=True)
+    assert (reads, len(peer.requests) - reads) == (1 + READ_RETRIES, 1)
+
+
+def test_a_read_that_timed_out_is_not_repeated() -> None:
+    released = threading.Event()
+    with listening(silent_until(released)) as peer:
+        failure_of(peer.client(timeout=0.3), destructive=False)
+        released.set()
+    assert len(peer.requests) == 1
+
+
+@pytest.mark.parametrize("url", ["localhost:9200", "ftp://localhost:9200", "http://localhost:port"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="no client can be made"):
+        connect([url])
+
+
+@pytest.mark.parametrize(
+    ("url", "port"), [("http://h", 80), ("https://h", 443), ("https://h/path", 443), ("http://h:9200", 9200)]
+)
+def test_an_address_without_a_port_means_that_of_its_scheme(url: str, port: int) -> None:
+    with closing(connect([url])) as client:
+        (node,) = client.transport.node_pool.all()
+        assert node.config.port == port
+
+
+def test_an_authority_that_cannot_be_read_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="No such file"):
+        connect(["https://localhost:9200"], ca_certs=tmp_path / "absent.pem")
+    (tmp_path / "empty.pem").write_text("no certificate")
+    with pytest.raises(ConfigurationError):
+        connect(["https://localhost:9200"], ca_certs=tmp_path / "empty.pem")
+    with pytest.raises(ConfigurationError, match="ingerprint"):
+        connect(["https://localhost:9200"], ca_fingerprint="abc")
+
+
+# --- no answer ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("destructive", [False, True])
+def test_a_refused_connection_means_that_nothing_was_done(*, destructive: bool) -> None:
+    with socket.socket() as taken:  # bound, but not listening
+        taken.bind(("127.0.0.1", 0))
+        failed = failure_of(connect([f"http://127.0.0.1:{taken.getsockname()[1]}"]), destructive=destructive)
+    assert type(failed) is ClusterUnavailable
+    assert "refused" in failed.message
+
+
+@pytest.mark.parametrize(("destructive", "expected"), [(False, ClusterUnavailable), (True, OutcomeUnknown)])
+def test_a_connection_that_breaks_after_the_request_may_have_carried_it_out(
+    *, destructive: bool, expected: type[RetentionError]
+) -> None:
+    with listening(hang_up) as peer:
+        assert type(failure_of(peer.client(), destructive=destructive)) is expected
+    assert peer.requests
+
+
+@pytest.mark.parametrize("destructive", [False, True])
+def test_an_answer_that_does_not_come_in_time_leaves_the_outcome_unknown(*, destructive: bool) -> None:
+    released = threading.Event()
+    with listening(silent_until(released)) as peer:
+        assert type(failure_of(peer.client(timeout=0.3), destructive=destructive)) is OutcomeUnknown
+        released.set()
+
+
+@pytest.mark.parametrize("destructive", [False, True])
+def test_what_is_not_elasticsearch_is_told_apart(*, destructive: bool) -> None:
+    with listening(answering(200, {}, {"Content-Type": "application/json"})) as peer:
+        failed = failure_of(peer.client(), destructive=destructive)
+    assert type(failed) is ClusterUnavailable
+    assert "not Elasticsearch" in failed.message
+
+
+# --- TLS ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> ssl.SSLContext:
+    (tmp_path / "cert.pem").write_text(CERTIFICATE)
+    (tmp_path / "key.pem").write_text(KEY)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    return context
+
+
+def fingerprint() -> str:
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(CERTIFICATE)).hexdigest()
+
+
+def test_a_certificate_is_believed_by_its_authority_or_by_its_fingerprint(tls: ssl.SSLContext, tmp_path: Path) -> None:
+    for trust in ({"ca_certs": tmp_path / "cert.pem"}, {"ca_fingerprint": fingerprint()}):
+        with (
+            listening(answering(200, {"status": "green"}), tls, "localhost") as peer,
+            closing(peer.client(**trust)) as es,
+        ):
+            assert es.cluster.health()["status"] == "green"
+
+
+@pytest.mark.parametrize("destructive", [False, True])
+@pytest.mark.parametrize(
+    ("host", "trust", "expected"),
+    [
+        ("localhost", "nobody", "signed by nobody known here"),
+        ("127.0.0.1", "authority", "for another host"),
+        ("localhost", "fingerprint", "another fingerprint"),
+    ],
+)
+def test_a_certificate_that_is_not_believed_says_why(
+    tls: ssl.SSLContext, tmp_path: Path, host: str, trust: str, expected: str, *, destructive: bool
+) -> None:
+    trusts: dict[str, dict[str, Any]] = {
+        "nobody": {},
+        "authority": {"ca_certs": tmp_path / "cert.pem"},
+        "fingerprint": {"ca_fingerprint": "0" * 64},
+    }
+    with listening(answering(200, {}), tls, host) as peer:
+        failed = failure_of(peer.client(**trusts[trust]), destructive=destructive)
+    assert type(failed) is ClusterUnavailable
+    assert expected in failed.message
+    assert not peer.requests
+
+
+def test_a_server_without_tls_says_so() -> None:
+    with listening(answering(200, {})) as peer:
+        peer.url = peer.url.replace("http:", "https:")
+        failed = failure_of(peer.client(), destructive=False)
+    assert "does not speak TLS" in failed.message
+
+
+# --- answers that say no ------------------------------------------------------------------------------
+
+
+BLOCK, REJECTED, BREAKER = "cluster_block_exception", "es_rejected_execution_exception", "circuit_breaking_exception"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "reading", "destroying"),
+    [
+        (400, "illegal_argument_exception", RequestRejected, RequestRejected),
+        (404, "index_not_found_exception", RequestRejected, RequestRejected),
+        (409, "version_conflict_engine_exception", RequestRejected, RequestRejected),
+        (429, BLOCK, RequestRejected, RequestRejected),
+        (429, REJECTED, ClusterUnavailable, RequestRejected),
+        (429, BREAKER, ClusterUnavailable, OutcomeUnknown),
+        (500, "null_pointer_exception", ClusterUnavailable, OutcomeUnknown),
+        (502, "", ClusterUnavailable, OutcomeUnknown),
+        (503, "master_not_discovered_exception", ClusterUnavailable, OutcomeUnknown),
+        (503, BLOCK, ClusterUnavailable, ClusterUnavailable),
+        (503, "process_cluster_event_timeout_exception", ClusterUnavailable, OutcomeUnknown),
+        (504, "", ClusterUnavailable, OutcomeUnknown),
+    ],
+)
+def test_what_is_known_after_an_answer_depends_on_what_was_asked(
+    status: int, kind: str, reading: type[RetentionError], destroying: type[RetentionError]
+) -> None:
+    body = {"error": {"type": kind, "reason": "why"}, "status": status} if kind else "<html>Bad gateway</html>"
+    assert type(from_answer(status, body)) is reading
+    assert type(from_answer(status, body, destructive=True)) is destroying
+    error = from_answer(status, body, destructive=True)
+    if isinstance(error, RequestRejected):
+        assert (error.kind, error.status) == (kind, status)
+
+
+def rejected(request: Callable[[], object]) -> RequestRejected:
+    with pytest.raises(RequestRejected) as refused, translated(destructive=True):
+        request()
+    assert "\n" not in refused.value.message
+    return refused.value
+
+
+def test_a_refusal_of_the_real_server_keeps_kind_and_status(es: Elasticsearch, prefix: str) -> None:
+    name = f"{prefix}a"
+    assert rejected(lambda: es.indices.delete(index=name)).kind == "index_not_found_exception"
+    es.indices.create(index=name, settings={"number_of_replicas": 0})
+    assert rejected(lambda: es.indices.create(index=name)).kind == "resource_already_exists_exception"
+    es.create(index=name, id="1", document={})
+    conflict = rejected(lambda: es.create(index=name, id="1", document={}))
+    assert (conflict.status, conflict.kind) == (409, "version_conflict_engine_exception")
+
+
+@pytest.mark.parametrize(("block", "status"), [("write", 403), ("read_only", 403), ("read_only_allow_delete", 429)])
+def test_a_block_of_the_real_server_is_named(es: Elasticsearch, prefix: str, block: str, status: int) -> None:
+    name = f"{prefix}a"
+    es.indices.create(index=name, settings={"number_of_replicas": 0, f"blocks.{block}": True})
+    refused = rejected(lambda: es.options(max_retries=0).create(index=name, id="1", document={}))
+    assert (refused.status, refused.kind) == (status, BLOCK)
+    assert "block" in refused.mend
+
+
+def test_a_message_holds_nothing_of_a_document(es: Elasticsearch, prefix: str) -> None:
+    es.indices.create(index=f"{prefix}a", mappings={"properties": {"at": {"type": "date"}}})
+    refused = rejected(lambda: es.create(index=f"{prefix}a", id="1", document={"at": "confidential-value"}))
+    assert refused.kind == "document_parsing_exception"
+    assert "confidential" not in str(refused)
+    assert "[at]" in refused.message
+
+
+def test_wrong_credentials_are_named_without_being_shown(server: Server) -> None:
+    with closing(server.client("somebody", "wrong-password")) as client:
+        refused = rejected(client.cluster.health)
+    assert (refused.status, refused.kind) == (401, "security_exception")
+    assert "somebody" not in str(refused)
+
+
+def test_a_long_text_becomes_one_short_line() -> None:
+    assert one_line("a\n  b") == "a b"
+    assert len(one_line("x" * 1_000)) == 300
