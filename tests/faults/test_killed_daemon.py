@@ -1,0 +1,98 @@
+"""The daemon is killed between any two steps: the next run answers every intent, and ends where it would have ended."""
+
+from __future__ import annotations
+
+import pytest
+from workbench import Workbench
+
+from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.domain.instants import DAY
+from retention_enforcer.domain.lease import Lease
+
+# What runs in the process before the command: it kills itself before, or after, the n-th call of a method.
+KILLER = """
+def kill(cls, name, n, when):
+    original, calls = getattr(cls, name), [0]
+    def killing(self, *arguments, **options):
+        calls[0] += 1
+        if when == "before" and calls[0] == n:
+            os.kill(os.getpid(), 9)
+        result = original(self, *arguments, **options)
+        if when == "after" and calls[0] == n:
+            os.kill(os.getpid(), 9)
+        return result
+    setattr(cls, name, killing)
+
+from retention_enforcer.cluster.deletion import Deletion
+from retention_enforcer.cluster.documents import Documents
+from retention_enforcer.cluster.ledger_index import LedgerIndex
+kill({target}, {name!r}, {n}, {when!r})
+"""
+
+# The records of the first cycle: 1 leader, 2 policy, then the batch: its rollover, its intents, and their outcomes.
+STEPS = {
+    "before anything is recorded": ("LedgerIndex", "create", 1, "before"),
+    "after the first intent": ("LedgerIndex", "create", 3, "after"),
+    "before the rollover": ("Deletion", "roll_over", 1, "before"),
+    "after the rollover": ("Deletion", "roll_over", 1, "after"),
+    "after the rollover's outcome": ("LedgerIndex", "create", 4, "after"),
+    "in the middle of the intents": ("LedgerIndex", "create", 6, "after"),
+    "before the DELETE": ("Deletion", "delete_indices", 1, "before"),
+    "after the DELETE, before an outcome": ("Deletion", "delete_indices", 1, "after"),
+    "after the first outcome": ("LedgerIndex", "create", 9, "after"),
+    "before the first deletes of a trim": ("Deletion", "_delete_documents", 1, "before"),
+    "after the first deletes of a trim": ("Deletion", "_delete_documents", 1, "after"),
+    "after the trim, before its outcome": ("Deletion", "trim", 1, "after"),
+    "before the memory is saved": ("Documents", "save", 4, "before"),
+}
+
+
+def _sample(bench: Workbench, now: int) -> None:
+    for name in ("a", "b"):
+        bench.index(f"logs-{name}", [now - 20 * DAY] * 20)
+    bench.index("logs-000001", [now - 20 * DAY], aliases={bench.prefix + "writing": {}})
+    bench.index("logs-000002", [now - 19 * DAY], aliases={bench.prefix + "writing": {"is_write_index": True}})
+    bench.index("logs-straddling", [*([now - 20 * DAY] * 1_500), *([now] * 1_000)])
+    bench.index("logs-young", [now - DAY] * 2_000)
+    bench.index("records", [now - 20 * DAY, now])
+    bench.index("stranger", [now - 400 * DAY])
+
+
+def _free_the_lease(bench: Workbench) -> None:
+    """Do what its term would do in two minutes."""
+    found = bench.es.options(ignore_status=404).get(index=bench.own.state, id="lease")
+    if found.get("found"):
+        lease = Lease.of(found["_source"]["body"])
+        free = Lease(holder="", epoch=lease.epoch, beat=lease.beat + 1)
+        bench.es.index(index=bench.own.state, id="lease", document={**found["_source"], "body": free.body()})
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS.keys())
+def test_a_killed_run_is_finished_by_the_next(bench: Workbench, step: tuple[str, str, int, str]) -> None:
+    now = SystemClock().now()
+    _sample(bench, now)
+    bench.ready()
+    target, name, n, when = step
+    killed = bench.process("run", "--once", before=KILLER.format(target=target, name=name, n=n, when=when))
+    _, err = killed.communicate(timeout=60)
+    assert killed.returncode == -9, err
+    _free_the_lease(bench)
+
+    ran = bench.run("run", "--once")
+    assert ran.code == 0, ran.err
+
+    gone = ("logs-a", "logs-b", "logs-000001", "logs-000002")
+    assert [bench.count(name) for name in gone] == [None] * len(gone)
+    left = {"logs-straddling": 1_000, "logs-young": 2_000, "logs-000003": 0, "records": 1, "stranger": 1}
+    assert {name: bench.count(name) for name in left} == left
+    _every_intent_has_one_final_outcome(bench)
+    assert bench.run("ledger", "verify").code == 0
+
+
+def _every_intent_has_one_final_outcome(bench: Workbench) -> None:
+    records = bench.records()
+    intents = [r["sequence"] for r in records if r["kind"] == "intent"]
+    final = [r["intent"] for r in records if r["kind"] == "outcome" and r["outcome"] != "unknown"]
+    assert sorted(final) == sorted(intents)
+    epochs = [r["epoch"] for r in records]
+    assert epochs == sorted(epochs)
