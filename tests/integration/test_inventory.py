@@ -13,7 +13,7 @@ import pytest
 from elastic_transport import Urllib3HttpNode
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.documents_seen import Search, search_documents
+from retention_enforcer.cluster.documents_seen import DocumentsSeen, Search, adds_up, search_documents
 from retention_enforcer.cluster.expressions import LONGEST, covering, packed
 from retention_enforcer.cluster.inventory import ATTEMPTS, Inventory
 from retention_enforcer.cluster.metadata import described
@@ -481,6 +481,34 @@ def test_a_search_whose_shards_do_not_add_up_leaves_all_its_indices_unknown(
     some = tuple(f"{prefix}logs-{number + 1}" for number in range(count))
     search = Search(category=logs, names=some, shards=shards, timestamp="@timestamp")
     assert sorted(search_documents(es, policy_of(logs), [search], NOW).unknown) == list(some)
+
+
+@pytest.mark.parametrize(
+    ("shards", "rest", "complete"),
+    [
+        ({}, {}, True),
+        ({"successful": 1}, {}, False),
+        ({"total": 1, "successful": 1}, {}, False),
+        ({"skipped": 1}, {}, False),
+        ({"failed": 1, "successful": 1}, {}, False),
+        ({"failed": 1, "successful": 1, "failures": [{"index": "b"}]}, {}, True),
+        ({}, {"timed_out": True}, False),
+        ({}, {"hits": {"total": {"value": 8}}}, False),
+        ({}, {"aggregations": {"indices": {"sum_other_doc_count": 1}}}, False),
+    ],
+)
+def test_a_search_counts_only_if_all_of_it_is_accounted_for(
+    shards: dict[str, Any], rest: dict[str, Any], *, complete: bool
+) -> None:
+    response = {
+        "_shards": {"total": 2, "successful": 2, "skipped": 0, "failed": 0, **shards},
+        "timed_out": False,
+        "hits": {"total": {"value": 7}},
+        "aggregations": {"indices": {"sum_other_doc_count": 0}},
+        **rest,
+    }
+    search = Search(category=category("a"), names=("a", "b"), shards=2, timestamp=None)
+    assert adds_up(search, response, {"a": DocumentsSeen(documents=7)}) is complete
 
 
 def test_nested_documents_are_neither_counted_nor_taken_for_hidden_ones(es: Elasticsearch, prefix: str) -> None:

@@ -114,7 +114,7 @@ def _take(search: Search, response: Mapping[str, Any], answer: Answer) -> None:
         return
     failed = dict(_failures(response["_shards"]))
     seen = {bucket["key"]: _seen(bucket) for bucket in response["aggregations"]["indices"].get("buckets", [])}
-    if None in failed or not _adds_up(search, response, seen):
+    if None in failed or not adds_up(search, response, seen):
         reason = failed.get(None, "the answer is incomplete and does not say where")
         answer.unknown.update(dict.fromkeys(search.names, reason))
         return
@@ -142,8 +142,8 @@ def _reason(failure: Mapping[str, Any]) -> str:
     return one_line(f"{reason.get('type', 'a shard failed')}: {reason.get('reason') or 'no reason given'}")
 
 
-def _adds_up(search: Search, response: Mapping[str, Any], seen: Mapping[str, DocumentsSeen]) -> bool:
-    """Whether every shard is accounted for, and every document stands in a bucket."""
+def adds_up(search: Search, response: Mapping[str, Any], seen: Mapping[str, DocumentsSeen]) -> bool:
+    """Return whether every shard is accounted for, and every document stands in a bucket."""
     shards = response["_shards"]
     named = bool(shards.get("failures")) or not shards["failed"]
     all_shards = shards["total"] == search.shards == shards["successful"] + shards["failed"]

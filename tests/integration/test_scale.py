@@ -1,0 +1,74 @@
+"""A thousand indices in one category: few requests, little memory, and exactly the due ones go."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from elasticsearch.helpers import bulk
+from workbench import POLICY, Workbench
+
+from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.domain.instants import DAY
+
+pytestmark = pytest.mark.slow
+
+INDICES, OLD = 1_000, 200
+MOST_REQUESTS, MOST_MIB = 10, 150
+
+COUNT_AND_WEIGH = """
+import atexit, json, resource
+from elastic_transport import Transport
+original, calls = Transport.perform_request, []
+def counting(self, method, target, **options):
+    calls.append(f"{{method}} {{target.split('?')[0][:60]}}")
+    return original(self, method, target, **options)
+Transport.perform_request = counting
+def tell():
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    open({file!r}, "w").write(json.dumps({{"calls": calls, "mib": peak}}))
+atexit.register(tell)
+"""
+
+
+@pytest.fixture
+def thousand(bench: Workbench) -> Workbench:
+    """One category of a thousand small indices, a fifth of them old."""
+    bench.policy_text = POLICY[: POLICY.index("  - id: records")]
+    now = SystemClock().now()
+    bench.es.indices.put_index_template(
+        name=bench.prefix + "template",
+        index_patterns=[bench.prefix + "logs-*"],
+        template={
+            "settings": {"number_of_shards": 1, "number_of_replicas": 0},
+            "mappings": {"properties": {"@timestamp": {"type": "date"}}},
+        },
+    )
+    try:
+        documents = [(f"logs-{n:04d}", now - (20 if n < OLD else 2) * DAY) for n in range(INDICES)]
+        actions = [{"_index": bench.prefix + name, "_source": {"@timestamp": t}} for name, t in documents]
+        for start in range(0, INDICES, 100):
+            bulk(bench.es.options(request_timeout=120), actions[start : start + 100])
+    finally:
+        bench.es.indices.delete_index_template(name=bench.prefix + "template")
+    bench.ready()
+    return bench
+
+
+@pytest.mark.timeout(300)
+def test_a_thousand_indices_are_planned_in_few_requests_and_exactly_the_due_ones_go(thousand: Workbench) -> None:
+    weighed = thousand.folder / "weighed.json"
+    process = thousand.process("plan", "--output", "json", before=COUNT_AND_WEIGH.format(file=str(weighed)))
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    (category,) = json.loads(out)["categories"]
+    assert (len(category["purge"]), len(category["keep"])) == (OLD, INDICES - OLD)
+    cost = json.loads(weighed.read_text())
+    assert len(cost["calls"]) <= MOST_REQUESTS, cost["calls"]
+    assert cost["mib"] < MOST_MIB
+
+    ran = thousand.run("run", "--once")
+    assert ran.code == 0, ran.err[-2_000:]
+    left = thousand.es.indices.resolve_index(name=thousand.prefix + "logs-*")["indices"]
+    assert sorted(i["name"] for i in left) == [f"{thousand.prefix}logs-{n:04d}" for n in range(OLD, INDICES)]
+    print(f"plan: {len(cost['calls'])} requests, {cost['mib']} MiB at its peak")
