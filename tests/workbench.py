@@ -20,6 +20,7 @@ from elasticsearch.helpers import bulk
 from retention_enforcer import cli
 from retention_enforcer.bootstrap import Surroundings, SystemClock
 from retention_enforcer.domain.instants import DAY, HOUR
+from retention_enforcer.domain.lease import Lease
 from retention_enforcer.domain.names import OwnIndices
 
 MARGIN = HOUR
@@ -182,6 +183,25 @@ class Workbench:
         self.es.indices.refresh(index=self.own.ledger)
         answer = self.es.search(index=self.own.ledger, size=10_000, sort=[{"sequence": "asc"}])
         return [hit["_source"] for hit in answer["hits"]["hits"]]
+
+    # --- after a fault ---
+
+    def free_the_lease(self) -> None:
+        """Do what its term would do in two minutes."""
+        found = self.es.options(ignore_status=404).get(index=self.own.state, id="lease")
+        if found.get("found"):
+            lease = Lease.of(found["_source"]["body"])
+            free = Lease(holder="", epoch=lease.epoch, beat=lease.beat + 1)
+            self.es.index(index=self.own.state, id="lease", document={**found["_source"], "body": free.body()})
+
+    def assert_every_intent_is_answered_once(self) -> None:
+        """Each intent has one outcome that is final, and epochs never go back."""
+        records = self.records()
+        intents = [r["sequence"] for r in records if r["kind"] == "intent"]
+        final = [r["intent"] for r in records if r["kind"] == "outcome" and r["outcome"] != "unknown"]
+        assert sorted(final) == sorted(intents)
+        epochs = [r["epoch"] for r in records]
+        assert epochs == sorted(epochs)
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ ECS_VERSION = "8.17.0"
 _LEVELS = {"warning": "warn", "critical": "fatal"}
 _LIBRARIES = {
     "apscheduler": logging.ERROR,
-    "elastic_transport": logging.WARNING,
-    "elastic_transport.node_pool": logging.ERROR,  # takes any unusual answer for a node's failure, and says so
+    "elastic_transport": logging.ERROR,  # its warnings are retries, with a traceback, and unusual answers
     "urllib3": logging.WARNING,
 }
 """From which level on libraries are listened to: what else they tell, the enforcer tells with its meaning."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from workbench import Workbench
 
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.domain.instants import DAY
-from retention_enforcer.domain.lease import Lease
+from workbench import Workbench
 
 # What runs in the process before the command: it kills itself before, or after, the n-th call of a method.
 KILLER = """
@@ -58,15 +57,6 @@ def _sample(bench: Workbench, now: int) -> None:
     bench.index("stranger", [now - 400 * DAY])
 
 
-def _free_the_lease(bench: Workbench) -> None:
-    """Do what its term would do in two minutes."""
-    found = bench.es.options(ignore_status=404).get(index=bench.own.state, id="lease")
-    if found.get("found"):
-        lease = Lease.of(found["_source"]["body"])
-        free = Lease(holder="", epoch=lease.epoch, beat=lease.beat + 1)
-        bench.es.index(index=bench.own.state, id="lease", document={**found["_source"], "body": free.body()})
-
-
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS.keys())
 def test_a_killed_run_is_finished_by_the_next(bench: Workbench, step: tuple[str, str, int, str]) -> None:
     now = SystemClock().now()
@@ -76,7 +66,7 @@ def test_a_killed_run_is_finished_by_the_next(bench: Workbench, step: tuple[str,
     killed = bench.process("run", "--once", before=KILLER.format(target=target, name=name, n=n, when=when))
     _, err = killed.communicate(timeout=60)
     assert killed.returncode == -9, err
-    _free_the_lease(bench)
+    bench.free_the_lease()
 
     ran = bench.run("run", "--once")
     assert ran.code == 0, ran.err
@@ -85,14 +75,5 @@ def test_a_killed_run_is_finished_by_the_next(bench: Workbench, step: tuple[str,
     assert [bench.count(name) for name in gone] == [None] * len(gone)
     left = {"logs-straddling": 1_000, "logs-young": 2_000, "logs-000003": 0, "records": 1, "stranger": 1}
     assert {name: bench.count(name) for name in left} == left
-    _every_intent_has_one_final_outcome(bench)
+    bench.assert_every_intent_is_answered_once()
     assert bench.run("ledger", "verify").code == 0
-
-
-def _every_intent_has_one_final_outcome(bench: Workbench) -> None:
-    records = bench.records()
-    intents = [r["sequence"] for r in records if r["kind"] == "intent"]
-    final = [r["intent"] for r in records if r["kind"] == "outcome" and r["outcome"] != "unknown"]
-    assert sorted(final) == sorted(intents)
-    epochs = [r["epoch"] for r in records]
-    assert epochs == sorted(epochs)

@@ -6,10 +6,10 @@ import json
 
 import pytest
 from elasticsearch.helpers import bulk
-from workbench import POLICY, Workbench
 
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.domain.instants import DAY
+from workbench import POLICY, Workbench
 
 pytestmark = pytest.mark.slow
 

@@ -58,7 +58,7 @@ def connect(
             retry_on_timeout=False,
         )
     except (ValueError, OSError) as error:
-        mend = "check ELASTICSEARCH_URL, ELASTICSEARCH_CA_CERTS and ELASTICSEARCH_CA_FINGERPRINT"
+        mend = "check ENFORCER_ELASTICSEARCH_URL, and _CA_CERTS or _CA_FINGERPRINT"
         raise ConfigurationError(f"no client can be made of these settings: {error}", mend) from error
 
 

@@ -27,10 +27,12 @@ _LONGEST = 300
 _VALUE_PREVIEW = re.compile(r"\.? ?Preview of field's value.*", re.DOTALL)
 _ACTION = re.compile(r"action \[([^\]]+)\]")
 _PRIVILEGES = re.compile(r"granted by the (index|cluster) privileges \[([^\]]+)\]")
-_NODES_MEND = "see that the nodes run and can be reached from here, and that ELASTICSEARCH_URL names them"
+_NODES_MEND = "see that the nodes run and can be reached from here, and that ENFORCER_ELASTICSEARCH_URL names them"
 _LOAD_MEND = "see the cluster's health and load; the next cycle tries again"
 _READ_BACK_MEND = "what it did is read back before anything else is done"
-_CREDENTIALS_MEND = "check ELASTICSEARCH_API_KEY, or ELASTICSEARCH_USERNAME and ELASTICSEARCH_PASSWORD"
+_CREDENTIALS_MEND = (
+    "check ENFORCER_ELASTICSEARCH_API_KEY, or ENFORCER_ELASTICSEARCH_USERNAME and ENFORCER_ELASTICSEARCH_PASSWORD"
+)
 
 
 @contextmanager
@@ -115,7 +117,9 @@ def _forbidden(reason: str) -> RequestRejected:
 
 def _no_elasticsearch() -> ClusterUnavailable:
     message = "what answers there is not Elasticsearch: the header that its servers send is missing"
-    return ClusterUnavailable(message, "see what ELASTICSEARCH_URL names; a proxy must pass X-Elastic-Product on")
+    return ClusterUnavailable(
+        message, "see what ENFORCER_ELASTICSEARCH_URL names; a proxy must pass X-Elastic-Product on"
+    )
 
 
 def _unanswered(error: TransportError, *, destructive: bool) -> RetentionError:
@@ -125,7 +129,7 @@ def _unanswered(error: TransportError, *, destructive: bool) -> RetentionError:
     if isinstance(error, TlsError) and (problem := _tls_problem(str(cause))):
         return ClusterUnavailable(*problem)
     if isinstance(error, ConnectionTimeout):
-        message, mend = "the cluster did not answer in time", "see its load, or raise ELASTICSEARCH_TIMEOUT"
+        message, mend = "the cluster did not answer in time", "see its load, or raise ENFORCER_ELASTICSEARCH_TIMEOUT"
         return OutcomeUnknown(message, _READ_BACK_MEND if destructive else mend)
     if destructive:
         return OutcomeUnknown(f"the connection broke before the answer came: {_plain(cause)}", _READ_BACK_MEND)
@@ -140,19 +144,19 @@ def _never_sent(cause: BaseException | None) -> bool:
 def _tls_problem(text: str) -> tuple[str, str] | None:
     """Return message and mend for a handshake that failed, so that nothing was sent; None where that is not certain."""
     if "Hostname mismatch" in text or "IP address mismatch" in text or "doesn't match" in text:
-        mend = "use a name that the certificate has in ELASTICSEARCH_URL, or name the certificate by its fingerprint"
+        mend = "write a name that it has in ENFORCER_ELASTICSEARCH_URL, or give its fingerprint"
         return "the server's certificate is for another host", mend
     if "Fingerprints did not match" in text:
-        mend = "check ELASTICSEARCH_CA_FINGERPRINT: the SHA-256 that the server printed when it was set up"
+        mend = "check ENFORCER_ELASTICSEARCH_CA_FINGERPRINT: the SHA-256 that the server printed when it was set up"
         return "the server's certificate has another fingerprint than the one given", mend
     if "CERTIFICATE_VERIFY_FAILED" in text:
-        mend = "give its authority in ELASTICSEARCH_CA_CERTS, or ELASTICSEARCH_CA_FINGERPRINT"
+        mend = "give its authority in ENFORCER_ELASTICSEARCH_CA_CERTS, or ENFORCER_ELASTICSEARCH_CA_FINGERPRINT"
         why = "has expired" if "has expired" in text else "is signed by nobody known here"
         return f"the server's certificate {why}", mend
     if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text or "record layer failure" in text:
         return (
             "the server does not speak TLS there",
-            "write http:// in ELASTICSEARCH_URL, or name the port that has TLS",
+            "write http:// in ENFORCER_ELASTICSEARCH_URL, or name the port that has TLS",
         )
     return None
 
