@@ -178,6 +178,10 @@ class Workbench:
         self.es.indices.refresh(index=full)
         return int(self.es.count(index=full)["count"])
 
+    def is_gone(self, name: str) -> bool:
+        """Whether there is no index of this name."""
+        return not self.es.indices.exists(index=self.prefix + name)
+
     def records(self) -> list[dict[str, Any]]:
         """Return all ledger records."""
         self.es.indices.refresh(index=self.own.ledger)

@@ -54,6 +54,7 @@ class Service:
         )
         self._started = threading.Event()
         self._end = threading.Event()
+        self._accepted = False
         self._defects = 0
         self._last_refusal = ""
 
@@ -74,7 +75,11 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Whether cycles run: the start checks passed, and the lease, where one is needed, is held."""
+        """Whether it acts, or in plan mode plans: the start checks passed, the policy is accepted, the lease is held."""
+        return self._running and self._accepted
+
+    @property
+    def _running(self) -> bool:
         return self._started.is_set() and (self._lease is None or self._lease.held)
 
     def _tend(self) -> None:
@@ -91,9 +96,12 @@ class Service:
             if not self._started.is_set():
                 self._worker.start()
                 self._started.set()
-                self._last_refusal = ""
                 for category in self._categories:
                     self._scheduler.modify_job(category, next_run_time=datetime.now(UTC))
+            self._accepted = False
+            self._worker.raise_if_unaccepted()
+            self._accepted = True
+            self._last_refusal = ""
         except RetentionError as error:
             if error.message != self._last_refusal:
                 self._last_refusal = error.message
@@ -105,7 +113,7 @@ class Service:
             _log.info(text, **{"event.action": "lease"})
 
     def _cycle(self, category: str) -> None:
-        if self.ready:
+        if self._running:
             run_category(self._worker, category)
 
     def _count_defects(self, event: JobExecutionEvent) -> None:
@@ -126,7 +134,7 @@ class Service:
         self._gate.close("the enforcer is ending", _SHUTDOWN)
         self._scheduler.shutdown(wait=True)
         try:
-            if self.ready:
+            if self._running:
                 self._worker.finish()
         except RetentionError as error:
             log_error(error)

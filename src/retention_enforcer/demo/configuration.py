@@ -121,7 +121,8 @@ def configure(
     files = {
         "elasticsearch.yml": _settings(installation, settings),
         "jvm.options": _java_options(installation, heap),
-        "roles.yml": json.dumps(roles),  # JSON is YAML
+        # One role a line: Elasticsearch cuts the file at line starts before it reads it as YAML.
+        "roles.yml": "".join(f"{name}: {json.dumps(role)}\n" for name, role in roles.items()),
     }
     for name, text in files.items():
         (config / name).write_text(text, encoding="utf-8")
