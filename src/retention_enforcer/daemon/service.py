@@ -75,7 +75,7 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Whether it acts, or in plan mode plans: the start checks passed, the policy is accepted, the lease is held."""
+        """Whether it does what its mode says: checks passed, policy accepted, lease held."""
         return self._running and self._accepted
 
     @property
