@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
+import structlog
 import typer
 from rich.console import Console, RenderableType
 from rich.text import Text
@@ -97,7 +98,17 @@ def run(
     configure_logs(settings.log_format, settings.log_level, instance=deployment.instance)
     acting = deployment.acting()
     deployment.inventory.cluster()  # a cluster that answers nobody is found out before any other judgement
+    _introduce(deployment)
     return _run_once(deployment, acting) if once else _run(deployment, acting)
+
+
+def _introduce(deployment: Deployment) -> None:
+    """Log under what the process works, and that every deletion is its own: this version attaches no lifecycles."""
+    settings, log = deployment.settings, structlog.get_logger()
+    about = {"event.action": "start", "retention.policy": deployment.fingerprint}
+    log.info(f"{settings.mode} mode, policy {deployment.policy.name}, deletion: direct", **about)
+    if settings.lifecycle == "ilm":
+        log.warning("ENFORCER_LIFECYCLE is ilm, but this version uses no lifecycles: deletion is direct", **about)
 
 
 def _run(deployment: Deployment, acting: Acting) -> int:

@@ -11,7 +11,7 @@ from elasticsearch import Elasticsearch
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.flood_stage import write_own
 from retention_enforcer.domain.control import Approval, Control
-from retention_enforcer.domain.errors import Refused, RequestRejected
+from retention_enforcer.domain.errors import Refused, RequestRejected, readable
 from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.lease import Versioned
@@ -120,15 +120,16 @@ class ControlReader:
     def read(self) -> Control:
         """Return it as it is now."""
         documents = self._documents.all()
-        accepted = documents.get(ACCEPTED_KEY, {})
-        stopped = documents.get(STOP_KEY)
-        return Control(
-            accepted=accepted.get("fingerprint"),
-            accepted_at=int(accepted.get("at", 0)),
-            approvals=tuple(_approval(key, body) for key, body in documents.items() if key.startswith("approval-")),
-            holds=tuple(_hold(key, body) for key, body in documents.items() if key.startswith("hold-")),
-            stopped_at=int(stopped["at"]) if stopped else None,
-        )
+        with readable("a document in retention-control"):
+            accepted = documents.get(ACCEPTED_KEY, {})
+            stopped = documents.get(STOP_KEY)
+            return Control(
+                accepted=accepted.get("fingerprint"),
+                accepted_at=int(accepted.get("at", 0)),
+                approvals=tuple(_approval(key, body) for key, body in documents.items() if key.startswith("approval-")),
+                holds=tuple(_hold(key, body) for key, body in documents.items() if key.startswith("hold-")),
+                stopped_at=int(stopped["at"]) if stopped else None,
+            )
 
 
 def _approval(key: str, body: Mapping[str, Any]) -> Approval:

@@ -54,7 +54,7 @@ class LeaseKeeper:
     def epoch(self) -> int:
         """The epoch under which this process holds it, higher than that of every holder before; else Refused."""
         with self._lock:
-            if self._lease is None:
+            if self._lease is None or time.monotonic() >= self._valid_until:
                 raise Refused("this instance does not hold the lease", "it waits for it; nothing to do")
             return self._lease.epoch
 

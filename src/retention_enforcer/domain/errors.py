@@ -13,6 +13,9 @@ Each carries its mend: what the reader can do about it. Anything else that is ra
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class RetentionError(Exception):
     """An error for the user: what happened, and the mend."""
@@ -59,3 +62,12 @@ class RequestRejected(RetentionError):
 
 class LedgerBroken(RetentionError):
     """A ledger record does not fit its place in the chain."""
+
+
+@contextmanager
+def readable(what: str) -> Iterator[None]:
+    """Raise Refused where a stored document does not have the content it must have: nothing is guessed from it."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Refused(f"{what} is not readable ({error!r}): nothing is deleted", "correct or remove it") from error

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from retention_enforcer.domain.errors import readable
+
 TERM = 120.0
 """Seconds for which a renewal holds."""
 
@@ -37,7 +39,8 @@ class Lease:
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Lease:
         """Read it from its document."""
-        return cls(holder=str(body["holder"]), epoch=int(body["epoch"]), beat=int(body["beat"]))
+        with readable("the lease in retention-state"):
+            return cls(holder=str(body["holder"]), epoch=int(body["epoch"]), beat=int(body["beat"]))
 
     def body(self) -> dict[str, Any]:
         """Return it as its document."""

@@ -14,6 +14,7 @@ from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.fuse import FuseLimits, UnsafePlan, raise_if_unsafe
 from retention_enforcer.domain.holds import held
+from retention_enforcer.domain.ledger import Outcome
 from retention_enforcer.domain.plan import Plan, Purge
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.proof import Proof, verify
@@ -39,6 +40,8 @@ class CycleResult:
     acted: bool = False
     purged_indices: int = 0
     purged_documents: int = 0
+    unknown: bool = False
+    """Whether an intent is left whose outcome is not known: it is looked at again before the next cycle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +151,7 @@ class Cycle:
             acted=acting,
             purged_indices=results.purged_indices,
             purged_documents=results.purged_documents,
+            unknown=Outcome.UNKNOWN in results.outcomes,
         )
         return result, facts, results.trimmed
 

@@ -155,6 +155,8 @@ class Enforcer:
         except RetentionError:
             self._unfinished.add(category)
             raise
+        if result.unknown:
+            self._unfinished.add(category)
         self._keep_books()
         return result
 

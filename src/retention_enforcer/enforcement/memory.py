@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from retention_enforcer.domain.control import Control
+from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.facts import CategoryFacts, Evidence
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.plan import Purge
@@ -41,6 +42,11 @@ class Memory:
         """
         if body is None:
             return cls(fingerprint=fingerprint)
+        with readable("a category's document in retention-state"):
+            return cls._of(body, fingerprint)
+
+    @classmethod
+    def _of(cls, body: Mapping[str, Any], fingerprint: str) -> Memory:
         same = body["fingerprint"] == fingerprint
         evidence = {
             uuid: Evidence(

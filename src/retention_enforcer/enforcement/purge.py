@@ -57,6 +57,22 @@ class _Recorded:
     at: int
 
 
+class _StaleIntent(Refused):
+    """The cluster is so slow that an intent was too old before its request could be sent; nothing was sent."""
+
+    def __init__(self) -> None:
+        super().__init__("not sent: the intent is older than 10 s", "the cluster answers slowly; it is planned again")
+
+
+class _NoneDeleted(Exception):
+    """A list of indices of which none was deleted, and each is to be tried alone."""
+
+    def __init__(self, recorded: Sequence[_Recorded], message: str) -> None:
+        super().__init__(message)
+        self.recorded = recorded
+        self.message = message
+
+
 class _FreshPermit:
     """A permit that is first used while the intent it stands on is fresh."""
 
@@ -71,7 +87,7 @@ class _FreshPermit:
         """Enter before the request, as of the permit underneath."""
         with self._permit.destructive():
             if not self._used and self._clock.now() - self._intended_at > INTENT_LIFETIME:
-                raise Refused("the intent is older than 10 s", "the cluster answers slowly; the next cycle tries again")
+                raise _StaleIntent
             self._used = True
             yield
 
@@ -105,8 +121,7 @@ class Purger:
         whole = [p for p in purges if p.action is Action.DELETE_INDEX]
         for batch in _batches(whole):
             ready = [p for p in batch if p.rollover is None or self._roll_over(category, p, cycle, results)]
-            recorded = [self._intend(category, p, p.action, cycle) for p in ready]
-            self._delete(self._unchanged(recorded, results), results)
+            self._delete_whole(category, ready, cycle, results)
         for purge in purges:
             if purge.action is Action.DELETE_DOCUMENTS:
                 self._trim(category, self._intend(category, purge, purge.action, cycle), results)
@@ -135,6 +150,8 @@ class Purger:
     def _finish(
         self, recorded: _Recorded, outcome: Outcome, reason: str, results: Results, documents: int | None = None
     ) -> None:
+        # What Elasticsearch says names the index, and a tenant's index has its subject in the name.
+        reason = reason.replace(recorded.purge.facts.name, recorded.intent["target"]["index"])
         self._appender.append(answer(recorded.intent, outcome, reason, documents))
         results.count(outcome)
         uuid = recorded.purge.facts.uuid
@@ -160,12 +177,25 @@ class Purger:
             self._finish(recorded, Outcome.REFUSED, error.message, results)
             raise
         there = self._look([purge.facts.uuid])
-        if there is None:
-            self._finish(recorded, Outcome.UNKNOWN, "the cluster cannot be read", results)
+        if there is None or purge.facts.uuid not in there:
+            self._finish(recorded, Outcome.UNKNOWN, "the index cannot be seen", results)
             return False
-        rolled = purge.facts.uuid in there and there[purge.facts.uuid]
-        self._finish(recorded, Outcome.DONE if rolled else Outcome.FAILED, "looked again", results)
+        rolled = there[purge.facts.uuid]
+        reason = "it is an ordinary index now" if rolled else "it was not rolled over"
+        self._finish(recorded, Outcome.DONE if rolled else Outcome.FAILED, reason, results)
         return rolled
+
+    def _delete_whole(self, category: Category, purges: Sequence[Purge], cycle: str, results: Results) -> None:
+        """Delete indices as a list; where the list is refused, or its intents took too long, each under its own."""
+        recorded = [self._intend(category, p, p.action, cycle) for p in purges]
+        try:
+            self._delete(self._unchanged(recorded, results), results)
+        except _NoneDeleted as none:
+            for one in none.recorded:
+                self._finish(one, Outcome.REFUSED, none.message, results)
+            if len(none.recorded) > 1:
+                for one in none.recorded:
+                    self._delete_whole(category, [one.purge], cycle, results)
 
     def _unchanged(self, recorded: Sequence[_Recorded], results: Results) -> list[_Recorded]:
         """Return those that are exactly what was planned; the others leave the batch and are planned anew."""
@@ -186,20 +216,20 @@ class Purger:
         return same
 
     def _delete(self, batch: Sequence[_Recorded], results: Results) -> None:
-        """Delete whole indices; where the list is refused, which means none was deleted, go on one by one."""
+        """Delete a list of indices, and record what a look afterwards shows of each."""
         if not batch:
             return
         error = self._send_delete(batch, results)
         if isinstance(error, RequestRejected) and len(batch) > 1:
-            for one in batch:
-                self._delete(self._unchanged([one], results), results)
-            return
+            raise _NoneDeleted(batch, f"the list was refused ({error.kind}): each is tried alone")
         there = self._look([one.purge.facts.uuid for one in batch])
         for one in batch:
             if there is None:
                 self._finish(one, Outcome.UNKNOWN, "the cluster cannot be read", results)
             elif one.purge.facts.uuid in there:
-                self._finish(one, Outcome.FAILED, error.message if error else "the index is still there", results)
+                # A request whose answer was lost may still be waiting on the master: not gone is not failed.
+                outcome = Outcome.UNKNOWN if isinstance(error, OutcomeUnknown) else Outcome.FAILED
+                self._finish(one, outcome, error.message if error else "the index is still there", results)
             else:
                 results.purged_indices += 1
                 results.purged_documents += one.purge.documents
@@ -212,6 +242,8 @@ class Purger:
                 self._deleter.delete_indices([one.purge.facts.name for one in batch])
         except (RequestRejected, OutcomeUnknown) as error:
             return error
+        except _StaleIntent as stale:
+            raise _NoneDeleted(batch, stale.message) from None
         except (Refused, ClusterUnavailable) as error:
             for one in batch:
                 self._finish(one, Outcome.REFUSED, f"not sent: {error.message}", results)
@@ -234,6 +266,8 @@ class Purger:
             self._finish(recorded, Outcome.UNKNOWN, error.message, results)
         except RequestRejected as error:
             self._finish(recorded, Outcome.FAILED, error.message, results)
+        except _StaleIntent as error:
+            self._finish(recorded, Outcome.REFUSED, error.message, results)
         except (Refused, ClusterUnavailable) as error:
             self._finish(recorded, Outcome.UNKNOWN, f"interrupted: {error.message}", results)
             raise

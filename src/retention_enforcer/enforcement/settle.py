@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
+from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected, readable
 from retention_enforcer.domain.ledger import ROLLOVER, Entry, Kind, Outcome, Record, unanswered
 from retention_enforcer.enforcement.appender import Appender
 from retention_enforcer.enforcement.ports import Deleter, LedgerStore
@@ -44,13 +44,14 @@ def answer(intent: Record, outcome: Outcome, reason: str, documents: int | None 
 
 
 def _look(intent: Record, deleter: Deleter) -> tuple[Outcome, str]:
-    uuid = intent["target"]["uuid"]
+    with readable(f"record {intent['sequence']} of the ledger"):
+        uuid, action = str(intent["target"]["uuid"]), str(intent["action"])
     try:
         there = deleter.existing([uuid]).get(uuid)
     except (ClusterUnavailable, RequestRejected) as error:
         return Outcome.UNKNOWN, f"interrupted, and the cluster cannot be read: {error.message}"
     if there is None:
         return Outcome.DONE, "interrupted: the index is gone"
-    if intent["action"] == ROLLOVER and there.rolled_over:
+    if action == ROLLOVER and there.rolled_over:
         return Outcome.DONE, "interrupted: the index was rolled over"
     return Outcome.FAILED, "interrupted: the index is there; what is due in it is planned again"

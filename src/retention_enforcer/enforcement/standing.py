@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retention_enforcer.domain.control import Control
-from retention_enforcer.domain.errors import Refused
+from retention_enforcer.domain.errors import Refused, readable
 from retention_enforcer.domain.facts import ClusterFacts
 from retention_enforcer.domain.instants import MINUTE, describe_duration
 from retention_enforcer.domain.ledger import Head
@@ -52,8 +52,9 @@ class LedgerMemory:
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> LedgerMemory:
         """Read it from its document."""
-        head = Head(int(body["sequence"]), str(body["hash"]))
-        return cls(uuid=str(body["uuid"]), head=head, settled=int(body["settled"]))
+        with readable("what retention-state remembers of the ledger"):
+            head = Head(int(body["sequence"]), str(body["hash"]))
+            return cls(uuid=str(body["uuid"]), head=head, settled=int(body["settled"]))
 
     def body(self) -> dict[str, Any]:
         """Return it as its document."""
