@@ -1,0 +1,235 @@
+"""How purges are carried out when the cluster is slow, refuses, or loses answers: over small true seams in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+
+import pytest
+
+from builders import category, index
+from retention_enforcer.domain.deletion import Existing, Identity, Trim, Trimmed
+from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused, RequestRejected
+from retention_enforcer.domain.facts import IndexFacts
+from retention_enforcer.domain.instants import DAY
+from retention_enforcer.domain.ledger import Head, Record, check_chain
+from retention_enforcer.domain.plan import Action, Purge
+from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.pseudonyms import Pseudonyms
+from retention_enforcer.enforcement.appender import Appender, Signature
+from retention_enforcer.enforcement.purge import INTENT_LIFETIME, Purger, Results
+
+NOW = 1_800_000_000_000
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.instant = NOW
+
+    def now(self) -> int:
+        return self.instant
+
+
+class Ledger:
+    """Keeps records; each takes `slowness` milliseconds to be stored."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.records: list[Record] = []
+        self.slowness = 0
+        self._clock = clock
+
+    def uuid(self) -> str:
+        return "ledger"
+
+    def create(self, record: Record) -> bool:
+        self._clock.instant += self.slowness
+        if len(self.records) >= record["sequence"]:
+            return False
+        self.records.append(record)
+        return True
+
+    def get(self, sequence: int) -> Record | None:
+        return self.records[sequence - 1] if 0 < sequence <= len(self.records) else None
+
+    def read(self, after: int = 0) -> Iterator[Record]:
+        yield from self.records[after:]
+
+    def head(self) -> Head:
+        return Head(len(self.records), self.records[-1]["hash"]) if self.records else Head()
+
+
+class Cluster:
+    """Indices by name; `on_delete` may raise, before or instead of the deletion."""
+
+    def __init__(self, facts: Sequence[IndexFacts]) -> None:
+        self.indices = {f.name: f for f in facts}
+        self.requests: list[list[str]] = []
+        self.on_delete: Callable[[Sequence[str]], bool] = lambda _: True
+        self.seen: dict[str, Identity] = {}
+        self.readable = True
+
+    def identities(self, names: Sequence[str]) -> dict[str, Identity]:
+        there = [self.indices[n] for n in names if n in self.indices]
+        found = {f.name: Identity(uuid=f.uuid, sequence_numbers=f.sequence_numbers) for f in there}
+        return {**found, **self.seen}
+
+    def existing(self, uuids: Collection[str]) -> dict[str, Existing]:
+        if not self.readable:
+            raise ClusterUnavailable("away")
+        return {f.uuid: Existing(name=f.name, rolled_over=False) for f in self.indices.values() if f.uuid in uuids}
+
+    def delete_indices(self, names: Sequence[str]) -> None:
+        self.requests.append(list(names))
+        if self.on_delete(names):
+            for name in names:
+                del self.indices[name]
+
+    def roll_over(self, target: str, new_index: str | None) -> None:
+        raise RequestRejected("not here", kind="illegal_argument_exception", status=400)
+
+    def trim(self, trim: Trim, permit: Callable[[], AbstractContextManager[None]]) -> Trimmed:
+        with permit():
+            return Trimmed(deleted=3, left=0)
+
+
+class Permit:
+    def __init__(self) -> None:
+        self.refuses = False
+
+    @contextmanager
+    def destructive(self) -> Iterator[None]:
+        if self.refuses:
+            raise Refused("stopped by the operator")
+        yield
+
+
+class Bench:
+    def __init__(self, *names: str) -> None:
+        self.facts = [index(name=name) for name in names]
+        self.clock = Clock()
+        self.ledger = Ledger(self.clock)
+        self.cluster = Cluster(self.facts)
+        self.permit = Permit()
+        self.results = Results()
+        signature = Signature(instance="i", mode="enforce", policy="p")
+        self.category = category()
+        self._purger = Purger(
+            deleter=self.cluster,
+            appender=Appender(self.ledger, self.clock, signature, lambda: 1),
+            permit=self.permit,
+            clock=self.clock,
+            pseudonyms=Pseudonyms(b"k" * 32),
+            policy=Policy(name="p", categories=(self.category,)),
+        )
+
+    def carry_out(self, action: Action = Action.DELETE_INDEX) -> None:
+        purges = [
+            Purge(facts=f, action=action, documents=1, due=NOW - DAY, reason=f"{f.name} is due", cut=NOW)
+            for f in self.facts
+        ]
+        self._purger.carry_out(self.category, purges, "cycle", self.results)
+
+    def story(self, name: str) -> list[str]:
+        """What the ledger tells of one index."""
+        check_chain(self.ledger.records)
+        about = [r for r in self.ledger.records if r.get("target", {}).get("index") == name]
+        return [str(r.get("outcome", "intent")) for r in about]
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench("logs-a", "logs-b")
+
+
+def test_a_list_goes_in_one_request_under_an_intent_each(bench: Bench) -> None:
+    bench.carry_out()
+    assert bench.cluster.requests == [["logs-a", "logs-b"]]
+    assert bench.story("logs-a") == bench.story("logs-b") == ["intent", "done"]
+
+
+def test_a_refused_list_is_tried_one_by_one_each_under_its_own_intent(bench: Bench) -> None:
+    def refuse_lists_and_b(names: Sequence[str]) -> bool:
+        if "logs-b" in names:
+            raise RequestRejected("blocked", kind="cluster_block_exception", status=403)
+        return True
+
+    bench.cluster.on_delete = refuse_lists_and_b
+    bench.carry_out()
+    assert bench.story("logs-a") == ["intent", "refused", "intent", "done"]
+    assert bench.story("logs-b") == ["intent", "refused", "intent", "failed"]
+    assert list(bench.results.failures) == [bench.facts[1].uuid]
+
+
+def test_a_lost_answer_is_done_where_the_index_is_gone_and_unknown_where_it_is_not(bench: Bench) -> None:
+    def lose_the_answer(names: Sequence[str]) -> bool:
+        del bench.cluster.indices["logs-a"]
+        raise OutcomeUnknown("no answer in time")
+
+    bench.cluster.on_delete = lose_the_answer
+    bench.carry_out()
+    assert bench.story("logs-a") == ["intent", "done"]
+    assert bench.story("logs-b") == ["intent", "unknown"]
+    assert len(bench.cluster.requests) == 1, "a destructive request must not be repeated"
+
+
+def test_an_outcome_that_cannot_be_looked_at_is_unknown(bench: Bench) -> None:
+    bench.cluster.readable = False
+    bench.carry_out()
+    assert bench.story("logs-a") == ["intent", "unknown"]
+
+
+def test_an_answer_that_acknowledges_is_no_proof(bench: Bench) -> None:
+    bench.cluster.on_delete = lambda _: False
+    bench.carry_out()
+    assert bench.story("logs-a") == ["intent", "failed"]
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [Identity(uuid="another", sequence_numbers=(7,)), Identity(uuid="uuid-of-logs-a", sequence_numbers=(1_000_000,))],
+    ids=["made anew", "written to"],
+)
+def test_an_index_that_is_not_what_was_planned_leaves_the_batch(bench: Bench, identity: Identity) -> None:
+    assert bench.facts[0].uuid == "uuid-of-logs-a"
+    bench.cluster.seen = {"logs-a": identity}
+    bench.carry_out()
+    assert bench.story("logs-a") == ["intent", "refused"]
+    assert bench.cluster.requests == [["logs-b"]]
+    assert "logs-a" in bench.cluster.indices
+
+
+def test_a_ledger_too_slow_for_a_list_has_each_index_deleted_under_a_fresh_intent(bench: Bench) -> None:
+    bench.ledger.slowness = INTENT_LIFETIME // 2 + 100
+    bench.carry_out()
+    assert bench.story("logs-a") == ["intent", "refused", "intent", "done"]
+    assert bench.cluster.requests == [["logs-a"], ["logs-b"]]
+
+
+def test_a_ledger_too_slow_for_anything_deletes_nothing(bench: Bench) -> None:
+    bench.ledger.slowness = INTENT_LIFETIME + 1
+    bench.carry_out()
+    assert bench.cluster.requests == []
+    assert bench.story("logs-a")[-1] == "refused"
+    bench.carry_out(Action.DELETE_DOCUMENTS)
+    assert bench.story("logs-a")[-1] == "refused"
+
+
+def test_without_permission_nothing_is_sent_and_the_rest_is_left(bench: Bench) -> None:
+    bench.permit.refuses = True
+    with pytest.raises(Refused, match="stopped by the operator"):
+        bench.carry_out()
+    assert bench.cluster.requests == []
+    assert bench.story("logs-a") == ["intent", "refused"]
+
+
+def test_more_than_twenty_indices_go_in_several_requests() -> None:
+    bench = Bench(*(f"logs-{n:02d}" for n in range(45)))
+    bench.carry_out()
+    assert [len(names) for names in bench.cluster.requests] == [20, 20, 5]
+
+
+def test_long_names_make_smaller_requests() -> None:
+    bench = Bench(*(f"logs-{'x' * 200}-{n:02d}" for n in range(10)))
+    bench.carry_out()
+    assert all(sum(len(name) for name in names) < 3_500 for names in bench.cluster.requests)
+    assert sum(len(names) for names in bench.cluster.requests) == 10
