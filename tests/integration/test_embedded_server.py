@@ -239,13 +239,14 @@ CALLER = """
 import signal, sys, time
 from retention_enforcer.demo.server import EmbeddedServer
 
+def asked(*_):
+    print("asked to end, and going on", flush=True)
+
 with EmbeddedServer(version=sys.argv[1]) as server:
+    signal.signal(signal.SIGINT, asked)
     print(server.url, server.log.parent, flush=True)
     while True:
-        try:
-            time.sleep(60)
-        except KeyboardInterrupt:
-            print("asked to end, and going on", flush=True)
+        time.sleep(60)
 """
 
 
