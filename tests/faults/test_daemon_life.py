@@ -9,8 +9,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import psutil
 import pytest
+from elasticsearch import Elasticsearch
 
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.demo.server import EmbeddedServer
@@ -76,6 +79,42 @@ def running(bench: Workbench, before: str = "") -> Iterator[Daemon]:
 
 # Looks after lease and stop each second instead of each ten.
 QUICK = "from retention_enforcer.daemon import service; service.RENEWAL = 1.0"
+
+# Takes a lease for lapsed after three seconds instead of two minutes.
+IMPATIENT = """
+from retention_enforcer.domain import lease
+lease.TERM = 3.0
+"""
+
+
+@pytest.fixture(scope="module")
+def mortal(own_server: Callable[..., EmbeddedServer]) -> EmbeddedServer:
+    """A server that may be killed or stopped, and comes back with its data."""
+    return own_server()
+
+
+@pytest.fixture
+def away(mortal: EmbeddedServer, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workbench]:
+    """A workbench on that server."""
+    login, prefix = mortal.admin, f"a{abs(hash(request.node.name)) % 10_000}-"
+    with Elasticsearch(mortal.url, basic_auth=(login.username, login.password), request_timeout=60) as es:
+        yield Workbench(
+            es=es, url=mortal.url, username=login.username, password=login.password, prefix=prefix, folder=tmp_path
+        )
+
+
+@contextmanager
+def silent(server: EmbeddedServer) -> Iterator[None]:
+    """Let the server accept connections and answer nothing, as one does that collects garbage or swaps."""
+    assert server._process is not None
+    processes = psutil.Process(server._process.pid).children(recursive=True)
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.resume()
 
 
 def test_it_deletes_what_becomes_due_ends_on_sigterm_and_gives_the_lease_back(bench: Workbench) -> None:
@@ -170,27 +209,70 @@ def test_a_cluster_that_answers_nobody_at_start_is_exit_1(bench: Workbench) -> N
         assert "Traceback" not in ran.err
 
 
-def test_it_outlives_a_cluster_that_goes_away(own_server: Callable[..., EmbeddedServer], bench: Workbench) -> None:
-    with own_server() as mortal:
-        login = mortal.admin
-        away = Workbench(
-            es=bench.es.options(),
-            url=mortal.url,
-            username=login.username,
-            password=login.password,
-            prefix=bench.prefix,
-            folder=bench.folder,
-        )
-        away.ready()
-        with running(away, before=QUICK) as daemon:
-            daemon.wait_for("promise kept")
-            mortal.kill()
-            daemon.wait_for("no connection to the cluster")
-            before, started = len(daemon.lines), time.monotonic()
-            time.sleep(5)  # what is measured is how much it says in a while
-            assert (len(daemon.lines) - before) / (time.monotonic() - started) < 3
-            assert daemon.process.poll() is None
-            mortal.start()
-            said = len(daemon.lines)
-            until(lambda: any("promise kept" in line for line in daemon.lines[said:]), "cycles after its return")
-            assert daemon.end() == 0
+def test_the_lease_of_a_killed_holder_lapses_and_that_of_a_living_one_does_not(bench: Workbench) -> None:
+    bench.ready()
+    with running(bench, before=QUICK) as holder:
+        holder.wait_for("lease taken, epoch 1")
+        with running(bench, before=QUICK + IMPATIENT) as waiter:
+            waiter.wait_for("waiting for the lease")
+            time.sleep(5)  # more than the waiter's term, in which the holder renews
+            assert not waiter.says("lease taken")
+            holder.process.kill()
+            killed = time.monotonic()
+            waiter.wait_for("lease taken, epoch 2")
+            assert time.monotonic() - killed > 2, "it did not wait for the term"
+            bench.index("logs-a", [SystemClock().now() - 20 * DAY])
+            until(lambda: bench.is_gone("logs-a"), "the deletion of the one who took over")
+            assert waiter.end() == 0
+    bench.assert_every_intent_is_answered_once()
+
+
+# Dies with the server in its hands: tells the test, and goes on once the server is dead.
+DELETING = """
+import time
+from pathlib import Path
+from retention_enforcer.cluster.deletion import Deletion
+original = Deletion.delete_indices
+def waiting(self, names):
+    Path({please!r}).touch()
+    while not Path({dead!r}).exists():
+        time.sleep(0.02)
+    return original(self, names)
+Deletion.delete_indices = waiting
+"""
+
+
+def test_it_outlives_a_cluster_that_goes_away_in_the_middle_of_a_deletion(
+    away: Workbench, mortal: EmbeddedServer
+) -> None:
+    away.index("logs-a", [SystemClock().now() - 20 * DAY])
+    away.ready()
+    # Faster than it really runs (10 s and 5 min), and still less than a line a second.
+    away.settings["ENFORCER_INTERVAL"] = "5s"
+    please, dead = away.folder / "please", away.folder / "dead"
+    pace = "from retention_enforcer.daemon import service; service.RENEWAL = 5.0\n"
+    with running(away, before=pace + DELETING.format(please=str(please), dead=str(dead))) as daemon:
+        until(please.exists, "the deletion")
+        mortal.kill()
+        dead.touch()
+        daemon.wait_for("no connection to the cluster")
+        before, started = len(daemon.lines), time.monotonic()
+        time.sleep(10)  # what is measured is how much it says in a while
+        assert (len(daemon.lines) - before) / (time.monotonic() - started) < 1
+        assert daemon.process.poll() is None
+        mortal.start()
+        until(lambda: away.is_gone("logs-a"), "the deletion after its return")
+        until(lambda: away.records()[-1]["kind"] != "intent", "its outcome")
+        assert daemon.end() == 0
+        assert not any(KEY in line or away.password in line or "Traceback" in line for line in daemon.lines)
+    away.assert_every_intent_is_answered_once()
+
+
+def test_sigterm_is_obeyed_although_the_cluster_answers_nothing(away: Workbench, mortal: EmbeddedServer) -> None:
+    away.ready()
+    away.settings["ENFORCER_ELASTICSEARCH_TIMEOUT"] = "5s"
+    with running(away, before=QUICK) as daemon:
+        daemon.wait_for("promise kept")
+        with silent(mortal):
+            time.sleep(2)  # a request is under way by then: cycles run each second
+            assert daemon.end(within=10.0) == 0, "the request under way may take its 5 s, and no other follows it"

@@ -8,6 +8,8 @@ from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.domain.instants import DAY
 from workbench import Workbench
 
+pytestmark = pytest.mark.timeout(120)
+
 # What runs in the process before the command: it kills itself before, or after, the n-th call of a method.
 KILLER = """
 def kill(cls, name, n, when):
@@ -66,6 +68,7 @@ def test_a_killed_run_is_finished_by_the_next(bench: Workbench, step: tuple[str,
     killed = bench.process("run", "--once", before=KILLER.format(target=target, name=name, n=n, when=when))
     _, err = killed.communicate(timeout=60)
     assert killed.returncode == -9, err
+    under_the_first = len(bench.records())
     bench.free_the_lease()
 
     ran = bench.run("run", "--once")
@@ -76,4 +79,7 @@ def test_a_killed_run_is_finished_by_the_next(bench: Workbench, step: tuple[str,
     left = {"logs-straddling": 1_000, "logs-young": 2_000, "logs-000003": 0, "records": 1, "stranger": 1}
     assert {name: bench.count(name) for name in left} == left
     bench.assert_every_intent_is_answered_once()
+    epochs = [record["epoch"] for record in bench.records()]
+    assert set(epochs[:under_the_first]) <= {1}
+    assert set(epochs[under_the_first:]) == {2}
     assert bench.run("ledger", "verify").code == 0

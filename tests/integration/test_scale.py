@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from elasticsearch.helpers import bulk
@@ -64,12 +65,16 @@ def test_a_thousand_indices_are_planned_in_few_requests_and_exactly_the_due_ones
     assert process.returncode == 0, err
     (category,) = json.loads(out)["categories"]
     assert (len(category["purge"]), len(category["keep"])) == (OLD, INDICES - OLD)
+    planned = {purge["index"] for purge in category["purge"]}
+    assert planned == {f"{thousand.prefix}logs-{n:04d}" for n in range(OLD)}
     cost = json.loads(weighed.read_text())
     assert len(cost["calls"]) <= MOST_REQUESTS, cost["calls"]
     assert cost["mib"] < MOST_MIB
 
+    started = time.monotonic()
     ran = thousand.run("run", "--once")
+    seconds = time.monotonic() - started
     assert ran.code == 0, ran.err[-2_000:]
     left = thousand.es.indices.resolve_index(name=thousand.prefix + "logs-*")["indices"]
     assert sorted(i["name"] for i in left) == [f"{thousand.prefix}logs-{n:04d}" for n in range(OLD, INDICES)]
-    print(f"plan: {len(cost['calls'])} requests, {cost['mib']} MiB at its peak")
+    print(f"plan: {len(cost['calls'])} requests, {cost['mib']} MiB at its peak; run: {seconds:.1f} s")

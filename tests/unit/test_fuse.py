@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from builders import NOW, index
 from retention_enforcer.domain.fuse import FLOOR, FuseLimits, UnsafePlan, raise_if_unsafe
@@ -64,13 +66,49 @@ def test_approved_purges_are_released_while_the_rest_is_refused() -> None:
     assert refused.value.released == (approved,)
 
 
-def test_what_a_share_refuses_every_smaller_share_refuses() -> None:
-    some = plan(purge("a", 3_000), purge("b", 100))
-    verdicts = []
-    for share in (0.1, 0.2, 0.3, 0.31, 0.4, 1.0):
-        try:
-            raise_if_unsafe(some, FuseLimits(max_share=share))
-            verdicts.append(True)
-        except UnsafePlan:
-            verdicts.append(False)
-    assert verdicts == sorted(verdicts) == [False, False, False, True, True, True]
+def test_what_was_approved_does_not_count_against_the_share() -> None:
+    approved, other = purge("a", 5_000), purge("b", 5_000)
+    raise_if_unsafe(plan(approved, other), FuseLimits(max_share=0.5, approved=frozenset({approved.pair})))
+
+
+def test_an_approval_covers_an_index_by_its_uuid_and_one_action_only() -> None:
+    planned = purge("a", 9_000)
+    for pair in [(planned.facts.name, "delete_index"), (planned.facts.uuid, "delete_documents")]:
+        with pytest.raises(UnsafePlan) as refused:
+            raise_if_unsafe(plan(planned), FuseLimits(max_share=0.5, approved=frozenset({pair})))
+        assert refused.value.released == ()
+
+
+def test_a_refusal_says_how_much_would_go_and_counts_the_surprising_only() -> None:
+    some = plan(purge("a", 6_000), purge("b", 1_500), purge("c", 2_000, foreseen=True))
+    with pytest.raises(UnsafePlan) as refused:
+        raise_if_unsafe(some, FuseLimits(max_share=0.5))
+    assert refused.value.message == (
+        "logs: 7,500 of 10,000 documents in 2 indices would go at once, 75.0% where 50.0% is the most: refused"
+    )
+    assert refused.value.exit_code == 4
+
+
+PURGES = st.lists(st.tuples(st.integers(0, 9_000), st.booleans(), st.booleans()), max_size=6)
+SHARES = st.floats(0.01, 1)
+
+
+def refusal(some: Plan, share: float, approved: frozenset[tuple[str, str]]) -> UnsafePlan | None:
+    try:
+        raise_if_unsafe(some, FuseLimits(max_share=share, approved=approved))
+    except UnsafePlan as unsafe:
+        return unsafe
+    return None
+
+
+@given(PURGES, st.integers(0, 30_000), SHARES, SHARES)
+def test_what_a_share_refuses_every_smaller_share_refuses(
+    rows: list[tuple[int, bool, bool]], documents: int, one: float, other: float
+) -> None:
+    purges = [purge(f"logs-{n}", count, foreseen=seen) for n, (count, seen, _) in enumerate(rows)]
+    approved = frozenset(p.pair for p, (_, _, released) in zip(purges, rows, strict=True) if released)
+    some = plan(*purges, documents=documents)
+    smaller, larger = (refusal(some, share, approved) for share in sorted((one, other)))
+    assert smaller or not larger
+    for unsafe in filter(None, (smaller, larger)):
+        assert set(unsafe.released) == {p for p in purges if p.pair in approved}

@@ -17,6 +17,7 @@ from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.lease import Versioned
 
 ACCEPTED_KEY, STOP_KEY = "accepted-policy", "stop"
+_HOLD_FIELDS = frozenset({"owner", "reason", "until", "category", "index"})
 _MOST_DOCUMENTS = 10_000  # index.max_result_window
 
 
@@ -41,7 +42,7 @@ class Documents:
                 raise self._missing()
             if document["found"]:
                 version = (int(document["_seq_no"]), int(document["_primary_term"]))
-                found[str(document["_id"])] = Versioned(body=document["_source"]["body"], version=version)
+                found[str(document["_id"])] = Versioned(body=self._body(document), version=version)
         return found
 
     def all(self) -> dict[str, Mapping[str, Any]]:
@@ -49,18 +50,27 @@ class Documents:
         try:
             with translated():
                 answer = self._client.search(
-                    index=self._index, size=_MOST_DOCUMENTS, allow_partial_search_results=False, sort=["_doc"]
+                    index=self._index,
+                    size=_MOST_DOCUMENTS,
+                    allow_partial_search_results=False,
+                    sort=["_doc"],
+                    track_total_hits=True,
                 )
         except RequestRejected as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 raise self._missing() from None
             raise
-        return {hit["_id"]: hit["_source"]["body"] for hit in answer["hits"]["hits"]}
+        hits = answer["hits"]["hits"]
+        if answer["hits"]["total"]["value"] > len(hits):
+            raise Refused(f"{self._index} holds more documents than can be read: nothing is deleted", "remove old ones")
+        return {hit["_id"]: self._body(hit) for hit in hits}
+
+    def _body(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        with readable(f"{document['_id']} in {self._index}"):
+            return dict(document["_source"]["body"])
 
     def save(self, key: str, body: Mapping[str, Any], now: int) -> None:
-        """Replace one document, in an index that is there: a missing one is refused, not made."""
-        if not self._exists():
-            raise self._missing()
+        """Replace one document."""
         self._write(key, body, now, {"refresh": True})
 
     def _exists(self) -> bool:
@@ -85,6 +95,10 @@ class Documents:
             raise
 
     def _write(self, key: str, body: Mapping[str, Any], now: int, options: Mapping[str, Any]) -> tuple[int, int]:
+        """Write into an index that is there: a missing one is refused, not made."""
+        if not self._exists():
+            raise self._missing()
+
         def write() -> tuple[int, int]:
             with translated(destructive=True):
                 answer = self._client.options(max_retries=0).index(
@@ -138,6 +152,8 @@ def _approval(key: str, body: Mapping[str, Any]) -> Approval:
 
 
 def _hold(key: str, body: Mapping[str, Any]) -> Hold:
+    if ("category" in body) == ("index" in body) or not {*body} <= _HOLD_FIELDS:
+        raise ValueError(f"{key} does not hold exactly one category or index")
     return Hold(
         id=key.removeprefix("hold-"),
         owner=str(body["owner"]),

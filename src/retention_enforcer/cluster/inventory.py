@@ -85,8 +85,10 @@ class _Observation:
         found = survey(self._client, self._capabilities, self._policy, categories)
         doubtful = doubts.Doubts(found)
         write_aliases = self._write_aliases(found)
-        refreshed = refresh(self._client, self._expressions(found, found.governed, _unassigned(found)))
+        # Counted before the refresh: what is written from here on has a higher sequence number than the one that is
+        # planned with, whether or not the search below sees it. A count that is too high is taken again.
         counts = self._counts(found, doubtful)
+        refreshed = refresh(self._client, self._expressions(found, found.governed, _unassigned(found)))
         doubtful.of_refresh(refreshed, counts)
         types = self._types(found)
         doubtful.of_types(types)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from retention_enforcer.daemon.exit_codes import worst
+from retention_enforcer.daemon.exit_codes import FAILED, worst
 from retention_enforcer.daemon.lease import LeaseKeeper
-from retention_enforcer.daemon.work import Worker, log_error, run_category
+from retention_enforcer.daemon.work import Worker, log_error, run_even_if_defective
 from retention_enforcer.domain.errors import Refused, RetentionError
 from retention_enforcer.domain.lease import RENEWAL
 
@@ -30,7 +30,7 @@ def run_once(
     """
     if lease is None:
         worker.start()
-        return worst(run_category(worker, category) for category in categories)
+        return worst(run_even_if_defective(worker, category) for category in categories)
     if not lease.wait(LONGEST_WAIT, stop):
         raise Refused(
             f"the lease is held by {lease.holder}: nothing was done",
@@ -49,7 +49,9 @@ def run_once(
 
 def _under_lease(worker: Worker, categories: Sequence[str], stop: threading.Event) -> int:
     worker.start()
-    codes = [run_category(worker, category) for category in categories if not stop.is_set()]
+    codes = [run_even_if_defective(worker, category) for category in categories if not stop.is_set()]
+    if len(codes) < len(categories):
+        codes.append(FAILED)  # told to end before its end
     try:
         worker.raise_if_unaccepted()
     except RetentionError as error:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import structlog
-from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecutionEvent
+from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from retention_enforcer.daemon.exit_codes import FAILED, OK
 from retention_enforcer.daemon.gate import Gate
 from retention_enforcer.daemon.lease import LeaseKeeper
-from retention_enforcer.daemon.work import Worker, log_error, run_category
+from retention_enforcer.daemon.work import Worker, log_defect, log_error, run_category
 from retention_enforcer.domain.errors import RetentionError
 from retention_enforcer.domain.lease import RENEWAL
 
@@ -24,7 +24,7 @@ _SHUTDOWN = 8.0
 """Seconds that a request under way gets to be answered when the daemon is told to end."""
 
 _DEFECTS_IN_A_ROW = 5
-"""After so many unexpected errors without one cycle that ended, the process ends, so that it is started afresh."""
+"""After so many defects of one job without a cycle that ended, the process ends, so that it is started afresh."""
 
 
 class Service:
@@ -55,12 +55,12 @@ class Service:
         self._started = threading.Event()
         self._end = threading.Event()
         self._accepted = False
-        self._defects = 0
+        self._defects: dict[str, int] = {}
         self._last_refusal = ""
 
     def run(self) -> int:
         """Run until told to end; return the exit code."""
-        self._scheduler.add_listener(self._count_defects, EVENT_JOB_ERROR | EVENT_JOB_EXECUTED)
+        self._scheduler.add_listener(self._count_defect, EVENT_JOB_ERROR)
         self._scheduler.add_job(self._tend, "interval", seconds=RENEWAL, id="lease", next_run_time=datetime.now(UTC))
         for category in self._categories:
             self._scheduler.add_job(self._cycle, "interval", seconds=self._interval, id=category, args=[category])
@@ -76,7 +76,7 @@ class Service:
     @property
     def ready(self) -> bool:
         """Whether it does what its mode says: checks passed, policy accepted, lease held."""
-        return self._running and self._accepted
+        return self._running and self._accepted and not self._defects
 
     @property
     def _running(self) -> bool:
@@ -115,19 +115,17 @@ class Service:
     def _cycle(self, category: str) -> None:
         if self._running:
             run_category(self._worker, category)
+            self._defects.pop(category, None)
 
-    def _count_defects(self, event: JobExecutionEvent) -> None:
-        if event.exception is None:
-            self._defects = 0
-            return
-        self._defects += 1
-        _log.error(
-            f"defect in {event.job_id}: {type(event.exception).__name__}",
-            exc_info=event.exception,
-            **{"event.action": "defect"},
-        )
-        if self._defects >= _DEFECTS_IN_A_ROW:
+    def _count_defect(self, event: JobExecutionEvent) -> None:
+        self._defects[event.job_id] = self._defects.get(event.job_id, 0) + 1
+        log_defect(event.exception, event.job_id)
+        if self._broken:
             self._end.set()
+
+    @property
+    def _broken(self) -> bool:
+        return any(count >= _DEFECTS_IN_A_ROW for count in self._defects.values())
 
     def _shut_down(self) -> int:
         _log.info("ending", **{"event.action": "stop"})
@@ -140,4 +138,4 @@ class Service:
             log_error(error)
         if self._lease is not None:
             self._lease.release()
-        return FAILED if self._defects >= _DEFECTS_IN_A_ROW else OK
+        return FAILED if self._broken else OK

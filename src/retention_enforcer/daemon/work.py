@@ -6,7 +6,7 @@ from typing import Protocol
 
 import structlog
 
-from retention_enforcer.daemon.exit_codes import code_of
+from retention_enforcer.daemon.exit_codes import FAILED, code_of
 from retention_enforcer.domain.errors import RetentionError
 from retention_enforcer.enforcement.cycle import CycleResult
 
@@ -36,6 +36,21 @@ def run_category(worker: Worker, category: str) -> int:
     except RetentionError as error:
         log_error(error, category=category)
         return error.exit_code
+
+
+def run_even_if_defective(worker: Worker, category: str) -> int:
+    """Run one cycle; a defect is logged with its traceback, and keeps no other category from its cycle."""
+    try:
+        return run_category(worker, category)
+    except Exception as error:  # noqa: BLE001 - the one place where a defect must not end the run
+        log_defect(error, category)
+        return FAILED
+
+
+def log_defect(error: BaseException, category: str) -> None:
+    """Log a defect of the enforcer itself."""
+    text = f"defect in {category}: {type(error).__name__}"
+    _log.error(text, exc_info=error, **{"event.action": "defect", "event.outcome": "failure"})
 
 
 def log_error(error: RetentionError, *, category: str = "") -> None:

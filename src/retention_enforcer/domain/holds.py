@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from retention_enforcer.domain.facts import IndexFacts
 from retention_enforcer.domain.instants import format_instant
 
 
@@ -19,15 +20,16 @@ class Hold:
     category: str | None = None
     index: str | None = None
 
-    def covers(self, category: str, name: str, now: int) -> bool:
-        """Whether it covers an index of a category at this instant."""
-        return now < self.until and (self.category == category or self.index == name)
+    def covers(self, category: str, index: IndexFacts, now: int) -> bool:
+        """Whether it covers an index of a category at this instant: by the category, its name, stream or an alias."""
+        names = (index.name, index.stream, *index.aliases)
+        return now < self.until and (self.category == category or (self.index is not None and self.index in names))
 
     def __str__(self) -> str:
         return f"{self.id} of {self.owner} until {format_instant(self.until)}"
 
 
-def held(holds: Iterable[Hold], category: str, names: Iterable[str], now: int) -> dict[str, str]:
+def held(holds: Iterable[Hold], category: str, indices: Iterable[IndexFacts], now: int) -> dict[str, str]:
     """Return which of a category's indices are held at this instant, and by which hold."""
     holds = tuple(holds)
-    return {name: str(hold) for name in names for hold in holds if hold.covers(category, name, now)}
+    return {index.name: str(hold) for index in indices for hold in holds if hold.covers(category, index, now)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -73,8 +73,7 @@ class Observer:
         looks = {}
         for category in categories:
             facts = observed[category.id]
-            names = [index.name for index in facts.indices]
-            facts = replace(facts, holds=held(scope.control.holds, category.id, names, now))
+            facts = replace(facts, holds=held(scope.control.holds, category.id, facts.indices, now))
             looks[category.id] = (facts, build_plan(category, scope.policy.margin, facts, now))
         return looks
 
@@ -132,15 +131,18 @@ class Cycle:
         acting = scope.may_act and category.enforce and self._purger is not None
         if acting and plan.purge and self._purger and self._recorder:
             now = self._clock.now()
-            limits = FuseLimits(max_share=scope.max_share, approved=memory.approved(scope.control, now))
+            approved = memory.approved(scope.control, now) & {purge.pair for purge in plan.purge}
+            limits = FuseLimits(max_share=scope.max_share, approved=approved)
             self._recorder.use_approvals(category, memory, scope.control, plan.purge, now)
-            for _ in range(_PASSES):
-                changed = results.changed
-                released, refused = _released(plan, limits)
-                self._purger.carry_out(category, released, cycle, results)
-                facts, plan = self._observer.look(scope, [category], memories)[category.id]
-                if results.changed == changed or not plan.purge:
+            released, refused = _released(plan, limits)
+            self._purger.carry_out(category, released, cycle, results)
+            facts, plan = self._observer.look(scope, [category], memories)[category.id]
+            for _ in range(_PASSES - 1):
+                again = _only(plan, results.take_changed(), first.documents)
+                if not again.purge:
                     break
+                self._purger.carry_out(category, _released(again, limits)[0], cycle, results)
+                facts, plan = self._observer.look(scope, [category], memories)[category.id]
         proof = verify(category, facts, plan)
         findings = (*proof.findings, *_about_purges(category, results, refused))
         result = CycleResult(
@@ -154,6 +156,11 @@ class Cycle:
             unknown=Outcome.UNKNOWN in results.outcomes,
         )
         return result, facts, results.trimmed
+
+
+def _only(plan: Plan, uuids: Collection[str], documents: int) -> Plan:
+    """Return a plan for some indices alone: the fuse let them pass once, as a share of so many documents."""
+    return replace(plan, documents=documents, purge=tuple(p for p in plan.purge if p.facts.uuid in uuids))
 
 
 def _released(plan: Plan, limits: FuseLimits) -> tuple[Sequence[Purge], UnsafePlan | None]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from retention_enforcer.domain.control import Control
-from retention_enforcer.domain.errors import Refused, RetentionError
+from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.facts import ClusterFacts
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.ledger import Entry, Kind
@@ -152,7 +152,7 @@ class Enforcer:
         )
         try:
             result = self._cycle.run(self._terms.policy.category(category), scope)
-        except RetentionError:
+        except Exception:
             self._unfinished.add(category)
             raise
         if result.unknown:

@@ -40,10 +40,15 @@ class Results:
     purged_documents: int = 0
     trimmed: list[str] = field(default_factory=list)
     """Uuids of indices whose due documents were deleted."""
-    changed: int = 0
-    """Indices that were written to, or replaced, since they were planned: they have to be planned anew."""
+    changed: set[str] = field(default_factory=set)
+    """Uuids of indices that were written to since they were planned: they have to be planned anew."""
     failures: dict[str, tuple[Purge, str]] = field(default_factory=dict)
     """By index uuid, what did not succeed in the end, and why."""
+
+    def take_changed(self) -> set[str]:
+        """Return the uuids of indices to be planned anew, and forget them."""
+        changed, self.changed = self.changed, set()
+        return changed
 
     def count(self, outcome: Outcome) -> None:
         """Count one outcome."""
@@ -202,14 +207,19 @@ class Purger:
         if not recorded:
             return []
         names = [r.purge.facts.name for r in recorded]
-        now = self._deleter.identities(names)
+        try:
+            now = self._deleter.identities(names)
+        except RequestRejected as error:
+            for one in recorded:
+                self._finish(one, Outcome.REFUSED, f"not looked at: {error.message}", results)
+            return []
         same: list[_Recorded] = []
         for one in recorded:
             facts, identity = one.purge.facts, now.get(one.purge.facts.name)
             if identity is None or identity.uuid != facts.uuid:
                 self._finish(one, Outcome.REFUSED, "not the index that was planned any more", results)
             elif identity.sequence_numbers != facts.sequence_numbers:
-                results.changed += 1
+                results.changed.add(facts.uuid)
                 self._finish(one, Outcome.REFUSED, "written to since it was planned: planned anew", results)
             else:
                 same.append(one)
@@ -268,7 +278,10 @@ class Purger:
             self._finish(recorded, Outcome.FAILED, error.message, results)
         except _StaleIntent as error:
             self._finish(recorded, Outcome.REFUSED, error.message, results)
-        except (Refused, ClusterUnavailable) as error:
+        except ClusterUnavailable as error:
+            # Perhaps of this index only: if the whole cluster is away, recording this says so.
+            self._finish(recorded, Outcome.UNKNOWN, f"interrupted: {error.message}", results)
+        except Refused as error:
             self._finish(recorded, Outcome.UNKNOWN, f"interrupted: {error.message}", results)
             raise
         else:

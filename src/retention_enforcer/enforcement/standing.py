@@ -64,6 +64,12 @@ class LedgerMemory:
 def raise_if_ledger_lost(ledger: LedgerStore, remembered: LedgerMemory | None) -> None:
     """Raise Refused where the ledger is another one, ends before what is remembered, or holds another record there."""
     if remembered is None:
+        head = ledger.head()
+        if head.sequence:
+            raise Refused(
+                f"the ledger has {head.sequence} records, but retention-state remembers none: nothing is deleted",
+                "restore it, or look at what happened and say so with `retention-enforcer ledger adopt`",
+            )
         return
     mend = "restore it, or look at what happened and say so with `retention-enforcer ledger adopt`"
     if ledger.uuid() != remembered.uuid:

@@ -1,0 +1,76 @@
+"""Findings: one id a cause and a place, and what is new or gone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from builders import NOW
+from retention_enforcer.domain.findings import Finding, Severity, compare_findings
+from retention_enforcer.domain.instants import DAY
+
+
+def finding(**more: Any) -> Finding:
+    values: dict[str, Any] = {"kind": "overdue", "category": "logs", "text": "3 documents", "mend": "look", **more}
+    return Finding(**values)
+
+
+ONE = finding(index="logs-a", uuid="u1")
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        {"text": "4 documents"},
+        {"mend": "wait"},
+        {"severity": Severity.WARNING},
+        {"first_seen": NOW},
+        {"index": "renamed"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_the_id_stays_when_only_the_words_change(same: dict[str, Any]) -> None:
+    assert finding(**{"index": "logs-a", "uuid": "u1", **same}).id == ONE.id
+
+
+def test_the_id_survives_a_new_version_of_the_program() -> None:
+    assert ONE.id == "7cd75076f805"
+
+
+def test_other_causes_and_places_have_other_ids() -> None:
+    different = [
+        ONE,
+        finding(index="logs-a", uuid="u2"),
+        finding(index="logs-a"),
+        finding(index="logs-b"),
+        finding(),
+        finding(kind="undated", index="logs-a", uuid="u1"),
+        finding(category="keys", index="logs-a", uuid="u1"),
+        finding(category="keys"),
+    ]
+    assert len({each.id for each in different}) == len(different)
+
+
+def test_a_finding_keeps_its_first_sight_while_its_cause_lasts() -> None:
+    change = compare_findings({ONE.id: NOW - DAY}, [ONE, finding()], NOW)
+    assert [each.first_seen for each in change.current] == [NOW - DAY, NOW]
+    assert [each.id for each in change.opened] == [finding().id]
+    assert change.closed == ()
+
+
+def test_a_finding_whose_cause_is_gone_is_closed() -> None:
+    change = compare_findings({ONE.id: NOW - DAY, finding().id: NOW - DAY}, [ONE], NOW)
+    assert change.closed == (finding().id,)
+    assert change.opened == ()
+
+
+def test_a_finding_that_comes_back_is_a_new_one() -> None:
+    gone = compare_findings({ONE.id: NOW - DAY}, [], NOW)
+    assert (gone.current, gone.closed) == ((), (ONE.id,))
+    assert compare_findings({}, [ONE], NOW).opened[0].first_seen == NOW
+
+
+def test_the_same_cause_seen_twice_is_one_finding() -> None:
+    change = compare_findings({}, [ONE, finding(index="logs-a", uuid="u1", text="again")], NOW)
+    assert len(change.current) == len(change.opened) == 1

@@ -1,0 +1,57 @@
+"""Holds: what they cover, and until when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from builders import NOW, index
+from retention_enforcer.domain.holds import Hold, held
+from retention_enforcer.domain.instants import DAY
+
+
+def hold(**more: Any) -> Hold:
+    values: dict[str, Any] = {"id": "h1", "owner": "anna", "reason": "a lawsuit", "until": NOW + DAY, **more}
+    return Hold(**values)
+
+
+@pytest.mark.parametrize(
+    ("one", "covered"),
+    [
+        pytest.param(hold(category="logs"), {"logs-a", "logs-b"}, id="a category"),
+        pytest.param(hold(category="keys"), set(), id="another category"),
+        pytest.param(hold(index="logs-a"), {"logs-a"}, id="an index"),
+        pytest.param(hold(index="logs"), set(), id="the beginning of a name"),
+        pytest.param(hold(index="logs-*"), set(), id="a wildcard is no name"),
+        pytest.param(hold(), set(), id="nothing named"),
+        pytest.param(hold(category="logs", until=NOW + 1), {"logs-a", "logs-b"}, id="a millisecond before it ends"),
+        pytest.param(hold(category="logs", until=NOW), set(), id="when it ends"),
+        pytest.param(hold(category="logs", until=NOW - DAY), set(), id="ended"),
+    ],
+)
+def test_a_hold_covers_a_category_or_an_index_until_it_ends(one: Hold, covered: set[str]) -> None:
+    assert set(held([one], "logs", [index("logs-a"), index("logs-b")], NOW)) == covered
+
+
+def test_a_hold_names_its_owner_and_its_end() -> None:
+    assert held([hold(index="logs-a")], "logs", [index("logs-a")], NOW) == {
+        "logs-a": "h1 of anna until 2026-02-01T08:00:00.000Z"
+    }
+
+
+def test_one_hold_that_is_alive_is_enough() -> None:
+    holds = [hold(id="h1", category="logs"), hold(id="h2", category="logs", until=NOW)]
+    for order in (holds, holds[::-1]):
+        assert held(iter(order), "logs", [index("logs-a"), index("logs-b")], NOW).keys() == {"logs-a", "logs-b"}
+        assert held(order, "logs", [index("logs-a")], NOW)["logs-a"].startswith("h1 of anna")
+
+
+def test_without_holds_nothing_is_held() -> None:
+    assert held([], "logs", [index("logs-a")], NOW) == {}
+
+
+@pytest.mark.parametrize("name", [".ds-logs-2026.01.31-000001", "logs", "reading"])
+def test_a_hold_on_a_stream_or_an_alias_covers_what_is_behind_it(name: str) -> None:
+    backing = index(".ds-logs-2026.01.31-000001", stream="logs", aliases=("reading",))
+    assert held([hold(index=name)], "logs", [backing], NOW).keys() == {backing.name}

@@ -1,0 +1,222 @@
+"""What is remembered between cycles: evidence, approvals that were used, the last verdict."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from builders import DUE_AGE, LIMIT, MARGIN, NOW, apart, category, facts, index, purge
+from retention_enforcer.domain.control import Approval, Control
+from retention_enforcer.domain.errors import Refused
+from retention_enforcer.domain.expiry import build_plan
+from retention_enforcer.domain.facts import Evidence, IndexFacts
+from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
+from retention_enforcer.domain.plan import Action
+from retention_enforcer.domain.proof import Proof
+from retention_enforcer.enforcement.memory import Memory, memory_key, remember
+
+UUID = "uuid-of-logs-a"
+EARLIER = NOW - 5 * MINUTE
+SEEN = Evidence(oldest=NOW - DAY, first_seen=NOW - HOUR, documents=2, last_trim=NOW - 2 * HOUR)
+
+
+# --- evidence -----------------------------------------------------------------------------------------
+
+
+def test_what_is_seen_for_the_first_time_is_remembered_as_of_now() -> None:
+    assert remember({}, facts(index(ages=[DAY, HOUR])), ()) == {
+        UUID: Evidence(oldest=NOW - DAY, first_seen=NOW, documents=2)
+    }
+
+
+def test_the_first_sight_stays_while_the_oldest_document_does() -> None:
+    now = remember({UUID: SEEN}, facts(index(ages=[DAY, HOUR, MINUTE])), ())
+    assert now == {UUID: Evidence(oldest=NOW - DAY, first_seen=NOW - HOUR, documents=3, last_trim=NOW - 2 * HOUR)}
+
+
+@pytest.mark.parametrize("age", [DAY - 1, DAY + 1], ids=["younger", "older"])
+def test_another_oldest_document_is_seen_for_the_first_time(age: int) -> None:
+    assert remember({UUID: SEEN}, facts(index(ages=[age])), ())[UUID].first_seen == NOW
+
+
+def test_a_trim_is_remembered_with_its_time() -> None:
+    assert remember({UUID: SEEN}, facts(index(ages=[DAY])), [UUID])[UUID].last_trim == NOW
+    assert remember({UUID: SEEN}, facts(index(ages=[DAY])), ["another"])[UUID].last_trim == NOW - 2 * HOUR
+
+
+def test_an_index_that_is_gone_is_forgotten() -> None:
+    assert remember({UUID: SEEN}, facts(), ()) == {}
+
+
+def test_an_index_of_the_same_name_is_another_index() -> None:
+    after = remember({UUID: SEEN}, facts(index(ages=[DAY], uuid="new")), ())
+    assert after == {"new": Evidence(oldest=NOW - DAY, first_seen=NOW, documents=1)}
+
+
+def test_an_index_in_doubt_keeps_what_is_known_of_it() -> None:
+    assert remember({UUID: SEEN}, facts(set_apart=[apart("logs-a")]), ()) == {UUID: SEEN}
+    assert remember({}, facts(set_apart=[apart("logs-a"), apart("logs", uuid=None)]), ()) == {}
+
+
+# --- from cycle to cycle ------------------------------------------------------------------------------
+
+
+def foreseen(one: IndexFacts, evidence: Evidence) -> bool:
+    (planned,) = build_plan(category(), MARGIN, facts(replace(one, evidence=evidence)), NOW).purge
+    return planned.foreseen
+
+
+DUE_DOCUMENTS = index(ages=[DUE_AGE + HOUR] * 3)
+DUE_UNDATED = index(undated=5_000)
+
+
+def look(known: dict[str, Evidence], one: IndexFacts, at: int) -> dict[str, Evidence]:
+    return remember(known, facts(one, now=at), ())
+
+
+@pytest.mark.parametrize("one", [DUE_DOCUMENTS, DUE_UNDATED], ids=["dated", "undated"])
+def test_what_an_earlier_cycle_knew_before_it_was_due_is_foreseen(one: IndexFacts) -> None:
+    assert foreseen(one, look({}, one, NOW - 20 * DAY)[UUID])
+
+
+@pytest.mark.parametrize("one", [DUE_DOCUMENTS, DUE_UNDATED], ids=["dated", "undated"])
+def test_what_only_a_refused_cycle_saw_is_not_foreseen(one: IndexFacts) -> None:
+    """An empty index fills with what is due already: a refused cycle remembers it, and must not release the next."""
+    empty = look({}, index(), NOW - 20 * DAY)
+    assert not foreseen(one, empty[UUID])
+    assert not foreseen(one, look(empty, one, EARLIER)[UUID])
+
+
+@pytest.mark.parametrize("one", [DUE_DOCUMENTS, DUE_UNDATED], ids=["dated", "undated"])
+def test_what_was_seen_under_another_policy_is_not_foreseen(one: IndexFacts) -> None:
+    before = Memory(fingerprint="old", evidence=look({}, one, NOW - 20 * DAY))
+    after = Memory.of(before.body(), "new")
+    assert not foreseen(one, after.evidence[UUID])
+    assert not foreseen(one, look(dict(after.evidence), one, EARLIER)[UUID])
+
+
+# --- the document -------------------------------------------------------------------------------------
+
+FULL = Memory(
+    fingerprint="f1",
+    evidence={UUID: SEEN, "u2": Evidence(oldest=None, first_seen=NOW, documents=0)},
+    findings={"abc": NOW - DAY},
+    used={"approval-1": [("u1", "delete_documents"), ("u1", "delete_index")]},
+    kept=False,
+    proven_at=NOW - HOUR,
+)
+
+
+@pytest.mark.parametrize("memory", [FULL, Memory(fingerprint="f1")], ids=["full", "empty"])
+def test_a_memory_is_read_as_it_was_written(memory: Memory) -> None:
+    assert Memory.of(json.loads(json.dumps(memory.body())), "f1") == memory
+
+
+def test_without_a_document_nothing_is_remembered() -> None:
+    assert Memory.of(None, "f1") == Memory(fingerprint="f1")
+
+
+def test_another_policy_leaves_no_evidence_but_the_times_of_trims() -> None:
+    other = Memory.of(FULL.body(), "f2")
+    assert other.fingerprint == "f2"
+    assert {e.oldest for e in other.evidence.values()} == {None}
+    assert other.evidence[UUID].last_trim == NOW - 2 * HOUR
+    assert (other.findings, other.used, other.kept, other.proven_at) == (
+        FULL.findings,
+        FULL.used,
+        FULL.kept,
+        FULL.proven_at,
+    )
+
+
+@pytest.mark.parametrize("lost", ["fingerprint", "indices", "findings", "used", "proven_at"])
+def test_a_document_that_lost_a_part_is_refused(lost: str) -> None:
+    body = FULL.body()
+    del body[lost]
+    with pytest.raises(Refused, match="is not readable"):
+        Memory.of(body, "f1")
+
+
+def test_each_category_has_a_document_of_its_own() -> None:
+    assert memory_key("backend-logs") == "category-backend-logs"
+
+
+# --- approvals ----------------------------------------------------------------------------------------
+
+A, B = purge("logs-a"), purge("logs-b", action=Action.DELETE_DOCUMENTS)
+
+
+def approval(key: str = "k1", *, until: int = NOW + 1, pairs: Any = (A.pair, B.pair)) -> Approval:
+    return Approval(key=key, hash="h", pairs=frozenset(pairs), until=until)
+
+
+FRESH = Memory(fingerprint="f1")
+
+
+def test_an_approval_holds_until_its_end() -> None:
+    control = Control(approvals=(approval(),))
+    assert FRESH.approved(control, NOW) == {A.pair, B.pair}
+    assert FRESH.approved(control, NOW + 1) == frozenset()
+
+
+def test_each_pair_of_an_approval_counts_once() -> None:
+    control = Control(approvals=(approval(),))
+    after_one = FRESH.use(control, [A], NOW)
+    assert after_one.approved(control, NOW) == {B.pair}
+    after_both = after_one.use(control, [B], NOW)
+    assert after_both.approved(control, NOW) == frozenset()
+
+
+def test_what_was_used_stays_used_after_a_restart() -> None:
+    control = Control(approvals=(approval(),))
+    stored = json.loads(json.dumps(FRESH.use(control, [A], NOW).body()))
+    assert Memory.of(stored, "f1").approved(control, NOW) == {B.pair}
+    assert Memory.of(stored, "another policy").approved(control, NOW) == {B.pair}
+
+
+def test_a_purge_that_nobody_approved_uses_nothing_up() -> None:
+    control = Control(approvals=(approval(pairs=[A.pair]),))
+    assert FRESH.use(control, [B], NOW) == FRESH
+
+
+def test_a_second_approval_of_the_same_plan_counts_again() -> None:
+    used = FRESH.use(Control(approvals=(approval("k1"),)), [A, B], NOW)
+    assert used.approved(Control(approvals=(approval("k1"), approval("k2"))), NOW) == {A.pair, B.pair}
+
+
+def test_approvals_that_have_ended_or_were_taken_back_are_forgotten() -> None:
+    control = Control(approvals=(approval("k1"), approval("k2", until=NOW + DAY)))
+    used = FRESH.use(control, [A], NOW)
+    assert used.used.keys() == {"k1", "k2"}
+    assert used.use(control, [], NOW + 1).used.keys() == {"k2"}
+    assert used.use(Control(), [], NOW).used == {}
+
+
+# --- when a proof is recorded -------------------------------------------------------------------------
+
+
+def proof(*, kept: bool) -> Proof:
+    return Proof(
+        category="logs", as_of=NOW, kept=kept, limit=LIMIT, indices=0, documents=0, oldest=None, overdue=0, findings=()
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "proven_at", "kept", "expected"),
+    [
+        pytest.param(None, 0, True, True, id="the first"),
+        pytest.param(True, NOW - 1, True, False, id="the same verdict"),
+        pytest.param(True, NOW - 1, False, True, id="a promise broken"),
+        pytest.param(False, NOW - 1, True, True, id="a promise kept again"),
+        pytest.param(False, NOW - 1, False, False, id="still broken"),
+        pytest.param(True, NOW - DAY + 1, True, False, id="a millisecond before a day has passed"),
+        pytest.param(True, NOW - DAY, True, True, id="after a day"),
+    ],
+)
+def test_a_proof_is_recorded_when_its_verdict_changes_and_daily(
+    before: bool | None, proven_at: int, kept: bool, expected: bool
+) -> None:
+    assert Memory(fingerprint="f1", kept=before, proven_at=proven_at).must_prove(proof(kept=kept)) is expected

@@ -1,0 +1,56 @@
+"""Pseudonyms: the same for the same subject and key, and nothing without the key."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+import pytest
+
+from builders import category
+from retention_enforcer.domain.pseudonyms import Pseudonyms
+
+KEY = b"k" * 32
+NAMES = Pseudonyms(KEY)
+APPLICATIONS = category("application-logs", indices=["other-*", "app-{application}-logs", "app-{application}-*"])
+
+
+def test_a_pseudonym_is_a_keyed_hash_that_names_its_key() -> None:
+    digest = hmac.new(KEY, b"1400000001", hashlib.sha256).hexdigest()
+    assert NAMES.of("1400000001") == f"hmac-sha256:{hashlib.sha256(KEY).hexdigest()[:8]}:{digest}"
+
+
+def test_the_same_subject_has_the_same_pseudonym() -> None:
+    assert NAMES.of("ä") == Pseudonyms(KEY).of("ä")
+
+
+def test_another_subject_or_another_key_gives_another_one() -> None:
+    assert len({NAMES.of("1"), NAMES.of("2"), NAMES.of("01"), Pseudonyms(b"K" * 32).of("1")}) == 4
+
+
+def test_the_key_is_never_shown() -> None:
+    assert repr(NAMES) == "Pseudonyms(...)"
+    assert KEY.decode() not in f"{NAMES!r} {NAMES} {NAMES.of('1')}"
+
+
+def test_without_a_key_nobody_is_named() -> None:
+    assert Pseudonyms(None).of("1400000001") == "unnamed"
+    assert Pseudonyms(None).index_name(APPLICATIONS, "app-1400000001-logs") == "app-unnamed-logs"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("app-14-logs", f"app-{NAMES.of('14')}-logs"),
+        ("app-14-2026.01.31", f"app-{NAMES.of('14')}-2026.01.31"),
+        ("app-app-logs", f"app-{NAMES.of('app')}-logs"),
+        ("other-14-logs", "other-14-logs"),
+        ("unclaimed-14", "unclaimed-14"),
+    ],
+)
+def test_only_the_application_in_the_name_of_an_index_is_replaced(name: str, expected: str) -> None:
+    assert NAMES.index_name(APPLICATIONS, name) == expected
+
+
+def test_a_category_without_applications_keeps_its_names() -> None:
+    assert NAMES.index_name(category(), "logs-2026.01.31") == "logs-2026.01.31"
