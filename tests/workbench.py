@@ -139,7 +139,8 @@ class Workbench:
             "from retention_enforcer.domain.names import OwnIndices\n"
             f"{before}\n"
             f"surroundings = Surroundings(environ=os.environ, own=OwnIndices({self.prefix!r}))\n"
-            f"sys.exit(cli.main({list(arguments)!r}, surroundings))\n"
+            "from retention_enforcer.__main__ import end\n"
+            f"end(cli.main({list(arguments)!r}, surroundings))\n"
         )
         return subprocess.Popen(
             [sys.executable, "-c", program],

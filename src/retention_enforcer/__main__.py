@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import threading
+from typing import NoReturn
 
 from retention_enforcer import cli
 from retention_enforcer.bootstrap import Surroundings
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run the command line."""
-    sys.exit(cli.main(sys.argv[1:], Surroundings(environ=os.environ)))
+    end(cli.main(sys.argv[1:], Surroundings(environ=os.environ)))
+
+
+def end(code: int) -> NoReturn:
+    """End the process, without waiting for threads that a cluster without answers holds up."""
+    if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -184,7 +184,7 @@ class Deployment:
         lease = LeaseKeeper(self.state, self.clock, self.instance)
         gate = Gate(lease.outlasts, timeout)
         stop_flag = StopFlag(self.control, self.state, gate, self.clock, self.instance)
-        enforcer = self._enforcer(lease, gate)
+        enforcer = self._enforcer(lease, gate, timeout)
         return Acting(worker=enforcer, lease=lease, gate=gate, look_at_stop=stop_flag.look)
 
     def _planning(self) -> Acting:
@@ -192,10 +192,10 @@ class Deployment:
         planner = Planner(self.terms, self.inventory, self.clock, cycle)
         return Acting(worker=planner, lease=None, gate=Gate(lambda _: False, 0), look_at_stop=lambda: None)
 
-    def _enforcer(self, lease: LeaseKeeper, gate: Gate) -> Enforcer:
+    def _enforcer(self, lease: LeaseKeeper, gate: Gate, timeout: float) -> Enforcer:
         signature = Signature(instance=self.instance, mode="enforce", policy=self.fingerprint)
         appender = Appender(self.ledger, self.clock, signature, lambda: lease.epoch)
-        deletion = Deletion(self.client)
+        deletion = Deletion(self.client, timeout)
         purger = Purger(
             deleter=deletion,
             appender=appender,

@@ -141,9 +141,9 @@ def test_the_age_that_is_due_follows_limit_and_margin() -> None:
 
 
 def test_the_rollover_of_the_category_decides_what_may_go_early() -> None:
-    hourly = category(rollover=HOUR)
-    assert purged(index(ages=[DUE, DUE - 66 * MINUTE]), hourly).action is Action.DELETE_INDEX
-    assert purged(index(ages=[DUE, DUE - 66 * MINUTE - 1]), hourly).action is Action.DELETE_DOCUMENTS
+    under = category(rollover=10 * MINUTE)
+    assert purged(index(ages=[DUE_AGE + 1, DUE_AGE + 1 - 11 * MINUTE]), under).action is Action.DELETE_INDEX
+    assert purged(index(ages=[DUE_AGE + 1, DUE_AGE - 11 * MINUTE]), under).action is Action.DELETE_DOCUMENTS
 
 
 # --- what a purge says --------------------------------------------------------------------------------
@@ -332,7 +332,7 @@ def test_each_alias_keeps_an_index_of_its_own() -> None:
 
 def test_a_rollover_saves_no_alias_but_the_one_it_rolls() -> None:
     both = {"aliases": ("logs-all", "reading"), "write_index": True, "write_aliases": ("logs-all",)}
-    made = planned(alias_index(1), alias_index(2, **both))
+    made = planned(alias_index(1, aliases=("logs-all", "reading")), alias_index(2, **both))
     assert actions(made) == {"logs-000001": WHOLE, "logs-000002": TRIM}
 
 

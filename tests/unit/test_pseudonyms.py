@@ -44,6 +44,7 @@ def test_without_a_key_nobody_is_named() -> None:
         ("app-14-logs", f"app-{NAMES.of('14')}-logs"),
         ("app-14-2026.01.31", f"app-{NAMES.of('14')}-2026.01.31"),
         ("app-app-logs", f"app-{NAMES.of('app')}-logs"),
+        (".ds-app-14-logs-2026.01.31-000001", f".ds-app-{NAMES.of('14')}-logs-2026.01.31-000001"),
         ("other-14-logs", "other-14-logs"),
         ("unclaimed-14", "unclaimed-14"),
     ],
@@ -54,3 +55,11 @@ def test_only_the_application_in_the_name_of_an_index_is_replaced(name: str, exp
 
 def test_a_category_without_applications_keeps_its_names() -> None:
     assert NAMES.index_name(category(), "logs-2026.01.31") == "logs-2026.01.31"
+
+
+def test_in_a_text_the_application_is_replaced_wherever_it_stands_for_itself() -> None:
+    text = "app-77-logs: the last index of the alias read-77; 177 documents, no such index [app-77-logs]"
+    hidden = NAMES.of("77")
+    assert NAMES.hide(APPLICATIONS, "app-77-logs", text) == (
+        f"app-{hidden}-logs: the last index of the alias read-{hidden}; 177 documents, no such index [app-{hidden}-logs]"
+    )

@@ -27,8 +27,10 @@ Permission = Callable[[], AbstractContextManager[None]]
 class Deletion:
     """All requests that destroy. Each is sent once, under a permission of its own."""
 
-    def __init__(self, client: Elasticsearch) -> None:
+    def __init__(self, client: Elasticsearch, timeout: float = 30.0) -> None:
         self._reading = client
+        # The cluster gives a request up before its answer would be lost here: nothing is carried out long afterwards.
+        self._patience = f"{int(timeout * 1_000 / 2)}ms"
         self._once = client.options(max_retries=0, retry_on_timeout=False)
 
     def identities(self, names: Sequence[str]) -> dict[str, Identity]:
@@ -85,12 +87,20 @@ class Deletion:
     def delete_indices(self, names: Sequence[str]) -> None:
         """Delete these indices, all or none. What is true afterwards is for `existing` to say."""
         with translated(destructive=True):
-            self._once.indices.delete(index=_concrete(names), ignore_unavailable=False, allow_no_indices=False)
+            self._once.indices.delete(
+                index=_concrete(names),
+                ignore_unavailable=False,
+                allow_no_indices=False,
+                master_timeout=self._patience,
+                timeout=self._patience,
+            )
 
     def roll_over(self, target: str, new_index: str | None) -> None:
         """Roll a stream or an alias over."""
         with translated(destructive=True):
-            self._once.indices.rollover(alias=target, new_index=new_index)
+            self._once.indices.rollover(
+                alias=target, new_index=new_index, master_timeout=self._patience, timeout=self._patience
+            )
 
     def trim(self, trim: Trim, permit: Permission) -> Trimmed:
         """Delete the documents that a trim names until a count, taken twice, finds none.
@@ -164,14 +174,17 @@ class Deletion:
             operations.append({"delete": action})
         with translated(destructive=True):
             answer = self._once.bulk(
-                operations=operations, filter_path=["errors", "items.delete.status", "items.*.error"]
+                timeout=self._patience,
+                operations=operations,
+                filter_path=["errors", "items.delete.status", "items.*.error"],
             )
         items = [item["delete"] for item in answer["items"]]
         refused = [i for i in items if i["status"] not in (HTTPStatus.OK, HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND)]
         if refused:
             error = refused[0]["error"]
             raise RequestRejected(
-                f"{len(refused)} of {len(items)} deletions were refused: {error['reason']}",
+                # Only the kind: a reason may quote a document's id.
+                f"{len(refused)} of {len(items)} deletions were refused: {error['type']}",
                 "see the index's blocks and the cluster's health",
                 kind=str(error["type"]),
                 status=int(refused[0]["status"]),

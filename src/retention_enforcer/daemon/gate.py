@@ -17,14 +17,14 @@ class Gate:
         self._request_seconds = request_seconds
         self._changed = threading.Condition()
         self._under_way = 0
-        self._closed: str | None = None
+        self._closed: dict[str, str] = {}
 
     @contextmanager
     def destructive(self) -> Iterator[None]:
         """Enter before a destructive request, leave when it was answered. Raises Refused where it may not be sent."""
         with self._changed:
-            if self._closed is not None:
-                raise Refused(self._closed, "nothing to do: it is planned again when the enforcer acts again")
+            for reason in self._closed.values():
+                raise Refused(reason, "nothing to do: it is planned again when the enforcer acts again")
             if not self._outlasts(self._request_seconds):
                 raise Refused("the lease does not outlast the request", "nothing to do: the next holder plans it again")
             self._under_way += 1
@@ -35,17 +35,17 @@ class Gate:
                 self._under_way -= 1
                 self._changed.notify_all()
 
-    def close(self, reason: str, wait_seconds: float) -> bool:
-        """Let no further request through; True once none is under way any more."""
+    def close(self, why: str, reason: str, wait_seconds: float) -> bool:
+        """Let no further request through until this `why` is opened; True once none is under way any more."""
         with self._changed:
-            self._closed = reason
+            self._closed[why] = reason
             return self._changed.wait_for(lambda: self._under_way == 0, wait_seconds)
 
     def shut(self, reason: str) -> None:
         """Let no further request through, without waiting: safe in a signal handler."""
-        self._closed = reason
+        self._closed["end"] = reason
 
-    def open(self) -> None:
-        """Let requests through again."""
+    def open(self, why: str) -> None:
+        """Take one `why` back; requests pass when there is none left."""
         with self._changed:
-            self._closed = None
+            self._closed.pop(why, None)

@@ -14,6 +14,13 @@ from retention_enforcer.enforcement.ports import Clock
 
 _log = structlog.get_logger()
 _KEY = "lease"
+
+
+def _now() -> float:
+    """Return a time that goes on while the machine sleeps, where there is one; it never goes back."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
 _LOOK = 2.0
 """Seconds between two looks at a lease that somebody else holds."""
 
@@ -54,19 +61,19 @@ class LeaseKeeper:
     def epoch(self) -> int:
         """The epoch under which this process holds it, higher than that of every holder before; else Refused."""
         with self._lock:
-            if self._lease is None or time.monotonic() >= self._valid_until:
+            if self._lease is None or _now() >= self._valid_until:
                 raise Refused("this instance does not hold the lease", "it waits for it; nothing to do")
             return self._lease.epoch
 
     def outlasts(self, seconds: float) -> bool:
         """Whether the lease is held and will be for so many seconds, even if no renewal succeeds."""
         with self._lock:
-            return self._lease is not None and time.monotonic() + seconds < self._valid_until
+            return self._lease is not None and _now() + seconds < self._valid_until
 
     def try_to_take(self) -> bool:
         """Take the lease if the rule allows it now; True if it is held afterwards."""
         with self._lock:
-            started = time.monotonic()
+            started = _now()
             found = self._store.versions([_KEY]).get(_KEY)
             self.holder = Lease.of(found.body).holder if found else ""
             if not self._watch.may_take(found, started):
@@ -80,7 +87,7 @@ class LeaseKeeper:
 
     def wait(self, at_most: float, stop: threading.Event) -> bool:
         """Wait for the lease; False if the time is over, or a stop was asked for, before it was had."""
-        until = time.monotonic() + at_most
+        until = _now() + at_most
         said = False
         while not stop.is_set():
             if self.try_to_take():
@@ -88,7 +95,7 @@ class LeaseKeeper:
             if not said:
                 _log.info(f"waiting for the lease of {self.holder}", **{"event.action": "lease"})
                 said = True
-            if time.monotonic() >= until:
+            if _now() >= until:
                 return False
             stop.wait(_LOOK)
         return False
@@ -98,7 +105,7 @@ class LeaseKeeper:
         with self._lock:
             if self._lease is None:
                 return
-            started = time.monotonic()
+            started = _now()
             renewed = Lease(holder=self._instance, epoch=self._lease.epoch, beat=self._lease.beat + 1)
             try:
                 written = self._write(renewed, self._version, started)

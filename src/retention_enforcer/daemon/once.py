@@ -9,7 +9,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from retention_enforcer.daemon.exit_codes import FAILED, worst
 from retention_enforcer.daemon.lease import LeaseKeeper
-from retention_enforcer.daemon.work import Worker, log_error, run_even_if_defective
+from retention_enforcer.daemon.work import Worker, log_error, log_instead_of_raising, run_even_if_defective
 from retention_enforcer.domain.errors import Refused, RetentionError
 from retention_enforcer.domain.lease import RENEWAL
 
@@ -37,7 +37,7 @@ def run_once(
             "stop that instance, or leave the work to it",
         )
     scheduler = BackgroundScheduler(timezone="UTC")
-    for job in (lease.renew, tend):
+    for job in (lease.renew, lambda: log_instead_of_raising(tend)):
         scheduler.add_job(job, "interval", seconds=RENEWAL, coalesce=True, misfire_grace_time=None)
     scheduler.start()
     try:

@@ -15,13 +15,13 @@ from retention_enforcer.daemon.exit_codes import FAILED, OK
 from retention_enforcer.daemon.gate import Gate
 from retention_enforcer.daemon.lease import LeaseKeeper
 from retention_enforcer.daemon.work import Worker, log_defect, log_error, run_category
-from retention_enforcer.domain.errors import RetentionError
+from retention_enforcer.domain.errors import Refused, RetentionError
 from retention_enforcer.domain.lease import RENEWAL
 
 _log = structlog.get_logger()
 
 _SHUTDOWN = 8.0
-"""Seconds that a request under way gets to be answered when the daemon is told to end."""
+"""Seconds for everything that is still to be done when the daemon is told to end."""
 
 _DEFECTS_IN_A_ROW = 5
 """After so many defects of one job without a cycle that ended, the process ends, so that it is started afresh."""
@@ -98,14 +98,23 @@ class Service:
                 self._started.set()
                 for category in self._categories:
                     self._scheduler.modify_job(category, next_run_time=datetime.now(UTC))
-            self._accepted = False
-            self._worker.raise_if_unaccepted()
-            self._accepted = True
+            self._look_at_acceptance()
             self._last_refusal = ""
         except RetentionError as error:
             if error.message != self._last_refusal:
                 self._last_refusal = error.message
                 log_error(error)
+
+    def _look_at_acceptance(self) -> None:
+        """Let nothing through while another policy is the accepted one, also in a purge that is under way."""
+        self._accepted = False
+        try:
+            self._worker.raise_if_unaccepted()
+        except Refused as error:
+            self._gate.close("acceptance", error.message, 0)
+            raise
+        self._gate.open("acceptance")
+        self._accepted = True
 
     def _say_once(self, text: str) -> None:
         if text != self._last_refusal:
@@ -128,8 +137,17 @@ class Service:
         return any(count >= _DEFECTS_IN_A_ROW for count in self._defects.values())
 
     def _shut_down(self) -> int:
+        """End in order, but in time: what a silent cluster keeps waiting is left, and settled at the next start."""
         _log.info("ending", **{"event.action": "stop"})
-        self._gate.close("the enforcer is ending", _SHUTDOWN)
+        self._gate.shut("the enforcer is ending")
+        orderly = threading.Thread(target=self._end_in_order, daemon=True)
+        orderly.start()
+        orderly.join(_SHUTDOWN)
+        if orderly.is_alive():
+            _log.warning("the cluster does not answer: requests under way are left", **{"event.action": "stop"})
+        return FAILED if self._broken else OK
+
+    def _end_in_order(self) -> None:
         self._scheduler.shutdown(wait=True)
         try:
             if self._running:
@@ -138,4 +156,3 @@ class Service:
             log_error(error)
         if self._lease is not None:
             self._lease.release()
-        return FAILED if self._broken else OK

@@ -44,9 +44,9 @@ class StopFlag:
         if at == self._obeyed:
             return
         if at is None:
-            self._gate.open()
+            self._gate.open("stop")
             _log.warning("resumed by the operator", **{"event.action": "resume"})
-        elif self._gate.close("stopped by the operator", _WAIT):
+        elif self._gate.close("stop", "stopped by the operator", _WAIT):
             self._state.save(CONFIRMATION, {"at": at, "instance": self._instance}, self._clock.now())
             _log.warning("stopped by the operator: nothing is deleted", **{"event.action": "stop"})
         else:

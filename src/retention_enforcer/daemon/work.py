@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
@@ -45,6 +46,14 @@ def run_even_if_defective(worker: Worker, category: str) -> int:
     except Exception as error:  # noqa: BLE001 - the one place where a defect must not end the run
         log_defect(error, category)
         return FAILED
+
+
+def log_instead_of_raising(look: Callable[[], None]) -> None:
+    """Do what is done again soon anyway; an error is logged."""
+    try:
+        look()
+    except RetentionError as error:
+        log_error(error)
 
 
 def log_defect(error: BaseException, category: str) -> None:

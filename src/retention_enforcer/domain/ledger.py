@@ -133,11 +133,14 @@ def check_chain(records: Iterable[Record], *, known_heads: Iterable[Head] = ()) 
     Raises LedgerBroken naming the first record that does not fit: changed, missing, swapped, or, where a head is known
     from elsewhere, missing at the end or rewritten together with all that follows.
     """
-    heads = {known.sequence: known.hash for known in known_heads if known.sequence > 0}
+    heads: dict[int, set[str]] = {}
+    for known in known_heads:
+        if known.sequence > 0:
+            heads.setdefault(known.sequence, set()).add(known.hash)
     head = Head()
     for record in records:
         head = _check_record(record, head)
-        if heads.pop(head.sequence, head.hash) != head.hash:
+        if heads.pop(head.sequence, {head.hash}) != {head.hash}:
             raise LedgerBroken(
                 f"record {head.sequence}: it fits its neighbours, but not the head known from elsewhere",
                 "the records up to it were rewritten; compare with an export or with the checkpoints in the log",

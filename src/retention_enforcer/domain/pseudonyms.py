@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 
 from retention_enforcer.domain.policy import Category
 
 _KEY_ID_LENGTH = 8
+
+_BACKING = re.compile(r"\.[df]s-(.+)-[0-9]{4}\.[0-9]{2}\.[0-9]{2}-[0-9]+", re.DOTALL)
+"""The name of a stream's backing or failure index, with the stream's in it."""
 
 
 class Pseudonyms:
@@ -28,7 +32,28 @@ class Pseudonyms:
 
     def index_name(self, category: Category, name: str) -> str:
         """Return the name of an index with the application's id in it replaced; the index's uuid identifies it."""
+        governed = _governed_part(name)
         for pattern in category.indices:
-            if (application := pattern.application_in(name)) is not None:
-                return pattern.replace_application(name, self.of(application))
+            if (application := pattern.application_in(governed)) is not None:
+                return name.replace(governed, pattern.replace_application(governed, self.of(application)), 1)
         return name
+
+    def hide(self, category: Category, name: str, text: str) -> str:
+        """Return a text about an index with the application's id replaced wherever it stands for itself.
+
+        Not in the index's name alone: it stands in the names of its stream and aliases, and in what the cluster says.
+        """
+        governed = _governed_part(name)
+        ids = (pattern.application_in(governed) for pattern in category.indices)
+        application = next((id_ for id_ in ids if id_ is not None), None)
+        if application is None:
+            return text
+        alone = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(application)}(?![A-Za-z0-9_])")
+        parts = [alone.sub(self.of(application), part) for part in text.split(name)]
+        return self.index_name(category, name).join(parts)
+
+
+def _governed_part(name: str) -> str:
+    """Return the name that a policy claims: a backing index's stream, or the index's own."""
+    backing = _BACKING.fullmatch(name)
+    return backing[1] if backing else name

@@ -47,6 +47,11 @@ class Appender:
         self._led: int | None = None
 
     @property
+    def epoch(self) -> int:
+        """The epoch of the lease that is held now. Raises Refused if none is."""
+        return self._epoch()
+
+    @property
     def head(self) -> Head:
         """The last record known to this process."""
         with self._lock:

@@ -52,7 +52,7 @@ class Memory:
             uuid: Evidence(
                 oldest=entry.get("oldest") if same else None,
                 first_seen=int(entry["first_seen"]),
-                documents=int(entry["documents"]),
+                documents=int(entry["documents"]) if same else 0,
                 last_trim=entry.get("last_trim"),
             )
             for uuid, entry in body["indices"].items()
@@ -118,6 +118,8 @@ def remember(known: Mapping[str, Evidence], facts: CategoryFacts, trimmed: Colle
     for index in facts.indices:
         before = known.get(index.uuid)
         same = before is not None and before.oldest == index.oldest
+        if before is not None and index.oldest is None:
+            same = same and before.documents >= index.documents
         evidence[index.uuid] = Evidence(
             oldest=index.oldest,
             first_seen=before.first_seen if same and before else facts.as_of,

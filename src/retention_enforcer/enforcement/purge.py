@@ -79,19 +79,22 @@ class _NoneDeleted(Exception):
 
 
 class _FreshPermit:
-    """A permit that is first used while the intent it stands on is fresh."""
+    """A permit that is first used while its intents are fresh, and only under the lease they were recorded under."""
 
-    def __init__(self, permit: Permit, clock: Clock, intended_at: int) -> None:
+    def __init__(self, permit: Permit, clock: Clock, appender: Appender, recorded: Sequence[_Recorded]) -> None:
         self._permit = permit
         self._clock = clock
-        self._intended_at = intended_at
+        self._appender = appender
+        self._recorded = recorded
         self._used = False
 
     @contextmanager
     def destructive(self) -> Iterator[None]:
         """Enter before the request, as of the permit underneath."""
         with self._permit.destructive():
-            if not self._used and self._clock.now() - self._intended_at > INTENT_LIFETIME:
+            if any(one.intent["epoch"] != self._appender.epoch for one in self._recorded):
+                raise Refused("the lease was lost since the intent was recorded", "it is planned again")
+            if not self._used and self._clock.now() - min(one.at for one in self._recorded) > INTENT_LIFETIME:
                 raise _StaleIntent
             self._used = True
             yield
@@ -150,13 +153,14 @@ class Purger:
         return _Recorded(purge, intent, at)
 
     def _without_names(self, category: Category, purge: Purge) -> str:
-        return purge.reason.replace(purge.facts.name, self._pseudonyms.index_name(category, purge.facts.name))
+        return self._pseudonyms.hide(category, purge.facts.name, purge.reason)
 
     def _finish(
         self, recorded: _Recorded, outcome: Outcome, reason: str, results: Results, documents: int | None = None
     ) -> None:
         # What Elasticsearch says names the index, and a tenant's index has its subject in the name.
-        reason = reason.replace(recorded.purge.facts.name, recorded.intent["target"]["index"])
+        category = self._policy.category(str(recorded.intent["category"]))
+        reason = self._pseudonyms.hide(category, recorded.purge.facts.name, reason)
         self._appender.append(answer(recorded.intent, outcome, reason, documents))
         results.count(outcome)
         uuid = recorded.purge.facts.uuid
@@ -248,7 +252,7 @@ class Purger:
     def _send_delete(self, batch: Sequence[_Recorded], results: Results) -> RequestRejected | OutcomeUnknown | None:
         """Send one DELETE; return what went wrong, if anything. What is true is found out by looking again."""
         try:
-            with _FreshPermit(self._permit, self._clock, min(one.at for one in batch)).destructive():
+            with _FreshPermit(self._permit, self._clock, self._appender, batch).destructive():
                 self._deleter.delete_indices([one.purge.facts.name for one in batch])
         except (RequestRejected, OutcomeUnknown) as error:
             return error
@@ -271,7 +275,9 @@ class Purger:
             cut=purge.cut,
         )
         try:
-            trimmed = self._deleter.trim(order, _FreshPermit(self._permit, self._clock, recorded.at).destructive)
+            trimmed = self._deleter.trim(
+                order, _FreshPermit(self._permit, self._clock, self._appender, [recorded]).destructive
+            )
         except OutcomeUnknown as error:
             self._finish(recorded, Outcome.UNKNOWN, error.message, results)
         except RequestRejected as error:

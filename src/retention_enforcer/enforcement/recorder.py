@@ -83,7 +83,7 @@ class Recorder:
         target = None
         if finding.index is not None and finding.uuid is not None:
             target = (self._pseudonyms.index_name(category, finding.index), finding.uuid)
-        text = _without_subject(category, finding, self._pseudonyms)
+        text = _without_subject(category, finding, finding.text, self._pseudonyms)
         return Entry(
             kind=Kind.FINDING,
             category=category.id,
@@ -142,12 +142,11 @@ def _log_findings(category: Category, kind: str, findings: Sequence[Finding], ps
     first = findings[0]
     more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
     _log.warning(
-        f"finding {kind}: {_without_subject(category, first, pseudonyms)}{more}; {first.mend}",
+        f"finding {kind}: {_without_subject(category, first, first.text, pseudonyms)}{more}; "
+        f"{_without_subject(category, first, first.mend, pseudonyms)}",
         **{"event.action": "finding", "retention.finding.kind": kind, "retention.finding.count": len(findings)},
     )
 
 
-def _without_subject(category: Category, finding: Finding, pseudonyms: Pseudonyms) -> str:
-    if finding.index is None:
-        return finding.text
-    return finding.text.replace(finding.index, pseudonyms.index_name(category, finding.index))
+def _without_subject(category: Category, finding: Finding, text: str, pseudonyms: Pseudonyms) -> str:
+    return pseudonyms.hide(category, finding.index, text) if finding.index is not None else text
