@@ -61,5 +61,6 @@ def test_in_a_text_the_application_is_replaced_wherever_it_stands_for_itself() -
     text = "app-77-logs: the last index of the alias read-77; 177 documents, no such index [app-77-logs]"
     hidden = NAMES.of("77")
     assert NAMES.hide(APPLICATIONS, "app-77-logs", text) == (
-        f"app-{hidden}-logs: the last index of the alias read-{hidden}; 177 documents, no such index [app-{hidden}-logs]"
+        f"app-{hidden}-logs: the last index of the alias read-{hidden}; "
+        f"177 documents, no such index [app-{hidden}-logs]"
     )
