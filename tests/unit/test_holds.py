@@ -10,7 +10,6 @@ from builders import NOW, index
 from retention_enforcer.domain.holds import Hold, held
 from retention_enforcer.domain.instants import DAY
 
-
 A = index("logs-a", aliases=("reading", "writing"))
 B = index(".ds-logs-b-000001", stream="logs-b")
 BOTH = {A.name, B.name}
