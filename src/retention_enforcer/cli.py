@@ -349,7 +349,7 @@ def _verify_index(deployment: Deployment) -> Head:
 
 def _verify_export(file: Path) -> Head:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file} cannot be read: {error}", "name a file made by `ledger export`") from None
     return check_chain(_record(number, line) for number, line in enumerate(lines, 1))

@@ -65,7 +65,7 @@ WHOLE, TRIM, KEEP = Action.DELETE_INDEX.value, Action.DELETE_DOCUMENTS.value, "k
 DECISIONS: list[tuple[str, dict[str, Any], str]] = [
     # 2. no documents
     ("an empty index a millisecond before max_age stays", {"index_age": LIMIT - 1}, KEEP),
-    ("an empty index goes once it reaches max_age", {"index_age": LIMIT}, WHOLE),
+    ("an empty index at exactly max_age stays", {"index_age": LIMIT}, KEEP),
     ("an empty index older than max_age goes", {"index_age": LIMIT + 1}, WHOLE),
     ("the margin does not count for an empty index", {"index_age": LIMIT - MARGIN + 1}, KEEP),
     ("an empty write index of a stream stays", {"write_index": True, "stream": "logs"}, KEEP),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+import shlex
+import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -13,7 +15,7 @@ from rich.text import Text
 from retention_enforcer.bootstrap import Deployment, Surroundings
 from retention_enforcer.cluster.own_indices import create_own_indices
 from retention_enforcer.cluster.sample_store import count_documents, store_index
-from retention_enforcer.daemon.exit_codes import FAILED, OK
+from retention_enforcer.daemon.exit_codes import FAILED, OK, worst
 from retention_enforcer.daemon.once import run_once
 from retention_enforcer.demo.sample import UNCLAIMED, sample_indices
 from retention_enforcer.demo.server import EmbeddedServer
@@ -53,8 +55,8 @@ def run_demo(say: Say, serve: Serve | None) -> int:
         if serve is None or code != OK:
             return code
         say(_headline("The daemon goes on; end it with Ctrl-C. From another terminal:"))
-        say(Text("".join(f"export {name}={value}\n" for name, value in environ.items())))
-        say(Text("retention-enforcer plan     retention-enforcer report     retention-enforcer ledger show"))
+        sys.stdout.writelines(_to_paste(environ))  # not `say`: it breaks long lines, and a broken one sets half a key
+        sys.stdout.flush()
         return serve(deployment)
 
 
@@ -99,7 +101,7 @@ def _show(deployment: Deployment, say: Say) -> int:
     say(_headline("retention-enforcer ledger verify"))
     found = check_chain(deployment.ledger.read(), known_heads=[head] if head else [])
     say(Text(f"the ledger is whole: {found.sequence} records, head {found.hash}"))
-    return _judge(look.plans, before, after, say) or code
+    return worst([code, _judge(look.plans, before, after, say)])
 
 
 def _judge(plans: Mapping[str, Plan], before: Mapping[str, int], after: Mapping[str, int], say: Say) -> int:
@@ -120,6 +122,14 @@ def _judge(plans: Mapping[str, Plan], before: Mapping[str, int], after: Mapping[
     say(Text(f"{len(purged)} categories expired exactly as planned: {', '.join(purged)}"))
     say(Text(f"{UNCLAIMED}, which no category claims, is untouched: {after[UNCLAIMED]} documents"))
     return OK
+
+
+def _to_paste(environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield the lines with which another shell, in any folder, can ask the same cluster."""
+    for name, value in environ.items():
+        yield f"export {name}={shlex.quote(value)}\n"
+    for command in ("plan", "report", "ledger show"):
+        yield f"{shlex.quote(sys.executable)} -m retention_enforcer {command}\n"
 
 
 def _headline(text: str) -> Text:

@@ -37,11 +37,12 @@ class SampleIndex:
 def sample_indices(now: int) -> Iterator[SampleIndex]:
     """Yield the sample, backdated from `now` (epoch milliseconds); the same data for the same instant."""
     random = Random(_SEED)
-    for family, row in (("backend-logs", _log), ("sdk-logs", _sdk_log), ("dashboard", _quality)):
+    families = {"backend-logs": _log, "sdk-logs": _sdk_log, "dashboard": _quality, "troubleshooting": _quality}
+    for family, row in families.items():
         for age in range(_DATED_DAYS):
-            yield _index(f"trtc-{family}-{_date(now - age * DAY)}", _within_a_day(random, now - age * DAY), row, random)
+            yield _index(f"trtc-{family}-{_date(now - age * DAY)}", _of_a_day(random, now, age), row, random)
     today = f"trtc-backend-logs-late-{_date(now)}"
-    yield _index(today, [now - 16 * DAY, *_within_a_day(random, now)], _log, random)
+    yield _index(today, [now - 16 * DAY, *_of_a_day(random, now, 0)], _log, random)
     yield _index("trtc-troubleshooting-archive", [now - age * DAY for age in range(30)], _quality, random)
     yield _index("trtc-uin", [now - age * 8 * HOUR for age in range(60)], _account, random)
     yield _index("trtc-sdkappid", [now - age * 8 * HOUR for age in range(60)], _application, random)
@@ -75,8 +76,13 @@ def _date(instant: int) -> str:
     return format_instant(instant)[:10].replace("-", ".")
 
 
-def _within_a_day(random: Random, end: int) -> list[int]:
-    return [end - random.randrange(20 * HOUR // MINUTE) * MINUTE for _ in range(_A_DAY)]
+def _of_a_day(random: Random, now: int, age: int) -> list[int]:
+    """Instants of one day (UTC), none ahead of now, none that becomes due while the demo runs."""
+    midnight = (now // DAY - age) * DAY
+    until = min(now, midnight + DAY)
+    instants = [random.randrange(midnight, until + 1) for _ in range(_A_DAY)]
+    due = now - 14 * DAY + HOUR
+    return [due - MINUTE if due <= t < due + 30 * MINUTE else t for t in instants]
 
 
 def _log(random: Random) -> Document:
@@ -116,11 +122,17 @@ def _quality(random: Random) -> Document:
 
 
 def _account(random: Random) -> Document:
-    return {"uin": f"1000{random.randint(10_000, 99_999)}"}
+    return {"uin": _owner(_application_id(random))}
 
 
 def _application(random: Random) -> Document:
-    return {"sdkappid": _application_id(random), **_account(random)}
+    application = _application_id(random)
+    return {"sdkappid": application, "uin": _owner(application)}
+
+
+def _owner(application: str) -> str:
+    """The account of an application: always the same; an account owns up to three."""
+    return f"1000{10_000 + int(application) % 100 // 3}"
 
 
 def _configuration(random: Random) -> Document:

@@ -119,7 +119,7 @@ class _Judge:
     def _empty(self, index: IndexFacts, max_age: int) -> Verdict:
         why = self.stays.get(index.name) or ("the write index" if index.write_index else None)
         due = index.created + max_age
-        if why or self.now < due:
+        if why or self.now <= due:
             return Keep(facts=index, due=None if why else due, reason=f"no documents; {why}" if why else "no documents")
         reason = f"no documents, and created {describe_duration(self.now - index.created)} ago"
         return self._as_far_as_possible(index, self._whole(index, due, reason))
