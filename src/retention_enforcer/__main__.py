@@ -19,7 +19,7 @@ def main() -> NoReturn:
 
 def end(code: int) -> NoReturn:
     """End the process, without waiting for threads that a cluster without answers holds up."""
-    if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
+    if threading.active_count() > 1:  # also daemon threads: those of a pool are waited for at exit
         logging.shutdown()
         sys.stdout.flush()
         os._exit(code)

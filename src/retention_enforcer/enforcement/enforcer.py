@@ -186,8 +186,9 @@ class Enforcer:
         mine = self._terms.fingerprint
         if accepted_fingerprint(control, known) != mine:
             return False
-        if known.get("recorded") != mine:
-            with self._books:
+        with self._books:  # one category records it, and the others see that
+            known = self._state.load([POLICY]).get(POLICY, {})
+            if known.get("recorded") != mine:
                 self._appender.append(Entry(kind=Kind.POLICY, action="accepted", reason=mine, actor="operator"))
                 self._state.save(POLICY, {**known, "recorded": mine}, self._clock.now())
         return True
