@@ -10,13 +10,12 @@ from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.flood_stage import write_own
-from retention_enforcer.domain.control import Approval, Control
+from retention_enforcer.domain.control import ACCEPTED, STOP, Approval, Control
 from retention_enforcer.domain.errors import Refused, RequestRejected, readable
 from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.lease import Versioned
 
-ACCEPTED_KEY, STOP_KEY = "accepted-policy", "stop"
 _HOLD_FIELDS = frozenset({"owner", "reason", "until", "category", "index"})
 _MOST_DOCUMENTS = 10_000  # index.max_result_window
 
@@ -135,8 +134,8 @@ class ControlReader:
         """Return it as it is now."""
         documents = self._documents.all()
         with readable("a document in retention-control"):
-            accepted = documents.get(ACCEPTED_KEY, {})
-            stopped = documents.get(STOP_KEY)
+            accepted = documents.get(ACCEPTED, {})
+            stopped = documents.get(STOP)
             return Control(
                 accepted=accepted.get("fingerprint"),
                 accepted_at=int(accepted.get("at", 0)),

@@ -8,12 +8,10 @@ from typing import Any, Protocol
 import structlog
 
 from retention_enforcer.daemon.gate import Gate
+from retention_enforcer.domain.control import STOP
 from retention_enforcer.enforcement.ports import Clock, StateStore
 
 _log = structlog.get_logger()
-
-CONFIRMATION = "stop"
-"""Key of the confirmation in `retention-state`."""
 
 _WAIT = 60.0
 """Seconds after which a request under way was answered or timed out."""
@@ -39,7 +37,7 @@ class StopFlag:
 
     def look(self) -> None:
         """Look at the flag; obey it, or a resume, if it is news."""
-        flag = self._flags.load(["stop"]).get("stop")
+        flag = self._flags.load([STOP]).get(STOP)
         at = int(flag["at"]) if flag else None
         if at == self._obeyed:
             return
@@ -47,7 +45,7 @@ class StopFlag:
             self._gate.open("stop")
             _log.warning("resumed by the operator", **{"event.action": "resume"})
         elif self._gate.close("stop", "stopped by the operator", _WAIT):
-            self._state.save(CONFIRMATION, {"at": at, "instance": self._instance}, self._clock.now())
+            self._state.save(STOP, {"at": at, "instance": self._instance}, self._clock.now())
             _log.warning("stopped by the operator: nothing is deleted", **{"event.action": "stop"})
         else:
             return  # a request is still under way: confirmed at the next look

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from retention_enforcer.domain.holds import Hold
 
+ACCEPTED, STOP = "accepted-policy", "stop"
+"""Keys of documents in `retention-control`; `stop` is also that of its confirmation in `retention-state`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:

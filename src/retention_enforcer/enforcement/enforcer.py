@@ -182,12 +182,11 @@ class Enforcer:
 
     def _accepted(self, control: Control) -> bool:
         """Whether the policy here is the last one that was accepted; the first time this is seen, it is recorded."""
-        known = self._state.load([POLICY]).get(POLICY, {})
         mine = self._terms.fingerprint
-        if accepted_fingerprint(control, known) != mine:
-            return False
         with self._books:  # one category records it, and the others see that
             known = self._state.load([POLICY]).get(POLICY, {})
+            if accepted_fingerprint(control, known) != mine:
+                return False
             if known.get("recorded") != mine:
                 self._appender.append(Entry(kind=Kind.POLICY, action="accepted", reason=mine, actor="operator"))
                 self._state.save(POLICY, {**known, "recorded": mine}, self._clock.now())

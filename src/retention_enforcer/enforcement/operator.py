@@ -6,14 +6,12 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from retention_enforcer.domain.control import ACCEPTED, STOP
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.lease import TERM, Lease, Versioned
 from retention_enforcer.domain.plan import Plan
 from retention_enforcer.enforcement.ports import Clock
-
-ACCEPTED, STOP = "accepted-policy", "stop"
-"""Keys of the documents in `retention-control`; `stop` is also that of its confirmation in `retention-state`."""
 
 _LOOK = 1.0
 """Seconds between two looks for the confirmation."""
