@@ -48,6 +48,8 @@ def test_other_causes_and_places_have_other_ids() -> None:
         finding(kind="undated", index="logs-a", uuid="u1"),
         finding(category="keys", index="logs-a", uuid="u1"),
         finding(category="keys"),
+        finding(category=None),
+        finding(category=None, about="backups"),
     ]
     assert len({each.id for each in different}) == len(different)
 

@@ -17,22 +17,27 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that is not as it should be. `index` is None where it concerns a whole category."""
+    """One thing that is not as it should be.
+
+    `index` is None where it concerns more than one index, `category` where it concerns no single category.
+    """
 
     kind: str
-    category: str
+    category: str | None
     text: str
     mend: str
     severity: Severity = Severity.ERROR
     index: str | None = None
     uuid: str | None = None
+    about: str | None = None
+    """What it concerns where that is no index: a repository, a hold."""
     first_seen: int | None = None
     """Epoch milliseconds; None until it was stored."""
 
     @property
     def id(self) -> str:
         """The same for the same cause in the same place, whatever its text says today."""
-        place = "|".join((self.kind, self.category, self.uuid or self.index or ""))
+        place = "|".join((self.kind, self.category or "", self.uuid or self.index or self.about or ""))
         return hashlib.sha256(place.encode()).hexdigest()[:12]
 
 
