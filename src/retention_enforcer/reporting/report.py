@@ -38,7 +38,11 @@ class Report:
     def findings(self) -> tuple[Finding, ...]:
         """All findings, the broken promises first."""
         every = [finding for proof in self.proofs for finding in proof.findings]
-        return tuple(sorted(every, key=lambda f: (f.severity is not Severity.ERROR, f.category or "", f.kind, f.index or "")))
+        return tuple(sorted(every, key=_urgency))
+
+
+def _urgency(finding: Finding) -> tuple[bool, str, str, str]:
+    return (finding.severity is not Severity.ERROR, finding.category or "", finding.kind, finding.index or "")
 
 
 def report_document(report: Report) -> dict[str, Any]:
@@ -105,7 +109,7 @@ def report_table(report: Report) -> RenderableType:
     for finding in report.findings:
         style = "red" if finding.severity is Severity.ERROR else "yellow"
         where = f" {finding.index}" if finding.index else ""
-        parts.append(Text(f"\n{finding.kind}: {finding.category or "the cluster"}{where}", style))
+        parts.append(Text(f"\n{finding.kind}: {finding.category or 'the cluster'}{where}", style))
         parts.append(Text(f"  {finding.text}\n  {finding.mend}"))
     if waiting := not_yet_enforced(report.policy):
         parts.append(Text(f"\nNot enforced by this version, only shown: {', '.join(waiting)}"))
