@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -13,9 +12,8 @@ from retention_enforcer.cluster.metadata import IndexMetadata, read_metadata
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.cluster.streams import Membership, read_streams
 from retention_enforcer.domain.facts import Doubt, SetApart
+from retention_enforcer.domain.names import stream_in
 from retention_enforcer.domain.policy import Category, Policy
-
-_BEHIND_STREAM = re.compile(r"\.[df]s-(.+)-\d{4}\.\d{2}\.\d{2}-\d{6,}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,9 +82,9 @@ def _place(found: Survey, policy: Policy, index: IndexMetadata) -> None:
     """Put an index where it belongs; nowhere if no category claims it: an alias may lead to any index."""
     member = found.members.get(index.name)
     owners = {*policy.claimants(index.name), *(policy.claimants(member.stream) if member else ())}
-    lost = _BEHIND_STREAM.fullmatch(index.name) if not owners else None
+    lost = stream_in(index.name) if not owners else None
     if lost is not None:
-        owners.update(policy.claimants(lost[1]))
+        owners.update(policy.claimants(lost))
     problem = _apart_from_stream(index) if lost else _claimed_twice(index, owners) or _unreadable(index)
     for owner in owners & found.set_apart.keys():
         if problem is not None:
@@ -117,7 +115,7 @@ def _may_lead_to_a_stream(found: Survey) -> bool:
 
     The cluster's state shows what stands behind such an alias, but not the alias.
     """
-    return any(_BEHIND_STREAM.fullmatch(name) for name in found.metadata.keys() - found.members.keys())
+    return any(stream_in(name) for name in found.metadata.keys() - found.members.keys())
 
 
 def _unreadable(index: IndexMetadata) -> SetApart | None:

@@ -58,6 +58,15 @@ class OwnIndices:
 OWN = OwnIndices()
 """The own indices of every enforcer but a test's; no policy may claim them."""
 
+_BEHIND_STREAM = re.compile(r"\.[df]s-(.+)-[0-9]{4}\.[0-9]{2}\.[0-9]{2}-[0-9]+", re.DOTALL)
+
+
+def stream_in(name: str) -> str | None:
+    """Return the stream in the name of a backing or failure index (`.ds-<stream>-2026.01.31-000001`), or None."""
+    match = _BEHIND_STREAM.fullmatch(name)
+    return match[1] if match else None
+
+
 APPLICATION = "{application}"
 _APPLICATION_CLASS = "[a-z0-9_]+"
 _FORBIDDEN = frozenset('\\/?"<>|,#:{} ')

@@ -6,12 +6,10 @@ import hashlib
 import hmac
 import re
 
+from retention_enforcer.domain.names import stream_in
 from retention_enforcer.domain.policy import Category
 
 _KEY_ID_LENGTH = 8
-
-_BACKING = re.compile(r"\.[df]s-(.+)-[0-9]{4}\.[0-9]{2}\.[0-9]{2}-[0-9]+", re.DOTALL)
-"""The name of a stream's backing or failure index, with the stream's in it."""
 
 
 class Pseudonyms:
@@ -55,5 +53,4 @@ class Pseudonyms:
 
 def _governed_part(name: str) -> str:
     """Return the name that a policy claims: a backing index's stream, or the index's own."""
-    backing = _BACKING.fullmatch(name)
-    return backing[1] if backing else name
+    return stream_in(name) or name
