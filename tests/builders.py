@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from retention_enforcer.domain.facts import CategoryFacts, Doubt, IndexFacts, SetApart
+from retention_enforcer.domain.facts import CategoryFacts, Doubt, Held, IndexFacts, SetApart
 from retention_enforcer.domain.instants import DAY, HOUR
 from retention_enforcer.domain.names import IndexPattern
 from retention_enforcer.domain.plan import Action, Keep, Plan, Purge, Skip
@@ -64,10 +64,12 @@ def facts(
     holds: Mapping[str, str] | None = None,
     now: int = NOW,
     category_id: str = "backend-logs",
+    **more: Any,
 ) -> CategoryFacts:
     """What was observed of a category."""
+    held = {name: Held(hold=text, text=text) for name, text in (holds or {}).items()}
     return CategoryFacts(
-        category=category_id, as_of=now, indices=indices, set_apart=tuple(set_apart), holds=dict(holds or {})
+        category=category_id, as_of=now, indices=indices, set_apart=tuple(set_apart), holds=held, **more
     )
 
 

@@ -12,10 +12,15 @@ from functools import cached_property
 
 from retention_enforcer import policy_file
 from retention_enforcer.cluster.client import Client, connect
+from retention_enforcer.cluster.coverage import Coverage
 from retention_enforcer.cluster.deletion import Deletion
 from retention_enforcer.cluster.documents import ControlReader, Documents
+from retention_enforcer.cluster.held_subjects import HeldSubjects
 from retention_enforcer.cluster.inventory import Inventory
 from retention_enforcer.cluster.ledger_index import LedgerIndex
+from retention_enforcer.cluster.lifecycle import ClusterLifecycles
+from retention_enforcer.cluster.preflight import Capabilities
+from retention_enforcer.cluster.snapshots import Snapshots
 from retention_enforcer.daemon.gate import Gate
 from retention_enforcer.daemon.lease import LeaseKeeper
 from retention_enforcer.daemon.service import Service
@@ -29,8 +34,12 @@ from retention_enforcer.domain.policy_rules import settings_problems
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.appender import Appender, Signature
 from retention_enforcer.enforcement.checks import Checks
+from retention_enforcer.enforcement.coverage import CoverageCycle
+from retention_enforcer.enforcement.coverage_look import CoverageObserver
 from retention_enforcer.enforcement.cycle import Cycle, Observer
 from retention_enforcer.enforcement.enforcer import Enforcer, Planner, Terms
+from retention_enforcer.enforcement.hold_book import HoldBook
+from retention_enforcer.enforcement.holding import Holding
 from retention_enforcer.enforcement.ports import Clock
 from retention_enforcer.enforcement.purge import Purger
 from retention_enforcer.enforcement.reader import Reader
@@ -109,14 +118,25 @@ class Deployment:
         )
 
     @cached_property
+    def capabilities(self) -> Capabilities:
+        """Which parts of Elasticsearch the cluster has."""
+        return Capabilities(self.client)
+
+    @cached_property
     def inventory(self) -> Inventory:
         """What reads facts."""
-        return Inventory(self.client)
+        return Inventory(self.client, self.capabilities)
 
     @cached_property
     def observer(self) -> Observer:
         """What reads facts and plans."""
-        return Observer(self.inventory, self.clock)
+        return Observer(self.inventory, HeldSubjects(self.client, self.capabilities), self.clock)
+
+    @cached_property
+    def coverage_observer(self) -> CoverageObserver:
+        """What looks past the policy."""
+        coverage = Coverage(self.client, self.capabilities, self.own)
+        return CoverageObserver(coverage, Snapshots(self.client, self.capabilities), self.clock)
 
     @cached_property
     def ledger(self) -> LedgerIndex:
@@ -157,9 +177,23 @@ class Deployment:
             terms=self.terms,
             inventory=self.inventory,
             observer=self.observer,
+            coverage=self.coverage_observer,
             state=self.state,
             control=ControlReader(self.control),
             ledger=self.ledger,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def holding(self) -> Holding:
+        """What adds and removes holds."""
+        return Holding(
+            policy=self.policy,
+            observer=self.observer,
+            documents=self.control,
+            control=ControlReader(self.control),
+            lifecycles=ClusterLifecycles(self.client, self.settings.elasticsearch_timeout / SECOND),
+            has_lifecycles=self.capabilities.has_lifecycles,
             clock=self.clock,
         )
 
@@ -189,7 +223,8 @@ class Deployment:
 
     def _planning(self) -> Acting:
         cycle = Cycle(observer=self.observer, clock=self.clock, pseudonyms=self.pseudonyms)
-        planner = Planner(self.terms, self.inventory, self.clock, cycle)
+        coverage = CoverageCycle(self.coverage_observer, self.pseudonyms)
+        planner = Planner(self.terms, self.inventory, self.clock, cycle, coverage)
         return Acting(worker=planner, lease=None, gate=Gate(lambda _: False, 0), look_at_stop=lambda: None)
 
     def _enforcer(self, lease: LeaseKeeper, gate: Gate, timeout: float) -> Enforcer:
@@ -204,12 +239,13 @@ class Deployment:
             pseudonyms=self.pseudonyms,
             policy=self.policy,
         )
+        recorder = Recorder(self.state, appender, self.pseudonyms)
         cycle = Cycle(
             observer=self.observer,
             clock=self.clock,
             pseudonyms=self.pseudonyms,
             purger=purger,
-            recorder=Recorder(self.state, appender, self.pseudonyms),
+            recorder=recorder,
         )
         return Enforcer(
             terms=self.terms,
@@ -222,6 +258,8 @@ class Deployment:
             pseudonyms=self.pseudonyms,
             clock=self.clock,
             cycle=cycle,
+            coverage=CoverageCycle(self.coverage_observer, self.pseudonyms, recorder),
+            hold_book=HoldBook(self.state, appender, self.pseudonyms),
         )
 
     def service(self, acting: Acting) -> Service:

@@ -13,9 +13,10 @@ import pytest
 from elastic_transport import Urllib3HttpNode
 from elasticsearch import Elasticsearch
 
+from retention_enforcer.cluster.changes import ATTEMPTS
 from retention_enforcer.cluster.documents_seen import DocumentsSeen, Search, adds_up, search_documents
 from retention_enforcer.cluster.expressions import LONGEST, covering, packed
-from retention_enforcer.cluster.inventory import ATTEMPTS, Inventory
+from retention_enforcer.cluster.inventory import Inventory
 from retention_enforcer.cluster.metadata import described
 from retention_enforcer.cluster.preflight import Capabilities, cluster_facts
 from retention_enforcer.cluster.streams import members_of

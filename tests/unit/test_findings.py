@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from builders import NOW
-from retention_enforcer.domain.findings import Finding, Severity, compare_findings
-from retention_enforcer.domain.instants import DAY
+from retention_enforcer.domain.findings import Finding, Severity, Sighting, compare_findings, refreshed
+from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
 
 
 def finding(**more: Any) -> Finding:
@@ -17,6 +17,7 @@ def finding(**more: Any) -> Finding:
 
 
 ONE = finding(index="logs-a", uuid="u1")
+SEEN = Sighting(first=NOW - DAY, last=NOW - MINUTE)
 
 
 @pytest.mark.parametrize(
@@ -55,20 +56,20 @@ def test_other_causes_and_places_have_other_ids() -> None:
 
 
 def test_a_finding_keeps_its_first_sight_while_its_cause_lasts() -> None:
-    change = compare_findings({ONE.id: NOW - DAY}, [ONE, finding()], NOW)
+    change = compare_findings({ONE.id: SEEN}, [ONE, finding()], NOW)
     assert [each.first_seen for each in change.current] == [NOW - DAY, NOW]
     assert [each.id for each in change.opened] == [finding().id]
     assert change.closed == ()
 
 
 def test_a_finding_whose_cause_is_gone_is_closed() -> None:
-    change = compare_findings({ONE.id: NOW - DAY, finding().id: NOW - DAY}, [ONE], NOW)
+    change = compare_findings({ONE.id: SEEN, finding().id: SEEN}, [ONE], NOW)
     assert change.closed == (finding().id,)
     assert change.opened == ()
 
 
 def test_a_finding_that_comes_back_is_a_new_one() -> None:
-    gone = compare_findings({ONE.id: NOW - DAY}, [], NOW)
+    gone = compare_findings({ONE.id: SEEN}, [], NOW)
     assert (gone.current, gone.closed) == ((), (ONE.id,))
     assert compare_findings({}, [ONE], NOW).opened[0].first_seen == NOW
 
@@ -76,3 +77,14 @@ def test_a_finding_that_comes_back_is_a_new_one() -> None:
 def test_the_same_cause_seen_twice_is_one_finding() -> None:
     change = compare_findings({}, [ONE, finding(index="logs-a", uuid="u1", text="again")], NOW)
     assert len(change.current) == len(change.opened) == 1
+
+
+def test_when_a_finding_was_last_seen_is_stored_once_an_hour_and_with_every_other_change() -> None:
+    stored = {ONE.id: SEEN}
+    soon = {ONE.id: Sighting(first=SEEN.first, last=SEEN.last + HOUR - 1)}
+    late = {ONE.id: Sighting(first=SEEN.first, last=SEEN.last + HOUR)}
+    assert refreshed(stored, soon) == stored
+    assert refreshed(stored, late) == late
+    assert refreshed(stored, {}) == {}
+    both = {**soon, finding().id: SEEN}
+    assert refreshed(stored, both) == both

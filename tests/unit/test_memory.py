@@ -13,6 +13,7 @@ from retention_enforcer.domain.control import Approval, Control
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.expiry import build_plan
 from retention_enforcer.domain.facts import Evidence, IndexFacts
+from retention_enforcer.domain.findings import Sighting
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
 from retention_enforcer.domain.plan import Action
 from retention_enforcer.domain.proof import Proof
@@ -103,7 +104,7 @@ def test_what_was_seen_under_another_policy_is_not_foreseen(one: IndexFacts) -> 
 FULL = Memory(
     fingerprint="f1",
     evidence={UUID: SEEN, "u2": Evidence(oldest=None, first_seen=NOW, documents=0)},
-    findings={"abc": NOW - DAY},
+    findings={"abc": Sighting(first=NOW - DAY, last=NOW)},
     used={"approval-1": [("u1", "delete_documents"), ("u1", "delete_index")]},
     kept=False,
     proven_at=NOW - HOUR,
@@ -150,7 +151,7 @@ A, B = purge("logs-a"), purge("logs-b", action=Action.DELETE_DOCUMENTS)
 
 
 def approval(key: str = "k1", *, until: int = NOW + 1, pairs: Any = (A.pair, B.pair)) -> Approval:
-    return Approval(key=key, hash="h", pairs=frozenset(pairs), until=until)
+    return Approval(key=key, pairs=frozenset(pairs), until=until)
 
 
 FRESH = Memory(fingerprint="f1")

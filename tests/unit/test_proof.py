@@ -43,6 +43,7 @@ KEPT: list[tuple[str, CategoryFacts, dict[str, Any], dict[str, Severity]]] = [
         {"undated": Severity.WARNING},
     ),
     ("held, within the limit", facts(index(ages=[LIMIT]), holds={"logs-a": "h1"}), {}, {"held": Severity.WARNING}),
+    ("held, and nothing due", facts(index(ages=[DAY]), holds={"logs-a": "h1"}), {}, {}),
     ("foreign, within the limit", facts(index(lifecycle="x")), {}, {"foreign-lifecycle": Severity.WARNING}),
     (
         "blocked, within the limit",

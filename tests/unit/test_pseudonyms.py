@@ -35,7 +35,7 @@ def test_the_key_is_never_shown() -> None:
 
 def test_without_a_key_nobody_is_named() -> None:
     assert Pseudonyms(None).of("1400000001") == "unnamed"
-    assert Pseudonyms(None).index_name(APPLICATIONS, "app-1400000001-logs") == "app-unnamed-logs"
+    assert Pseudonyms(None).index_name(APPLICATIONS.indices, "app-1400000001-logs") == "app-unnamed-logs"
 
 
 @pytest.mark.parametrize(
@@ -50,17 +50,17 @@ def test_without_a_key_nobody_is_named() -> None:
     ],
 )
 def test_only_the_application_in_the_name_of_an_index_is_replaced(name: str, expected: str) -> None:
-    assert NAMES.index_name(APPLICATIONS, name) == expected
+    assert NAMES.index_name(APPLICATIONS.indices, name) == expected
 
 
 def test_a_category_without_applications_keeps_its_names() -> None:
-    assert NAMES.index_name(category(), "logs-2026.01.31") == "logs-2026.01.31"
+    assert NAMES.index_name(category().indices, "logs-2026.01.31") == "logs-2026.01.31"
 
 
 def test_in_a_text_the_application_is_replaced_wherever_it_stands_for_itself() -> None:
     text = "app-77-logs: the last index of the alias read-77; 177 documents, no such index [app-77-logs]"
     hidden = NAMES.of("77")
-    assert NAMES.hide(APPLICATIONS, "app-77-logs", text) == (
+    assert NAMES.hide(APPLICATIONS.indices, "app-77-logs", text) == (
         f"app-{hidden}-logs: the last index of the alias read-{hidden}; "
         f"177 documents, no such index [app-{hidden}-logs]"
     )

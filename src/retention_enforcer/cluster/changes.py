@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+ATTEMPTS = 3
+"""How often the indices are read before giving up, where they change while they are read."""
+
 
 class IndicesChanged(Exception):
     """What was read does not belong together: an index came, went or was closed in between."""

@@ -9,8 +9,10 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from retention_enforcer.cluster.documents_seen import holds
 from retention_enforcer.cluster.errors import translated
-from retention_enforcer.domain.deletion import Existing, Identity, Trim, Trimmed
+from retention_enforcer.cluster.subject_queries import query_of_any
+from retention_enforcer.domain.deletion import Due, Every, Existing, Holding, Identity, Selection, Trim, Trimmed
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
 
 _PAGE = 1_000
@@ -143,7 +145,7 @@ class Deletion:
             with translated():
                 answer = self._reading.search(
                     pit={"id": point_in_time, "keep_alive": _KEEP_ALIVE},
-                    query=_due(trim),
+                    query=_query(trim),
                     sort=[{"_shard_doc": "asc"}],
                     search_after=after,
                     size=_PAGE,
@@ -194,7 +196,7 @@ class Deletion:
     def _left(self, trim: Trim) -> int:
         with translated():
             refreshed = self._reading.indices.refresh(index=_concrete([trim.index]))
-            answer = self._reading.count(index=_concrete([trim.index]), query=_due(trim))
+            answer = self._reading.count(index=_concrete([trim.index]), query=_query(trim))
         if refreshed["_shards"]["failed"]:
             raise ClusterUnavailable(f"{trim.index} was not refreshed on all shards", "see the cluster's health")
         _raise_if_partial(answer.body)
@@ -209,8 +211,22 @@ def primary_numbers(index: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def _due(trim: Trim) -> dict[str, Any]:
-    return {"range": {trim.timestamp: {"gte": trim.earliest, "lt": trim.cut, "format": "epoch_millis"}}}
+def _query(trim: Trim) -> dict[str, Any]:
+    taken = _taken(trim.takes)
+    if not trim.spare:
+        return taken
+    return {"bool": {"filter": [taken], "must_not": [query_of_any(trim.spare)]}}
+
+
+def _taken(takes: Selection) -> dict[str, Any]:
+    match takes:
+        case Due():
+            bounds = {"gte": takes.earliest, "lt": takes.cut, "format": "epoch_millis"}
+            return {"range": {takes.timestamp: bounds}}
+        case Holding():
+            return {"bool": {"should": [holds(field) for field in takes.fields], "minimum_should_match": 1}}
+        case Every():
+            return {"match_all": {}}
 
 
 def _raise_if_partial(answer: Mapping[str, Any]) -> None:

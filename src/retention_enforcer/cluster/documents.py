@@ -10,13 +10,14 @@ from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.flood_stage import write_own
-from retention_enforcer.domain.control import ACCEPTED, STOP, Approval, Control
-from retention_enforcer.domain.errors import Refused, RequestRejected, readable
+from retention_enforcer.domain.control import ACCEPTED, APPROVAL, HOLD, ORDER, STOP, Approval, Control, Order
+from retention_enforcer.domain.errors import ConfigurationError, Refused, RequestRejected, readable
 from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.lease import Versioned
+from retention_enforcer.domain.subjects import Subject, subject_of
 
-_HOLD_FIELDS = frozenset({"owner", "reason", "until", "category", "index"})
+_HOLD_FIELDS = frozenset({"owner", "reason", "until", "category", "index", "account", "application", "user"})
 _MOST_DOCUMENTS = 10_000  # index.max_result_window
 
 
@@ -139,25 +140,46 @@ class ControlReader:
             return Control(
                 accepted=accepted.get("fingerprint"),
                 accepted_at=int(accepted.get("at", 0)),
-                approvals=tuple(_approval(key, body) for key, body in documents.items() if key.startswith("approval-")),
-                holds=tuple(_hold(key, body) for key, body in documents.items() if key.startswith("hold-")),
+                approvals=tuple(_approval(key, body) for key, body in documents.items() if key.startswith(APPROVAL)),
+                orders=tuple(_order(key, body) for key, body in documents.items() if key.startswith(ORDER)),
+                holds=tuple(_hold(key, body) for key, body in documents.items() if key.startswith(HOLD)),
                 stopped_at=int(stopped["at"]) if stopped else None,
             )
 
 
 def _approval(key: str, body: Mapping[str, Any]) -> Approval:
-    pairs = frozenset((str(uuid), str(action)) for uuid, action in body["pairs"])
-    return Approval(key=key, hash=str(body["hash"]), pairs=pairs, until=int(body["until"]))
+    return Approval(key=key, pairs=_pairs(body), until=int(body["until"]))
+
+
+def _order(key: str, body: Mapping[str, Any]) -> Order:
+    return Order(key=key, pairs=_pairs(body), until=int(body["until"]), category=str(body["category"]))
+
+
+def _pairs(body: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+    return frozenset((str(uuid), str(action)) for uuid, action in body["pairs"])
 
 
 def _hold(key: str, body: Mapping[str, Any]) -> Hold:
-    if ("category" in body) == ("index" in body) or not {*body} <= _HOLD_FIELDS:
-        raise ValueError(f"{key} does not hold exactly one category or index")
+    subject = _subject(body)
+    targets = [body.get("category"), body.get("index"), subject]
+    if sum(target is not None for target in targets) != 1 or not {*body} <= _HOLD_FIELDS:
+        raise ValueError(f"{key} does not hold exactly one category, index or subject")
     return Hold(
-        id=key.removeprefix("hold-"),
+        id=key.removeprefix(HOLD),
         owner=str(body["owner"]),
         reason=str(body["reason"]),
         until=int(body["until"]),
         category=body.get("category"),
         index=body.get("index"),
+        subject=subject,
     )
+
+
+def _subject(body: Mapping[str, Any]) -> Subject | None:
+    ids = {kind: body.get(kind) for kind in ("account", "application", "user")}
+    if not any(ids.values()):
+        return None
+    try:
+        return subject_of(**ids)
+    except ConfigurationError as error:
+        raise ValueError(error.message) from None

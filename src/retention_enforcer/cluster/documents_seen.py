@@ -10,13 +10,16 @@ from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.changes import IndicesChanged
 from retention_enforcer.cluster.errors import from_answer, kind_of, one_line, reason_of, translated
+from retention_enforcer.cluster.subject_queries import query_of_any
 from retention_enforcer.domain.deadlines import believable, due_before, overdue_before
 from retention_enforcer.domain.policy import Category, Policy
+from retention_enforcer.domain.subjects import Match
 
 CHUNK = 2_000
 """Indices in one search. Each is a bucket, and Elasticsearch gives up at 65,536 buckets."""
 
 _CHANGED = frozenset({"index_not_found_exception", "index_closed_exception"})
+_HOLDING = "holding-"
 _BUCKETS = "responses.aggregations.indices.buckets"
 _FIELDS = [
     "responses.status",
@@ -30,18 +33,25 @@ _FIELDS = [
     f"{_BUCKETS}.dated.doc_count",
     f"{_BUCKETS}.dated.*.doc_count",
     f"{_BUCKETS}.dated.*.value",
+    f"{_BUCKETS}.held.doc_count",
+    f"{_BUCKETS}.held.due.doc_count",
+    f"{_BUCKETS}.{_HOLDING}*.doc_count",
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """One question about some indices of one category; without `timestamp` it asks for the number of documents only."""
+    """One question about some indices; without category and timestamp it asks for the number of documents only."""
 
-    category: Category
+    category: Category | None
     names: tuple[str, ...]
     shards: int
     """How many shards these indices have together, all of which must answer."""
     timestamp: str | None
+    fields: tuple[str, ...] = ()
+    """Fields of which it is asked how many documents hold them, also with a value that was not indexed."""
+    held: tuple[Match, ...] = ()
+    """What the documents of held subjects look like, to be counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +66,11 @@ class DocumentsSeen:
     newest: int | None = None
     due: int = 0
     overdue: int = 0
+    held: int = 0
+    """Documents of held subjects."""
+    held_due: int = 0
+    holding: tuple[int, ...] = ()
+    """Documents that hold each of the fields asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +104,15 @@ def search_documents(client: Elasticsearch, policy: Policy, searches: Sequence[S
 
 def _body(search: Search, policy: Policy, now: int) -> dict[str, Any]:
     by_index: dict[str, Any] = {"terms": {"field": "_index", "size": len(search.names)}}
-    if search.timestamp is not None:
-        by_index["aggs"] = {"dated": _dated(search.category, search.timestamp, policy, now)}
+    inner = {f"{_HOLDING}{number}": {"filter": holds(field)} for number, field in enumerate(search.fields)}
+    if search.timestamp is not None and search.category is not None:
+        inner["dated"] = _dated(search.category, search.timestamp, policy, now)
+    if search.held:
+        inner["held"] = {"filter": query_of_any(search.held)}
+        if search.timestamp is not None and search.category is not None and search.category.max_age is not None:
+            inner["held"]["aggs"] = {"due": {"filter": _due(search.category, search.timestamp, policy, now)}}
+    if inner:
+        by_index["aggs"] = inner
     return {"size": 0, "track_total_hits": True, "aggs": {"indices": by_index}}
 
 
@@ -99,9 +121,21 @@ def _dated(category: Category, timestamp: str, policy: Policy, now: int) -> dict
     field = {"field": timestamp}
     inner = {"oldest": {"min": field}, "newest": {"max": field}, "values": {"value_count": field}}
     if category.max_age is not None:
-        inner["due"] = {"filter": _range(timestamp, gte=first, lt=due_before(category, policy.margin, now))}
+        inner["due"] = {"filter": _due(category, timestamp, policy, now)}
         inner["overdue"] = {"filter": _range(timestamp, gte=first, lt=overdue_before(category, now))}
     return {"filter": _range(timestamp, gte=first, lte=last), "aggs": inner}
+
+
+def _due(category: Category, timestamp: str, policy: Policy, now: int) -> dict[str, Any]:
+    return _range(timestamp, gte=policy.earliest, lt=due_before(category, policy.margin, now))
+
+
+def holds(field: str) -> dict[str, Any]:
+    """Return the query for documents that hold a field.
+
+    A value too long or malformed for its mapping is kept, but not indexed: only `_ignored` names its field.
+    """
+    return {"bool": {"should": [{"exists": {"field": field}}, {"term": {"_ignored": field}}]}}
 
 
 def _range(timestamp: str, **bounds: int) -> dict[str, Any]:
@@ -113,7 +147,7 @@ def _take(search: Search, response: Mapping[str, Any], answer: Answer) -> None:
         answer.unknown.update(dict.fromkeys(search.names, _why_failed(response)))
         return
     failed = dict(_failures(response["_shards"]))
-    seen = {bucket["key"]: _seen(bucket) for bucket in response["aggregations"]["indices"].get("buckets", [])}
+    seen = {bucket["key"]: _seen(bucket, search) for bucket in response["aggregations"]["indices"].get("buckets", [])}
     if None in failed or not adds_up(search, response, seen):
         reason = failed.get(None, "the answer is incomplete and does not say where")
         answer.unknown.update(dict.fromkeys(search.names, reason))
@@ -158,7 +192,7 @@ def adds_up(search: Search, response: Mapping[str, Any], seen: Mapping[str, Docu
     )
 
 
-def _seen(bucket: Mapping[str, Any]) -> DocumentsSeen:
+def _seen(bucket: Mapping[str, Any], search: Search) -> DocumentsSeen:
     dated = bucket.get("dated", {})
     return DocumentsSeen(
         documents=int(bucket["doc_count"]),
@@ -168,6 +202,9 @@ def _seen(bucket: Mapping[str, Any]) -> DocumentsSeen:
         newest=_instant(dated.get("newest", {})),
         due=int(dated.get("due", {}).get("doc_count", 0)),
         overdue=int(dated.get("overdue", {}).get("doc_count", 0)),
+        held=int(bucket.get("held", {}).get("doc_count", 0)),
+        held_due=int(bucket.get("held", {}).get("due", {}).get("doc_count", 0)),
+        holding=tuple(int(bucket[f"{_HOLDING}{number}"]["doc_count"]) for number in range(len(search.fields))),
     )
 
 

@@ -15,19 +15,20 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster import doubts
-from retention_enforcer.cluster.changes import IndicesChanged
+from retention_enforcer.cluster.changes import ATTEMPTS, IndicesChanged
 from retention_enforcer.cluster.documents_seen import Answer, DocumentsSeen, Search, chunks, search_documents
 from retention_enforcer.cluster.expressions import covering
+from retention_enforcer.cluster.forbidden import Reach, read_forbidden
+from retention_enforcer.cluster.held import HeldDocuments, held_documents
 from retention_enforcer.cluster.indices_seen import Counts, FieldTypes, count, read_types, read_write_aliases, refresh
 from retention_enforcer.cluster.preflight import Capabilities, cluster_facts
 from retention_enforcer.cluster.streams import STREAM_LIFECYCLE
 from retention_enforcer.cluster.survey import Governed, Survey, by_category, survey
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
-from retention_enforcer.domain.facts import Block, CategoryFacts, ClusterFacts, Evidence, IndexFacts
+from retention_enforcer.domain.facts import Block, CategoryFacts, ClusterFacts, Evidence, ForbiddenField, IndexFacts
+from retention_enforcer.domain.holds import HeldSubject
 from retention_enforcer.domain.policy import Category, Policy
-
-ATTEMPTS = 3
-"""How often the indices are read before giving up, where they change while they are read."""
+from retention_enforcer.domain.subjects import Match
 
 OWN_LIFECYCLE = "retention-{policy}-"
 """How the names of the lifecycles begin that the enforcer itself attaches."""
@@ -45,19 +46,26 @@ class Inventory:
         return cluster_facts(self._client)
 
     def observe(
-        self, policy: Policy, categories: Sequence[Category], now: int, evidence: Mapping[str, Evidence]
+        self,
+        policy: Policy,
+        categories: Sequence[Category],
+        now: int,
+        evidence: Mapping[str, Evidence],
+        held: Sequence[HeldSubject] = (),
     ) -> dict[str, CategoryFacts]:
         """Return the facts of each category, by its id; `evidence` is by the index's uuid.
 
         At most seven requests, for any number of indices in categories with a wildcard each; more only where names
         do not fit into one URL, or an index cannot be kept out of a wildcard otherwise (see `expressions`), and two
-        for indices that hold more documents than can be seen. `holds` are left empty.
+        for indices that hold more documents than can be seen. A category that forbids fields costs up to four more, and
+        three to learn of the other categories' indices where it is observed alone; held subjects four.
         Raises ClusterUnavailable or RequestRejected where the cluster does not answer for all of it.
         """
         silent: frozenset[str] = frozenset()
         for _ in range(ATTEMPTS):
             try:
-                return _Observation(self._client, self._capabilities, policy, now, silent).of(categories, evidence)
+                observation = _Observation(self._client, self._capabilities, policy, now, silent, held)
+                return observation.of(categories, evidence)
             except IndicesChanged as changed:
                 silent |= changed.uuids
             except RequestRejected as error:
@@ -73,13 +81,20 @@ class _Observation:
     """One attempt. `silent` are the uuids of indices that did not answer in an earlier one."""
 
     def __init__(
-        self, client: Elasticsearch, capabilities: Capabilities, policy: Policy, now: int, silent: frozenset[str]
+        self,
+        client: Elasticsearch,
+        capabilities: Capabilities,
+        policy: Policy,
+        now: int,
+        silent: frozenset[str],
+        held: Sequence[HeldSubject],
     ) -> None:
         self._client = client
         self._capabilities = capabilities
         self._policy = policy
         self._now = now
         self._silent = silent
+        self._held = held
 
     def of(self, categories: Sequence[Category], evidence: Mapping[str, Evidence]) -> dict[str, CategoryFacts]:
         found = survey(self._client, self._capabilities, self._policy, categories)
@@ -92,18 +107,22 @@ class _Observation:
         doubtful.of_refresh(refreshed, counts)
         types = self._types(found)
         doubtful.of_types(types)
-        answer = self._search(found, doubtful.none_about(found.governed), types)
+        held = self._held_documents(found, doubtful.none_about(found.governed))
+        answer = self._search(found, doubtful.none_about(found.governed), types, held)
         doubtful.of_search(answer)
         doubtful.of_invisible_documents(self._client, counts, answer)
+        forbidden = self._forbidden(categories, found)
         return {
             category.id: CategoryFacts(
                 category=category.id,
                 as_of=self._now,
                 indices=tuple(
-                    self._facts(index, counts, answer, write_aliases, evidence)
+                    self._facts(index, counts, answer, held, write_aliases, evidence)
                     for index in by_category(doubtful.none_about(found.governed)).get(category.id, [])
                 ),
                 set_apart=doubtful.about(category.id),
+                holds={n: why for n, why in held.whole.items() if found.governed[n].category.id == category.id},
+                forbidden=forbidden.get(category.id, ()),
             )
             for category in categories
         }
@@ -133,18 +152,50 @@ class _Observation:
         if not uuids <= self._silent:
             raise IndicesChanged(uuids)
 
-    def _search(self, found: Survey, clear: Mapping[str, Governed], types: FieldTypes) -> Answer:
+    def _held_documents(self, found: Survey, clear: Mapping[str, Governed]) -> HeldDocuments:
+        """Return what holds on subjects cover; an index whose mapping a block hides is held as a whole."""
+        avoid = _unsearchable(found) | _metadata_blocked(found)
+
+        def reach(names: Collection[str]) -> Iterator[str]:
+            return self._expressions(found, set(names) - avoid, avoid)
+
+        return held_documents(self._client, self._held, clear, reach)
+
+    def _search(self, found: Survey, clear: Mapping[str, Governed], types: FieldTypes, held: HeldDocuments) -> Answer:
         searches = []
         for indices in by_category(clear).values():
             category = indices[0].category
             dated = {
                 g.metadata.name for g in indices if doubts.is_timestamp(types.of(category.timestamp, g.metadata.name))
             }
-            for names, timestamp in ((dated, category.timestamp), ({g.metadata.name for g in indices} - dated, None)):
+            groups: dict[tuple[str | None, tuple[Match, ...]], list[str]] = {}
+            for name in (g.metadata.name for g in indices):
+                asked = (category.timestamp if name in dated else None, held.matches.get(name, ()))
+                groups.setdefault(asked, []).append(name)
+            for (timestamp, matches), names in groups.items():
                 for some in chunks(names):
                     shards = sum(found.metadata[name].shards for name in some)
-                    searches.append(Search(category=category, names=some, shards=shards, timestamp=timestamp))
+                    searches.append(
+                        Search(category=category, names=some, shards=shards, timestamp=timestamp, held=matches)
+                    )
         return search_documents(self._client, self._policy, searches, self._now)
+
+    def _forbidden(self, categories: Sequence[Category], found: Survey) -> dict[str, tuple[ForbiddenField, ...]]:
+        """Return what the categories that forbid fields forbid, in the indices of all categories.
+
+        An index in doubt is left to the category that it belongs to: nothing in it is proven anyway.
+        """
+        forbidding = [category for category in categories if category.forbids_fields]
+        if not forbidding:
+            return {}
+        every = self._policy.categories
+        if len(categories) < len(every):
+            found = survey(self._client, self._capabilities, self._policy, every)
+        reach = Reach(
+            searchable=list(self._expressions(found, found.governed, _unsearchable(found))),
+            mappings=list(self._expressions(found, _mapping_readable(found), _metadata_blocked(found))),
+        )
+        return read_forbidden(self._client, self._policy, forbidding, found.governed, reach, self._now)
 
     def _expressions(self, found: Survey, wanted: Collection[str], avoid: Collection[str]) -> Iterator[str]:
         reached = {name: found.reached_by(name) for name in wanted}
@@ -156,6 +207,7 @@ class _Observation:
         governed: Governed,
         counts: Mapping[str, Counts],
         answer: Answer,
+        held: HeldDocuments,
         write_aliases: Mapping[str, tuple[str, ...]],
         evidence: Mapping[str, Evidence],
     ) -> IndexFacts:
@@ -187,6 +239,10 @@ class _Observation:
             end_time=index.end_time,
             blocks=index.blocks,
             lifecycle=self._foreign_lifecycle(governed),
+            stream_lifecycle=member.stream_lifecycle if member else False,
+            spared=held.matches.get(index.name, ()),
+            held_documents=seen.held,
+            held_due=seen.held_due,
             evidence=evidence.get(index.uuid),
         )
 
@@ -204,6 +260,10 @@ def _counts_blocked(governed: Governed) -> bool:
 def _metadata_blocked(found: Survey) -> set[str]:
     """Return the indices for which statistics and aliases of all would be refused."""
     return {name for name, index in found.metadata.items() if Block.METADATA in index.blocks}
+
+
+def _mapping_readable(found: Survey) -> set[str]:
+    return found.governed.keys() - _metadata_blocked(found)
 
 
 def _unassigned(found: Survey) -> set[str]:

@@ -23,11 +23,14 @@ _SETTINGS = (
     "store.type",
     "time_series.end_time",
     "xpack.ccr.following_index",
+    "provided_name",
+    "resize.source.name",
 )
 _FIELDS = [
     "cluster_uuid",
     "metadata.indices.*.state",
     "metadata.indices.*.aliases",
+    "metadata.indices.*.system",
     *(f"metadata.indices.*.settings.index.{setting}" for setting in _SETTINGS),
     "routing_table.indices.*.shards.*.state",
     "routing_table.indices.*.shards.*.primary",
@@ -57,6 +60,11 @@ class IndexMetadata:
     mounted: bool
     follower: bool
     end_time: int | None
+    system: bool = False
+    """Whether Elasticsearch flags it as its own."""
+    origin: str | None = None
+    """The index it was made from, as far as its settings tell: restored under another name, or (until its shards have
+    recovered) cloned, split or shrunk."""
 
 
 def read_metadata(client: Elasticsearch, expressions: Iterable[str]) -> dict[str, IndexMetadata]:
@@ -105,7 +113,17 @@ def described(name: str, index: Mapping[str, Any], shards: Mapping[str, list[Map
         mounted=settings.get("store", {}).get("type") == "snapshot",
         follower=_true(settings.get("xpack", {}).get("ccr", {}).get("following_index")),
         end_time=parse_instant(end_time) if end_time else None,
+        system=index.get("system") is True,
+        origin=_origin(name, settings),
     )
+
+
+def _origin(name: str, settings: Mapping[str, Any]) -> str | None:
+    provided = str(settings.get("provided_name", name))
+    if provided not in (name, "") and not provided.startswith("<"):  # date math, as rollovers use it
+        return provided
+    source = settings.get("resize", {}).get("source", {}).get("name")
+    return str(source) if source else None
 
 
 def _true(setting: object) -> bool:

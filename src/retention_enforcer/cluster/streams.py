@@ -19,6 +19,9 @@ STREAM_LIFECYCLE = "data stream lifecycle"
 _MANAGED_BY_STREAM = "Data stream lifecycle"
 _FIELDS = [
     "data_streams.name",
+    "data_streams.hidden",
+    "data_streams.system",
+    "data_streams._meta.managed",
     "data_streams.lifecycle.enabled",
     "data_streams.next_generation_managed_by",
     "data_streams.indices.index_name",
@@ -37,6 +40,8 @@ class Membership:
     write_index: bool
     stream_lifecycle: bool
     """Whether the stream's own lifecycle manages the index (it exists since 8.11)."""
+    system: bool = False
+    """Whether the stream is Elasticsearch's own: flagged so, or hidden and made from a template of its own."""
 
 
 def read_streams(
@@ -46,15 +51,26 @@ def read_streams(
     # A name without a wildcard that is no stream would fail the whole call with 404.
     wildcards = sorted({expression if "*" in expression else f"{expression}*" for expression in expressions})
     members: dict[str, Membership] = {}
+    for stream in _described(client, capabilities, wildcards):
+        if policy.claimants(stream["name"]):
+            members.update(members_of(stream))
+    return members
+
+
+def read_all_streams(client: Elasticsearch, capabilities: Capabilities) -> dict[str, Membership]:
+    """Return the indices behind every stream of the cluster, by name; none where there are no streams."""
+    return {name: member for stream in _described(client, capabilities, ["*"]) for name, member in members_of(stream)}
+
+
+def _described(
+    client: Elasticsearch, capabilities: Capabilities, wildcards: Iterable[str]
+) -> Iterator[Mapping[str, Any]]:
     for names in packed(wildcards):
         request = partial(client.indices.get_data_stream, name=names, expand_wildcards="all", filter_path=_FIELDS)
         answer = capabilities.ask(Part.STREAMS, request)
         if answer is None:
-            return {}
-        for stream in answer.body.get("data_streams", []):
-            if policy.claimants(stream["name"]):
-                members.update(members_of(stream))
-    return members
+            return
+        yield from answer.body.get("data_streams", [])
 
 
 def members_of(stream: Mapping[str, Any]) -> Iterator[tuple[str, Membership]]:
@@ -69,8 +85,15 @@ def members_of(stream: Mapping[str, Any]) -> Iterator[tuple[str, Membership]]:
                     failure_store=failure_store,
                     write_index=number == len(indices),
                     stream_lifecycle=_under_stream_lifecycle(stream, index),
+                    system=_is_system(stream),
                 ),
             )
+
+
+def _is_system(stream: Mapping[str, Any]) -> bool:
+    """Tell streams such as ilm-history-5 from those that people make from the templates that come with the stack."""
+    managed = bool(stream.get("_meta", {}).get("managed", False))
+    return bool(stream.get("system", False)) or (managed and bool(stream.get("hidden", False)))
 
 
 def _under_stream_lifecycle(stream: Mapping[str, Any], index: Mapping[str, Any]) -> bool:

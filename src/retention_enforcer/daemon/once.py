@@ -9,7 +9,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from retention_enforcer.daemon.exit_codes import FAILED, worst
 from retention_enforcer.daemon.lease import LeaseKeeper
-from retention_enforcer.daemon.work import Worker, log_error, log_instead_of_raising, run_even_if_defective
+from retention_enforcer.daemon.work import Worker, jobs_of, log_error, log_instead_of_raising, run_even_if_defective
 from retention_enforcer.domain.errors import Refused, RetentionError
 from retention_enforcer.domain.lease import RENEWAL
 
@@ -24,13 +24,13 @@ def run_once(
     tend: Callable[[], None],
     stop: threading.Event,
 ) -> int:
-    """Run each category once, under the lease where one is needed, and return the exit code.
+    """Run each job once, under the lease where one is needed, and return the exit code.
 
     `tend` is called as often as the lease is renewed: it looks at the operator's stop.
     """
     if lease is None:
         worker.start()
-        return worst(run_even_if_defective(worker, category) for category in categories)
+        return worst(run_even_if_defective(job, name) for name, job in jobs_of(worker, categories).items())
     if not lease.wait(LONGEST_WAIT, stop):
         raise Refused(
             f"the lease is held by {lease.holder}: nothing was done",
@@ -49,8 +49,9 @@ def run_once(
 
 def _under_lease(worker: Worker, categories: Sequence[str], stop: threading.Event) -> int:
     worker.start()
-    codes = [run_even_if_defective(worker, category) for category in categories if not stop.is_set()]
-    if len(codes) < len(categories):
+    jobs = jobs_of(worker, categories)
+    codes = [run_even_if_defective(job, name) for name, job in jobs.items() if not stop.is_set()]
+    if len(codes) < len(jobs):
         codes.append(FAILED)  # told to end before its end
     try:
         worker.raise_if_unaccepted()

@@ -1,4 +1,4 @@
-"""`run`: the schedule. One job a category, one that looks after the lease and the operator's stop."""
+"""`run`: the schedule. One job a category, one for coverage, one that looks after the lease and the operator's stop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from retention_enforcer.daemon.exit_codes import FAILED, OK
 from retention_enforcer.daemon.gate import Gate
 from retention_enforcer.daemon.lease import LeaseKeeper
-from retention_enforcer.daemon.work import Worker, log_defect, log_error, run_category
+from retention_enforcer.daemon.work import Worker, jobs_of, log_defect, log_error
 from retention_enforcer.domain.errors import Refused, RetentionError
 from retention_enforcer.domain.lease import RENEWAL
 
@@ -41,15 +41,15 @@ class Service:
         look_at_stop: Callable[[], None],
     ) -> None:
         self._worker = worker
-        self._categories = categories
+        self._jobs = jobs_of(worker, categories)
         self._interval = interval
         self._gate = gate
         self._lease = lease
         self._look_at_stop = look_at_stop
-        # A thread for each category: one that waits for its cluster delays no other.
+        # A thread for each job: one that waits for its cluster delays no other.
         self._scheduler = BackgroundScheduler(
             timezone="UTC",
-            executors={"default": ThreadPoolExecutor(len(categories) + 2)},
+            executors={"default": ThreadPoolExecutor(len(self._jobs) + 2)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         self._started = threading.Event()
@@ -62,10 +62,10 @@ class Service:
         """Run until told to end; return the exit code."""
         self._scheduler.add_listener(self._count_defect, EVENT_JOB_ERROR)
         self._scheduler.add_job(self._tend, "interval", seconds=RENEWAL, id="lease", next_run_time=datetime.now(UTC))
-        for category in self._categories:
-            self._scheduler.add_job(self._cycle, "interval", seconds=self._interval, id=category, args=[category])
+        for name in self._jobs:
+            self._scheduler.add_job(self._run, "interval", seconds=self._interval, id=name, args=[name])
         self._scheduler.start()
-        _log.info("running", **{"event.action": "start", "retention.categories": len(self._categories)})
+        _log.info("running", **{"event.action": "start", "retention.jobs": len(self._jobs)})
         self._end.wait()
         return self._shut_down()
 
@@ -96,8 +96,8 @@ class Service:
             if not self._started.is_set():
                 self._worker.start()
                 self._started.set()
-                for category in self._categories:
-                    self._scheduler.modify_job(category, next_run_time=datetime.now(UTC))
+                for name in self._jobs:
+                    self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
             self._look_at_acceptance()
             self._last_refusal = ""
         except RetentionError as error:
@@ -121,10 +121,10 @@ class Service:
             self._last_refusal = text
             _log.info(text, **{"event.action": "lease"})
 
-    def _cycle(self, category: str) -> None:
+    def _run(self, name: str) -> None:
         if self._running:
-            run_category(self._worker, category)
-            self._defects.pop(category, None)
+            self._jobs[name]()
+            self._defects.pop(name, None)
 
     def _count_defect(self, event: JobExecutionEvent) -> None:
         self._defects[event.job_id] = self._defects.get(event.job_id, 0) + 1

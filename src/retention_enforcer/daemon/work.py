@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Protocol
 
 import structlog
 
-from retention_enforcer.daemon.exit_codes import FAILED, code_of
+from retention_enforcer.daemon.exit_codes import FAILED, OK, code_of
 from retention_enforcer.domain.errors import RetentionError
+from retention_enforcer.enforcement.coverage_look import CoverageLook
 from retention_enforcer.enforcement.cycle import CycleResult
 
 _log = structlog.get_logger()
@@ -23,11 +25,24 @@ class Worker(Protocol):
     def run(self, category: str) -> CycleResult:
         """Run one cycle of a category."""
 
+    def cover(self) -> CoverageLook:
+        """Look past the policy once."""
+
     def finish(self) -> None:
         """Keep the books."""
 
     def raise_if_unaccepted(self) -> None:
         """Raise Refused if the policy in force here was accepted by nobody."""
+
+
+Job = Callable[[], int]
+"""Does one piece of work and returns its exit code; errors of the cluster and refusals are logged, not raised."""
+
+
+def jobs_of(worker: Worker, categories: Iterable[str]) -> dict[str, Job]:
+    """Return what is done on the schedule, by its name: a cycle for each category, and the look past the policy."""
+    jobs: dict[str, Job] = {f"category {category}": partial(run_category, worker, category) for category in categories}
+    return {**jobs, "coverage": partial(look_past_the_policy, worker)}
 
 
 def run_category(worker: Worker, category: str) -> int:
@@ -39,12 +54,22 @@ def run_category(worker: Worker, category: str) -> int:
         return error.exit_code
 
 
-def run_even_if_defective(worker: Worker, category: str) -> int:
-    """Run one cycle; a defect is logged with its traceback, and keeps no other category from its cycle."""
+def look_past_the_policy(worker: Worker) -> int:
+    """Look past the policy once; what is found there is no verdict, but a look that fails is a failure."""
     try:
-        return run_category(worker, category)
+        worker.cover()
+    except RetentionError as error:
+        log_error(error)
+        return error.exit_code
+    return OK
+
+
+def run_even_if_defective(job: Job, name: str) -> int:
+    """Run one job; a defect is logged with its traceback, and keeps no other job from running."""
+    try:
+        return job()
     except Exception as error:  # noqa: BLE001 - the one place where a defect must not end the run
-        log_defect(error, category)
+        log_defect(error, name)
         return FAILED
 
 
@@ -56,9 +81,9 @@ def log_instead_of_raising(look: Callable[[], None]) -> None:
         log_error(error)
 
 
-def log_defect(error: BaseException, category: str) -> None:
+def log_defect(error: BaseException, job: str) -> None:
     """Log a defect of the enforcer itself."""
-    text = f"defect in {category}: {type(error).__name__}"
+    text = f"defect in {job}: {type(error).__name__}"
     _log.error(text, exc_info=error, **{"event.action": "defect", "event.outcome": "failure"})
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from retention_enforcer.domain.subjects import Match
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
@@ -22,11 +24,9 @@ class Existing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trim:
-    """The documents of one index whose timestamp is at least `earliest` and before `cut` (epoch milliseconds)."""
+class Due:
+    """Documents whose timestamp is at least `earliest` and before `cut` (epoch milliseconds)."""
 
-    index: str
-    uuid: str
     timestamp: str
     """The name of the field."""
     earliest: int
@@ -34,8 +34,35 @@ class Trim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """Documents that hold at least one of these fields, also with a value that was not indexed."""
+
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """All documents of the index."""
+
+
+Selection = Due | Holding | Every
+"""Which documents of an index a trim takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trim:
+    """Documents of one index that have to go, while the index stays."""
+
+    index: str
+    uuid: str
+    takes: Selection
+    spare: tuple[Match, ...] = ()
+    """What the documents look like that it leaves although it selects them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trimmed:
-    """How a trim ended: how many documents were deleted, and how many due ones are left (zero is the proof)."""
+    """How a trim ended: how many documents were deleted, and how many it still selects (zero is the proof)."""
 
     deleted: int
     left: int

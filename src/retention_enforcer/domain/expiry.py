@@ -2,7 +2,7 @@
 
 For each index, the first that fits:
 
-1. held, under somebody else's lifecycle, or in doubt     -> skip
+1. held, under somebody else's lifecycle, or in doubt     -> skip; with documents of a held subject never whole
 2. no documents                                           -> keep; delete once the index itself is past the limit
 3. oldest dated document younger than limit - margin      -> keep
 4. container, last index of an alias, undated documents   -> trim
@@ -18,14 +18,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from retention_enforcer.domain.deadlines import describe_due, due_at, due_before
-from retention_enforcer.domain.facts import (
-    FORBID_DOCUMENT_DELETION,
-    FORBID_INDEX_DELETION,
-    CategoryFacts,
-    IndexFacts,
-)
+from retention_enforcer.domain.facts import CategoryFacts, IndexFacts
 from retention_enforcer.domain.instants import describe_duration
-from retention_enforcer.domain.plan import Action, Keep, Plan, Purge, Skip, SkipKind
+from retention_enforcer.domain.orders import ordered_fields, ordered_purge
+from retention_enforcer.domain.plan import (
+    Action,
+    Keep,
+    Plan,
+    Purge,
+    Skip,
+    SkipKind,
+    blocked,
+    held,
+    is_blocked,
+    skip,
+)
 from retention_enforcer.domain.policy import SPAN_TOLERANCE, Category
 from retention_enforcer.domain.rollover import rollover_target
 
@@ -37,7 +44,11 @@ def build_plan(category: Category, margin: int, facts: CategoryFacts, now: int) 
     in_doubt = [
         Skip(name=s.name, uuid=s.uuid, kind=SkipKind.SET_APART, reason=s.text, mend=s.mend) for s in facts.set_apart
     ]
-    verdicts = [*in_doubt, *_judge_all(category, margin, facts, now)]
+    verdicts = [
+        *in_doubt,
+        *_judge_all(category, margin, facts, now),
+        *ordered_fields(facts.forbidden, facts.ordered, facts.holds, now),
+    ]
     return Plan(
         category=category.id,
         as_of=now,
@@ -56,7 +67,7 @@ def _judge_all(category: Category, margin: int, facts: CategoryFacts, now: int) 
     """
     stays: dict[str, str] = {i.name: "a container: the index itself stays" for i in facts.indices if i.container}
     while True:
-        judge = _Judge(category, margin, now, facts.holds, stays)
+        judge = _Judge(category, margin, now, facts, stays)
         verdicts = [judge.judge(index) for index in facts.indices]
         lost = _aliases_lost(facts.indices, verdicts)
         if not lost:
@@ -87,7 +98,7 @@ class _Judge:
     category: Category
     margin: int
     now: int
-    holds: Mapping[str, str]
+    facts: CategoryFacts
     stays: Mapping[str, str] = field(default_factory=dict)
     """Indices that are not deleted as such, only their documents, and why."""
 
@@ -96,13 +107,13 @@ class _Judge:
         return due_before(self.category, self.margin, self.now)
 
     def judge(self, index: IndexFacts) -> Verdict:
-        if hold := self.holds.get(index.name):
-            return _skip(index, SkipKind.HELD, f"held: {hold}", "remove the hold when it is no longer needed")
+        if hold := self.facts.holds.get(index.name):
+            return held(index, hold.text)
         if self.category.max_age is None:
-            return Keep(facts=index, due=None, reason=self._why_no_age(index))
+            return self._erased(index) or Keep(facts=index, due=None, reason=self._why_no_age(index))
         if index.lifecycle and self.category.foreign_lifecycle == "leave":
             mend = "detach that lifecycle, or set foreign_lifecycle: adopt in the category"
-            return _skip(index, SkipKind.FOREIGN_LIFECYCLE, f"under somebody else's lifecycle {index.lifecycle}", mend)
+            return skip(index, SkipKind.FOREIGN_LIFECYCLE, f"under somebody else's lifecycle {index.lifecycle}", mend)
         if index.documents == 0:
             return self._empty(index, self.category.max_age)
         if index.oldest is None:
@@ -116,6 +127,13 @@ class _Judge:
             return "no maximum age: kept while the customer is active"
         return f"{index.documents} documents that must not exist: reported, not deleted" if index.documents else "empty"
 
+    def _erased(self, index: IndexFacts) -> Purge | Skip | None:
+        may_go_whole, target = self._may_go_whole(index), self._rollover(index)
+        return ordered_purge(index, self.facts.ordered, may_go_whole=may_go_whole, rollover=target, now=self.now)
+
+    def _rollover(self, index: IndexFacts) -> str | None:
+        return rollover_target(index, self.category) if index.write_index else None
+
     def _empty(self, index: IndexFacts, max_age: int) -> Verdict:
         why = self.stays.get(index.name) or ("the write index" if index.write_index else None)
         due = index.created + max_age
@@ -127,7 +145,7 @@ class _Judge:
     def _without_any_date(self, index: IndexFacts) -> Verdict:
         """Judge an index none of whose documents has a believable timestamp: it can only go with its creation."""
         without = f"{index.undated} documents without a believable timestamp"
-        if index.created >= self.cut or not self._may_go_whole(index):
+        if index.created >= self.cut or not self._may_go_whole(index) or index.held_documents:
             return Keep(facts=index, due=None, reason=f"{without}: they have no age")
         reason = f"{without}, in an index created {describe_duration(self.now - index.created)} ago"
         return self._as_far_as_possible(index, self._whole(index, self._due_at(index.created), reason))
@@ -136,7 +154,8 @@ class _Judge:
         newest = index.newest if index.newest is not None else oldest
         within_one_rollover = newest - oldest <= SPAN_TOLERANCE * self.category.rollover
         undated_may_go = index.undated == 0 or index.created < self.cut
-        if not (newest < self.cut or within_one_rollover) or not undated_may_go or not self._may_go_whole(index):
+        straddles = not (newest < self.cut or within_one_rollover)
+        if straddles or not undated_may_go or not self._may_go_whole(index) or index.held_documents:
             return self._as_far_as_possible(index, self._trim(index, oldest, self._why_not_whole(index)))
         reason = self._describe(oldest)
         if young := index.documents - index.undated - index.due:
@@ -149,13 +168,15 @@ class _Judge:
     def _may_go_whole(self, index: IndexFacts) -> bool:
         if index.name in self.stays:
             return False
-        return not index.write_index or rollover_target(index, self.category) is not None
+        return not index.write_index or self._rollover(index) is not None
 
     def _why_not_whole(self, index: IndexFacts) -> str:
         if index.name in self.stays:
             return self.stays[index.name]
         if not self._may_go_whole(index):
             return "a write index that cannot be rolled over: the index itself stays"
+        if index.held_documents:
+            return f"{index.held_documents} documents of held subjects stay"
         if index.undated:
             return f"{index.undated} documents without a believable timestamp stay"
         return f"{index.documents - index.due} younger documents stay"
@@ -167,7 +188,7 @@ class _Judge:
         return describe_due(self.category, self.margin, oldest, self.now)
 
     def _whole(self, index: IndexFacts, due: int, reason: str) -> Purge:
-        target = rollover_target(index, self.category) if index.write_index else None
+        target = self._rollover(index)
         return Purge(
             facts=index,
             action=Action.DELETE_INDEX,
@@ -184,10 +205,11 @@ class _Judge:
         return Purge(
             facts=index,
             action=Action.DELETE_DOCUMENTS,
-            documents=index.due,
+            documents=index.due - index.held_due,
             due=due,
             reason=f"{self._describe(oldest)}; {why}",
             cut=self.cut,
+            spare=index.spared,
             foreseen=_foreseen(index, due),
         )
 
@@ -196,18 +218,20 @@ class _Judge:
         if index.end_time is not None and self.now < index.end_time:
             left = describe_duration(index.end_time - self.now)
             reason = f"{purge.reason}; the time series accepts documents for another {left}"
-            return _skip(index, SkipKind.TIME_SERIES, reason, "wait, or shorten index.look_ahead_time in its template")
+            return skip(index, SkipKind.TIME_SERIES, reason, "wait, or shorten index.look_ahead_time in its template")
         if purge.action is Action.DELETE_INDEX:
-            if not index.blocks & FORBID_INDEX_DELETION:
+            if not is_blocked(purge):
                 return purge
             if index.due == 0 or index.oldest is None:
-                return _blocked(index, purge.reason)
+                return blocked(index, purge.reason)
             purge = self._trim(index, index.oldest, "a block forbids to delete the index itself")
+        if purge.documents == 0:
+            return held(index, f"{purge.reason}; all {index.held_due} due documents are of held subjects")
         if index.mounted:
             mend = "mount indices that span one rollover at most, so that they can go whole"
-            return _skip(index, SkipKind.MOUNTED, f"{purge.reason}; a mounted snapshot can only go whole", mend)
-        if index.blocks & FORBID_DOCUMENT_DELETION:
-            return _blocked(index, purge.reason)
+            return skip(index, SkipKind.MOUNTED, f"{purge.reason}; a mounted snapshot can only go whole", mend)
+        if is_blocked(purge):
+            return blocked(index, purge.reason)
         return self._not_too_often(index, purge)
 
     def _not_too_often(self, index: IndexFacts, trim: Purge) -> Verdict:
@@ -234,12 +258,3 @@ def _foreseen(index: IndexFacts, due: int) -> bool:
     if evidence is None or evidence.oldest != index.oldest or evidence.first_seen >= due:
         return False
     return index.oldest is not None or evidence.documents >= index.documents
-
-
-def _blocked(index: IndexFacts, reason: str) -> Skip:
-    names = ", ".join(sorted(f"index.blocks.{block}" for block in index.blocks))
-    return _skip(index, SkipKind.BLOCKED, f"{reason}; {names} forbids it", f"remove {names} from it")
-
-
-def _skip(index: IndexFacts, kind: SkipKind, reason: str, mend: str) -> Skip:
-    return Skip(name=index.name, uuid=index.uuid, kind=kind, reason=reason, mend=mend, facts=index)

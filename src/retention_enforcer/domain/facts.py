@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from retention_enforcer.domain.subjects import Match
+
 
 class Block(StrEnum):
     """The blocks an index can carry (`index.blocks.*`), and what they forbid, as measured on 8.10."""
@@ -87,7 +89,25 @@ class IndexFacts:
     blocks: frozenset[Block] = frozenset()
     lifecycle: str | None = None
     """The lifecycle that is attached to it and is not the enforcer's."""
+    stream_lifecycle: bool = False
+    """Whether the lifecycle of its stream manages it."""
+    spared: tuple[Match, ...] = ()
+    """What the documents of held subjects look like here: no trim takes them."""
+    held_documents: int = 0
+    """Documents of held subjects."""
+    held_due: int = 0
+    """Those of them that are older than limit - margin."""
     evidence: Evidence | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Why an index is held as a whole."""
+
+    hold: str
+    """The hold's id."""
+    text: str
+    """The hold and its end, without its owner's words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +122,29 @@ class SetApart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForbiddenField:
+    """A field in the mapping of a governed index that no index may have, since what it holds must never be stored."""
+
+    index: IndexFacts
+    """Whose documents were counted, but not dated."""
+    category: str
+    """Whose index it is."""
+    field: str
+    type: str
+    documents: int
+    """Documents that are seen to hold it."""
+    countable: bool
+    """False where documents can hold it unseen: the field is neither indexed nor has doc values."""
+    counted: bool = True
+    """False where the index did not answer."""
+
+    @property
+    def proven_absent(self) -> bool:
+        """Whether no document of the index holds it, for certain."""
+        return self.counted and self.documents == 0 and (self.countable or self.index.documents == 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CategoryFacts:
     """All indices that a category claims, as of one instant; each index stands in exactly one of the two."""
 
@@ -109,8 +152,12 @@ class CategoryFacts:
     as_of: int
     indices: tuple[IndexFacts, ...] = ()
     set_apart: tuple[SetApart, ...] = ()
-    holds: dict[str, str] = field(default_factory=dict)
-    """Names of held indices, and by which hold."""
+    forbidden: tuple[ForbiddenField, ...] = ()
+    """In the mappings of all governed indices, for a category that says what must never be stored."""
+    holds: dict[str, Held] = field(default_factory=dict)
+    """Names of indices that are held as a whole, and by which hold."""
+    ordered: frozenset[tuple[str, str]] = frozenset()
+    """What an operator ordered to be erased although no age asks for it: pairs of index uuid and action."""
 
     @property
     def documents(self) -> int:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from retention_enforcer.domain.facts import IndexFacts
-from retention_enforcer.domain.instants import format_instant
+from retention_enforcer.domain.facts import Held, IndexFacts
+from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.instants import DAY, describe_duration, format_instant
+from retention_enforcer.domain.subjects import Subject
+
+ANNOUNCED = DAY
+"""How long before its end a hold's end is announced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """A hold on a whole category or on one index. `until` is in epoch milliseconds."""
+    """A hold on a whole category, on one index, stream or alias, or on a subject; `until` in epoch milliseconds."""
 
     id: str
     owner: str
@@ -19,17 +24,57 @@ class Hold:
     until: int
     category: str | None = None
     index: str | None = None
+    subject: Subject | None = None
+
+    def is_alive(self, now: int) -> bool:
+        """Whether it holds at this instant."""
+        return now < self.until
 
     def covers(self, category: str, index: IndexFacts, now: int) -> bool:
-        """Whether it covers an index of a category at this instant: by the category, its name, stream or an alias."""
+        """Whether it covers a whole index of a category: by the category, its name, stream or an alias."""
         names = (index.name, index.stream, *index.aliases)
-        return now < self.until and (self.category == category or (self.index is not None and self.index in names))
+        named = self.category == category or (self.index is not None and self.index in names)
+        return self.is_alive(now) and named
 
     def __str__(self) -> str:
-        return f"{self.id} of {self.owner} until {format_instant(self.until)}"
+        """Return what anybody may read: owner and reason are an operator's free text, a subject's id is personal."""
+        return f"hold {self.id} until {format_instant(self.until)}"
+
+    @property
+    def held(self) -> Held:
+        """What is said of an index that is held as a whole."""
+        return Held(hold=self.id, text=str(self))
 
 
-def held(holds: Iterable[Hold], category: str, indices: Iterable[IndexFacts], now: int) -> dict[str, str]:
-    """Return which of a category's indices are held at this instant, and by which hold."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldSubject:
+    """A subject that is held, by itself or along with its account, and by which hold."""
+
+    hold: Hold
+    subject: Subject
+
+
+def held(holds: Iterable[Hold], category: str, indices: Iterable[IndexFacts], now: int) -> dict[str, Held]:
+    """Return which of a category's indices are held as a whole at this instant, and by which hold."""
     holds = tuple(holds)
-    return {index.name: str(hold) for index in indices for hold in holds if hold.covers(category, index, now)}
+    return {index.name: hold.held for index in indices for hold in holds if hold.covers(category, index, now)}
+
+
+def on_subjects(holds: Iterable[Hold], now: int) -> tuple[Hold, ...]:
+    """Return the holds on subjects that are alive at this instant."""
+    return tuple(hold for hold in holds if hold.subject is not None and hold.is_alive(now))
+
+
+def ending_soon(holds: Iterable[Hold], now: int) -> Iterator[Finding]:
+    """Yield the announcement of each hold that ends within a day."""
+    for hold in holds:
+        if hold.is_alive(now) and hold.until - now <= ANNOUNCED:
+            yield Finding(
+                kind="hold-ends",
+                category=hold.category,
+                about=hold.id,
+                text=f"hold {hold.id} ends in {describe_duration(hold.until - now)}: what it kept past its limit is "
+                "deleted then",
+                mend="nothing, or `retention-enforcer hold add` with a later end",
+                severity=Severity.WARNING,
+            )

@@ -8,7 +8,7 @@ or blanks, no leading `-`, `_` or `+`, at most 255 bytes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -114,6 +114,18 @@ class IndexPattern:
         """The application's id in the name of a tenant's index, or None."""
         match = self._regex.fullmatch(name) if self.tenant else None
         return match[1] if match else None
+
+    def replace_applications(self, text: str, replacement: Callable[[str], str], replaced: str) -> str:
+        """Return a text with the application's id replaced wherever a name like those of the pattern stands in it.
+
+        Names in which it was replaced already have something that begins with `replaced` in its place.
+        """
+        before, found, after = self.text.partition(APPLICATION)
+        if not found:
+            return text
+        literal = re.escape(before.rpartition("*")[2]), re.escape(after.partition("*")[0])
+        inside = re.compile(f"({literal[0]})(?!{re.escape(replaced)})({_APPLICATION_CLASS})(?={literal[1]})")
+        return inside.sub(lambda match: match[1] + replacement(match[2]), text)
 
     def replace_application(self, name: str, replacement: str) -> str:
         """Return a tenant index's name with the application's id replaced; other names as they are."""

@@ -7,7 +7,9 @@ import json
 from dataclasses import dataclass
 from enum import StrEnum
 
-from retention_enforcer.domain.facts import IndexFacts
+from retention_enforcer.domain.deletion import Every, Holding
+from retention_enforcer.domain.facts import FORBID_DOCUMENT_DELETION, FORBID_INDEX_DELETION, IndexFacts
+from retention_enforcer.domain.subjects import Match
 
 
 class Action(StrEnum):
@@ -40,6 +42,12 @@ class Purge:
     reason: str
     cut: int
     """A trim deletes the dated documents older than this."""
+    takes: Holding | Every | None = None
+    """What a trim takes instead: by an operator's order, not by age."""
+    spare: tuple[Match, ...] = ()
+    """What the documents look like that a trim does not take, since they are held."""
+    ordered: bool = False
+    """Whether an operator ordered exactly this, so that it is no surprise."""
     rollover: str | None = None
     """The stream or alias to roll over first, since the index is its write index."""
     foreseen: bool = False
@@ -91,3 +99,25 @@ class Plan:
             return ""
         covered = [self.category, sorted(purge.pair for purge in self.purge)]
         return hashlib.sha256(json.dumps(covered, separators=(",", ":")).encode()).hexdigest()
+
+
+def is_blocked(purge: Purge) -> bool:
+    """Whether a block of the index forbids a purge."""
+    forbidden = FORBID_INDEX_DELETION if purge.action is Action.DELETE_INDEX else FORBID_DOCUMENT_DELETION
+    return bool(purge.facts.blocks & forbidden)
+
+
+def held(index: IndexFacts, why: str) -> Skip:
+    """Return the skip of an index that a hold keeps."""
+    return skip(index, SkipKind.HELD, f"held: {why}", "remove the hold when it is no longer needed")
+
+
+def blocked(index: IndexFacts, reason: str) -> Skip:
+    """Return the skip of an index whose blocks forbid what the reason asks for."""
+    names = ", ".join(sorted(f"index.blocks.{block}" for block in index.blocks))
+    return skip(index, SkipKind.BLOCKED, f"{reason}; {names} forbids it", f"remove {names} from it")
+
+
+def skip(index: IndexFacts, kind: SkipKind, reason: str, mend: str) -> Skip:
+    """Return the skip of an index that was observed."""
+    return Skip(name=index.name, uuid=index.uuid, kind=kind, reason=reason, mend=mend, facts=index)

@@ -78,6 +78,11 @@ class Category:
         return self.max_age if self.max_age is not None else self.after_termination
 
     @property
+    def forbids_fields(self) -> bool:
+        """Whether it says what no governed index may hold: fields by name and, if never stored, binary ones."""
+        return self.never_stored or bool(self.forbidden_fields)
+
+    @property
     def promise(self) -> str:
         """The promise in a few words."""
         parts = []
@@ -108,6 +113,11 @@ class Policy:
     on_request: int = 7 * DAY
     earliest: int = EARLIEST
     ignore: tuple[IndexPattern, ...] = ()
+
+    @property
+    def patterns(self) -> tuple[IndexPattern, ...]:
+        """What all categories claim."""
+        return tuple(pattern for category in self.categories for pattern in category.indices)
 
     def category(self, category_id: str) -> Category:
         """The category of that id; KeyError where there is none."""

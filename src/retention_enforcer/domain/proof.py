@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from retention_enforcer.domain.deadlines import overdue_before
-from retention_enforcer.domain.facts import CategoryFacts, IndexFacts
+from retention_enforcer.domain.facts import CategoryFacts, ForbiddenField, IndexFacts
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import describe_duration
 from retention_enforcer.domain.plan import Plan, SkipKind
@@ -59,6 +59,9 @@ def verify(category: Category, facts: CategoryFacts, plan: Plan) -> Proof:
     )
 
 
+_STOP_AND_ERASE = "stop what writes them, then: retention-enforcer erase --category {category} --confirm"
+
+
 def _findings(category: Category, facts: CategoryFacts, plan: Plan) -> Iterator[Finding]:
     for apart in facts.set_apart:
         yield Finding(
@@ -69,8 +72,10 @@ def _findings(category: Category, facts: CategoryFacts, plan: Plan) -> Iterator[
             text=apart.text,
             mend=apart.mend,
         )
+    yield from _about_holds(category, facts)
+    yield from _about_forbidden(category, facts)
     for skip in plan.skip:
-        if skip.kind is not SkipKind.SET_APART:
+        if skip.kind not in (SkipKind.SET_APART, SkipKind.HELD):
             yield Finding(
                 kind=skip.kind.value,
                 category=category.id,
@@ -82,6 +87,80 @@ def _findings(category: Category, facts: CategoryFacts, plan: Plan) -> Iterator[
             )
     for index in facts.indices:
         yield from _about_index(category, index, facts.as_of)
+
+
+def _about_holds(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
+    """One finding a hold, for all that it keeps although it is due; the holds on subjects are one."""
+    kept: dict[tuple[str, str], list[tuple[int, IndexFacts]]] = {}
+    yield from _held_but_managed(category, facts)
+    for index in facts.indices:
+        hold = facts.holds.get(index.name)
+        due = index.documents if category.never_stored else index.due
+        if hold and due:
+            kept.setdefault((hold.hold, hold.text), []).append((due, index))
+        elif not hold and index.held_due:
+            kept.setdefault(("subjects", "holds on subjects"), []).append((index.held_due, index))
+    for (about, text), indices in kept.items():
+        oldest = min((index.oldest for _, index in indices if index.oldest is not None), default=None)
+        age = f", the oldest {describe_duration(facts.as_of - oldest)} old" if oldest is not None else ""
+        documents = sum(due for due, _ in indices)
+        yield Finding(
+            kind="held",
+            category=category.id,
+            about=about,
+            text=f"{text}: keeps {documents:,} due documents in {len(indices):,} indices{age}",
+            mend="`retention-enforcer hold remove` when it is no longer needed",
+            severity=Severity.WARNING,
+        )
+
+
+def _held_but_managed(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
+    """One finding for all indices that are held, at least in part, while a lifecycle may delete them."""
+    held = [index for index in facts.indices if index.name in facts.holds or index.held_documents]
+    managed = [index for index in held if index.lifecycle]
+    if managed:
+        named = ", ".join(f"{index.name} ({index.lifecycle})" for index in managed[:3])
+        more = f" and {len(managed) - 3} more" if len(managed) > 3 else ""  # noqa: PLR2004 - as many as are named
+        yield Finding(
+            kind="held-but-managed",
+            category=category.id,
+            about="holds",
+            text=f"held, but a lifecycle of somebody else may delete them: {named}{more}",
+            mend="take the lifecycle from them, and from the template that attaches it to new ones",
+            severity=Severity.WARNING,
+        )
+
+
+def _about_forbidden(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
+    """One finding an index, for all its forbidden fields."""
+    by_index: dict[str, list[ForbiddenField]] = {}
+    for found in facts.forbidden:
+        by_index.setdefault(found.index.uuid, []).append(found)
+    for fields in by_index.values():
+        index = fields[0].index
+        absent = all(found.proven_absent for found in fields)
+        text = "; ".join(_what_it_holds(found) for found in fields)
+        mend = "re-index without that field, so that no document can hold it"
+        yield Finding(
+            kind="forbidden-field",
+            category=category.id,
+            index=index.name,
+            uuid=index.uuid,
+            text=f"{index.name} of {fields[0].category} has a field that no index may have: {text}",
+            mend=mend if absent else f"{_STOP_AND_ERASE.format(category=category.id)}; {mend}",
+            severity=Severity.WARNING if absent else Severity.ERROR,
+        )
+
+
+def _what_it_holds(found: ForbiddenField) -> str:
+    field = f"{found.field} ({found.type})"
+    if not found.counted:
+        return f"{field}, of unknown content"
+    if found.documents:
+        return f"{field} in {found.documents:,} documents"
+    if found.proven_absent:
+        return f"{field}, in no document"
+    return f"{field}, which cannot be searched: any of {found.index.documents:,} documents may hold it"
 
 
 def _about_index(category: Category, index: IndexFacts, now: int) -> Iterator[Finding]:
@@ -98,7 +177,7 @@ def _about_index(category: Category, index: IndexFacts, now: int) -> Iterator[Fi
 
     if category.never_stored and index.documents:
         text = f"{index.documents:,} documents in {index.name} that must never be stored"
-        yield finding("never-stored", text, "stop what writes them, then remove the index by hand")
+        yield finding("never-stored", text, _STOP_AND_ERASE.format(category=category.id))
     if category.max_age is None:
         return
     if index.overdue:

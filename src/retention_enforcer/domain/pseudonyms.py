@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from collections.abc import Sequence
 
-from retention_enforcer.domain.names import stream_in
-from retention_enforcer.domain.policy import Category
+from retention_enforcer.domain.names import IndexPattern, stream_in
 
 _KEY_ID_LENGTH = 8
+_SCHEME = "hmac-sha256:"
 
 
 class Pseudonyms:
@@ -26,29 +27,38 @@ class Pseudonyms:
         if self._key is None:
             return "unnamed"
         digest = hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
-        return f"hmac-sha256:{hashlib.sha256(self._key).hexdigest()[:_KEY_ID_LENGTH]}:{digest}"
+        return f"{_SCHEME}{hashlib.sha256(self._key).hexdigest()[:_KEY_ID_LENGTH]}:{digest}"
 
-    def index_name(self, category: Category, name: str) -> str:
+    def index_name(self, patterns: Sequence[IndexPattern], name: str) -> str:
         """Return the name of an index with the application's id in it replaced; the index's uuid identifies it."""
         governed = _governed_part(name)
-        for pattern in category.indices:
+        for pattern in patterns:
             if (application := pattern.application_in(governed)) is not None:
                 return name.replace(governed, pattern.replace_application(governed, self.of(application)), 1)
         return name
 
-    def hide(self, category: Category, name: str, text: str) -> str:
+    def hide_everywhere(self, patterns: Sequence[IndexPattern], text: str) -> str:
+        """Return a text about any indices with the applications' ids replaced in names like those of tenants' indices.
+
+        A copy may have such a name with something before or behind it.
+        """
+        for pattern in patterns:
+            text = pattern.replace_applications(text, self.of, _SCHEME)
+        return text
+
+    def hide(self, patterns: Sequence[IndexPattern], name: str, text: str) -> str:
         """Return a text about an index with the application's id replaced wherever it stands for itself.
 
         Not in the index's name alone: it stands in the names of its stream and aliases, and in what the cluster says.
         """
         governed = _governed_part(name)
-        ids = (pattern.application_in(governed) for pattern in category.indices)
+        ids = (pattern.application_in(governed) for pattern in patterns)
         application = next((id_ for id_ in ids if id_ is not None), None)
         if application is None:
             return text
         alone = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(application)}(?![A-Za-z0-9_])")
         parts = [alone.sub(self.of(application), part) for part in text.split(name)]
-        return self.index_name(category, name).join(parts)
+        return self.index_name(patterns, name).join(parts)
 
 
 def _governed_part(name: str) -> str:

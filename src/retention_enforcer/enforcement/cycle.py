@@ -10,17 +10,17 @@ import structlog
 
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.expiry import build_plan
-from retention_enforcer.domain.facts import CategoryFacts
+from retention_enforcer.domain.facts import CategoryFacts, Held
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.fuse import FuseLimits, UnsafePlan, raise_if_unsafe
-from retention_enforcer.domain.holds import held
+from retention_enforcer.domain.holds import Hold, held, on_subjects
 from retention_enforcer.domain.ledger import Outcome
 from retention_enforcer.domain.plan import Plan, Purge
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.proof import Proof, verify
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.memory import Memory
-from retention_enforcer.enforcement.ports import Clock, Inventory
+from retention_enforcer.enforcement.ports import Clock, HoldResolver, Inventory
 from retention_enforcer.enforcement.purge import Purger, Results
 from retention_enforcer.enforcement.recorder import Recorder, log_cycle
 
@@ -59,8 +59,9 @@ class Scope:
 class Observer:
     """Reads a category's facts and plans; changes nothing."""
 
-    def __init__(self, inventory: Inventory, clock: Clock) -> None:
+    def __init__(self, inventory: Inventory, resolver: HoldResolver, clock: Clock) -> None:
         self._inventory = inventory
+        self._resolver = resolver
         self._clock = clock
 
     def look(
@@ -69,13 +70,30 @@ class Observer:
         """Return the facts and the plan of each category, as of now, in few requests."""
         now = self._clock.now()
         evidence = {uuid: e for memory in memories.values() for uuid, e in memory.evidence.items()}
-        observed = self._inventory.observe(scope.policy, categories, now, evidence)
+        holds = scope.control.holds
+        subjects = self._resolver.of(scope.policy, on_subjects(holds, now), now)
+        observed = self._inventory.observe(scope.policy, categories, now, evidence, subjects)
         looks = {}
         for category in categories:
             facts = observed[category.id]
-            facts = replace(facts, holds=held(scope.control.holds, category.id, facts.indices, now))
+            memory = memories.get(category.id)
+            facts = replace(
+                facts,
+                holds=facts.holds | held(holds, category.id, facts.indices, now) | _held_holders(holds, facts, now),
+                ordered=memory.ordered(category.id, scope.control, now) if memory else frozenset(),
+            )
             looks[category.id] = (facts, build_plan(category, scope.policy.margin, facts, now))
         return looks
+
+
+def _held_holders(holds: Sequence[Hold], facts: CategoryFacts, now: int) -> dict[str, Held]:
+    """Return which indices with forbidden fields are held: as a whole, where any of their documents may be."""
+    found: dict[str, Held] = {}
+    for hold in on_subjects(holds, now):
+        found |= {forbidden.index.name: hold.held for forbidden in facts.forbidden}
+    for forbidden in facts.forbidden:
+        found |= held(holds, forbidden.category, [forbidden.index], now)
+    return found
 
 
 class Cycle:
@@ -110,14 +128,16 @@ class Cycle:
             if self._recorder:
                 memory = self._recorder.memory(category, scope.fingerprint)
             result, facts, trimmed = self._run(category, scope, memory, cycle)
-            log_cycle(category, result.plan, result.proof, self._pseudonyms, acted=result.acted)
+            log_cycle(scope.policy, result.plan, result.proof, self._pseudonyms, acted=result.acted)
             if self._recorder:
                 self._recorder.record(
+                    scope.policy,
                     category,
                     fingerprint=scope.fingerprint,
                     facts=facts,
                     proof=result.proof,
                     trimmed=trimmed,
+                    purged=bool(result.purged_indices or result.purged_documents),
                     cycle=cycle,
                 )
             return result

@@ -15,7 +15,11 @@ from retention_enforcer.domain.ledger import Entry, Kind
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.appender import Appender
+from retention_enforcer.enforcement.coverage import CoverageCycle
+from retention_enforcer.enforcement.coverage_look import CoverageLook
 from retention_enforcer.enforcement.cycle import Cycle, CycleResult, Scope
+from retention_enforcer.enforcement.hold_book import HoldBook
+from retention_enforcer.enforcement.memory import Memory, memory_key
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Deleter, Inventory, LedgerStore, StateStore
 from retention_enforcer.enforcement.settle import settle_intents
 from retention_enforcer.enforcement.standing import (
@@ -60,15 +64,21 @@ class Terms:
 class Planner:
     """Plan mode: observes, plans, logs; writes nothing, needs none of the enforcer's own indices, holds no lease."""
 
-    def __init__(self, terms: Terms, inventory: Inventory, clock: Clock, cycle: Cycle) -> None:
+    def __init__(self, terms: Terms, inventory: Inventory, clock: Clock, cycle: Cycle, coverage: CoverageCycle) -> None:
         self._terms = terms
         self._inventory = inventory
         self._clock = clock
         self._cycle = cycle
+        self._coverage = coverage
 
     def start(self) -> None:
         """Check what must be true of the cluster."""
         self._check(self._inventory.cluster())
+
+    def cover(self) -> CoverageLook:
+        """Look past the policy once."""
+        self._check(self._inventory.cluster())
+        return self._coverage.run(self._terms.policy, Control(), {})
 
     def run(self, category: str) -> CycleResult:
         """Run one cycle of a category without acting."""
@@ -109,6 +119,8 @@ class Enforcer:
         pseudonyms: Pseudonyms,
         clock: Clock,
         cycle: Cycle,
+        coverage: CoverageCycle,
+        hold_book: HoldBook,
     ) -> None:
         self._terms = terms
         self._inventory = inventory
@@ -120,6 +132,8 @@ class Enforcer:
         self._pseudonyms = pseudonyms
         self._clock = clock
         self._cycle = cycle
+        self._coverage = coverage
+        self._hold_book = hold_book
         self._books = threading.Lock()
         self._unfinished: set[str] = set()
 
@@ -137,7 +151,7 @@ class Enforcer:
     def run(self, category: str) -> CycleResult:
         """Run one cycle of a category; what may not be done under the operator's word is planned and proven only."""
         self._check()
-        control = self._control.read()
+        control = self._read_control()
         if category in self._unfinished:
             after = self._settled()
             settle_intents(self._ledger, self._appender, self._deleter, after=after, category=category)
@@ -160,6 +174,17 @@ class Enforcer:
         self._keep_books()
         return result
 
+    def cover(self) -> CoverageLook:
+        """Look past the policy once: what no category's cycle sees."""
+        self._check()
+        policy, fingerprint = self._terms.policy, self._terms.fingerprint
+        bodies = self._state.load([memory_key(category.id) for category in policy.categories])
+        memories = [Memory.of(body, fingerprint) for body in bodies.values()]
+        evidence = {uuid: known for memory in memories for uuid, known in memory.evidence.items()}
+        look = self._coverage.run(policy, self._read_control(), evidence)
+        self._keep_books()
+        return look
+
     def finish(self) -> None:
         """Remember how far the ledger goes."""
         self._keep_books()
@@ -179,6 +204,13 @@ class Enforcer:
         raise_if_ledger_lost(self._ledger, LedgerMemory.of(body) if body else None)
         if CLUSTER not in known:
             self._state.save(CLUSTER, {"uuid": cluster.uuid}, now)
+
+    def _read_control(self) -> Control:
+        """Return the operator's word; what is new of holds is in the ledger before anything follows from it."""
+        control = self._control.read()
+        with self._books:
+            self._hold_book.keep(self._terms.policy, control.holds, self._clock.now())
+        return control
 
     def _accepted(self, control: Control) -> bool:
         """Whether the policy here is the last one that was accepted; the first time this is seen, it is recorded."""

@@ -9,6 +9,7 @@ from typing import Any
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.facts import CategoryFacts, Evidence
+from retention_enforcer.domain.findings import Sighting
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.plan import Purge
 from retention_enforcer.domain.proof import Proof
@@ -26,13 +27,15 @@ class Memory:
     fingerprint: str
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
     """By index uuid."""
-    findings: Mapping[str, int] = field(default_factory=dict)
-    """Ids of open findings, and when each was first seen."""
+    findings: Mapping[str, Sighting] = field(default_factory=dict)
+    """Open findings by their ids."""
     used: Mapping[str, Collection[tuple[str, str]]] = field(default_factory=dict)
     """By approval, the pairs that were carried out under it."""
     kept: bool | None = None
     proven_at: int = 0
     """When a proof was last recorded in the ledger."""
+    purged_at: int | None = None
+    """When a cycle last purged anything."""
 
     @classmethod
     def of(cls, body: Mapping[str, Any] | None, fingerprint: str) -> Memory:
@@ -60,10 +63,11 @@ class Memory:
         return cls(
             fingerprint=fingerprint,
             evidence=evidence,
-            findings=dict(body["findings"]),
+            findings=sightings_of(body["findings"]),
             used={key: [(uuid, action) for uuid, action in pairs] for key, pairs in body["used"].items()},
             kept=body.get("kept"),
             proven_at=int(body["proven_at"]),
+            purged_at=body.get("purged_at"),
         )
 
     def body(self) -> dict[str, Any]:
@@ -80,32 +84,48 @@ class Memory:
         return {
             "fingerprint": self.fingerprint,
             "indices": indices,
-            "findings": dict(self.findings),
+            "findings": sightings_body(self.findings),
             "used": {key: sorted(map(list, pairs)) for key, pairs in self.used.items()},
             "kept": self.kept,
             "proven_at": self.proven_at,
+            **({"purged_at": self.purged_at} if self.purged_at is not None else {}),
         }
 
     def approved(self, control: Control, now: int) -> frozenset[tuple[str, str]]:
         """Return the (index uuid, action) pairs that are approved at this instant and were not used yet."""
         return frozenset(
             pair
-            for approval in control.approvals
+            for approval in control.releases
             if now < approval.until
             for pair in approval.pairs
             if pair not in self.used.get(approval.key, ())
         )
 
+    def ordered(self, category: str, control: Control, now: int) -> frozenset[tuple[str, str]]:
+        """Return the pairs that an operator ordered to be erased in a category, and that were not used yet."""
+        orders = tuple(order for order in control.orders if order.category == category)
+        return self.approved(Control(orders=orders), now)
+
     def use(self, control: Control, purges: Collection[Purge], now: int) -> Memory:
         """Return the memory with the approvals of these purges used up; approvals that have ended are forgotten."""
         planned = {purge.pair for purge in purges}
-        alive = [approval for approval in control.approvals if now < approval.until]
+        alive = [approval for approval in control.releases if now < approval.until]
         used = {a.key: sorted({*self.used.get(a.key, ()), *(a.pairs & planned)}) for a in alive}
         return replace(self, used={key: pairs for key, pairs in used.items() if pairs})
 
     def must_prove(self, proof: Proof) -> bool:
         """Whether a proof belongs into the ledger: the verdict changed, or a day has passed."""
         return proof.kept != self.kept or proof.as_of - self.proven_at >= DAY
+
+
+def sightings_of(body: Mapping[str, Any]) -> dict[str, Sighting]:
+    """Read the open findings from a document."""
+    return {id_: Sighting(first=int(first), last=int(last)) for id_, (first, last) in body.items()}
+
+
+def sightings_body(sightings: Mapping[str, Sighting]) -> dict[str, list[int]]:
+    """Return open findings as they stand in a document."""
+    return {id_: [sighting.first, sighting.last] for id_, sighting in sightings.items()}
 
 
 def remember(known: Mapping[str, Evidence], facts: CategoryFacts, trimmed: Collection[str]) -> dict[str, Evidence]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
-from retention_enforcer.domain.control import ACCEPTED, STOP
+from retention_enforcer.domain.control import ACCEPTED, APPROVAL, ORDER, STOP
 from retention_enforcer.domain.errors import Refused
+from retention_enforcer.domain.expiry import build_plan
+from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.lease import TERM, Lease, Versioned
-from retention_enforcer.domain.plan import Plan
+from retention_enforcer.domain.plan import Action, Plan
+from retention_enforcer.domain.policy import Category
 from retention_enforcer.enforcement.ports import Clock
 
 _LOOK = 1.0
@@ -49,12 +53,34 @@ def approve_plan(control: ControlDocuments, plans: Iterable[Plan], plan_hash: st
         if plan_hash and plan.hash == plan_hash:
             now = clock.now()
             body = {"hash": plan.hash, "pairs": sorted(p.pair for p in plan.purge), "until": now + DAY}
-            control.save(f"approval-{plan.hash}-{now}", body, now)
+            control.save(f"{APPROVAL}{plan.hash}-{now}", body, now)
             return plan
     raise Refused(
         f"no plan has the hash {plan_hash} now: nothing is approved",
         "the plan changed since; look at `retention-enforcer plan` again",
     )
+
+
+def order_erasure(
+    control: ControlDocuments, category: Category, facts: CategoryFacts, margin: int, clock: Clock
+) -> Plan:
+    """Order that what must never be stored is erased: what is there now, each index once, within a day.
+
+    Returns the plan of exactly that; where it is empty nothing is ordered.
+    """
+    plan = erasure_plan(category, facts, margin, clock.now())
+    if plan.purge:
+        now = clock.now()
+        body = {"category": category.id, "pairs": sorted(p.pair for p in plan.purge), "until": now + DAY}
+        control.save(f"{ORDER}{category.id}-{now}", body, now)
+    return plan
+
+
+def erasure_plan(category: Category, facts: CategoryFacts, margin: int, now: int) -> Plan:
+    """Return what an order to erase would purge now."""
+    uuids = {index.uuid for index in facts.indices} | {found.index.uuid for found in facts.forbidden}
+    everything = frozenset((uuid, action.value) for uuid in uuids for action in Action)
+    return build_plan(category, margin, replace(facts, ordered=everything), now)
 
 
 def stop(control: ControlDocuments, state: StateDocuments, clock: Clock) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.deletion import Existing, Identity, Trim, Trimmed
 from retention_enforcer.domain.facts import CategoryFacts, ClusterFacts, Evidence
+from retention_enforcer.domain.holds import HeldSubject, Hold
 from retention_enforcer.domain.ledger import Head, Record
 from retention_enforcer.domain.policy import Category, Policy
 
@@ -27,9 +28,21 @@ class Inventory(Protocol):
         """Return who the cluster is and what time it has."""
 
     def observe(
-        self, policy: Policy, categories: Sequence[Category], now: int, evidence: Mapping[str, Evidence]
+        self,
+        policy: Policy,
+        categories: Sequence[Category],
+        now: int,
+        evidence: Mapping[str, Evidence],
+        held: Sequence[HeldSubject] = (),
     ) -> dict[str, CategoryFacts]:
-        """Return the facts of each category, by its id."""
+        """Return the facts of each category, by its id; the documents of held subjects are counted apart."""
+
+
+class HoldResolver(Protocol):
+    """Finds out whom holds on subjects cover."""
+
+    def of(self, policy: Policy, holds: Sequence[Hold], now: int) -> Sequence[HeldSubject]:
+        """Return the subjects of these holds; an account takes its applications along."""
 
 
 class Permit(Protocol):

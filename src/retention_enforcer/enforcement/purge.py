@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from retention_enforcer.domain.deletion import Trim, Trimmed
+from retention_enforcer.domain.deletion import Due, Trim, Trimmed
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused, RequestRejected
 from retention_enforcer.domain.ledger import ROLLOVER, Entry, Kind, Outcome, Record, evidence_of
 from retention_enforcer.domain.plan import Action, Purge
@@ -137,7 +137,7 @@ class Purger:
     def _intend(self, category: Category, purge: Purge, action: str, cycle: str) -> _Recorded:
         # Measured before the record is sent: what the ledger takes for it counts against its lifetime.
         at = self._clock.now()
-        index = self._pseudonyms.index_name(category, purge.facts.name)
+        index = self._pseudonyms.index_name(self._policy.patterns, purge.facts.name)
         intent = self._appender.append(
             Entry(
                 kind=Kind.INTENT,
@@ -146,21 +146,20 @@ class Purger:
                 action=str(action),
                 target=(index, purge.facts.uuid),
                 evidence=evidence_of(purge.facts, 0 if action == ROLLOVER else purge.documents),
-                reason=self._without_names(category, purge),
+                reason=self._without_names(purge),
                 cycle=cycle,
             )
         )
         return _Recorded(purge, intent, at)
 
-    def _without_names(self, category: Category, purge: Purge) -> str:
-        return self._pseudonyms.hide(category, purge.facts.name, purge.reason)
+    def _without_names(self, purge: Purge) -> str:
+        return self._pseudonyms.hide(self._policy.patterns, purge.facts.name, purge.reason)
 
     def _finish(
         self, recorded: _Recorded, outcome: Outcome, reason: str, results: Results, documents: int | None = None
     ) -> None:
         # What Elasticsearch says names the index, and a tenant's index has its subject in the name.
-        category = self._policy.category(str(recorded.intent["category"]))
-        reason = self._pseudonyms.hide(category, recorded.purge.facts.name, reason)
+        reason = self._pseudonyms.hide(self._policy.patterns, recorded.purge.facts.name, reason)
         self._appender.append(answer(recorded.intent, outcome, reason, documents))
         results.count(outcome)
         uuid = recorded.purge.facts.uuid
@@ -270,9 +269,8 @@ class Purger:
         order = Trim(
             index=facts.name,
             uuid=facts.uuid,
-            timestamp=category.timestamp,
-            earliest=self._policy.earliest,
-            cut=purge.cut,
+            takes=purge.takes or Due(timestamp=category.timestamp, earliest=self._policy.earliest, cut=purge.cut),
+            spare=purge.spare,
         )
         try:
             trimmed = self._deleter.trim(
@@ -296,11 +294,11 @@ class Purger:
     def _trimmed(self, recorded: _Recorded, trimmed: Trimmed, results: Results) -> None:
         results.purged_documents += trimmed.deleted
         if trimmed.left:
-            reason = f"{trimmed.left} due documents are left"
+            reason = f"{trimmed.left} of the documents are left"
             self._finish(recorded, Outcome.FAILED, reason, results, trimmed.deleted)
         else:
             results.trimmed.append(recorded.purge.facts.uuid)
-            self._finish(recorded, Outcome.DONE, "no due document is left", results, trimmed.deleted)
+            self._finish(recorded, Outcome.DONE, "none of the documents is left", results, trimmed.deleted)
 
     def _look(self, uuids: Sequence[str]) -> dict[str, bool] | None:
         """Return which indices exist (and whether they were rolled over), or None if that cannot be known now."""

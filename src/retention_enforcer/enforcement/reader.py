@@ -7,15 +7,17 @@ from dataclasses import dataclass, field, replace
 
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import Refused
-from retention_enforcer.domain.facts import CategoryFacts
+from retention_enforcer.domain.facts import CategoryFacts, Evidence
+from retention_enforcer.domain.findings import sighted
 from retention_enforcer.domain.fuse import FuseLimits, UnsafePlan, raise_if_unsafe
 from retention_enforcer.domain.ledger import Head
 from retention_enforcer.domain.plan import Plan
 from retention_enforcer.domain.policy import Category
 from retention_enforcer.domain.proof import Proof, verify
+from retention_enforcer.enforcement.coverage_look import COVERAGE, CoverageLook, CoverageMemory, CoverageObserver
 from retention_enforcer.enforcement.cycle import Observer, Scope
 from retention_enforcer.enforcement.enforcer import Terms
-from retention_enforcer.enforcement.memory import Memory, memory_key
+from retention_enforcer.enforcement.memory import Memory, memory_key, remember
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Inventory, LedgerStore, StateStore
 from retention_enforcer.enforcement.standing import raise_if_wrong_clock, raise_if_wrong_cluster
 
@@ -28,6 +30,7 @@ class Look:
     as_of: int
     note: str
     """What could not be read, in a sentence; empty where everything could."""
+    control: Control = field(default_factory=Control)
     memories: Mapping[str, Memory] = field(default_factory=dict)
     facts: Mapping[str, CategoryFacts] = field(default_factory=dict)
     plans: Mapping[str, Plan] = field(default_factory=dict)
@@ -44,6 +47,7 @@ class Reader:
         terms: Terms,
         inventory: Inventory,
         observer: Observer,
+        coverage: CoverageObserver,
         state: StateStore,
         control: ControlStore,
         ledger: LedgerStore,
@@ -52,6 +56,7 @@ class Reader:
         self._terms = terms
         self._inventory = inventory
         self._observer = observer
+        self._coverage = coverage
         self._state = state
         self._control = control
         self._ledger = ledger
@@ -77,6 +82,7 @@ class Reader:
             cluster=cluster.uuid,
             as_of=now,
             note=note,
+            control=control,
             memories=memories,
             facts={id_: facts for id_, (facts, _) in looks.items()},
             plans=plans,
@@ -89,9 +95,22 @@ class Reader:
         for id_, facts in look.facts.items():
             proof = verify(self._terms.policy.category(id_), facts, look.plans[id_])
             known = look.memories[id_].findings if id_ in look.memories else {}
-            findings = tuple(replace(f, first_seen=known.get(f.id, look.as_of)) for f in proof.findings)
-            proofs.append(replace(proof, findings=findings))
+            proofs.append(replace(proof, findings=tuple(sighted(known, proof.findings, look.as_of))))
         return proofs
+
+    def cover(self, look: Look) -> CoverageLook:
+        """Look past the policy, at what no look at categories shows."""
+        evidence: dict[str, Evidence] = {}
+        for id_, facts in look.facts.items():
+            known = look.memories[id_].evidence if id_ in look.memories else {}
+            evidence |= remember(known, facts, ())
+        return self._coverage.look(self._terms.policy, look.control, evidence, self._coverage_memory())
+
+    def _coverage_memory(self) -> CoverageMemory:
+        try:
+            return CoverageMemory.of(self._state.load([COVERAGE]).get(COVERAGE))
+        except Refused:  # there are no own indices: `look` says so
+            return CoverageMemory()
 
     def head(self) -> Head | None:
         """Return the ledger's head, or None where there is no ledger."""

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from itertools import groupby
 
 import structlog
 
+from retention_enforcer.domain.claims import Standing
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.facts import CategoryFacts
-from retention_enforcer.domain.findings import Finding, Severity, compare_findings
+from retention_enforcer.domain.findings import Finding, FindingsChange, Severity, compare_findings, refreshed
 from retention_enforcer.domain.instants import format_duration, format_instant
 from retention_enforcer.domain.ledger import Entry, Kind
 from retention_enforcer.domain.plan import Plan, Purge
-from retention_enforcer.domain.policy import Category
+from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.proof import Proof
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.appender import Appender
+from retention_enforcer.enforcement.coverage_look import COVERAGE, CoverageLook, CoverageMemory
 from retention_enforcer.enforcement.memory import Memory, memory_key, remember
 from retention_enforcer.enforcement.ports import StateStore
 
 _log = structlog.get_logger()
+
+_LOGGED = 5
+"""Findings of one kind that a line of the log tells; the others it counts."""
 
 
 class Recorder:
@@ -47,51 +52,69 @@ class Recorder:
 
     def record(
         self,
+        policy: Policy,
         category: Category,
         *,
         fingerprint: str,
         facts: CategoryFacts,
         proof: Proof,
         trimmed: Collection[str],
+        purged: bool,
         cycle: str,
     ) -> None:
         """Record a cycle's findings and proof, and remember its evidence."""
         key = memory_key(category.id)
         stored = self._state.load([key]).get(key)
         memory = Memory.of(stored, fingerprint)
+
         change = compare_findings(memory.findings, proof.findings, proof.as_of)
-        for finding in change.opened:
-            self._appender.append(self._opened(category, finding, cycle))
-        for id_ in change.closed:
-            self._appender.append(
-                Entry(kind=Kind.FINDING, category=category.id, action="closed", reason=id_, cycle=cycle)
-            )
+        self._record_findings(policy, change, cycle, category.id)
         proven = memory.must_prove(proof)
         if proven:
             self._appender.append(_proof_entry(category, proof, cycle))
         after = replace(
             memory,
             evidence=remember(memory.evidence, facts, trimmed),
-            findings={f.id: f.first_seen or proof.as_of for f in change.current},
+            findings=refreshed(memory.findings, change.sightings),
             kept=proof.kept,
             proven_at=proof.as_of if proven else memory.proven_at,
+            purged_at=proof.as_of if purged else memory.purged_at,
         )
         if after.body() != stored:
             self._state.save(key, after.body(), proof.as_of)
 
-    def _opened(self, category: Category, finding: Finding, cycle: str) -> Entry:
-        target = None
-        if finding.index is not None and finding.uuid is not None:
-            target = (self._pseudonyms.index_name(category, finding.index), finding.uuid)
-        text = _without_subject(category, finding, finding.text, self._pseudonyms)
-        return Entry(
-            kind=Kind.FINDING,
-            category=category.id,
-            action="opened",
-            target=target,
-            reason=f"{finding.id} {finding.kind}: {text}",
-            cycle=cycle,
-        )
+    def coverage_memory(self) -> CoverageMemory:
+        """Return what is remembered of coverage."""
+        return CoverageMemory.of(self._state.load([COVERAGE]).get(COVERAGE))
+
+    def record_coverage(self, policy: Policy, memory: CoverageMemory, look: CoverageLook, cycle: str) -> None:
+        """Record the findings of a look past the policy, and remember what it saw."""
+        now = look.facts.as_of
+        change = compare_findings(memory.findings, look.findings, now)
+        self._record_findings(policy, change, cycle, None)
+        findings = refreshed(memory.findings, change.sightings)
+        after = CoverageMemory(findings=findings, nothing_since=look.nothing_since)
+        if after != memory:
+            self._state.save(COVERAGE, after.body(), now)
+
+    def _record_findings(self, policy: Policy, change: FindingsChange, cycle: str, category: str | None) -> None:
+        """Record which findings were opened, and which closed since the last cycle: each once."""
+        for finding in change.opened:
+            target = None
+            if finding.index is not None and finding.uuid is not None:
+                target = (self._pseudonyms.index_name(policy.patterns, finding.index), finding.uuid)
+            self._appender.append(
+                Entry(
+                    kind=Kind.FINDING,
+                    category=finding.category,
+                    action="opened",
+                    target=target,
+                    reason=f"{finding.id} {finding.kind}: {without_subjects(policy, finding, self._pseudonyms)}",
+                    cycle=cycle,
+                )
+            )
+        for id_ in change.closed:
+            self._appender.append(Entry(kind=Kind.FINDING, category=category, action="closed", reason=id_, cycle=cycle))
 
 
 def _proof_entry(category: Category, proof: Proof, cycle: str) -> Entry:
@@ -113,7 +136,7 @@ def _verdict(proof: Proof) -> str:
     return "kept" if proof.kept else f"not kept: {', '.join(sorted({finding.kind for finding in errors}))}"
 
 
-def log_cycle(category: Category, plan: Plan, proof: Proof, pseudonyms: Pseudonyms, *, acted: bool) -> None:
+def log_cycle(policy: Policy, plan: Plan, proof: Proof, pseudonyms: Pseudonyms, *, acted: bool) -> None:
     """Log what a cycle proved in one line, and its findings in one line a kind."""
     fields: dict[str, object] = {
         "event.action": "proof",
@@ -134,19 +157,32 @@ def log_cycle(category: Category, plan: Plan, proof: Proof, pseudonyms: Pseudony
         _log.info("promise kept", **fields)
     else:
         _log.error(f"promise {_verdict(proof)}", **fields)
-    for kind, findings in groupby(sorted(proof.findings, key=lambda f: f.kind), key=lambda f: f.kind):
-        _log_findings(category, kind, list(findings), pseudonyms)
+    _log_findings(policy, proof.findings, pseudonyms)
 
 
-def _log_findings(category: Category, kind: str, findings: Sequence[Finding], pseudonyms: Pseudonyms) -> None:
-    first = findings[0]
-    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
-    _log.warning(
-        f"finding {kind}: {_without_subject(category, first, first.text, pseudonyms)}{more}; "
-        f"{_without_subject(category, first, first.mend, pseudonyms)}",
-        **{"event.action": "finding", "retention.finding.kind": kind, "retention.finding.count": len(findings)},
-    )
+def log_coverage(policy: Policy, look: CoverageLook, pseudonyms: Pseudonyms) -> None:
+    """Log what a look past the policy showed in one line, and its findings in one line a kind."""
+    fields = {f"retention.indices.{standing}": len(look.facts.of(standing)) for standing in Standing}
+    outcome = "failure" if look.findings else "success"
+    _log.info("looked past the policy", **{"event.action": "coverage", "event.outcome": outcome, **fields})
+    _log_findings(policy, look.findings, pseudonyms)
 
 
-def _without_subject(category: Category, finding: Finding, text: str, pseudonyms: Pseudonyms) -> str:
-    return pseudonyms.hide(category, finding.index, text) if finding.index is not None else text
+def _log_findings(policy: Policy, findings: Iterable[Finding], pseudonyms: Pseudonyms) -> None:
+    for kind, alike in groupby(sorted(findings, key=lambda f: f.kind), key=lambda f: f.kind):
+        alarms = list(alike)
+        first, unnamed = alarms[0], len(alarms) - _LOGGED
+        texts = "; ".join(without_subjects(policy, finding, pseudonyms) for finding in alarms[:_LOGGED])
+        more = f" (and {unnamed} more)" if unnamed > 0 else ""
+        mend = without_subjects(policy, replace(first, text=first.mend), pseudonyms)
+        (_log.error if first.severity is Severity.ERROR else _log.warning)(
+            f"finding {kind}: {texts}{more}; {mend}",
+            **{"event.action": "finding", "retention.finding.kind": kind, "retention.finding.count": len(alarms)},
+        )
+
+
+def without_subjects(policy: Policy, finding: Finding, pseudonyms: Pseudonyms) -> str:
+    """Return a finding's text as anybody may read it: with no application's id from the name of an index."""
+    if finding.index is not None:
+        return pseudonyms.hide(policy.patterns, finding.index, finding.text)
+    return pseudonyms.hide_everywhere(policy.patterns, finding.text)

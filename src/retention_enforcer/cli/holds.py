@@ -1,0 +1,113 @@
+"""The commands about holds."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated
+
+import typer
+
+from retention_enforcer.bootstrap import Deployment
+from retention_enforcer.cli.console import Output, OutputOption, deployment_of, hold_app, print_json, print_table, say
+from retention_enforcer.daemon.exit_codes import FAILED, OK
+from retention_enforcer.domain.errors import ConfigurationError
+from retention_enforcer.domain.holds import Hold
+from retention_enforcer.domain.instants import parse_instant
+from retention_enforcer.domain.subjects import Subject, subject_of
+from retention_enforcer.enforcement.holding import Protection
+from retention_enforcer.reporting.holds import holds_document, holds_table
+
+
+@hold_app.command("add")
+def hold_add(  # noqa: PLR0917 - options, never positional
+    context: typer.Context,
+    owner: Annotated[str, typer.Option("--owner", help="Who answers for the hold.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why the data must stay.")],
+    until: Annotated[str, typer.Option("--until", help="When it ends by itself, as 2026-12-31 or with a time.")],
+    category: Annotated[str | None, typer.Option("--category", help="A whole category.")] = None,
+    index: Annotated[str | None, typer.Option("--index", help="An index, a stream or an alias.")] = None,
+    account: Annotated[str | None, typer.Option("--account", help="An account and its applications.")] = None,
+    application: Annotated[str | None, typer.Option("--application", help="An application.")] = None,
+    user: Annotated[str | None, typer.Option("--user", help="A user of that application.")] = None,
+) -> int:
+    """Keep a category, an index or a subject's documents until an instant. Exit 1 names what may go all the same."""
+    deployment = deployment_of(context)
+    hold = Hold(
+        id=secrets.token_hex(4),
+        owner=_words(owner, "--owner"),
+        reason=_words(reason, "--reason"),
+        until=_end(deployment, until),
+        category=_category(deployment, category),
+        index=index,
+        subject=_subject(account, application, user),
+    )
+    if sum(target is not None for target in (hold.category, hold.index, hold.subject)) != 1:
+        raise ConfigurationError(
+            "a hold is on exactly one thing", "give one of --category, --index, --account, --application [--user]"
+        )
+    protection = deployment.holding.add(hold)
+    _tell(protection)
+    return FAILED if protection.unprotected else OK
+
+
+def _tell(protection: Protection) -> None:
+    say(f"{protection.hold}: obeyed from the next cycle on")
+    for covered in protection.covered:
+        partly = f", and its documents in {covered.partly:,} more" if covered.partly else ""
+        say(f"  {covered.category}: {covered.indices:,} whole indices{partly}; {covered.documents:,} documents")
+    if not protection.covered:
+        say("  nothing is there now that it covers")
+    if protection.not_narrowed:
+        say(f"  not covered, since their documents do not name it: {', '.join(protection.not_narrowed)}")
+    for name, why in sorted(protection.unprotected.items()):
+        say(f"  NOT PROTECTED {name}: {why}")
+
+
+@hold_app.command("list")
+def hold_list(context: typer.Context, output: OutputOption = Output.TABLE) -> int:
+    """Show all holds, with what was written when they were added."""
+    deployment = deployment_of(context)
+    holds, now = deployment.holding.list(), deployment.clock.now()
+    if output is Output.JSON:
+        print_json(holds_document(holds, now))
+    else:
+        print_table(holds_table(holds, now))
+    return OK
+
+
+@hold_app.command("remove")
+def hold_remove(context: typer.Context, hold_id: Annotated[str, typer.Argument(metavar="ID")]) -> int:
+    """Take a hold back: what it kept past its limit is deleted in the next cycle."""
+    deployment_of(context).holding.remove(hold_id)
+    say(f"removed: {hold_id}")
+    return OK
+
+
+def _words(text: str, option: str) -> str:
+    words = " ".join(text.split())
+    if not words:
+        raise ConfigurationError(f"{option} is empty", "write it in a few words: it is shown to whoever finds the hold")
+    return words
+
+
+def _end(deployment: Deployment, text: str) -> int:
+    try:
+        until = parse_instant(text)
+    except ValueError as error:
+        raise ConfigurationError(f"--until: {error}") from None
+    if until <= deployment.clock.now():
+        raise ConfigurationError("--until is in the past", "give the instant at which the hold ends by itself")
+    return until
+
+
+def _category(deployment: Deployment, id_: str | None) -> str | None:
+    known = [category.id for category in deployment.policy.categories]
+    if id_ is not None and id_ not in known:
+        raise ConfigurationError(f"the policy has no category {id_[:60]!r}", f"name one of: {', '.join(known)}")
+    return id_
+
+
+def _subject(account: str | None, application: str | None, user: str | None) -> Subject | None:
+    if account is None and application is None and user is None:
+        return None
+    return subject_of(account=account, application=application, user=user)

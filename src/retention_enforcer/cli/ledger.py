@@ -1,0 +1,100 @@
+"""The commands about the ledger."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from retention_enforcer.bootstrap import Deployment
+from retention_enforcer.cli.console import Output, OutputOption, deployment_of, ledger_app, print_json, print_table, say
+from retention_enforcer.daemon.exit_codes import OK
+from retention_enforcer.domain.errors import ConfigurationError, LedgerBroken
+from retention_enforcer.domain.ledger import Head, Record, canonical, check_chain
+from retention_enforcer.enforcement.standing import LEDGER_MEMORY, LedgerMemory
+from retention_enforcer.reporting.records import records_table
+
+
+@ledger_app.command("show")
+def ledger_show(
+    context: typer.Context,
+    output: OutputOption = Output.TABLE,
+    last: Annotated[int, typer.Option("--last", min=1, help="How many records, from the end.")] = 50,
+) -> int:
+    """Show the last records."""
+    ledger = deployment_of(context).ledger
+    records = list(ledger.read(max(ledger.head().sequence - last, 0)))
+    if output is Output.JSON:
+        print_json(records)
+    else:
+        print_table(records_table(records))
+    return OK
+
+
+@ledger_app.command("verify")
+def ledger_verify(
+    context: typer.Context,
+    file: Annotated[Path | None, typer.Option("--file", help="An export; else the ledger in the cluster.")] = None,
+    head: Annotated[str, typer.Option("--head", help="The hash that the last record must have.")] = "",
+) -> int:
+    """Check every record and its place in the chain. Exit 1 names the first that does not fit."""
+    found = _verify_export(file) if file else _verify_index(deployment_of(context))
+    if head and found.hash != head.lower():
+        raise LedgerBroken(f"record {found.sequence}: the last one's hash is {found.hash}, not {head}", _COMPARE)
+    say(f"the ledger is whole: {found.sequence} records, head {found.hash}")
+    return OK
+
+
+@ledger_app.command("export")
+def ledger_export(context: typer.Context) -> int:
+    """Print every record in its canonical form with its hash, one a line."""
+    for record in deployment_of(context).ledger.read():
+        sys.stdout.write(canonical(record).decode() + "\n")
+    return OK
+
+
+@ledger_app.command("adopt")
+def ledger_adopt(context: typer.Context) -> int:
+    """Go on with the ledger as it is now, after it was lost, restored or replaced, and somebody has looked."""
+    deployment = deployment_of(context)
+    head = check_chain(deployment.ledger.read())
+    memory = LedgerMemory(uuid=deployment.ledger.uuid(), head=head, settled=0)
+    deployment.state.save(LEDGER_MEMORY, memory.body(), deployment.clock.now())
+    say(f"adopted: the ledger goes on from record {head.sequence}")
+    return OK
+
+
+_COMPARE = "compare with an export or with the checkpoints in the log"
+
+
+def _verify_index(deployment: Deployment) -> Head:
+    body = deployment.state.load([LEDGER_MEMORY]).get(LEDGER_MEMORY)
+    known = LedgerMemory.of(body) if body else None
+    if known and known.uuid != deployment.ledger.uuid():
+        raise LedgerBroken("record 1: this is another index than the ledger that is remembered", _COMPARE)
+    found = check_chain(deployment.ledger.read(), known_heads=[known.head] if known else [])
+    if strangers := deployment.ledger.strangers():
+        raise LedgerBroken(f"record {found.sequence + 1}: {strangers} documents in the ledger are no records", _COMPARE)
+    return found
+
+
+def _verify_export(file: Path) -> Head:
+    try:
+        lines = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{file} cannot be read: {error}", "name a file made by `ledger export`") from None
+    return check_chain(_record(number, line) for number, line in enumerate(lines, 1))
+
+
+def _record(number: int, line: str) -> Record:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        record = None
+    if not isinstance(record, Mapping) or "previous" not in record:
+        raise LedgerBroken(f"record {number}: line {number} of the file is no record", _COMPARE)
+    return record

@@ -1,0 +1,94 @@
+"""The commands that show plans, policies and reports; they write nothing."""
+
+from __future__ import annotations
+
+import typer
+
+from retention_enforcer import policy_file
+from retention_enforcer.cli.console import (
+    Output,
+    OutputOption,
+    app,
+    complain,
+    deployment_of,
+    plan_app,
+    policy_app,
+    print_json,
+    print_table,
+    say,
+)
+from retention_enforcer.daemon.exit_codes import NOT_KEPT, OK
+from retention_enforcer.enforcement.reader import Look
+from retention_enforcer.reporting.plans import plan_document, plan_table
+from retention_enforcer.reporting.policies import policy_table
+from retention_enforcer.reporting.report import Report, report_document, report_table
+
+
+@plan_app.callback()
+def plan(context: typer.Context, output: OutputOption = Output.TABLE) -> int | None:
+    """Show what the next cycle would do, and why; writes nothing."""
+    if context.invoked_subcommand is not None:
+        return None
+    deployment = deployment_of(context)
+    look = deployment.reader.look(deployment.policy.categories)
+    if output is Output.JSON:
+        document = plan_document(
+            look.plans.values(),
+            cluster=look.cluster,
+            mode=deployment.settings.mode or "plan",
+            policy=deployment.fingerprint,
+            as_of=look.as_of,
+        )
+        print_json(document)
+    else:
+        print_table(plan_table(deployment.policy, look.plans.values(), now=look.as_of, refusals=look.refusals))
+    _note(look)
+    return OK
+
+
+@policy_app.command("show")
+def policy_show(context: typer.Context, output: OutputOption = Output.TABLE) -> int:
+    """Show the promises of the policy and its fingerprint; needs no cluster."""
+    deployment = deployment_of(context)
+    policy = deployment.policy
+    if output is Output.JSON:
+        promises = [
+            {"id": c.id, "promise": c.promise, "indices": [str(p) for p in c.indices], "clause": str(c.clause)}
+            for c in policy.categories
+        ]
+        print_json({"name": policy.name, "fingerprint": deployment.fingerprint, "categories": promises})
+        return OK
+    print_table(policy_table(policy))
+    say(f"fingerprint {deployment.fingerprint}")
+    return OK
+
+
+@policy_app.command("schema")
+def policy_schema() -> int:
+    """Print the JSON Schema of the policy file."""
+    print_json(policy_file.policy_schema())
+    return OK
+
+
+@app.command()
+def report(context: typer.Context, output: OutputOption = Output.TABLE) -> int:
+    """Prove every promise now: oldest document against limit, margin, findings. Exit 3 if one is not kept."""
+    deployment = deployment_of(context)
+    look = deployment.reader.look(deployment.policy.categories)
+    found = Report(
+        policy=deployment.policy,
+        as_of=look.as_of,
+        head=deployment.reader.head(),
+        proofs=deployment.reader.proofs(look),
+        note=look.note,
+    )
+    if output is Output.JSON:
+        print_json(report_document(found))
+    else:
+        print_table(report_table(found))
+    return OK if found.kept else NOT_KEPT
+
+
+def _note(look: Look) -> None:
+    if look.note:
+        complain(f"note: {look.note}")

@@ -1,0 +1,120 @@
+"""The commands that run, prepare and look after a deployment."""
+
+from __future__ import annotations
+
+import threading
+from importlib.metadata import version as installed_version
+from typing import Annotated
+
+import structlog
+import typer
+from rich.text import Text
+
+from retention_enforcer.bootstrap import Acting, Deployment
+from retention_enforcer.cli.console import (
+    Output,
+    OutputOption,
+    app,
+    deployment_of,
+    on_signals,
+    print_json,
+    print_table,
+    say,
+)
+from retention_enforcer.cluster.own_indices import create_own_indices, creation_bodies
+from retention_enforcer.daemon.exit_codes import OK, worst
+from retention_enforcer.daemon.once import run_once
+from retention_enforcer.demo.run import run_demo
+from retention_enforcer.logs import configure_logs
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    once: Annotated[bool, typer.Option("--once", help="Run each job once, then end.")] = False,
+) -> int:
+    """Enforce the policy, or in plan mode only watch it: every category on its interval."""
+    deployment = deployment_of(context)
+    settings = deployment.settings
+    configure_logs(settings.log_format, settings.log_level, instance=deployment.instance)
+    acting = deployment.acting()
+    deployment.inventory.cluster()  # a cluster that answers nobody is found out before any other judgement
+    _introduce(deployment)
+    return _run_once(deployment, acting) if once else _run(deployment, acting)
+
+
+def _introduce(deployment: Deployment) -> None:
+    """Log under what the process works, and that every deletion is its own: this version attaches no lifecycles."""
+    settings, log = deployment.settings, structlog.get_logger()
+    about = {"event.action": "start", "retention.policy": deployment.fingerprint}
+    log.info(f"{settings.mode} mode, policy {deployment.policy.name}, deletion: direct", **about)
+    if settings.lifecycle == "ilm":
+        log.warning("ENFORCER_LIFECYCLE is ilm, but this version uses no lifecycles: deletion is direct", **about)
+
+
+def _run(deployment: Deployment, acting: Acting) -> int:
+    service = deployment.service(acting)
+    on_signals(service.end)
+    return service.run()
+
+
+def _run_once(deployment: Deployment, acting: Acting) -> int:
+    stop = threading.Event()
+
+    def end() -> None:
+        acting.gate.shut("the enforcer is ending")
+        stop.set()
+
+    on_signals(end)
+    categories = [category.id for category in deployment.policy.categories]
+    return run_once(acting.worker, categories, acting.lease, acting.look_at_stop, stop)
+
+
+@app.command()
+def check(context: typer.Context, output: OutputOption = Output.TABLE) -> int:
+    """Look at everything that `run` needs: cluster, clock, own indices, ledger, accepted policy."""
+    deployment = deployment_of(context)
+    checks = deployment.checks.run()
+    if output is Output.JSON:
+        print_json(
+            [
+                {"name": c.name, "ok": c.error is None, "text": c.text, "mend": c.error.mend if c.error else ""}
+                for c in checks
+            ]
+        )
+    else:
+        for found in checks:
+            verdict = Text("ok     ", "green") if found.error is None else Text("NOT OK ", "bold red")
+            mend = f"\n       {found.error.mend}" if found.error else ""
+            print_table(Text.assemble(verdict, (f"{found.name}: ", "bold"), found.text, mend))
+    return worst(found.error.exit_code for found in checks if found.error)
+
+
+@app.command()
+def setup(
+    context: typer.Context,
+    show: Annotated[bool, typer.Option("--print", help="Show what would be created, and create nothing.")] = False,
+) -> int:
+    """Create the enforcer's own indices; safe to repeat."""
+    deployment = deployment_of(context)
+    if show:
+        print_json(creation_bodies(deployment.own))
+        return OK
+    for name, created in create_own_indices(deployment.client, deployment.own).items():
+        say(f"{'created' if created else 'in place'}: {name}")
+    return OK
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="End by itself instead of keeping the daemon running.")] = False,
+) -> int:
+    """Show it all on a real Elasticsearch of its own: sample data, plan, enforcement, proof, ledger."""
+    return run_demo(print_table, None if once else lambda deployment: _run(deployment, deployment.acting()))
+
+
+@app.command()
+def version() -> int:
+    """Print the version."""
+    say(installed_version("retention-enforcer"))
+    return OK

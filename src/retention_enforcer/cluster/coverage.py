@@ -1,0 +1,214 @@
+"""Looks past the policy: whose every index of the cluster is, and which of those outside hold what seem to be copies.
+
+Copies are known by content, since metadata forgets: a clone loses the name of its source once its shards have
+recovered, and a reindexed copy never had one. In few requests, for any number of indices: what there is, the types
+of the fields by which categories know their documents, and one search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from elasticsearch import Elasticsearch
+
+from retention_enforcer.cluster.changes import ATTEMPTS, IndicesChanged
+from retention_enforcer.cluster.documents_seen import DocumentsSeen, Search, chunks, search_documents
+from retention_enforcer.cluster.doubts import is_timestamp
+from retention_enforcer.cluster.expressions import covering
+from retention_enforcer.cluster.indices_seen import FieldTypes, read_types
+from retention_enforcer.cluster.metadata import IndexMetadata, read_metadata
+from retention_enforcer.cluster.preflight import Capabilities
+from retention_enforcer.cluster.streams import Membership, read_all_streams
+from retention_enforcer.domain.claims import Claim, Standing, claim_on
+from retention_enforcer.domain.coverage import Copy, CoverageFacts, IndexSeen
+from retention_enforcer.domain.errors import ClusterUnavailable
+from retention_enforcer.domain.names import OwnIndices
+from retention_enforcer.domain.policy import Category, Policy
+
+_EVERYTHING = ["*"]
+
+
+class Coverage:
+    """Reads the whole cluster; changes nothing."""
+
+    def __init__(self, client: Elasticsearch, capabilities: Capabilities, own: OwnIndices) -> None:
+        self._client = client
+        self._capabilities = capabilities
+        self._own = own
+
+    def read(self, policy: Policy, now: int) -> CoverageFacts:
+        """Return whose each index is, and which of those outside the policy seem to be copies.
+
+        Needs the cluster privilege `monitor`, and `read` on the indices outside the policy: one that may not be read
+        is among the unseen. Raises ClusterUnavailable or RequestRejected where the cluster does not answer.
+        """
+        for _ in range(ATTEMPTS):
+            try:
+                return self._read(policy, now)
+            except IndicesChanged:
+                continue
+        message = f"the indices changed each time while they were read, {ATTEMPTS} times"
+        raise ClusterUnavailable(message, "the next look tries again")
+
+    def _read(self, policy: Policy, now: int) -> CoverageFacts:
+        members = read_all_streams(self._client, self._capabilities)
+        metadata = read_metadata(self._client, _EVERYTHING)
+        claims = {name: self._claim(policy, name, metadata, members) for name in metadata}
+        outside = {
+            name: index for name, index in metadata.items() if _is_outside(claims[name], index, members.get(name))
+        }
+        seen, unseen, copies = self._look_into(policy, outside, metadata, members, now)
+        return CoverageFacts(
+            as_of=now,
+            indices=tuple(
+                IndexSeen(
+                    name=name,
+                    uuid=index.uuid,
+                    claim=claims[name],
+                    created=index.created,
+                    documents=seen[name].documents if name in seen else None,
+                )
+                for name, index in sorted(metadata.items())
+            ),
+            copies=copies,
+            unseen=unseen,
+        )
+
+    def _claim(
+        self, policy: Policy, name: str, metadata: Mapping[str, IndexMetadata], members: Mapping[str, Membership]
+    ) -> Claim:
+        member = members.get(name)
+        system = metadata[name].system or (member is not None and member.system)
+        return claim_on(policy, self._own, name, stream=member.stream if member else None, system=system)
+
+    def _look_into(
+        self,
+        policy: Policy,
+        outside: Mapping[str, IndexMetadata],
+        metadata: Mapping[str, IndexMetadata],
+        members: Mapping[str, Membership],
+        now: int,
+    ) -> tuple[dict[str, DocumentsSeen], dict[str, str], tuple[Copy, ...]]:
+        """Return the documents of the indices outside, why some cannot be seen, and the suspected copies."""
+        readable = {name: index for name, index in outside.items() if _why_unreadable(index) is None}
+        unseen = {name: why for name, index in outside.items() if (why := _why_unreadable(index)) is not None}
+        types = self._types(policy, readable, metadata, members)
+        unseen |= {name: "the enforcer may not read it" for name in readable if name not in types.indices}
+        suspects = {
+            name: suspicion
+            for name, index in readable.items()
+            if name in types.indices and (suspicion := _suspicion(policy, index, types)) is not None
+        }
+        searches = list(_searches(readable.keys() & types.indices, suspects, metadata))
+        answer = search_documents(self._client, policy, searches, now)
+        unseen |= answer.unknown
+        seen = {name: DocumentsSeen() for search in searches for name in search.names if name not in answer.unknown}
+        seen |= answer.seen
+        copies = tuple(
+            _copy(readable[name], suspicion, seen[name])
+            for name, suspicion in sorted(suspects.items())
+            if name in seen and seen[name].documents
+        )
+        return seen, unseen, copies
+
+    def _types(
+        self,
+        policy: Policy,
+        readable: Mapping[str, IndexMetadata],
+        metadata: Mapping[str, IndexMetadata],
+        members: Mapping[str, Membership],
+    ) -> FieldTypes:
+        """Return the types of the fields by which the categories know their documents, in the readable indices."""
+        fields = {f for c in policy.categories if c.subjects for f in (c.timestamp, *c.subjects.names)}
+        if not readable or not fields:
+            return FieldTypes(indices=frozenset(readable), types={})
+        reached = {name: members[name].stream if name in members else None for name in readable}
+        avoid = {name for name, index in metadata.items() if index.system or _why_unreadable(index) is not None}
+        caught = {name: _other_names(metadata[name], members.get(name)) for name in avoid}
+        return read_types(self._client, covering(_EVERYTHING, reached, caught, avoid), fields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Suspicion:
+    """Whose documents an index outside the policy seems to hold."""
+
+    categories: tuple[Category, ...]
+    origin: str | None
+    dated: bool
+    """Whether the timestamp of the first category is one there."""
+
+
+def _suspicion(policy: Policy, index: IndexMetadata, types: FieldTypes) -> _Suspicion | None:
+    """Return whose an index seems to be: the category of its origin, else those with the most fields in common."""
+    origin = index.origin if index.origin and policy.claimants(index.origin) else None
+    if origin is not None:
+        categories = [policy.category(id_) for id_ in policy.claimants(origin)]
+    else:
+        alike = [c for c in policy.categories if _has_all_fields(c, index.name, types)]
+        most = max((len(c.subjects.names) for c in alike), default=0)
+        categories = [c for c in alike if len(c.subjects.names) == most]
+    if not categories:
+        return None
+    dated = is_timestamp(types.of(categories[0].timestamp, index.name))
+    return _Suspicion(categories=tuple(categories), origin=origin, dated=dated)
+
+
+def _has_all_fields(category: Category, name: str, types: FieldTypes) -> bool:
+    """Whether an index has the timestamp and the subjects' fields of a category; a timestamp alone says nothing."""
+    fields = (category.timestamp, *category.subjects.names)
+    return bool(category.subjects) and all(types.of(field, name) is not None for field in fields)
+
+
+def _searches(
+    readable: Collection[str], suspects: Mapping[str, _Suspicion], metadata: Mapping[str, IndexMetadata]
+) -> Iterator[Search]:
+    """Yield one search for each category whose documents are suspected, and one that only counts the others."""
+    groups: dict[str | None, list[str]] = {}
+    first: dict[str | None, Category] = {}
+    for name in readable:
+        suspicion = suspects.get(name)
+        category = suspicion.categories[0] if suspicion and suspicion.dated else None
+        groups.setdefault(category.id if category else None, []).append(name)
+        if category:
+            first[category.id] = category
+    for id_, names in sorted(groups.items(), key=lambda group: group[0] or ""):
+        for some in chunks(names):
+            category = first.get(id_)
+            yield Search(
+                category=category,
+                names=some,
+                shards=sum(metadata[name].shards for name in some),
+                timestamp=category.timestamp if category else None,
+            )
+
+
+def _copy(index: IndexMetadata, suspicion: _Suspicion, seen: DocumentsSeen) -> Copy:
+    return Copy(
+        name=index.name,
+        uuid=index.uuid,
+        created=index.created,
+        categories=tuple(category.id for category in suspicion.categories),
+        origin=suspicion.origin,
+        documents=seen.documents,
+        oldest=seen.oldest,
+        overdue=seen.overdue,
+    )
+
+
+def _is_outside(claim: Claim, index: IndexMetadata, member: Membership | None) -> bool:
+    """Whether an index may hold a copy: one that nobody claims, and a dot index that is not Elasticsearch's own."""
+    elastics = index.system or (member is not None and member.system)
+    return claim.standing is Standing.UNCLAIMED or (claim.standing is Standing.SYSTEM and not elastics)
+
+
+def _why_unreadable(index: IndexMetadata) -> str | None:
+    if not index.open:
+        return "it is closed"
+    if not index.assigned:
+        return "a primary shard of it is assigned to no node"
+    return "index.blocks.read forbids it" if index.read_blocked else None
+
+
+def _other_names(index: IndexMetadata, member: Membership | None) -> Sequence[str]:
+    return (*index.aliases, *((member.stream,) if member else ()))

@@ -1,0 +1,186 @@
+"""Fields in the mappings of governed indices that none may have, and how many documents hold them.
+
+Which fields: those that a category names, and for a never-stored one every field of type `binary`. Where a field is
+neither indexed nor has doc values no search finds it (measured on 8.10 and 8.17: `exists` on a `binary` field as it is
+by default, and on a disabled object, finds nothing): there every document may hold it, and nothing is proven.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from elasticsearch import Elasticsearch
+
+from retention_enforcer.cluster.documents_seen import Search, chunks, search_documents
+from retention_enforcer.cluster.errors import translated
+from retention_enforcer.cluster.survey import Governed
+from retention_enforcer.domain.facts import ForbiddenField, IndexFacts
+from retention_enforcer.domain.policy import Category, Policy
+
+_BINARY = "binary"
+_CAPS = ["indices", *(f"fields.*.*.{what}" for what in ("type", "indices", "searchable", "aggregatable"))]
+_REACHED = ("open", "hidden")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """The expressions that reach the governed indices, and those among them whose mapping can be read."""
+
+    searchable: Sequence[str]
+    mappings: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Field:
+    """One field as one index maps it."""
+
+    index: str
+    name: str
+    type: str
+    countable: bool
+
+
+def read_forbidden(
+    client: Elasticsearch,
+    policy: Policy,
+    categories: Iterable[Category],
+    governed: Mapping[str, Governed],
+    reach: Reach,
+    now: int,
+) -> dict[str, tuple[ForbiddenField, ...]]:
+    """Return, by category, the forbidden fields that these governed indices have; at most four requests for all.
+
+    Raises IndicesChanged where an index came or went meanwhile.
+    """
+    categories = list(categories)
+    names = sorted({field for category in categories for field in category.forbidden_fields})
+    fields = {(f.index, f.name): f for f in _disabled_objects(client, reach.mappings, names)}
+    fields |= {(f.index, f.name): f for f in _by_name(client, reach.searchable, names)}
+    if any(category.never_stored for category in categories):
+        fields |= {(f.index, f.name): f for f in _binary(client, reach.searchable)}
+    known = [field for _, field in sorted(fields.items()) if field.index in governed]
+    counted = _count(client, policy, known, governed, now)
+    return {c.id: tuple(_forbidden(f, governed[f.index], counted) for f in known if _forbids(c, f)) for c in categories}
+
+
+def _forbids(category: Category, field: _Field) -> bool:
+    return field.name in category.forbidden_fields or (category.never_stored and field.type == _BINARY)
+
+
+def _by_name(client: Elasticsearch, expressions: Iterable[str], names: Sequence[str]) -> Iterator[_Field]:
+    if names:
+        yield from _mapped(client, expressions, {"fields": names})
+
+
+def _binary(client: Elasticsearch, expressions: Iterable[str]) -> Iterator[_Field]:
+    yield from _mapped(client, expressions, {"fields": "*", "types": [_BINARY]})
+
+
+def _mapped(client: Elasticsearch, expressions: Iterable[str], what: Mapping[str, Any]) -> Iterator[_Field]:
+    for names in expressions:
+        with translated():
+            answer = client.field_caps(
+                index=names,
+                include_unmapped=True,  # else the indices that have a field are not told from those that have none
+                filter_path=_CAPS,
+                expand_wildcards=_REACHED,
+                ignore_unavailable=True,
+                **what,
+            ).body
+        everywhere = answer.get("indices", ())
+        for field, by_type in answer.get("fields", {}).items():
+            for type_, caps in by_type.items():
+                if type_ != "unmapped":
+                    countable = bool(caps["searchable"] or caps["aggregatable"])
+                    for index in caps.get("indices", everywhere):
+                        yield _Field(index=index, name=field, type=type_, countable=countable)
+
+
+def _disabled_objects(client: Elasticsearch, expressions: Iterable[str], names: Sequence[str]) -> Iterator[_Field]:
+    """Yield objects whose content is stored but not mapped: the types of fields do not show them."""
+    paths = {name: f"properties.{name.replace('.', '.properties.')}" for name in names}
+    if not paths:
+        return
+    for some in expressions:
+        with translated():
+            answer = client.indices.get_mapping(
+                index=some,
+                filter_path=[f"*.mappings.{path}.enabled" for path in paths.values()],
+                expand_wildcards=_REACHED,
+                ignore_unavailable=True,
+            ).body
+        for index, mapping in answer.items():
+            for name, path in paths.items():
+                if _at(mapping["mappings"], path) is not None:
+                    yield _Field(index=index, name=name, type="object", countable=False)
+
+
+def _at(mapping: Mapping[str, Any], path: str) -> Mapping[str, Any] | None:
+    found: Any = mapping
+    for key in path.split("."):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else None
+
+
+def _count(
+    client: Elasticsearch, policy: Policy, fields: Collection[_Field], governed: Mapping[str, Governed], now: int
+) -> dict[tuple[str, str], tuple[int, int]]:
+    """Return, by index and field, how many documents are seen to hold it and how many there are; unknown is absent."""
+    asked = tuple(sorted({field.name for field in fields}))
+    searches = [
+        Search(
+            category=None,
+            names=names,
+            shards=sum(governed[name].metadata.shards for name in names),
+            timestamp=None,
+            fields=asked,
+        )
+        for names in chunks({field.index for field in fields})
+    ]
+    answer = search_documents(client, policy, searches, now)
+    counted = {}
+    for field in fields:
+        seen = answer.seen.get(field.index)
+        if seen is not None:
+            counted[field.index, field.name] = (seen.holding[asked.index(field.name)], seen.documents)
+        elif field.index not in answer.unknown:
+            counted[field.index, field.name] = (0, 0)
+    return counted
+
+
+def _forbidden(field: _Field, governed: Governed, counted: Mapping[tuple[str, str], tuple[int, int]]) -> ForbiddenField:
+    documents, of_all = counted.get((field.index, field.name), (0, 0))
+    return ForbiddenField(
+        index=_undated(governed, of_all),
+        category=governed.category.id,
+        field=field.name,
+        type=field.type,
+        documents=documents,
+        countable=field.countable,
+        counted=(field.index, field.name) in counted,
+    )
+
+
+def _undated(governed: Governed, documents: int) -> IndexFacts:
+    """Return what is known of an index that was counted, but not asked for the age of its documents."""
+    index = governed.metadata
+    return IndexFacts(
+        name=index.name,
+        uuid=index.uuid,
+        created=index.created,
+        documents=documents,
+        bytes=0,
+        oldest=None,
+        newest=None,
+        due=0,
+        overdue=0,
+        undated=documents,
+        sequence_numbers=(),
+        stream=governed.member.stream if governed.member else None,
+        aliases=index.aliases,
+        container=governed.container,
+        mounted=index.mounted,
+        blocks=index.blocks,
+    )

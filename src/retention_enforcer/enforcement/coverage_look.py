@@ -1,0 +1,107 @@
+"""One look past the policy, and what is remembered of it: unclaimed indices, copies, snapshots, holds that end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from retention_enforcer.domain.claims import Standing
+from retention_enforcer.domain.control import Control
+from retention_enforcer.domain.coverage import CoverageFacts, coverage_findings, matching_nothing
+from retention_enforcer.domain.errors import readable
+from retention_enforcer.domain.facts import Evidence
+from retention_enforcer.domain.findings import Finding, Sighting, sighted
+from retention_enforcer.domain.holds import ending_soon
+from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.snapshots import Known, SnapshotsSeen, snapshot_findings
+from retention_enforcer.enforcement.memory import sightings_body, sightings_of
+from retention_enforcer.enforcement.ports import Clock
+
+COVERAGE = "coverage"
+"""The key of what is remembered, in `retention-state`."""
+
+
+class WholeCluster(Protocol):
+    """Reads whose each index of the cluster is."""
+
+    def read(self, policy: Policy, now: int) -> CoverageFacts:
+        """Return whose each index is, and which of those outside the policy seem to be copies."""
+
+
+class SnapshotReader(Protocol):
+    """Reads which snapshots hold governed data."""
+
+    def read(self, policy: Policy) -> SnapshotsSeen:
+        """Return all repositories with their snapshots; one that cannot be read says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverageMemory:
+    """What is remembered between two looks. Instants in epoch milliseconds."""
+
+    findings: Mapping[str, Sighting] = field(default_factory=dict)
+    nothing_since: Mapping[str, int] = field(default_factory=dict)
+    """Since when a category has matched no index."""
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any] | None) -> CoverageMemory:
+        """Read it from its document."""
+        if body is None:
+            return cls()
+        with readable("what retention-state remembers of coverage"):
+            nothing_since = {id_: int(since) for id_, since in body["nothing_since"].items()}
+            return cls(findings=sightings_of(body["findings"]), nothing_since=nothing_since)
+
+    def body(self) -> dict[str, Any]:
+        """Return it as its document."""
+        return {"findings": sightings_body(self.findings), "nothing_since": dict(self.nothing_since)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverageLook:
+    """What one look past the policy showed."""
+
+    facts: CoverageFacts
+    findings: tuple[Finding, ...]
+    nothing_since: Mapping[str, int]
+
+
+class CoverageObserver:
+    """Reads what no category's cycle sees, and judges it."""
+
+    def __init__(self, cluster: WholeCluster, snapshots: SnapshotReader, clock: Clock) -> None:
+        self._cluster = cluster
+        self._snapshots = snapshots
+        self._clock = clock
+
+    def look(
+        self, policy: Policy, control: Control, evidence: Mapping[str, Evidence], memory: CoverageMemory
+    ) -> CoverageLook:
+        """Return what is not covered; `evidence` is what is known of the governed indices, by their uuid."""
+        now = self._clock.now()
+        facts = self._cluster.read(policy, now)
+        nothing_since = matching_nothing(policy, facts, memory.nothing_since)
+        findings = (
+            *coverage_findings(policy, facts, nothing_since),
+            *snapshot_findings(policy, self._snapshots.read(policy), _known(facts, evidence), now),
+            *ending_soon(control.holds, now),
+        )
+        return CoverageLook(
+            facts=facts,
+            findings=tuple(sighted(memory.findings, findings, now)),
+            nothing_since=nothing_since,
+        )
+
+
+def _known(facts: CoverageFacts, evidence: Mapping[str, Evidence]) -> dict[str, Known]:
+    """Return what is known of each governed index that is there, by its name."""
+    known = {}
+    for index in facts.of(Standing.GOVERNED):
+        seen = evidence.get(index.uuid)
+        known[index.name] = Known(
+            category=index.claim.categories[0],
+            oldest=seen.oldest if seen else None,
+            last_trim=seen.last_trim if seen else None,
+        )
+    return known

@@ -1,0 +1,165 @@
+"""`hold add` and `hold remove`: the operator's word, and what of the cluster's own deletions it has to stop at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from retention_enforcer.domain.control import HOLD, Control
+from retention_enforcer.domain.errors import ConfigurationError
+from retention_enforcer.domain.facts import CategoryFacts
+from retention_enforcer.domain.holds import Hold
+from retention_enforcer.domain.policy import Category, Policy
+from retention_enforcer.domain.subjects import Subject
+from retention_enforcer.enforcement.cycle import Observer, Scope
+from retention_enforcer.enforcement.operator import ControlDocuments
+from retention_enforcer.enforcement.ports import Clock, ControlStore
+
+
+class Lifecycles(Protocol):
+    """The lifecycles by which the cluster deletes on its own."""
+
+    def detach(self, names: Collection[str]) -> frozenset[str]:
+        """Detach whatever lifecycle these indices have; return those that, looked at again, still have one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Covered:
+    """What a hold covers in one category."""
+
+    category: str
+    indices: int = 0
+    """Held as a whole."""
+    documents: int = 0
+    """In these, and those of the held subject elsewhere."""
+    partly: int = 0
+    """Indices that lose other documents, but not those of the held subject."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protection:
+    """What a new hold does."""
+
+    hold: Hold
+    covered: tuple[Covered, ...]
+    not_narrowed: tuple[str, ...] = ()
+    """Categories whose documents do not name such a subject: nothing of theirs is held."""
+    unprotected: Mapping[str, str] = field(default_factory=dict)
+    """Indices that something else than the enforcer may delete all the same, and why."""
+
+
+class Holding:
+    """Adds and removes holds."""
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        observer: Observer,
+        documents: ControlDocuments,
+        control: ControlStore,
+        lifecycles: Lifecycles,
+        has_lifecycles: Callable[[], bool],
+        clock: Clock,
+    ) -> None:
+        self._policy = policy
+        self._observer = observer
+        self._documents = documents
+        self._control = control
+        self._lifecycles = lifecycles
+        self._has_lifecycles = has_lifecycles
+        self._clock = clock
+
+    def add(self, hold: Hold) -> Protection:
+        """Write a hold down, then stop the cluster's own deletions of what it covers.
+
+        The enforcer obeys it from its next cycle on, whatever becomes of the rest.
+        """
+        now = self._clock.now()
+        categories = self._policy.categories
+        scope = Scope(policy=self._policy, fingerprint="", max_share=1.0, control=Control(holds=(hold,)), may_act=False)
+        # Looked at first: a hold that names nothing is a slip, and an account whose applications cannot be told is not
+        # taken for one that has none.
+        looked = {id_: facts for id_, (facts, _) in self._observer.look(scope, categories, {}).items()}
+        if hold.index is not None and not any(_names(facts, hold.index) for facts in looked.values()):
+            raise ConfigurationError(
+                "no governed index, stream or alias has this name",
+                "name one as `retention-enforcer plan` or GET _cat/indices shows it",
+            )
+        self._documents.save(f"{HOLD}{hold.id}", _body(hold), now)
+        narrowed = [c for c in categories if hold.subject is None or hold.subject.wanted(c.subjects) is not None]
+        return Protection(
+            hold=hold,
+            covered=tuple(c for c in (_covered(facts) for facts in looked.values()) if c.indices or c.partly),
+            not_narrowed=tuple(c.id for c in categories if c not in narrowed),
+            unprotected=self._protect(hold, looked, narrowed),
+        )
+
+    def remove(self, hold_id: str) -> None:
+        """Take a hold back. Raises ConfigurationError where there is none of this id."""
+        if not any(hold.id == hold_id for hold in self._control.read().holds):
+            raise ConfigurationError("there is no hold of this id", "see `retention-enforcer hold list`")
+        self._documents.remove(f"{HOLD}{hold_id}")
+
+    def list(self) -> tuple[Hold, ...]:
+        """Return all holds, those that have ended too."""
+        return self._control.read().holds
+
+    def _protect(
+        self, hold: Hold, looked: Mapping[str, CategoryFacts], narrowed: Collection[Category]
+    ) -> dict[str, str]:
+        """Detach lifecycles from what the hold covers, and return what may go all the same."""
+        names: set[str] = set()
+        unprotected: dict[str, str] = {}
+        for category in narrowed:
+            facts = looked[category.id]
+            covered = {i.name for i in facts.indices if i.name in facts.holds or i.held_documents}
+            # Nobody can look into these: the hold may cover them. Without a uuid it is an alias, not an index.
+            doubtful = {
+                apart.name for apart in facts.set_apart if apart.uuid and _may_cover(hold, category, apart.name)
+            }
+            names |= covered | doubtful
+            unprotected |= {
+                index.name: "its stream's own lifecycle may delete it, and nothing detaches that from one index"
+                for index in facts.indices
+                if index.name in covered and index.stream_lifecycle
+            }
+        if names and self._has_lifecycles():
+            still = self._lifecycles.detach(sorted(names))
+            unprotected |= dict.fromkeys(still, "its lifecycle could not be detached and may delete it")
+        return unprotected
+
+
+def _names(facts: CategoryFacts, name: str) -> bool:
+    found = any(name in (index.name, index.stream, *index.aliases) for index in facts.indices)
+    return found or any(name == apart.name for apart in facts.set_apart)
+
+
+def _may_cover(hold: Hold, category: Category, name: str) -> bool:
+    return hold.subject is not None or hold.category == category.id or hold.index == name
+
+
+def _covered(facts: CategoryFacts) -> Covered:
+    whole = [index for index in facts.indices if index.name in facts.holds]
+    partly = [index for index in facts.indices if index.name not in facts.holds and index.held_documents]
+    return Covered(
+        category=facts.category,
+        indices=len(whole),
+        documents=sum(i.documents for i in whole) + sum(i.held_documents for i in partly),
+        partly=len(partly),
+    )
+
+
+def _body(hold: Hold) -> dict[str, Any]:
+    target = {"category": hold.category, "index": hold.index, **_subject_body(hold.subject)}
+    body = {"owner": hold.owner, "reason": hold.reason, "until": hold.until, **target}
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def _subject_body(subject: Subject | None) -> dict[str, str | None]:
+    if subject is None:
+        return {}
+    if subject.application is not None:
+        return {"application": subject.application, "user": subject.id}
+    return {subject.kind.value: subject.id}
