@@ -128,6 +128,13 @@ def test_whose_an_index_in_a_snapshot_is(name: str, owners: tuple[str, ...]) -> 
     assert claimants_of(POLICY, name) == owners
 
 
+def test_the_earliest_of_what_is_past_the_limit_is_told() -> None:
+    indices = ("logs-a", "logs-b", "tenant-1-a")
+    known = {"logs-a": there(age=LIMIT + DAY), "logs-b": there(age=LIMIT + 3 * DAY)}
+    both = the_text(snapshot(indices=indices), snapshot("s2", age=2 * DAY, indices=("logs-a",)), known=known)
+    assert "hold data of logs, tenants past the limit, since 2026-01-28 at the latest: s2, s1;" in both
+
+
 def test_an_index_that_two_categories_claim_counts_for_both() -> None:
     twice = Policy(name="test", categories=(LOGS, category("all-a", indices=["*-a"])), margin=MARGIN)
     (finding,) = findings(seen(snapshot()), policy=twice)
@@ -213,6 +220,12 @@ def test_no_applications_id_stands_in_a_text() -> None:
         assert "1400000001" not in finding.text
         assert "app_7" not in finding.text
         assert ("plain" if name == "plain" else "uuid-1") in finding.text
+
+
+def test_an_applications_id_is_known_from_an_index_that_is_there_too() -> None:
+    known = {"tenant-1400000001-a": there(age=DAY, category_id="tenants")}
+    (finding,) = expired(snapshot("before-1400000001", uuid="uuid-1"), known=known)
+    assert finding.text.endswith("past the limit: uuid-1; they end when somebody deletes them")
 
 
 # --- what cannot be read ------------------------------------------------------------------------------
