@@ -286,8 +286,8 @@ def test_more_snapshots_than_fit_into_one_url_are_described(backups: Backups, lo
 
 
 def test_a_running_snapshot_is_described_each_time(backups: Backups, look: Look) -> None:
-    repository = backups.repository("slow", max_snapshot_bytes_per_sec="100kb")
-    index = backups.index("logs-a", noise=secrets.token_hex(100_000))
+    repository = backups.repository("slow", max_snapshot_bytes_per_sec="50kb")
+    index = backups.index("logs-a", noise=secrets.token_hex(200_000))
     backups.take(repository, "running", wait=False)
     for _ in range(2):
         (running,) = look()["slow"].snapshots
