@@ -40,6 +40,7 @@ class Part(StrEnum):
 
     STREAMS = "data streams"
     LIFECYCLES = "lifecycles"
+    SNAPSHOT_LIFECYCLES = "snapshot lifecycles"
 
 
 class Capabilities:
