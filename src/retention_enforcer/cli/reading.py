@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from retention_enforcer import policy_file
+from retention_enforcer.bootstrap import Deployment
 from retention_enforcer.cli.console import (
     Output,
     OutputOption,
@@ -17,11 +21,15 @@ from retention_enforcer.cli.console import (
     print_table,
     say,
 )
-from retention_enforcer.daemon.exit_codes import NOT_KEPT, OK
+from retention_enforcer.daemon.exit_codes import NOT_KEPT, OK, worst
+from retention_enforcer.domain.errors import ConfigurationError, RetentionError
+from retention_enforcer.enforcement.coverage_look import CoverageLook
 from retention_enforcer.enforcement.reader import Look
 from retention_enforcer.reporting.plans import plan_document, plan_table
 from retention_enforcer.reporting.policies import policy_table
-from retention_enforcer.reporting.report import Report, report_document, report_table
+from retention_enforcer.reporting.report import make_report, report_document
+from retention_enforcer.reporting.report_page import report_page
+from retention_enforcer.reporting.report_table import report_table
 
 
 @plan_app.callback()
@@ -71,22 +79,47 @@ def policy_schema() -> int:
 
 
 @app.command()
-def report(context: typer.Context, output: OutputOption = Output.TABLE) -> int:
+def report(
+    context: typer.Context,
+    output: OutputOption = Output.TABLE,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page to print, too.")] = None,
+) -> int:
     """Prove every promise now: oldest document against limit, margin, findings. Exit 3 if one is not kept."""
     deployment = deployment_of(context)
     look = deployment.reader.look(deployment.policy.categories)
-    found = Report(
-        policy=deployment.policy,
-        as_of=look.as_of,
-        head=deployment.reader.head(),
-        proofs=deployment.reader.proofs(look),
-        note=look.note,
+    coverage, problem = _cover(deployment, look)
+    found = make_report(
+        deployment.policy,
+        look,
+        deployment.reader.proofs(look),
+        coverage,
+        deployment.reader.head(),
+        notes=[f"Nothing past the policy was looked at: {problem}"] if problem else [],
     )
+    if html is not None:
+        _write(html, report_page(found))
     if output is Output.JSON:
         print_json(report_document(found))
     else:
         print_table(report_table(found))
-    return OK if found.kept else NOT_KEPT
+    return worst([OK if found.kept else NOT_KEPT, problem.exit_code if problem else OK])
+
+
+def _cover(deployment: Deployment, look: Look) -> tuple[CoverageLook | None, RetentionError | None]:
+    """Look past the policy; where that is not possible, the promises are reported all the same."""
+    try:
+        return deployment.reader.cover(look), None
+    except RetentionError as error:
+        return None, error
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be written: {error.strerror}", "name a file in a folder of yours"
+        ) from None
 
 
 def _note(look: Look) -> None:

@@ -24,7 +24,8 @@ from retention_enforcer.domain.plan import Action, Plan
 from retention_enforcer.enforcement.operator import accept_policy
 from retention_enforcer.logs import configure_logs
 from retention_enforcer.reporting.plans import plan_table
-from retention_enforcer.reporting.report import Report, report_table
+from retention_enforcer.reporting.report import make_report
+from retention_enforcer.reporting.report_table import report_table
 
 Say = Callable[[RenderableType], None]
 Serve = Callable[[Deployment], int]
@@ -96,7 +97,8 @@ def _show(deployment: Deployment, say: Say) -> int:
     left = deployment.reader.look(deployment.policy.categories)
     head = deployment.reader.head()
     proofs = deployment.reader.proofs(left)
-    say(report_table(Report(policy=deployment.policy, as_of=left.as_of, head=head, proofs=proofs)))
+    report = make_report(deployment.policy, left, proofs, deployment.reader.cover(left), head)
+    say(report_table(report))
 
     say(_headline("retention-enforcer ledger verify"))
     found = check_chain(deployment.ledger.read(), known_heads=[head] if head else [])

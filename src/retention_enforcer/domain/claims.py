@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from retention_enforcer.domain.names import OwnIndices, stream_in
+from retention_enforcer.domain.names import OwnIndices, governed_part
 from retention_enforcer.domain.policy import Policy
 
 
@@ -34,7 +34,7 @@ def claim_on(policy: Policy, own: OwnIndices, name: str, *, stream: str | None, 
     """
     if name in own.names:
         return Claim(standing=Standing.OWN)
-    bare = stream or stream_in(name) or name
+    bare = stream or governed_part(name)
     categories = tuple(c.id for c in policy.categories if c.claims(name) or c.claims(bare))
     if categories:
         return Claim(standing=Standing.GOVERNED, categories=categories)

@@ -52,6 +52,11 @@ def describe_duration(duration: int) -> str:
     return sign + (" ".join(coarse + fine) or "0 s")
 
 
+def describe_roughly(duration: int) -> str:
+    """Return a duration in its two largest units at most, as a narrow column can take it: `13 d 23 h`."""
+    return " ".join(describe_duration(duration).split()[:4])
+
+
 def format_instant(instant: int) -> str:
     """Return an instant as RFC 3339 in UTC with milliseconds: `2026-01-31T08:00:00.000Z`."""
     seconds, milliseconds = divmod(min(max(instant, 0), _LAST), SECOND)

@@ -67,6 +67,11 @@ def stream_in(name: str) -> str | None:
     return match[1] if match else None
 
 
+def governed_part(name: str) -> str:
+    """Return the name that a policy claims: a backing index's stream, or the index's own."""
+    return stream_in(name) or name
+
+
 APPLICATION = "{application}"
 _APPLICATION_CLASS = "[a-z0-9_]+"
 _FORBIDDEN = frozenset('\\/?"<>|,#:{} ')

@@ -7,7 +7,7 @@ import hmac
 import re
 from collections.abc import Sequence
 
-from retention_enforcer.domain.names import IndexPattern, stream_in
+from retention_enforcer.domain.names import IndexPattern, governed_part
 
 _KEY_ID_LENGTH = 8
 _SCHEME = "hmac-sha256:"
@@ -31,7 +31,7 @@ class Pseudonyms:
 
     def index_name(self, patterns: Sequence[IndexPattern], name: str) -> str:
         """Return the name of an index with the application's id in it replaced; the index's uuid identifies it."""
-        governed = _governed_part(name)
+        governed = governed_part(name)
         for pattern in patterns:
             if (application := pattern.application_in(governed)) is not None:
                 return name.replace(governed, pattern.replace_application(governed, self.of(application)), 1)
@@ -51,7 +51,7 @@ class Pseudonyms:
 
         Not in the index's name alone: it stands in the names of its stream and aliases, and in what the cluster says.
         """
-        governed = _governed_part(name)
+        governed = governed_part(name)
         ids = (pattern.application_in(governed) for pattern in patterns)
         application = next((id_ for id_ in ids if id_ is not None), None)
         if application is None:
@@ -59,8 +59,3 @@ class Pseudonyms:
         alone = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(application)}(?![A-Za-z0-9_])")
         parts = [alone.sub(self.of(application), part) for part in text.split(name)]
         return self.index_name(patterns, name).join(parts)
-
-
-def _governed_part(name: str) -> str:
-    """Return the name that a policy claims: a backing index's stream, or the index's own."""
-    return stream_in(name) or name

@@ -17,7 +17,7 @@ from itertools import chain
 
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import DAY, describe_duration, format_instant
-from retention_enforcer.domain.names import IndexPattern, overlap
+from retention_enforcer.domain.names import IndexPattern, governed_part, overlap
 from retention_enforcer.domain.policy import Category, Policy
 
 RETENTION_PAUSE = DAY
@@ -29,9 +29,6 @@ ALL_REPOSITORIES = "_all"
 
 _NAMED = 3
 """So many snapshots are named in a text, the oldest ones."""
-
-_BACKING = re.compile(r"\.[df]s-(.+)-[0-9]{4}\.[0-9]{2}\.[0-9]{2}-[0-9]+", re.DOTALL)
-"""The name of a stream's backing or failure index, with the stream's in it."""
 
 _DATE_MATH = re.compile(r"<(.*)>", re.DOTALL)
 _MATH = re.compile(r"\{.*\}", re.DOTALL)
@@ -104,7 +101,7 @@ def claimants_of(policy: Policy, index: str) -> tuple[str, ...]:
 
     The cluster may not know the stream any more: whose a copy is can be told by names alone.
     """
-    claimants = {*policy.claimants(index), *policy.claimants(_governed_part(index))}
+    claimants = {*policy.claimants(index), *policy.claimants(governed_part(index))}
     return tuple(category.id for category in policy.categories if category.id in claimants)
 
 
@@ -235,7 +232,7 @@ def _label(snapshot: Snapshot, applications: frozenset[str]) -> str:
 def _applications(policy: Policy, names: Iterable[str]) -> frozenset[str]:
     """Return the ids of applications that stand in the names of indices."""
     tenants = [pattern for category in policy.categories for pattern in category.indices if pattern.tenant]
-    found = (pattern.application_in(_governed_part(name)) for name in names for pattern in tenants)
+    found = (pattern.application_in(governed_part(name)) for name in names for pattern in tenants)
     return frozenset(id_ for id_ in found if id_ is not None)
 
 
@@ -344,9 +341,3 @@ def _mend_of_policy(margin: int) -> str:
     if room <= 0:
         return exclude
     return f"{exclude}, or give it an expire_after of at most {describe_duration(room)} and no min_count"
-
-
-def _governed_part(name: str) -> str:
-    """Return the name that a policy claims: a backing index's stream, or the index's own."""
-    backing = _BACKING.fullmatch(name)
-    return backing[1] if backing else name

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from retention_enforcer.domain.errors import RetentionError
 from retention_enforcer.domain.facts import IndexFacts
-from retention_enforcer.domain.instants import DAY, SECOND, describe_duration, format_duration, format_instant
+from retention_enforcer.domain.instants import DAY, SECOND, describe_duration, format_instant
 from retention_enforcer.domain.plan import Plan
 from retention_enforcer.domain.policy import Policy
 
@@ -112,8 +112,3 @@ def _table(plan: Plan, now: int) -> RenderableType:
     if not table.row_count:
         return Text("  no index")
     return table
-
-
-def limit_text(limit: int | None) -> str:
-    """Return a category's limit for a table."""
-    return format_duration(limit) if limit is not None else "never stored"

@@ -1,82 +1,187 @@
-"""The report: every promise, whether it is kept, and by what margin."""
+"""The report: every promise with its verdict, and every index with the promise it is under, as values and as JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-
+from retention_enforcer.domain.claims import Standing
+from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.findings import Finding, Severity
-from retention_enforcer.domain.instants import SECOND, describe_duration, format_duration, format_instant
+from retention_enforcer.domain.instants import SECOND, format_duration, format_instant
 from retention_enforcer.domain.ledger import Head
+from retention_enforcer.domain.plan import Plan
 from retention_enforcer.domain.policy import ON_REQUEST, Policy
 from retention_enforcer.domain.proof import Proof
-from retention_enforcer.reporting.plans import limit_text
-from retention_enforcer.reporting.policies import not_yet_enforced
+from retention_enforcer.enforcement.coverage_look import CoverageLook
+from retention_enforcer.enforcement.reader import Look
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One promise. Instants and durations in milliseconds; None is what it does not have, or nobody knows."""
+
+    id: str
+    promise: str
+    clause: str | None
+    kept: bool
+    limit: int | None
+    indices: int = 0
+    documents: int = 0
+    oldest: int | None = None
+    margin: int | None = None
+    last_purge: int | None = None
+    """When a cycle last purged anything."""
+    next_due: int | None = None
+    """When something is due next; in the past where it is due now."""
+    findings: tuple[str, ...] = ()
+    """Ids of the findings that concern it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """One index of the cluster, and the promise it is under. Instants in epoch milliseconds."""
+
+    name: str
+    uuid: str
+    standing: Standing
+    categories: tuple[str, ...]
+    documents: int | None
+    oldest: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What one look at all categories proved, as of a place in the ledger (None: the ledger could not be read)."""
+    """What one look at everything showed, as of a place in the ledger (None: the ledger could not be read)."""
 
     policy: Policy
     as_of: int
     head: Head | None
-    proofs: Sequence[Proof]
-    note: str = ""
+    rows: tuple[Row, ...]
+    findings: tuple[Finding, ...]
+    """All of them, the broken promises first."""
+    indices: tuple[Placed, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What could not be looked at, in a sentence each."""
 
     @property
     def kept(self) -> bool:
         """Whether every promise is kept, as far as this look can prove it."""
-        return all(proof.kept for proof in self.proofs)
+        return all(row.kept for row in self.rows)
 
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """All findings, the broken promises first."""
-        every = [finding for proof in self.proofs for finding in proof.findings]
-        return tuple(sorted(every, key=_urgency))
+    def under(self, category: str) -> tuple[Placed, ...]:
+        """Return the indices under a promise."""
+        return tuple(index for index in self.indices if category in index.categories)
+
+    def standing(self, standing: Standing) -> tuple[Placed, ...]:
+        """Return the indices that stand so to the policy."""
+        return tuple(index for index in self.indices if index.standing is standing)
+
+
+def make_report(
+    policy: Policy,
+    look: Look,
+    proofs: Sequence[Proof],
+    coverage: CoverageLook | None,
+    head: Head | None,
+    notes: Iterable[str] = (),
+) -> Report:
+    """Return the report of a look at all categories and, if there was one, of a look past the policy."""
+    beyond = coverage.findings if coverage else ()
+    every = [*(finding for proof in proofs for finding in proof.findings), *beyond]
+    return Report(
+        policy=policy,
+        as_of=look.as_of,
+        head=head,
+        rows=(*(_row(policy, look, proof, beyond) for proof in proofs), _on_request(policy)),
+        findings=tuple(sorted(every, key=_urgency)),
+        indices=_placed(coverage, look.facts) if coverage else (),
+        notes=tuple(note for note in (look.note, *notes) if note),
+    )
+
+
+def _row(policy: Policy, look: Look, proof: Proof, beyond: Iterable[Finding]) -> Row:
+    category = policy.category(proof.category)
+    memory = look.memories.get(proof.category)
+    findings = (*proof.findings, *(finding for finding in beyond if finding.category == proof.category))
+    return Row(
+        id=category.id,
+        promise=category.promise,
+        clause=str(category.clause),
+        kept=proof.kept,
+        limit=proof.limit,
+        indices=proof.indices,
+        documents=proof.documents,
+        oldest=proof.oldest,
+        margin=proof.margin,
+        last_purge=memory.purged_at if memory else None,
+        next_due=_next_due(look.plans[proof.category]),
+        findings=tuple(finding.id for finding in findings),
+    )
+
+
+def _next_due(plan: Plan) -> int | None:
+    due = [purge.due for purge in plan.purge] + [keep.due for keep in plan.keep if keep.due is not None]
+    return min(due, default=None)
+
+
+def _on_request(policy: Policy) -> Row:
+    return Row(
+        id=ON_REQUEST,
+        promise=f"gone {format_duration(policy.on_request)} after a request",
+        clause=None,
+        kept=True,
+        limit=policy.on_request,
+    )
 
 
 def _urgency(finding: Finding) -> tuple[bool, str, str, str]:
     return (finding.severity is not Severity.ERROR, finding.category or "", finding.kind, finding.index or "")
 
 
+def _placed(coverage: CoverageLook, facts: Mapping[str, CategoryFacts]) -> tuple[Placed, ...]:
+    known = {index.uuid: index for seen in facts.values() for index in seen.indices}
+    return tuple(
+        Placed(
+            name=index.name,
+            uuid=index.uuid,
+            standing=index.claim.standing,
+            categories=index.claim.categories,
+            documents=known[index.uuid].documents if index.uuid in known else index.documents,
+            oldest=known[index.uuid].oldest if index.uuid in known else None,
+        )
+        for index in coverage.facts.indices
+    )
+
+
 def report_document(report: Report) -> dict[str, Any]:
     """Return the report as the document that `report --output json` prints. Durations are in seconds."""
-    ledger = {"sequence": report.head.sequence, "hash": report.head.hash} if report.head else None
-    on_request = {
-        "id": ON_REQUEST,
-        "kept": True,
-        "limit": report.policy.on_request // SECOND,
-        "indices": 0,
-        "documents": 0,
-        "oldest": None,
-        "margin": None,
-        "findings": [],
-    }
     return {
         "as_of": format_instant(report.as_of),
-        "ledger": ledger,
+        "ledger": {"sequence": report.head.sequence, "hash": report.head.hash} if report.head else None,
         "kept": report.kept,
-        "categories": [*(_row(proof) for proof in report.proofs), on_request],
+        "categories": [_row_document(row) for row in report.rows],
         "findings": [_finding(finding, report.as_of) for finding in report.findings],
+        "indices": [_placed_document(report.policy, index) for index in report.indices],
+        "notes": list(report.notes),
     }
 
 
-def _row(proof: Proof) -> dict[str, Any]:
+def _row_document(row: Row) -> dict[str, Any]:
     return {
-        "id": proof.category,
-        "kept": proof.kept,
-        "limit": proof.limit // SECOND if proof.limit is not None else None,
-        "indices": proof.indices,
-        "documents": proof.documents,
-        "oldest": format_instant(proof.oldest) if proof.oldest is not None else None,
-        "margin": proof.margin // SECOND if proof.margin is not None else None,
-        "findings": [finding.id for finding in proof.findings],
+        "id": row.id,
+        "promise": row.promise,
+        "clause": row.clause,
+        "kept": row.kept,
+        "limit": _seconds(row.limit),
+        "indices": row.indices,
+        "documents": row.documents,
+        "oldest": _instant(row.oldest),
+        "margin": _seconds(row.margin),
+        "last_purge": _instant(row.last_purge),
+        "next_due": _instant(row.next_due),
+        "findings": list(row.findings),
     }
 
 
@@ -90,34 +195,25 @@ def _finding(finding: Finding, as_of: int) -> dict[str, Any]:
         "text": finding.text,
         "mend": finding.mend,
         "first_seen": format_instant(finding.first_seen if finding.first_seen is not None else as_of),
+        "last_seen": format_instant(finding.last_seen if finding.last_seen is not None else as_of),
     }
 
 
-def report_table(report: Report) -> RenderableType:
-    """Return the report for people."""
-    table = Table(box=None, padding=(0, 1), header_style="bold")
-    for name in ("", "category", "limit", "indices", "documents", "oldest", "margin"):
-        table.add_column(name, justify="right" if name in {"indices", "documents", "oldest", "margin"} else "left")
-    for proof in report.proofs:
-        oldest = describe_duration(report.as_of - proof.oldest) if proof.oldest is not None else "-"
-        margin = describe_duration(proof.margin) if proof.margin is not None else "-"
-        verdict = Text("kept", "green") if proof.kept else Text("NOT KEPT", "bold red")
-        counts = (f"{proof.indices:,}", f"{proof.documents:,}")
-        table.add_row(verdict, proof.category, limit_text(proof.limit), *counts, oldest, margin)
-    table.add_row(Text("kept", "green"), ON_REQUEST, format_duration(report.policy.on_request), "-", "-", "-", "-")
-    parts: list[RenderableType] = [table]
-    for finding in report.findings:
-        style = "red" if finding.severity is Severity.ERROR else "yellow"
-        where = f" {finding.index}" if finding.index else ""
-        parts.append(Text(f"\n{finding.kind}: {finding.category or 'the cluster'}{where}", style))
-        parts.append(Text(f"  {finding.text}\n  {finding.mend}"))
-    if waiting := not_yet_enforced(report.policy):
-        parts.append(Text(f"\nNot enforced by this version, only shown: {', '.join(waiting)}"))
-    parts.append(Text(f"\n{_standing(report)}"))
-    return Group(*parts)
+def _placed_document(policy: Policy, index: Placed) -> dict[str, Any]:
+    return {
+        "index": index.name,
+        "uuid": index.uuid,
+        "standing": index.standing.value,
+        "categories": list(index.categories),
+        "clauses": [str(policy.category(id_).clause) for id_ in index.categories],
+        "documents": index.documents,
+        "oldest": _instant(index.oldest),
+    }
 
 
-def _standing(report: Report) -> str:
-    verdict = "Every promise is kept" if report.kept else "Not every promise is kept"
-    where = f"record {report.head.sequence}, hash {report.head.hash}" if report.head else report.note
-    return f"{verdict}, as of {format_instant(report.as_of)}. Ledger: {where}"
+def _seconds(duration: int | None) -> int | None:
+    return duration // SECOND if duration is not None else None
+
+
+def _instant(instant: int | None) -> str | None:
+    return format_instant(instant) if instant is not None else None

@@ -1,0 +1,95 @@
+"""The report as tables that fit 100 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from retention_enforcer.domain.claims import Standing
+from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.instants import describe_roughly, format_duration, format_instant
+from retention_enforcer.reporting.policies import not_yet_enforced
+from retention_enforcer.reporting.report import Placed, Report, Row
+
+_NAMED = 6
+"""Indices that are named under each promise; the JSON and the page have all of them."""
+
+_COLUMNS = ("", "promise", "limit", "indices", "documents", "oldest", "margin", "purged", "next due")
+_LEFT = frozenset({"", "promise", "limit"})
+
+
+def report_table(report: Report) -> RenderableType:
+    """Return the report for people."""
+    parts: list[RenderableType] = [_promises(report)]
+    parts += [_finding(finding) for finding in report.findings]
+    if report.indices:
+        parts += [Text("\nWhich index is under which promise", "bold"), _indices(report)]
+    if waiting := not_yet_enforced(report.policy):
+        parts.append(Text(f"\nNot enforced by this version, only shown: {', '.join(waiting)}"))
+    parts += [Text(f"\n{note}", "yellow") for note in report.notes]
+    parts.append(Text(f"\n{_standing(report)}"))
+    return Group(*parts)
+
+
+def _promises(report: Report) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+    for name in _COLUMNS:
+        table.add_column(name, justify="left" if name in _LEFT else "right")
+    for row in report.rows:
+        verdict = Text("kept", "green") if row.kept else Text("NOT KEPT", "bold red")
+        table.add_row(verdict, row.id, *_figures(row, report.as_of))
+    return table
+
+
+def _figures(row: Row, now: int) -> list[str]:
+    limit = format_duration(row.limit) if row.limit is not None else "never"
+    if row.clause is None:
+        return [limit, *["-"] * (len(_COLUMNS) - len(_LEFT))]
+    due = "-"
+    if row.next_due is not None:
+        due = f"in {describe_roughly(row.next_due - now)}" if row.next_due > now else "now"
+    return [
+        limit,
+        f"{row.indices:,}",
+        f"{row.documents:,}",
+        describe_roughly(now - row.oldest) if row.oldest is not None else "-",
+        describe_roughly(row.margin) if row.margin is not None else "-",
+        f"{describe_roughly(now - row.last_purge)} ago" if row.last_purge is not None else "-",
+        due,
+    ]
+
+
+def _finding(finding: Finding) -> Text:
+    style = "red" if finding.severity is Severity.ERROR else "yellow"
+    where = " ".join(part for part in (finding.category, finding.index) if part) or "the cluster"
+    return Text.assemble((f"\n{finding.kind}: {where}\n", style), f"  {finding.text}\n  {finding.mend}")
+
+
+def _indices(report: Report) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold", ratio=1)
+    for row in report.rows:
+        if row.clause is not None:
+            placed = _names(report.under(row.id))
+            table.add_row(row.id, Text.assemble(row.clause, "\n", (placed, "dim")))
+    for standing in (Standing.UNCLAIMED, Standing.IGNORED, Standing.OWN, Standing.SYSTEM):
+        placed = _names(report.standing(standing))
+        table.add_row(Text(standing.value, "italic"), Text(placed, "dim"))
+    return table
+
+
+def _names(indices: Sequence[Placed]) -> str:
+    if not indices:
+        return "no index"
+    more = f" and {len(indices) - _NAMED:,} more" if len(indices) > _NAMED else ""
+    return ", ".join(index.name for index in indices[:_NAMED]) + more
+
+
+def _standing(report: Report) -> str:
+    verdict = "Every promise is kept" if report.kept else "Not every promise is kept"
+    ledger = f"record {report.head.sequence}, hash {report.head.hash}" if report.head else "not read"
+    return f"{verdict}, as of {format_instant(report.as_of)}. Ledger: {ledger}"
