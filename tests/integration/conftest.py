@@ -1,5 +1,6 @@
-"""The workbench, for every test here."""
+"""The workbench and its repositories, for every test here."""
 
+from backups import backups
 from workbench import bench
 
-__all__ = ["bench"]
+__all__ = ["backups", "bench"]

@@ -70,8 +70,16 @@ def _forbids(category: Category, field: _Field) -> bool:
 
 
 def _by_name(client: Elasticsearch, expressions: Iterable[str], names: Sequence[str]) -> Iterator[_Field]:
-    if names:
-        yield from _mapped(client, expressions, {"fields": names})
+    """Yield the fields of these names; an object shows by what is in it, and can hold more than is mapped."""
+    if not names:
+        return
+    inside = [f"{name}.*" for name in names]
+    found = list(_mapped(client, expressions, {"fields": [*names, *inside]}))
+    for field in found:
+        above = next((name for name in names if field.name.startswith(f"{name}.")), None)
+        if above is not None:
+            yield _Field(index=field.index, name=above, type="object", countable=False)
+    yield from (field for field in found if field.name in names)
 
 
 def _binary(client: Elasticsearch, expressions: Iterable[str]) -> Iterator[_Field]:
