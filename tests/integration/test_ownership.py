@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from elastic_transport import Urllib3HttpNode
 from elasticsearch import BadRequestError, Elasticsearch
 from elasticsearch.helpers import bulk
 
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.cluster.ownership import PAGE, applications_of, owners_of
-from retention_enforcer.domain.errors import ConfigurationError, Refused
+from retention_enforcer.domain.errors import ClusterUnavailable, ConfigurationError, Refused
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
 from retention_enforcer.domain.names import IndexPattern
 from retention_enforcer.domain.policy import EARLIEST, Category, Clause, Policy, SubjectFields
 from retention_enforcer.domain.subjects import Ownership
+
+if TYPE_CHECKING:
+    from conftest import Server
 
 NOW = SystemClock().now()
 CLAUSE = Clause(document="a module", section="6", item="console", updated="2022-08-11")
@@ -184,6 +189,12 @@ def test_two_accounts_at_the_same_newest_instant_are_a_tie(console: Console) -> 
 def test_a_document_that_names_two_accounts_is_a_tie(console: Console) -> None:
     console.index("console", says(["100", "200"], "14"))
     assert "name 2 accounts" in undecided(console, "100")
+    assert applications_of(console.es, console.policy, ["100"], NOW) == {"100": {"14"}}
+
+
+def test_only_what_is_named_with_the_account_is_reported(console: Console) -> None:
+    console.index("console", says("100", "14"), {"uin": "200", "app": ["14", "16"]})
+    assert console.owned("100") == {"14"}
 
 
 def test_one_account_at_the_same_instant_twice_is_no_tie(console: Console) -> None:
@@ -197,7 +208,7 @@ def test_one_account_at_the_same_instant_twice_is_no_tie(console: Console) -> No
     ids=["none", "too early", "in seconds", "far ahead"],
 )
 def test_a_timestamp_that_is_not_believed_decides_nothing(console: Console, timestamp: int | None) -> None:
-    console.index("console", {"uin": "100", "app": "14", "@timestamp": timestamp})
+    console.index("console", {"uin": "100", "app": "14", "@timestamp": timestamp}, says("300", "17"))
     assert "believable timestamp" in undecided(console, "100")
 
 
@@ -364,3 +375,40 @@ def test_an_index_that_cannot_be_read_is_refused_by_name(console: Console, what:
     finally:
         if what.startswith("index"):
             console.es.indices.put_settings(index=name, settings={what: None})
+
+
+class ActingNode(Urllib3HttpNode):
+    """Acts before one of the searches is sent."""
+
+    searches = 0
+    act: Callable[[int], None]
+
+    def perform_request(self, method: str, target: str, *args: Any, **more: Any) -> Any:
+        if "_msearch" in target:
+            ActingNode.searches += 1
+            ActingNode.act(ActingNode.searches)
+        return super().perform_request(method, target, *args, **more)
+
+
+@pytest.mark.parametrize("at", [2, 3, 4], ids=["left out", "named", "newest"])
+@pytest.mark.parametrize("lost", ["deleted", "unassigned"])
+def test_an_index_that_is_lost_while_it_is_read_leaves_nothing_told(
+    server: Server, console: Console, at: int, lost: str
+) -> None:
+    console.index("console-1", says("100", "14", 2 * DAY))
+    console.index("console-2", says("200", "14", DAY))
+
+    def lose(search: int) -> None:
+        if search == at:
+            name = f"{console.prefix}console-2"
+            console.es.indices.delete(index=name)
+            if lost == "unassigned":
+                nowhere = {"index.routing.allocation.require._name": "nobody"}
+                console.es.indices.create(index=name, settings=nowhere, wait_for_active_shards=0)
+
+    ActingNode.searches, ActingNode.act = 0, staticmethod(lose)
+    login = (server.username, server.password)
+    client = Elasticsearch(server.url, basic_auth=login, node_class=ActingNode)
+    with closing(client), pytest.raises((ClusterUnavailable, Refused)):
+        owners_of(client, console.policy, ["100"], NOW)
+    assert ActingNode.searches == at

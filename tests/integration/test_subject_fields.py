@@ -338,6 +338,24 @@ def test_an_index_that_comes_while_others_are_read_is_not_known(server: Server, 
     assert isinstance(verdicts[f"{prefix}logs-2"]["app"], Inexact)
 
 
+def test_an_index_whose_fields_change_while_they_are_read_is_not_known(
+    server: Server, es: Elasticsearch, prefix: str
+) -> None:
+    create(es, f"{prefix}logs-1", {})
+    create(es, f"{prefix}logs-2", {"properties": {"app": KEYWORD}})
+
+    def change(target: str) -> None:
+        if "_field_caps" in target:
+            es.indices.put_mapping(index=f"{prefix}logs-1", properties={"app": KEYWORD})
+            es.indices.delete(index=f"{prefix}logs-2")
+            create(es, f"{prefix}logs-2", {"properties": {"app": LONG}})
+
+    with watched(server, change) as (client, _):
+        verdicts = read_subject_fields(client, [f"{prefix}logs-*"], ["app"])
+    assert isinstance(verdicts[f"{prefix}logs-1"]["app"], Inexact)
+    assert isinstance(verdicts[f"{prefix}logs-2"]["app"], Inexact)
+
+
 @pytest.mark.parametrize("at", ["_field_caps", "_msearch"])
 def test_an_index_that_goes_while_it_is_read_leaves_nothing_known(
     server: Server, es: Elasticsearch, prefix: str, at: str
