@@ -1,0 +1,238 @@
+"""Which applications belong to an account, by the documents that name both.
+
+Two questions, with unlike answers. What a hold on an account must spare is each application that any document ever
+names together with it. What an account takes along when it ends is only what certainly belongs to it now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from elasticsearch import Elasticsearch
+
+from retention_enforcer.cluster.documents_seen import chunks
+from retention_enforcer.cluster.errors import translated
+from retention_enforcer.cluster.expressions import packed
+from retention_enforcer.cluster.inventory import Inventory
+from retention_enforcer.cluster.preflight import Capabilities
+from retention_enforcer.cluster.subject_fields import query_of_any, read_subject_fields, search_error
+from retention_enforcer.domain.deadlines import believable
+from retention_enforcer.domain.errors import ClusterUnavailable, Refused
+from retention_enforcer.domain.facts import Block, CategoryFacts, IndexFacts
+from retention_enforcer.domain.policy import Category, Policy
+from retention_enforcer.domain.subjects import (
+    ExactField,
+    Inexact,
+    Match,
+    Naming,
+    Ownership,
+    decide_owners,
+    subject_of,
+)
+
+PAGE = 1_000
+"""Pairs of account and application in one answer; with two further buckets each, far below the limit of 65,536."""
+
+
+def applications_of(
+    client: Elasticsearch,
+    policy: Policy,
+    accounts: Collection[str],
+    now: int,
+    capabilities: Capabilities | None = None,
+) -> dict[str, frozenset[str]]:
+    """Return, for each of these accounts, every application that a document of an `owns` category names with it.
+
+    More than it owns, for holds: also applications that others own today, and ids as malformed as documents have
+    them. Raises as `owners_of`.
+    """
+    reader = _Reader(client, policy, now)
+    return _named_with(reader, _sources(client, policy, now, capabilities), _checked(accounts))
+
+
+def owners_of(
+    client: Elasticsearch,
+    policy: Policy,
+    accounts: Collection[str],
+    now: int,
+    capabilities: Capabilities | None = None,
+) -> Ownership:
+    """Return what certainly belongs to each of these accounts: the applications whose newest document names it.
+
+    The newest by the category's timestamp, as far as it is believed. The indices are refreshed first. Raises Refused
+    where an index cannot be read, or cannot be asked for exactly an account and its applications; ClusterUnavailable
+    or RequestRejected where the cluster does not answer for all of it; ConfigurationError for a malformed id.
+    """
+    asked = _checked(accounts)
+    reader, sources = _Reader(client, policy, now), _sources(client, policy, now, capabilities)
+    candidates = sorted(set().union(*_named_with(reader, sources, asked).values()))
+    namings: list[Naming] = []
+    doubts: dict[str, str] = {}
+    for source in sources:
+        wanted = []
+        for application in candidates:
+            condition = source.application.condition(application)
+            if isinstance(condition, Inexact):
+                doubts[application] = condition.reason
+            elif condition is not None:
+                wanted.append(Match(conditions=(condition,)))
+        # All accounts that are named with them: that of the newest document may be another one.
+        namings += reader.namings(source, wanted)
+    chosen = set(candidates)  # a document may name others beside
+    return decide_owners(asked, [n for n in namings if n.application in chosen], doubts)
+
+
+def _checked(accounts: Collection[str]) -> tuple[str, ...]:
+    return tuple(subject_of(account=account).id for account in accounts)
+
+
+def _named_with(reader: _Reader, sources: Iterable[_Source], accounts: Sequence[str]) -> dict[str, frozenset[str]]:
+    named: dict[str, set[str]] = {account: set() for account in accounts}
+    for source in sources:
+        wanted = []
+        for account in accounts:
+            condition = source.account.condition(account)
+            if isinstance(condition, Inexact):
+                raise _refused(source.names[0], condition)
+            if condition is not None:
+                wanted.append(Match(conditions=(condition,)))
+        for naming in reader.namings(source, wanted):
+            if naming.account in named:
+                named[naming.account].add(naming.application)
+    return {account: frozenset(applications) for account, applications in named.items()}
+
+
+# --- where it is read -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """Indices that can be asked together: their documents name account and application in the same way."""
+
+    account: ExactField
+    application: ExactField
+    timestamp: str | None
+    """None where no document has a believable one, and the field may be of any type."""
+    names: tuple[str, ...]
+
+
+def _sources(client: Elasticsearch, policy: Policy, now: int, capabilities: Capabilities | None) -> tuple[_Source, ...]:
+    """Return the indices of all `owns` categories that hold documents naming an account and an application."""
+    categories = [category for category in policy.categories if category.owns]
+    if not categories:
+        return ()
+    # Refreshes, and sets apart what is not wholly visible.
+    facts = Inventory(client, capabilities).observe(policy, categories, now, {})
+    together: dict[tuple[ExactField, ExactField, str | None], list[str]] = {}
+    for category in categories:
+        _refuse_if_in_doubt(facts[category.id])
+        indices = {index.name: index for index in facts[category.id].indices if index.documents}
+        for name, (account, application) in _exact_fields(client, category, indices).items():
+            timestamp = category.timestamp if indices[name].oldest is not None else None
+            together.setdefault((account, application, timestamp), []).append(name)
+    return tuple(
+        _Source(account=account, application=application, timestamp=timestamp, names=some)
+        for (account, application, timestamp), names in together.items()
+        for some in chunks(names)
+    )
+
+
+def _refuse_if_in_doubt(facts: CategoryFacts) -> None:
+    for apart in facts.set_apart:
+        raise Refused(f"who owns which application cannot be told: {apart.text}", apart.mend)
+    for index in facts.indices:
+        if Block.METADATA in index.blocks:
+            message = f"who owns which application cannot be told: {index.name} has index.blocks.metadata"
+            raise Refused(message, "remove that block")
+
+
+def _exact_fields(
+    client: Elasticsearch, category: Category, indices: Mapping[str, IndexFacts]
+) -> dict[str, tuple[ExactField, ExactField]]:
+    """Return the fields of account and application in each index that has both."""
+    read = read_subject_fields(client, packed(sorted(indices)), category.owns.names)
+    found = {}
+    for name in indices:
+        if name not in read:
+            raise ClusterUnavailable(f"{name} does not say what its fields are", "the next cycle tries again")
+        judged = [read[name][field] for field in category.owns.names]
+        for verdict in judged:
+            if isinstance(verdict, Inexact):
+                raise _refused(name, verdict)
+        account, application = judged
+        if isinstance(account, ExactField) and isinstance(application, ExactField):
+            found[name] = (account, application)
+    return found
+
+
+def _refused(index: str, inexact: Inexact) -> Refused:
+    return Refused(
+        f"who owns which application cannot be told from {index}: {inexact.reason}",
+        f"map the field as keyword without ignore_above, or as long, in the template, and re-index {index}",
+    )
+
+
+# --- what it says ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads which accounts and applications documents name together, however many there are."""
+
+    client: Elasticsearch
+    policy: Policy
+    now: int
+
+    def namings(self, source: _Source, wanted: Sequence[Match]) -> Iterator[Naming]:
+        """Yield each pair that the documents name of which one of `wanted` is true."""
+        after: Mapping[str, Any] | None = None
+        while wanted:
+            pairs = self._page(source, query_of_any(wanted), after)
+            yield from map(_naming, pairs["buckets"])
+            after = pairs.get("after_key")
+            if after is None:
+                return
+
+    def _page(self, source: _Source, query: Mapping[str, Any], after: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        composite: dict[str, Any] = {
+            "size": PAGE,
+            "sources": [
+                {"account": {"terms": {"field": source.account.name}}},
+                {"application": {"terms": {"field": source.application.name}}},
+            ],
+        }
+        if after is not None:
+            composite["after"] = after
+        pairs: dict[str, Any] = {"composite": composite}
+        if source.timestamp is not None:
+            pairs["aggs"] = {"dated": self._dated(source.timestamp)}
+        # As a part of several, so that the names stand in the body, where there is room for them.
+        head = {"index": source.names, "allow_partial_search_results": False, "request_cache": False}
+        body = {"size": 0, "track_total_hits": False, "query": query, "aggs": {"pairs": pairs}}
+        with translated():
+            (response,) = self.client.msearch(searches=[head, body]).body["responses"]
+        if "error" in response:
+            raise search_error(response)
+        shards = response["_shards"]
+        if response["timed_out"] or shards["failed"] or shards["successful"] != shards["total"]:
+            raise ClusterUnavailable("only a part of the shards answered", "see the cluster's health")
+        return dict(response["aggregations"]["pairs"])
+
+    def _dated(self, timestamp: str) -> dict[str, Any]:
+        first, last = believable(self.policy, self.now)
+        within = {"range": {timestamp: {"gte": first, "lte": last, "format": "epoch_millis"}}}
+        values = {"newest": {"max": {"field": timestamp}}, "values": {"value_count": {"field": timestamp}}}
+        return {"filter": within, "aggs": values}
+
+
+def _naming(bucket: Mapping[str, Any]) -> Naming:
+    dated = bucket.get("dated", {})
+    documents = int(dated.get("doc_count", 0))
+    return Naming(
+        account=str(bucket["key"]["account"]),
+        application=str(bucket["key"]["application"]),
+        newest=int(dated["newest"]["value"]) if documents else None,
+        ambiguous=documents > 0 and int(dated["values"]["value"]) > documents,
+    )

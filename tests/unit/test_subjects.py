@@ -1,0 +1,311 @@
+"""Subjects: what an id is, which fields must have it, and when an index can tell exactly."""
+
+from __future__ import annotations
+
+import pytest
+
+from retention_enforcer.domain.errors import ConfigurationError
+from retention_enforcer.domain.policy import SubjectFields
+from retention_enforcer.domain.subjects import (
+    NUMBERS,
+    ExactField,
+    Inexact,
+    Match,
+    Naming,
+    Subject,
+    SubjectKind,
+    decide_owners,
+    id_problem,
+    match,
+    subject_of,
+)
+
+ALL = SubjectFields(account="uin", application="sdkappid", user="user_id")
+ACCOUNT = subject_of(account="100")
+APPLICATION = subject_of(application="14")
+USER = subject_of(application="14", user="eve")
+KEYWORD = ExactField(name="f")
+LONG = ExactField(name="f", numeric=NUMBERS["long"])
+UNSURE = Inexact(reason="f is of type double")
+
+# --- ids ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1",
+        "1400000001",
+        "eve@example.com",
+        "-x",
+        "_all",
+        "..",
+        "ä",
+        "\uff11\uff14",
+        "a b",
+        "x" * 256,
+        "ä" * 128,
+        "{}",
+        "a/b#?|",
+    ],
+)
+def test_an_id_is_any_text_that_can_only_be_one_id(text: str) -> None:
+    assert id_problem(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "it is empty"),
+        ("*", "it has '*'"),
+        ("14*", "it has '*'"),
+        ("a,b", "it has ','"),
+        ("<now>", "it has '<'"),
+        ("now>", "it has '>'"),
+        ("a\\b", r"it has '\\'"),
+        ('"14"', "it has '\"'"),
+        ("a\nb", "it has a control character"),
+        ("14\n", "it has a control character"),
+        ("\x00", "it has a control character"),
+        ("a\x7f", "it has a control character"),
+        ("a\x85b", "it has a control character"),
+        (" 14", "it begins or ends with a blank"),
+        ("14 ", "it begins or ends with a blank"),
+        ("14\u00a0", "it begins or ends with a blank"),
+        ("\u300014", "it begins or ends with a blank"),
+        ("14\u2028", "it begins or ends with a blank"),
+        ("14\u200b", "it begins or ends with a blank"),
+        ("\ufeff14", "it begins or ends with a blank"),
+        ("\u202e14", "it begins or ends with a blank"),
+        ("a\ud800b", "it is not valid Unicode"),
+        ("x" * 257, "it has more than 256 bytes"),
+        ("ä" * 128 + "x", "it has more than 256 bytes"),
+    ],
+)
+def test_what_is_no_id_is_refused_with_the_reason(text: str, why: str) -> None:
+    problem = id_problem(text)
+    assert problem is not None
+    assert problem.startswith(why)
+
+
+@pytest.mark.parametrize("text", ["secret-customer*", "secret-customer ", "secret-customer\n", "secret-customer" * 20])
+def test_a_refused_id_is_never_repeated(text: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        subject_of(account=text)
+    assert "secret-customer" not in f"{refused.value} {refused.value!r}"
+
+
+# --- subjects -------------------------------------------------------------------------------------------
+
+
+def test_a_subject_is_an_account_an_application_or_a_user_of_one() -> None:
+    assert Subject(kind=SubjectKind.ACCOUNT, id="100") == ACCOUNT
+    assert Subject(kind=SubjectKind.APPLICATION, id="14") == APPLICATION
+    assert Subject(kind=SubjectKind.USER, id="eve", application="14") == USER
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {},
+        {"user": "eve"},
+        {"account": "100", "application": "14"},
+        {"account": "100", "user": "eve"},
+        {"account": "100", "application": "14", "user": "eve"},
+    ],
+)
+def test_anything_else_names_no_single_subject(named: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="exactly one subject") as refused:
+        subject_of(**named)
+    assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "named", [{"account": ""}, {"application": ""}, {"application": "", "user": "e"}, {"application": "1", "user": ""}]
+)
+def test_an_empty_id_is_not_an_absent_one(named: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="malformed"):
+        subject_of(**named)
+
+
+@pytest.mark.parametrize(
+    ("kind", "application"), [(SubjectKind.USER, None), (SubjectKind.ACCOUNT, "14"), (SubjectKind.APPLICATION, "14")]
+)
+def test_only_a_user_has_an_application(kind: SubjectKind, application: str | None) -> None:
+    with pytest.raises(ValueError, match="a user has an application"):
+        Subject(kind=kind, id="1", application=application)
+
+
+def test_no_id_is_in_what_python_shows() -> None:
+    shown = f"{USER!r} {USER} {Match(conditions=(('f', 'eve'),))!r} {Naming(account='eve', application='14', newest=0)}"
+    assert "eve" not in shown
+    assert "14" not in shown
+
+
+def test_the_text_of_a_user_has_its_application() -> None:
+    assert (ACCOUNT.text, APPLICATION.text, USER.text) == ("100", "14", "14\neve")
+
+
+@pytest.mark.parametrize(
+    ("subject", "fields", "wanted"),
+    [
+        (ACCOUNT, ALL, (("uin", "100"),)),
+        (APPLICATION, ALL, (("sdkappid", "14"),)),
+        (USER, ALL, (("sdkappid", "14"), ("user_id", "eve"))),
+        (ACCOUNT, SubjectFields(application="sdkappid"), None),
+        (APPLICATION, SubjectFields(account="uin"), None),
+        (USER, SubjectFields(application="sdkappid"), None),
+        (USER, SubjectFields(user="user_id"), None),
+        (ACCOUNT, SubjectFields(), None),
+    ],
+)
+def test_a_document_must_have_each_field_that_names_the_subject(
+    subject: Subject, fields: SubjectFields, wanted: tuple[tuple[str, str], ...] | None
+) -> None:
+    assert subject.wanted(fields) == wanted
+
+
+# --- fields ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("type_", "id_", "value"),
+    [
+        ("long", "0", 0),
+        ("long", "14", 14),
+        ("long", "9223372036854775807", 2**63 - 1),
+        ("long", "9223372036854775808", None),
+        ("unsigned_long", "18446744073709551615", 2**64 - 1),
+        ("unsigned_long", "18446744073709551616", None),
+        ("unsigned_long", "-1", None),
+        ("integer", "2147483647", 2**31 - 1),
+        ("integer", "2147483648", None),
+        ("integer", "-2147483649", None),
+        ("long", "007", None),
+        ("long", "-0", None),
+        ("long", "+1", None),
+        ("long", "1.0", None),
+        ("long", "1e3", None),
+        ("long", "1_000", None),
+        ("long", "\uff11\uff14", None),
+        ("long", "٤", None),
+        ("long", "eve", None),
+        ("long", "9" * 256, None),
+        ("long", "9" * 5_000, None),
+    ],
+)
+def test_a_number_is_asked_for_only_as_it_is_written(type_: str, id_: str, value: int | None) -> None:
+    expected = None if value is None else ("f", value)
+    assert ExactField(name="f", numeric=NUMBERS[type_]).condition(id_) == expected
+
+
+def test_a_negative_number_may_be_there_but_is_not_asked_for() -> None:
+    assert isinstance(LONG.condition("-5"), Inexact)
+    assert isinstance(LONG.condition("-9223372036854775808"), Inexact)
+    assert LONG.condition("-9223372036854775809") is None
+
+
+@pytest.mark.parametrize(
+    ("longest", "id_", "exact"),
+    [
+        (4, "abcd", True),
+        (4, "abcde", False),
+        (4, "ääää", True),
+        (4, "😀😀", True),
+        (4, "😀😀😀", False),
+        (None, "x" * 256, True),
+    ],
+)
+def test_what_is_longer_than_a_keyword_takes_cannot_be_told(longest: int | None, id_: str, exact: bool) -> None:
+    condition = ExactField(name="f", longest=longest).condition(id_)
+    assert condition == ("f", id_) if exact else isinstance(condition, Inexact)
+
+
+@pytest.mark.parametrize(
+    ("application", "user", "expected"),
+    [
+        (ExactField(name="a"), ExactField(name="u.keyword"), Match(conditions=(("a", "14"), ("u.keyword", "eve")))),
+        (LONG, KEYWORD, Match(conditions=(("f", 14), ("f", "eve")))),
+        (None, KEYWORD, None),
+        (KEYWORD, None, None),
+        (KEYWORD, LONG, None),
+        (UNSURE, KEYWORD, UNSURE),
+        (KEYWORD, UNSURE, UNSURE),
+        (UNSURE, None, None),
+        (UNSURE, LONG, None),
+        (None, UNSURE, None),
+    ],
+)
+def test_both_must_match_and_one_that_certainly_does_not_decides(
+    application: ExactField | Inexact | None, user: ExactField | Inexact | None, expected: Match | Inexact | None
+) -> None:
+    assert match(USER, ALL, {"sdkappid": application, "user_id": user}) == expected
+
+
+def test_only_the_subjects_own_fields_count() -> None:
+    exact = {"uin": UNSURE, "sdkappid": KEYWORD, "user_id": None}
+    assert match(APPLICATION, ALL, exact) == Match(conditions=(("f", "14"),))
+
+
+def test_a_category_without_the_field_cannot_tell() -> None:
+    assert isinstance(match(USER, SubjectFields(application="sdkappid"), {"sdkappid": None}), Inexact)
+
+
+def test_a_field_that_was_not_asked_about_is_not_absent() -> None:
+    with pytest.raises(KeyError):
+        match(ACCOUNT, ALL, {"sdkappid": KEYWORD})
+
+
+def test_a_match_has_a_condition() -> None:
+    with pytest.raises(ValueError, match="every document"):
+        Match(conditions=())
+
+
+# --- owners ---------------------------------------------------------------------------------------------
+
+
+def naming(account: str, application: str, newest: int | None, *, ambiguous: bool = False) -> Naming:
+    return Naming(account=account, application=application, newest=newest, ambiguous=ambiguous)
+
+
+def test_an_application_belongs_to_the_account_of_its_newest_document() -> None:
+    namings = [naming("a", "1", 10), naming("b", "1", 20), naming("a", "2", 30), naming("a", "2", 5)]
+    decided = decide_owners(["a", "c"], namings, {})
+    assert decided.applications == {"a": frozenset({"2"}), "c": frozenset()}
+    assert decided.undecided == {}
+
+
+@pytest.mark.parametrize(
+    ("namings", "why"),
+    [
+        ([naming("a", "1", 10), naming("b", "1", 10)], "name 2 accounts"),
+        ([naming("a", "1", None)], "believable timestamp"),
+        ([naming("a", "1", 10, ambiguous=True)], "several timestamps"),
+        ([naming("a", "1", 20), naming("b", "1", 10, ambiguous=True)], "several timestamps"),
+    ],
+)
+def test_what_cannot_be_told_is_nobodys(namings: list[Naming], why: str) -> None:
+    decided = decide_owners(["a", "b"], namings, {})
+    assert decided.applications == {"a": frozenset(), "b": frozenset()}
+    assert why in decided.undecided["1"]
+
+
+def test_documents_without_a_believable_timestamp_decide_nothing() -> None:
+    decided = decide_owners(["a", "b"], [naming("a", "1", 10), naming("b", "1", None)], {})
+    assert decided.applications == {"a": frozenset({"1"}), "b": frozenset()}
+
+
+def test_an_older_tie_does_not_matter() -> None:
+    namings = [naming("a", "1", 10), naming("b", "1", 10), naming("b", "1", 20)]
+    assert decide_owners(["b"], namings, {}).applications == {"b": frozenset({"1"})}
+
+
+def test_an_application_in_doubt_is_not_taken() -> None:
+    decided = decide_owners(["a"], [naming("a", "1", 10)], {"1": "may be elsewhere"})
+    assert (decided.applications, decided.undecided) == ({"a": frozenset()}, {"1": "may be elsewhere"})
+
+
+def test_an_application_with_a_malformed_id_is_not_taken() -> None:
+    decided = decide_owners(["a"], [naming("a", "1,2", 10)], {})
+    assert decided.applications == {"a": frozenset()}
+    assert "malformed" in decided.undecided["1,2"]
