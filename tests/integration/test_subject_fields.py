@@ -12,7 +12,8 @@ from elasticsearch import BadRequestError, Elasticsearch
 from elasticsearch.helpers import bulk
 
 from retention_enforcer.cluster.expressions import packed
-from retention_enforcer.cluster.subject_fields import Verdict, query_of, query_of_any, read_subject_fields
+from retention_enforcer.cluster.subject_fields import Verdict, read_subject_fields
+from retention_enforcer.cluster.subject_queries import query_of, query_of_any
 from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.domain.policy import SubjectFields
 from retention_enforcer.domain.subjects import NUMBERS, ExactField, Inexact, Match, Subject, match, subject_of

@@ -17,7 +17,8 @@ from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import packed
 from retention_enforcer.cluster.inventory import Inventory
 from retention_enforcer.cluster.preflight import Capabilities
-from retention_enforcer.cluster.subject_fields import query_of_any, read_subject_fields, search_error
+from retention_enforcer.cluster.subject_fields import read_subject_fields, search_error
+from retention_enforcer.cluster.subject_queries import query_of_any
 from retention_enforcer.domain.deadlines import believable
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused
 from retention_enforcer.domain.facts import Block, CategoryFacts, IndexFacts
