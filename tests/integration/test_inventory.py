@@ -863,3 +863,11 @@ def test_a_thousand_indices_cost_as_many_requests_as_ten(server: Server, es: Ela
     assert paths(sent) == paths(sent_for_ten)
     assert len(sent) <= 7, paths(sent)
     assert peak < 50 << 20
+
+
+def test_a_timestamp_inside_an_object_is_one(es: Elasticsearch, prefix: str) -> None:
+    mappings = {"properties": {"event": {"properties": {"created": {"type": "date"}}}}}
+    create(es, prefix + "logs-a", mappings=mappings)
+    write(es, prefix + "logs-a", {"event": {"created": NOW - DAY}}, refresh=True)
+    index = the_index(observe_one(es, prefix + "logs-*", timestamp="event.created"))
+    assert (index.oldest, index.undated) == (NOW - DAY, 0)

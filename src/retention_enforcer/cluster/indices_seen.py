@@ -135,6 +135,8 @@ def read_types(client: Elasticsearch, expressions: Iterable[str], fields: Collec
         everywhere = frozenset(answer.get("indices", ()))
         answered |= everywhere
         for field, by_type in answer.get("fields", {}).items():
+            if field not in types:
+                continue  # an object above a field that was asked for: Elasticsearch tells of it unasked
             for type_, what in by_type.items():
                 # The indices are listed only where they do not all agree.
                 indices = frozenset(what.get("indices", everywhere))
