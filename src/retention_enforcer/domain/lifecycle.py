@@ -427,7 +427,10 @@ def is_ours(policy: str | None, compiled: LifecyclePolicy) -> bool:
 
 
 def _writing(category: Category, index: IndexFacts) -> Wanted:
-    """Only the rolled policy never takes a write index, and with it a whole stream of one index."""
+    """Only the rolled policy never takes a write index, and with it a whole stream of one index.
+
+    One with documents that are too old for it has it all the same: once it is rolled over, it is swapped to plain.
+    """
     if rollover_target(index, category) is None:
         return NoLifecycle(reason="a write index that cannot be rolled over: the index itself stays")
     return Rolled(rollover_alias=None if index.stream is not None else index.write_aliases[0])

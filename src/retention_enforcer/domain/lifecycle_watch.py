@@ -320,16 +320,18 @@ def _ceiling(phases: Mapping[str, Any], poll: int) -> int | None:
     actions = delete.get("actions") or {}
     if "delete" not in actions or "wait_for_snapshot" in actions:
         return None
-    min_age = _milliseconds(str(delete.get("min_age", "0ms")))
+    min_age = milliseconds(str(delete.get("min_age", "0ms")))
     rollover = ((phases.get("hot") or {}).get("actions") or {}).get("rollover")
     if min_age is None or rollover is None:
         return None if min_age is None else min_age + DELETE_POLLS * poll
-    if any(name.startswith("min_") and (name, value) != ("min_docs", 1) for name, value in rollover.items()):
-        return None  # it can hold a rollover back for ever
-    max_age = _milliseconds(str(rollover.get("max_age", "")))
+    conditions = {name: value for name, value in rollover.items() if name.startswith("min_")}
+    if conditions.keys() - {"min_docs"} or int(conditions.get("min_docs", 1)) > 1:
+        return None  # they can hold a rollover back for ever
+    max_age = milliseconds(str(rollover.get("max_age", "")))
     return None if max_age is None else max_age + min_age + (ROLLOVER_POLLS + DELETE_POLLS) * poll
 
 
-def _milliseconds(text: str) -> int | None:
+def milliseconds(text: str) -> int | None:
+    """Return the milliseconds of a duration in any of Elasticsearch's units, or None for what is none."""
     match = _DURATION.fullmatch(text)
     return int(match[1]) * _UNITS[match[2]] if match else None
