@@ -257,7 +257,7 @@ class ClusterLifecycles:
             return frozenset(answer.body.get("failed_indexes", ()))
 
         self._change(names, remove, permit)
-        there = self.attachments(sorted(names)) if names else {}
+        there = self._attachments_of(names)
         return frozenset(name for name, attached in there.items() if attached.policy is not None)
 
     def swap(
@@ -283,9 +283,7 @@ class ClusterLifecycles:
 
     def _amiss(self, names: Collection[str], wanted: Attachment, failures: Mapping[str, str]) -> dict[str, str]:
         """Return which of the indices that are there do not have what is wanted, or go on with something else."""
-        if not names:
-            return {}
-        there = self.attachments(sorted(names))
+        there = self._attachments_of(names)
         amiss = {
             name: failures.get(name, f"it has the lifecycle {attached.policy}")
             for name, attached in there.items()
@@ -296,6 +294,14 @@ class ClusterLifecycles:
         explained = self.explain(packed(sorted(there.keys() - amiss.keys())))
         stale = {name: f"it goes on with {e.cached_policy}" for name, e in explained.items() if e.stale}
         return amiss | stale
+
+    def _attachments_of(self, names: Collection[str]) -> dict[str, Attachment]:
+        """Return what is attached to those of these indices that are there.
+
+        The state of one index of a stream comes with those of all others (measured on 8.10).
+        """
+        there = self.attachments(sorted(names)) if names else {}
+        return {name: attached for name, attached in there.items() if name in names}
 
     def _change(
         self,
