@@ -167,6 +167,11 @@ def test_each_hang_is_named_rightly_with_its_mend(name: str, given: dict[str, An
     assert found.mend
 
 
+def test_a_snapshot_of_an_index_that_waits_for_its_age_hinders_nothing() -> None:
+    around = replace(AROUND, snapshotting=frozenset({case("plain-waiting")[0].index}))
+    assert judged("plain-waiting", around=around) is None
+
+
 def test_a_finding_has_the_uuid_of_an_index_that_was_set_apart() -> None:
     found = judged("closed-error", closed=True, uuid="u1")
     assert found is not None
@@ -203,6 +208,14 @@ def test_the_deletion_that_is_expected(name: str, polls: int, field: str) -> Non
 def test_a_write_index_without_documents_is_expected_to_roll_over_later() -> None:
     explained, now = case("write-index-waiting")
     assert expected_deletion(explained, policy_of(explained), POLL, now + DAY) == now + DAY + HOUR + 3 * POLL
+
+
+def test_a_date_that_somebody_set_counts_for_a_write_index_too_but_never_before_its_rollover() -> None:
+    explained, now = case("write-index-waiting")
+    policy, created = policy_of(explained), explained.created or 0
+    ahead, past = replace(explained, since=created + DAY), replace(explained, since=created - DAY)
+    assert expected_deletion(ahead, policy, POLL, now) == created + DAY + HOUR + 3 * POLL
+    assert expected_deletion(past, policy, POLL, now) == created + HOUR + POLL + 3 * POLL
 
 
 @pytest.mark.parametrize("name", ["missing-policy", "stopped-new", "unmanaged"])
