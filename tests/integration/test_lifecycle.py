@@ -5,6 +5,7 @@ Nothing here waits for a clock of days: ages are a few polls, and the polls of t
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 from elasticsearch import ApiError, Elasticsearch
+from elasticsearch.helpers import bulk
 
 from builders import category, index
 from retention_enforcer.cluster.lifecycle import ClusterLifecycles, Identity
@@ -132,6 +134,21 @@ def bench(es: Elasticsearch, prefix: str) -> Iterator[Bench]:
     made = Bench(es, prefix)
     yield made
     made.clean()
+
+
+@pytest.fixture
+def repository(es: Elasticsearch, prefix: str) -> Iterator[str]:
+    """A repository so slow that a snapshot lasts for as long as a test needs."""
+    nodes = es.nodes.info(filter_path="nodes.*.settings.path.repo")["nodes"].values()
+    folders = [node.get("settings", {}).get("path", {}).get("repo") for node in nodes]
+    if not all(folders):
+        pytest.skip("this server has no path.repo")
+    name = f"{prefix}slow"
+    settings = {"location": name, "max_snapshot_bytes_per_sec": "20kb"}
+    es.snapshot.create_repository(name=name, repository={"type": "fs", "settings": settings})
+    yield name
+    es.options(ignore_status=404).snapshot.delete(repository=name, snapshot="one")
+    es.snapshot.delete_repository(name=name)
 
 
 def eventually(what: Callable[[], bool], seconds: float = 12.0) -> float:
@@ -499,11 +516,11 @@ def test_a_closed_and_a_read_only_index_are_found_in_both_halves_of_their_retrie
     def both_halves() -> bool:
         assert judged(lifecycles, shut, ended, closed=True) == Hang.CLOSED
         assert judged(lifecycles, blocked, ended) == Hang.ERROR
-        seen.add(explained(lifecycles, blocked).step)
+        seen.add(explained(lifecycles, shut).step)
         return len(seen) > 1
 
     eventually(both_halves)
-    assert seen == {"ERROR", "delete"}
+    assert seen == {"ERROR", "wait-for-shard-history-leases"}
     bench.es.indices.put_settings(index=blocked, settings={"index.blocks.read_only": None})
     eventually(gone(bench, blocked))
     assert bench.es.indices.exists(index=shut, expand_wildcards="all")
@@ -520,6 +537,24 @@ def test_a_metadata_block_hides_an_index_from_explain_but_not_from_the_state(
         lifecycles.explain([f"{bench.prefix}logs-*"])
     assert set(lifecycles.explain([f"{bench.prefix}logs-*,-{name}"])) == {other}
     assert lifecycles.attachments([f"{bench.prefix}logs-*"])[name].policy == plain.name
+
+
+def test_an_index_of_which_a_snapshot_is_taken_waits_in_silence(
+    lifecycles: ClusterLifecycles, bench: Bench, quick: int, repository: str
+) -> None:
+    ended = the(bench.put(lifecycles).ended)
+    name, other = bench.index("logs-a"), bench.index("logs-b")
+    documents = ({"_index": name, "_source": {"x": secrets.token_hex(2_000)}} for _ in range(150))
+    bulk(bench.es, documents, refresh=True)
+    bench.es.snapshot.create(repository=repository, snapshot="one", indices=name, wait_for_completion=False)
+    lifecycles.attach([name, other], ended.name)
+    eventually(gone(bench, other))
+    assert lifecycles.snapshotting() >= {name}
+    assert explained(lifecycles, name).retries == 0
+    assert judged(lifecycles, name, ended) == Hang.SNAPSHOT
+    bench.es.snapshot.delete(repository=repository, snapshot="one")
+    assert name not in lifecycles.snapshotting()
+    eventually(gone(bench, name))
 
 
 def test_a_clone_of_a_rolled_index_fails_and_is_freed_by_a_swap(

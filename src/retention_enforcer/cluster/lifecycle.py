@@ -236,11 +236,10 @@ class ClusterLifecycles:
             "index.lifecycle.parse_origination_date": None,
         }
 
-        def put(some: Sequence[str]) -> frozenset[str]:
+        def put(some: Sequence[str]) -> None:
             self._once.indices.put_settings(
-                index=_concrete(some), settings=settings, master_timeout=self._patience, timeout=self._patience
+                index=some, settings=settings, master_timeout=self._patience, timeout=self._patience
             )
-            return frozenset()
 
         failures = self._change(names, put, permit)
         wanted = Attachment(uuid="", policy=policy, origination=origination, rollover_alias=rollover_alias)
@@ -252,9 +251,8 @@ class ClusterLifecycles:
         It ends also what a lifecycle has begun. `origination_date` stays in their settings, without effect.
         """
 
-        def remove(some: Sequence[str]) -> frozenset[str]:
-            answer = self._once.ilm.remove_policy(index=",".join(_concrete(some)), filter_path="failed_indexes")
-            return frozenset(answer.body.get("failed_indexes", ()))
+        def remove(some: Sequence[str]) -> None:
+            self._once.ilm.remove_policy(index=",".join(some))  # what failed it says, but a look says it as well
 
         self._change(names, remove, permit)
         there = self._attachments_of(names)
@@ -290,10 +288,20 @@ class ClusterLifecycles:
             if (attached.policy, attached.origination, attached.rollover_alias)
             != (wanted.policy, wanted.origination, wanted.rollover_alias)
         }
-        # An index with a metadata block cannot be explained, and cannot have been attached either.
-        explained = self.explain(packed(sorted(there.keys() - amiss.keys())))
-        stale = {name: f"it goes on with {e.cached_policy}" for name, e in explained.items() if e.stale}
-        return amiss | stale
+        # One that carries a metadata block was refused, and would spoil the explanation of all.
+        explained = self._explained(sorted(there.keys() - amiss.keys() - failures.keys()))
+        return amiss | {name: f"it goes on with {e.cached_policy}" for name, e in explained.items() if e.stale}
+
+    def _explained(self, names: Sequence[str]) -> dict[str, Explained]:
+        """Return how far the lifecycles of those of these indices are that are there: they may go at any moment."""
+        try:
+            return self.explain(packed(names))
+        except RequestRejected as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+        if len(names) == 1:
+            return {}
+        return {name: found for one in names for name, found in self._explained([one]).items()}
 
     def _attachments_of(self, names: Collection[str]) -> dict[str, Attachment]:
         """Return what is attached to those of these indices that are there.
@@ -306,7 +314,7 @@ class ClusterLifecycles:
     def _change(
         self,
         names: Collection[str],
-        request: Callable[[Sequence[str]], frozenset[str]],
+        request: Callable[[Sequence[str]], None],
         permit: Callable[[], AbstractContextManager[None]],
     ) -> dict[str, str]:
         """Send a change for lists of indices; return for which it was refused, and why.
@@ -318,7 +326,7 @@ class ClusterLifecycles:
         for batch in _batches(names):
             try:
                 with permit(), translated(destructive=True):
-                    failures |= dict.fromkeys(request(batch), "the cluster could not change it")
+                    request(batch)
             except OutcomeUnknown as error:
                 failures |= dict.fromkeys(batch, error.message)
             except RequestRejected as error:
@@ -376,4 +384,5 @@ def _raise_if_empty(state: Mapping[str, Any]) -> None:
 
 
 def _batches(names: Collection[str]) -> Iterator[list[str]]:
+    """Yield the names in lists that fit into a URL, if each can only be that of one index."""
     return (expression.split(",") for expression in packed(_concrete(sorted(names)))) if names else iter(())
