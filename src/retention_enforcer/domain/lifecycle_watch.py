@@ -46,8 +46,8 @@ class Hang(StrEnum):
 
 
 REATTACHED = frozenset({Hang.MISSING, Hang.STALE, Hang.WRITE_INDEX, Hang.ERROR, Hang.STUCK})
-"""Hangs that detaching and attaching again resolves (a write index after its rollover); measured for each but the last
-two, where it begins the same steps anew."""
+"""Hangs that detaching and attaching what is right resolves, a write index after its rollover: measured on 8.10 for each
+but the last, where it begins the same steps anew. An error comes back where its cause is another than the lifecycle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
