@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -315,7 +315,7 @@ class ClusterLifecycles:
         self,
         names: Collection[str],
         request: Callable[[Sequence[str]], None],
-        permit: Callable[[], AbstractContextManager[None]],
+        permit: Permission,
     ) -> dict[str, str]:
         """Send a change for lists of indices; return for which it was refused, and why.
 

@@ -46,7 +46,7 @@ class Hang(StrEnum):
 
 
 REATTACHED = frozenset({Hang.MISSING, Hang.STALE, Hang.WRITE_INDEX, Hang.ERROR, Hang.STUCK})
-"""Hangs that detaching and attaching what is right resolves, a write index after its rollover: measured on 8.10 for each
+"""Hangs that detaching and attaching what is right resolves, a write index after its rollover: measured on 8.10 for all
 but the last, where it begins the same steps anew. An error comes back where its cause is another than the lifecycle."""
 
 
