@@ -1,0 +1,375 @@
+"""Compiling a promise into lifecycle policies, and which index may have which."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from builders import LIMIT, MARGIN, NOW, category, facts, index
+from retention_enforcer.domain.facts import Block, IndexFacts
+from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
+from retention_enforcer.domain.lifecycle import (
+    Attachment,
+    Change,
+    Ended,
+    Lifecycles,
+    NoLifecycle,
+    Plain,
+    Rolled,
+    Stored,
+    Unmeetable,
+    Wanted,
+    Way,
+    compare_stored,
+    compile_lifecycles,
+    earliest_deletion,
+    last_of_alias,
+    lifecycle_changes,
+    wanted_lifecycle,
+    wanted_lifecycles,
+)
+from retention_enforcer.domain.policy import Category, Policy
+
+POLL = 10 * MINUTE
+FINGERPRINT = "f" * 64
+ROLLED, PLAIN, ENDED = (f"retention-trtc-backend-logs-{variant}" for variant in ("rolled", "plain", "ended"))
+TENANT = {"indices": ("logs-{application}-*",), "max_age": None, "after_termination": 7 * DAY}
+
+
+def compiled(
+    under: Category | None = None, *, margin: int = MARGIN, poll: int = POLL, **more: Any
+) -> Lifecycles | Unmeetable:
+    under = under or category()
+    policy = Policy(name="trtc", categories=(under,), margin=margin, **more)
+    return compile_lifecycles(policy, under, FINGERPRINT, poll)
+
+
+def lifecycles(under: Category | None = None, **more: Any) -> Lifecycles:
+    found = compiled(under, **more)
+    assert isinstance(found, Lifecycles), found
+    return found
+
+
+# --- the compiler -------------------------------------------------------------------------------------
+
+
+def test_a_rolled_policy_as_elasticsearch_takes_it() -> None:
+    rolled = lifecycles().rolled
+    assert rolled is not None
+    assert rolled.name == ROLLED
+    assert rolled.body == {
+        "policy": {
+            "_meta": {
+                "managed_by": "retention-enforcer",
+                "policy": "trtc",
+                "category": "backend-logs",
+                "clause": "TRTC privacy module (2022-08-11), section 6: backend logs",
+                "fingerprint": FINGERPRINT,
+                "arithmetic": "max_age 1d + min_age 18560m + 4 polls of 10m + lateness 1h = limit 14d - margin 1h",
+            },
+            "phases": {
+                "hot": {"min_age": "0ms", "actions": {"rollover": {"max_age": "1d"}}},
+                "delete": {"min_age": "18560m", "actions": {"delete": {"delete_searchable_snapshot": False}}},
+            },
+        }
+    }
+    assert rolled.min_age == LIMIT - MARGIN - DAY - 4 * POLL - HOUR
+
+
+def test_a_plain_policy_only_deletes_and_costs_one_poll_less() -> None:
+    plain = lifecycles().plain
+    assert plain is not None
+    assert plain.name == PLAIN
+    assert plain.body["policy"]["phases"].keys() == {"delete"}
+    assert plain.min_age == LIMIT - MARGIN - 3 * POLL - HOUR
+    assert plain.arithmetic == "min_age 20010m + 3 polls of 10m + lateness 1h = limit 14d - margin 1h"
+
+
+def test_lateness_is_never_more_than_the_margin() -> None:
+    plain = lifecycles(category(max_age=60 * SECOND, rollover=10 * SECOND), margin=6 * SECOND, poll=SECOND).plain
+    assert plain is not None
+    assert plain.min_age == (60 - 6 - 3 - 6) * SECOND
+
+
+def test_polls_too_long_for_the_rollover_shorten_it() -> None:
+    rolled = lifecycles(category(rollover=30 * MINUTE), poll=10 * MINUTE).rolled
+    assert rolled is not None
+    assert rolled.max_age == 33 * MINUTE - 20 * MINUTE
+
+
+def test_an_ended_policy_deletes_at_once_and_only_where_indices_are_of_single_tenants() -> None:
+    found = lifecycles(category(**TENANT))
+    assert (found.rolled, found.plain) == (None, None)
+    assert found.ended is not None
+    assert found.ended.name == ENDED
+    assert found.ended.body["policy"]["phases"]["delete"]["min_age"] == "0ms"
+    assert lifecycles().ended is None
+
+
+def test_a_tenants_index_with_a_maximum_age_can_end_on_request() -> None:
+    found = lifecycles(category(indices=("logs-{application}-*",)), on_request=2 * DAY)
+    assert [policy.name for policy in found.policies] == [ROLLED, PLAIN, ENDED]
+    assert "within limit 2d - margin 1h" in found.policies[2].arithmetic
+
+
+def test_a_category_without_age_and_tenants_compiles_to_nothing() -> None:
+    assert lifecycles(category(indices=("console",), max_age=None, after_termination=7 * DAY)).policies == ()
+
+
+@pytest.mark.parametrize(
+    ("under", "margin", "poll", "arithmetic"),
+    [
+        (
+            category(max_age=2 * HOUR, rollover=30 * MINUTE),
+            HOUR,
+            POLL,
+            "max_age 13m + 4 polls of 10m + lateness 1h >= limit 2h - margin 1h: no time is left for min_age",
+        ),
+        (category(rollover=5 * MINUTE), HOUR, POLL, "an index that spans at most 330s cannot be rolled over in time"),
+        (category(**{**TENANT, "after_termination": 90 * MINUTE}), HOUR, POLL, "90m - margin 1h: 30m do not fit"),
+    ],
+)
+def test_a_limit_that_cannot_be_met_is_refused_with_its_arithmetic(
+    under: Category, margin: int, poll: int, arithmetic: str
+) -> None:
+    found = compiled(under, margin=margin, poll=poll)
+    assert isinstance(found, Unmeetable)
+    assert arithmetic in found.arithmetic
+    assert "poll_interval" in found.mend
+
+
+# --- what is stored -----------------------------------------------------------------------------------
+
+
+def stored(**meta: str) -> dict[str, Any]:
+    rolled = lifecycles().rolled
+    assert rolled is not None
+    content = rolled.body["policy"]
+    return {"phases": content["phases"], "_meta": {**content["_meta"], **meta}}
+
+
+@pytest.mark.parametrize(
+    ("there", "verdict"),
+    [
+        (None, Stored.MISSING),
+        (stored(), Stored.SAME),
+        (stored(fingerprint="0" * 64), Stored.OUTDATED),
+        (stored(arithmetic="other"), Stored.OUTDATED),
+        ({**stored(), "phases": {}}, Stored.ALTERED),
+        ({"phases": stored()["phases"]}, Stored.FOREIGN),
+        (stored(managed_by="somebody"), Stored.FOREIGN),
+        (stored(category="logs", policy="trtc-backend"), Stored.FOREIGN),
+    ],
+)
+def test_how_a_stored_policy_stands_to_the_compiled_one(there: dict[str, Any] | None, verdict: Stored) -> None:
+    rolled = lifecycles().rolled
+    assert rolled is not None
+    assert compare_stored(rolled, there) is verdict
+
+
+# --- which index may have which -----------------------------------------------------------------------
+
+
+def attachment(one: IndexFacts, policy: str | None = None, **more: Any) -> Attachment:
+    return Attachment(uuid=one.uuid, policy=policy, **more)
+
+
+def wanted(
+    under: Category | None = None,
+    *,
+    attached: dict[str, Any] | None = None,
+    decided: dict[str, Any] | None = None,
+    **of: Any,
+) -> Wanted:
+    under = under or category()
+    one = index(**{"index_age": 2 * DAY, "ages": [DAY, 2 * DAY], **of})
+    return wanted_lifecycle(under, lifecycles(under), one, attachment(one, **(attached or {})), **(decided or {}))
+
+
+ROLLED_IN_TIME = {"rolled_over": NOW - DAY, "rolled_by": "logs"}
+WRITING = {"write_index": True, "stream": "logs"}
+ALIAS = {"write_index": True, "name": "logs-000007", "aliases": ("w",), "write_aliases": ("w",)}
+
+WANTED: list[tuple[str, dict[str, Any], Wanted]] = [
+    ("a dated index counts from its creation", {}, Plain()),
+    ("a write index of a stream rolls over", WRITING, Rolled()),
+    ("an empty write index too: it waits for its first document", {**WRITING, "ages": []}, Rolled()),
+    ("a write index of an alias names it", ALIAS, Rolled(rollover_alias="w")),
+    ("a rolled index counts from its rollover", {"stream": "logs", "attached": ROLLED_IN_TIME}, Rolled()),
+    (
+        "a rolled index of an alias names the one that was rolled over",
+        {"attached": {"rolled_over": NOW - DAY, "rolled_by": "w"}},
+        Rolled(rollover_alias="w"),
+    ),
+    ("a backing index without rollover information is plain", {"stream": "logs"}, Plain()),
+    (
+        "one that was rolled over long after its documents counts from its creation",
+        {"stream": "logs", "attached": {"rolled_over": NOW, "rolled_by": "logs"}, "ages": [40 * HOUR, 2 * DAY]},
+        Plain(),
+    ),
+    (
+        "one that was created long before its documents, and rolled over in time, counts from its rollover",
+        {"stream": "logs", "attached": ROLLED_IN_TIME, "index_age": 9 * DAY},
+        Rolled(),
+    ),
+    (
+        "an index whose oldest document is an hour older than it has no date",
+        {"index_age": DAY, "ages": [DAY + HOUR]},
+        Plain(),
+    ),
+    (
+        "one whose oldest document is older still has its date",
+        {"index_age": DAY, "ages": [HOUR, DAY + HOUR + 1]},
+        Plain(origination=NOW - DAY - HOUR - 1),
+    ),
+    (
+        "a rolled index with a document that old is plain, with its date",
+        {
+            "index_age": DAY,
+            "ages": [DAY, DAY + 3 * HOUR],
+            "attached": {"rolled_over": NOW, "rolled_by": "logs"},
+            "stream": "logs",
+        },
+        Plain(origination=NOW - DAY - 3 * HOUR),
+    ),
+    (
+        "a write index with a document that old is rolled all the same",
+        {**WRITING, "index_age": HOUR, "ages": [HOUR, DAY]},
+        Rolled(),
+    ),
+    (
+        "late data does not move a date",
+        {"index_age": DAY, "ages": [DAY, 2 * DAY], "attached": {"policy": PLAIN, "origination": NOW - 2 * DAY + HOUR}},
+        Plain(origination=NOW - 2 * DAY + HOUR),
+    ),
+    (
+        "a date that somebody else set is not kept",
+        {"attached": {"policy": "theirs", "origination": NOW - 9 * DAY}},
+        Plain(),
+    ),
+    ("a date ahead is not kept", {"attached": {"policy": PLAIN, "origination": NOW + 9 * DAY}}, Plain()),
+    (
+        "a document that is due stays attached to what is to delete it",
+        {"index_age": 14 * DAY, "ages": [14 * DAY], "attached": {"policy": PLAIN}},
+        Plain(),
+    ),
+    ("an index of a terminated tenant", {"under": category(**TENANT), "decided": {"ended": True}}, Ended()),
+]
+
+
+@pytest.mark.parametrize(("what", "given", "expected"), WANTED, ids=[what for what, _, _ in WANTED])
+def test_the_lifecycle_of_an_index_that_may_go_whole(what: str, given: dict[str, Any], expected: Wanted) -> None:
+    assert wanted(**given) == expected
+
+
+NONE: list[tuple[str, dict[str, Any]]] = [
+    ("held: h1", {"decided": {"held": "h1"}}),
+    ("under somebody else's lifecycle theirs", {"lifecycle": "theirs"}),
+    ("the category is not enforced", {"under": category(enforce=False)}),
+    ("a container: the index itself stays", {"container": True}),
+    ("a failure store's index: deleted directly", {"failure_store": True, "stream": "logs"}),
+    ("the last index of the alias w: the index itself stays", {"decided": {"stays": "w"}}),
+    ("no maximum age", {"under": category(**TENANT)}),
+    ("3 documents of unknown age", {"undated": 3}),
+    ("3 documents of unknown age", {"undated": 3, **WRITING}),
+    ("its documents span 14 d: younger ones would go with the oldest", {"ages": [0, 14 * DAY]}),
+    ("its documents span 14 d: younger ones would go with the oldest", {"ages": [0, 14 * DAY], **WRITING}),
+    ("its documents span 1 d 2 h 24 min: younger ones would go with the oldest", {"ages": [0, DAY * 11 // 10 + 1]}),
+    ("1 documents are due: deleted directly, under the fuse", {"index_age": 14 * DAY, "ages": [14 * DAY]}),
+    ("a write index that cannot be rolled over: the index itself stays", {"write_index": True}),
+    ("a write index: rolled over first", {"under": category(**TENANT), "decided": {"ended": True}, **WRITING}),
+    ("no documents", {"ages": []}),
+    (
+        "its documents came so long after its creation that they would go too early",
+        {"index_age": 10 * DAY, "ages": [0, DAY]},
+    ),
+]
+
+
+@pytest.mark.parametrize(("reason", "given"), NONE, ids=[f"{n} {reason}" for n, (reason, _) in enumerate(NONE)])
+def test_an_index_that_gets_none_says_why(reason: str, given: dict[str, Any]) -> None:
+    found = wanted(**given)
+    assert isinstance(found, NoLifecycle)
+    assert found.reason == reason
+
+
+def test_adoption_replaces_somebody_elses_lifecycle() -> None:
+    assert wanted(category(foreign_lifecycle="adopt"), lifecycle="theirs", attached={"policy": "theirs"}) == Plain()
+
+
+def test_of_an_alias_the_last_index_has_no_lifecycle_unless_its_own_rollover_hands_it_on() -> None:
+    dated = [index(f"logs-{n}", index_age=n * DAY, aliases=("read",)) for n in (1, 2, 3)]
+    writing = index("logs-000002", aliases=("w",), write_aliases=("w",), write_index=True)
+    rolled = index("logs-000001", aliases=("w",))
+    both = index("logs-000009", aliases=("r", "w9"), write_aliases=("w9",), write_index=True)
+    assert last_of_alias([*dated, writing, rolled]) == {"logs-1": "read"}
+    assert last_of_alias([both]) == {"logs-000009": "r"}
+
+
+def test_an_index_that_was_made_anew_since_is_left_out() -> None:
+    one, other = index("logs-a", index_age=DAY, ages=[DAY]), index("logs-b", index_age=DAY, ages=[DAY])
+    known = {"logs-a": attachment(one), "logs-b": Attachment(uuid="another")}
+    assert wanted_lifecycles(category(), lifecycles(), facts(one, other), known) == {"logs-a": Plain()}
+
+
+# --- what has to be done ------------------------------------------------------------------------------
+
+
+def changes(one: IndexFacts, shall: Wanted, attached: Attachment) -> list[Change]:
+    under = category(indices=("logs-{application}-*",))
+    return list(lifecycle_changes(facts(one), lifecycles(under), {one.name: shall}, {one.name: attached}))
+
+
+@pytest.mark.parametrize(
+    ("attached", "shall", "way"),
+    [
+        ({}, Plain(), Way.ATTACH),
+        ({"policy": PLAIN}, Plain(), None),
+        ({"policy": PLAIN, "origination": 5}, Plain(origination=5), None),
+        ({"policy": PLAIN, "origination": 5}, Plain(), Way.SWAP),
+        ({"policy": ROLLED}, Plain(origination=5), Way.SWAP),
+        ({"policy": "theirs"}, Plain(), Way.SWAP),
+        ({"policy": ROLLED, "rollover_alias": "w"}, Rolled(rollover_alias="w"), None),
+        ({"policy": ROLLED, "rollover_alias": "x"}, Rolled(rollover_alias="w"), Way.SWAP),
+        ({"policy": PLAIN}, Ended(), Way.SWAP),
+        ({"policy": PLAIN}, NoLifecycle(reason="held: h1"), Way.DETACH),
+        ({"policy": "theirs"}, NoLifecycle(reason="held: h1"), Way.DETACH),
+        ({"policy": "theirs"}, NoLifecycle(reason="theirs", foreign=True), None),
+        ({}, NoLifecycle(reason="held: h1"), None),
+    ],
+)
+def test_only_what_differs_is_changed(attached: dict[str, Any], shall: Wanted, way: Way | None) -> None:
+    one = index()
+    assert [change.way for change in changes(one, shall, attachment(one, **attached))] == ([way] if way else [])
+
+
+@pytest.mark.parametrize("block", [Block.READ_ONLY, Block.METADATA])
+def test_a_block_defers_everything_but_detaching(block: Block) -> None:
+    one = index(blocks=frozenset({block}))
+    assert changes(one, Plain(), attachment(one)) == []
+    assert [c.way for c in changes(one, NoLifecycle(reason="held"), attachment(one, PLAIN))] == [Way.DETACH]
+
+
+def test_detaching_comes_before_anything_else() -> None:
+    one, other = index("logs-a"), index("logs-b")
+    shall = {"logs-a": Plain(), "logs-b": NoLifecycle(reason="it straddles")}
+    known = {"logs-a": attachment(one), "logs-b": attachment(other, PLAIN)}
+    made = lifecycle_changes(facts(one, other), lifecycles(), shall, known)
+    assert [(c.index, c.way) for c in made] == [("logs-b", Way.DETACH), ("logs-a", Way.ATTACH)]
+
+
+@pytest.mark.parametrize(
+    ("shall", "attached", "since"),
+    [
+        (Plain(), {}, NOW - 2 * DAY),
+        (Plain(origination=NOW - 3 * DAY), {}, NOW - 3 * DAY),
+        (Rolled(), {}, NOW - DAY),
+        (Rolled(), {"rolled_over": NOW - HOUR}, NOW - HOUR),
+    ],
+)
+def test_when_an_attached_lifecycle_can_delete_first(shall: Wanted, attached: dict[str, Any], since: int) -> None:
+    one = index(index_age=2 * DAY)
+    (change,) = changes(one, shall, attachment(one, **attached))
+    policy = next(p for p in lifecycles().policies if p.name == change.policy)
+    assert earliest_deletion(change, policy, one, attachment(one, **attached)) == since + policy.min_age
