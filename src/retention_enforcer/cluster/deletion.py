@@ -52,7 +52,7 @@ class Deletion:
     def _identities(self, names: Sequence[str]) -> dict[str, Identity]:
         with translated():
             answer = self._reading.indices.stats(
-                index=_concrete(names),
+                index=concrete(names),
                 metric="docs",
                 level="shards",
                 forbid_closed_indices=False,
@@ -90,7 +90,7 @@ class Deletion:
         """Delete these indices, all or none. What is true afterwards is for `existing` to say."""
         with translated(destructive=True):
             self._once.indices.delete(
-                index=_concrete(names),
+                index=concrete(names),
                 ignore_unavailable=False,
                 allow_no_indices=False,
                 master_timeout=self._patience,
@@ -129,7 +129,7 @@ class Deletion:
     def _point_in_time(self, trim: Trim) -> Iterator[str]:
         """Open a view of the index that a deletion, and a new index under its name, would end."""
         with translated():
-            opened = self._reading.open_point_in_time(index=_concrete([trim.index]), keep_alive=_KEEP_ALIVE)
+            opened = self._reading.open_point_in_time(index=concrete([trim.index]), keep_alive=_KEEP_ALIVE)
         try:
             if trim.uuid not in self.existing([trim.uuid]):
                 raise RequestRejected(f"{trim.index} is not the index that was planned any more", "it is planned anew")
@@ -195,8 +195,8 @@ class Deletion:
 
     def _left(self, trim: Trim) -> int:
         with translated():
-            refreshed = self._reading.indices.refresh(index=_concrete([trim.index]))
-            answer = self._reading.count(index=_concrete([trim.index]), query=_query(trim))
+            refreshed = self._reading.indices.refresh(index=concrete([trim.index]))
+            answer = self._reading.count(index=concrete([trim.index]), query=_query(trim))
         if refreshed["_shards"]["failed"]:
             raise ClusterUnavailable(f"{trim.index} was not refreshed on all shards", "see the cluster's health")
         _raise_if_partial(answer.body)
@@ -235,7 +235,7 @@ def _raise_if_partial(answer: Mapping[str, Any]) -> None:
         raise ClusterUnavailable("only a part of the shards answered", "see the cluster's health")
 
 
-def _concrete(names: Sequence[str]) -> list[str]:
+def concrete(names: Sequence[str]) -> list[str]:
     """Return the names, if each can only be that of one index: Elasticsearch would take more than names here."""
     for name in names:
         if not name or name[0] in "-_+<" or set(name) & set('*,?"<>|\\/ #') or name != name.lower():

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.deletion import Permission, _concrete
+from retention_enforcer.cluster.deletion import Permission, concrete
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import packed
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused, RequestRejected
@@ -385,4 +385,4 @@ def _raise_if_empty(state: Mapping[str, Any]) -> None:
 
 def _batches(names: Collection[str]) -> Iterator[list[str]]:
     """Yield the names in lists that fit into a URL, if each can only be that of one index."""
-    return (expression.split(",") for expression in packed(_concrete(sorted(names)))) if names else iter(())
+    return (expression.split(",") for expression in packed(concrete(sorted(names)))) if names else iter(())

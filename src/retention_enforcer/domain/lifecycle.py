@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from retention_enforcer.domain.facts import Block, CategoryFacts, IndexFacts
+from retention_enforcer.domain.facts import Block, CategoryFacts, Held, IndexFacts
 from retention_enforcer.domain.instants import HOUR, describe_duration, format_duration
 from retention_enforcer.domain.policy import SPAN_TOLERANCE, Category, Policy
 from retention_enforcer.domain.rollover import rollover_target
@@ -326,7 +326,7 @@ def wanted_lifecycles(
             lifecycles,
             index,
             attachments[index.name],
-            held=facts.holds.get(index.name),
+            held=_why_held(index, facts.holds.get(index.name)),
             stays=stays.get(index.name),
             ended=index.name in ended,
         )
@@ -376,6 +376,13 @@ def wanted_lifecycle(
     if lifecycles.rolled is None or lifecycles.plain is None:
         return NoLifecycle(reason="no maximum age")
     return _by_age(category, lifecycles, lifecycles.rolled, index, attached)
+
+
+def _why_held(index: IndexFacts, hold: Held | None) -> str | None:
+    """Return which hold keeps an index, or some of its documents, from going whole; None where none does."""
+    if hold is not None:
+        return hold.text
+    return f"{index.held_documents} documents of held subjects" if index.held_documents else None
 
 
 def _why_never(category: Category, index: IndexFacts, held: str | None, stays: str | None) -> NoLifecycle | None:

@@ -141,13 +141,14 @@ def _about_forbidden(category: Category, facts: CategoryFacts) -> Iterator[Findi
         absent = all(found.proven_absent for found in fields)
         text = "; ".join(_what_it_holds(found) for found in fields)
         mend = "re-index without that field, so that no document can hold it"
+        erasable = any(found.documents for found in fields)
         yield Finding(
             kind="forbidden-field",
             category=category.id,
             index=index.name,
             uuid=index.uuid,
             text=f"{index.name} of {fields[0].category} has a field that no index may have: {text}",
-            mend=mend if absent else f"{_STOP_AND_ERASE.format(category=category.id)}; {mend}",
+            mend=f"{_STOP_AND_ERASE.format(category=category.id)}; {mend}" if erasable else mend,
             severity=Severity.WARNING if absent else Severity.ERROR,
         )
 
