@@ -18,7 +18,18 @@ from elastic_transport import Urllib3HttpNode
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.erasure import Erasure
-from retention_enforcer.domain.erasure import Act, Gone, IndexGone, Mark, NotYet, Progress, Remains, judge, next_step
+from retention_enforcer.domain.erasure import (
+    Act,
+    Erased,
+    Gone,
+    IndexGone,
+    Mark,
+    NotYet,
+    Progress,
+    Remains,
+    judge,
+    next_step,
+)
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused, RequestRejected
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.instants import SECOND
@@ -142,7 +153,7 @@ def forgetful(progress: Progress) -> Progress:
 
 
 @dataclass
-class Erased:
+class Scene:
     """What an erasure left behind, and how it went."""
 
     shelf: Shelf
@@ -153,7 +164,7 @@ class Erased:
     after_erasure: dict[str, int] = field(default_factory=dict)
 
 
-def erase(es: Elasticsearch, running: Mapping[str, Erased], before: Callable[[str, Progress], None]) -> None:
+def erase(es: Elasticsearch, running: Mapping[str, Scene], before: Callable[[str, Progress], None]) -> None:
     """Step through all of them in one loop, each step by an object that knows nothing but what was stored."""
     deadline, marked = time.monotonic() + LONGEST, dict[str, float]()
     while open_ones := {n: one for n, one in running.items() if one.progress.act is not Act.DONE}:
@@ -200,7 +211,7 @@ def writers(es: Elasticsearch, index: str) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def erased(es: Elasticsearch) -> Iterator[dict[str, Erased]]:
+def erased(es: Elasticsearch) -> Iterator[dict[str, Scene]]:
     """Erasures of every sort, in one loop, so that they wait for the leases once."""
     prefix, blocked = f"t{secrets.token_hex(3)}-", {"index.blocks.write": True}
     sorts: dict[str, dict[str, Any]] = {
@@ -212,7 +223,7 @@ def erased(es: Elasticsearch) -> Iterator[dict[str, Erased]]:
         "live": {"refresh_interval": "200ms"},
         "dropped": {},
     }
-    running: dict[str, Erased] = {}
+    running: dict[str, Scene] = {}
     try:
         for sort, settings in sorts.items():
             shelf = Shelf(es, f"{prefix}{sort}", settings).filled()
@@ -220,7 +231,7 @@ def erased(es: Elasticsearch) -> Iterator[dict[str, Erased]]:
                 view = es.open_point_in_time(index=shelf.name, keep_alive="5m")["id"]
             shelf.delete_the_doomed()
             progress = Progress(index=shelf.name, uuid=shelf.uuid)
-            running[sort] = Erased(shelf, shelf.on_disk(), progress)
+            running[sort] = Scene(shelf, shelf.on_disk(), progress)
         es.indices.put_settings(index=running["blocked"].shelf.name, settings=blocked)
         dropped, checks = running.pop("dropped"), []
 
@@ -247,7 +258,7 @@ WHOLE = ("plain", "replica", "repeated", "blocked", "viewed", "live")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sort", WHOLE)
-def test_what_was_deleted_is_in_the_files_until_it_is_erased(erased: dict[str, Erased], sort: str) -> None:
+def test_what_was_deleted_is_in_the_files_until_it_is_erased(erased: dict[str, Scene], sort: str) -> None:
     one = erased[sort]
     before = one.after_deletion
     # The source is compressed, so that its presence is not always seen; its absence is proven by the files being gone.
@@ -258,12 +269,12 @@ def test_what_was_deleted_is_in_the_files_until_it_is_erased(erased: dict[str, E
 
 
 @pytest.mark.slow
-def test_all_of_them_wait_for_the_leases_together(erased: dict[str, Erased]) -> None:
+def test_all_of_them_wait_for_the_leases_together(erased: dict[str, Scene]) -> None:
     assert {sort: erased[sort].waited < LEASE_WAIT for sort in WHOLE} == dict.fromkeys(WHOLE, True)
 
 
 @pytest.mark.slow
-def test_nothing_else_is_deleted_and_own_settings_are_as_they_were(erased: dict[str, Erased]) -> None:
+def test_nothing_else_is_deleted_and_own_settings_are_as_they_were(erased: dict[str, Scene]) -> None:
     assert erased["plain"].shelf.own_setting == "37"
     assert {erased[sort].shelf.own_setting for sort in WHOLE[1:]} == {None}
     es = erased["plain"].shelf.es
@@ -273,20 +284,20 @@ def test_nothing_else_is_deleted_and_own_settings_are_as_they_were(erased: dict[
 
 
 @pytest.mark.slow
-def test_one_pass_is_enough_where_nobody_writes(erased: dict[str, Erased]) -> None:
+def test_one_pass_is_enough_where_nobody_writes(erased: dict[str, Scene]) -> None:
     assert {sort: erased[sort].progress.passes for sort in WHOLE if sort not in ("live", "repeated")} == {
         sort: 1 for sort in WHOLE if sort not in ("live", "repeated")
     }
 
 
 @pytest.mark.slow
-def test_a_point_in_time_keeps_the_files_and_is_the_reason(erased: dict[str, Erased]) -> None:
+def test_a_point_in_time_keeps_the_files_and_is_the_reason(erased: dict[str, Scene]) -> None:
     (reason,) = erased["viewed"].reasons
     assert reason.startswith("a point in time, scroll or search is open on 1 shard:")
 
 
 @pytest.mark.slow
-def test_an_index_that_goes_meanwhile_is_erased(erased: dict[str, Erased]) -> None:
+def test_an_index_that_goes_meanwhile_is_erased(erased: dict[str, Scene]) -> None:
     assert (erased["dropped"].progress.act, erased["dropped"].progress.gone) == (Act.DONE, True)
 
 
@@ -425,7 +436,7 @@ def test_what_was_written_and_not_committed_since_the_mark_is_not_of_before_it(e
     es.index(index=one.name, document={"tenant": "other"}, refresh=True)
     (copy,) = looked(es, one, mark).copies
     assert copy.logged == 1
-    assert judge(looked(es, one, mark), mark).__class__.__name__ == "Erased"
+    assert judge(looked(es, one, mark), mark) == Erased()
     later = Mark.of({**mark.body(), "sequence_numbers": [mark.sequence_numbers[0] + 1]})
     assert "the transaction log of 1 copy" in reasons(judge(looked(es, one, later), later))
 
@@ -490,6 +501,64 @@ def test_each_change_is_asked_for_and_a_finished_expunge_leaves_the_setting_as_i
     erasure.end_expunge(one.name, again, counted)
     assert one.own_setting == "12"
     assert len(asked) == 5
+
+
+def test_a_merge_that_fails_is_told_and_the_setting_is_put_back(es: Elasticsearch, shelf: Any) -> None:
+    one, erasure, asked = shelf(**{ALLOWED: 12}), Erasure(es), []
+
+    @contextmanager
+    def blocking() -> Iterator[None]:
+        asked.append(one.own_setting)
+        if len(asked) == 2:
+            es.indices.put_settings(index=one.name, settings={"index.blocks.read_only": True})
+        yield
+
+    progress = Progress(index=one.name, uuid=one.uuid, act=Act.EXPUNGE, mark=marked(es, one))
+    progress = erasure.advance(progress, now(), blocking)
+    assert progress.expunge is not None
+    expunge = progress.expunge
+
+    def failed() -> bool:
+        try:
+            erasure.finished(expunge)
+        except RequestRejected:
+            return True
+        return False
+
+    wait_until(failed)
+    progress = erasure.advance(progress, now(), permitted)
+    assert progress.act is Act.RESTORE
+    assert "read-only" in progress.failure
+    es.indices.put_settings(index=one.name, settings={"index.blocks.read_only": None})
+    erasure.advance(progress, now(), permitted)
+    assert (asked, one.own_setting) == (["12", "0"], "12")
+
+
+def test_an_index_that_was_closed_meanwhile_gets_its_setting_back(es: Elasticsearch, shelf: Any) -> None:
+    one, erasure = shelf(**{ALLOWED: 12}), Erasure(es)
+    expunge = erasure.begin_expunge(one.name, marked(es, one), permitted)
+    es.indices.close(index=one.name)
+    erasure.end_expunge(one.name, expunge, permitted)
+    assert one.own_setting == "12"
+
+
+class ContradictingNode(Urllib3HttpNode):
+    """Asks for a merge that the server refuses."""
+
+    def perform_request(self, method: str, target: str, *args: Any, **more: Any) -> Any:
+        both = target + "&max_num_segments=1" if "_forcemerge" in target else target
+        return super().perform_request(method, both, *args, **more)
+
+
+def test_a_merge_that_is_refused_leaves_the_setting_as_it_was(server: Server, es: Elasticsearch, shelf: Any) -> None:
+    one = shelf(**{ALLOWED: 12})
+    mark, login = marked(es, one), (server.username, server.password)
+    with (
+        closing(Elasticsearch(server.url, basic_auth=login, node_class=ContradictingNode)) as client,
+        pytest.raises(RequestRejected, match="mutually exclusive"),
+    ):
+        Erasure(client).begin_expunge(one.name, mark, permitted)
+    assert one.own_setting == "12"
 
 
 class LosingNode(Urllib3HttpNode):
