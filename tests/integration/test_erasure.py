@@ -75,12 +75,11 @@ class Shelf:
     canaries: dict[str, list[str]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
 
     def filled(self) -> Shelf:
-        """Create it, with all documents in one segment of a shard."""
+        """Create it, with all documents of a shard in one segment: few of many, which no ordinary merge rewrites."""
         settings = {"number_of_shards": 1, "number_of_replicas": 0, **self.settings}
         self.es.indices.create(index=self.name, settings=settings, mappings=MAPPING)
         for number in range(OTHERS):
             self._add({"_id": f"other.{number}"}, {"tenant": "other", "word": "w", "text": "t", "kept": {"n": number}})
-        self._send()
         for _ in range(DOOMED):
             found = {kind: canary() for kind in KINDS}
             for kind, text in found.items():
