@@ -1,0 +1,470 @@
+"""Erasure: after documents were deleted, until none of them is left in the files of their index.
+
+A deleted document stays in its segment until that segment is rewritten, and a rewrite keeps it for as long as a
+retention lease may need its history. So an erasure is a sequence of short steps, each of which may be repeated:
+
+    mark      make all deletions durable, and note the last sequence number of each shard
+    wait      until every lease of every copy is past it: a background renewal moves them every 30 s
+    expunge   start the rewrite of all segments that hold deleted documents
+    watch     until that task has ended
+    restore   put the index's own setting back
+    check     look at every copy; repeat what did not help
+    done
+
+`next_step` says which of them is next and from when on; the `Progress` between two of them is a document. One
+erasure of an index at a time: it is the one that knows the index's own setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from retention_enforcer.domain.errors import RequestRejected, readable
+from retention_enforcer.domain.facts import Block
+from retention_enforcer.domain.instants import MINUTE, SECOND, describe_duration
+
+POLL = 2 * SECOND
+"""Between two looks at leases, or at a running task."""
+
+RENEWAL = 30 * SECOND
+"""How often Elasticsearch moves the leases on; measured waits: 15 to 30.3 s."""
+
+PATIENCE = 90 * SECOND
+"""After three renewals without effect, a lease is not only slow."""
+
+RARELY = 5 * MINUTE
+"""The longest time between two looks at anything."""
+
+MANY_PASSES = 5
+"""One pass is the rule, two where something was merged or written meanwhile."""
+
+_FORBID_SETTINGS = frozenset({Block.READ_ONLY, Block.METADATA})  # as measured on 8.10
+_CCR = "ccr"
+
+
+class IndexGone(RequestRejected):
+    """The index does not exist any more, or another one has its name: nothing of it is left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """An index once its deletions were durable on every copy that was ever assigned."""
+
+    uuid: str
+    sequence_numbers: tuple[int, ...]
+    """The last one of each shard, by shard: no deletion of before the mark has a higher one."""
+    copies: int
+    configured: int
+    """Copies that there should be; those that were never assigned are in this number alone."""
+    nodes: Mapping[str, str]
+    """Names of the nodes that held a copy, by their ids."""
+    allowed: str | None
+    """The index's own `index.merge.policy.expunge_deletes_allowed`, None if it has none."""
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> Mark:
+        """Read it from its document."""
+        return cls(
+            uuid=str(body["uuid"]),
+            sequence_numbers=tuple(int(number) for number in body["sequence_numbers"]),
+            copies=int(body["copies"]),
+            configured=int(body["configured"]),
+            nodes={str(node["id"]): str(node["name"]) for node in body["nodes"]},
+            allowed=_text(body["allowed"]),
+        )
+
+    def body(self) -> dict[str, Any]:
+        """Return it as its document."""
+        return {
+            "uuid": self.uuid,
+            "sequence_numbers": list(self.sequence_numbers),
+            "copies": self.copies,
+            "configured": self.configured,
+            "nodes": [{"id": id_, "name": name} for id_, name in sorted(self.nodes.items())],
+            "allowed": self.allowed,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseBehind:
+    """A lease that still keeps what was deleted before the mark."""
+
+    id: str
+    source: str
+    shard: int
+    behind: int
+    """Operations it has to move on."""
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> LeaseBehind:
+        """Read it from its document."""
+        return cls(id=str(body["id"]), source=str(body["source"]), shard=int(body["shard"]), behind=int(body["behind"]))
+
+    def body(self) -> dict[str, Any]:
+        """Return it as its document."""
+        return {"id": self.id, "source": self.source, "shard": self.shard, "behind": self.behind}
+
+
+Held = Mapping[str, tuple[str, ...]]
+"""For each copy, by its allocation id, the segments that had deleted documents when an expunge began."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expunge:
+    """One rewrite that was begun."""
+
+    uuid: str
+    task: str
+    allowed: str | None
+    """What is to be put back."""
+    held: Held
+    """Without the copies on which a merge was running: what it writes may hold what a lease kept when it began."""
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> Expunge:
+        """Read it from its document."""
+        return cls(
+            uuid=str(body["uuid"]), task=str(body["task"]), allowed=_text(body["allowed"]), held=_held_of(body["held"])
+        )
+
+    def body(self) -> dict[str, Any]:
+        """Return it as its document."""
+        return {"uuid": self.uuid, "task": self.task, "allowed": self.allowed, "held": _held_body(self.held)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """One assigned copy of a shard, as it answered."""
+
+    shard: int
+    allocation: str
+    """Unlike for each time the copy was built anew."""
+    node: str
+    deleted: int
+    """Deleted and overwritten documents, and the tombstones, which carry the ids."""
+    segments: tuple[str, ...] = ()
+    """Those that have any of these."""
+    merging: int = 0
+    contexts: int = 0
+    """Open points in time, scrolls and searches: their files stay."""
+    recoveries: int = 0
+    """Copies that are being built from its files."""
+    logged: int = 0
+    """Operations in its transaction log."""
+    committed: int = -1
+    """The sequence number up to which the commit that it would start from has everything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remains:
+    """What one look at all copies of an index showed."""
+
+    copies: tuple[Copy, ...]
+    open: bool = True
+    away: tuple[str, ...] = ()
+    """Copies that are not assigned and may have been once, each with its shard and why."""
+    unsettled: tuple[str, ...] = ()
+    """Copies that are being built or moved, each with its shard and state."""
+    unused: tuple[str, ...] = ()
+    """Files of copies that are none any more, each with its shard and node."""
+    nodes: frozenset[str] = frozenset()
+    """Ids of all nodes of the cluster."""
+    snapshot: bool = False
+    """Whether a snapshot that is running reads from it."""
+    blocks: frozenset[Block] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """The index does not exist any more, or another one has its name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erased:
+    """None of the documents deleted before the mark is left in the files of the index."""
+
+    gone: bool = False
+    """Because the index itself is gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotYet:
+    """Something is left, or may be; each reason a sentence."""
+
+    reasons: tuple[str, ...]
+    documents: bool
+    """Whether deleted documents are left, so that another expunge is needed; else waiting is."""
+
+
+Verdict = Erased | NotYet
+
+
+def judge(
+    remains: Remains | Gone, mark: Mark, held: Held | None = None, released: Collection[str] = frozenset()
+) -> Verdict:
+    """Return whether an index is erased.
+
+    It is where every copy that was ever assigned has answered, and holds no deleted document at all, or no longer
+    any of the segments that could hold one of before the mark (`held`, noted when every lease was past the mark
+    and no merge was running: later merges drop them). And where nothing keeps replaced files: no search that was
+    open (`released` are the allocation ids of copies that had none at some time since the rewrite), no recovery,
+    no snapshot, no transaction log.
+    """
+    if isinstance(remains, Gone):
+        return Erased(gone=True)
+    dirty = [copy for copy in remains.copies if _may_hold(copy, held or {})]
+    reasons = (
+        *_absences(remains, mark),
+        *_documents_left(dirty, remains),
+        *_files_kept(remains, mark, released),
+    )
+    return NotYet(reasons=reasons, documents=bool(dirty)) if reasons else Erased()
+
+
+def _may_hold(copy: Copy, held: Held) -> bool:
+    if not copy.deleted and not copy.segments:
+        return False
+    return copy.allocation not in held or not set(copy.segments).isdisjoint(held[copy.allocation])
+
+
+def _absences(remains: Remains, mark: Mark) -> Iterator[str]:
+    if not remains.open:
+        yield "the index is closed, so that its copies cannot be examined: open it"
+    elif not remains.copies:
+        yield "no copy of the index is assigned: see the cluster's health"
+    for copy in remains.away:
+        yield f"a copy is away ({copy}): its disk may keep the old files until it is assigned again"
+    for copy in remains.unsettled:
+        yield f"a copy is being built or moved ({copy}): it is examined when it has started"
+    for id_, name in sorted(mark.nodes.items()):
+        if id_ not in remains.nodes:
+            yield f"the node {name} held a copy and has left the cluster: its disk keeps the old files until it is back"
+    for copy in remains.unused:
+        yield f"files of a copy that is none any more are left ({copy}): they go once all copies have started"
+
+
+def _documents_left(dirty: Collection[Copy], remains: Remains) -> Iterator[str]:
+    if not dirty:
+        return
+    deleted = sum(copy.deleted for copy in dirty)
+    yield f"{_count(deleted, 'deleted document')} left on {len(dirty)} of {_count(len(remains.copies), 'copy')}"
+    if merging := sum(1 for copy in dirty if copy.merging):
+        yield f"a merge is running on {_count(merging, 'copy')}: it may write what a lease kept when it began"
+    for block in sorted(remains.blocks & _FORBID_SETTINGS):
+        yield f"index.blocks.{block} forbids to change the index's settings: remove it"
+
+
+def _files_kept(remains: Remains, mark: Mark, released: Collection[str]) -> Iterator[str]:
+    if busy := {copy.shard for copy in remains.copies if copy.contexts and copy.allocation not in released}:
+        shards = _count(len(busy), "shard")
+        yield f"a point in time, scroll or search is open on {shards}: the old files stay until it is closed or ends"
+    if read := sum(1 for copy in remains.copies if copy.recoveries):
+        yield f"a recovery reads from {_count(read, 'copy')}: the old files stay until it ends"
+    if remains.snapshot:
+        yield "a snapshot of the index is running: the old files stay until it ends"
+    if logged := sum(1 for copy in remains.copies if not _log_is_clear(copy, mark)):
+        yield f"the transaction log of {_count(logged, 'copy')} may hold operations of before the mark: flush the index"
+
+
+def _log_is_clear(copy: Copy, mark: Mark) -> bool:
+    """Whether no operation of before the mark is in the log.
+
+    The mark's own flush has begun a new file of the log, so that all files with such operations end before it; and
+    a commit that has everything up to the mark needs none of these.
+    """
+    return not copy.logged or (
+        copy.shard < len(mark.sequence_numbers) and copy.committed >= mark.sequence_numbers[copy.shard]
+    )
+
+
+def _count(number: int, what: str) -> str:
+    plural = "copies" if what == "copy" else f"{what}s"
+    return f"{number:,} {what if number == 1 else plural}"
+
+
+class Act(StrEnum):
+    """What an erasure does next."""
+
+    MARK = "mark"
+    WAIT = "wait"
+    EXPUNGE = "expunge"
+    WATCH = "watch"
+    RESTORE = "restore"
+    CHECK = "check"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """The next act of an erasure; `at`, in epoch milliseconds, is from when on it is of use."""
+
+    act: Act
+    at: int
+    alarm: str | None = None
+    """What a person has to look at, as a sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where an erasure is. Instants in epoch milliseconds.
+
+    Whatever was not stored is done again: each act may be repeated, by another process too.
+    """
+
+    index: str
+    uuid: str
+    act: Act = Act.MARK
+    since: int = 0
+    """When this act became the next one."""
+    due: int = 0
+    """From when on it is of use."""
+    mark: Mark | None = None
+    behind: tuple[LeaseBehind, ...] = ()
+    expunge: Expunge | None = None
+    held: Held = field(default_factory=dict)
+    passes: int = 0
+    failure: str = ""
+    """Why the last expunge failed."""
+    released: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    """Why the last check did not find it erased."""
+    gone: bool = False
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> Progress:
+        """Read it from its document. Raises Refused if that is not readable."""
+        with readable("the progress of an erasure"):
+            progress = cls(
+                index=str(body["index"]),
+                uuid=str(body["uuid"]),
+                act=Act(body["act"]),
+                since=int(body["since"]),
+                due=int(body["due"]),
+                mark=Mark.of(body["mark"]) if body["mark"] is not None else None,
+                behind=tuple(LeaseBehind.of(lease) for lease in body["behind"]),
+                expunge=Expunge.of(body["expunge"]) if body["expunge"] is not None else None,
+                held=_held_of(body["held"]),
+                passes=int(body["passes"]),
+                failure=str(body["failure"]),
+                released=tuple(str(allocation) for allocation in body["released"]),
+                reasons=tuple(str(reason) for reason in body["reasons"]),
+                gone=bool(body["gone"]),
+            )
+            if progress.act in (Act.WATCH, Act.RESTORE) and progress.expunge is None:
+                raise ValueError(f"nothing to {progress.act}")
+        return progress
+
+    def body(self) -> dict[str, Any]:
+        """Return it as its document."""
+        return {
+            "index": self.index,
+            "uuid": self.uuid,
+            "act": self.act.value,
+            "since": self.since,
+            "due": self.due,
+            "mark": self.mark.body() if self.mark else None,
+            "behind": [lease.body() for lease in self.behind],
+            "expunge": self.expunge.body() if self.expunge else None,
+            "held": _held_body(self.held),
+            "passes": self.passes,
+            "failure": self.failure,
+            "released": list(self.released),
+            "reasons": list(self.reasons),
+            "gone": self.gone,
+        }
+
+    def marked(self, mark: Mark, now: int) -> Progress:
+        """Return the progress after the mark."""
+        return replace(self._next(Act.WAIT, now), mark=mark)
+
+    def waited(self, behind: tuple[LeaseBehind, ...], now: int) -> Progress:
+        """Return the progress after a look at the leases."""
+        if not behind:
+            return replace(self._next(Act.EXPUNGE, now), behind=())
+        pause = POLL if now - self.since < PATIENCE else RENEWAL
+        return replace(self, behind=behind, due=now + pause)
+
+    def begun(self, expunge: Expunge, now: int) -> Progress:
+        """Return the progress after an expunge was begun.
+
+        What a copy held at the first one counts: segments of later than that have nothing of before the mark.
+        """
+        held = {**expunge.held, **self.held}
+        return replace(
+            self._next(Act.WATCH, now), expunge=expunge, held=held, passes=self.passes + 1, failure="", due=now + POLL
+        )
+
+    def watched(self, *, finished: bool, now: int, failure: str = "") -> Progress:
+        """Return the progress after a look at the task; one that failed has finished, too."""
+        if finished:
+            return replace(self._next(Act.RESTORE, now), failure=failure)
+        return replace(self, due=now + POLL)
+
+    def restored(self, now: int) -> Progress:
+        """Return the progress after the index's own setting was put back."""
+        return replace(self._next(Act.CHECK, now), expunge=None, released=())
+
+    def checked(self, remains: Remains | Gone, now: int) -> Progress:
+        """Return the progress after a look at all copies: done, another pass, or another look, ever more rarely."""
+        if self.mark is None or isinstance(remains, Gone):
+            return self.lost(now)
+        free = {copy.allocation for copy in remains.copies if not copy.contexts}
+        released = tuple(sorted({*self.released, *free}))
+        verdict = judge(remains, self.mark, self.held, released)
+        if isinstance(verdict, Erased):
+            return replace(self._next(Act.DONE, now), reasons=(), released=released)
+        reasons = (*verdict.reasons, *((f"the last expunge failed: {self.failure}",) if self.failure else ()))
+        if verdict.documents:
+            pause = min(self.passes * RENEWAL, RARELY)
+            return replace(self._next(Act.WAIT, now), reasons=reasons, due=now + pause)
+        pause = min(max(now - self.since, POLL), RARELY)
+        return replace(self, reasons=reasons, released=released, due=now + pause)
+
+    def lost(self, now: int) -> Progress:
+        """Return the progress after the index was found to be gone."""
+        return replace(self._next(Act.DONE, now), gone=True, reasons=())
+
+    def _next(self, act: Act, now: int) -> Progress:
+        return replace(self, act=act, since=now, due=now)
+
+
+def next_step(progress: Progress, now: int) -> Step:
+    """Return what to do next; a clock that was set back delays nothing for longer than `RARELY`."""
+    return Step(act=progress.act, at=min(progress.due, now + RARELY), alarm=_alarm(progress, now))
+
+
+def _alarm(progress: Progress, now: int) -> str | None:
+    waiting = now - progress.since
+    if progress.act is Act.WAIT and progress.behind and waiting >= PATIENCE:
+        return _alarm_of_leases(progress, waiting)
+    if progress.passes >= MANY_PASSES and progress.reasons and progress.act is not Act.DONE:
+        return f"{progress.index} is not erased after {progress.passes} expunges: {'; '.join(progress.reasons)}"
+    return None
+
+
+def _alarm_of_leases(progress: Progress, waiting: int) -> str:
+    named = ", ".join(_describe(lease) for lease in progress.behind)
+    mend = "bring the node back that it is for, or see why its copy lags"
+    if any(lease.source == _CCR for lease in progress.behind):
+        mend = "a follower in another cluster has to catch up or to be unfollowed: its lease is never removed here"
+    return f"{progress.index} cannot be erased, for {describe_duration(waiting)} now: {named}; {mend}"
+
+
+def _describe(lease: LeaseBehind) -> str:
+    return f"the lease {lease.id} ({lease.source}) of shard {lease.shard} is {_count(lease.behind, 'operation')} behind"
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _held_of(body: Collection[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    return {str(copy["allocation"]): tuple(str(segment) for segment in copy["segments"]) for copy in body}
+
+
+def _held_body(held: Held) -> list[dict[str, Any]]:
+    """Return it as a list: as keys, allocation ids would be fields."""
+    return [{"allocation": allocation, "segments": list(segments)} for allocation, segments in sorted(held.items())]
