@@ -11,6 +11,8 @@ from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.documents_seen import holds
 from retention_enforcer.cluster.errors import translated
+from retention_enforcer.cluster.expressions import concrete
+from retention_enforcer.cluster.state import read_state
 from retention_enforcer.cluster.subject_queries import query_of_any
 from retention_enforcer.domain.deletion import Due, Every, Existing, Holding, Identity, Selection, Trim, Trimmed
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
@@ -68,19 +70,10 @@ class Deletion:
     def existing(self, uuids: Collection[str]) -> dict[str, Existing]:
         """Return those of these indices that exist, by their uuid, from the cluster's state."""
         wanted = set(uuids)
-        with translated():
-            answer = self._reading.cluster.state(
-                metric="metadata",
-                filter_path=[
-                    "cluster_uuid",
-                    "metadata.indices.*.settings.index.uuid",
-                    "metadata.indices.*.rollover_info",
-                ],
-            )
-        if "cluster_uuid" not in answer.body:
-            raise ClusterUnavailable("the cluster's state came without its content", "see the cluster's health")
+        fields = ["metadata.indices.*.settings.index.uuid", "metadata.indices.*.rollover_info"]
+        state = read_state(self._reading, metric=["metadata"], fields=fields)
         there = {}
-        for name, metadata in answer.body.get("metadata", {}).get("indices", {}).items():
+        for name, metadata in state.get("metadata", {}).get("indices", {}).items():
             uuid = str(metadata["settings"]["index"]["uuid"])
             if uuid in wanted:
                 there[uuid] = Existing(name=name, rolled_over=bool(metadata.get("rollover_info")))
@@ -233,13 +226,3 @@ def _raise_if_partial(answer: Mapping[str, Any]) -> None:
     shards = answer["_shards"]
     if shards["failed"] or shards["successful"] != shards["total"] or answer.get("timed_out"):
         raise ClusterUnavailable("only a part of the shards answered", "see the cluster's health")
-
-
-def concrete(names: Sequence[str]) -> list[str]:
-    """Return the names, if each can only be that of one index: Elasticsearch would take more than names here."""
-    for name in names:
-        if not name or name[0] in "-_+<" or set(name) & set('*,?"<>|\\/ #') or name != name.lower():
-            raise ValueError(f"{name!r} is not the name of one index")
-    if not names:
-        raise ValueError("no index named")
-    return list(names)

@@ -12,6 +12,8 @@ from urllib.parse import quote
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.errors import translated
+from retention_enforcer.cluster.expressions import concrete_name
+from retention_enforcer.cluster.state import read_state
 from retention_enforcer.domain.erasure import (
     Act,
     Copy,
@@ -32,12 +34,7 @@ _ALLOWED = "index.merge.policy.expunge_deletes_allowed"
 _EVERY_DELETION = "0"
 """The share of deleted documents, in per cent, above which a segment is rewritten; 10 by default."""
 
-_NO_STATE = ("1", "2")
-"""Ids of the blocks under which a state is not the cluster's: not recovered yet, and no master."""
-
 _STATE = [
-    "cluster_uuid",
-    *(f"blocks.global.{block}" for block in _NO_STATE),
     "nodes.*.name",
     "metadata.indices.*.state",
     "metadata.indices.*.in_sync_allocations",
@@ -275,18 +272,8 @@ class Erasure:
 
     def _state(self, index: str, uuid: str) -> _State:
         """Return what the cluster's state says; raise IndexGone if there is no index of this name and uuid."""
-        with translated():
-            state = self._client.cluster.state(
-                metric="metadata,routing_table,nodes,blocks,customs",
-                index=_concrete(index),
-                expand_wildcards="all",
-                ignore_unavailable=True,
-                allow_no_indices=True,
-                filter_path=_STATE,
-            ).body
-        # A cluster that has just started shows no index at all until it has found its nodes, under such a block.
-        if "cluster_uuid" not in state or state.get("blocks", {}).get("global"):
-            raise ClusterUnavailable("the cluster's state came without its content", "see the cluster's health")
+        metric = ("metadata", "routing_table", "nodes", "customs")
+        state = read_state(self._client, metric=metric, fields=_STATE, index=concrete_name(index))
         metadata = state.get("metadata", {}).get("indices", {}).get(index)
         if metadata is None or metadata["settings"]["index"]["uuid"] != uuid:
             raise IndexGone(f"{index} is gone, or is another index now", status=HTTPStatus.NOT_FOUND)
@@ -303,7 +290,7 @@ class Erasure:
         """Return the statistics of every copy that has started; raise ClusterUnavailable if one is missing."""
         with translated():
             answer = self._client.indices.stats(
-                index=_concrete(index),
+                index=concrete_name(index),
                 metric=["docs", "merge", "search", "recovery", "translog"],
                 level="shards",
                 filter_path=_STATS,
@@ -317,7 +304,7 @@ class Erasure:
         """Return, for every copy that has started, its segments with deleted documents."""
         with translated():
             answer = self._client.indices.segments(
-                index=_concrete(index),
+                index=concrete_name(index),
                 filter_path=[
                     "indices.*.shards.*.routing.node",
                     "indices.*.shards.*.num_search_segments",
@@ -336,7 +323,7 @@ class Erasure:
         They go by themselves, but not while a replica is unassigned.
         """
         with translated():
-            answer = self._client.indices.shard_stores(index=_concrete(index), status="all").body
+            answer = self._client.indices.shard_stores(index=concrete_name(index), status="all").body
         return tuple(
             f"shard {shard} on {state.nodes.get(node, node)}"
             for shard, found in sorted(answer.get("indices", {}).get(index, {}).get("shards", {}).items())
@@ -347,20 +334,20 @@ class Erasure:
 
     def _refresh(self, index: str, state: _State) -> None:
         with translated():
-            answer = self._client.indices.refresh(index=_concrete(index), filter_path="_shards").body
+            answer = self._client.indices.refresh(index=concrete_name(index), filter_path="_shards").body
         _raise_if_partial(index, answer, state)
 
     def _flush(self, index: str, state: _State) -> None:
         with translated():
             answer = self._client.indices.flush(
-                index=_concrete(index), force=True, wait_if_ongoing=True, filter_path="_shards"
+                index=concrete_name(index), force=True, wait_if_ongoing=True, filter_path="_shards"
             ).body
         _raise_if_partial(index, answer, state)
 
     def _set_allowed(self, index: str, value: str | None, permit: Permission) -> None:
         with permit(), translated(destructive=True):
             self._once.indices.put_settings(
-                index=_concrete(index),
+                index=concrete_name(index),
                 settings={_ALLOWED: value},
                 master_timeout=self._patience,
                 timeout=self._patience,
@@ -369,7 +356,7 @@ class Erasure:
     def _start_merge(self, index: str, permit: Permission) -> str:
         with permit(), translated(destructive=True):
             answer = self._once.indices.forcemerge(
-                index=_concrete(index), only_expunge_deletes=True, wait_for_completion=False
+                index=concrete_name(index), only_expunge_deletes=True, wait_for_completion=False
             )
         return str(answer["task"])
 
@@ -452,10 +439,3 @@ def _raise_if_partial(index: str, answer: Mapping[str, Any], state: _State) -> N
             f"only {shards['successful']} of {len(state.started)} copies of shards of {index} took part",
             "see the cluster's health; it is tried again",
         )
-
-
-def _concrete(name: str) -> str:
-    """Return the name, if it can only be that of one index: Elasticsearch would take more than names here."""
-    if not name or name[0] in "-_+<" or set(name) & set('*,?"<>|\\/ #:') or name != name.lower():
-        raise ValueError(f"{name!r} is not the name of one index")
-    return name

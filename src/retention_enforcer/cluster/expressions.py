@@ -79,3 +79,18 @@ def _packed(wildcards: Mapping[str, list[str]], names: Iterable[str]) -> Iterato
 
 def _size(names: Collection[str]) -> int:
     return sum(len(quote(name, safe="*-")) + 1 for name in names)
+
+
+def concrete(names: Iterable[str]) -> list[str]:
+    """Return the names, if each can only be that of one index: where something is changed, nothing else may stand."""
+    found = [concrete_name(name) for name in names]
+    if not found:
+        raise ValueError("no index named")
+    return found
+
+
+def concrete_name(name: str) -> str:
+    """Return the name, if it can only be that of one index: Elasticsearch would take more than names in its place."""
+    if not name or name[0] in "-_+<" or set(name) & set('*,?"<>|\\/ #:') or name != name.lower():
+        raise ValueError(f"{name!r} is not the name of one index")
+    return name

@@ -18,9 +18,10 @@ from urllib.parse import quote
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.deletion import Permission, concrete
+from retention_enforcer.cluster.deletion import Permission
 from retention_enforcer.cluster.errors import translated
-from retention_enforcer.cluster.expressions import packed
+from retention_enforcer.cluster.expressions import concrete, packed
+from retention_enforcer.cluster.state import read_state
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused, RequestRejected
 from retention_enforcer.domain.lifecycle import Attachment, LifecyclePolicy, Stored, compare_stored
 from retention_enforcer.domain.lifecycle_watch import Explained, milliseconds
@@ -43,7 +44,6 @@ _EXPLAINED = [
     "indices.*.phase_execution.policy",
 ]
 _ATTACHED = [
-    "cluster_uuid",
     "metadata.indices.*.state",
     "metadata.indices.*.settings.index.uuid",
     "metadata.indices.*.settings.index.lifecycle",
@@ -114,11 +114,7 @@ class ClusterLifecycles:
 
     def policies(self) -> dict[str, StoredPolicy]:
         """Return all lifecycle policies of the cluster, by name."""
-        with translated():
-            state = self._reading.cluster.state(
-                metric="metadata", filter_path=["cluster_uuid", "metadata.index_lifecycle.policies"]
-            ).body
-        _raise_if_empty(state)
+        state = read_state(self._reading, metric=["metadata"], fields=["metadata.index_lifecycle.policies"])
         stored = state.get("metadata", {}).get("index_lifecycle", {}).get("policies", {})
         return {name: _stored(policy) for name, policy in stored.items()}
 
@@ -139,16 +135,7 @@ class ClusterLifecycles:
         """Return what is attached to all indices that the expressions reach, by name, closed and blocked ones too."""
         found = {}
         for names in packed(expressions):
-            with translated():
-                state = self._reading.cluster.state(
-                    metric="metadata",
-                    index=names,
-                    expand_wildcards="all",
-                    ignore_unavailable=True,
-                    allow_no_indices=True,
-                    filter_path=_ATTACHED,
-                ).body
-            _raise_if_empty(state)
+            state = read_state(self._reading, metric=["metadata"], fields=_ATTACHED, index=names)
             for name, index in state.get("metadata", {}).get("indices", {}).items():
                 found[name] = attachment_of(index)
         return found
@@ -174,11 +161,7 @@ class ClusterLifecycles:
 
     def snapshotting(self) -> frozenset[str]:
         """Return the indices of which a snapshot is being taken: nobody can delete them meanwhile."""
-        with translated():
-            state = self._reading.cluster.state(
-                metric="customs", filter_path=["cluster_uuid", "snapshots.snapshots.indices.name"]
-            ).body
-        _raise_if_empty(state)
+        state = read_state(self._reading, metric=["customs"], fields=["snapshots.snapshots.indices.name"])
         running = state.get("snapshots", {}).get("snapshots", [])
         return frozenset(str(index["name"]) for snapshot in running for index in snapshot.get("indices", []))
 
@@ -376,11 +359,6 @@ def _raise_if_foreign(policy: LifecyclePolicy, stored: StoredPolicy | None) -> N
     if stored is not None and compare_stored(policy, stored.content) is Stored.FOREIGN:
         message = f"the lifecycle policy {policy.name} has the enforcer's name, but is not the enforcer's"
         raise Refused(message, "delete or rename it, or give the policy another name")
-
-
-def _raise_if_empty(state: Mapping[str, Any]) -> None:
-    if "cluster_uuid" not in state:
-        raise ClusterUnavailable("the cluster's state came without its content", "see the cluster's health")
 
 
 def _batches(names: Collection[str]) -> Iterator[list[str]]:

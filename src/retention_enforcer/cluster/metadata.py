@@ -8,9 +8,8 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import packed
-from retention_enforcer.domain.errors import ClusterUnavailable
+from retention_enforcer.cluster.state import read_state
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.instants import parse_instant
 
@@ -27,7 +26,6 @@ _SETTINGS = (
     "resize.source.name",
 )
 _FIELDS = [
-    "cluster_uuid",
     "metadata.indices.*.state",
     "metadata.indices.*.aliases",
     "metadata.indices.*.system",
@@ -68,23 +66,10 @@ class IndexMetadata:
 
 
 def read_metadata(client: Elasticsearch, expressions: Iterable[str]) -> dict[str, IndexMetadata]:
-    """Return all indices that the expressions reach, by name, those behind aliases and streams too.
-
-    Needs the cluster privilege `monitor`, and none on the indices: nothing is left out for lack of privileges.
-    """
+    """Return all indices that the expressions reach, by name, those behind aliases and streams too."""
     found: dict[str, IndexMetadata] = {}
     for names in packed(expressions):
-        with translated():
-            state = client.cluster.state(
-                metric="metadata,routing_table",
-                index=names,
-                expand_wildcards="all",
-                ignore_unavailable=True,
-                allow_no_indices=True,
-                filter_path=_FIELDS,
-            ).body
-        if "cluster_uuid" not in state:
-            raise ClusterUnavailable("the cluster's state came without its content", "see the cluster's health")
+        state = read_state(client, metric=["metadata", "routing_table"], fields=_FIELDS, index=names)
         routing = state.get("routing_table", {}).get("indices", {})
         for name, index in state.get("metadata", {}).get("indices", {}).items():
             found[name] = described(name, index, routing.get(name, {}).get("shards", {}))
