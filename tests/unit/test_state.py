@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from elastic_transport import ApiResponseMeta, BaseNode, HttpHeaders, NodeApiResponse
+from elastic_transport import ApiResponseMeta, BaseNode, HttpHeaders
+from elastic_transport._node import NodeApiResponse
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.deletion import Deletion
