@@ -19,6 +19,7 @@ from retention_enforcer.cluster.held_subjects import HeldSubjects
 from retention_enforcer.cluster.inventory import Inventory
 from retention_enforcer.cluster.ledger_index import LedgerIndex
 from retention_enforcer.cluster.lifecycle import ClusterLifecycles
+from retention_enforcer.cluster.pace import Pace
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.cluster.snapshots import Snapshots
 from retention_enforcer.daemon.gate import Gate
@@ -230,7 +231,7 @@ class Deployment:
     def _enforcer(self, lease: LeaseKeeper, gate: Gate, timeout: float) -> Enforcer:
         signature = Signature(instance=self.instance, mode="enforce", policy=self.fingerprint)
         appender = Appender(self.ledger, self.clock, signature, lambda: lease.epoch)
-        deletion = Deletion(self.client, timeout)
+        deletion = Deletion(self.client, timeout, Pace(self.settings.purge_rate))
         purger = Purger(
             deleter=deletion,
             appender=appender,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from http import HTTPStatus
@@ -14,7 +15,17 @@ from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import concrete
 from retention_enforcer.cluster.state import read_state
 from retention_enforcer.cluster.subject_queries import query_of_any
-from retention_enforcer.domain.deletion import Due, Every, Existing, Holding, Identity, Selection, Trim, Trimmed
+from retention_enforcer.domain.deletion import (
+    Due,
+    Every,
+    Existing,
+    Holding,
+    Identity,
+    OfSubjects,
+    Selection,
+    Trim,
+    Trimmed,
+)
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
 
 _PAGE = 1_000
@@ -25,14 +36,23 @@ _PASSES = 5
 
 _KEEP_ALIVE = "2m"
 
+_ALL = ""
+"""In the counts of a trim, all documents that went, whoever's they were."""
+
 Permission = Callable[[], AbstractContextManager[None]]
 
 
 class Deletion:
-    """All requests that destroy. Each is sent once, under a permission of its own."""
+    """All requests that destroy. Each is sent once, under a permission of its own.
 
-    def __init__(self, client: Elasticsearch, timeout: float = 30.0) -> None:
+    `pace` is told how many documents were just deleted, and returns when the next may be.
+    """
+
+    def __init__(
+        self, client: Elasticsearch, timeout: float = 30.0, pace: Callable[[int], None] = lambda _: None
+    ) -> None:
         self._reading = client
+        self._pace = pace
         # The cluster gives a request up before its answer would be lost here: nothing is carried out long afterwards.
         self._patience = f"{int(timeout * 1_000 / 2)}ms"
         self._once = client.options(max_retries=0, retry_on_timeout=False)
@@ -102,21 +122,25 @@ class Deletion:
 
         Raises RequestRejected if the index is not the one that was planned any more, or refuses deletions.
         """
-        deleted, left = 0, -1
+        deleted: Counter[str] = Counter()
+        left = -1
         for _ in range(_PASSES):
-            deleted += self._pass(trim, permit)
+            self._pass(trim, permit, deleted)
             left = self._left(trim) or self._left(trim)
             if left == 0:
                 break
-        return Trimmed(deleted=deleted, left=left)
+        return Trimmed(deleted=deleted.pop(_ALL, 0), left=left, by_label=deleted)
 
-    def _pass(self, trim: Trim, permit: Permission) -> int:
-        deleted = 0
+    def _pass(self, trim: Trim, permit: Permission, deleted: Counter[str]) -> None:
         with self._point_in_time(trim) as point_in_time:
             for hits in self._pages(trim, point_in_time):
                 with permit():
-                    deleted += self._delete_documents(hits)
-        return deleted
+                    gone = self._delete_documents(hits)
+                deleted[_ALL] += len(gone)
+                if isinstance(trim.takes, OfSubjects):
+                    for hit in gone:
+                        deleted.update(trim.takes.labels(hit.get("fields", {})))
+                self._pace(len(hits))
 
     @contextmanager
     def _point_in_time(self, trim: Trim) -> Iterator[str]:
@@ -143,6 +167,7 @@ class Deletion:
                     search_after=after,
                     size=_PAGE,
                     source=False,
+                    docvalue_fields=_telling_fields(trim.takes),
                     seq_no_primary_term=True,
                     track_total_hits=False,
                 )
@@ -154,8 +179,8 @@ class Deletion:
                 return
             after = hits[-1]["sort"]
 
-    def _delete_documents(self, hits: Sequence[Mapping[str, Any]]) -> int:
-        """Delete exactly the versions that were read; return how many went. Newer ones are left to the next pass."""
+    def _delete_documents(self, hits: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Delete exactly the versions that were read; return those that went. Newer ones are left to the next pass."""
         operations = []
         for hit in hits:
             action = {
@@ -184,7 +209,7 @@ class Deletion:
                 kind=str(error["type"]),
                 status=int(refused[0]["status"]),
             )
-        return sum(1 for item in items if item["status"] == HTTPStatus.OK)
+        return [hit for hit, item in zip(hits, items, strict=True) if item["status"] == HTTPStatus.OK]
 
     def _left(self, trim: Trim) -> int:
         with translated():
@@ -211,6 +236,11 @@ def _query(trim: Trim) -> dict[str, Any]:
     return {"bool": {"filter": [taken], "must_not": [query_of_any(trim.spare)]}}
 
 
+def _telling_fields(takes: Selection) -> list[dict[str, str]] | None:
+    """Return the fields without which it could not be counted for whom a document went."""
+    return [{"field": name} for name in takes.fields] if isinstance(takes, OfSubjects) else None
+
+
 def _taken(takes: Selection) -> dict[str, Any]:
     match takes:
         case Due():
@@ -220,6 +250,8 @@ def _taken(takes: Selection) -> dict[str, Any]:
             return {"bool": {"should": [holds(field) for field in takes.fields], "minimum_should_match": 1}}
         case Every():
             return {"match_all": {}}
+        case OfSubjects():
+            return query_of_any(takes.matches)
 
 
 def _raise_if_partial(answer: Mapping[str, Any]) -> None:

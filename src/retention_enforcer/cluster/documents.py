@@ -45,12 +45,16 @@ class Documents:
                 found[str(document["_id"])] = Versioned(body=self._body(document), version=version)
         return found
 
-    def all(self) -> dict[str, Mapping[str, Any]]:
-        """Return all documents; what `save` wrote is among them at once, what others wrote within a second."""
+    def all(self, kind: str | None = None) -> dict[str, Mapping[str, Any]]:
+        """Return all documents, or those of a kind.
+
+        What `save` wrote is among them at once, what others wrote within a second.
+        """
         try:
             with translated():
                 answer = self._client.search(
                     index=self._index,
+                    query={"term": {"kind": kind}} if kind is not None else None,
                     size=_MOST_DOCUMENTS,
                     allow_partial_search_results=False,
                     sort=["_doc"],
@@ -69,9 +73,9 @@ class Documents:
         with readable(f"{document['_id']} in {self._index}"):
             return dict(document["_source"]["body"])
 
-    def save(self, key: str, body: Mapping[str, Any], now: int) -> None:
-        """Replace one document."""
-        self._write(key, body, now, {"refresh": True})
+    def save(self, key: str, body: Mapping[str, Any], now: int, kind: str | None = None) -> None:
+        """Replace one document; its kind is its key, unless it is given."""
+        self._write(key, body, now, {"refresh": True}, kind)
 
     def _exists(self) -> bool:
         with translated():
@@ -94,7 +98,9 @@ class Documents:
                 return None
             raise
 
-    def _write(self, key: str, body: Mapping[str, Any], now: int, options: Mapping[str, Any]) -> tuple[int, int]:
+    def _write(
+        self, key: str, body: Mapping[str, Any], now: int, options: Mapping[str, Any], kind: str | None = None
+    ) -> tuple[int, int]:
         """Write into an index that is there: a missing one is refused, not made."""
         if not self._exists():
             raise self._missing()
@@ -102,7 +108,7 @@ class Documents:
         def write() -> tuple[int, int]:
             with translated(destructive=True):
                 answer = self._client.options(max_retries=0).index(
-                    index=self._index, id=key, document=_source(key, body, now), **options
+                    index=self._index, id=key, document=_source(kind or key, body, now), **options
                 )
             return int(answer["_seq_no"]), int(answer["_primary_term"])
 
@@ -121,8 +127,8 @@ class Documents:
         return Refused(f"{self._index} is missing or unreadable: nothing is deleted", "retention-enforcer setup")
 
 
-def _source(key: str, body: Mapping[str, Any], now: int) -> dict[str, Any]:
-    return {"kind": key, "updated": format_instant(now), "body": dict(body)}
+def _source(kind: str, body: Mapping[str, Any], now: int) -> dict[str, Any]:
+    return {"kind": kind, "updated": format_instant(now), "body": dict(body)}
 
 
 class ControlReader:

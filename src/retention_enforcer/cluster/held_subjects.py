@@ -8,8 +8,9 @@ from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.ownership import applications_of
 from retention_enforcer.cluster.preflight import Capabilities
-from retention_enforcer.domain.holds import HeldSubject, Hold
+from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.sought import Sought
 from retention_enforcer.domain.subjects import Subject, SubjectKind
 
 
@@ -20,21 +21,24 @@ class HeldSubjects:
         self._client = client
         self._capabilities = capabilities
 
-    def of(self, policy: Policy, holds: Sequence[Hold], now: int) -> tuple[HeldSubject, ...]:
+    def of(self, policy: Policy, holds: Sequence[Hold], now: int) -> tuple[Sought, ...]:
         """Return the subjects of these holds; with an account, every application that is or ever was named with it.
 
         Asks the cluster only where an account is held. Raises Refused where it cannot be told which applications
         these are.
         """
-        held = [HeldSubject(hold=hold, subject=hold.subject) for hold in holds if hold.subject is not None]
-        accounts = [one for one in held if one.subject.kind is SubjectKind.ACCOUNT]
-        if not accounts:
-            return tuple(held)
-        ids = {one.subject.id for one in accounts}
-        owned = applications_of(self._client, policy, ids, now, self._capabilities)
-        along = [
-            HeldSubject(hold=one.hold, subject=Subject(kind=SubjectKind.APPLICATION, id=application))
-            for one in accounts
-            for application in sorted(owned[one.subject.id])
-        ]
-        return (*held, *along)
+        held = {hold: hold.subject for hold in holds if hold.subject is not None}
+        accounts = {hold: subject.id for hold, subject in held.items() if subject.kind is SubjectKind.ACCOUNT}
+        found = [_sought(hold, subject) for hold, subject in held.items()]
+        if accounts:
+            owned = applications_of(self._client, policy, set(accounts.values()), now, self._capabilities)
+            found += [
+                _sought(hold, Subject(kind=SubjectKind.APPLICATION, id=application))
+                for hold, account in accounts.items()
+                for application in sorted(owned[account])
+            ]
+        return tuple(found)
+
+
+def _sought(hold: Hold, subject: Subject) -> Sought:
+    return Sought(label=hold.id, subject=subject, note=str(hold), spare_tenants_own=True)

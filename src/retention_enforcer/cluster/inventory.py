@@ -19,15 +19,15 @@ from retention_enforcer.cluster.changes import ATTEMPTS, IndicesChanged
 from retention_enforcer.cluster.documents_seen import Answer, DocumentsSeen, Search, chunks, search_documents
 from retention_enforcer.cluster.expressions import covering
 from retention_enforcer.cluster.forbidden import Reach, read_forbidden
-from retention_enforcer.cluster.held import HeldDocuments, held_documents
 from retention_enforcer.cluster.indices_seen import Counts, FieldTypes, count, read_types, read_write_aliases, refresh
 from retention_enforcer.cluster.preflight import Capabilities, cluster_facts
+from retention_enforcer.cluster.sought import SoughtDocuments, sought_documents
 from retention_enforcer.cluster.streams import STREAM_LIFECYCLE
 from retention_enforcer.cluster.survey import Governed, Survey, by_category, survey
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
 from retention_enforcer.domain.facts import Block, CategoryFacts, ClusterFacts, Evidence, ForbiddenField, IndexFacts
-from retention_enforcer.domain.holds import HeldSubject
 from retention_enforcer.domain.policy import Category, Policy
+from retention_enforcer.domain.sought import Sought
 from retention_enforcer.domain.subjects import Match
 
 OWN_LIFECYCLE = "retention-{policy}-"
@@ -51,20 +51,21 @@ class Inventory:
         categories: Sequence[Category],
         now: int,
         evidence: Mapping[str, Evidence],
-        held: Sequence[HeldSubject] = (),
+        sought: Sequence[Sought] = (),
     ) -> dict[str, CategoryFacts]:
         """Return the facts of each category, by its id; `evidence` is by the index's uuid.
 
         At most seven requests, for any number of indices in categories with a wildcard each; more only where names
         do not fit into one URL, or an index cannot be kept out of a wildcard otherwise (see `expressions`), and two
         for indices that hold more documents than can be seen. A category that forbids fields costs up to four more, and
-        three to learn of the other categories' indices where it is observed alone; held subjects four.
+        three to learn of the other categories' indices where it is observed alone; subjects that are asked
+        for four.
         Raises ClusterUnavailable or RequestRejected where the cluster does not answer for all of it.
         """
         silent: frozenset[str] = frozenset()
         for _ in range(ATTEMPTS):
             try:
-                observation = _Observation(self._client, self._capabilities, policy, now, silent, held)
+                observation = _Observation(self._client, self._capabilities, policy, now, silent, sought)
                 return observation.of(categories, evidence)
             except IndicesChanged as changed:
                 silent |= changed.uuids
@@ -87,14 +88,14 @@ class _Observation:
         policy: Policy,
         now: int,
         silent: frozenset[str],
-        held: Sequence[HeldSubject],
+        sought: Sequence[Sought],
     ) -> None:
         self._client = client
         self._capabilities = capabilities
         self._policy = policy
         self._now = now
         self._silent = silent
-        self._held = held
+        self._sought = sought
 
     def of(self, categories: Sequence[Category], evidence: Mapping[str, Evidence]) -> dict[str, CategoryFacts]:
         found = survey(self._client, self._capabilities, self._policy, categories)
@@ -107,8 +108,8 @@ class _Observation:
         doubtful.of_refresh(refreshed, counts)
         types = self._types(found)
         doubtful.of_types(types)
-        held = self._held_documents(found, doubtful.none_about(found.governed))
-        answer = self._search(found, doubtful.none_about(found.governed), types, held)
+        sought = self._sought_documents(found, doubtful.none_about(found.governed))
+        answer = self._search(found, doubtful.none_about(found.governed), types, sought)
         doubtful.of_search(answer)
         doubtful.of_invisible_documents(self._client, counts, answer)
         forbidden = self._forbidden(categories, found)
@@ -117,11 +118,11 @@ class _Observation:
                 category=category.id,
                 as_of=self._now,
                 indices=tuple(
-                    self._facts(index, counts, answer, held, write_aliases, evidence)
+                    self._facts(index, counts, answer, sought, write_aliases, evidence)
                     for index in by_category(doubtful.none_about(found.governed)).get(category.id, [])
                 ),
                 set_apart=doubtful.about(category.id),
-                holds={n: why for n, why in held.whole.items() if found.governed[n].category.id == category.id},
+                untold={n: those for n, those in sought.untold.items() if found.governed[n].category.id == category.id},
                 forbidden=forbidden.get(category.id, ()),
             )
             for category in categories
@@ -152,16 +153,18 @@ class _Observation:
         if not uuids <= self._silent:
             raise IndicesChanged(uuids)
 
-    def _held_documents(self, found: Survey, clear: Mapping[str, Governed]) -> HeldDocuments:
-        """Return what holds on subjects cover; an index whose mapping a block hides is held as a whole."""
+    def _sought_documents(self, found: Survey, clear: Mapping[str, Governed]) -> SoughtDocuments:
+        """Return the documents of the subjects asked for; an index with a hidden mapping cannot tell them apart."""
         avoid = _unsearchable(found) | _metadata_blocked(found)
 
         def reach(names: Collection[str]) -> Iterator[str]:
             return self._expressions(found, set(names) - avoid, avoid)
 
-        return held_documents(self._client, self._held, clear, reach)
+        return sought_documents(self._client, self._sought, clear, reach)
 
-    def _search(self, found: Survey, clear: Mapping[str, Governed], types: FieldTypes, held: HeldDocuments) -> Answer:
+    def _search(
+        self, found: Survey, clear: Mapping[str, Governed], types: FieldTypes, sought: SoughtDocuments
+    ) -> Answer:
         searches = []
         for indices in by_category(clear).values():
             category = indices[0].category
@@ -170,7 +173,7 @@ class _Observation:
             }
             groups: dict[tuple[str | None, tuple[Match, ...]], list[str]] = {}
             for name in (g.metadata.name for g in indices):
-                asked = (category.timestamp if name in dated else None, held.matches.get(name, ()))
+                asked = (category.timestamp if name in dated else None, sought.matches.get(name, ()))
                 groups.setdefault(asked, []).append(name)
             for (timestamp, matches), names in groups.items():
                 for some in chunks(names):
@@ -207,7 +210,7 @@ class _Observation:
         governed: Governed,
         counts: Mapping[str, Counts],
         answer: Answer,
-        held: HeldDocuments,
+        sought: SoughtDocuments,
         write_aliases: Mapping[str, tuple[str, ...]],
         evidence: Mapping[str, Evidence],
     ) -> IndexFacts:
@@ -240,7 +243,7 @@ class _Observation:
             blocks=index.blocks,
             lifecycle=self._foreign_lifecycle(governed),
             stream_lifecycle=member.stream_lifecycle if member else False,
-            spared=held.matches.get(index.name, ()),
+            spared=sought.matches.get(index.name, ()),
             held_documents=seen.held,
             held_due=seen.held_due,
             evidence=evidence.get(index.uuid),

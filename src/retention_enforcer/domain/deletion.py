@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from retention_enforcer.domain.subjects import Match
 
@@ -45,7 +46,23 @@ class Every:
     """All documents of the index."""
 
 
-Selection = Due | Holding | Every
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfSubjects:
+    """Documents that carry one of these subjects."""
+
+    matches: tuple[Match, ...]
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that tell whose a document is."""
+        return tuple(sorted({name for match in self.matches for name in match.fields}))
+
+    def labels(self, values: Mapping[str, Collection[str | int]]) -> frozenset[str]:
+        """Return for whom a document with these values is asked for."""
+        return frozenset(match.label for match in self.matches if match.fits(values))
+
+
+Selection = Due | Holding | Every | OfSubjects
 """Which documents of an index a trim takes."""
 
 
@@ -66,3 +83,5 @@ class Trimmed:
 
     deleted: int
     left: int
+    by_label: Mapping[str, int] = field(default_factory=dict)
+    """Of these, how many for each subject; one that is several subjects' counts for each."""

@@ -92,9 +92,10 @@ class IndexFacts:
     stream_lifecycle: bool = False
     """Whether the lifecycle of its stream manages it."""
     spared: tuple[Match, ...] = ()
-    """What the documents of held subjects look like here: no trim takes them."""
+    """What the documents of the subjects asked for look like here. In a look for expiry these are the held ones, and
+    no trim takes them; in one for terminations those that are to be purged."""
     held_documents: int = 0
-    """Documents of held subjects."""
+    """Documents of these subjects."""
     held_due: int = 0
     """Those of them that are older than limit - margin."""
     evidence: Evidence | None = None
@@ -108,6 +109,16 @@ class Held:
     """The hold's id."""
     text: str
     """The hold and its end, without its owner's words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Untold:
+    """That an index cannot tell which of its documents carry a subject that is asked for."""
+
+    label: str
+    """For what it is asked: a hold or a termination, by its id."""
+    note: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +167,8 @@ class CategoryFacts:
     """In the mappings of all governed indices, for a category that says what must never be stored."""
     holds: dict[str, Held] = field(default_factory=dict)
     """Names of indices that are held as a whole, and by which hold."""
+    untold: dict[str, tuple[Untold, ...]] = field(default_factory=dict)
+    """By the names of indices, which subjects' documents they cannot tell apart."""
     ordered: frozenset[tuple[str, str]] = frozenset()
     """What an operator ordered to be erased although no age asks for it: pairs of index uuid and action."""
 

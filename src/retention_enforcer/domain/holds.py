@@ -46,14 +46,6 @@ class Hold:
         return Held(hold=self.id, text=str(self))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldSubject:
-    """A subject that is held, by itself or along with its account, and by which hold."""
-
-    hold: Hold
-    subject: Subject
-
-
 def held(holds: Iterable[Hold], category: str, indices: Iterable[IndexFacts], now: int) -> dict[str, Held]:
     """Return which of a category's indices are held as a whole at this instant, and by which hold."""
     holds = tuple(holds)

@@ -151,10 +151,29 @@ class Match:
 
     conditions: tuple[tuple[str, str | int], ...] = field(repr=False)
     """Pairs of field and value."""
+    unless_other: tuple[str, str | int] | None = field(default=None, repr=False)
+    """Field and value: a document that has the field, but not this value in it, is none of them."""
+    label: str = ""
+    """For whom it is asked, so that what was found can be told apart."""
 
     def __post_init__(self) -> None:
         if not self.conditions:
             raise ValueError("without a condition it would match every document")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that decide."""
+        names = (name for name, _ in self.conditions)
+        return (*names, *((self.unless_other[0],) if self.unless_other else ()))
+
+    def fits(self, values: Mapping[str, Collection[str | int]]) -> bool:
+        """Whether it matches a document with these values in its fields."""
+        if not all(value in values.get(name, ()) for name, value in self.conditions):
+            return False
+        if self.unless_other is None:
+            return True
+        name, value = self.unless_other
+        return not values.get(name) or value in values[name]
 
 
 def match(

@@ -10,7 +10,7 @@ import structlog
 
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.expiry import build_plan
-from retention_enforcer.domain.facts import CategoryFacts, Held
+from retention_enforcer.domain.facts import CategoryFacts, Held, Untold
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.fuse import FuseLimits, UnsafePlan, raise_if_unsafe
 from retention_enforcer.domain.holds import Hold, held, on_subjects
@@ -79,21 +79,29 @@ class Observer:
             memory = memories.get(category.id)
             facts = replace(
                 facts,
-                holds=facts.holds | held(holds, category.id, facts.indices, now) | _held_holders(holds, facts, now),
+                holds=_held_as_a_whole(holds, facts, now),
                 ordered=memory.ordered(category.id, scope.control, now) if memory else frozenset(),
             )
             looks[category.id] = (facts, build_plan(category, scope.policy.margin, facts, now))
         return looks
 
 
-def _held_holders(holds: Sequence[Hold], facts: CategoryFacts, now: int) -> dict[str, Held]:
-    """Return which indices with forbidden fields are held: as a whole, where any of their documents may be."""
-    found: dict[str, Held] = {}
+def _held_as_a_whole(holds: Sequence[Hold], facts: CategoryFacts, now: int) -> dict[str, Held]:
+    """Return which indices are held as a whole: by a hold on them, or since they cannot tell whose documents they have.
+
+    Those with forbidden fields belong to other categories: they are, where any of their documents may be held.
+    """
+    found = {name: _untold(those[0]) for name, those in facts.untold.items()}
+    found |= held(holds, facts.category, facts.indices, now)
     for hold in on_subjects(holds, now):
         found |= {forbidden.index.name: hold.held for forbidden in facts.forbidden}
     for forbidden in facts.forbidden:
         found |= held(holds, forbidden.category, [forbidden.index], now)
     return found
+
+
+def _untold(untold: Untold) -> Held:
+    return Held(hold=untold.label, text=f"{untold.note}; {untold.reason}")
 
 
 class Cycle:

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.deletion import Existing, Identity, Trim, Trimmed
 from retention_enforcer.domain.facts import CategoryFacts, ClusterFacts, Evidence
-from retention_enforcer.domain.holds import HeldSubject, Hold
+from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.ledger import Head, Record
 from retention_enforcer.domain.policy import Category, Policy
+from retention_enforcer.domain.sought import Sought
 
 
 class Clock(Protocol):
@@ -33,15 +34,15 @@ class Inventory(Protocol):
         categories: Sequence[Category],
         now: int,
         evidence: Mapping[str, Evidence],
-        held: Sequence[HeldSubject] = (),
+        sought: Sequence[Sought] = (),
     ) -> dict[str, CategoryFacts]:
-        """Return the facts of each category, by its id; the documents of held subjects are counted apart."""
+        """Return the facts of each category, by its id; the documents of some subjects are counted apart."""
 
 
 class HoldResolver(Protocol):
     """Finds out whom holds on subjects cover."""
 
-    def of(self, policy: Policy, holds: Sequence[Hold], now: int) -> Sequence[HeldSubject]:
+    def of(self, policy: Policy, holds: Sequence[Hold], now: int) -> Sequence[Sought]:
         """Return the subjects of these holds; an account takes its applications along."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -31,6 +31,18 @@ INTENT_LIFETIME = 10_000
 """Milliseconds for which a recorded intent allows its request to be sent."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What one purge proved to have taken; a trim that left something counts what it took."""
+
+    purge: Purge
+    record: int
+    """The sequence of its outcome in the ledger."""
+    documents: int
+    by_label: Mapping[str, int]
+    """Of a purge of subjects' documents, how many for each."""
+
+
 @dataclass(slots=True)
 class Results:
     """What became of a plan's purges."""
@@ -38,6 +50,7 @@ class Results:
     outcomes: dict[Outcome, int] = field(default_factory=dict)
     purged_indices: int = 0
     purged_documents: int = 0
+    done: list[Done] = field(default_factory=list)
     trimmed: list[str] = field(default_factory=list)
     """Uuids of indices whose due documents were deleted."""
     changed: set[str] = field(default_factory=set)
@@ -156,13 +169,27 @@ class Purger:
         return self._pseudonyms.hide(self._policy.patterns, purge.facts.name, purge.reason)
 
     def _finish(
-        self, recorded: _Recorded, outcome: Outcome, reason: str, results: Results, documents: int | None = None
+        self,
+        recorded: _Recorded,
+        outcome: Outcome,
+        reason: str,
+        results: Results,
+        documents: int | None = None,
+        by_label: Mapping[str, int] | None = None,
     ) -> None:
         # What Elasticsearch says names the index, and a tenant's index has its subject in the name.
         reason = self._pseudonyms.hide(self._policy.patterns, recorded.purge.facts.name, reason)
-        self._appender.append(answer(recorded.intent, outcome, reason, documents))
+        record = self._appender.append(answer(recorded.intent, outcome, reason, documents))
         results.count(outcome)
         uuid = recorded.purge.facts.uuid
+        if documents is not None:
+            done = Done(
+                purge=recorded.purge,
+                record=int(record["sequence"]),
+                documents=documents,
+                by_label=by_label or {},
+            )
+            results.done.append(done)
         if outcome is Outcome.DONE:
             results.failures.pop(uuid, None)
         else:
@@ -295,10 +322,11 @@ class Purger:
         results.purged_documents += trimmed.deleted
         if trimmed.left:
             reason = f"{trimmed.left} of the documents are left"
-            self._finish(recorded, Outcome.FAILED, reason, results, trimmed.deleted)
+            self._finish(recorded, Outcome.FAILED, reason, results, trimmed.deleted, trimmed.by_label)
         else:
             results.trimmed.append(recorded.purge.facts.uuid)
-            self._finish(recorded, Outcome.DONE, "none of the documents is left", results, trimmed.deleted)
+            none_left = "none of the documents is left"
+            self._finish(recorded, Outcome.DONE, none_left, results, trimmed.deleted, trimmed.by_label)
 
     def _look(self, uuids: Sequence[str]) -> dict[str, bool] | None:
         """Return which indices exist (and whether they were rolled over), or None if that cannot be known now."""

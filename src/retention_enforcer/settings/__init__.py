@@ -135,6 +135,10 @@ class Settings(BaseSettings):
     is refused until somebody approves it. Half is more than a day of a fortnight and less than all. Part of the
     fingerprint."""
 
+    purge_rate: Annotated[int, BeforeValidator(values.count)] = Field(default="20000", validate_default=True)
+    """How many documents may be deleted a second, from 1, over all categories and terminations together; whole indices
+    do not count. The default is about half of what one shard takes at full speed (measured)."""
+
     max_terminations: Annotated[int, BeforeValidator(values.count)] = Field(default="20", validate_default=True)
     """How many terminations may be registered within 24 hours, from 1; beyond it all wait for approval. The default
     is above what a person types and below what a broken script sends."""

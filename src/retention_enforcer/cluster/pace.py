@@ -1,0 +1,23 @@
+"""How fast documents are deleted: steadily, so that the cluster has room for those who use it."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+
+class Pace:
+    """Lets so many documents a second pass, over all threads of the process."""
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._lock = threading.Lock()
+        self._free_at = 0.0
+
+    def __call__(self, documents: int) -> None:
+        """Return when, after so many documents, the next may be deleted."""
+        with self._lock:
+            now = time.monotonic()
+            self._free_at = max(self._free_at, now) + documents / self._rate
+            wait = self._free_at - now
+        time.sleep(wait)

@@ -1,0 +1,300 @@
+r"""Terminations and deletion requests: what is to be purged for whom, from when on, until when, and when it has ended.
+
+    registered -> in grace -> due -> purging -> verifying -> erased, watched -> closed -> forgotten
+               \\-> waiting for approval /
+    cancelled: reinstated before its purge
+
+A promise runs from `terminated_at`. Grace runs from the later of that and the first sight of the request, so that a
+mistake, or a forged date, can be taken back; where it ends after the deadline, the purge runs late and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from retention_enforcer.domain.errors import readable
+from retention_enforcer.domain.instants import DAY
+from retention_enforcer.domain.policy import Category, Policy
+from retention_enforcer.domain.requests import Ask
+from retention_enforcer.domain.subjects import Subject, SubjectKind
+
+QUIET = DAY
+"""How long nothing may come any more before a termination is closed."""
+
+REMEMBERED = 30 * DAY
+"""How long a closed termination's raw id is kept, so that what comes back is found."""
+
+WINDOW = DAY
+"""The time over which registrations are counted."""
+
+
+class State(StrEnum):
+    """Where a termination is."""
+
+    REGISTERED = "registered"
+    WAITING = "waiting-for-approval"
+    IN_GRACE = "in-grace"
+    DUE = "due"
+    PURGING = "purging"
+    VERIFYING = "verifying"
+    WATCHED = "watched"
+    CLOSED = "closed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purged:
+    """What one purge took of one index for a subject."""
+
+    category: str
+    index: str
+    """The name without an application's id; the uuid identifies."""
+    uuid: str
+    documents: int
+    whole: bool
+    at: int
+    record: int
+    """The sequence of its outcome in the ledger."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenItem:
+    """What still holds data of the subject, or may, and when that is expected to end."""
+
+    kind: str
+    text: str
+    until: int | None = None
+    """Epoch milliseconds; None where it ends by nobody's clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Termination:
+    """One termination or deletion request, as the registry keeps it. Instants in epoch milliseconds."""
+
+    key: str
+    request: str
+    """The id of the request document."""
+    pseudonym: str
+    kind: SubjectKind
+    ask: Ask
+    subject: Subject | None
+    """None once it is forgotten: then only the pseudonym is left."""
+    registered_at: int
+    terminated_at: int
+    reason: str = ""
+    requested_by: str = ""
+    unusual: bool = False
+    """Whether a person has to approve its time."""
+    held_back: bool = False
+    """Whether it waits for approval, because of its time or because too many came at once."""
+    applications: tuple[str, ...] = ()
+    """Of an account; found before its purge, and only added to."""
+    begun_at: int | None = None
+    purged_at: int | None = None
+    """When a look first found nothing left."""
+    found_at: int | None = None
+    """When documents of the subject were last found and purged."""
+    erased_at: int | None = None
+    closed_at: int | None = None
+    cancelled_at: int | None = None
+    purges: tuple[Purged, ...] = ()
+    open_items: tuple[OpenItem, ...] = ()
+    looked_in: Mapping[str, int] = field(default_factory=dict)
+    """By category, in how many indices it was looked for at the last look."""
+
+    @property
+    def documents(self) -> int:
+        """Documents that were purged for it."""
+        return sum(purged.documents for purged in self.purges)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything is still to be done."""
+        return self.closed_at is None and self.cancelled_at is None
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether its raw id is gone."""
+        return self.subject is None
+
+    def subjects(self) -> tuple[tuple[Subject, str | None], ...]:
+        """Return whose documents go: the subject's, and its applications' along with the account."""
+        if self.subject is None:
+            return ()
+        along = (Subject(kind=SubjectKind.APPLICATION, id=application) for application in self.applications)
+        return ((self.subject, None), *((application, self.subject.id) for application in along))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """The lengths that decide when a termination does what. In milliseconds."""
+
+    grace: int
+    margin: int
+    limit: int
+    """The promise."""
+
+    def grace_ends(self, termination: Termination) -> int:
+        """Return from when on it may be purged."""
+        return max(termination.terminated_at, termination.registered_at) + self.grace
+
+    def deadline(self, termination: Termination) -> int:
+        """Return until when it has to be purged: a margin before the promise ends."""
+        return termination.terminated_at + self.limit - self.margin
+
+    def promised(self, termination: Termination) -> int:
+        """Return when the promise ends."""
+        return termination.terminated_at + self.limit
+
+
+def times_of(policy: Policy, termination: Termination, grace: int) -> Times:
+    """Return the lengths for one termination: of its strictest promise, or of that on request."""
+    limits = [c.after_termination for c in policy.categories if c.after_termination is not None]
+    limit = min(limits, default=policy.on_request) if termination.ask is Ask.TERMINATE else policy.on_request
+    return Times(grace=grace, margin=policy.margin, limit=limit)
+
+
+def categories_of(policy: Policy, ask: Ask) -> tuple[Category, ...]:
+    """Return the categories that it purges: those that end with a termination; on request all that name subjects."""
+    if ask is Ask.TERMINATE:
+        return tuple(category for category in policy.categories if category.after_termination is not None)
+    return tuple(category for category in policy.categories if category.subjects)
+
+
+def narrows(category: Category, subject: Subject) -> bool:
+    """Whether the documents of a category tell whether they are this subject's, or an account's application's."""
+    if subject.wanted(category.subjects) is not None:
+        return True
+    return subject.kind is SubjectKind.ACCOUNT and category.subjects.application is not None
+
+
+def state_of(termination: Termination, times: Times, now: int) -> State:
+    """Return where a termination is."""
+    if termination.cancelled_at is not None:
+        return State.CANCELLED
+    if termination.closed_at is not None:
+        return State.CLOSED
+    if termination.erased_at is not None:
+        return State.WATCHED
+    if termination.purged_at is not None:
+        return State.VERIFYING
+    if termination.begun_at is not None:
+        return State.PURGING
+    if termination.held_back:
+        return State.WAITING
+    return State.DUE if now >= times.grace_ends(termination) else State.IN_GRACE
+
+
+def may_purge(termination: Termination, times: Times, now: int) -> bool:
+    """Whether its documents may be deleted now, for the first time or again."""
+    return state_of(termination, times, now) in (State.DUE, State.PURGING, State.VERIFYING, State.WATCHED)
+
+
+def is_late(termination: Termination, times: Times, now: int) -> bool:
+    """Whether the promise has ended, and not everything is erased."""
+    return termination.is_open and termination.erased_at is None and now > times.promised(termination)
+
+
+def held_back(terminations: Iterable[Termination], most: int, approved_at: int, now: int) -> set[str]:
+    """Return the keys of those that have to wait for approval: all that are not purging yet, once too many came.
+
+    Counted are those registered within a day, and after the last approval.
+    """
+    waiting = [t for t in terminations if t.is_open and t.begun_at is None and t.registered_at > approved_at]
+    came = [t for t in terminations if t.registered_at > max(approved_at, now - WINDOW)]
+    return {t.key for t in waiting if len(came) > most or t.held_back or t.unusual}
+
+
+def open_twin(terminations: Iterable[Termination], subject: Subject, ask: Ask) -> Termination | None:
+    """Return the open termination of the same subject that a further request would repeat, or None."""
+    return next((t for t in terminations if t.is_open and t.subject == subject and t.ask is ask), None)
+
+
+def reinstated(terminations: Iterable[Termination], subject: Subject, now: int) -> tuple[Termination, ...]:
+    """Return the open terminations of a subject as they are after it was reinstated.
+
+    Before its purge one is cancelled; afterwards only the watch ends, since what is gone is gone.
+    """
+    changed = []
+    for termination in terminations:
+        if termination.is_open and termination.subject == subject:
+            if termination.begun_at is None:
+                changed.append(replace(termination, cancelled_at=now))
+            else:
+                changed.append(replace(termination, closed_at=now))
+    return tuple(changed)
+
+
+def after_look(
+    termination: Termination, *, left: int, open_items: Collection[OpenItem], looked_in: Mapping[str, int], now: int
+) -> Termination:
+    """Return a termination after its documents were looked for: `left` were found that could not be purged."""
+    clear = left == 0 and not any(item.kind == DOUBT for item in open_items)
+    return replace(
+        termination,
+        purged_at=(termination.purged_at or now) if clear else None,
+        erased_at=termination.erased_at if clear else None,
+        open_items=tuple(open_items),
+        looked_in=dict(looked_in),
+    )
+
+
+DOUBT = "not-looked-into"
+"""The kind of an open item that keeps a purge from being proven: an index that could not be asked."""
+
+
+def closes(termination: Termination, now: int) -> bool:
+    """Whether a watched termination has been quiet for long enough."""
+    since = max(termination.purged_at or now, termination.found_at or 0)
+    return termination.erased_at is not None and termination.is_open and now - since >= QUIET
+
+
+def may_be_forgotten(termination: Termination, now: int) -> bool:
+    """Whether the raw id of a closed or cancelled termination is not needed any more."""
+    ended = termination.closed_at if termination.closed_at is not None else termination.cancelled_at
+    return ended is not None and not termination.is_forgotten and now - ended >= REMEMBERED
+
+
+def forgotten(termination: Termination) -> Termination:
+    """Return a termination without anything by which its subject could be known."""
+    return replace(termination, subject=None, applications=(), reason="", requested_by="")
+
+
+def termination_body(termination: Termination) -> dict[str, Any]:
+    """Return a termination as its document in the registry."""
+    body = asdict(termination)
+    body["subject"] = _subject_body(termination.subject)
+    body["purges"] = [asdict(purged) for purged in termination.purges]
+    return body
+
+
+def termination_of(body: Mapping[str, Any]) -> Termination:
+    """Read a termination from its document. Raises Refused if that is not readable."""
+    with readable("a document in retention-terminations"):
+        return Termination(
+            **{
+                **body,
+                "kind": SubjectKind(body["kind"]),
+                "ask": Ask(body["ask"]),
+                "subject": _subject_of(body["subject"]),
+                "applications": tuple(body["applications"]),
+                "purges": tuple(Purged(**purged) for purged in body["purges"]),
+                "open_items": tuple(OpenItem(**item) for item in body["open_items"]),
+            }
+        )
+
+
+def _subject_body(subject: Subject | None) -> dict[str, str | None] | None:
+    if subject is None:
+        return None
+    return {"kind": subject.kind.value, "id": subject.id, "application": subject.application}
+
+
+def _subject_of(body: Mapping[str, str | None] | None) -> Subject | None:
+    if body is None:
+        return None
+    kind, id_ = SubjectKind(str(body["kind"])), str(body["id"])
+    return Subject(kind=kind, id=id_, application=body["application"])
