@@ -15,13 +15,17 @@ from retention_enforcer.cluster.client import Client, connect
 from retention_enforcer.cluster.coverage import Coverage
 from retention_enforcer.cluster.deletion import Deletion
 from retention_enforcer.cluster.documents import ControlReader, Documents
-from retention_enforcer.cluster.held_subjects import HeldSubjects
+from retention_enforcer.cluster.erasure import Erasure
 from retention_enforcer.cluster.inventory import Inventory
 from retention_enforcer.cluster.ledger_index import LedgerIndex
 from retention_enforcer.cluster.lifecycle import ClusterLifecycles
+from retention_enforcer.cluster.metadata import read_metadata
 from retention_enforcer.cluster.pace import Pace
 from retention_enforcer.cluster.preflight import Capabilities
+from retention_enforcer.cluster.requests_index import RequestsIndex
 from retention_enforcer.cluster.snapshots import Snapshots
+from retention_enforcer.cluster.subject_counts import SubjectCounts
+from retention_enforcer.cluster.subjects import HeldSubjects, Owners
 from retention_enforcer.daemon.gate import Gate
 from retention_enforcer.daemon.lease import LeaseKeeper
 from retention_enforcer.daemon.service import Service
@@ -34,17 +38,23 @@ from retention_enforcer.domain.policy import Policy, fingerprint
 from retention_enforcer.domain.policy_rules import settings_problems
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.appender import Appender, Signature
+from retention_enforcer.enforcement.asking import Asking
 from retention_enforcer.enforcement.checks import Checks
 from retention_enforcer.enforcement.coverage import CoverageCycle
 from retention_enforcer.enforcement.coverage_look import CoverageObserver
 from retention_enforcer.enforcement.cycle import Cycle, Observer
 from retention_enforcer.enforcement.enforcer import Enforcer, Planner, Terms
+from retention_enforcer.enforcement.erasing import Eraser
 from retention_enforcer.enforcement.hold_book import HoldBook
 from retention_enforcer.enforcement.holding import Holding
 from retention_enforcer.enforcement.ports import Clock
 from retention_enforcer.enforcement.purge import Purger
 from retention_enforcer.enforcement.reader import Reader
 from retention_enforcer.enforcement.recorder import Recorder
+from retention_enforcer.enforcement.registrar import Registrar, TerminationBook
+from retention_enforcer.enforcement.subject_look import SubjectObserver
+from retention_enforcer.enforcement.terminations import TerminationWork
+from retention_enforcer.enforcement.write_blocks import WriteBlocks
 from retention_enforcer.settings import Settings, load_settings
 
 
@@ -150,6 +160,30 @@ class Deployment:
         return Documents(self.client, self.own.state)
 
     @cached_property
+    def requests(self) -> RequestsIndex:
+        """Where terminations and deletions are asked for."""
+        return RequestsIndex(self.client, self.own.requests)
+
+    @cached_property
+    def registry(self) -> Documents:
+        """What became of these requests."""
+        return Documents(self.client, self.own.terminations)
+
+    @cached_property
+    def owners(self) -> Owners:
+        """What tells which applications belong to an account."""
+        return Owners(self.client, self.capabilities)
+
+    @cached_property
+    def subject_observer(self) -> SubjectObserver:
+        """What looks for subjects."""
+        return SubjectObserver(self.inventory, self.observer, self.clock, self._indices_with_ids)
+
+    def _indices_with_ids(self) -> dict[str, str]:
+        found = read_metadata(self.client, [self.own.requests, self.own.terminations])
+        return {name: index.uuid for name, index in found.items()}
+
+    @cached_property
     def control(self) -> Documents:
         """The operator's word."""
         return Documents(self.client, self.own.control)
@@ -196,6 +230,21 @@ class Deployment:
             lifecycles=ClusterLifecycles(self.client, self.settings.elasticsearch_timeout / SECOND),
             has_lifecycles=self.capabilities.has_lifecycles,
             clock=self.clock,
+        )
+
+    @cached_property
+    def asking(self) -> Asking:
+        """What writes requests, and shows what became of them."""
+        return Asking(
+            policy=self.policy,
+            requests=self.requests,
+            registry=self.registry,
+            documents=self.control,
+            owners=self.owners,
+            observer=self.subject_observer,
+            pseudonyms=self.pseudonyms,
+            clock=self.clock,
+            grace=self.settings.grace,
         )
 
     @cached_property
@@ -248,6 +297,37 @@ class Deployment:
             purger=purger,
             recorder=recorder,
         )
+        book = TerminationBook(self.registry, appender, self.clock)
+        terminations = TerminationWork(
+            registrar=Registrar(
+                requests=self.requests,
+                book=book,
+                state=self.state,
+                appender=appender,
+                pseudonyms=self.pseudonyms,
+                clock=self.clock,
+                most=self.settings.max_terminations,
+            ),
+            book=book,
+            requests=self.requests,
+            owners=self.owners,
+            observer=self.subject_observer,
+            counts=SubjectCounts(self.client),
+            purger=purger,
+            write_blocks=WriteBlocks(deletion, self.state, appender, gate, self.clock),
+            eraser=Eraser(
+                erasures=Erasure(self.client, timeout),
+                registry=self.registry,
+                appender=appender,
+                permit=gate,
+                clock=self.clock,
+                pause=gate.pause,
+                hide=lambda text: self.pseudonyms.hide_everywhere(self.policy.patterns, text),
+            ),
+            pseudonyms=self.pseudonyms,
+            clock=self.clock,
+            grace=self.settings.grace,
+        )
         return Enforcer(
             terms=self.terms,
             inventory=self.inventory,
@@ -261,6 +341,8 @@ class Deployment:
             cycle=cycle,
             coverage=CoverageCycle(self.coverage_observer, self.pseudonyms, recorder),
             hold_book=HoldBook(self.state, appender, self.pseudonyms),
+            terminations=terminations,
+            recorder=recorder,
         )
 
     def service(self, acting: Acting) -> Service:

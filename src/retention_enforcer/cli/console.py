@@ -40,10 +40,12 @@ plan_app = typer.Typer(help="Show what the next cycle would do, or approve what 
 policy_app = typer.Typer(help="Show the policy, its schema, or accept it.", no_args_is_help=True)
 ledger_app = typer.Typer(help="Show, verify, export or adopt the ledger.", no_args_is_help=True)
 hold_app = typer.Typer(help="Keep data from being deleted for now.", no_args_is_help=True)
+terminations_app = typer.Typer(help="Show terminations and deletion requests, or approve those that wait.")
 app.add_typer(plan_app, name="plan", invoke_without_command=True)
 app.add_typer(policy_app, name="policy")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(hold_app, name="hold")
+app.add_typer(terminations_app, name="terminations", invoke_without_command=True)
 
 
 def deployment_of(context: typer.Context) -> Deployment:

@@ -8,8 +8,6 @@ import typer
 
 from retention_enforcer.cli.console import app, deployment_of, plan_app, policy_app, say
 from retention_enforcer.daemon.exit_codes import OK
-from retention_enforcer.domain.errors import ConfigurationError
-from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.enforcement import operator
 
 
@@ -51,37 +49,3 @@ def resume(context: typer.Context) -> int:
     operator.resume(deployment_of(context).control)
     say("resumed: the next cycle acts again")
     return OK
-
-
-@app.command()
-def erase(
-    context: typer.Context,
-    category: Annotated[str, typer.Option("--category", help="A never-stored category, such as media-content.")],
-    confirm: Annotated[bool, typer.Option("--confirm", help="Do it: what is shown without is ordered.")] = False,
-) -> int:
-    """Order that what must never be stored is erased in the next cycle: exactly what is there now."""
-    deployment = deployment_of(context)
-    policy = deployment.policy
-    forbidding = _never_stored(policy, category)
-    facts = deployment.reader.look(policy.categories).facts[category]
-    if not confirm:
-        would = operator.erasure_plan(forbidding, facts, policy.margin, deployment.clock.now())
-        documents = sum(purge.documents for purge in would.purge)
-        raise ConfigurationError(
-            f"this would erase {documents:,} documents in {len(would.purge)} indices, without a way back",
-            "look at `retention-enforcer report`, then give --confirm",
-        )
-    plan = operator.order_erasure(deployment.control, forbidding, facts, policy.margin, deployment.clock)
-    for purge in plan.purge:
-        what = "the index" if purge.action == "delete_index" else "of its documents"
-        say(f"{purge.facts.name}: {purge.documents:,} documents, {what}")
-    say("ordered: erased in the next cycle, and recorded in the ledger" if plan.purge else "there is nothing to erase")
-    return OK
-
-
-def _never_stored(policy: Policy, id_: str) -> Category:
-    for category in policy.categories:
-        if category.id == id_ and category.forbids_fields:
-            return category
-    mend = ", ".join(category.id for category in policy.categories if category.forbids_fields) or "there is none"
-    raise ConfigurationError(f"{id_[:60]!r} is not a category of what must never be stored", f"name one: {mend}")

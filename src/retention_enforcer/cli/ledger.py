@@ -15,6 +15,7 @@ from retention_enforcer.cli.console import Output, OutputOption, deployment_of, 
 from retention_enforcer.daemon.exit_codes import OK
 from retention_enforcer.domain.errors import ConfigurationError, LedgerBroken
 from retention_enforcer.domain.ledger import Head, Record, canonical, check_chain
+from retention_enforcer.enforcement.registrar import adopt_requests
 from retention_enforcer.enforcement.standing import LEDGER_MEMORY, LedgerMemory
 from retention_enforcer.reporting.records import records_table
 
@@ -65,6 +66,9 @@ def ledger_adopt(context: typer.Context) -> int:
     memory = LedgerMemory(uuid=deployment.ledger.uuid(), head=head, settled=0)
     deployment.state.save(LEDGER_MEMORY, memory.body(), deployment.clock.now())
     say(f"adopted: the ledger goes on from record {head.sequence}")
+    skipped = adopt_requests(deployment.requests, deployment.state, deployment.clock.now())
+    if skipped is not None:
+        say(f"adopted: requests are read after place {skipped}; ask again for what was not carried out")
     return OK
 
 

@@ -27,6 +27,7 @@ from retention_enforcer.domain.deletion import (
     Trimmed,
 )
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
+from retention_enforcer.domain.facts import Block
 
 _PAGE = 1_000
 """Documents in one `_bulk`: short requests, so that the lease and a stop are asked for often."""
@@ -108,6 +109,16 @@ class Deletion:
                 allow_no_indices=False,
                 master_timeout=self._patience,
                 timeout=self._patience,
+            )
+
+    def set_write_block(self, index: str, uuid: str, *, blocked: bool) -> None:
+        """Set or lift the write block of an index; nothing happens to one that is another now, or gone."""
+        if uuid not in self.existing([uuid]):
+            return
+        settings = {f"index.blocks.{Block.WRITE}": True if blocked else None}
+        with translated(destructive=True):
+            self._once.indices.put_settings(
+                index=concrete([index]), settings=settings, master_timeout=self._patience, timeout=self._patience
             )
 
     def roll_over(self, target: str, new_index: str | None) -> None:

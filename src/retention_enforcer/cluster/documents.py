@@ -10,7 +10,18 @@ from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.flood_stage import write_own
-from retention_enforcer.domain.control import ACCEPTED, APPROVAL, HOLD, ORDER, STOP, Approval, Control, Order
+from retention_enforcer.domain.control import (
+    ACCEPTED,
+    APPROVAL,
+    CONFIRMED,
+    HOLD,
+    ORDER,
+    STOP,
+    TERMINATIONS_APPROVED,
+    Approval,
+    Control,
+    Order,
+)
 from retention_enforcer.domain.errors import ConfigurationError, Refused, RequestRejected, readable
 from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.instants import format_instant
@@ -150,6 +161,8 @@ class ControlReader:
                 orders=tuple(_order(key, body) for key, body in documents.items() if key.startswith(ORDER)),
                 holds=tuple(_hold(key, body) for key, body in documents.items() if key.startswith(HOLD)),
                 stopped_at=int(stopped["at"]) if stopped else None,
+                terminations_approved_at=int(documents.get(TERMINATIONS_APPROVED, {}).get("at", 0)),
+                confirmed=frozenset(key.removeprefix(CONFIRMED) for key in documents if key.startswith(CONFIRMED)),
             )
 
 

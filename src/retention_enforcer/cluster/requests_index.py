@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -13,27 +12,10 @@ from retention_enforcer.cluster.deletion import primary_numbers
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.flood_stage import write_own
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RequestRejected
+from retention_enforcer.domain.requests import Mailbox, Written
+from retention_enforcer.domain.subjects import Subject
 
 _PAGE = 1_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """One request document, and its place in the order."""
-
-    id: str
-    sequence: int
-    """Its `_seq_no`: one that was changed comes again, in its new place."""
-    body: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mailbox:
-    """How far requests can be read now."""
-
-    uuid: str
-    until: int
-    """The sequence number up to which every operation has been carried out."""
 
 
 class RequestsIndex:
@@ -104,28 +86,42 @@ class RequestsIndex:
             answer = self._client.mget(index=self._index, ids=sorted(ids), source=False)
         return frozenset(document["_id"] for document in answer["docs"] if document.get("found"))
 
-    def write(self, body: Mapping[str, Any]) -> str:
-        """Store a request, and return the document's id."""
+    def write(self, id_: str, body: Mapping[str, Any]) -> None:
+        """Store a request under an id that nobody used."""
 
-        def create() -> str:
+        def create() -> None:
             with translated(destructive=True):
                 if not self._client.indices.exists(index=self._index):
                     raise self._missing()
-                answer = self._client.options(max_retries=0).index(
-                    index=self._index, document=dict(body), op_type="create", refresh=True
-                )
-            return str(answer["_id"])
+                self._client.options(max_retries=0).create(index=self._index, id=id_, document=dict(body), refresh=True)
 
-        return write_own(self._client, self._index, create)
+        write_own(self._client, self._index, create)
 
-    def forget(self, id_: str) -> None:
-        """Delete one request; an absent one is no error."""
-        try:
+    def forget(self, subject: Subject, until: int) -> int:
+        """Delete all requests about a subject that were written up to a place; return how many went."""
+        conditions = {"kind": subject.kind.value, "id": subject.id}
+        if subject.application is not None:
+            conditions["application"] = subject.application
+        about = [{"term": {name: value}} for name, value in conditions.items()]
+        with translated():
+            answer = self._client.search(
+                index=self._index,
+                query={"bool": {"filter": [*about, {"range": {"_seq_no": {"lte": until}}}]}},
+                size=_PAGE,
+                source=False,
+                seq_no_primary_term=True,
+                allow_partial_search_results=False,
+            )
+        for hit in answer["hits"]["hits"]:
             with translated(destructive=True):
-                self._client.options(max_retries=0).delete(index=self._index, id=id_, refresh=True)
-        except RequestRejected as error:
-            if error.status != HTTPStatus.NOT_FOUND:
-                raise
+                self._client.options(max_retries=0).delete(
+                    index=self._index,
+                    id=hit["_id"],
+                    if_seq_no=hit["_seq_no"],
+                    if_primary_term=hit["_primary_term"],
+                    refresh=True,
+                )
+        return len(answer["hits"]["hits"])
 
     def _missing(self) -> Refused:
         return Refused(f"{self._index} is missing or unreadable: nothing is deleted", "retention-enforcer setup")

@@ -35,6 +35,13 @@ class Gate:
                 self._under_way -= 1
                 self._changed.notify_all()
 
+    def pause(self, seconds: float) -> None:
+        """Wait between two steps of long work. Raises Refused where the gate was closed meanwhile."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._closed), seconds)
+            for reason in self._closed.values():
+                raise Refused(reason, "nothing to do: it goes on when the enforcer acts again")
+
     def close(self, why: str, reason: str, wait_seconds: float) -> bool:
         """Let no further request through until this `why` is opened; True once none is under way any more."""
         with self._changed:

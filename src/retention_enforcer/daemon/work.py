@@ -8,10 +8,11 @@ from typing import Protocol
 
 import structlog
 
-from retention_enforcer.daemon.exit_codes import FAILED, OK, code_of
+from retention_enforcer.daemon.exit_codes import FAILED, NOT_KEPT, OK, code_of
 from retention_enforcer.domain.errors import RetentionError
 from retention_enforcer.enforcement.coverage_look import CoverageLook
 from retention_enforcer.enforcement.cycle import CycleResult
+from retention_enforcer.enforcement.terminations import TerminationResult
 
 _log = structlog.get_logger()
 
@@ -28,6 +29,9 @@ class Worker(Protocol):
     def cover(self) -> CoverageLook:
         """Look past the policy once."""
 
+    def work_on_terminations(self) -> TerminationResult:
+        """Carry out what customers asked for, as far as it is due."""
+
     def finish(self) -> None:
         """Keep the books."""
 
@@ -40,9 +44,9 @@ Job = Callable[[], int]
 
 
 def jobs_of(worker: Worker, categories: Iterable[str]) -> dict[str, Job]:
-    """Return what is done on the schedule, by its name: a cycle for each category, and the look past the policy."""
+    """Return what is done on the schedule, by its name: a cycle for each category, terminations, coverage."""
     jobs: dict[str, Job] = {f"category {category}": partial(run_category, worker, category) for category in categories}
-    return {**jobs, "coverage": partial(look_past_the_policy, worker)}
+    return {**jobs, "terminations": partial(work_on_terminations, worker), "coverage": partial(look_past, worker)}
 
 
 def run_category(worker: Worker, category: str) -> int:
@@ -54,7 +58,7 @@ def run_category(worker: Worker, category: str) -> int:
         return error.exit_code
 
 
-def look_past_the_policy(worker: Worker) -> int:
+def look_past(worker: Worker) -> int:
     """Look past the policy once; what is found there is no verdict, but a look that fails is a failure."""
     try:
         worker.cover()
@@ -62,6 +66,15 @@ def look_past_the_policy(worker: Worker) -> int:
         log_error(error)
         return error.exit_code
     return OK
+
+
+def work_on_terminations(worker: Worker) -> int:
+    """Carry out what customers asked for; a promise to one of them that is over counts as one that is not kept."""
+    try:
+        return NOT_KEPT if worker.work_on_terminations().late else OK
+    except RetentionError as error:
+        log_error(error)
+        return error.exit_code
 
 
 def run_even_if_defective(job: Job, name: str) -> int:

@@ -9,8 +9,11 @@ from retention_enforcer.domain.holds import Hold
 ACCEPTED, STOP = "accepted-policy", "stop"
 """Keys of documents in `retention-control`; `stop` is also that of its confirmation in `retention-state`."""
 
-APPROVAL, ORDER, HOLD = "approval-", "order-", "hold-"
-"""How the keys of approvals, orders and holds begin there."""
+TERMINATIONS_APPROVED = "terminations-approved"
+"""The key of the last approval of terminations there."""
+
+APPROVAL, ORDER, HOLD, CONFIRMED = "approval-", "order-", "hold-", "confirmed-"
+"""How the keys of approvals, orders, holds and confirmations begin there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,10 @@ class Control:
     orders: tuple[Order, ...] = ()
     holds: tuple[Hold, ...] = ()
     stopped_at: int | None = None
+    terminations_approved_at: int = 0
+    """Terminations registered up to then need not wait."""
+    confirmed: frozenset[str] = frozenset()
+    """Requests, by the ids of their documents, whose unusual time an operator has confirmed."""
 
     @property
     def releases(self) -> tuple[Approval, ...]:

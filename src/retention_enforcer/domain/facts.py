@@ -100,6 +100,23 @@ class IndexFacts:
     """Those of them that are older than limit - margin."""
     evidence: Evidence | None = None
 
+    @classmethod
+    def gone(cls, name: str, uuid: str) -> IndexFacts:
+        """Return what is left to say of an index that is not there any more."""
+        return cls(
+            name=name,
+            uuid=uuid,
+            created=0,
+            documents=0,
+            bytes=0,
+            oldest=None,
+            newest=None,
+            due=0,
+            overdue=0,
+            undated=0,
+            sequence_numbers=(),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:

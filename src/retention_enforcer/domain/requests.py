@@ -45,6 +45,25 @@ class Malformed:
     problem: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """One request document, and its place in the order."""
+
+    id: str
+    sequence: int
+    """Its `_seq_no`: one that was changed comes again, in its new place."""
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mailbox:
+    """How far requests can be read now."""
+
+    uuid: str
+    until: int
+    """The sequence number up to which every operation has been carried out."""
+
+
 def read_request(document_id: str, body: Mapping[str, Any]) -> Request | Malformed:
     """Return what a request document asks for."""
     try:

@@ -54,7 +54,6 @@ class Purged:
     """The name without an application's id; the uuid identifies."""
     uuid: str
     documents: int
-    whole: bool
     at: int
     record: int
     """The sequence of its outcome in the ledger."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 
 import structlog
@@ -13,6 +12,7 @@ from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.coverage_look import COVERAGE, CoverageLook, CoverageMemory, CoverageObserver
 from retention_enforcer.enforcement.recorder import Recorder, log_coverage
+from retention_enforcer.enforcement.settle import cycle_of
 
 
 class CoverageCycle:
@@ -25,7 +25,7 @@ class CoverageCycle:
 
     def run(self, policy: Policy, control: Control, evidence: Mapping[str, Evidence]) -> CoverageLook:
         """Look once. Raises ClusterUnavailable, RequestRejected or Refused where nothing can be said."""
-        cycle = f"{COVERAGE}-{secrets.token_hex(4)}"
+        cycle = cycle_of(COVERAGE)
         with structlog.contextvars.bound_contextvars(**{"retention.cycle": cycle}):
             memory = self._recorder.coverage_memory() if self._recorder else CoverageMemory()
             look = self._observer.look(policy, control, evidence, memory)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,6 +22,7 @@ from retention_enforcer.enforcement.memory import Memory
 from retention_enforcer.enforcement.ports import Clock, HoldResolver, Inventory
 from retention_enforcer.enforcement.purge import Purger, Results
 from retention_enforcer.enforcement.recorder import Recorder, log_cycle
+from retention_enforcer.enforcement.settle import cycle_of
 
 _PASSES = 3
 """How often one cycle plans anew for indices that were written to between plan and deletion."""
@@ -130,7 +130,7 @@ class Cycle:
 
         Raises Refused and ClusterUnavailable where the cycle could not be brought to its proof.
         """
-        cycle = f"{category.id}-{secrets.token_hex(4)}"
+        cycle = cycle_of(category.id)
         with structlog.contextvars.bound_contextvars(**{"retention.cycle": cycle, "retention.category": category.id}):
             memory = Memory(fingerprint=scope.fingerprint)
             if self._recorder:

@@ -21,6 +21,7 @@ from retention_enforcer.enforcement.cycle import Cycle, CycleResult, Scope
 from retention_enforcer.enforcement.hold_book import HoldBook
 from retention_enforcer.enforcement.memory import Memory, memory_key
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Deleter, Inventory, LedgerStore, StateStore
+from retention_enforcer.enforcement.recorder import Recorder
 from retention_enforcer.enforcement.settle import settle_intents
 from retention_enforcer.enforcement.standing import (
     CHECKPOINT,
@@ -33,6 +34,7 @@ from retention_enforcer.enforcement.standing import (
     raise_if_wrong_clock,
     raise_if_wrong_cluster,
 )
+from retention_enforcer.enforcement.terminations import TERMINATIONS, TerminationResult, TerminationWork
 
 _log = structlog.get_logger()
 
@@ -92,6 +94,10 @@ class Planner:
         )
         return self._cycle.run(self._terms.policy.category(category), scope)
 
+    def work_on_terminations(self) -> TerminationResult:
+        """Nothing is taken in, since nothing may be deleted: the requests wait for an enforcer."""
+        return TerminationResult(terminations=(), findings=(), late=False)
+
     def finish(self) -> None:
         """Nothing is kept, so nothing is to be finished."""
 
@@ -121,6 +127,8 @@ class Enforcer:
         cycle: Cycle,
         coverage: CoverageCycle,
         hold_book: HoldBook,
+        terminations: TerminationWork,
+        recorder: Recorder,
     ) -> None:
         self._terms = terms
         self._inventory = inventory
@@ -134,6 +142,8 @@ class Enforcer:
         self._cycle = cycle
         self._coverage = coverage
         self._hold_book = hold_book
+        self._terminations = terminations
+        self._recorder = recorder
         self._books = threading.Lock()
         self._unfinished: set[str] = set()
 
@@ -154,16 +164,9 @@ class Enforcer:
         control = self._read_control()
         if category in self._unfinished:
             after = self._settled()
-            settle_intents(self._ledger, self._appender, self._deleter, after=after, category=category)
+            settle_intents(self._ledger, self._appender, self._deleter, after=after, job=category)
             self._unfinished.discard(category)
-        accepted = self._accepted(control)
-        scope = Scope(
-            policy=self._terms.policy,
-            fingerprint=self._terms.fingerprint,
-            max_share=self._terms.max_share,
-            control=control,
-            may_act=accepted and control.stopped_at is None,
-        )
+        scope = self._scope(control)
         try:
             result = self._cycle.run(self._terms.policy.category(category), scope)
         except Exception:
@@ -184,6 +187,33 @@ class Enforcer:
         look = self._coverage.run(policy, self._read_control(), evidence)
         self._keep_books()
         return look
+
+    def work_on_terminations(self) -> TerminationResult:
+        """Take in requests, purge what is due for them, erase, watch and close."""
+        self._check()
+        control = self._read_control()
+        if TERMINATIONS in self._unfinished:
+            after = self._settled()
+            settle_intents(self._ledger, self._appender, self._deleter, after=after, job=TERMINATIONS)
+            self._unfinished.discard(TERMINATIONS)
+        scope = self._scope(control)
+        try:
+            result = self._terminations.run(scope)
+        except Exception:
+            self._unfinished.add(TERMINATIONS)
+            raise
+        self._recorder.record_others(scope.policy, TERMINATIONS, result.findings, self._clock.now())
+        self._keep_books()
+        return result
+
+    def _scope(self, control: Control) -> Scope:
+        return Scope(
+            policy=self._terms.policy,
+            fingerprint=self._terms.fingerprint,
+            max_share=self._terms.max_share,
+            control=control,
+            may_act=self._accepted(control) and control.stopped_at is None,
+        )
 
     def finish(self) -> None:
         """Remember how far the ledger goes."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.deletion import Existing, Identity, Trim, Trimmed
+from retention_enforcer.domain.erasure import Progress
 from retention_enforcer.domain.facts import CategoryFacts, ClusterFacts, Evidence
 from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.ledger import Head, Record
 from retention_enforcer.domain.policy import Category, Policy
+from retention_enforcer.domain.requests import Mailbox, Written
 from retention_enforcer.domain.sought import Sought
+from retention_enforcer.domain.subjects import Match, Ownership, Subject
 
 
 class Clock(Protocol):
@@ -76,6 +79,59 @@ class Deleter(Protocol):
 
     def trim(self, trim: Trim, permit: Callable[[], AbstractContextManager[None]]) -> Trimmed:
         """Delete what a trim names, and nothing else, until none is left; enter `permit` for each request."""
+
+
+class Requests(Protocol):
+    """Where requests are written, in an order."""
+
+    def mailbox(self) -> Mailbox:
+        """Return how far requests can be read, and make them visible. Raises Refused if the index is missing."""
+
+    def read(self, after: int, until: int) -> Sequence[Written]:
+        """Return the requests written after one place and up to another, in their order."""
+
+    def existing(self, ids: Collection[str]) -> frozenset[str]:
+        """Return those of these requests that are still there."""
+
+    def write(self, id_: str, body: Mapping[str, Any]) -> None:
+        """Store a request under an id that nobody used."""
+
+    def forget(self, subject: Subject, until: int) -> int:
+        """Delete all requests about a subject that were written up to a place; return how many went."""
+
+
+class Registry(Protocol):
+    """Where terminations are kept."""
+
+    def all(self, kind: str | None = None) -> Mapping[str, Mapping[str, Any]]:
+        """Return all documents of a kind."""
+
+    def save(self, key: str, body: Mapping[str, Any], now: int, kind: str | None = None) -> None:
+        """Replace one document."""
+
+    def remove(self, key: str) -> None:
+        """Remove one document; an absent one is no error."""
+
+
+class Owners(Protocol):
+    """Finds out which applications belong to an account."""
+
+    def of(self, policy: Policy, accounts: Collection[str], now: int) -> Ownership:
+        """Return what certainly belongs to each. Raises Refused where that cannot be told."""
+
+
+class Counts(Protocol):
+    """Counts the documents of subjects."""
+
+    def by_label(self, index: str, matches: Iterable[Match]) -> dict[str, int]:
+        """Return how many documents of an index each label asks for; labels without any are absent."""
+
+
+class Erasures(Protocol):
+    """Erases what was deleted from the files of an index, a step at a time."""
+
+    def advance(self, progress: Progress, now: int, permit: Callable[[], AbstractContextManager[None]]) -> Progress:
+        """Do the next act of an erasure once."""
 
 
 class LedgerStore(Protocol):

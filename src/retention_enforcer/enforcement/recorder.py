@@ -10,6 +10,7 @@ import structlog
 
 from retention_enforcer.domain.claims import Standing
 from retention_enforcer.domain.control import Control
+from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.findings import Finding, FindingsChange, Severity, compare_findings, refreshed
 from retention_enforcer.domain.instants import format_duration, format_instant
@@ -20,8 +21,9 @@ from retention_enforcer.domain.proof import Proof
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.appender import Appender
 from retention_enforcer.enforcement.coverage_look import COVERAGE, CoverageLook, CoverageMemory
-from retention_enforcer.enforcement.memory import Memory, memory_key, remember
+from retention_enforcer.enforcement.memory import Memory, memory_key, remember, sightings_body, sightings_of
 from retention_enforcer.enforcement.ports import StateStore
+from retention_enforcer.enforcement.settle import cycle_of
 
 _log = structlog.get_logger()
 
@@ -96,6 +98,18 @@ class Recorder:
         after = CoverageMemory(findings=findings, nothing_since=look.nothing_since)
         if after != memory:
             self._state.save(COVERAGE, after.body(), now)
+
+    def record_others(self, policy: Policy, job: str, findings: tuple[Finding, ...], now: int) -> None:
+        """Log and record the findings of a job that proves nothing; remember them under its name."""
+        stored = self._state.load([job]).get(job)
+        with readable(f"what retention-state remembers of {job}"):
+            known = sightings_of(stored["findings"]) if stored else {}
+        change = compare_findings(known, findings, now)
+        _log_findings(policy, change.current, self._pseudonyms)
+        self._record_findings(policy, change, cycle_of(job), None)
+        after = refreshed(known, change.sightings)
+        if after != known:
+            self._state.save(job, {"findings": sightings_body(after)}, now)
 
     def _record_findings(self, policy: Policy, change: FindingsChange, cycle: str, category: str | None) -> None:
         """Record which findings were opened, and which closed since the last cycle: each once."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected, readable
 from retention_enforcer.domain.ledger import ROLLOVER, Entry, Kind, Outcome, Record, unanswered
 from retention_enforcer.enforcement.appender import Appender
@@ -9,14 +11,14 @@ from retention_enforcer.enforcement.ports import Deleter, LedgerStore
 
 
 def settle_intents(
-    ledger: LedgerStore, appender: Appender, deleter: Deleter, *, after: int, category: str | None = None
+    ledger: LedgerStore, appender: Appender, deleter: Deleter, *, after: int, job: str | None = None
 ) -> int:
     """Record an outcome for each unanswered intent past a sequence; return up to where all are answered for good.
 
     By the index's uuid: gone is `done`, there is `failed` (the next plan asks for it again), unreadable is `unknown`
-    and asked again the next time. With a category only its intents are looked at: those of others may be under way.
+    and asked again the next time. With a job only its intents are looked at: those of others may be under way.
     """
-    intents = [i for i in unanswered(ledger.read(after)) if category in (None, i.get("category"))]
+    intents = [i for i in unanswered(ledger.read(after)) if job in (None, job_of(str(i.get("cycle", ""))))]
     unsettled: list[int] = []
     for intent in intents:
         outcome, reason = _look(intent, deleter)
@@ -24,6 +26,16 @@ def settle_intents(
         if outcome is Outcome.UNKNOWN:
             unsettled.append(int(intent["sequence"]))
     return min(unsettled) - 1 if unsettled else appender.head.sequence
+
+
+def cycle_of(job: str) -> str:
+    """Return a new name for one run of a job: a category, or the work on terminations."""
+    return f"{job}-{secrets.token_hex(4)}"
+
+
+def job_of(cycle: str) -> str:
+    """Return the job whose run has this name."""
+    return cycle.rpartition("-")[0]
 
 
 def answer(intent: Record, outcome: Outcome, reason: str, documents: int | None = None) -> Entry:

@@ -1,17 +1,17 @@
-"""Whom holds on subjects cover: an account takes its applications along."""
+"""Whom holds on subjects cover, and what belongs to an account."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.ownership import applications_of
+from retention_enforcer.cluster.ownership import applications_of, owners_of
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.sought import Sought
-from retention_enforcer.domain.subjects import Subject, SubjectKind
+from retention_enforcer.domain.subjects import Ownership, Subject, SubjectKind
 
 
 class HeldSubjects:
@@ -42,3 +42,15 @@ class HeldSubjects:
 
 def _sought(hold: Hold, subject: Subject) -> Sought:
     return Sought(label=hold.id, subject=subject, note=str(hold), spare_tenants_own=True)
+
+
+class Owners:
+    """Finds out which applications belong to an account; changes nothing."""
+
+    def __init__(self, client: Elasticsearch, capabilities: Capabilities) -> None:
+        self._client = client
+        self._capabilities = capabilities
+
+    def of(self, policy: Policy, accounts: Collection[str], now: int) -> Ownership:
+        """Return what certainly belongs to each of these accounts, as `owners_of` does."""
+        return owners_of(self._client, policy, accounts, now, self._capabilities)

@@ -1,0 +1,38 @@
+"""`erase --category`: an operator's order to erase what must never be stored."""
+
+from __future__ import annotations
+
+from retention_enforcer.bootstrap import Deployment
+from retention_enforcer.cli.console import say
+from retention_enforcer.daemon.exit_codes import OK
+from retention_enforcer.domain.errors import ConfigurationError
+from retention_enforcer.domain.policy import Category, Policy
+from retention_enforcer.enforcement import operator
+
+
+def erase_never_stored(deployment: Deployment, category: str, *, confirm: bool) -> int:
+    """Order that what must never be stored is erased in the next cycle: exactly what is there now."""
+    policy = deployment.policy
+    forbidding = _never_stored(policy, category)
+    facts = deployment.reader.look(policy.categories).facts[category]
+    if not confirm:
+        would = operator.erasure_plan(forbidding, facts, policy.margin, deployment.clock.now())
+        documents = sum(purge.documents for purge in would.purge)
+        raise ConfigurationError(
+            f"this would erase {documents:,} documents in {len(would.purge)} indices, without a way back",
+            "look at `retention-enforcer report`, then give --confirm",
+        )
+    plan = operator.order_erasure(deployment.control, forbidding, facts, policy.margin, deployment.clock)
+    for purge in plan.purge:
+        what = "the index" if purge.action == "delete_index" else "of its documents"
+        say(f"{purge.facts.name}: {purge.documents:,} documents, {what}")
+    say("ordered: erased in the next cycle, and recorded in the ledger" if plan.purge else "there is nothing to erase")
+    return OK
+
+
+def _never_stored(policy: Policy, id_: str) -> Category:
+    for category in policy.categories:
+        if category.id == id_ and category.forbids_fields:
+            return category
+    mend = ", ".join(category.id for category in policy.categories if category.forbids_fields) or "there is none"
+    raise ConfigurationError(f"{id_[:60]!r} is not a category of what must never be stored", f"name one: {mend}")

@@ -1,0 +1,160 @@
+"""The commands by which a customer's data is asked to go, and that show what became of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from retention_enforcer.bootstrap import Deployment
+from retention_enforcer.cli.console import (
+    Output,
+    OutputOption,
+    app,
+    complain,
+    deployment_of,
+    print_json,
+    print_table,
+    say,
+    terminations_app,
+)
+from retention_enforcer.cli.erasing import erase_never_stored
+from retention_enforcer.daemon.exit_codes import OK
+from retention_enforcer.domain.errors import ConfigurationError
+from retention_enforcer.domain.instants import describe_duration, format_instant, parse_instant
+from retention_enforcer.domain.requests import Ask
+from retention_enforcer.domain.subjects import subject_of
+from retention_enforcer.enforcement.asking import Prospect
+from retention_enforcer.reporting.terminations import terminations_document, terminations_table
+
+Account = Annotated[str | None, typer.Option("--account", help="An account, with all its applications.")]
+Application = Annotated[str | None, typer.Option("--application", help="An application.")]
+User = Annotated[str | None, typer.Option("--user", help="A user of that application.")]
+At = Annotated[str | None, typer.Option("--at", help="When it ended, as 2026-11-24T08:00:00Z; by default now.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the registry alone.")]
+Confirm = Annotated[bool, typer.Option("--confirm", help="A time ahead, or more than 7 d back, is meant.")]
+
+
+@app.command()
+def terminate(  # noqa: PLR0917 - options, never positional
+    context: typer.Context,
+    account: Account = None,
+    application: Application = None,
+    user: User = None,
+    at: At = None,
+    reason: Reason = "",
+    confirm: Confirm = False,
+) -> int:
+    """Say that a customer has terminated: what ends with that is purged after the grace, within its promise."""
+    return _ask(context, Ask.TERMINATE, (account, application, user), at, reason, confirm=confirm)
+
+
+@app.command()
+def reinstate(
+    context: typer.Context,
+    account: Account = None,
+    application: Application = None,
+    user: User = None,
+    reason: Reason = "",
+) -> int:
+    """Take a termination or an erasure back before its purge, or end the watch after it."""
+    return _ask(context, Ask.REINSTATE, (account, application, user), None, reason, confirm=False)
+
+
+@app.command()
+def erase(  # noqa: PLR0917 - options, never positional
+    context: typer.Context,
+    category: Annotated[str | None, typer.Option("--category", help="What must never be stored.")] = None,
+    account: Account = None,
+    application: Application = None,
+    user: User = None,
+    at: At = None,
+    reason: Reason = "",
+    confirm: Confirm = False,
+) -> int:
+    """Ask for the deletion of all that is a customer's; with --category, of what must never be stored."""
+    if category is not None:
+        if (account, application, user, at) != (None, None, None, None):
+            raise ConfigurationError("--category stands alone", "ask for a customer's data without it")
+        return erase_never_stored(deployment_of(context), category, confirm=confirm)
+    return _ask(context, Ask.ERASE, (account, application, user), at, reason, confirm=confirm)
+
+
+def _ask(
+    context: typer.Context,
+    ask: Ask,
+    ids: tuple[str | None, str | None, str | None],
+    at: str | None,
+    reason: str,
+    *,
+    confirm: bool,
+) -> int:
+    deployment = deployment_of(context)
+    deployment.settings.require_pseudonym_key()
+    account, application, user = ids
+    prospect = deployment.asking.ask(
+        ask,
+        subject_of(account=account, application=application, user=user),
+        at=_instant(at),
+        reason=" ".join(reason.split()),
+        requested_by="command line",
+        confirm=confirm,
+    )
+    _tell(deployment, ask, prospect)
+    return OK
+
+
+def _instant(text: str | None) -> int | None:
+    try:
+        return parse_instant(text) if text is not None else None
+    except ValueError as error:
+        raise ConfigurationError(f"--at: {error}") from None
+
+
+def _tell(deployment: Deployment, ask: Ask, prospect: Prospect) -> None:
+    termination, times = prospect.termination, prospect.times
+    who = f"{termination.kind} {termination.pseudonym}"
+    if ask is Ask.REINSTATE:
+        say(f"asked: {who} is reinstated in the next cycle")
+        return
+    if prospect.open_already:
+        say(f"unchanged: the {ask} of {who} is under way already")
+    else:
+        say(f"asked: {ask} {who}")
+    if termination.applications:
+        say(f"  with it: {len(termination.applications)} applications")
+    for id_, documents in prospect.documents.items():
+        say(f"  {id_}: {documents:,} documents now")
+    if prospect.not_narrowed:
+        say(f"  not to be narrowed to it: {', '.join(prospect.not_narrowed)}")
+    start, promised = times.grace_ends(termination), times.promised(termination)
+    wait = describe_duration(max(start - deployment.clock.now(), 0))
+    say(f"  purged from {format_instant(start)} on (in {wait}), erased by {format_instant(promised)}")
+    if start > times.deadline(termination):
+        complain("warning: the grace ends after the deadline: the purge will be late")
+    if prospect.problem:
+        complain(f"warning: its applications cannot be told now: {prospect.problem}")
+    elif not any(prospect.documents.values()):
+        complain("warning: nothing of it is there now; it is registered all the same")
+
+
+@terminations_app.callback()
+def terminations(context: typer.Context, output: OutputOption = Output.TABLE) -> int | None:
+    """Show all terminations and deletion requests that are remembered, with the time that is left."""
+    if context.invoked_subcommand is not None:
+        return None
+    deployment = deployment_of(context)
+    found = [(t, deployment.asking.times(t)) for t in deployment.asking.terminations()]
+    if output is Output.JSON:
+        print_json(terminations_document(found, deployment.clock.now()))
+    else:
+        print_table(terminations_table(found, deployment.clock.now()))
+    return OK
+
+
+@terminations_app.command("approve")
+def terminations_approve(context: typer.Context) -> int:
+    """Let all terminations go on that wait: too many came at once, or their time is unusual."""
+    deployment_of(context).asking.approve()
+    say("approved: all terminations that were registered by now go on in the next cycle")
+    return OK

@@ -1,0 +1,59 @@
+"""What a person has to know about terminations; without any id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.policy import ON_REQUEST
+from retention_enforcer.domain.terminations import Termination
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undone:
+    """What a run could not do, or must not."""
+
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Malformed requests by their documents' ids, and why."""
+    undecided: Mapping[str, str] = field(default_factory=dict)
+    """By termination, why not all applications of its account are taken along."""
+    returned: Mapping[str, int] = field(default_factory=dict)
+    """By closed termination, how many documents of its subject there are again."""
+    late: frozenset[str] = frozenset()
+    """Terminations whose promise is over, and not everything is erased."""
+
+
+def termination_findings(terminations: Iterable[Termination], undone: Undone) -> Iterator[Finding]:
+    """Yield the findings, one a termination and a cause; those that wait are one."""
+    known = {termination.key: termination for termination in terminations}
+    waiting = [termination for termination in known.values() if termination.held_back and termination.is_open]
+    if waiting:
+        yield _finding(
+            "termination-waiting",
+            "approval",
+            f"{len(waiting)} terminations wait for approval, while their deadlines run",
+            "look at `retention-enforcer terminations`, then: retention-enforcer terminations approve",
+        )
+    for key in sorted(undone.late & known.keys()):
+        items = "; ".join(item.text for item in known[key].open_items) or "its purge has not ended"
+        text = f"{_who(known[key])} is past its promise: {items}"
+        mend = "mend what stands in the way; the next cycle goes on"
+        yield _finding("termination-late", key, text, mend, Severity.ERROR)
+    for key, why in sorted(undone.undecided.items()):
+        mend = "correct the documents that say which account an application belongs to"
+        yield _finding("owner-undecided", key, f"{_who(known[key])}: {why}", mend)
+    for key, documents in sorted(undone.returned.items()):
+        text = f"{_who(known[key])} is closed, and there are {documents:,} documents of it again"
+        yield _finding("returned", key, text, "stop what writes them, or ask for another termination or erasure")
+    for request, why in sorted(undone.refused.items()):
+        mend = "delete or correct it in retention-requests"
+        yield _finding("request-refused", request, f"a request is refused: {why}", mend)
+
+
+def _who(termination: Termination) -> str:
+    return f"the {termination.ask} of {termination.kind} {termination.pseudonym}"
+
+
+def _finding(kind: str, about: str, text: str, mend: str, severity: Severity = Severity.WARNING) -> Finding:
+    return Finding(kind=kind, category=ON_REQUEST, about=about, text=text, mend=mend, severity=severity)

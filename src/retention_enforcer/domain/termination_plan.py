@@ -1,0 +1,173 @@
+"""What is purged of each index for terminated subjects, and what cannot be: a pure function of two looks at it.
+
+One look asks for the terminated subjects, the other for what is held. For each index that has documents of the first:
+
+    held as a whole, or not to be told apart     -> an open item
+    a tenant's own, every document carries it    -> delete whole
+    blocks but a write block, mounted            -> an open item
+    otherwise                                    -> delete these documents, a write block is lifted for it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from retention_enforcer.domain.deletion import OfSubjects
+from retention_enforcer.domain.facts import Block, CategoryFacts, Held, IndexFacts
+from retention_enforcer.domain.lifecycle import last_of_alias
+from retention_enforcer.domain.plan import Action, Purge
+from retention_enforcer.domain.policy import Category, Policy
+from retention_enforcer.domain.requests import Ask
+from retention_enforcer.domain.rollover import rollover_target
+from retention_enforcer.domain.sought import Sought, is_tenants_own
+from retention_enforcer.domain.subjects import Subject
+from retention_enforcer.domain.terminations import DOUBT, OpenItem, Termination, categories_of, narrows
+
+
+@dataclass(slots=True)
+class SubjectPlan:
+    """What one category's indices lose, and why not more, by termination."""
+
+    purges: list[Purge] = field(default_factory=list)
+    doubts: dict[str, list[OpenItem]] = field(default_factory=dict)
+    """Open items by label."""
+
+    def doubt(self, labels: Iterable[str], text: str, kind: str = DOUBT) -> None:
+        """Add an open item to each of these."""
+        for label in labels:
+            self.doubts.setdefault(label, []).append(OpenItem(kind=kind, text=text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """For whom it is asked in one category."""
+
+    labels: frozenset[str]
+    tenants: Mapping[str, tuple[Subject, ...]]
+    """By label, whose own indices may be among them."""
+
+
+def plan_purges(category: Category, sought: CategoryFacts, held: CategoryFacts, asked: Asked, now: int) -> SubjectPlan:
+    """Return what is to be purged of a category's indices; `held` is the look at the same for what is held."""
+    plan = SubjectPlan()
+    for apart in sought.set_apart:
+        plan.doubt(asked.labels, f"{apart.text}: whether it holds anything is not known; {apart.mend}")
+    holds = {index.uuid: held.holds.get(index.name) for index in held.indices}
+    spared = {index.uuid: index for index in held.indices}
+    stays = {index.name for index in sought.indices if index.container} | set(last_of_alias(sought.indices))
+    for index in sought.indices:
+        for untold in sought.untold.get(index.name, ()):
+            plan.doubt([untold.label], f"{index.name} cannot tell whose its documents are: {untold.reason}")
+        twin = spared.get(index.uuid)
+        if twin is None:
+            plan.doubt(asked.labels, f"{index.name} came while it was looked at: it is looked at again")
+        else:
+            hold, last = holds[index.uuid], index.name in stays
+            _judge(plan, category, index, hold=hold, held=twin, asked=asked, now=now, stays=last)
+    return plan
+
+
+def _judge(
+    plan: SubjectPlan,
+    category: Category,
+    index: IndexFacts,
+    *,
+    hold: Held | None,
+    held: IndexFacts,
+    asked: Asked,
+    now: int,
+    stays: bool,
+) -> None:
+    own = _owners(category, index, asked)
+    if not index.held_documents and not (own and not index.documents):
+        return
+    labels = sorted({match.label for match in index.spared} | own)
+    if hold is not None:
+        plan.doubt(labels, f"{index.name} is held: {hold.text}", kind="held")
+        return
+    reason = f"{index.held_documents} documents of terminated subjects"
+    target = rollover_target(index, category) if index.write_index else None
+    may_go_whole = not stays and (not index.write_index or target is not None) and not held.held_documents
+    if own and index.held_documents == index.documents and may_go_whole and not index.blocks:
+        plan.purges.append(
+            Purge(
+                facts=index,
+                action=Action.DELETE_INDEX,
+                documents=index.documents,
+                due=now,
+                reason=f"{reason}, the index of one of them",
+                cut=now,
+                rollover=target,
+            )
+        )
+        return
+    if not index.held_documents:
+        return
+    if held.held_documents:
+        plan.doubt(labels, f"{held.held_documents} documents of held subjects stay in {index.name}", kind="held")
+    forbidden = index.blocks - {Block.WRITE}
+    if forbidden or index.mounted:
+        why = (
+            ", ".join(sorted(f"index.blocks.{block}" for block in forbidden)) or "a mounted snapshot can only go whole"
+        )
+        plan.doubt(labels, f"{index.name} cannot lose single documents: {why}")
+        return
+    plan.purges.append(
+        Purge(
+            facts=index,
+            action=Action.DELETE_DOCUMENTS,
+            documents=index.held_documents,
+            due=now,
+            reason=reason,
+            cut=now,
+            takes=OfSubjects(matches=index.spared),
+            spare=held.spared,
+        )
+    )
+
+
+def _owners(category: Category, index: IndexFacts, asked: Asked) -> set[str]:
+    """Return for which labels an index is a tenant's own."""
+    return {
+        label
+        for label, subjects in asked.tenants.items()
+        if any(is_tenants_own(subject, category, index.name, index.stream) for subject in subjects)
+    }
+
+
+def sought_of(policy: Policy, termination: Termination) -> list[Sought]:
+    """Return whose documents are asked for on behalf of a termination, and in which categories."""
+    categories = frozenset(category.id for category in categories_of(policy, termination.ask))
+    return [
+        Sought(label=termination.key, subject=subject, categories=categories, account=account)
+        for subject, account in termination.subjects()
+    ]
+
+
+def asked_in(policy: Policy, category: Category, terminations: Iterable[Termination]) -> Asked:
+    """Return for which terminations it is asked in a category."""
+    concerned = {
+        t.key: tuple(subject for subject, _ in t.subjects())
+        for t in terminations
+        if t.subject and category in categories_of(policy, t.ask) and narrows(category, t.subject)
+    }
+    return Asked(labels=frozenset(concerned), tenants=concerned)
+
+
+def not_narrowed(policy: Policy, termination: Termination, now: int) -> list[OpenItem]:
+    """Return the categories that cannot be narrowed to a subject: what they have of it ends by its age, or not."""
+    items = []
+    since = max(termination.terminated_at, termination.registered_at)
+    for category in policy.categories:
+        on_request = termination.ask is Ask.ERASE and not category.never_stored
+        concerned = on_request or category in categories_of(policy, termination.ask)
+        if termination.subject is None or not concerned or narrows(category, termination.subject):
+            continue
+        text = f"{category.id} does not name the {termination.kind} of a document"
+        if category.max_age is None:
+            items.append(OpenItem(kind="not-narrowed", text=f"{text}: nothing of it can be purged"))
+        elif since + category.max_age > now:
+            until = since + category.max_age
+            items.append(OpenItem(kind="not-narrowed", text=f"{text}: what it has ends by its age", until=until))
+    return items

@@ -1,0 +1,169 @@
+"""Carries erasures on, step by step and all side by side, so that they share the waits; goes on after any crash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import structlog
+
+from retention_enforcer.domain.erasure import Act, Progress, next_step
+from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected, readable
+from retention_enforcer.domain.instants import MINUTE, SECOND
+from retention_enforcer.domain.ledger import Entry, Kind
+from retention_enforcer.enforcement.appender import Appender
+from retention_enforcer.enforcement.ports import Clock, Erasures, Permit, Registry
+
+_log = structlog.get_logger()
+
+ERASURE = "erasure"
+"""The kind of these documents in the registry, and how their keys begin."""
+
+OWN = "own"
+"""The label of an erasure of the enforcer's own registry or requests."""
+
+PATIENCE = 10 * MINUTE
+"""How long one run carries erasures on; what is left by then goes on with the next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erasing:
+    """One index whose deleted documents have to leave its files."""
+
+    progress: Progress
+    labels: frozenset[str]
+    """For which terminations."""
+    again: frozenset[str] = field(default_factory=frozenset)
+    """For which documents were deleted since this pass began: another one has to follow."""
+    expected: Mapping[str, int] = field(default_factory=dict)
+    """By termination, how many documents a purge was about to take of which it is not known what it took."""
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> Erasing:
+        """Read it from its document."""
+        with readable("an erasure in retention-terminations"):
+            return cls(
+                progress=Progress.of(body["progress"]),
+                labels=frozenset(body["labels"]),
+                again=frozenset(body["again"]),
+                expected={str(label): int(documents) for label, documents in body["expected"].items()},
+            )
+
+    def body(self) -> dict[str, Any]:
+        """Return it as its document."""
+        return {
+            "progress": self.progress.body(),
+            "labels": sorted(self.labels),
+            "again": sorted(self.again),
+            "expected": dict(self.expected),
+        }
+
+
+class Eraser:
+    """Begins and carries on erasures; what is deleted is gone already, this takes its bytes."""
+
+    def __init__(
+        self,
+        *,
+        erasures: Erasures,
+        registry: Registry,
+        appender: Appender,
+        permit: Permit,
+        clock: Clock,
+        pause: Callable[[float], None],
+        hide: Callable[[str], str],
+    ) -> None:
+        self._erasures = erasures
+        self._registry = registry
+        self._appender = appender
+        self._permit = permit
+        self._clock = clock
+        self._pause = pause
+        self._hide = hide
+
+    def pending(self) -> dict[str, Erasing]:
+        """Return the erasures that are not done, by the uuid of their index."""
+        bodies = self._registry.all(ERASURE).values()
+        return {one.progress.uuid: one for one in map(Erasing.of, bodies)}
+
+    def begin(self, index: str, uuid: str, labels: Collection[str], expected: Mapping[str, int] | None = None) -> None:
+        """Have an index erased; where that has begun already, once more after it.
+
+        To be called before the deletion: whatever happens then, its bytes are not forgotten. `expected` is what it
+        is about to take of whom, until `noted`.
+        """
+        under_way = self.pending().get(uuid)
+        now = self._clock.now()
+        if under_way is None:
+            under_way = Erasing(progress=Progress(index=index, uuid=uuid, since=now, due=now), labels=frozenset(labels))
+        elif under_way.progress.act is Act.MARK:
+            under_way = replace(under_way, labels=under_way.labels | frozenset(labels))
+        else:
+            under_way = replace(under_way, again=under_way.again | frozenset(labels))
+        self._save(replace(under_way, expected=dict(expected or {})))
+
+    def noted(self, uuid: str) -> None:
+        """Note that it is written down what a purge took."""
+        under_way = self.pending().get(uuid)
+        if under_way is not None and under_way.expected:
+            self._save(replace(under_way, expected={}))
+
+    def carry_on(self) -> dict[str, Erasing]:
+        """Carry all erasures on until they are done or time is over; return those that are not done.
+
+        Raises Refused when the right to change anything was lost.
+        """
+        until = self._clock.now() + PATIENCE
+        pending = self.pending()
+        while pending and self._clock.now() < until:
+            for uuid, erasing in list(pending.items()):
+                pending[uuid] = self._advance(erasing)
+                if pending[uuid].progress.act is Act.DONE:
+                    del pending[uuid]
+            pending = pending or self.pending()
+            self._wait(pending.values(), until)
+        return pending
+
+    def _wait(self, pending: Iterable[Erasing], until: int) -> None:
+        now = self._clock.now()
+        due = min((next_step(one.progress, now).at for one in pending), default=now)
+        if due > now:
+            self._pause(min(due - now, until - now, 2 * SECOND) / SECOND)
+
+    def _advance(self, erasing: Erasing) -> Erasing:
+        now = self._clock.now()
+        step = next_step(erasing.progress, now)
+        if step.alarm:
+            _log.warning(self._hide(step.alarm), **{"event.action": "erasure"})
+        if step.at > now:
+            return erasing
+        try:
+            progress = self._erasures.advance(erasing.progress, now, self._permit.destructive)
+        except (ClusterUnavailable, RequestRejected) as error:
+            later = replace(erasing.progress, due=now + MINUTE, reasons=(error.message,))
+            after = replace(erasing, progress=later)
+            self._save(after)
+            return after
+        after = replace(erasing, progress=progress)
+        if progress.act is Act.DONE:
+            self._done(after)
+        elif progress != erasing.progress:
+            self._save(after)
+        return after
+
+    def _done(self, erasing: Erasing) -> None:
+        progress = erasing.progress
+        how = "the index is gone" if progress.gone else f"no deleted document is left, after {progress.passes} expunges"
+        text = f"index {progress.uuid}: {how}"
+        self._appender.append(Entry(kind=Kind.TERMINATION, action="expunge", reason=text))
+        self._registry.remove(_key(progress.uuid))
+        if erasing.again and not progress.gone:
+            self.begin(progress.index, progress.uuid, erasing.again)
+
+    def _save(self, erasing: Erasing) -> None:
+        self._registry.save(_key(erasing.progress.uuid), erasing.body(), self._clock.now(), ERASURE)
+
+
+def _key(uuid: str) -> str:
+    return f"{ERASURE}-{uuid}"

@@ -1,0 +1,43 @@
+"""One look for subjects: what indices have of them, and what of the same is held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from retention_enforcer.domain.facts import CategoryFacts
+from retention_enforcer.domain.sought import Sought
+from retention_enforcer.enforcement.cycle import Observer, Scope
+from retention_enforcer.enforcement.ports import Clock, Inventory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectLook:
+    """By category, the facts with the sought subjects' documents counted apart, and those with the held ones."""
+
+    sought: Mapping[str, CategoryFacts]
+    held: Mapping[str, CategoryFacts]
+
+
+class SubjectObserver:
+    """Looks for subjects in the governed indices; changes nothing."""
+
+    def __init__(
+        self, inventory: Inventory, observer: Observer, clock: Clock, own_indices: Callable[[], Mapping[str, str]]
+    ) -> None:
+        self._inventory = inventory
+        self._observer = observer
+        self._clock = clock
+        self.own_indices = own_indices
+        """Returns the enforcer's own indices in which raw ids stand: name -> uuid."""
+
+    def look(self, scope: Scope, sought: Sequence[Sought]) -> SubjectLook:
+        """Look in all categories that any of these asks for. What is held is looked at first: it may only grow."""
+        wanted = {id_ for one in sought for id_ in one.categories or ()}
+        everywhere = any(one.categories is None for one in sought)
+        categories = [c for c in scope.policy.categories if c.subjects and (everywhere or c.id in wanted)]
+        if not categories:
+            return SubjectLook(sought={}, held={})
+        held = {id_: facts for id_, (facts, _) in self._observer.look(scope, categories, {}).items()}
+        found = self._inventory.observe(scope.policy, categories, self._clock.now(), {}, sought)
+        return SubjectLook(sought=found, held=held)

@@ -1,0 +1,77 @@
+"""Lifts a write block for a purge of single documents, and puts it back: recorded, and remembered across a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from retention_enforcer.domain.errors import readable
+from retention_enforcer.domain.facts import Block
+from retention_enforcer.domain.ledger import Entry, Kind
+from retention_enforcer.domain.plan import Purge
+from retention_enforcer.enforcement.appender import Appender
+from retention_enforcer.enforcement.ports import Clock, Permit, StateStore
+
+_LIFTED = "lifted-blocks"
+
+
+class WriteBlockSwitch(Protocol):
+    """Sets the block of one index."""
+
+    def set_write_block(self, index: str, uuid: str, *, blocked: bool) -> None:
+        """Set or lift the write block of an index, if it is still this one."""
+
+
+class WriteBlocks:
+    """Which write blocks are lifted now stands in `retention-state` before the first is."""
+
+    def __init__(
+        self, switch: WriteBlockSwitch, state: StateStore, appender: Appender, permit: Permit, clock: Clock
+    ) -> None:
+        self._switch = switch
+        self._state = state
+        self._appender = appender
+        self._permit = permit
+        self._clock = clock
+
+    @contextmanager
+    def lifted(self, purges: Sequence[Purge], cycle: str) -> Iterator[None]:
+        """Lift the write blocks of the indices of these purges, and put them back afterwards."""
+        blocked = {p.facts.uuid: p.facts.name for p in purges if Block.WRITE in p.facts.blocks}
+        if not blocked:
+            yield
+            return
+        self._remember({**self._lifted(), **blocked})
+        for uuid, name in blocked.items():
+            self._set(name, uuid, cycle, blocked=False)
+        try:
+            yield
+        finally:
+            self.restore(cycle)
+
+    def restore(self, cycle: str) -> None:
+        """Put back every block that is lifted, by this process or by one that was interrupted."""
+        lifted = self._lifted()
+        for uuid, name in lifted.items():
+            self._set(name, uuid, cycle, blocked=True)
+        if lifted:
+            self._remember({})
+
+    def _set(self, name: str, uuid: str, cycle: str, *, blocked: bool) -> None:
+        action = "restore_block" if blocked else "lift_block"
+        if blocked:  # nothing is destroyed by it, and it must not stay off because the enforcer is told to stop
+            self._switch.set_write_block(name, uuid, blocked=True)
+        else:
+            with self._permit.destructive():
+                self._switch.set_write_block(name, uuid, blocked=False)
+        reason = f"index.blocks.write of index {uuid}, for the deletion of single documents"
+        self._appender.append(Entry(kind=Kind.TERMINATION, action=action, reason=reason, cycle=cycle))
+
+    def _lifted(self) -> dict[str, str]:
+        with readable("what retention-state remembers of lifted blocks"):
+            body = self._state.load([_LIFTED]).get(_LIFTED, {})
+            return {str(uuid): str(name) for uuid, name in body.get("indices", {}).items()}
+
+    def _remember(self, lifted: dict[str, str]) -> None:
+        self._state.save(_LIFTED, {"indices": lifted}, self._clock.now())

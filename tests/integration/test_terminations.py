@@ -1,0 +1,371 @@
+"""Terminations and deletion requests on a real server: exactly whose documents go, when, and what is recorded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.domain.instants import DAY, HOUR, SECOND, format_instant
+from retention_enforcer.enforcement import erasing
+from workbench import FixedClock, Workbench
+
+POLICY = """\
+version: 1
+name: test
+margin: 1h
+on_request: 7d
+categories:
+  - id: configuration
+    clause: {{document: Test promises, section: "1", item: configuration, updated: 2026-01-01}}
+    indices: ["{prefix}configuration"]
+    subjects: {{account: uin, application: sdkappid}}
+    owns: {{account: uin, application: sdkappid}}
+    after_termination: 7d
+  - id: keys
+    clause: {{document: Test promises, section: "9", item: keys, updated: 2026-01-01}}
+    indices: ["{prefix}keys"]
+    subjects: {{application: sdkappid}}
+    after_termination: 7d
+  - id: application-logs
+    clause: {{document: Test promises, section: "10", item: application logs, updated: 2026-01-01}}
+    indices: ["{prefix}application-logs-{{application}}-x"]
+    subjects: {{application: sdkappid}}
+    after_termination: 7d
+  - id: logs
+    clause: {{document: Test promises, section: "2", item: logs, updated: 2026-01-01}}
+    indices: ["{prefix}logs-*"]
+    subjects: {{application: sdkappid, user: user_id}}
+    max_age: {max_age}
+    rollover: 1d
+"""
+FIELDS = {"@timestamp": {"type": "date"}} | {name: {"type": "keyword"} for name in ("uin", "sdkappid", "user_id")}
+MAPPING = {"properties": FIELDS}
+PATIENCE = erasing.PATIENCE
+
+
+@pytest.fixture
+def patient(tenants: Workbench, monkeypatch: pytest.MonkeyPatch) -> Workbench:
+    """The same, whose runs wait for erasures: half a minute each."""
+    monkeypatch.setattr(erasing, "PATIENCE", PATIENCE)
+    return tenants
+
+
+@pytest.fixture
+def tenants(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Workbench:
+    """Three accounts: 100 owns applications 1 and 11, 1001 owns 111, 1002 owns nothing any more."""
+    monkeypatch.setattr(erasing, "PATIENCE", 0)
+    bench.policy_text = POLICY
+    bench.settings["ENFORCER_GRACE"] = "0s"
+    index(
+        bench,
+        "configuration",
+        *({"uin": "100", "sdkappid": application} for application in ("1", "11")),
+        {"uin": "1001", "sdkappid": "111"},
+        {"uin": "1002", "sdkappid": "11", "@timestamp": now() - 90 * DAY},
+    )
+    index(bench, "keys", *({"sdkappid": a} for a in ("1", "1", "11", "111", "1111")))
+    for application in ("1", "11", "111"):
+        index(bench, f"application-logs-{application}-x", *[{"sdkappid": application}] * 3)
+    index(bench, "logs-a", *({"sdkappid": a, "user_id": u} for a in ("1", "11", "111") for u in ("u", "uu")))
+    bench.ready()
+    return bench
+
+
+def now() -> int:
+    return SystemClock().now()
+
+
+def index(bench: Workbench, name: str, *documents: dict[str, Any], **body: Any) -> None:
+    bench.index(name, [], mappings=body.pop("mappings", MAPPING), **body)
+    add(bench, name, *documents)
+
+
+def add(bench: Workbench, name: str, *documents: dict[str, Any]) -> None:
+    operations: list[dict[str, Any]] = []
+    for document in documents:
+        operations += [{"index": {"_index": bench.prefix + name}}, {"@timestamp": now() - DAY, **document}]
+    if operations:
+        assert not bench.es.bulk(operations=operations, refresh=True)["errors"]
+
+
+def of(bench: Workbench, name: str, field: str = "sdkappid") -> list[str]:
+    """Whose documents an index has."""
+    if bench.is_gone(name):
+        return []
+    bench.es.indices.refresh(index=bench.prefix + name)
+    hits = bench.es.search(index=bench.prefix + name, size=1000)["hits"]["hits"]
+    return sorted(str(hit["_source"].get(field)) for hit in hits)
+
+
+def states(bench: Workbench) -> list[str]:
+    return [t["state"] for t in bench.run("terminations", "--output", "json").json]
+
+
+def actions(bench: Workbench) -> list[str]:
+    return [r["action"] for r in bench.records() if r["kind"] == "termination"]
+
+
+@pytest.mark.slow
+def test_an_account_goes_with_its_applications_and_nothing_else_does(patient: Workbench) -> None:
+    asked = patient.run("terminate", "--account", "100", "--reason", "the contract ended")
+    assert asked.code == 0, asked.err
+    assert "with it: 2 applications" in asked.out
+    assert "keys: 3 documents now" in asked.out
+    ran = patient.run("run", "--once")
+    assert ran.code == 0, ran.err
+    assert of(patient, "configuration", "uin") == ["1001", "1002"]
+    assert of(patient, "keys") == ["111", "1111"]
+    assert [patient.is_gone(f"application-logs-{a}-x") for a in ("1", "11", "111")] == [True, True, False]
+    assert len(of(patient, "logs-a")) == 6, "what ends by its age is not purged by a termination"
+    assert states(patient) == ["watched"]
+    (found,) = patient.run("terminations", "--output", "json").json
+    assert found["documents_purged"] == 2 + 3 + 6
+    assert [a for a in actions(patient) if a != "purged"] == [
+        "registered",
+        "resolved",
+        "purging",
+        "verified",
+        "expunge",
+        "expunge",
+        "expunge",
+        "expunge",
+        "erased",
+    ]
+    assert patient.run("ledger", "verify").code == 0
+    patient.assert_every_intent_is_answered_once()
+
+
+def test_an_erasure_takes_all_that_can_be_narrowed_to_a_user_of_one_application(tenants: Workbench) -> None:
+    assert tenants.run("erase", "--application", "11", "--user", "u").code == 0
+    assert tenants.run("run", "--once").code == 0
+    left = of(tenants, "logs-a", "user_id")
+    assert left == ["u", "u", "uu", "uu", "uu"]
+    assert len(of(tenants, "keys")) == 5
+    (found,) = tenants.run("terminations", "--output", "json").json
+    assert found["documents_purged"] == 1
+    assert {item.split()[0] for item in found["open_items"]} == {"configuration", "keys", "application-logs"}
+
+
+def test_nothing_goes_before_the_grace_is_over_and_a_backdated_request_does_not_skip_it(tenants: Workbench) -> None:
+    tenants.settings["ENFORCER_GRACE"] = "24h"
+    assert tenants.run("policy", "accept").code == 0
+    start = now()
+    year = format_instant(start - 365 * DAY)
+    assert tenants.run("terminate", "--application", "1", "--at", year).code == 2, "unusual, and not confirmed"
+    assert tenants.run("terminate", "--application", "1", "--at", year, "--confirm").code == 0
+    ran = tenants.run("run", "--once")
+    assert ran.code == 3, "its promise is over already"
+    assert states(tenants) == ["in-grace"]
+    assert of(tenants, "keys").count("1") == 2
+    assert "termination-late" in ran.err
+
+
+def test_a_termination_is_cancelled_by_a_reinstatement_before_its_purge(tenants: Workbench) -> None:
+    tenants.settings["ENFORCER_GRACE"] = "24h"
+    assert tenants.run("policy", "accept").code == 0
+    assert tenants.run("terminate", "--application", "1").code == 0
+    assert tenants.run("run", "--once").code == 0
+    assert tenants.run("reinstate", "--application", "1").code == 0
+    assert tenants.run("run", "--once").code == 0
+    assert states(tenants) == ["cancelled"]
+    assert of(tenants, "keys").count("1") == 2
+    assert tenants.run("terminate", "--application", "1").code == 0, "after that it is a new one"
+    assert tenants.run("run", "--once").code == 0
+    assert states(tenants) == ["cancelled", "in-grace"]
+
+
+def test_the_same_again_while_one_is_open_changes_nothing(tenants: Workbench) -> None:
+    assert tenants.run("terminate", "--application", "1").code == 0
+    assert tenants.run("run", "--once").code == 0
+    again = tenants.run("terminate", "--application", "1")
+    assert again.code == 0
+    assert "unchanged" in again.out
+    assert tenants.run("run", "--once").code == 0
+    assert states(tenants) == ["verifying"]
+
+
+@pytest.mark.slow
+def test_late_writes_are_purged_again_and_what_returns_after_closing_is_a_finding(patient: Workbench) -> None:
+    assert patient.run("terminate", "--application", "1").code == 0
+    assert patient.run("run", "--once").code == 0
+    add(patient, "keys", {"sdkappid": "1"})
+    assert patient.run("run", "--once").code == 0
+    assert "1" not in of(patient, "keys")
+    assert actions(patient).count("purged") == 4, "configuration, keys, the tenant's own index, and keys again"
+    _set(patient, found_at=now() - 25 * HOUR, purged_at=now() - 25 * HOUR)
+    assert patient.run("run", "--once").code == 0
+    assert states(patient) == ["closed"]
+    add(patient, "keys", {"sdkappid": "1"})
+    ran = patient.run("run", "--once")
+    assert ran.code == 0
+    assert "there are 1 documents of it again" in ran.err
+    assert of(patient, "keys").count("1") == 1
+
+
+def _set(bench: Workbench, **values: Any) -> None:
+    """Move the one remembered termination in time."""
+    answer = bench.es.search(index=bench.own.terminations, query={"term": {"kind": "remembered"}})
+    (hit,) = answer["hits"]["hits"]
+    source = hit["_source"]
+    source["body"] |= values
+    bench.es.index(index=bench.own.terminations, id=hit["_id"], document=source, refresh=True)
+
+
+@pytest.mark.slow
+def test_a_closed_subject_is_forgotten_to_the_last_byte_and_still_found_by_its_pseudonym(patient: Workbench) -> None:
+    canary = "CANARY8QX"
+    add(patient, "keys", {"sdkappid": canary})
+    assert patient.run("terminate", "--application", canary, "--reason", "because").code == 0
+    assert patient.run("run", "--once").code == 0
+    _set(patient, found_at=now() - 40 * DAY, purged_at=now() - 40 * DAY, closed_at=now() - 31 * DAY)
+    ran = patient.run("run", "--once")
+    assert ran.code == 0, ran.err
+    assert canary not in ran.err
+    for name in (patient.own.requests, patient.own.terminations, patient.own.state, patient.own.ledger_index):
+        patient.es.indices.refresh(index=name)
+        hits = patient.es.search(index=name, size=1000)["hits"]["hits"]
+        assert canary not in str(hits), name
+        assert "because" not in str(hits), name
+    assert "forgotten" in actions(patient)
+    for name in (patient.own.requests, patient.own.terminations):
+        stats = patient.es.indices.stats(index=name, metric="docs")["indices"][name]["total"]["docs"]
+        assert stats["deleted"] <= 3, "what was deleted with the id in it is expunged; what came after needs no haste"
+
+
+def test_too_many_in_a_day_wait_for_approval(tenants: Workbench) -> None:
+    tenants.settings["ENFORCER_MAX_TERMINATIONS"] = "2"
+    for application in ("1", "11", "111"):
+        assert tenants.run("terminate", "--application", application).code == 0
+    ran = tenants.run("run", "--once")
+    assert ran.code == 0
+    assert states(tenants) == ["waiting-for-approval"] * 3
+    assert "3 terminations wait for approval" in ran.err
+    assert len(of(tenants, "keys")) == 5
+    assert tenants.run("terminations", "approve").code == 0
+    assert tenants.run("run", "--once").code == 0
+    assert of(tenants, "keys") == ["1111"]
+    assert states(tenants) == ["verifying"] * 3
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"kind": "application", "id": "*", "action": "terminate"},
+        {"kind": "application", "id": "a,b", "action": "terminate"},
+        {"kind": "application", "id": "", "action": "terminate"},
+        {"kind": "application", "id": "<now>", "action": "erase"},
+        {"kind": "application", "id": "x" * 300, "action": "terminate"},
+        {"kind": "application", "action": "terminate"},
+        {"kind": "everybody", "id": "1", "action": "terminate"},
+        {"kind": "application", "id": "1", "action": "destroy"},
+        {"kind": "user", "id": "1", "action": "erase"},
+        {"kind": "account", "id": "1", "application": "1", "action": "terminate"},
+    ],
+    ids=str,
+)
+def test_a_request_that_cannot_be_meant_is_a_finding_and_nothing_else(tenants: Workbench, body: dict[str, Any]) -> None:
+    answer = tenants.es.index(index=tenants.own.requests, document=body, refresh=True)
+    ran = tenants.run("run", "--once")
+    assert ran.code == 0, ran.err
+    assert "a request is refused" in ran.err
+    assert len(of(tenants, "keys")) == 5
+    assert tenants.run("terminations", "--output", "json").json == []
+    tenants.es.delete(index=tenants.own.requests, id=answer["_id"], refresh=True)
+    assert "a request is refused" not in tenants.run("run", "--once").err
+
+
+@pytest.mark.parametrize("id_", ["-x", "_all", "..", "\uff11\uff11", "11 1", "1.0", "01"])
+def test_odd_ids_are_exact_and_never_patterns(tenants: Workbench, id_: str) -> None:
+    assert tenants.run("terminate", "--application", id_).code == 0
+    assert tenants.run("run", "--once").code == 0
+    expected = ["1", "1", "11", "111", "1111"]
+    assert of(tenants, "keys") == [a for a in expected if a != id_]
+
+
+def test_a_request_document_with_an_unusual_time_waits_for_approval(tenants: Workbench) -> None:
+    body = {"kind": "application", "id": "1", "action": "terminate", "terminated_at": format_instant(now() - 30 * DAY)}
+    tenants.es.index(index=tenants.own.requests, document=body, refresh=True)
+    tenants.run("run", "--once")
+    assert states(tenants) == ["waiting-for-approval"]
+    assert of(tenants, "keys").count("1") == 2
+
+
+def test_requests_that_were_made_anew_are_not_carried_out(tenants: Workbench) -> None:
+    assert tenants.run("run", "--once").code == 0
+    tenants.es.indices.delete(index=tenants.own.requests)
+    assert tenants.run("setup").code == 0
+    assert tenants.run("terminate", "--application", "1").code == 0
+    ran = tenants.run("run", "--once")
+    assert ran.code == 4
+    assert "retention-requests is not the index it was" in ran.err
+    assert of(tenants, "keys").count("1") == 2
+    assert tenants.run("ledger", "adopt").code == 0
+    assert tenants.run("run", "--once").code == 0
+    assert of(tenants, "keys").count("1") == 2, "what was there then is skipped"
+    assert tenants.run("terminate", "--application", "1").code == 0
+    assert tenants.run("run", "--once").code == 0
+    assert of(tenants, "keys").count("1") == 0
+
+
+def test_a_write_block_is_lifted_for_the_purge_and_put_back(tenants: Workbench) -> None:
+    tenants.es.indices.put_settings(index=tenants.prefix + "keys", settings={"index.blocks.write": True})
+    assert tenants.run("terminate", "--application", "1").code == 0
+    ran = tenants.run("run", "--once")
+    assert ran.code == 0, ran.err
+    assert of(tenants, "keys").count("1") == 0
+    settings = tenants.es.indices.get_settings(index=tenants.prefix + "keys", flat_settings=True)
+    assert settings[tenants.prefix + "keys"]["settings"]["index.blocks.write"] == "true"
+    assert [a for a in actions(tenants) if a.endswith("_block")] == ["lift_block", "restore_block"]
+
+
+def test_what_cannot_be_looked_into_keeps_a_termination_open(tenants: Workbench) -> None:
+    tenants.es.indices.close(index=tenants.prefix + "keys")
+    assert tenants.run("terminate", "--application", "1").code == 0
+    assert tenants.run("run", "--once").code == 3, "a closed index is not proven"
+    (found,) = tenants.run("terminations", "--output", "json").json
+    assert found["state"] == "purging"
+    assert any("is closed" in item for item in found["open_items"])
+    tenants.es.indices.open(index=tenants.prefix + "keys", wait_for_active_shards="1")
+    assert tenants.run("run", "--once").code == 0
+    assert states(tenants) == ["verifying"]
+
+
+def test_a_held_subject_is_spared_and_its_termination_stays_open(tenants: Workbench) -> None:
+    until = format_instant(now() + 10 * DAY)
+    words = ("--owner", "legal", "--reason", "a case", "--until", until)
+    assert tenants.run("hold", "add", "--application", "1", *words).code == 0
+    assert tenants.run("terminate", "--account", "100").code == 0
+    assert tenants.run("run", "--once").code == 0
+    assert of(tenants, "keys").count("1") == 2
+    assert of(tenants, "keys").count("11") == 0
+    assert not tenants.is_gone("application-logs-1-x")
+    assert states(tenants) == ["purging"]
+    (hold,) = tenants.run("hold", "list", "--output", "json").json
+    assert tenants.run("hold", "remove", hold["id"]).code == 0
+    assert tenants.run("run", "--once").code == 0
+    assert states(tenants) == ["verifying"]
+    assert of(tenants, "keys") == ["111", "1111"]
+
+
+def test_stopped_or_in_plan_mode_nothing_goes(tenants: Workbench) -> None:
+    assert tenants.run("terminate", "--application", "1").code == 0
+    assert tenants.run("stop").code == 0
+    tenants.run("run", "--once")
+    tenants.settings["ENFORCER_MODE"] = "plan"
+    tenants.run("run", "--once")
+    assert of(tenants, "keys").count("1") == 2
+
+
+def test_after_five_days_of_downtime_all_is_gone_in_time(tenants: Workbench) -> None:
+    tenants.settings["ENFORCER_GRACE"] = "24h"
+    assert tenants.run("policy", "accept").code == 0
+    start = now()
+    assert tenants.run("terminate", "--application", "1", "--at", format_instant(start - 6 * DAY)).code == 0
+    assert tenants.run("run", "--once").code == 0
+    assert states(tenants) == ["in-grace"]
+    _set(tenants, registered_at=start - 6 * DAY)
+    assert tenants.run("run", "--once", clock=FixedClock(ahead=30 * SECOND)).code == 0
+    assert states(tenants) == ["verifying"]
+    assert of(tenants, "keys").count("1") == 0
