@@ -22,12 +22,12 @@ from retention_enforcer.cli.console import (
     say,
 )
 from retention_enforcer.daemon.exit_codes import NOT_KEPT, OK, worst
-from retention_enforcer.domain.errors import ConfigurationError, RetentionError
+from retention_enforcer.domain.errors import ConfigurationError, Refused, RetentionError
 from retention_enforcer.enforcement.coverage_look import CoverageLook
 from retention_enforcer.enforcement.reader import Look
 from retention_enforcer.reporting.plans import plan_document, plan_table
 from retention_enforcer.reporting.policies import policy_table
-from retention_enforcer.reporting.report import make_report, report_document
+from retention_enforcer.reporting.report import Timed, make_report, report_document
 from retention_enforcer.reporting.report_page import report_page
 from retention_enforcer.reporting.report_table import report_table
 
@@ -93,8 +93,9 @@ def report(
         look,
         deployment.reader.proofs(look),
         coverage,
-        deployment.reader.head(),
+        head=deployment.reader.head(),
         notes=[f"Nothing past the policy was looked at: {problem}"] if problem else [],
+        asked=_asked(deployment),
     )
     if html is not None:
         _write(html, report_page(found))
@@ -103,6 +104,14 @@ def report(
     else:
         print_table(report_table(found))
     return worst([OK if found.kept else NOT_KEPT, problem.exit_code if problem else OK])
+
+
+def _asked(deployment: Deployment) -> list[Timed]:
+    """Return what was asked for customers; nothing where there is no registry, as the look's note says."""
+    try:
+        return [(t, deployment.asking.times(t)) for t in deployment.asking.terminations()]
+    except Refused:
+        return []
 
 
 def _cover(deployment: Deployment, look: Look) -> tuple[CoverageLook | None, RetentionError | None]:

@@ -97,7 +97,7 @@ def _show(deployment: Deployment, say: Say) -> int:
     left = deployment.reader.look(deployment.policy.categories)
     head = deployment.reader.head()
     proofs = deployment.reader.proofs(left)
-    report = make_report(deployment.policy, left, proofs, deployment.reader.cover(left), head)
+    report = make_report(deployment.policy, left, proofs, deployment.reader.cover(left), head=head)
     say(report_table(report))
 
     say(_headline("retention-enforcer ledger verify"))

@@ -14,8 +14,14 @@ from retention_enforcer.domain.ledger import Head
 from retention_enforcer.domain.plan import Plan
 from retention_enforcer.domain.policy import ON_REQUEST, Policy
 from retention_enforcer.domain.proof import Proof
+from retention_enforcer.domain.requests import Ask
+from retention_enforcer.domain.termination_findings import Undone, termination_findings
+from retention_enforcer.domain.terminations import Termination, Times, categories_of, is_late
 from retention_enforcer.enforcement.coverage_look import CoverageLook
 from retention_enforcer.enforcement.reader import Look
+
+Timed = tuple[Termination, Times]
+"""A termination, and the lengths that decide about it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,41 +90,61 @@ def make_report(
     look: Look,
     proofs: Sequence[Proof],
     coverage: CoverageLook | None,
+    *,
     head: Head | None,
     notes: Iterable[str] = (),
+    asked: Sequence[Timed] = (),
 ) -> Report:
-    """Return the report of a look at all categories and, if there was one, of a look past the policy."""
-    beyond = coverage.findings if coverage else ()
+    """Return the report of a look at all categories and, if there was one, of a look past the policy.
+
+    `asked` are the terminations and requests that are remembered, with the lengths that decide about each.
+    """
+    late = frozenset(t.key for t, times in asked if is_late(t, times, look.as_of))
+    of_terminations = tuple(termination_findings((t for t, _ in asked), Undone(late=late)))
+    beyond = (*(coverage.findings if coverage else ()), *of_terminations)
     every = [*(finding for proof in proofs for finding in proof.findings), *beyond]
     return Report(
         policy=policy,
         as_of=look.as_of,
         head=head,
-        rows=(*(_row(policy, look, proof, beyond) for proof in proofs), _on_request(policy)),
+        rows=(
+            *(_row(policy, look, proof, beyond, asked) for proof in proofs),
+            _on_request(policy, look.as_of, asked, beyond),
+        ),
         findings=tuple(sorted(every, key=_urgency)),
         indices=_placed(coverage, look.facts) if coverage else (),
         notes=tuple(note for note in (look.note, *notes) if note),
     )
 
 
-def _row(policy: Policy, look: Look, proof: Proof, beyond: Iterable[Finding]) -> Row:
+def _row(policy: Policy, look: Look, proof: Proof, beyond: Iterable[Finding], asked: Sequence[Timed]) -> Row:
     category = policy.category(proof.category)
+    concerning = [(t, times) for t, times in asked if category in categories_of(policy, t.ask) and t.is_open]
     memory = look.memories.get(proof.category)
     findings = (*proof.findings, *(finding for finding in beyond if finding.category == proof.category))
     return Row(
         id=category.id,
         promise=category.promise,
         clause=str(category.clause),
-        kept=proof.kept,
+        kept=proof.kept and not any(is_late(t, times, look.as_of) for t, times in concerning),
         limit=proof.limit,
         indices=proof.indices,
         documents=proof.documents,
         oldest=proof.oldest,
         margin=proof.margin,
         last_purge=memory.purged_at if memory else None,
-        next_due=_next_due(look.plans[proof.category]),
+        next_due=_earliest(_next_due(look.plans[proof.category]), *_deadlines(concerning)),
         findings=tuple(finding.id for finding in findings),
     )
+
+
+def _deadlines(asked: Iterable[Timed]) -> list[int]:
+    """Return when the purges are due that have not ended."""
+    return [times.deadline(t) for t, times in asked if t.is_open and t.erased_at is None]
+
+
+def _earliest(*instants: int | None) -> int | None:
+    return min((instant for instant in instants if instant is not None), default=None)
 
 
 def _next_due(plan: Plan) -> int | None:
@@ -126,13 +152,16 @@ def _next_due(plan: Plan) -> int | None:
     return min(due, default=None)
 
 
-def _on_request(policy: Policy) -> Row:
+def _on_request(policy: Policy, now: int, asked: Sequence[Timed], beyond: Iterable[Finding]) -> Row:
+    requests = [(t, times) for t, times in asked if t.ask is Ask.ERASE]
     return Row(
         id=ON_REQUEST,
         promise=f"gone {format_duration(policy.on_request)} after a request",
         clause=None,
-        kept=True,
+        kept=not any(is_late(t, times, now) for t, times in requests),
         limit=policy.on_request,
+        next_due=_earliest(*_deadlines(requests)),
+        findings=tuple(finding.id for finding in beyond if finding.category == ON_REQUEST),
     )
 
 

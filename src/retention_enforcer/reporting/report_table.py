@@ -11,7 +11,6 @@ from rich.text import Text
 from retention_enforcer.domain.claims import Standing
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import describe_roughly, format_duration, format_instant
-from retention_enforcer.reporting.policies import not_yet_enforced
 from retention_enforcer.reporting.report import Placed, Report, Row
 
 _NAMED = 6
@@ -27,8 +26,6 @@ def report_table(report: Report) -> RenderableType:
     parts += [_finding(finding) for finding in report.findings]
     if report.indices:
         parts += [Text("\nWhich index is under which promise", "bold"), _indices(report)]
-    if waiting := not_yet_enforced(report.policy):
-        parts.append(Text(f"\nNot enforced by this version, only shown: {', '.join(waiting)}"))
     parts += [Text(f"\n{note}", "yellow") for note in report.notes]
     parts.append(Text(f"\n{_standing(report)}"))
     return Group(*parts)
@@ -46,11 +43,11 @@ def _promises(report: Report) -> Table:
 
 def _figures(row: Row, now: int) -> list[str]:
     limit = format_duration(row.limit) if row.limit is not None else "never"
-    if row.clause is None:
-        return [limit, *["-"] * (len(_COLUMNS) - len(_LEFT))]
     due = "-"
     if row.next_due is not None:
         due = f"in {describe_roughly(row.next_due - now)}" if row.next_due > now else "now"
+    if row.clause is None:
+        return [limit, *["-"] * (len(_COLUMNS) - len(_LEFT) - 1), due]
     return [
         limit,
         f"{row.indices:,}",
