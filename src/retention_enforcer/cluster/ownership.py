@@ -59,8 +59,11 @@ def owners_of(
     accounts: Collection[str],
     now: int,
     capabilities: Capabilities | None = None,
+    also: Collection[str] = (),
 ) -> Ownership:
     """Return what certainly belongs to each of these accounts: the applications whose newest document names it.
+
+    Asked are all applications that are named with an account, and `also` these.
 
     The newest by the category's timestamp, as far as it is believed. The indices are refreshed first. Raises Refused
     where an index cannot be read, or cannot be asked for exactly an account and its applications; ClusterUnavailable
@@ -68,7 +71,7 @@ def owners_of(
     """
     asked = _checked(accounts)
     reader, sources = _Reader(client, policy, now), _sources(client, policy, now, capabilities)
-    candidates = sorted(set().union(*_named_with(reader, sources, asked).values()))
+    candidates = sorted(set(also).union(*_named_with(reader, sources, asked).values()))
     namings: list[Naming] = []
     doubts: dict[str, str] = {}
     for source in sources:

@@ -51,6 +51,6 @@ class Owners:
         self._client = client
         self._capabilities = capabilities
 
-    def of(self, policy: Policy, accounts: Collection[str], now: int) -> Ownership:
-        """Return what certainly belongs to each of these accounts, as `owners_of` does."""
-        return owners_of(self._client, policy, accounts, now, self._capabilities)
+    def of(self, policy: Policy, account: str, known: Collection[str], now: int) -> Ownership:
+        """Return what certainly belongs to an account, and which of the known applications belong to others now."""
+        return owners_of(self._client, policy, [account], now, self._capabilities, also=known)

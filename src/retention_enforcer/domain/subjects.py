@@ -218,6 +218,8 @@ class Ownership:
     """By account; also those that have none."""
     undecided: dict[str, str] = field(repr=False)
     """By application, why it cannot be told whose it is: it is not taken."""
+    others: frozenset[str] = field(default=frozenset(), repr=False)
+    """Applications that were asked about, and certainly belong to accounts that were not."""
 
 
 def decide_owners(asked: Collection[str], namings: Iterable[Naming], doubts: Mapping[str, str]) -> Ownership:
@@ -238,7 +240,8 @@ def decide_owners(asked: Collection[str], namings: Iterable[Naming], doubts: Map
             undecided[application] = problem
         else:
             owned.setdefault(owners.pop(), set()).add(application)
-    return Ownership(applications={a: frozenset(owned[a]) for a in asked}, undecided=undecided)
+    others = frozenset(one for account, those in owned.items() if account not in asked for one in those)
+    return Ownership(applications={a: frozenset(owned[a]) for a in asked}, undecided=undecided, others=others)
 
 
 def _why_undecided(application: str, namings: Iterable[Naming], owners: set[str]) -> str | None:

@@ -144,7 +144,7 @@ class Asking:
         if subject.kind is not SubjectKind.ACCOUNT:
             return (), ""
         try:
-            return tuple(sorted(self._owners.of(self._policy, [subject.id], now).applications[subject.id])), ""
+            return tuple(sorted(self._owners.of(self._policy, subject.id, (), now).applications[subject.id])), ""
         except Refused as error:
             return (), f"{error.message}; {error.mend}"
 

@@ -116,8 +116,11 @@ class Registry(Protocol):
 class Owners(Protocol):
     """Finds out which applications belong to an account."""
 
-    def of(self, policy: Policy, accounts: Collection[str], now: int) -> Ownership:
-        """Return what certainly belongs to each. Raises Refused where that cannot be told."""
+    def of(self, policy: Policy, account: str, known: Collection[str], now: int) -> Ownership:
+        """Return what certainly belongs to an account, and which of the known applications belong to others now.
+
+        Raises Refused where that cannot be told.
+        """
 
 
 class Counts(Protocol):

@@ -99,10 +99,9 @@ class TerminationWork:
             undecided = self._find_applications(scope.policy, terminations)
             if scope.may_act:
                 self._purge(scope, terminations, undecided, cycle)
+                self._forget(terminations, requests)
                 self._settle_erased(terminations, self._eraser.carry_on())
                 self._close(terminations)
-                if self._forget(terminations, requests):
-                    self._eraser.carry_on()
             returned = self._returned(scope, terminations)
             late = {key: t for key, t in terminations.items() if is_late(t, self._times(scope, t), self._clock.now())}
             undone = Undone(refused=requests.refused, undecided=undecided, returned=returned, late=frozenset(late))
@@ -120,7 +119,8 @@ class TerminationWork:
     def _find_applications(self, policy: Policy, terminations: dict[str, Termination]) -> dict[str, str]:
         """Add to each open account's applications those that belong to it now; return why that cannot be told.
 
-        Found out before the documents that say so are gone, and never taken back.
+        Found out before the documents that say so are gone, and kept when these are. One that certainly belongs to
+        another account by now, by a newer document, is let go: it is not this customer's any more.
         """
         undecided = {}
         for key, termination in terminations.items():
@@ -128,7 +128,7 @@ class TerminationWork:
                 continue
             account = termination.subject.id
             try:
-                owned = self._owners.of(policy, [account], self._clock.now())
+                owned = self._owners.of(policy, account, termination.applications, self._clock.now())
             except Refused as error:
                 undecided[key] = f"its applications cannot be told: {error.message}; {error.mend}"
                 continue
@@ -136,7 +136,7 @@ class TerminationWork:
                 undecided[key] = f"{len(owned.undecided)} applications are not taken along: " + "; ".join(
                     sorted(set(owned.undecided.values()))
                 )
-            found = sorted({*termination.applications, *owned.applications[account]})
+            found = sorted({*termination.applications, *owned.applications[account]} - owned.others)
             if found != list(termination.applications):
                 terminations[key] = replace(termination, applications=tuple(found))
                 self._book.save(terminations[key])
@@ -324,8 +324,8 @@ class TerminationWork:
                 self._book.save(terminations[key])
                 self._book.record(terminations[key], "closed", f"{termination.documents} documents were purged")
 
-    def _forget(self, terminations: dict[str, Termination], requests: RequestsMemory) -> bool:
-        """Forget the raw ids of those that ended long enough ago, here and in the requests; True if there were any."""
+    def _forget(self, terminations: dict[str, Termination], requests: RequestsMemory) -> None:
+        """Forget the raw ids of those that ended long enough ago, here and in the requests, to the last byte."""
         now = self._clock.now()
         old = [t for t in terminations.values() if may_be_forgotten(t, now) and t.subject is not None]
         for termination in old:
@@ -340,7 +340,6 @@ class TerminationWork:
         if old:
             for name, uuid in self._observer.own_indices().items():
                 self._eraser.begin(name, uuid, [OWN])
-        return bool(old)
 
     def _returned(self, scope: Scope, terminations: Mapping[str, Termination]) -> dict[str, int]:
         """Return of which closed subjects there are documents again, and how many: reported, not purged."""
