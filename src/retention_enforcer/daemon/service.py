@@ -14,7 +14,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from retention_enforcer.daemon.exit_codes import FAILED, OK
 from retention_enforcer.daemon.gate import Gate
 from retention_enforcer.daemon.lease import LeaseKeeper
-from retention_enforcer.daemon.work import Worker, jobs_of, log_defect, log_error
+from retention_enforcer.daemon.work import QuietTell, Worker, jobs_of, log_defect, log_error
 from retention_enforcer.domain.errors import Refused, RetentionError
 from retention_enforcer.domain.lease import RENEWAL
 
@@ -41,7 +41,7 @@ class Service:
         look_at_stop: Callable[[], None],
     ) -> None:
         self._worker = worker
-        self._jobs = jobs_of(worker, categories)
+        self._jobs = jobs_of(worker, categories, QuietTell())
         self._interval = interval
         self._gate = gate
         self._lease = lease

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
@@ -15,6 +16,9 @@ from retention_enforcer.enforcement.cycle import CycleResult
 from retention_enforcer.enforcement.terminations import TerminationResult
 
 _log = structlog.get_logger()
+
+_REPEATED = 60.0
+"""Seconds after which an error that lasts is said again."""
 
 
 class Worker(Protocol):
@@ -43,37 +47,46 @@ Job = Callable[[], int]
 """Does one piece of work and returns its exit code; errors of the cluster and refusals are logged, not raised."""
 
 
-def jobs_of(worker: Worker, categories: Iterable[str]) -> dict[str, Job]:
+class Tell(Protocol):
+    """Says that a job failed."""
+
+    def __call__(self, error: RetentionError, *, category: str = "") -> None:
+        """Say it, with the category that it concerns."""
+
+
+def jobs_of(worker: Worker, categories: Iterable[str], tell: Tell | None = None) -> dict[str, Job]:
     """Return what is done on the schedule, by its name: a cycle for each category, terminations, coverage."""
-    jobs: dict[str, Job] = {f"category {category}": partial(run_category, worker, category) for category in categories}
-    return {**jobs, "terminations": partial(work_on_terminations, worker), "coverage": partial(look_past, worker)}
+    tell = tell or log_error
+    jobs: dict[str, Job] = {f"category {id_}": partial(run_category, worker, id_, tell) for id_ in categories}
+    terminations, coverage = partial(work_on_terminations, worker, tell), partial(look_past, worker, tell)
+    return {**jobs, "terminations": terminations, "coverage": coverage}
 
 
-def run_category(worker: Worker, category: str) -> int:
+def run_category(worker: Worker, category: str, tell: Tell) -> int:
     """Run one cycle and return its exit code; an error of this category is logged and stops no other."""
     try:
         return code_of(worker.run(category))
     except RetentionError as error:
-        log_error(error, category=category)
+        tell(error, category=category)
         return error.exit_code
 
 
-def look_past(worker: Worker) -> int:
+def look_past(worker: Worker, tell: Tell) -> int:
     """Look past the policy once; what is found there is no verdict, but a look that fails is a failure."""
     try:
         worker.cover()
     except RetentionError as error:
-        log_error(error)
+        tell(error)
         return error.exit_code
     return OK
 
 
-def work_on_terminations(worker: Worker) -> int:
+def work_on_terminations(worker: Worker, tell: Tell) -> int:
     """Carry out what customers asked for; a promise to one of them that is over counts as one that is not kept."""
     try:
         return NOT_KEPT if worker.work_on_terminations().late else OK
     except RetentionError as error:
-        log_error(error)
+        tell(error)
         return error.exit_code
 
 
@@ -98,6 +111,20 @@ def log_defect(error: BaseException, job: str) -> None:
     """Log a defect of the enforcer itself."""
     text = f"defect in {job}: {type(error).__name__}"
     _log.error(text, exc_info=error, **{"event.action": "defect", "event.outcome": "failure"})
+
+
+class QuietTell:
+    """Says the same error of the same category once in a while only: a cluster that is away stays away for long."""
+
+    def __init__(self) -> None:
+        self._said: dict[tuple[str, str], float] = {}
+
+    def __call__(self, error: RetentionError, *, category: str = "") -> None:
+        """Say it, unless it was just said."""
+        key, now = (category, error.message), time.monotonic()
+        if now - self._said.get(key, -_REPEATED) >= _REPEATED:
+            self._said = {said: at for said, at in self._said.items() if now - at < _REPEATED} | {key: now}
+            log_error(error, category=category)
 
 
 def log_error(error: RetentionError, *, category: str = "") -> None:
