@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from retention_enforcer.domain.facts import CategoryFacts, Doubt, Held, IndexFacts, SetApart
+from retention_enforcer.domain.claims import Claim, Standing
+from retention_enforcer.domain.coverage import Copy, CoverageFacts, IndexSeen
+from retention_enforcer.domain.facts import CategoryFacts, Doubt, ForbiddenField, Held, IndexFacts, SetApart
 from retention_enforcer.domain.instants import DAY, HOUR
 from retention_enforcer.domain.names import IndexPattern
 from retention_enforcer.domain.plan import Action, Keep, Plan, Purge, Skip
@@ -71,6 +73,38 @@ def facts(
     return CategoryFacts(
         category=category_id, as_of=now, indices=indices, set_apart=tuple(set_apart), holds=held, **more
     )
+
+
+def forbidden(one: IndexFacts, *, field: str = "audio_data", documents: int = 1, **more: Any) -> ForbiddenField:
+    """A field in the mapping of an index that no index may have, and so many documents that hold it."""
+    values: dict[str, Any] = {"category": "backend-logs", "type": "keyword", "countable": True, **more}
+    return ForbiddenField(index=one, field=field, documents=documents, **values)
+
+
+def seen(
+    name: str = "billing",
+    *,
+    standing: Standing = Standing.UNCLAIMED,
+    categories: Iterable[str] = (),
+    age: int = DAY,
+    documents: int | None = None,
+) -> IndexSeen:
+    """An index of the cluster as a look past the policy shows it; one of categories is governed."""
+    categories = tuple(categories)
+    claim = Claim(standing=Standing.GOVERNED if categories else standing, categories=categories)
+    return IndexSeen(name=name, uuid=f"uuid-of-{name}", claim=claim, created=NOW - age, documents=documents)
+
+
+def suspected(name: str = "clone", *, age: int | None = DAY, created: int = DAY, **more: Any) -> Copy:
+    """An index outside the policy, created so long ago, with what seems to be a log of this age (None: unknown)."""
+    values: dict[str, Any] = {"categories": ("backend-logs",), "origin": None, "documents": 1, "overdue": 0, **more}
+    oldest = None if age is None else NOW - age
+    return Copy(name=name, uuid=f"uuid-of-{name}", created=NOW - created, oldest=oldest, **values)
+
+
+def covered(*indices: IndexSeen, now: int = NOW, **more: Any) -> CoverageFacts:
+    """What one look at the whole cluster showed."""
+    return CoverageFacts(as_of=now, indices=indices, **more)
 
 
 def purge(
