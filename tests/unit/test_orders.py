@@ -258,10 +258,3 @@ def test_a_hold_on_an_index_keeps_documents_with_a_forbidden_field() -> None:
 def test_a_category_that_only_forbids_fields_erases_them_all_the_same() -> None:
     keeps = category("keys", max_age=None, after_termination=DAY, forbidden_fields=("audio_data",))
     assert [what(found) for found in on_fields(forbidden(LOGS), under=keeps)] == [TRIM]
-
-
-def test_a_forbidden_field_in_an_index_of_the_same_category_leaves_its_age_alone() -> None:
-    under = category(forbidden_fields=("audio_data",))
-    made = planned(facts(LOGS, forbidden=(forbidden(LOGS),), ordered=pairs_of(LOGS, TRIM)), under)
-    assert [what(p) for p in made.purge] == [TRIM]
-    assert [k.facts.name for k in made.keep] == [LOGS.name]
