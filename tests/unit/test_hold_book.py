@@ -1,0 +1,250 @@
+"""What became of holds stands in the ledger, each change once, and without any word or id; over small true seams."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from builders import NOW, category
+from retention_enforcer.domain.errors import ClusterUnavailable, Refused
+from retention_enforcer.domain.holds import Hold
+from retention_enforcer.domain.instants import DAY, HOUR
+from retention_enforcer.domain.ledger import Head, Record, check_chain
+from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.pseudonyms import Pseudonyms
+from retention_enforcer.domain.subjects import Subject, subject_of
+from retention_enforcer.enforcement.appender import Appender, Signature
+from retention_enforcer.enforcement.hold_book import HoldBook
+
+POLICY = Policy(name="test", categories=(category(), category("tenants", indices=["tenant-{application}-logs"])))
+NAMES = Pseudonyms(b"k" * 32)
+SECRETS = ("Anna of legal", "the case of Smith", "1400000001", "smith@example.org", "1000001")
+USER = subject_of(application="1400000001", user="smith@example.org")
+
+
+def hold(id_: str = "h1", **more: Any) -> Hold:
+    values: dict[str, Any] = {"owner": SECRETS[0], "reason": SECRETS[1], "until": NOW + 10 * DAY, **more}
+    target = {} if {"category", "index", "subject"} & values.keys() else {"category": "backend-logs"}
+    return Hold(id=id_, **values, **target)
+
+
+class Clock:
+    def now(self) -> int:
+        return NOW
+
+
+class Ledger:
+    """Keeps records; one that is full stores none."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.full = False
+
+    def uuid(self) -> str:
+        return "ledger"
+
+    def create(self, record: Record) -> bool:
+        if self.full:
+            return False
+        self.records.append(record)
+        return True
+
+    def get(self, sequence: int) -> Record | None:
+        return self.records[sequence - 1] if 0 < sequence <= len(self.records) else None
+
+    def read(self, after: int = 0) -> Iterator[Record]:
+        yield from self.records[after:]
+
+    def head(self) -> Head:
+        return Head(len(self.records), self.records[-1]["hash"]) if self.records else Head()
+
+
+class State:
+    """Keeps documents as JSON, and counts how often one was replaced."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+        self.saved = 0
+
+    def load(self, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        return {key: json.loads(self.texts[key]) for key in keys if key in self.texts}
+
+    def save(self, key: str, body: Mapping[str, Any], now: int) -> None:
+        self.texts[key] = json.dumps(body)
+        self.saved += 1
+
+
+class Bench:
+    """A ledger and a memory that outlive each process."""
+
+    def __init__(self) -> None:
+        self.ledger = Ledger()
+        self.state = State()
+
+    def keep(self, *holds: Hold, now: int = NOW) -> list[str]:
+        """Keep the book in a new process; return the actions of the records that this added."""
+        before = len(self.ledger.records)
+        signature = Signature(instance="i", mode="enforce", policy="p")
+        appender = Appender(self.ledger, Clock(), signature, lambda: 1)
+        HoldBook(self.state, appender, NAMES).keep(POLICY, iter(holds), now)
+        return [str(r["action"]) for r in self.ledger.records[before:] if r["kind"] == "hold"]
+
+    def reasons(self) -> list[str]:
+        check_chain(self.ledger.records)
+        return [str(r["reason"]) for r in self.ledger.records if r["kind"] == "hold"]
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+# --- one change, one record ---------------------------------------------------------------------------
+
+
+def test_a_hold_is_recorded_from_its_beginning_to_its_end_each_change_once(bench: Bench) -> None:
+    one = hold()
+    longer = replace(one, until=NOW + 20 * DAY)
+    story = [
+        ([], NOW, []),
+        ([one], NOW, ["added"]),
+        ([one], NOW + HOUR, []),
+        ([longer], NOW + HOUR, ["changed"]),
+        ([longer], NOW + 20 * DAY - 1, []),
+        ([longer], NOW + 20 * DAY, ["ended"]),
+        ([longer], NOW + 21 * DAY, []),
+        ([], NOW + 22 * DAY, ["removed"]),
+        ([], NOW + 23 * DAY, []),
+    ]
+    for holds, now, expected in story:
+        assert bench.keep(*holds, now=now) == expected
+
+
+CHANGES: list[tuple[str, dict[str, Any]]] = [
+    ("its end", {"until": NOW + 9 * DAY}),
+    ("its owner", {"owner": "Bert"}),
+    ("its reason", {"reason": "another case"}),
+    ("its category", {"category": "tenants"}),
+    ("its kind", {"category": None, "index": "logs-a"}),
+    ("whom it is on", {"category": None, "subject": USER}),
+]
+
+
+@pytest.mark.parametrize("change", [row[1] for row in CHANGES], ids=[row[0] for row in CHANGES])
+def test_whatever_changes_of_a_hold_is_recorded(bench: Bench, change: dict[str, Any]) -> None:
+    bench.keep(hold())
+    assert bench.keep(replace(hold(), **change)) == ["changed"]
+    assert bench.keep(replace(hold(), **change)) == []
+
+
+def test_the_other_holds_are_not_told_again(bench: Bench) -> None:
+    one, two, three = hold("h1"), hold("h2"), hold("h3")
+    assert bench.keep(one, two) == ["added", "added"]
+    assert bench.keep(three, two, one) == ["added"]
+    assert bench.keep(one, three) == ["removed"]
+    assert bench.reasons()[-1] == "hold h2"
+
+
+def test_two_holds_on_the_same_are_two(bench: Bench) -> None:
+    assert bench.keep(hold("h1"), hold("h2")) == ["added", "added"]
+    assert bench.keep(hold("h2")) == ["removed"]
+
+
+def test_one_that_was_removed_and_added_again_is_told_again(bench: Bench) -> None:
+    assert [bench.keep(hold()), bench.keep(), bench.keep(hold())] == [["added"], ["removed"], ["added"]]
+
+
+def test_one_that_is_prolonged_after_its_end_is_told_again(bench: Bench) -> None:
+    bench.keep(hold())
+    assert bench.keep(hold(), now=NOW + 10 * DAY) == ["ended"]
+    assert bench.keep(hold(until=NOW + 30 * DAY), now=NOW + 11 * DAY) == ["changed"]
+
+
+def test_one_that_had_ended_before_it_was_first_seen_is_no_news(bench: Bench) -> None:
+    ended = hold(until=NOW)
+    assert bench.keep(ended) == []
+    assert bench.state.saved == 1
+    assert bench.keep(ended) == []
+    assert bench.keep() == ["removed"]
+
+
+def test_what_has_not_changed_is_not_written(bench: Bench) -> None:
+    bench.keep()
+    assert bench.state.saved == 0
+    bench.keep(hold())
+    bench.keep(hold())
+    assert bench.state.saved == 1
+
+
+# --- what can go wrong --------------------------------------------------------------------------------
+
+
+def test_a_change_that_could_not_be_recorded_is_recorded_the_next_time(bench: Bench) -> None:
+    bench.ledger.full = True
+    with pytest.raises(ClusterUnavailable):
+        bench.keep(hold())
+    bench.ledger.full = False
+    assert bench.keep(hold()) == ["added"]
+
+
+def test_a_memory_that_cannot_be_saved_tells_a_change_twice_rather_than_never(bench: Bench) -> None:
+    bench.keep(hold())
+    del bench.state.texts["holds"]
+    assert bench.keep(hold()) == ["added"]
+
+
+@pytest.mark.parametrize("recorded", [["h1"], "h1", None, 7])
+def test_a_spoiled_memory_is_refused(bench: Bench, recorded: Any) -> None:
+    bench.state.save("holds", {"recorded": recorded}, NOW)
+    with pytest.raises(Refused, match="what retention-state remembers of holds is not readable"):
+        bench.keep(hold())
+    assert bench.ledger.records == []
+
+
+# --- what a record says -------------------------------------------------------------------------------
+
+WORDS = f"owner {NAMES.of('Anna of legal')}, reason {NAMES.of('the case of Smith')}"
+END = "until 2026-02-10T08:00:00.000Z"
+TARGETS: list[tuple[dict[str, Any], str]] = [
+    ({"category": "backend-logs"}, "category backend-logs"),
+    ({"index": "logs-a"}, "index logs-a"),
+    ({"index": "tenant-1400000001-logs"}, f"index tenant-{NAMES.of('1400000001')}-logs"),
+    (
+        {"index": ".ds-tenant-1400000001-logs-2026.01.31-000001"},
+        f"index .ds-tenant-{NAMES.of('1400000001')}-logs-2026.01.31-000001",
+    ),
+    ({"subject": subject_of(account="1000001")}, f"account {NAMES.of('1000001')}"),
+    ({"subject": subject_of(application="1400000001")}, f"application {NAMES.of('1400000001')}"),
+    ({"subject": USER}, f"user {NAMES.of(USER.text)}"),
+]
+
+
+@pytest.mark.parametrize(("on", "target"), TARGETS, ids=[next(iter(on)) for on, _ in TARGETS])
+def test_a_record_says_what_is_held_until_when_by_pseudonyms_alone(
+    bench: Bench, on: dict[str, Any], target: str
+) -> None:
+    bench.keep(hold(**on))
+    assert bench.reasons() == [f"hold h1 on {target} {END}; {WORDS}"]
+    (record,) = [r for r in bench.ledger.records if r["kind"] == "hold"]
+    assert record["actor"] == "operator"
+
+
+@pytest.mark.parametrize("on", [on for on, _ in TARGETS], ids=[next(iter(on)) for on, _ in TARGETS])
+def test_no_word_of_an_operator_and_no_id_is_in_ledger_or_memory(bench: Bench, on: dict[str, Any]) -> None:
+    one = hold(**on)
+    for holds, now in (([one], NOW), ([replace(one, until=NOW + DAY)], NOW), ([one], NOW + 10 * DAY), ([], NOW)):
+        bench.keep(*holds, now=now)
+    assert len(bench.reasons()) == 4
+    written = f"{bench.ledger.records} {bench.state.texts}"
+    assert not [secret for secret in SECRETS if secret in written]
+
+
+def test_the_same_subject_and_the_same_word_are_known_again_by_their_pseudonyms(bench: Bench) -> None:
+    other: Subject = subject_of(application="1400000001", user="another")
+    bench.keep(hold("h1", subject=USER), hold("h2", subject=USER), hold("h3", subject=other))
+    one, two, three = (reason.split(" on ")[1] for reason in bench.reasons())
+    assert one == two != three
