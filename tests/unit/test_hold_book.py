@@ -161,6 +161,7 @@ def test_one_that_was_removed_and_added_again_is_told_again(bench: Bench) -> Non
 def test_one_that_is_prolonged_after_its_end_is_told_again(bench: Bench) -> None:
     bench.keep(hold())
     assert bench.keep(hold(), now=NOW + 10 * DAY) == ["ended"]
+    assert bench.reasons()[-1] == "hold h1"
     assert bench.keep(hold(until=NOW + 30 * DAY), now=NOW + 11 * DAY) == ["changed"]
 
 
