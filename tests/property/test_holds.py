@@ -192,7 +192,7 @@ def ordered(draw: st.DrawFn, world: World) -> CategoryFacts:
     shut = apart("logs-shut")
     uuids = [*(i.uuid for i in world.facts.indices), *(i.uuid for i in elsewhere), str(shut.uuid), "of nothing"]
     pairs = [(uuid, action.value) for uuid in uuids for action in Action]
-    held = {i.name: world.facts.holds.get(i.name) for i in (*world.facts.indices, *elsewhere) if draw(rarely)}
+    held = {i.name: world.facts.holds.get(i.name) for i in (*world.facts.indices, *elsewhere) if draw(st.booleans())}
     holds = {name: facts(holds={name: "h2"}).holds[name] for name in held}
     return replace(
         world.facts,

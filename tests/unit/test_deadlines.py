@@ -6,7 +6,7 @@ import pytest
 
 from builders import DUE_AGE, LIMIT, MARGIN, NOW, category
 from retention_enforcer.domain.deadlines import believable, describe_due, due_at, due_before, overdue_before
-from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
+from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND, describe_roughly
 from retention_enforcer.domain.policy import EARLIEST, Policy
 
 
@@ -58,3 +58,19 @@ def test_without_a_maximum_age_nothing_is_ever_due() -> None:
     ):
         with pytest.raises(ValueError, match="keys has no maximum age"):
             ask()
+
+
+@pytest.mark.parametrize(
+    ("duration", "text"),
+    [
+        (0, "0 s"),
+        (SECOND, "1 s"),
+        (MINUTE + SECOND, "1 min 1 s"),
+        (HOUR + MINUTE, "1 h 1 min"),
+        (13 * DAY + 23 * HOUR + 20 * MINUTE, "13 d 23 h"),
+        (DAY + 20 * MINUTE, "1 d 20 min"),
+        (-DAY - HOUR - MINUTE, "-1 d 1 h"),
+    ],
+)
+def test_a_narrow_column_has_the_two_largest_units(duration: int, text: str) -> None:
+    assert describe_roughly(duration) == text

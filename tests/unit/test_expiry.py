@@ -12,6 +12,7 @@ from retention_enforcer.domain.facts import Block, CategoryFacts, Doubt, Evidenc
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
 from retention_enforcer.domain.plan import Action, Keep, Plan, Purge, Skip, SkipKind
 from retention_enforcer.domain.policy import Category
+from retention_enforcer.domain.subjects import Match
 
 SPAN = DAY * 11 // 10
 """What an index of one rollover may span and still go whole."""
@@ -538,3 +539,54 @@ def test_a_plan_says_for_what_and_as_of_when_it_is() -> None:
 def test_a_category_without_indices_has_an_empty_plan() -> None:
     made = planned()
     assert (made.purge, made.keep, made.skip, made.hash) == ((), (), (), "")
+
+
+# --- documents of held subjects -----------------------------------------------------------------------
+
+SPARED = (Match(conditions=(("sdkappid", "14"),)),)
+HELD_DECISIONS: list[tuple[str, dict[str, Any], str]] = [
+    ("all due, one held", {"ages": [DUE, DUE], "held_documents": 1, "held_due": 1}, TRIM),
+    ("all due, all held", {"ages": [DUE, DUE], "held_documents": 2, "held_due": 2}, "held"),
+    ("all due, a young one held", {"ages": [DUE, DUE_AGE - HOUR], "held_documents": 1}, TRIM),
+    ("straddling, the due one held", {"ages": STRADDLING, "held_documents": 1, "held_due": 1}, "held"),
+    ("straddling, the young one held", {"ages": STRADDLING, "held_documents": 1}, TRIM),
+    ("nothing due", {"ages": [DAY], "held_documents": 1}, KEEP),
+    ("only undated, one held", {"undated": 2, "held_documents": 1}, KEEP),
+    ("due, an undated one held", {"ages": [DUE], "undated": 1, "held_documents": 1}, TRIM),
+    ("a container", {"ages": [DUE, DUE], "container": True, "held_documents": 1, "held_due": 1}, TRIM),
+    (
+        "a mounted snapshot",
+        {"ages": [DUE, DUE], "mounted": True, "held_documents": 1, "held_due": 1},
+        "mounted-snapshot",
+    ),
+    (
+        "one that may not be written to",
+        {"ages": [DUE, DUE], "blocks": frozenset({Block.WRITE}), "held_documents": 1, "held_due": 1},
+        "blocked",
+    ),
+    (
+        "one whose every due document is held and that may not be written to",
+        {"ages": [DUE], "blocks": frozenset({Block.WRITE}), "held_documents": 1, "held_due": 1},
+        "held",
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), [pytest.param(g, e, id=id_) for id_, g, e in HELD_DECISIONS])
+def test_documents_of_held_subjects_turn_a_whole_deletion_into_a_trim(given: dict[str, Any], expected: str) -> None:
+    assert what(verdict(index(**given, spared=SPARED))) == expected
+
+
+def test_a_trim_spares_what_is_held_and_does_not_count_it() -> None:
+    found = purged(index(ages=[DUE, DUE, DUE], held_documents=1, held_due=1, spared=SPARED))
+    assert (found.action, found.documents, found.spare, found.takes) == (Action.DELETE_DOCUMENTS, 2, SPARED, None)
+    assert found.reason == f"{DUE_REASON}; 1 documents of held subjects stay"
+
+
+def test_where_every_due_document_is_held_it_says_so() -> None:
+    found = skipped(index(ages=[DUE, DUE], held_documents=2, held_due=2, spared=SPARED))
+    assert (
+        found.reason
+        == f"held: {DUE_REASON}; 2 documents of held subjects stay; all 2 due documents are of held subjects"
+    )
+    assert "remove the hold" in found.mend

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from builders import NOW
-from retention_enforcer.domain.findings import Finding, Severity, Sighting, compare_findings, refreshed
+from retention_enforcer.domain.findings import Finding, Severity, Sighting, compare_findings, refreshed, sighted
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
 
 
@@ -88,3 +88,16 @@ def test_when_a_finding_was_last_seen_is_stored_once_an_hour_and_with_every_othe
     assert refreshed(stored, {}) == {}
     both = {**soon, finding().id: SEEN}
     assert refreshed(stored, both) == both
+
+
+def test_a_finding_that_is_only_shown_has_its_first_sight_too() -> None:
+    known, new = sighted({ONE.id: SEEN, "gone": SEEN}, [ONE, finding()], NOW)
+    assert (known.first_seen, known.last_seen) == (SEEN.first, NOW)
+    assert (new.first_seen, new.last_seen) == (NOW, NOW)
+    assert (known.id, new.id) == (ONE.id, finding().id)
+
+
+def test_what_a_finding_is_about_tells_its_cause_where_no_index_does() -> None:
+    ids = {finding(about=about).id for about in (None, "h1", "h2", "subjects")}
+    assert len(ids) == 4
+    assert finding(about="h1", index="logs-a", uuid="u1").id == ONE.id, "an index tells more"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from builders import DUE_AGE, LIMIT, MARGIN, NOW, apart, category, facts, index, purge
-from retention_enforcer.domain.control import Approval, Control
+from retention_enforcer.domain.control import Approval, Control, Order
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.expiry import build_plan
 from retention_enforcer.domain.facts import Evidence, IndexFacts
@@ -221,3 +221,35 @@ def test_a_proof_is_recorded_when_its_verdict_changes_and_daily(
     before: bool | None, proven_at: int, kept: bool, expected: bool
 ) -> None:
     assert Memory(fingerprint="f1", kept=before, proven_at=proven_at).must_prove(proof(kept=kept)) is expected
+
+
+# --- orders -------------------------------------------------------------------------------------------
+
+
+def order(category_id: str = "media", key: str = "o1", *, until: int = NOW + 1, pairs: Any = (A.pair, B.pair)) -> Order:
+    return Order(key=key, pairs=frozenset(pairs), until=until, category=category_id)
+
+
+def test_an_order_is_for_its_own_category_until_its_end() -> None:
+    control = Control(orders=(order(), order("keys", "o2", pairs=[("u9", "delete_index")])))
+    assert FRESH.ordered("media", control, NOW) == {A.pair, B.pair}
+    assert FRESH.ordered("media", control, NOW + 1) == frozenset()
+    assert FRESH.ordered("logs", control, NOW) == frozenset()
+
+
+def test_an_approval_orders_nothing_and_an_order_passes_the_fuse() -> None:
+    assert FRESH.ordered("media", Control(approvals=(approval(),)), NOW) == frozenset()
+    assert FRESH.approved(Control(orders=(order(),)), NOW) == {A.pair, B.pair}
+
+
+def test_each_pair_of_an_order_counts_once_also_after_a_restart() -> None:
+    control = Control(orders=(order(),))
+    stored = json.loads(json.dumps(FRESH.use(control, [A], NOW).body()))
+    assert Memory.of(stored, "f1").ordered("media", control, NOW) == {B.pair}
+    assert Memory.of(stored, "another policy").ordered("media", control, NOW) == {B.pair}
+
+
+def test_when_a_cycle_last_purged_is_remembered_whatever_the_policy() -> None:
+    body = json.loads(json.dumps(replace(FULL, purged_at=NOW).body()))
+    assert Memory.of(body, "f1").purged_at == Memory.of(body, "f2").purged_at == NOW
+    assert "purged_at" not in FULL.body()

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from builders import DUE_AGE, LIMIT, MARGIN, NOW, apart, category, facts, index
+from builders import DUE_AGE, LIMIT, MARGIN, NOW, apart, category, facts, forbidden, index
 from retention_enforcer.domain.expiry import build_plan
-from retention_enforcer.domain.facts import Block, CategoryFacts, Doubt
+from retention_enforcer.domain.facts import Block, CategoryFacts, Doubt, Held
 from retention_enforcer.domain.findings import Severity
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
 from retention_enforcer.domain.policy import Category
@@ -183,3 +183,126 @@ def test_a_finding_keeps_its_id_while_the_number_of_documents_changes() -> None:
     one = facts(index(ages=[LIMIT + 1]))
     more = replace(facts(index(ages=[LIMIT + 1, LIMIT + 2])), as_of=NOW + HOUR)
     assert [f.id for f in proven(one).findings] == [f.id for f in proven(more).findings]
+
+
+# --- forbidden fields ---------------------------------------------------------------------------------
+
+THREE = index("logs-a", ages=[1, 2, 3])
+EMPTY = index("logs-a")
+FORBIDDEN: list[tuple[str, dict[str, Any], bool, str]] = [
+    ("in documents", {"documents": 2}, False, "audio_data (keyword) in 2 documents"),
+    ("in none", {"documents": 0}, True, "audio_data (keyword), in no document"),
+    (
+        "that cannot be searched",
+        {"documents": 0, "countable": False, "type": "binary"},
+        False,
+        "audio_data (binary), which cannot be searched: any of 3 documents may hold it",
+    ),
+    (
+        "that cannot be searched, in documents that can",
+        {"documents": 1, "countable": False, "type": "object"},
+        False,
+        "audio_data (object) in 1 documents",
+    ),
+    (
+        "of an index that did not answer",
+        {"documents": 0, "counted": False},
+        False,
+        "audio_data (keyword), of unknown content",
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "kept", "text"), [pytest.param(*row[1:], id=row[0]) for row in FORBIDDEN])
+def test_a_forbidden_field_breaks_the_promise_unless_no_document_can_hold_it(
+    given: dict[str, Any], kept: bool, text: str
+) -> None:
+    proof = proven(facts(forbidden=(forbidden(THREE, **given),), category_id="media"), category("media", **NEVER))
+    (finding,) = proof.findings
+    assert proof.kept is kept
+    assert finding.severity is (Severity.WARNING if kept else Severity.ERROR)
+    assert finding.text == f"logs-a of backend-logs has a field that no index may have: {text}"
+    assert (finding.kind, finding.index, finding.uuid) == ("forbidden-field", "logs-a", "uuid-of-logs-a")
+    assert finding.category == "media", "the one that forbids it, not the one whose index it is"
+    assert ("erase --category media --confirm" in finding.mend) is bool(given["documents"])
+    assert "re-index without that field" in finding.mend
+
+
+@pytest.mark.parametrize("countable", [True, False])
+def test_an_index_without_documents_holds_nothing_forbidden(countable: bool) -> None:
+    proof = proven(facts(forbidden=(forbidden(EMPTY, documents=0, countable=countable),)), category(**NEVER))
+    assert proof.kept
+    assert proof.findings[0].text.endswith("in no document")
+
+
+def test_all_forbidden_fields_of_an_index_are_one_finding_as_bad_as_the_worst() -> None:
+    fields = [
+        forbidden(THREE, field="audio_data", documents=0),
+        forbidden(index("logs-b", ages=[1]), field="audio_data", documents=0),
+        forbidden(THREE, field="video_data", documents=1),
+    ]
+    proof = proven(facts(forbidden=tuple(fields)), category(**NEVER))
+    assert {f.index: f.severity for f in proof.findings} == {"logs-a": Severity.ERROR, "logs-b": Severity.WARNING}
+    assert "audio_data (keyword), in no document; video_data (keyword) in 1 documents" in proof.findings[0].text
+    fewer = proven(facts(forbidden=tuple(fields[:2])), category(**NEVER))
+    assert [f.id for f in fewer.findings] == [f.id for f in proof.findings]
+
+
+# --- held ---------------------------------------------------------------------------------------------
+
+
+def test_what_a_hold_keeps_is_one_finding_with_the_age_of_the_oldest() -> None:
+    names = [f"logs-{n:04d}" for n in range(1_200)]
+    due = [index(name, ages=[DUE_AGE + 1, DUE_AGE + HOUR, 1]) for name in names]
+    proof = proven(facts(*due, index("logs-young", ages=[1]), holds=dict.fromkeys([*names, "logs-young"], "h1")))
+    (finding,) = proof.findings
+    assert finding.text == "h1: keeps 2,400 due documents in 1,200 indices, the oldest 14 d old"
+    assert (finding.kind, finding.about, finding.index) == ("held", "h1", None)
+
+
+def test_each_hold_is_a_finding_of_its_own() -> None:
+    seen = facts(index("logs-a", ages=[LIMIT]), index("logs-b", ages=[LIMIT]), holds={"logs-a": "h1", "logs-b": "h2"})
+    findings = proven(seen).findings
+    assert [(f.about, f.text) for f in findings] == [
+        ("h1", "h1: keeps 1 due documents in 1 indices, the oldest 14 d old"),
+        ("h2", "h2: keeps 1 due documents in 1 indices, the oldest 14 d old"),
+    ]
+    assert findings[0].id != findings[1].id
+
+
+def test_due_documents_of_held_subjects_are_one_finding_for_all() -> None:
+    partly = {"held_documents": 2, "held_due": 1}
+    seen = facts(
+        index("logs-a", ages=[LIMIT, LIMIT, 1], **partly),
+        index("logs-b", ages=[LIMIT - MINUTE, 1], **partly),
+        index("logs-c", ages=[1, 1], held_documents=1),
+    )
+    (finding,) = proven(seen).findings
+    assert finding.text == "holds on subjects: keeps 2 due documents in 2 indices, the oldest 14 d old"
+    assert (finding.kind, finding.about, finding.severity) == ("held", "subjects", Severity.WARNING)
+
+
+def test_an_index_that_is_held_as_a_whole_is_not_told_again_for_its_subjects() -> None:
+    seen = facts(index(ages=[LIMIT, LIMIT], held_documents=1, held_due=1), holds={"logs-a": "h1"})
+    assert [f.text for f in proven(seen).findings] == ["h1: keeps 2 due documents in 1 indices, the oldest 14 d old"]
+
+
+def test_what_is_held_under_a_lifecycle_of_somebody_else_is_one_warning() -> None:
+    adopt: dict[str, Any] = {"foreign_lifecycle": "adopt"}
+    managed = [index(f"logs-{n}", ages=[1], lifecycle="theirs") for n in range(4)]
+    partly = index("logs-p", ages=[1], held_documents=1, lifecycle="others")
+    holds = {f"logs-{n}": "h1" for n in range(4)}
+    (finding,) = proven(facts(*managed, partly, holds=holds), category(**adopt)).findings
+    assert finding.text == (
+        "held, but a lifecycle of somebody else may delete them: "
+        "logs-0 (theirs), logs-1 (theirs), logs-2 (theirs) and 2 more"
+    )
+    assert (finding.kind, finding.severity) == ("held-but-managed", Severity.WARNING)
+    assert proven(facts(*managed), category(**adopt)).findings == ()
+    assert proven(facts(index("logs-0", ages=[1]), holds={"logs-0": "h1"}), category(**adopt)).findings == ()
+
+
+def test_a_finding_about_a_hold_says_nothing_that_its_owner_wrote() -> None:
+    seen = replace(facts(index(ages=[LIMIT])), holds={"logs-a": Held(hold="h1", text="hold h1 until then")})
+    (finding,) = proven(seen).findings
+    assert finding.text.startswith("hold h1 until then: keeps 1 due")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 
 import pytest
 
@@ -64,3 +65,45 @@ def test_in_a_text_the_application_is_replaced_wherever_it_stands_for_itself() -
         f"app-{hidden}-logs: the last index of the alias read-{hidden}; "
         f"177 documents, no such index [app-{hidden}-logs]"
     )
+
+
+# --- texts about any indices --------------------------------------------------------------------------
+
+TENANTS = category("tenants", indices=["logs-*", "tenant-{application}-logs-*", "*keys-{application}-*"])
+EVERYWHERE: list[tuple[str, str]] = [
+    ("tenant-14-logs-a", "tenant-{14}-logs-a"),
+    ("copy-of-tenant-14-logs-a", "copy-of-tenant-{14}-logs-a"),
+    ("tenant-14-logs-a-restored and tenant-15-logs-b", "tenant-{14}-logs-a-restored and tenant-{15}-logs-b"),
+    (".ds-tenant-14-logs-a-2026.01.31-000001", ".ds-tenant-{14}-logs-a-2026.01.31-000001"),
+    ("keys-14-a, my-keys-15-b", "keys-{14}-a, my-keys-{15}-b"),
+    ("tenant-14-keys-15-a", "tenant-14-keys-{15}-a"),
+    ("logs-14, tenant-14, 14 documents", "logs-14, tenant-14, 14 documents"),
+    ("", ""),
+]
+
+
+def expected(text: str) -> str:
+    return re.sub(r"\{(.+?)\}", lambda found: NAMES.of(found[1]), text)
+
+
+@pytest.mark.parametrize(("text", "hidden"), EVERYWHERE)
+def test_in_any_text_the_application_is_replaced_in_what_looks_like_a_tenants_index(text: str, hidden: str) -> None:
+    assert NAMES.hide_everywhere(TENANTS.indices, text) == expected(hidden)
+
+
+@pytest.mark.parametrize("text", [text for text, _ in EVERYWHERE])
+def test_what_was_replaced_already_stays_as_it_is(text: str) -> None:
+    once = NAMES.hide_everywhere(TENANTS.indices, text)
+    assert NAMES.hide_everywhere(TENANTS.indices, once) == once
+
+
+def test_a_name_that_was_replaced_alone_stays_as_it_is_in_a_text() -> None:
+    name = NAMES.index_name(TENANTS.indices, "tenant-14-logs-a")
+    assert NAMES.hide_everywhere(TENANTS.indices, f"{name}, tenant-15-logs-a") == (
+        f"{name}, tenant-{NAMES.of('15')}-logs-a"
+    )
+
+
+def test_in_a_text_without_a_key_nobody_is_named_either() -> None:
+    hidden = Pseudonyms(None).hide_everywhere(TENANTS.indices, "copy-of-tenant-1400000001-logs-a")
+    assert hidden == "copy-of-tenant-unnamed-logs-a"
