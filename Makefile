@@ -27,6 +27,9 @@ demo: install    ## a real Elasticsearch, sample data, a plan, its enforcement a
 test: install    ## the whole suite, on a real server where one can be had
 	TEST_SERVER_VERSION=$(SERVER) $(BIN)/python -m pytest $(ARGS)
 
+soak: install    ## what takes minutes: large numbers on a real server
+	TEST_SERVER_VERSION=$(SERVER) $(BIN)/python -m pytest -m soak -s $(ARGS)
+
 check: install   ## lint, types, layers, generated files
 	$(BIN)/ruff check src tests
 	$(BIN)/ruff format --check src tests
