@@ -74,3 +74,16 @@ def test_an_index_all_of_whose_due_documents_are_held_is_skipped_and_said_to_be_
     (skip,) = build_plan(CATEGORY, MARGIN, facts(held), NOW).skip
     assert isinstance(skip, Skip)
     assert skip.kind.value == "held"
+
+
+def test_an_index_all_of_whose_documents_are_due_is_trimmed_where_one_of_them_is_held() -> None:
+    held = index("logs-a", ages=[DUE_AGE + HOUR, DUE_AGE + DAY], spared=SPARED, held_documents=1, held_due=1)
+    (purge,) = build_plan(CATEGORY, MARGIN, facts(held), NOW).purge
+    assert (purge.action, purge.documents, purge.spare) == (Action.DELETE_DOCUMENTS, 1, SPARED)
+
+
+def test_an_index_without_any_date_stays_where_one_of_its_documents_is_held() -> None:
+    undated = index("logs-a", undated=3, index_age=40 * DAY)
+    assert len(build_plan(CATEGORY, MARGIN, facts(undated), NOW).purge) == 1
+    held = replace(undated, spared=SPARED, held_documents=1)
+    assert build_plan(CATEGORY, MARGIN, facts(held), NOW).purge == ()
