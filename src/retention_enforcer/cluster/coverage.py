@@ -120,9 +120,9 @@ class Coverage:
         members: Mapping[str, Membership],
     ) -> FieldTypes:
         """Return the types of the fields by which the categories know their documents, in the readable indices."""
-        fields = {f for c in policy.categories if c.subjects for f in (c.timestamp, *c.subjects.names)}
-        if not readable or not fields:
-            return FieldTypes(indices=frozenset(readable), types={})
+        fields = {f for c in policy.categories for f in (c.timestamp, *c.subjects.names)}
+        if not readable:
+            return FieldTypes(indices=frozenset(), types={})
         reached = {name: members[name].stream if name in members else None for name in readable}
         avoid = {name for name, index in metadata.items() if index.system or _why_unreadable(index) is not None}
         caught = {name: _other_names(metadata[name], members.get(name)) for name in avoid}
