@@ -15,6 +15,7 @@ from retention_enforcer.cluster.client import Client, connect
 from retention_enforcer.cluster.coverage import Coverage
 from retention_enforcer.cluster.deletion import Deletion
 from retention_enforcer.cluster.documents import ControlReader, Documents
+from retention_enforcer.cluster.elsewhere import Elsewhere
 from retention_enforcer.cluster.erasure import Erasure
 from retention_enforcer.cluster.inventory import Inventory
 from retention_enforcer.cluster.ledger_index import LedgerIndex
@@ -39,6 +40,7 @@ from retention_enforcer.domain.policy_rules import settings_problems
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.appender import Appender, Signature
 from retention_enforcer.enforcement.asking import Asking
+from retention_enforcer.enforcement.certifying import Certifier
 from retention_enforcer.enforcement.checks import Checks
 from retention_enforcer.enforcement.coverage import CoverageCycle
 from retention_enforcer.enforcement.coverage_look import CoverageObserver
@@ -245,6 +247,21 @@ class Deployment:
             pseudonyms=self.pseudonyms,
             clock=self.clock,
             grace=self.settings.grace,
+        )
+
+    @cached_property
+    def certifier(self) -> Certifier:
+        """What makes certificates."""
+        return Certifier(
+            policy=self.policy,
+            asking=self.asking,
+            registry=self.registry,
+            ledger=self.ledger,
+            observer=self.subject_observer,
+            snapshots=Snapshots(self.client, self.capabilities),
+            outside=Elsewhere(self.client, self.capabilities, self.own),
+            pseudonyms=self.pseudonyms,
+            clock=self.clock,
         )
 
     @cached_property

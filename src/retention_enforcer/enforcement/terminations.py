@@ -168,6 +168,7 @@ class TerminationWork:
                 break
             self._carry_out(scope.policy, plans, terminations, cycle)
             look = self._observer.look(scope, sought)
+            self._note_interrupted(scope.policy, look, terminations)
         self._take_stock(scope.policy, look, due, terminations, undecided)
 
     def _begin(self, due: Mapping[str, Termination], terminations: dict[str, Termination]) -> None:
