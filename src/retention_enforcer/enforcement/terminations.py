@@ -174,7 +174,6 @@ class TerminationWork:
             outcomes |= self._carry_out(scope.policy, plans, terminations, cycle)
             self._note_interrupted(scope, terminations)  # before another purge of the same index is announced
             look = self._observer.look(scope, sought)
-            self._note_interrupted(scope.policy, look, terminations)
         self._take_stock(scope.policy, look, due, terminations, undecided)
         return Outcome.UNKNOWN in outcomes
 
