@@ -32,6 +32,8 @@ bench: install   ## speed and memory of the purge, as ratios (TEST_ELASTICSEARCH
 
 soak: install    ## what takes minutes: large numbers on a real server (not in CI)
 	TEST_SERVER_VERSION=$(SERVER) $(BIN)/python -m pytest -m soak -s $(ARGS)
+	TEST_SERVER_VERSION=$(SERVER) $(BIN)/python -m pytest tests/soak/soak_*.py \
+	  --override-ini python_files='soak_*.py' -m "" --timeout 1800 -s $(ARGS)
 
 check: install   ## lint, types, layers, generated files
 	$(BIN)/ruff check src tests
