@@ -143,7 +143,12 @@ class Deployment:
     @cached_property
     def observer(self) -> Observer:
         """What reads facts and plans."""
-        return Observer(self.inventory, HeldSubjects(self.client, self.capabilities), self.clock)
+        return Observer(self.inventory, self.hold_resolver, self.clock)
+
+    @cached_property
+    def hold_resolver(self) -> HeldSubjects:
+        """What finds out whom holds cover."""
+        return HeldSubjects(self.client, self.capabilities)
 
     @cached_property
     def coverage_observer(self) -> CoverageObserver:
@@ -227,6 +232,7 @@ class Deployment:
         return Holding(
             policy=self.policy,
             observer=self.observer,
+            resolver=self.hold_resolver,
             documents=self.control,
             control=ControlReader(self.control),
             lifecycles=ClusterLifecycles(self.client, self.settings.elasticsearch_timeout / SECOND),

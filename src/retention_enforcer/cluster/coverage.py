@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.changes import ATTEMPTS, IndicesChanged
-from retention_enforcer.cluster.documents_seen import DocumentsSeen, Search, chunks, search_documents
+from retention_enforcer.cluster.documents_seen import Answer, DocumentsSeen, Search, chunks, search_documents
 from retention_enforcer.cluster.doubts import is_timestamp
+from retention_enforcer.cluster.errors import SECURITY
 from retention_enforcer.cluster.expressions import covering
 from retention_enforcer.cluster.indices_seen import FieldTypes, read_types
 from retention_enforcer.cluster.metadata import IndexMetadata, read_metadata
@@ -22,7 +23,7 @@ from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.cluster.streams import Membership, read_all_streams
 from retention_enforcer.domain.claims import Claim, Standing, claim_on
 from retention_enforcer.domain.coverage import Copy, CoverageFacts, IndexSeen
-from retention_enforcer.domain.errors import ClusterUnavailable
+from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
 from retention_enforcer.domain.names import OwnIndices
 from retention_enforcer.domain.policy import Category, Policy
 
@@ -101,7 +102,13 @@ class Coverage:
             if name in types.indices and (suspicion := _suspicion(policy, index, types)) is not None
         }
         searches = list(_searches(readable.keys() & types.indices, suspects, metadata))
-        answer = search_documents(self._client, policy, searches, now)
+        try:
+            answer = search_documents(self._client, policy, searches, now)
+        except RequestRejected as error:
+            if error.kind != SECURITY:
+                raise
+            # The types of fields can be had with fewer privileges than documents; it does not say of which index.
+            answer = Answer(seen={}, unknown=dict.fromkeys((n for s in searches for n in s.names), error.message))
         unseen |= answer.unknown
         seen = {name: DocumentsSeen() for search in searches for name in search.names if name not in answer.unknown}
         seen |= answer.seen

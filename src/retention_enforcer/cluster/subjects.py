@@ -41,7 +41,7 @@ class HeldSubjects:
             found += [
                 _sought(hold, Subject(kind=SubjectKind.APPLICATION, id=application))
                 for hold, account in accounts.items()
-                for application in sorted(owned[account])
+                for application in sorted({*owned[account], *hold.applications})
             ]
         return tuple(found)
 

@@ -11,7 +11,7 @@ One look asks for the terminated subjects, the other for what is held. For each 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from retention_enforcer.domain.deletion import OfSubjects
 from retention_enforcer.domain.facts import FORBID_INDEX_DELETION, Block, CategoryFacts, Held, IndexFacts
@@ -93,7 +93,9 @@ def _judge(
     if own and index.held_documents == index.documents and may_go_whole:
         plan.purges.append(
             Purge(
-                facts=index,
+                # Guarded by the numbers of the look that found nothing held, which came first: what was written since
+                # may be held.
+                facts=replace(index, sequence_numbers=held.sequence_numbers),
                 action=Action.DELETE_INDEX,
                 documents=index.documents,
                 due=now,
