@@ -27,6 +27,14 @@ demo: install    ## a real Elasticsearch, sample data, a plan, its enforcement a
 test: install    ## the whole suite, on a real server where one can be had
 	TEST_SERVER_VERSION=$(SERVER) $(BIN)/python -m pytest $(ARGS)
 
+bench: install   ## speed and memory of the purge, as ratios (TEST_ELASTICSEARCH_URL names a server that has more)
+	for file in tests/bench/bench_*.py; do $(BIN)/python $$file || exit; done
+
+soak: install    ## what takes minutes: large numbers on a real server (not in CI)
+	TEST_SERVER_VERSION=$(SERVER) $(BIN)/python -m pytest -m soak -s $(ARGS)
+	TEST_SERVER_VERSION=$(SERVER) $(BIN)/python -m pytest tests/soak/soak_*.py \
+	  --override-ini python_files='soak_*.py' -m "" --timeout 1800 -s $(ARGS)
+
 check: install   ## lint, types, layers, generated files
 	$(BIN)/ruff check src tests
 	$(BIN)/ruff format --check src tests

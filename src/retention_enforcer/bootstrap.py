@@ -15,6 +15,7 @@ from retention_enforcer.cluster.client import Client, connect
 from retention_enforcer.cluster.coverage import Coverage
 from retention_enforcer.cluster.deletion import Deletion
 from retention_enforcer.cluster.documents import ControlReader, Documents
+from retention_enforcer.cluster.elsewhere import Elsewhere
 from retention_enforcer.cluster.erasure import Erasure
 from retention_enforcer.cluster.inventory import Inventory
 from retention_enforcer.cluster.ledger_index import LedgerIndex
@@ -39,6 +40,7 @@ from retention_enforcer.domain.policy_rules import settings_problems
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.appender import Appender, Signature
 from retention_enforcer.enforcement.asking import Asking
+from retention_enforcer.enforcement.certifying import Certifier
 from retention_enforcer.enforcement.checks import Checks
 from retention_enforcer.enforcement.coverage import CoverageCycle
 from retention_enforcer.enforcement.coverage_look import CoverageObserver
@@ -141,7 +143,12 @@ class Deployment:
     @cached_property
     def observer(self) -> Observer:
         """What reads facts and plans."""
-        return Observer(self.inventory, HeldSubjects(self.client, self.capabilities), self.clock)
+        return Observer(self.inventory, self.hold_resolver, self.clock)
+
+    @cached_property
+    def hold_resolver(self) -> HeldSubjects:
+        """What finds out whom holds cover."""
+        return HeldSubjects(self.client, self.capabilities)
 
     @cached_property
     def coverage_observer(self) -> CoverageObserver:
@@ -225,6 +232,7 @@ class Deployment:
         return Holding(
             policy=self.policy,
             observer=self.observer,
+            resolver=self.hold_resolver,
             documents=self.control,
             control=ControlReader(self.control),
             lifecycles=ClusterLifecycles(self.client, self.settings.elasticsearch_timeout / SECOND),
@@ -245,6 +253,21 @@ class Deployment:
             pseudonyms=self.pseudonyms,
             clock=self.clock,
             grace=self.settings.grace,
+        )
+
+    @cached_property
+    def certifier(self) -> Certifier:
+        """What makes certificates."""
+        return Certifier(
+            policy=self.policy,
+            asking=self.asking,
+            registry=self.registry,
+            ledger=self.ledger,
+            observer=self.subject_observer,
+            snapshots=Snapshots(self.client, self.capabilities),
+            outside=Elsewhere(self.client, self.capabilities, self.own),
+            pseudonyms=self.pseudonyms,
+            clock=self.clock,
         )
 
     @cached_property

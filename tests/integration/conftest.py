@@ -1,6 +1,7 @@
-"""The workbench and its repositories, for every test here."""
+"""The workbench, its repositories and its customers, for every test here."""
 
 from backups import backups
+from customers import patient, tenants
 from workbench import bench
 
-__all__ = ["backups", "bench"]
+__all__ = ["backups", "bench", "patient", "tenants"]

@@ -207,6 +207,19 @@ def test_a_subject_and_what_the_operator_wrote_are_in_no_log_and_no_record(held:
     assert "canary-user" in held.run("hold", "list").out
 
 
+def test_where_an_accounts_applications_cannot_be_told_what_names_applications_is_held_whole(held: Workbench) -> None:
+    index(held, "accounts", {"@timestamp": now() - DAY, "uin": "100", "sdkappid": "14"})
+    index(held, "logs-a", log("77"))
+    index(held, "numbers", *({"@timestamp": now() - OLD, "uin": uin} for uin in ("100", "200")))
+    held.ready()
+    assert hold(held, "--account", "100").code == 0
+    held.es.indices.close(index=f"{held.prefix}accounts")
+    ran = held.run("run", "--once")
+    assert ran.code == 3
+    assert held.count("logs-a") == 1, "77 may be one of the account's"
+    assert held.count("numbers") == 1, "one bad index stops nothing else"
+
+
 # --- mistakes -----------------------------------------------------------------------------------------
 
 

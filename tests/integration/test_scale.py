@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import pytest
 from elasticsearch.helpers import bulk
 
-from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.bootstrap import Deployment, Surroundings, SystemClock
+from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.instants import DAY
+from retention_enforcer.enforcement.coverage_look import CoverageMemory
 from workbench import POLICY, Workbench
 
 pytestmark = pytest.mark.slow
@@ -78,3 +81,52 @@ def test_a_thousand_indices_are_planned_in_few_requests_and_exactly_the_due_ones
     left = thousand.es.indices.resolve_index(name=thousand.prefix + "logs-*")["indices"]
     assert sorted(i["name"] for i in left) == [f"{thousand.prefix}logs-{n:04d}" for n in range(OLD, INDICES)]
     print(f"plan: {len(cost['calls'])} requests, {cost['mib']} MiB at its peak; run: {seconds:.1f} s")
+
+
+MOST_COVERAGE_REQUESTS = 15
+
+
+def crowd(bench: Workbench, governed: int, unclaimed: int) -> None:
+    """Make many small indices, some of them claimed by nobody."""
+    bench.policy_text = POLICY[: POLICY.index("  - id: records")]
+    bench.es.indices.put_index_template(
+        name=bench.prefix + "template",
+        index_patterns=[bench.prefix + "*"],
+        template={
+            "settings": {"number_of_shards": 1, "number_of_replicas": 0},
+            "mappings": {"properties": {"@timestamp": {"type": "date"}, "sdkappid": {"type": "keyword"}}},
+        },
+    )
+    names = [*(f"logs-{n:04d}" for n in range(governed)), *(f"other-{n:03d}" for n in range(unclaimed))]
+    document = {"@timestamp": SystemClock().now() - DAY}
+    try:
+        actions = [{"_index": bench.prefix + name, "_source": document} for name in names]
+        for start in range(0, len(actions), 100):
+            bulk(bench.es.options(request_timeout=120), actions[start : start + 100])
+    finally:
+        bench.es.indices.delete_index_template(name=bench.prefix + "template")
+    bench.es.indices.refresh(index=bench.prefix + "*")
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(("governed", "unclaimed"), [(150, 50), pytest.param(1_500, 500, marks=pytest.mark.soak)])
+def test_many_unclaimed_indices_are_one_finding_and_cost_few_requests(
+    bench: Workbench, governed: int, unclaimed: int
+) -> None:
+    crowd(bench, governed, unclaimed)
+    sent: list[str] = []
+    deployment = Deployment(Surroundings(environ=bench.environ, own=bench.own))
+    perform = deployment.client.transport.perform_request
+
+    def counting(method: str, target: str, *args: Any, **more: Any) -> Any:
+        sent.append(f"{method} {target.split('?', maxsplit=1)[0][:60]}")
+        return perform(method, target, *args, **more)
+
+    deployment.client.transport.perform_request = counting  # type: ignore[method-assign]
+    look = deployment.coverage_observer.look(deployment.policy, Control(), {}, CoverageMemory())
+    assert len(sent) <= MOST_COVERAGE_REQUESTS, sent
+    mine = [finding for finding in look.findings if bench.prefix in finding.text]
+    assert [finding.kind for finding in mine] == ["unclaimed"]
+    assert mine[0].text.startswith(f"{unclaimed} indices that no category claims, {unclaimed} documents: ")
+    assert mine[0].text.endswith(f" and {unclaimed - 5} more")
+    print(f"coverage of {governed + unclaimed} indices: {len(sent)} requests")

@@ -175,6 +175,16 @@ def test_what_nobody_holds_goes_as_if_there_were_no_holds(world: World) -> None:
     assert with_holds == without
 
 
+@patient
+@given(worlds(aliases=()))
+def test_what_is_due_and_not_held_goes_where_nothing_else_forbids_it(world: World) -> None:
+    purged = {p.facts.name for p in planned(world.facts).purge}
+    for one in world.facts.indices:
+        plain = not one.blocks and not one.mounted and one.end_time is None and one.evidence is None
+        if plain and one.name not in world.facts.holds:
+            assert (one.name in purged) or one.due == one.held_due
+
+
 # --- orders -------------------------------------------------------------------------------------------
 
 

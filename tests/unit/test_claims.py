@@ -40,6 +40,7 @@ CLAIMS: list[tuple[str, str, str | None, Standing, tuple[str, ...]]] = [
     ("a backing index of a governed stream", f".ds-logs-a-{BEHIND}", "logs-a", GOVERNED, ("logs",)),
     ("a failure index of a governed stream", f".fs-logs-a-{BEHIND}", "logs-a", GOVERNED, ("logs",)),
     ("a backing index that is in no stream any more", f".ds-logs-a-{BEHIND}", None, GOVERNED, ("logs",)),
+    ("a failure index that is in no stream any more", f".fs-logs-a-{BEHIND}", None, GOVERNED, ("logs",)),
     ("an index of any name behind a governed stream", "anything", "logs-a", GOVERNED, ("logs",)),
     ("a governed name behind another stream", "logs-a", "others", GOVERNED, ("logs",)),
     ("the stream it is in, not the one in its name", f".ds-logs-a-{BEHIND}", "others", UNCLAIMED, ()),
@@ -54,6 +55,8 @@ CLAIMS: list[tuple[str, str, str | None, Standing, tuple[str, ...]]] = [
     ("under `ignore` and claimed", "logs-ignored", None, GOVERNED, ("logs",)),
     ("a dot name that only sounds ignored", ".metrics-cpu", None, SYSTEM, ()),
     ("nobody's", "billing", None, UNCLAIMED, ()),
+    ("nobody's, of a name that goes on like a governed one", "clone-of-logs-a", None, UNCLAIMED, ()),
+    ("nobody's, of a name that ends before a wildcard", "logs", None, UNCLAIMED, ()),
 ]
 
 

@@ -218,6 +218,7 @@ TARGETS: list[tuple[dict[str, Any], str]] = [
         {"index": ".ds-tenant-1400000001-logs-2026.01.31-000001"},
         f"index .ds-tenant-{NAMES.of('1400000001')}-logs-2026.01.31-000001",
     ),
+    ({"index": "reading-1400000001"}, f"index {NAMES.of('reading-1400000001')}"),
     ({"subject": subject_of(account="1000001")}, f"account {NAMES.of('1000001')}"),
     ({"subject": subject_of(application="1400000001")}, f"application {NAMES.of('1400000001')}"),
     ({"subject": USER}, f"user {NAMES.of(USER.text)}"),

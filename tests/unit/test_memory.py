@@ -237,16 +237,22 @@ def test_an_order_is_for_its_own_category_until_its_end() -> None:
     assert FRESH.ordered("logs", control, NOW) == frozenset()
 
 
-def test_an_approval_orders_nothing_and_an_order_passes_the_fuse() -> None:
+def test_an_approval_orders_nothing_and_an_order_approves_nothing() -> None:
     assert FRESH.ordered("media", Control(approvals=(approval(),)), NOW) == frozenset()
-    assert FRESH.approved(Control(orders=(order(),)), NOW) == {A.pair, B.pair}
+    assert FRESH.approved(Control(orders=(order(),)), NOW) == frozenset()
 
 
 def test_each_pair_of_an_order_counts_once_also_after_a_restart() -> None:
     control = Control(orders=(order(),))
-    stored = json.loads(json.dumps(FRESH.use(control, [A], NOW).body()))
+    stored = json.loads(json.dumps(FRESH.use(control, [replace(A, ordered=True)], NOW).body()))
     assert Memory.of(stored, "f1").ordered("media", control, NOW) == {B.pair}
     assert Memory.of(stored, "another policy").ordered("media", control, NOW) == {B.pair}
+
+
+def test_what_goes_by_its_age_uses_no_order_up() -> None:
+    control = Control(approvals=(approval(),), orders=(order(),))
+    assert FRESH.use(control, [A], NOW).ordered("media", control, NOW) == {A.pair, B.pair}
+    assert FRESH.use(control, [A], NOW).approved(control, NOW) == {B.pair}
 
 
 def test_when_a_cycle_last_purged_is_remembered_whatever_the_policy() -> None:

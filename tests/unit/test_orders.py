@@ -13,6 +13,7 @@ from retention_enforcer.domain.facts import Block, CategoryFacts, ForbiddenField
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.plan import Action, Keep, Plan, Purge, Skip
 from retention_enforcer.domain.policy import Category
+from retention_enforcer.domain.subjects import Match
 
 MEDIA = category("media", indices=["logs-*"], max_age=None, never_stored=True)
 WHOLE, TRIM, KEEP = Action.DELETE_INDEX.value, Action.DELETE_DOCUMENTS.value, "keep"
@@ -110,6 +111,11 @@ def test_documents_go_all_where_their_index_stays() -> None:
     assert found.ordered
 
 
+def test_a_trim_on_an_order_spares_what_is_held_though_none_was_seen() -> None:
+    spared = (Match(conditions=(("sdkappid", "14"),)),)
+    assert purged(index(ages=[DAY], container=True, spared=spared), TRIM).spare == spared
+
+
 def test_a_write_index_is_rolled_over_before_it_goes_on_an_order() -> None:
     assert purged(index(ages=[DAY], **STREAM), WHOLE).rollover == "logs"
     with_block = index(ages=[DAY], **STREAM, **blocks(Block.METADATA))
@@ -161,6 +167,12 @@ def test_what_is_in_doubt_stays_whatever_was_ordered() -> None:
     made = planned(facts(set_apart=[shut], ordered=frozenset((str(shut.uuid), action) for action in BOTH)))
     assert made.purge == ()
     assert what(verdict_on("logs-shut", made)) == "set-apart"
+
+
+@pytest.mark.parametrize("given", [{}, {"container": True}], ids=["an index", "a container"])
+def test_what_is_kept_while_a_customer_is_active_is_never_erased_by_an_order(given: dict[str, Any]) -> None:
+    keys = category("keys", max_age=None, after_termination=DAY, forbidden_fields=("audio_data",))
+    assert what(verdict(index(ages=[DAY], **given), *BOTH, under=keys)) == KEEP
 
 
 @pytest.mark.parametrize(
@@ -255,6 +267,31 @@ def test_a_hold_on_an_index_keeps_documents_with_a_forbidden_field() -> None:
     assert (found.kind.value, found.reason) == ("held", "held: h1")
 
 
+@pytest.mark.parametrize("given", [{}, {"container": True}], ids=["an index", "a container"])
+def test_an_own_index_with_a_forbidden_field_goes_once(given: dict[str, Any]) -> None:
+    own = index(ages=[DAY, DAY], **given)
+    found = forbidden(own, documents=2, category="media")
+    made = planned(facts(own, forbidden=(found,), ordered=pairs_of(own, *BOTH)))
+    assert isinstance(verdict_on(own.name, made), Purge)
+
+
 def test_a_category_that_only_forbids_fields_erases_them_all_the_same() -> None:
     keeps = category("keys", max_age=None, after_termination=DAY, forbidden_fields=("audio_data",))
     assert [what(found) for found in on_fields(forbidden(LOGS), under=keeps)] == [TRIM]
+
+
+@pytest.mark.parametrize(
+    ("documents", "countable", "counted", "of_all", "absent"),
+    [
+        (0, True, True, 5, True),
+        (1, True, True, 5, False),
+        (0, False, True, 5, False),
+        (0, False, True, 0, True),
+        (0, True, False, 0, False),
+    ],
+)
+def test_that_a_field_is_absent_has_to_be_proven(
+    documents: int, countable: bool, counted: bool, of_all: int, absent: bool
+) -> None:
+    one = forbidden(index(undated=of_all), documents=documents, countable=countable, counted=counted)
+    assert one.proven_absent is absent

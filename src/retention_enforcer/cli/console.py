@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from enum import StrEnum
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ import typer
 from rich.console import Console, RenderableType
 
 from retention_enforcer.bootstrap import Deployment, Surroundings
+from retention_enforcer.domain.errors import ConfigurationError
 from retention_enforcer.logs import configure_logs
 
 TABLE_WIDTH = 100
@@ -86,3 +88,13 @@ def say(text: str) -> None:
 def complain(text: str) -> None:
     """Print a line on stderr."""
     sys.stderr.write(text + "\n")
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a page to a file that the user named."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be written: {error.strerror}", "name a file in a folder of yours"
+        ) from None

@@ -20,9 +20,10 @@ from retention_enforcer.cli.console import (
     print_json,
     print_table,
     say,
+    write_file,
 )
 from retention_enforcer.daemon.exit_codes import NOT_KEPT, OK, worst
-from retention_enforcer.domain.errors import ConfigurationError, Refused, RetentionError
+from retention_enforcer.domain.errors import Refused, RetentionError
 from retention_enforcer.enforcement.coverage_look import CoverageLook
 from retention_enforcer.enforcement.reader import Look
 from retention_enforcer.reporting.plans import plan_document, plan_table
@@ -98,7 +99,7 @@ def report(
         asked=_asked(deployment),
     )
     if html is not None:
-        _write(html, report_page(found))
+        write_file(html, report_page(found))
     if output is Output.JSON:
         print_json(report_document(found))
     else:
@@ -120,15 +121,6 @@ def _cover(deployment: Deployment, look: Look) -> tuple[CoverageLook | None, Ret
         return deployment.reader.cover(look), None
     except RetentionError as error:
         return None, error
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path} cannot be written: {error.strerror}", "name a file in a folder of yours"
-        ) from None
 
 
 def _note(look: Look) -> None:

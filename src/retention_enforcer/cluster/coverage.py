@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.changes import ATTEMPTS, IndicesChanged
-from retention_enforcer.cluster.documents_seen import DocumentsSeen, Search, chunks, search_documents
+from retention_enforcer.cluster.documents_seen import Answer, DocumentsSeen, Search, chunks, search_documents
 from retention_enforcer.cluster.doubts import is_timestamp
+from retention_enforcer.cluster.errors import SECURITY
 from retention_enforcer.cluster.expressions import covering
 from retention_enforcer.cluster.indices_seen import FieldTypes, read_types
 from retention_enforcer.cluster.metadata import IndexMetadata, read_metadata
@@ -22,7 +23,7 @@ from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.cluster.streams import Membership, read_all_streams
 from retention_enforcer.domain.claims import Claim, Standing, claim_on
 from retention_enforcer.domain.coverage import Copy, CoverageFacts, IndexSeen
-from retention_enforcer.domain.errors import ClusterUnavailable
+from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
 from retention_enforcer.domain.names import OwnIndices
 from retention_enforcer.domain.policy import Category, Policy
 
@@ -101,7 +102,13 @@ class Coverage:
             if name in types.indices and (suspicion := _suspicion(policy, index, types)) is not None
         }
         searches = list(_searches(readable.keys() & types.indices, suspects, metadata))
-        answer = search_documents(self._client, policy, searches, now)
+        try:
+            answer = search_documents(self._client, policy, searches, now)
+        except RequestRejected as error:
+            if error.kind != SECURITY:
+                raise
+            # The types of fields can be had with fewer privileges than documents; it does not say of which index.
+            answer = Answer(seen={}, unknown=dict.fromkeys((n for s in searches for n in s.names), error.message))
         unseen |= answer.unknown
         seen = {name: DocumentsSeen() for search in searches for name in search.names if name not in answer.unknown}
         seen |= answer.seen
@@ -120,9 +127,9 @@ class Coverage:
         members: Mapping[str, Membership],
     ) -> FieldTypes:
         """Return the types of the fields by which the categories know their documents, in the readable indices."""
-        fields = {f for c in policy.categories if c.subjects for f in (c.timestamp, *c.subjects.names)}
-        if not readable or not fields:
-            return FieldTypes(indices=frozenset(readable), types={})
+        fields = {f for c in policy.categories for f in (c.timestamp, *c.subjects.names)}
+        if not readable:
+            return FieldTypes(indices=frozenset(), types={})
         reached = {name: members[name].stream if name in members else None for name in readable}
         avoid = {name for name, index in metadata.items() if index.system or _why_unreadable(index) is not None}
         caught = {name: _other_names(metadata[name], members.get(name)) for name in avoid}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from http import HTTPStatus
 from typing import Any
@@ -111,14 +112,15 @@ class Deletion:
                 timeout=self._patience,
             )
 
-    def set_write_block(self, index: str, uuid: str, *, blocked: bool) -> None:
-        """Set or lift the write block of an index; nothing happens to one that is another now, or gone."""
-        if uuid not in self.existing([uuid]):
+    def set_write_block(self, uuid: str, *, blocked: bool) -> None:
+        """Set or lift the write block of an index; nothing happens where it is gone."""
+        there = self.existing([uuid]).get(uuid)
+        if there is None:
             return
         settings = {f"index.blocks.{Block.WRITE}": True if blocked else None}
         with translated(destructive=True):
             self._once.indices.put_settings(
-                index=concrete([index]), settings=settings, master_timeout=self._patience, timeout=self._patience
+                index=concrete([there.name]), settings=settings, master_timeout=self._patience, timeout=self._patience
             )
 
     def roll_over(self, target: str, new_index: str | None) -> None:
@@ -168,27 +170,33 @@ class Deletion:
                 self._once.close_point_in_time(id=opened["id"])
 
     def _pages(self, trim: Trim, point_in_time: str) -> Iterator[list[dict[str, Any]]]:
-        after: list[Any] | None = None
-        while True:
-            with translated():
-                answer = self._reading.search(
-                    pit={"id": point_in_time, "keep_alive": _KEEP_ALIVE},
-                    query=_query(trim),
-                    sort=[{"_shard_doc": "asc"}],
-                    search_after=after,
-                    size=_PAGE,
-                    source=False,
-                    docvalue_fields=_telling_fields(trim.takes),
-                    seq_no_primary_term=True,
-                    track_total_hits=False,
-                )
-            _raise_if_partial(answer.body)
-            hits = answer["hits"]["hits"]
-            if hits:
-                yield hits
-            if len(hits) < _PAGE:
-                return
-            after = hits[-1]["sort"]
+        """Yield the documents in pages; while one is deleted the next is read, which takes about as long."""
+        with ThreadPoolExecutor(max_workers=1) as reader:
+            page = reader.submit(self._page, trim, point_in_time, None)
+            while True:
+                hits = page.result()
+                if len(hits) == _PAGE:
+                    page = reader.submit(self._page, trim, point_in_time, hits[-1]["sort"])
+                if hits:
+                    yield hits
+                if len(hits) < _PAGE:
+                    return
+
+    def _page(self, trim: Trim, point_in_time: str, after: list[Any] | None) -> list[dict[str, Any]]:
+        with translated():
+            answer = self._reading.search(
+                pit={"id": point_in_time, "keep_alive": _KEEP_ALIVE},
+                query=_query(trim),
+                sort=[{"_shard_doc": "asc"}],
+                search_after=after,
+                size=_PAGE,
+                source=False,
+                docvalue_fields=_telling_fields(trim.takes),
+                seq_no_primary_term=True,
+                track_total_hits=False,
+            )
+        _raise_if_partial(answer.body)
+        return list(answer["hits"]["hits"])
 
     def _delete_documents(self, hits: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """Delete exactly the versions that were read; return those that went. Newer ones are left to the next pass."""

@@ -28,7 +28,9 @@ from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.lease import Versioned
 from retention_enforcer.domain.subjects import Subject, subject_of
 
-_HOLD_FIELDS = frozenset({"owner", "reason", "until", "category", "index", "account", "application", "user"})
+_HOLD_FIELDS = frozenset(
+    {"owner", "reason", "until", "category", "index", "account", "application", "user", "applications"}
+)
 _MOST_DOCUMENTS = 10_000  # index.max_result_window
 
 
@@ -188,10 +190,18 @@ def _hold(key: str, body: Mapping[str, Any]) -> Hold:
         owner=str(body["owner"]),
         reason=str(body["reason"]),
         until=int(body["until"]),
-        category=body.get("category"),
-        index=body.get("index"),
+        category=_optional_text(body, "category"),
+        index=_optional_text(body, "index"),
         subject=subject,
+        applications=tuple(str(application) for application in body.get("applications", ())),
     )
+
+
+def _optional_text(body: Mapping[str, Any], name: str) -> str | None:
+    value = body.get(name)
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{name} is a text")
+    return value
 
 
 def _subject(body: Mapping[str, Any]) -> Subject | None:

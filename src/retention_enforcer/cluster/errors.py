@@ -19,6 +19,7 @@ from elasticsearch import UnsupportedProductError
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, RequestRejected, RetentionError
 
 CLUSTER_BLOCK = "cluster_block_exception"
+SECURITY = "security_exception"
 
 _REJECTED_UNSENT = frozenset({CLUSTER_BLOCK, "es_rejected_execution_exception"})
 """Kinds of error that come before anything is done, whatever their status."""

@@ -8,13 +8,15 @@ by default, and on a disabled object, finds nothing): there every document may h
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.documents_seen import Search, chunks, search_documents
 from retention_enforcer.cluster.errors import translated
+from retention_enforcer.cluster.expressions import packed
+from retention_enforcer.cluster.indices_seen import refresh
 from retention_enforcer.cluster.survey import Governed
 from retention_enforcer.domain.facts import ForbiddenField, IndexFacts
 from retention_enforcer.domain.policy import Category, Policy
@@ -79,7 +81,16 @@ def _by_name(client: Elasticsearch, expressions: Iterable[str], names: Sequence[
         above = next((name for name in names if field.name.startswith(f"{name}.")), None)
         if above is not None:
             yield _Field(index=field.index, name=above, type="object", countable=False)
-    yield from (field for field in found if field.name in names)
+    nested = {(field.index, field.name) for field in found if field.type == "nested"}
+    for field in found:
+        if field.name in names:
+            hidden = any((field.index, parent) in nested for parent in _parents(field.name))
+            yield replace(field, countable=field.countable and not hidden)
+
+
+def _parents(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts))]
 
 
 def _binary(client: Elasticsearch, expressions: Iterable[str]) -> Iterator[_Field]:
@@ -101,7 +112,8 @@ def _mapped(client: Elasticsearch, expressions: Iterable[str], what: Mapping[str
         for field, by_type in answer.get("fields", {}).items():
             for type_, caps in by_type.items():
                 if type_ != "unmapped":
-                    countable = bool(caps["searchable"] or caps["aggregatable"])
+                    # A name with a wildcard would ask for other fields as well.
+                    countable = bool(caps["searchable"] or caps["aggregatable"]) and "*" not in field
                     for index in caps.get("indices", everywhere):
                         yield _Field(index=index, name=field, type=type_, countable=countable)
 
@@ -136,7 +148,9 @@ def _count(
     client: Elasticsearch, policy: Policy, fields: Collection[_Field], governed: Mapping[str, Governed], now: int
 ) -> dict[tuple[str, str], tuple[int, int]]:
     """Return, by index and field, how many documents are seen to hold it and how many there are; unknown is absent."""
-    asked = tuple(sorted({field.name for field in fields}))
+    asked = tuple(sorted({field.name for field in fields if "*" not in field.name}))
+    # Other categories' indices are refreshed in their own cycles, which may come later than this one.
+    refresh(client, packed(sorted({field.index for field in fields})))
     searches = [
         Search(
             category=None,
@@ -152,7 +166,8 @@ def _count(
     for field in fields:
         seen = answer.seen.get(field.index)
         if seen is not None:
-            counted[field.index, field.name] = (seen.holding[asked.index(field.name)], seen.documents)
+            holding = seen.holding[asked.index(field.name)] if field.name in asked else 0
+            counted[field.index, field.name] = (holding, seen.documents)
         elif field.index not in answer.unknown:
             counted[field.index, field.name] = (0, 0)
     return counted

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.ownership import applications_of, owners_of
 from retention_enforcer.cluster.preflight import Capabilities
+from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.sought import Sought
@@ -24,20 +26,28 @@ class HeldSubjects:
     def of(self, policy: Policy, holds: Sequence[Hold], now: int) -> tuple[Sought, ...]:
         """Return the subjects of these holds; with an account, every application that is or ever was named with it.
 
-        Asks the cluster only where an account is held. Raises Refused where it cannot be told which applications
-        these are.
+        Asks the cluster only where an account is held. Where it cannot be told which applications these are, every
+        index that names applications is held as a whole, and no other.
         """
         held = {hold: hold.subject for hold in holds if hold.subject is not None}
         accounts = {hold: subject.id for hold, subject in held.items() if subject.kind is SubjectKind.ACCOUNT}
         found = [_sought(hold, subject) for hold, subject in held.items()]
         if accounts:
-            owned = applications_of(self._client, policy, set(accounts.values()), now, self._capabilities)
+            try:
+                owned = applications_of(self._client, policy, set(accounts.values()), now, self._capabilities)
+            except Refused as error:
+                why = f"which applications belong to the held account cannot be told: {error.message}"
+                return tuple(replace(one, untold=why) if _is_account(one) else one for one in found)
             found += [
                 _sought(hold, Subject(kind=SubjectKind.APPLICATION, id=application))
                 for hold, account in accounts.items()
-                for application in sorted(owned[account])
+                for application in sorted({*owned[account], *hold.applications})
             ]
         return tuple(found)
+
+
+def _is_account(sought: Sought) -> bool:
+    return sought.subject.kind is SubjectKind.ACCOUNT
 
 
 def _sought(hold: Hold, subject: Subject) -> Sought:

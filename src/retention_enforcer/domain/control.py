@@ -47,8 +47,3 @@ class Control:
     """Terminations registered up to then need not wait."""
     confirmed: frozenset[str] = frozenset()
     """Requests, by the ids of their documents, whose unusual time an operator has confirmed."""
-
-    @property
-    def releases(self) -> tuple[Approval, ...]:
-        """Everything that the fuse lets pass on the operator's word."""
-        return (*self.approvals, *self.orders)

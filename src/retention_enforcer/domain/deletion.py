@@ -51,6 +51,17 @@ class OfSubjects:
     """Documents that carry one of these subjects."""
 
     matches: tuple[Match, ...]
+    _by_value: Mapping[tuple[str, str | int], tuple[Match, ...]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+    """Those to be looked at for a document that has this value in this field: of thousands few."""
+
+    def __post_init__(self) -> None:
+        found: dict[tuple[str, str | int], tuple[Match, ...]] = {}
+        for match in self.matches:
+            last = match.conditions[-1]
+            found[last] = (*found.get(last, ()), match)
+        object.__setattr__(self, "_by_value", found)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -59,7 +70,9 @@ class OfSubjects:
 
     def labels(self, values: Mapping[str, Collection[str | int]]) -> frozenset[str]:
         """Return for whom a document with these values is asked for."""
-        return frozenset(match.label for match in self.matches if match.fits(values))
+        pairs = ((name, value) for name, those in values.items() for value in those)
+        near = (match for pair in pairs for match in self._by_value.get(pair, ()))
+        return frozenset(match.label for match in near if match.fits(values))
 
 
 Selection = Due | Holding | Every | OfSubjects

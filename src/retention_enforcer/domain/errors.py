@@ -69,5 +69,10 @@ def readable(what: str) -> Iterator[None]:
     """Raise Refused where a stored document does not have the content it must have: nothing is guessed from it."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Refused(f"{what} is not readable ({error!r}): nothing is deleted", "correct or remove it") from error
+    except KeyError as error:
+        missing = f"{what} is not readable (it has no {error.args[0]}): nothing is deleted"
+        raise Refused(missing, "correct or remove it") from error
+    except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        # Only the kind of error: its text may quote what somebody wrote.
+        spoiled = f"{what} is not readable ({type(error).__name__}): nothing is deleted"
+        raise Refused(spoiled, "correct or remove it") from error

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from retention_enforcer.domain.deadlines import describe_due, due_at, due_before
-from retention_enforcer.domain.facts import CategoryFacts, IndexFacts
+from retention_enforcer.domain.facts import CategoryFacts, ForbiddenField, IndexFacts
 from retention_enforcer.domain.instants import describe_duration
 from retention_enforcer.domain.orders import ordered_fields, ordered_purge
 from retention_enforcer.domain.plan import (
@@ -47,7 +47,7 @@ def build_plan(category: Category, margin: int, facts: CategoryFacts, now: int) 
     verdicts = [
         *in_doubt,
         *_judge_all(category, margin, facts, now),
-        *ordered_fields(facts.forbidden, facts.ordered, facts.holds, now),
+        *ordered_fields(_elsewhere(category, facts), facts.ordered, facts.holds, now),
     ]
     return Plan(
         category=category.id,
@@ -58,6 +58,11 @@ def build_plan(category: Category, margin: int, facts: CategoryFacts, now: int) 
         keep=tuple(v for v in verdicts if isinstance(v, Keep)),
         skip=tuple(v for v in verdicts if isinstance(v, Skip)),
     )
+
+
+def _elsewhere(category: Category, facts: CategoryFacts) -> list[ForbiddenField]:
+    """Return the forbidden fields of other categories' indices; what must never be stored goes as a whole anyway."""
+    return [found for found in facts.forbidden if not (category.never_stored and found.category == category.id)]
 
 
 def _judge_all(category: Category, margin: int, facts: CategoryFacts, now: int) -> list[Verdict]:
@@ -128,6 +133,8 @@ class _Judge:
         return f"{index.documents} documents that must not exist: reported, not deleted" if index.documents else "empty"
 
     def _erased(self, index: IndexFacts) -> Purge | Skip | None:
+        if not self.category.never_stored:
+            return None  # it may forbid fields, but its own indices are for its customers' data
         may_go_whole, target = self._may_go_whole(index), self._rollover(index)
         return ordered_purge(index, self.facts.ordered, may_go_whole=may_go_whole, rollover=target, now=self.now)
 

@@ -37,8 +37,8 @@ def raise_if_unsafe(plan: Plan, limits: FuseLimits) -> None:
     """Raise UnsafePlan if the documents a plan destroys, unforeseen and unapproved, exceed the share allowed."""
     if plan.documents < FLOOR:
         return
-    approved = tuple(purge for purge in plan.purge if purge.pair in limits.approved)
-    surprising = [purge for purge in plan.purge if not purge.foreseen and purge.pair not in limits.approved]
+    approved = tuple(purge for purge in plan.purge if purge.ordered or purge.pair in limits.approved)
+    surprising = [p for p in plan.purge if not (p.foreseen or p.ordered or p.pair in limits.approved)]
     destroyed = sum(purge.documents for purge in surprising)
     if destroyed <= limits.max_share * plan.documents:
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from retention_enforcer.domain.facts import Held, IndexFacts
 from retention_enforcer.domain.findings import Finding, Severity
@@ -25,6 +25,8 @@ class Hold:
     category: str | None = None
     index: str | None = None
     subject: Subject | None = None
+    applications: tuple[str, ...] = field(default=(), repr=False)
+    """Of a held account, those that were named with it when it was held: what says so may be gone later."""
 
     def is_alive(self, now: int) -> bool:
         """Whether it holds at this instant."""

@@ -34,7 +34,7 @@ def ordered_purge(
     if may_go_whole and not index.blocks & FORBID_INDEX_DELETION:
         purge = whole
     else:
-        purge = replace(whole, action=Action.DELETE_DOCUMENTS, takes=Every(), rollover=None)
+        purge = replace(whole, action=Action.DELETE_DOCUMENTS, takes=Every(), spare=index.spared, rollover=None)
     if purge.pair not in ordered:
         return None
     if index.held_documents:

@@ -19,6 +19,8 @@ from retention_enforcer.domain.policy import ON_REQUEST, Category, Policy
 Path = tuple[str | int, ...]
 """Keys and list indices from the top of a policy down to a value."""
 
+_JOBS = frozenset({"terminations", "coverage"})
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -99,6 +101,9 @@ def _id_problems(policy: Policy) -> Iterator[Problem]:
         yield from _name_problems(category.id, path)
         if category.id == ON_REQUEST:
             text = f"{ON_REQUEST!r} is the id under which deletion on request is reported"
+            yield Problem(path=path, text=text, mend="give the category another id")
+        if category.id in _JOBS:
+            text = f"{category.id!r} is what other work is called in ledger and log"
             yield Problem(path=path, text=text, mend="give the category another id")
         if category.id in seen:
             text = f"{category.id!r} is the id of an earlier category too"

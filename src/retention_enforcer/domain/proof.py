@@ -91,16 +91,19 @@ def _findings(category: Category, facts: CategoryFacts, plan: Plan) -> Iterator[
 
 def _about_holds(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
     """One finding a hold, for all that it keeps although it is due; the holds on subjects are one."""
-    kept: dict[tuple[str, str], list[tuple[int, IndexFacts]]] = {}
+    kept: dict[str, list[tuple[int, IndexFacts]]] = {}
+    texts: dict[str, str] = {}
     yield from _held_but_managed(category, facts)
     for index in facts.indices:
         hold = facts.holds.get(index.name)
         due = index.documents if category.never_stored else index.due
         if hold and due:
-            kept.setdefault((hold.hold, hold.text), []).append((due, index))
+            kept.setdefault(hold.hold, []).append((due, index))
+            texts.setdefault(hold.hold, hold.text)
         elif not hold and index.held_due:
-            kept.setdefault(("subjects", "holds on subjects"), []).append((index.held_due, index))
-    for (about, text), indices in kept.items():
+            kept.setdefault("subjects", []).append((index.held_due, index))
+    for about, indices in kept.items():
+        text = texts.get(about, "holds on subjects")
         oldest = min((index.oldest for _, index in indices if index.oldest is not None), default=None)
         age = f", the oldest {describe_duration(facts.as_of - oldest)} old" if oldest is not None else ""
         documents = sum(due for due, _ in indices)

@@ -27,6 +27,9 @@ class Sought:
     spare_tenants_own: bool = False
     """Whether an application's own indices are taken as a whole, whatever is in them: a hold rather keeps too much."""
 
+    untold: str = ""
+    """Why it cannot be told which applications are held along with an account; then each of them may be."""
+
     def in_index(
         self, category: Category, name: str, stream: str | None, exact: Exact | None
     ) -> Match | Inexact | None:
@@ -38,6 +41,8 @@ class Sought:
             return None
         if self.spare_tenants_own and is_tenants_own(self.subject, category, name, stream):
             return Inexact(reason="the index is that application's own")
+        if self.untold and category.subjects.application is not None:
+            return Inexact(reason=self.untold)
         if self.subject.wanted(category.subjects) is None:
             return None
         if exact is None:

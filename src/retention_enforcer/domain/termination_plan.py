@@ -3,7 +3,7 @@
 One look asks for the terminated subjects, the other for what is held. For each index that has documents of the first:
 
     held as a whole, or not to be told apart     -> an open item
-    a tenant's own, every document carries it    -> delete whole
+    a tenant's own, every document carries it    -> delete whole, unless a block forbids that
     blocks but a write block, mounted            -> an open item
     otherwise                                    -> delete these documents, a write block is lifted for it
 """
@@ -11,10 +11,10 @@ One look asks for the terminated subjects, the other for what is held. For each 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from retention_enforcer.domain.deletion import OfSubjects
-from retention_enforcer.domain.facts import Block, CategoryFacts, Held, IndexFacts
+from retention_enforcer.domain.facts import FORBID_INDEX_DELETION, Block, CategoryFacts, Held, IndexFacts
 from retention_enforcer.domain.lifecycle import last_of_alias
 from retention_enforcer.domain.plan import Action, Purge
 from retention_enforcer.domain.policy import Category, Policy
@@ -88,11 +88,14 @@ def _judge(
         return
     reason = f"{index.held_documents} documents of terminated subjects"
     target = rollover_target(index, category) if index.write_index else None
-    may_go_whole = not stays and (not index.write_index or target is not None) and not held.held_documents
-    if own and index.held_documents == index.documents and may_go_whole and not index.blocks:
+    rolled = not index.write_index or target is not None
+    may_go_whole = not stays and rolled and not held.held_documents and not index.blocks & FORBID_INDEX_DELETION
+    if own and index.held_documents == index.documents and may_go_whole:
         plan.purges.append(
             Purge(
-                facts=index,
+                # Guarded by the numbers of the look that found nothing held, which came first: what was written since
+                # may be held.
+                facts=replace(index, sequence_numbers=held.sequence_numbers),
                 action=Action.DELETE_INDEX,
                 documents=index.documents,
                 due=now,

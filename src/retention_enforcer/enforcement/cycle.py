@@ -93,8 +93,9 @@ def _held_as_a_whole(holds: Sequence[Hold], facts: CategoryFacts, now: int) -> d
     """
     found = {name: _untold(those[0]) for name, those in facts.untold.items()}
     found |= held(holds, facts.category, facts.indices, now)
-    for hold in on_subjects(holds, now):
-        found |= {forbidden.index.name: hold.held for forbidden in facts.forbidden}
+    for hold in holds:
+        if hold.is_alive(now) and (hold.subject is not None or hold.category == facts.category):
+            found |= {forbidden.index.name: hold.held for forbidden in facts.forbidden}
     for forbidden in facts.forbidden:
         found |= held(holds, forbidden.category, [forbidden.index], now)
     return found

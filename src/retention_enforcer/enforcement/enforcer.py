@@ -202,6 +202,8 @@ class Enforcer:
         except Exception:
             self._unfinished.add(TERMINATIONS)
             raise
+        if result.unknown:
+            self._unfinished.add(TERMINATIONS)
         self._recorder.record_others(scope.policy, TERMINATIONS, result.findings, self._clock.now())
         self._keep_books()
         return result

@@ -38,6 +38,8 @@ class Erasing:
     """For which documents were deleted since this pass began: another one has to follow."""
     expected: Mapping[str, int] = field(default_factory=dict)
     """By termination, how many documents a purge was about to take of which it is not known what it took."""
+    after: int = 0
+    """The ledger's last record before that purge: what it took was noted under a later one."""
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Erasing:
@@ -48,6 +50,7 @@ class Erasing:
                 labels=frozenset(body["labels"]),
                 again=frozenset(body["again"]),
                 expected={str(label): int(documents) for label, documents in body["expected"].items()},
+                after=int(body["after"]),
             )
 
     def body(self) -> dict[str, Any]:
@@ -57,6 +60,7 @@ class Erasing:
             "labels": sorted(self.labels),
             "again": sorted(self.again),
             "expected": dict(self.expected),
+            "after": self.after,
         }
 
 
@@ -101,7 +105,7 @@ class Eraser:
             under_way = replace(under_way, labels=under_way.labels | frozenset(labels))
         else:
             under_way = replace(under_way, again=under_way.again | frozenset(labels))
-        self._save(replace(under_way, expected=dict(expected or {})))
+        self._save(replace(under_way, expected=dict(expected or {}), after=self._appender.head.sequence))
 
     def noted(self, uuid: str) -> None:
         """Note that it is written down what a purge took."""

@@ -8,6 +8,7 @@ from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.ledger import Entry, Kind
+from retention_enforcer.domain.names import governed_part
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.appender import Appender
@@ -48,7 +49,9 @@ class HoldBook:
         if hold.subject is not None:
             target = f"{hold.subject.kind} {self._pseudonyms.of(hold.subject.text)}"
         elif hold.index is not None:
-            target = f"index {self._pseudonyms.index_name(policy.patterns, hold.index)}"
+            claimed = policy.claimants(governed_part(hold.index))  # an alias can have any name, also one with an id
+            hidden = self._pseudonyms.index_name(policy.patterns, hold.index)
+            target = f"index {hidden if claimed else self._pseudonyms.of(hold.index)}"
         else:
             target = f"category {hold.category}"
         words = f"owner {self._pseudonyms.of(hold.owner)}, reason {self._pseudonyms.of(hold.reason)}"

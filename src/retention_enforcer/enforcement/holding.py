@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from retention_enforcer.domain.control import HOLD, Control
@@ -11,10 +11,10 @@ from retention_enforcer.domain.errors import ConfigurationError
 from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.policy import Category, Policy
-from retention_enforcer.domain.subjects import Subject
+from retention_enforcer.domain.subjects import Subject, SubjectKind
 from retention_enforcer.enforcement.cycle import Observer, Scope
 from retention_enforcer.enforcement.operator import ControlDocuments
-from retention_enforcer.enforcement.ports import Clock, ControlStore
+from retention_enforcer.enforcement.ports import Clock, ControlStore, HoldResolver
 
 
 class Lifecycles(Protocol):
@@ -57,6 +57,7 @@ class Holding:
         *,
         policy: Policy,
         observer: Observer,
+        resolver: HoldResolver,
         documents: ControlDocuments,
         control: ControlStore,
         lifecycles: Lifecycles,
@@ -65,6 +66,7 @@ class Holding:
     ) -> None:
         self._policy = policy
         self._observer = observer
+        self._resolver = resolver
         self._documents = documents
         self._control = control
         self._lifecycles = lifecycles
@@ -87,6 +89,7 @@ class Holding:
                 "no governed index, stream or alias has this name",
                 "name one as `retention-enforcer plan` or GET _cat/indices shows it",
             )
+        hold = replace(hold, applications=self._applications(hold, now))
         self._documents.save(f"{HOLD}{hold.id}", _body(hold), now)
         narrowed = [c for c in categories if hold.subject is None or hold.subject.wanted(c.subjects) is not None]
         return Protection(
@@ -95,6 +98,13 @@ class Holding:
             not_narrowed=tuple(c.id for c in categories if c not in narrowed),
             unprotected=self._protect(hold, looked, narrowed),
         )
+
+    def _applications(self, hold: Hold, now: int) -> tuple[str, ...]:
+        """Return the applications of a held account, as they can be told now."""
+        if hold.subject is None or hold.subject.kind is not SubjectKind.ACCOUNT:
+            return ()
+        along = (one.subject for one in self._resolver.of(self._policy, [hold], now))
+        return tuple(subject.id for subject in along if subject.kind is SubjectKind.APPLICATION)
 
     def remove(self, hold_id: str) -> None:
         """Take a hold back. Raises ConfigurationError where there is none of this id."""
@@ -153,7 +163,8 @@ def _covered(facts: CategoryFacts) -> Covered:
 
 def _body(hold: Hold) -> dict[str, Any]:
     target = {"category": hold.category, "index": hold.index, **_subject_body(hold.subject)}
-    body = {"owner": hold.owner, "reason": hold.reason, "until": hold.until, **target}
+    applications = list(hold.applications) or None
+    body = {"owner": hold.owner, "reason": hold.reason, "until": hold.until, "applications": applications, **target}
     return {name: value for name, value in body.items() if value is not None}
 
 

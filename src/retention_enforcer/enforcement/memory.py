@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from retention_enforcer.domain.control import Control
+from retention_enforcer.domain.control import Approval, Control
 from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.facts import CategoryFacts, Evidence
 from retention_enforcer.domain.findings import Sighting
@@ -93,24 +93,31 @@ class Memory:
 
     def approved(self, control: Control, now: int) -> frozenset[tuple[str, str]]:
         """Return the (index uuid, action) pairs that are approved at this instant and were not used yet."""
+        return self._released(control.approvals, now)
+
+    def _released(self, releases: Iterable[Approval], now: int) -> frozenset[tuple[str, str]]:
         return frozenset(
             pair
-            for approval in control.releases
-            if now < approval.until
-            for pair in approval.pairs
-            if pair not in self.used.get(approval.key, ())
+            for release in releases
+            if now < release.until
+            for pair in release.pairs
+            if pair not in self.used.get(release.key, ())
         )
 
     def ordered(self, category: str, control: Control, now: int) -> frozenset[tuple[str, str]]:
         """Return the pairs that an operator ordered to be erased in a category, and that were not used yet."""
-        orders = tuple(order for order in control.orders if order.category == category)
-        return self.approved(Control(orders=orders), now)
+        return self._released((order for order in control.orders if order.category == category), now)
 
     def use(self, control: Control, purges: Collection[Purge], now: int) -> Memory:
         """Return the memory with the approvals of these purges used up; approvals that have ended are forgotten."""
         planned = {purge.pair for purge in purges}
-        alive = [approval for approval in control.releases if now < approval.until]
-        used = {a.key: sorted({*self.used.get(a.key, ()), *(a.pairs & planned)}) for a in alive}
+        ordered = {purge.pair for purge in purges if purge.ordered}
+        alive = [(a, planned) for a in control.approvals] + [(o, ordered) for o in control.orders]
+        used = {
+            release.key: sorted({*self.used.get(release.key, ()), *(release.pairs & pairs)})
+            for release, pairs in alive
+            if now < release.until
+        }
         return replace(self, used={key: pairs for key, pairs in used.items() if pairs})
 
     def must_prove(self, proof: Proof) -> bool:

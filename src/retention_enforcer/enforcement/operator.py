@@ -78,8 +78,9 @@ def order_erasure(
 
 def erasure_plan(category: Category, facts: CategoryFacts, margin: int, now: int) -> Plan:
     """Return what an order to erase would purge now."""
-    uuids = {index.uuid for index in facts.indices} | {found.index.uuid for found in facts.forbidden}
-    everything = frozenset((uuid, action.value) for uuid in uuids for action in Action)
+    own = {index.uuid for index in facts.indices} if category.never_stored else set()
+    elsewhere = {(found.index.uuid, Action.DELETE_DOCUMENTS.value) for found in facts.forbidden}
+    everything = frozenset((uuid, action.value) for uuid in own for action in Action) | elsewhere
     return build_plan(category, margin, replace(facts, ordered=everything), now)
 
 

@@ -147,6 +147,11 @@ class Purger:
             if purge.action is Action.DELETE_DOCUMENTS:
                 self._trim(category, self._intend(category, purge, purge.action, cycle), results)
 
+    def is_gone(self, uuid: str) -> bool:
+        """Whether the cluster says for certain that there is no such index any more."""
+        there = self._look([uuid])
+        return there is not None and uuid not in there
+
     def _intend(self, category: Category, purge: Purge, action: str, cycle: str) -> _Recorded:
         # Measured before the record is sent: what the ledger takes for it counts against its lifetime.
         at = self._clock.now()

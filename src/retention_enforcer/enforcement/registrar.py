@@ -55,7 +55,10 @@ class RequestsMemory:
 
 
 class TerminationBook:
-    """The registry, and the ledger's record of each change in it."""
+    """The registry, and the ledger's record of each change in it.
+
+    A change is recorded before it is stored: a crash may put it into the ledger twice, never into the registry alone.
+    """
 
     def __init__(self, registry: Registry, appender: Appender, clock: Clock) -> None:
         self._registry = registry
@@ -67,8 +70,13 @@ class TerminationBook:
         found = [termination_of(body) for body in self._registry.all(REMEMBERED).values()]
         return sorted(found, key=lambda t: (t.registered_at, t.key))
 
+    def enter(self, termination: Termination, action: str, text: str = "", actor: str = "enforcer") -> None:
+        """Record what became of a termination, then store it as it is now. `text` names no id."""
+        self.record(termination, action, text, actor)
+        self.save(termination)
+
     def save(self, termination: Termination) -> None:
-        """Store a termination."""
+        """Store a termination of which there is a record, or nothing to record."""
         kind = termination.pseudonym if termination.is_forgotten else REMEMBERED
         self._registry.save(termination.key, termination_body(termination), self._clock.now(), kind)
 
@@ -154,11 +162,10 @@ class Registrar:
             return None
         if open_twin(terminations.values(), request.subject, request.ask) is None:
             termination = self._termination(key, request)
-            self._book.save(termination)
-            terminations[key] = termination
             at = f"terminated at {format_instant(termination.terminated_at)}"
             words = f"{at}; reason {self._pseudonyms.of(request.reason)}" if request.reason else at
-            self._book.record(termination, "registered", words, self._actor(request))
+            self._book.enter(termination, "registered", words, self._actor(request))
+            terminations[key] = termination
         return None
 
     def _termination(self, key: str, request: Request) -> Termination:
@@ -180,10 +187,9 @@ class Registrar:
 
     def _reinstate(self, request: Request, terminations: dict[str, Termination]) -> None:
         for changed in reinstated(terminations.values(), request.subject, self._clock.now()):
-            self._book.save(changed)
-            terminations[changed.key] = changed
             action = "cancelled" if changed.cancelled_at is not None else "watch-ended"
-            self._book.record(changed, action, "reinstated", self._actor(request))
+            self._book.enter(changed, action, "reinstated", self._actor(request))
+            terminations[changed.key] = changed
 
     def _actor(self, request: Request) -> str:
         return self._pseudonyms.of(request.requested_by) if request.requested_by else "unknown"
@@ -195,10 +201,9 @@ class Registrar:
         for key, termination in terminations.items():
             if (key in waiting) != termination.held_back and termination.is_open:
                 changed = replace(termination, held_back=key in waiting)
-                self._book.save(changed)
-                terminations[key] = changed
                 action, actor = ("held-back", "enforcer") if key in waiting else ("approved", "operator")
-                self._book.record(changed, action, actor=actor)
+                self._book.enter(changed, action, actor=actor)
+                terminations[key] = changed
 
 
 def adopt_requests(requests: Requests, state: StateStore, now: int) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from retention_enforcer.domain.facts import CategoryFacts
+from retention_enforcer.domain.facts import CategoryFacts, IndexFacts
 from retention_enforcer.domain.sought import Sought
 from retention_enforcer.enforcement.cycle import Observer, Scope
 from retention_enforcer.enforcement.ports import Clock, Inventory
@@ -17,6 +17,18 @@ class SubjectLook:
 
     sought: Mapping[str, CategoryFacts]
     held: Mapping[str, CategoryFacts]
+
+    def place_of(self, uuid: str) -> tuple[str, IndexFacts | None]:
+        """Return an index and its category; an empty one and None where it was not seen."""
+        for category, facts in self.sought.items():
+            for index in facts.indices:
+                if index.uuid == uuid:
+                    return category, index
+        return "", None
+
+    def cannot_tell(self, category: str, index: str) -> bool:
+        """Whether an index cannot tell all the documents apart that were sought."""
+        return bool(self.sought[category].untold.get(index))
 
 
 class SubjectObserver:

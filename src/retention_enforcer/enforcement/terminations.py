@@ -10,6 +10,7 @@ import structlog
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.facts import IndexFacts
 from retention_enforcer.domain.findings import Finding
+from retention_enforcer.domain.ledger import Outcome
 from retention_enforcer.domain.names import governed_part
 from retention_enforcer.domain.plan import Purge
 from retention_enforcer.domain.policy import Policy
@@ -56,6 +57,8 @@ class TerminationResult:
     findings: tuple[Finding, ...]
     late: bool
     """Whether a promise to somebody is over, and not everything is erased."""
+    unknown: bool = False
+    """Whether an intent is left whose outcome is not known: it is looked at again before the next run."""
 
 
 class TerminationWork:
@@ -97,8 +100,9 @@ class TerminationWork:
             self._write_blocks.restore(cycle)
             terminations, requests = self._registrar.register(scope.control)
             undecided = self._find_applications(scope.policy, terminations)
+            unknown = False
             if scope.may_act:
-                self._purge(scope, terminations, undecided, cycle)
+                unknown = self._purge(scope, terminations, undecided, cycle)
                 self._forget(terminations, requests)
                 self._settle_erased(terminations, self._eraser.carry_on())
                 self._close(terminations)
@@ -109,6 +113,7 @@ class TerminationWork:
                 terminations=tuple(terminations.values()),
                 findings=tuple(termination_findings(terminations.values(), undone)),
                 late=bool(late),
+                unknown=unknown,
             )
 
     def _times(self, scope: Scope, termination: Termination) -> Times:
@@ -139,16 +144,16 @@ class TerminationWork:
             found = sorted({*termination.applications, *owned.applications[account]} - owned.others)
             if found != list(termination.applications):
                 terminations[key] = replace(termination, applications=tuple(found))
-                self._book.save(terminations[key])
-                self._book.record(terminations[key], "resolved", f"{len(found)} applications")
+                self._book.enter(terminations[key], "resolved", f"{len(found)} applications")
         return undecided
 
     # --- purging ---
 
     def _purge(
         self, scope: Scope, terminations: dict[str, Termination], undecided: Mapping[str, str], cycle: str
-    ) -> None:
-        """Purge all that may be purged now, and look again."""
+    ) -> bool:
+        """Purge all that may be purged now, and look again; True if the outcome of an intent is not known."""
+        self._note_interrupted(scope, terminations)
         now = self._clock.now()
         due = {
             key: t
@@ -157,30 +162,32 @@ class TerminationWork:
             and not (key in undecided and not t.begun_at and _blind(undecided[key]))
         }
         if not due:
-            return
+            return False
         self._begin(due, terminations)
         sought = [one for termination in due.values() for one in sought_of(scope.policy, termination)]
         look = self._observer.look(scope, sought)
-        self._note_interrupted(scope.policy, look, terminations)
+        outcomes: set[Outcome] = set()
         for _ in range(_PASSES):
             plans = self._plans(scope.policy, look, due)
             if not any(plan.purges for plan in plans.values()):
                 break
-            self._carry_out(scope.policy, plans, terminations, cycle)
+            outcomes |= self._carry_out(scope.policy, plans, terminations, cycle)
+            self._note_interrupted(scope, terminations)  # before another purge of the same index is announced
             look = self._observer.look(scope, sought)
         self._take_stock(scope.policy, look, due, terminations, undecided)
+        return Outcome.UNKNOWN in outcomes
 
     def _begin(self, due: Mapping[str, Termination], terminations: dict[str, Termination]) -> None:
         for key, termination in due.items():
             if termination.begun_at is None:
                 terminations[key] = replace(termination, begun_at=self._clock.now())
-                self._book.save(terminations[key])
-                self._book.record(terminations[key], "purging")
+                self._book.enter(terminations[key], "purging")
 
     def _carry_out(
         self, policy: Policy, plans: Mapping[str, SubjectPlan], terminations: dict[str, Termination], cycle: str
-    ) -> None:
-        """Carry the purges out; where an account's applications are found, last."""
+    ) -> set[Outcome]:
+        """Carry the purges out, where an account's applications are found last; return how they ended."""
+        outcomes: set[Outcome] = set()
         for category in sorted(policy.categories, key=lambda c: bool(c.owns)):
             purges = plans[category.id].purges if category.id in plans and category.enforce else []
             if not purges:
@@ -191,15 +198,20 @@ class TerminationWork:
                 with self._write_blocks.lifted([purge for purge in purges if purge.takes is not None], cycle):
                     self._purger.carry_out(category, purges, cycle, results)
             finally:
+                outcomes |= results.outcomes.keys()
                 for done in results.done:
                     took = done.by_label if done.purge.takes is not None else counted[done.purge.facts.uuid]
                     self._note(policy, category.id, done.purge.facts, took, terminations, record=done.record)
+        return outcomes
 
     def _announce(self, purge: Purge) -> dict[str, int]:
-        """Write down what a purge is about to take of whom, so that neither count nor bytes are lost in a crash."""
+        """Write down what a purge is about to take of whom, so that neither count nor bytes are lost in a crash.
+
+        The bytes of all whom it asks for: what comes while it runs goes with it, also of one who had nothing there.
+        """
         facts = purge.facts
         counted = self._counts.by_label(facts.name, facts.spared) if facts.spared else {}
-        self._eraser.begin(facts.name, facts.uuid, sorted(counted), counted)
+        self._eraser.begin(facts.name, facts.uuid, sorted({match.label for match in facts.spared}), counted)
         return counted
 
     def _note(
@@ -232,22 +244,31 @@ class TerminationWork:
             self._book.save(terminations[label])
         self._eraser.noted(facts.uuid)
 
-    def _note_interrupted(self, policy: Policy, look: SubjectLook, terminations: dict[str, Termination]) -> None:
-        """Write down what purges took that were interrupted before they could say so: what is not there any more."""
-        there = {i.uuid: (id_, i) for id_, facts in look.sought.items() for i in facts.indices}
-        apart = {a.uuid for facts in look.sought.values() for a in facts.set_apart}
-        for uuid, erasing in self._eraser.pending().items():
-            if not erasing.expected or uuid in apart:
+    def _note_interrupted(self, scope: Scope, terminations: dict[str, Termination]) -> None:
+        """Write down what purges took that could not say so themselves: what is not there any more.
+
+        Looked for on behalf of those for whom they were, whether or not anything is due for them now.
+        """
+        interrupted = {uuid: one for uuid, one in self._eraser.pending().items() if one.expected}
+        concerned = {label for one in interrupted.values() for label in one.expected} & terminations.keys()
+        if not interrupted:
+            return
+        sought = [one for label in sorted(concerned) for one in sought_of(scope.policy, terminations[label])]
+        look = self._observer.look(scope, sought)
+        for uuid, erasing in interrupted.items():
+            category, facts = look.place_of(uuid)
+            if facts is None and not self._purger.is_gone(uuid):
+                continue  # it cannot be looked into now
+            if facts is not None and look.cannot_tell(category, facts.name):
                 continue
-            category, facts = there.get(uuid, ("", None))
             left = self._counts.by_label(facts.name, facts.spared) if facts and facts.held_documents else {}
             took = {
-                label: documents - left.get(label, 0)
-                for label, documents in erasing.expected.items()
-                if documents > left.get(label, 0) and label in terminations
+                label: erasing.expected[label] - left.get(label, 0)
+                for label in concerned & erasing.expected.keys()
+                if erasing.expected[label] > left.get(label, 0) and not _is_noted(terminations[label], erasing)
             }
-            gone = IndexFacts.gone(erasing.progress.index, uuid) if facts is None else facts
-            self._note(policy, category or _category_of(policy, gone.name), gone, took, terminations)
+            known = IndexFacts.gone(erasing.progress.index, uuid) if facts is None else facts
+            self._note(scope.policy, category or _category_of(scope.policy, known.name), known, took, terminations)
 
     def _take_stock(
         self,
@@ -278,9 +299,9 @@ class TerminationWork:
             if changed == termination:
                 continue
             terminations[key] = changed
-            self._book.save(changed)
             if changed.purged_at is not None and termination.purged_at is None:
                 self._book.record(changed, "verified", f"no document is left, {changed.documents} were purged")
+            self._book.save(changed)
 
     def _plans(self, policy: Policy, look: SubjectLook, due: Mapping[str, Termination]) -> dict[str, SubjectPlan]:
         plans = {}
@@ -314,38 +335,37 @@ class TerminationWork:
             clean = termination.purged_at is not None and key not in under_way
             if clean and termination.erased_at is None:
                 terminations[key] = replace(termination, erased_at=self._clock.now())
-                self._book.save(terminations[key])
-                self._book.record(terminations[key], "erased", "no deleted document is left in any file")
+                self._book.enter(terminations[key], "erased", "no deleted document is left in any file")
 
     def _close(self, terminations: dict[str, Termination]) -> None:
         for key, termination in terminations.items():
             if closes(termination, self._clock.now()):
                 terminations[key] = replace(termination, closed_at=self._clock.now())
-                self._book.save(terminations[key])
-                self._book.record(terminations[key], "closed", f"{termination.documents} documents were purged")
+                self._book.enter(terminations[key], "closed", f"{termination.documents} documents were purged")
 
     def _forget(self, terminations: dict[str, Termination], requests: RequestsMemory) -> None:
         """Forget the raw ids of those that ended long enough ago, here and in the requests, to the last byte."""
         now = self._clock.now()
-        old = [t for t in terminations.values() if may_be_forgotten(t, now) and t.subject is not None]
-        for termination in old:
-            subject = termination.subject
-            others = (t for t in terminations.values() if t.subject == subject and t is not termination)
-            if subject is None or any(not may_be_forgotten(other, now) for other in others):
-                continue  # somebody else still needs the id
-            self._requests.forget(subject, requests.sequence)
-            terminations[termination.key] = forgotten(termination)
-            self._book.save(terminations[termination.key])
-            self._book.record(terminations[termination.key], "forgotten", "only the pseudonym is left")
+        needed = {t.subject for t in terminations.values() if not may_be_forgotten(t, now)}
+        old = [(t, t.subject) for t in terminations.values() if t.subject is not None and t.subject not in needed]
         if old:
             for name, uuid in self._observer.own_indices().items():
-                self._eraser.begin(name, uuid, [OWN])
+                self._eraser.begin(name, uuid, [OWN])  # before the deletion: a crash must not lose the bytes
+        for termination, subject in old:
+            self._requests.forget(subject, requests.sequence)
+            terminations[termination.key] = forgotten(termination)
+            self._book.enter(terminations[termination.key], "forgotten", "only the pseudonym is left")
 
     def _returned(self, scope: Scope, terminations: Mapping[str, Termination]) -> dict[str, int]:
         """Return of which closed subjects there are documents again, and how many: reported, not purged."""
         closed = [t for t in terminations.values() if t.closed_at is not None and not t.is_forgotten]
         sought = [one for termination in closed for one in sought_of(scope.policy, termination)]
         return self._left(self._observer.look(scope, sought)) if sought else {}
+
+
+def _is_noted(termination: Termination, erasing: Erasing) -> bool:
+    """Whether it was written down already what the announced purge took, before a crash."""
+    return any(p.uuid == erasing.progress.uuid and p.record > erasing.after for p in termination.purges)
 
 
 def _category_of(policy: Policy, name: str) -> str:

@@ -19,12 +19,15 @@ _LIFTED = "lifted-blocks"
 class WriteBlockSwitch(Protocol):
     """Sets the block of one index."""
 
-    def set_write_block(self, index: str, uuid: str, *, blocked: bool) -> None:
-        """Set or lift the write block of an index, if it is still this one."""
+    def set_write_block(self, uuid: str, *, blocked: bool) -> None:
+        """Set or lift the write block of an index, if it is still there."""
 
 
 class WriteBlocks:
-    """Which write blocks are lifted now stands in `retention-state` before the first is."""
+    """Which write blocks are lifted now stands in `retention-state` before the first is.
+
+    By the uuids of their indices: the name of a tenant's own has its id in it, which belongs into the registry alone.
+    """
 
     def __init__(
         self, switch: WriteBlockSwitch, state: StateStore, appender: Appender, permit: Permit, clock: Clock
@@ -38,13 +41,13 @@ class WriteBlocks:
     @contextmanager
     def lifted(self, purges: Sequence[Purge], cycle: str) -> Iterator[None]:
         """Lift the write blocks of the indices of these purges, and put them back afterwards."""
-        blocked = {p.facts.uuid: p.facts.name for p in purges if Block.WRITE in p.facts.blocks}
+        blocked = {p.facts.uuid for p in purges if Block.WRITE in p.facts.blocks}
         if not blocked:
             yield
             return
-        self._remember({**self._lifted(), **blocked})
-        for uuid, name in blocked.items():
-            self._set(name, uuid, cycle, blocked=False)
+        self._remember(self._lifted() | blocked)
+        for uuid in sorted(blocked):
+            self._set(uuid, cycle, blocked=False)
         try:
             yield
         finally:
@@ -53,25 +56,24 @@ class WriteBlocks:
     def restore(self, cycle: str) -> None:
         """Put back every block that is lifted, by this process or by one that was interrupted."""
         lifted = self._lifted()
-        for uuid, name in lifted.items():
-            self._set(name, uuid, cycle, blocked=True)
+        for uuid in sorted(lifted):
+            self._set(uuid, cycle, blocked=True)
         if lifted:
-            self._remember({})
+            self._remember(set())
 
-    def _set(self, name: str, uuid: str, cycle: str, *, blocked: bool) -> None:
+    def _set(self, uuid: str, cycle: str, *, blocked: bool) -> None:
         action = "restore_block" if blocked else "lift_block"
         if blocked:  # nothing is destroyed by it, and it must not stay off because the enforcer is told to stop
-            self._switch.set_write_block(name, uuid, blocked=True)
+            self._switch.set_write_block(uuid, blocked=True)
         else:
             with self._permit.destructive():
-                self._switch.set_write_block(name, uuid, blocked=False)
+                self._switch.set_write_block(uuid, blocked=False)
         reason = f"index.blocks.write of index {uuid}, for the deletion of single documents"
         self._appender.append(Entry(kind=Kind.TERMINATION, action=action, reason=reason, cycle=cycle))
 
-    def _lifted(self) -> dict[str, str]:
+    def _lifted(self) -> set[str]:
         with readable("what retention-state remembers of lifted blocks"):
-            body = self._state.load([_LIFTED]).get(_LIFTED, {})
-            return {str(uuid): str(name) for uuid, name in body.get("indices", {}).items()}
+            return {str(uuid) for uuid in self._state.load([_LIFTED]).get(_LIFTED, {}).get("uuids", ())}
 
-    def _remember(self, lifted: dict[str, str]) -> None:
-        self._state.save(_LIFTED, {"indices": lifted}, self._clock.now())
+    def _remember(self, lifted: set[str]) -> None:
+        self._state.save(_LIFTED, {"uuids": sorted(lifted)}, self._clock.now())

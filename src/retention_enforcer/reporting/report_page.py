@@ -22,6 +22,17 @@ _BESIDE = {
 
 def report_page(report: Report) -> str:
     """Return the report as an HTML page. Every text that comes from outside is escaped."""
+    page = page_environment(report.as_of).get_template("report.html")
+    return page.render(
+        report=report,
+        rows=[(row, report.under(row.id), _of(row, report.findings)) for row in report.rows],
+        beside=[(title, report.standing(standing)) for standing, title in _BESIDE.items()],
+        is_error=lambda finding: finding.severity is Severity.ERROR,
+    )
+
+
+def page_environment(now: int) -> Environment:
+    """Return what pages are made with: everything is escaped, and a name that is not known is a defect."""
     environment = Environment(
         loader=PackageLoader("retention_enforcer.reporting"),
         autoescape=True,
@@ -29,14 +40,8 @@ def report_page(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= _filters(report.as_of)
-    page = environment.get_template("report.html")
-    return page.render(
-        report=report,
-        rows=[(row, report.under(row.id), _of(row, report.findings)) for row in report.rows],
-        beside=[(title, report.standing(standing)) for standing, title in _BESIDE.items()],
-        is_error=lambda finding: finding.severity is Severity.ERROR,
-    )
+    environment.filters |= _filters(now)
+    return environment
 
 
 def _of(row: Row, findings: tuple[Finding, ...]) -> list[Finding]:

@@ -1,0 +1,89 @@
+"""Looks for subjects in the indices that no category governs: a copy is known by what is in it, not by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from elasticsearch import Elasticsearch
+
+from retention_enforcer.cluster.documents_seen import Search, search_documents
+from retention_enforcer.cluster.expressions import covering
+from retention_enforcer.cluster.metadata import IndexMetadata, read_metadata
+from retention_enforcer.cluster.preflight import Capabilities
+from retention_enforcer.cluster.streams import Membership, read_all_streams
+from retention_enforcer.cluster.subject_fields import read_subject_fields
+from retention_enforcer.domain.claims import Standing, claim_on
+from retention_enforcer.domain.facts import Block
+from retention_enforcer.domain.names import OwnIndices
+from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.subjects import Match, Subject, match
+
+_EVERYTHING = ["*"]
+
+
+class Elsewhere:
+    """Reads indices outside the policy, those under `ignore` too; changes nothing."""
+
+    def __init__(self, client: Elasticsearch, capabilities: Capabilities, own: OwnIndices) -> None:
+        self._client = client
+        self._capabilities = capabilities
+        self._own = own
+
+    def look(self, policy: Policy, subjects: Collection[Subject], now: int) -> tuple[dict[str, int], dict[str, str]]:
+        """Return how many documents of these subjects each index outside has, and why some cannot be asked.
+
+        An index without any of the fields by which the categories name a subject has none. Raises ClusterUnavailable,
+        RequestRejected or IndicesChanged where the cluster does not answer.
+        """
+        members = read_all_streams(self._client, self._capabilities)
+        metadata = read_metadata(self._client, _EVERYTHING)
+        outside = {n: i for n, i in metadata.items() if _is_outside(policy, self._own, i, members.get(n))}
+        untold = {name: why for name, index in outside.items() if (why := _why_not(index)) is not None}
+        readable = outside.keys() - untold
+        if not readable:
+            return {}, untold
+        fieldsets = {category.subjects for category in policy.categories if category.subjects}
+        fields = {field for fieldset in fieldsets for field in fieldset.names}
+        reached = {name: members[name].stream if name in members else None for name in readable}
+        avoid = {name for name, index in metadata.items() if index.system or _why_not(index) is not None}
+        caught = {name: _other_names(metadata[name], members.get(name)) for name in avoid}
+        exact = read_subject_fields(self._client, covering(_EVERYTHING, reached, caught, avoid), fields)
+        searches = []
+        for name in sorted(readable):
+            if name not in exact:
+                untold[name] = "the enforcer may not read it"
+                continue
+            found = [
+                match(subject, fieldset, exact[name])
+                for fieldset in fieldsets
+                for subject in subjects
+                if subject.wanted(fieldset) is not None
+            ]
+            matches = tuple(one for one in found if isinstance(one, Match))
+            doubt = next((one for one in found if one is not None and not isinstance(one, Match)), None)
+            if doubt is not None:
+                untold[name] = doubt.reason
+            if matches:
+                shards = metadata[name].shards
+                searches.append(Search(category=None, names=(name,), shards=shards, timestamp=None, held=matches))
+        answer = search_documents(self._client, policy, searches, now)
+        untold |= answer.unknown
+        return {name: seen.held for name, seen in answer.seen.items() if seen.held}, untold
+
+
+def _is_outside(policy: Policy, own: OwnIndices, index: IndexMetadata, member: Membership | None) -> bool:
+    system = index.system or (member is not None and member.system)
+    claim = claim_on(policy, own, index.name, stream=member.stream if member else None, system=system)
+    return claim.standing in (Standing.UNCLAIMED, Standing.IGNORED)
+
+
+def _why_not(index: IndexMetadata) -> str | None:
+    if not index.open:
+        return "it is closed"
+    if not index.assigned:
+        return "a primary shard of it is assigned to no node"
+    return "a block forbids to look into it" if index.read_blocked or Block.METADATA in index.blocks else None
+
+
+def _other_names(index: IndexMetadata, member: Membership | None) -> tuple[str, ...]:
+    return (*index.aliases, *((member.stream,) if member else ()))

@@ -1,0 +1,163 @@
+"""Collects a certificate: from the registry and the ledger, and by looking again just now; writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from retention_enforcer.domain.certificate import Certificate, Promise
+from retention_enforcer.domain.control import Control
+from retention_enforcer.domain.errors import ConfigurationError
+from retention_enforcer.domain.policy import ON_REQUEST, Policy
+from retention_enforcer.domain.pseudonyms import Pseudonyms
+from retention_enforcer.domain.requests import Ask
+from retention_enforcer.domain.snapshots import Snapshot, SnapshotsSeen
+from retention_enforcer.domain.subjects import Subject
+from retention_enforcer.domain.termination_plan import not_narrowed, sought_of
+from retention_enforcer.domain.terminations import OpenItem, Termination, categories_of
+from retention_enforcer.enforcement.asking import Asking
+from retention_enforcer.enforcement.coverage_look import SnapshotReader
+from retention_enforcer.enforcement.cycle import Scope
+from retention_enforcer.enforcement.erasing import ERASURE, Erasing
+from retention_enforcer.enforcement.ports import Clock, LedgerStore, Registry
+from retention_enforcer.enforcement.subject_look import SubjectObserver
+
+
+class OutsideReader(Protocol):
+    """Looks for subjects where no category governs."""
+
+    def look(self, policy: Policy, subjects: Collection[Subject], now: int) -> tuple[dict[str, int], dict[str, str]]:
+        """Return how many documents each index has, and why some cannot be asked."""
+
+
+class Certifier:
+    """Makes certificates."""
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        asking: Asking,
+        registry: Registry,
+        ledger: LedgerStore,
+        observer: SubjectObserver,
+        snapshots: SnapshotReader,
+        outside: OutsideReader,
+        pseudonyms: Pseudonyms,
+        clock: Clock,
+    ) -> None:
+        self._policy = policy
+        self._asking = asking
+        self._registry = registry
+        self._ledger = ledger
+        self._observer = observer
+        self._snapshots = snapshots
+        self._outside = outside
+        self._pseudonyms = pseudonyms
+        self._clock = clock
+
+    def certify(self, subject: Subject) -> list[Certificate]:
+        """Return a certificate for each termination and request of a subject, the newest first.
+
+        Raises ConfigurationError where none is known.
+        """
+        known = sorted(self._asking.about(subject), key=lambda t: (t.registered_at, t.key), reverse=True)
+        if not known:
+            raise ConfigurationError(
+                "no termination or request of this subject is known", "see `retention-enforcer terminations`"
+            )
+        snapshots = self._snapshots.read(self._policy)
+        return [self._certificate(replace(t, subject=subject), snapshots) for t in known]
+
+    def _certificate(self, termination: Termination, snapshots: SnapshotsSeen) -> Certificate:
+        now = self._clock.now()
+        found, doubts = self._look(termination)
+        items = (
+            *doubts,
+            *not_narrowed(self._policy, termination, now),
+            *self._erasures(termination),
+            *self._in_snapshots(termination, snapshots),
+            *self._elsewhere(termination, now),
+        )
+        return Certificate(
+            as_of=now,
+            termination=termination,
+            times=self._asking.times(termination),
+            promises=self._promises(termination),
+            applications=tuple(self._pseudonyms.of(application) for application in termination.applications),
+            hashes=self._hashes(termination),
+            found=found,
+            open_items=tuple(replace(item, text=self._hide(item.text)) for item in dict.fromkeys(items)),
+            head=self._ledger.head(),
+        )
+
+    def _hide(self, text: str) -> str:
+        return self._pseudonyms.hide_everywhere(self._policy.patterns, text)
+
+    def _look(self, termination: Termination) -> tuple[dict[str, int], list[OpenItem]]:
+        scope = Scope(policy=self._policy, fingerprint="", max_share=1.0, control=Control(), may_act=False)
+        look = self._observer.look(scope, sought_of(self._policy, termination))
+        found, items = {}, []
+        for id_, facts in look.sought.items():
+            found[id_] = sum(index.held_documents for index in facts.indices)
+            items += [OpenItem(kind="not-looked-into", text=apart.text) for apart in facts.set_apart]
+            items += [
+                OpenItem(kind="not-looked-into", text=f"{name} cannot tell whose its documents are: {one.reason}")
+                for name, untold in facts.untold.items()
+                for one in untold
+            ]
+        return found, items
+
+    def _promises(self, termination: Termination) -> tuple[Promise, ...]:
+        if termination.ask is Ask.ERASE:
+            return (Promise(category=ON_REQUEST, clause="deletion on request", limit=self._policy.on_request),)
+        return tuple(
+            Promise(category=c.id, clause=str(c.clause), limit=c.after_termination)
+            for c in categories_of(self._policy, termination.ask)
+            if c.after_termination is not None
+        )
+
+    def _hashes(self, termination: Termination) -> dict[int, str]:
+        records = {sequence: self._ledger.get(sequence) for sequence in {p.record for p in termination.purges}}
+        return {sequence: str(record["hash"]) for sequence, record in records.items() if record is not None}
+
+    def _erasures(self, termination: Termination) -> Iterator[OpenItem]:
+        for body in self._registry.all(ERASURE).values():
+            erasing = Erasing.of(body)
+            if termination.key in erasing.labels | erasing.again:
+                why = "; ".join(erasing.progress.reasons) or f"under way ({erasing.progress.act})"
+                yield OpenItem(
+                    kind="erasure", text=f"the files of index {erasing.progress.uuid} are not clean yet: {why}"
+                )
+
+    def _in_snapshots(self, termination: Termination, seen: SnapshotsSeen) -> Iterator[OpenItem]:
+        """Yield the snapshots that were taken while an index still had the documents."""
+        until = {purged.index: purged.at for purged in termination.purges}
+        ends = {lifecycle.id: lifecycle.expire_after for lifecycle in seen.lifecycles}
+        for repository in seen.repositories:
+            if repository.problem is not None:
+                text = f"not all is known of the snapshots in {repository.name}: {repository.problem}"
+                yield OpenItem(kind="snapshot", text=text)
+            for snapshot in repository.snapshots:
+                if any(snapshot.taken <= until.get(name, -1) for name in self._hidden(snapshot.indices)):
+                    yield _in_snapshot(snapshot, ends.get(snapshot.policy or ""))
+
+    def _hidden(self, names: Sequence[str]) -> list[str]:
+        return [self._pseudonyms.index_name(self._policy.patterns, name) for name in names]
+
+    def _elsewhere(self, termination: Termination, now: int) -> Iterator[OpenItem]:
+        subjects = [subject for subject, _ in termination.subjects()]
+        found, untold = self._outside.look(self._policy, subjects, now)
+        for name, documents in sorted(found.items()):
+            text = f"{name}, outside the policy, has {documents:,} documents of the subject"
+            yield OpenItem(kind="copy", text=text)
+        for name, why in sorted(untold.items()):
+            yield OpenItem(kind="not-looked-into", text=f"{name}, outside the policy, could not be asked: {why}")
+
+
+def _in_snapshot(snapshot: Snapshot, expire_after: int | None) -> OpenItem:
+    text = f"a snapshot in {snapshot.repository} ({snapshot.uuid}) was taken before the purge"
+    if expire_after is None:
+        return OpenItem(kind="snapshot", text=f"{text}: it ends when somebody deletes it")
+    return OpenItem(kind="snapshot", text=f"{text}: its policy ends it", until=snapshot.taken + expire_after)

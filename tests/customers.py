@@ -1,0 +1,99 @@
+"""A workbench of a few customers, for the tests of terminations and certificates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.domain.instants import DAY
+from retention_enforcer.enforcement import erasing
+from workbench import Workbench
+
+POLICY = """\
+version: 1
+name: test
+margin: 1h
+on_request: 7d
+categories:
+  - id: configuration
+    clause: {{document: Test promises, section: "1", item: configuration, updated: 2026-01-01}}
+    indices: ["{prefix}configuration"]
+    subjects: {{account: uin, application: sdkappid}}
+    owns: {{account: uin, application: sdkappid}}
+    after_termination: 7d
+  - id: keys
+    clause: {{document: Test promises, section: "9", item: keys, updated: 2026-01-01}}
+    indices: ["{prefix}keys"]
+    subjects: {{application: sdkappid}}
+    after_termination: 7d
+  - id: application-logs
+    clause: {{document: Test promises, section: "10", item: application logs, updated: 2026-01-01}}
+    indices: ["{prefix}application-logs-{{application}}-x"]
+    subjects: {{application: sdkappid}}
+    after_termination: 7d
+  - id: logs
+    clause: {{document: Test promises, section: "2", item: logs, updated: 2026-01-01}}
+    indices: ["{prefix}logs-*"]
+    subjects: {{application: sdkappid, user: user_id}}
+    max_age: {max_age}
+    rollover: 1d
+"""
+FIELDS = {"@timestamp": {"type": "date"}} | {name: {"type": "keyword"} for name in ("uin", "sdkappid", "user_id")}
+MAPPING = {"properties": FIELDS}
+PATIENCE = erasing.PATIENCE
+
+
+@pytest.fixture
+def patient(tenants: Workbench, monkeypatch: pytest.MonkeyPatch) -> Workbench:
+    """The same, whose runs wait for erasures: half a minute each."""
+    monkeypatch.setattr(erasing, "PATIENCE", PATIENCE)
+    return tenants
+
+
+@pytest.fixture
+def tenants(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Workbench:
+    """Three accounts: 100 owns applications 1 and 11, 1001 owns 111, 1002 owns nothing any more."""
+    monkeypatch.setattr(erasing, "PATIENCE", 0)
+    bench.policy_text = POLICY
+    bench.settings["ENFORCER_GRACE"] = "0s"
+    index(
+        bench,
+        "configuration",
+        *({"uin": "100", "sdkappid": application} for application in ("1", "11")),
+        {"uin": "1001", "sdkappid": "111"},
+        {"uin": "1002", "sdkappid": "11", "@timestamp": now() - 90 * DAY},
+    )
+    index(bench, "keys", *({"sdkappid": a} for a in ("1", "1", "11", "111", "1111")))
+    for application in ("1", "11", "111"):
+        index(bench, f"application-logs-{application}-x", *[{"sdkappid": application}] * 3)
+    index(bench, "logs-a", *({"sdkappid": a, "user_id": u} for a in ("1", "11", "111") for u in ("u", "uu")))
+    bench.ready()
+    return bench
+
+
+def now() -> int:
+    return SystemClock().now()
+
+
+def index(bench: Workbench, name: str, *documents: dict[str, Any], **body: Any) -> None:
+    bench.index(name, [], mappings=body.pop("mappings", MAPPING), **body)
+    add(bench, name, *documents)
+
+
+def add(bench: Workbench, name: str, *documents: dict[str, Any]) -> None:
+    operations: list[dict[str, Any]] = []
+    for document in documents:
+        operations += [{"index": {"_index": bench.prefix + name}}, {"@timestamp": now() - DAY, **document}]
+    if operations:
+        assert not bench.es.bulk(operations=operations, refresh=True)["errors"]
+
+
+def of(bench: Workbench, name: str, field: str = "sdkappid") -> list[str]:
+    """Whose documents an index has."""
+    if bench.is_gone(name):
+        return []
+    bench.es.indices.refresh(index=bench.prefix + name)
+    hits = bench.es.search(index=bench.prefix + name, size=1000)["hits"]["hits"]
+    return sorted(str(hit["_source"].get(field)) for hit in hits)

@@ -1,0 +1,93 @@
+"""Certificates on a real server: final only when nothing is left anywhere that can be seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backups import Backups
+from customers import MAPPING, PATIENCE, add, index
+from retention_enforcer.domain.instants import DAY
+from retention_enforcer.enforcement import erasing
+from workbench import Ran, Workbench
+
+
+def certificate(bench: Workbench, *subject: str) -> tuple[Ran, dict[str, Any]]:
+    ran = bench.run("certificate", *(subject or ("--application", "1")), "--output", "json")
+    return ran, ran.json[0] if ran.out else {}
+
+
+def open_kinds(found: dict[str, Any]) -> set[str]:
+    return {item["kind"] for item in found["open_items"]}
+
+
+def test_it_is_provisional_until_the_bytes_are_gone_and_then_final(
+    tenants: Workbench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert tenants.run("terminate", "--application", "1").code == 0
+    assert tenants.run("run", "--once").code == 0
+    ran, found = certificate(tenants)
+    assert (ran.code, found["final"], found["state"]) == (3, False, "verifying")
+    assert open_kinds(found) == {"erasure"}
+    monkeypatch.setattr(erasing, "PATIENCE", PATIENCE)
+    assert tenants.run("run", "--once").code == 0
+    page = tmp_path / "certificate.html"
+    ran = tenants.run("certificate", "--application", "1", "--html", str(page))
+    assert ran.code == 0, ran.out
+    assert "FINAL" in ran.out
+    assert "Final: nothing of it is left" in page.read_text()
+    ran, found = certificate(tenants)
+    assert (found["final"], found["documents_purged"], found["open_items"]) == (True, 6, [])
+    assert {p["category"] for p in found["purged"]} == {"configuration", "keys", "application-logs"}
+    hashes = {r["sequence"]: r["hash"] for r in tenants.records()}
+    assert all(p["hash"] == hashes[p["record"]] for p in found["purged"])
+    assert found["found_now"] == {"configuration": 0, "keys": 0, "application-logs": 0}
+    add(tenants, "keys", {"sdkappid": "1"})
+    assert certificate(tenants)[0].code == 3, "it looks again each time"
+
+
+def test_what_is_elsewhere_is_an_open_item(tenants: Workbench, backups: Backups) -> None:
+    index(tenants, "other", {"sdkappid": "1"}, {"sdkappid": "11"})
+    index(tenants, "text", mappings={"properties": {**MAPPING["properties"], "sdkappid": {"type": "text"}}})
+    backups.repository()
+    backups.take(f"{tenants.prefix}backups", "before")
+    assert tenants.run("terminate", "--application", "1").code == 0
+    assert tenants.run("run", "--once").code == 0
+    _, found = certificate(tenants)
+    texts = " ".join(item["text"] for item in found["open_items"])
+    assert f"{tenants.prefix}other, outside the policy, has 1 documents of the subject" in texts
+    assert f"{tenants.prefix}text, outside the policy, could not be asked" in texts
+    assert "was taken before the purge: it ends when somebody deletes it" in texts
+    assert "copy" in open_kinds(found)
+
+
+def test_an_id_stands_in_it_only_when_it_is_revealed(tenants: Workbench, tmp_path: Path) -> None:
+    add(tenants, "keys", {"sdkappid": "CANARY7"})
+    assert tenants.run("terminate", "--application", "CANARY7").code == 0
+    assert tenants.run("run", "--once").code == 0
+    page = tmp_path / "page.html"
+    for output in ("table", "json"):
+        ran = tenants.run("certificate", "--application", "CANARY7", "--output", output, "--html", str(page))
+        assert "CANARY7" not in ran.out + ran.err + page.read_text()
+        ran = tenants.run(
+            "certificate", "--application", "CANARY7", "--output", output, "--html", str(page), "--reveal"
+        )
+        assert "CANARY7" in ran.out
+        assert "CANARY7" in page.read_text()
+
+
+def test_of_somebody_who_never_asked_there_is_none(tenants: Workbench) -> None:
+    assert tenants.run("certificate", "--application", "77").code == 2
+    assert tenants.run("certificate", "--application", "a,b").code == 2
+    assert tenants.run("certificate").code == 2
+
+
+def test_categories_that_end_by_age_are_open_until_then(tenants: Workbench) -> None:
+    assert tenants.run("erase", "--account", "100").code == 0
+    assert tenants.run("run", "--once").code == 0
+    _, found = certificate(tenants, "--account", "100")
+    assert found["promises"] == [{"category": "on-request", "clause": "deletion on request", "limit": 7 * DAY // 1000}]
+    assert len(found["applications"]) == 2
+    assert found["found_now"]["logs"] == 0

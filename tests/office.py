@@ -1,0 +1,158 @@
+"""A registrar over small true seams in memory, whose process can be ended before any write."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from retention_enforcer.domain.control import Control
+from retention_enforcer.domain.ledger import Head, Record
+from retention_enforcer.domain.pseudonyms import Pseudonyms
+from retention_enforcer.domain.requests import Mailbox, Written
+from retention_enforcer.domain.subjects import Subject
+from retention_enforcer.domain.terminations import Termination
+from retention_enforcer.enforcement.appender import Appender, Signature
+from retention_enforcer.enforcement.registrar import Registrar, TerminationBook
+
+NOW = 1_800_000_000_000
+MOST = 3
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.instant = NOW
+
+    def now(self) -> int:
+        return self.instant
+
+
+class Killed(Exception):
+    """The process ended here."""
+
+
+class Fuse:
+    """Ends the process before the n-th write, counted over everything that is written."""
+
+    def __init__(self) -> None:
+        self.left: int | None = None
+
+    def burn(self) -> None:
+        if self.left is not None:
+            if self.left == 0:
+                raise Killed
+            self.left -= 1
+
+
+class Ledger:
+    def __init__(self, fuse: Fuse) -> None:
+        self.records: list[Record] = []
+        self._fuse = fuse
+
+    def uuid(self) -> str:
+        return "ledger"
+
+    def create(self, record: Record) -> bool:
+        self._fuse.burn()
+        self.records.append(record)
+        return True
+
+    def get(self, sequence: int) -> Record | None:
+        return self.records[sequence - 1] if 0 < sequence <= len(self.records) else None
+
+    def read(self, after: int = 0) -> Iterator[Record]:
+        yield from self.records[after:]
+
+    def head(self) -> Head:
+        return Head(len(self.records), self.records[-1]["hash"]) if self.records else Head()
+
+
+class Documents:
+    """A registry and a state in one: documents by their keys."""
+
+    def __init__(self, fuse: Fuse) -> None:
+        self.documents: dict[str, tuple[str | None, Mapping[str, Any]]] = {}
+        self._fuse = fuse
+
+    def all(self, kind: str | None = None) -> Mapping[str, Mapping[str, Any]]:
+        return {key: body for key, (of, body) in self.documents.items() if kind in (None, of)}
+
+    def load(self, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        return {key: self.documents[key][1] for key in keys if key in self.documents}
+
+    def save(self, key: str, body: Mapping[str, Any], now: int, kind: str | None = None) -> None:
+        self._fuse.burn()
+        self.documents[key] = (kind, body)
+
+    def remove(self, key: str) -> None:
+        self._fuse.burn()
+        self.documents.pop(key, None)
+
+
+class Requests:
+    def __init__(self) -> None:
+        self.uuid = "requests-uuid"
+        self.written: list[Written] = []
+        self.hidden = 0
+        """So many of the last are still being written."""
+
+    def add(self, **body: Any) -> str:
+        sequence = self.written[-1].sequence + 1 if self.written else 0
+        written = Written(id=f"r{sequence}", sequence=sequence, body=body)
+        self.written.append(written)
+        return written.id
+
+    def mailbox(self) -> Mailbox:
+        until = self.written[-1].sequence if self.written else -1
+        return Mailbox(uuid=self.uuid, until=until - self.hidden)
+
+    def read(self, after: int, until: int) -> Sequence[Written]:
+        return [w for w in self.written if after < w.sequence <= until]
+
+    def existing(self, ids: Collection[str]) -> frozenset[str]:
+        return frozenset(ids) & {w.id for w in self.written}
+
+    def write(self, id_: str, body: Mapping[str, Any]) -> None:
+        raise AssertionError("the registrar writes no requests")
+
+    def forget(self, subject: Subject, until: int) -> int:
+        raise AssertionError("the registrar forgets nothing")
+
+
+class Office:
+    """A registrar over all of these; each `register` is one of a new process."""
+
+    def __init__(self) -> None:
+        self.fuse = Fuse()
+        self.clock = Clock()
+        self.ledger = Ledger(self.fuse)
+        self.registry = Documents(self.fuse)
+        self.state = Documents(self.fuse)
+        self.requests = Requests()
+        self.control = Control()
+        self.refused: Mapping[str, str] = {}
+
+    def _appender(self) -> Appender:
+        return Appender(self.ledger, self.clock, Signature(instance="i", mode="enforce", policy="p"), lambda: 1)
+
+    def begin(self, termination: Termination) -> None:
+        """Do what a purge does first."""
+        book = TerminationBook(self.registry, self._appender(), self.clock)
+        book.enter(replace(termination, begun_at=self.clock.now()), "purging")
+
+    def register(self) -> list[Termination]:
+        appender = self._appender()
+        found, memory = Registrar(
+            requests=self.requests,
+            book=TerminationBook(self.registry, appender, self.clock),
+            state=self.state,
+            appender=appender,
+            pseudonyms=Pseudonyms(b"k" * 32),
+            clock=self.clock,
+            most=MOST,
+        ).register(self.control)
+        self.refused = memory.refused
+        return list(found.values())
+
+    def actions(self) -> list[str]:
+        return [str(r["action"]) for r in self.ledger.records if r["kind"] == "termination"]

@@ -1,0 +1,169 @@
+"""Requests are taken in once each, in their order, whatever is interrupted: over small true seams in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import pytest
+
+from office import MOST, NOW, Killed, Office
+from retention_enforcer.domain.control import Control
+from retention_enforcer.domain.errors import Refused
+from retention_enforcer.domain.instants import DAY, HOUR, format_instant
+from retention_enforcer.domain.requests import Mailbox, Written
+from retention_enforcer.domain.terminations import Termination
+from retention_enforcer.enforcement.registrar import REQUESTS, adopt_requests
+
+
+@pytest.fixture
+def office() -> Office:
+    return Office()
+
+
+TERMINATE = {"kind": "application", "id": "1", "action": "terminate"}
+
+
+def test_a_request_is_taken_in_once_and_names_nobody_in_the_ledger(office: Office) -> None:
+    office.requests.add(**TERMINATE, reason="a secret reason", requested_by="somebody")
+    (found,) = office.register()
+    assert office.register() == [found]
+    assert (found.terminated_at, found.registered_at, found.request) == (NOW, NOW, "r0")
+    assert office.actions() == ["registered"]
+    assert not {"secret", "somebody"} & {word for r in office.ledger.records for word in str(r).split()}
+
+
+def test_requests_count_in_the_order_in_which_they_were_written(office: Office) -> None:
+    for action in ("terminate", "reinstate", "terminate", "terminate", "erase"):
+        office.requests.add(**{**TERMINATE, "action": action})
+    found = office.register()
+    assert [(t.request, str(t.ask), t.cancelled_at is not None) for t in found] == [
+        ("r0", "terminate", True),
+        ("r2", "terminate", False),
+        ("r4", "erase", False),
+    ]
+
+
+def test_a_request_that_is_still_being_written_is_left_to_the_next_time(office: Office) -> None:
+    office.requests.add(**TERMINATE)
+    office.requests.add(**{**TERMINATE, "id": "2"})
+    office.requests.hidden = 1
+    assert [t.request for t in office.register()] == ["r0"]
+    office.requests.hidden = 0
+    assert [t.request for t in office.register()] == ["r0", "r1"]
+
+
+def test_grace_is_counted_from_when_the_daemon_first_saw_a_request_also_after_a_restart(office: Office) -> None:
+    office.requests.add(**TERMINATE, terminated_at=format_instant(NOW - 3 * DAY))
+    office.register()
+    office.clock.instant += 5 * HOUR
+    (found,) = office.register()
+    assert (found.registered_at, found.terminated_at) == (NOW, NOW - 3 * DAY)
+
+
+def test_a_malformed_request_is_refused_until_it_is_gone_and_recorded_once(office: Office) -> None:
+    office.requests.add(**{**TERMINATE, "id": "RAW,ID"})
+    assert (office.register(), list(office.refused)) == ([], ["r0"])
+    assert (office.register(), list(office.refused)) == ([], ["r0"])
+    assert office.actions() == ["refused"]
+    assert "RAW" not in str(office.ledger.records) + str(office.refused)
+    office.requests.written = []
+    office.requests.mailbox = lambda: Mailbox(uuid=office.requests.uuid, until=1)  # type: ignore[method-assign]
+    assert (office.register(), dict(office.refused)) == ([], {})
+
+
+def test_one_that_was_corrected_is_taken_in(office: Office) -> None:
+    office.requests.add(kind="application", id="1", action="destroy")
+    office.register()
+    office.requests.written = [Written(id="r0", sequence=1, body=TERMINATE)]
+    assert [t.request for t in office.register()] == ["r0"]
+    assert office.refused == {}
+
+
+@pytest.mark.parametrize(
+    ("at", "waits"),
+    [(NOW - 7 * DAY, False), (NOW - 7 * DAY - 1, True), (NOW, False), (NOW + 1, True)],
+)
+def test_a_time_ahead_or_more_than_a_week_back_waits_unless_it_was_confirmed(
+    office: Office, at: int, waits: bool
+) -> None:
+    id_ = office.requests.add(**TERMINATE, terminated_at=format_instant(at))
+    assert [t.held_back for t in office.register()] == [waits]
+    confirmed = Office()
+    confirmed.control = Control(confirmed=frozenset({id_}))
+    confirmed.requests = office.requests
+    assert [t.held_back for t in confirmed.register()] == [False]
+
+
+def test_one_too_many_holds_all_back_until_they_are_approved(office: Office) -> None:
+    for number in range(MOST):
+        office.requests.add(**{**TERMINATE, "id": str(number)})
+    assert not any(t.held_back for t in office.register())
+    office.requests.add(**{**TERMINATE, "id": "another"})
+    assert all(t.held_back for t in office.register())
+    office.clock.instant += 3 * DAY
+    assert all(t.held_back for t in office.register()), "time is no approval"
+    office.control = Control(terminations_approved_at=office.clock.instant)
+    assert not any(t.held_back for t in office.register())
+    assert office.actions().count("approved") == MOST + 1
+    office.clock.instant += 1
+    office.requests.add(**{**TERMINATE, "id": "after the approval"})
+    assert not any(t.held_back for t in office.register())
+
+
+def test_other_requests_than_those_that_were_read_are_refused_until_adopted(office: Office) -> None:
+    office.requests.add(**TERMINATE)
+    office.register()
+    office.requests.uuid = "another index"
+    office.requests.add(**{**TERMINATE, "id": "2"})
+    with pytest.raises(Refused, match="not the index it was"):
+        office.register()
+    assert adopt_requests(office.requests, office.state, NOW) == 1
+    assert adopt_requests(office.requests, office.state, NOW) is None
+    assert [t.request for t in office.register()] == ["r0"], "those there now are skipped"
+    office.requests.add(**{**TERMINATE, "id": "3"})
+    assert [t.request for t in office.register()] == ["r0", "r2"]
+
+
+STORY: tuple[Mapping[str, Any], ...] = (
+    TERMINATE,
+    {"kind": "application", "id": "2", "action": "terminate"},
+    {"kind": "application", "id": "1", "action": "reinstate"},
+    {"kind": "application", "id": "<>", "action": "terminate"},
+    TERMINATE,
+    TERMINATE,
+    {"kind": "application", "id": "3", "action": "erase"},
+    {"kind": "account", "id": "1", "action": "terminate"},
+)
+
+
+def essence(terminations: Collection[Termination]) -> list[tuple[Any, ...]]:
+    return [(t.key, t.request, t.pseudonym, t.ask, t.cancelled_at, t.held_back) for t in terminations]
+
+
+def undisturbed() -> Office:
+    office = Office()
+    for body in STORY:
+        office.requests.add(**body)
+    return office
+
+
+def test_killed_before_any_write_the_next_process_ends_in_the_same_state_and_every_change_is_in_the_ledger() -> None:
+    calm = undisturbed()
+    expected, actions = essence(calm.register()), sorted(calm.actions())
+    writes = 0
+    while True:
+        office = undisturbed()
+        office.fuse.left = writes
+        try:
+            office.register()
+        except Killed:
+            office.fuse.left = None
+            assert essence(office.register()) == expected, f"killed before write {writes + 1}"
+            missing = [a for a in set(actions) if office.actions().count(a) < actions.count(a)]
+            assert not missing, f"killed before write {writes + 1}, {missing} are not in the ledger"
+            assert office.state.load([REQUESTS])[REQUESTS]["sequence"] == len(STORY) - 1
+            writes += 1
+            continue
+        break
+    assert writes > len(STORY)

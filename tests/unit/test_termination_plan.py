@@ -1,0 +1,190 @@
+"""What goes of an index for terminated subjects, what stays, and why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from builders import NOW, apart, category, facts, index
+from retention_enforcer.domain.deletion import OfSubjects
+from retention_enforcer.domain.facts import Block, IndexFacts, Untold
+from retention_enforcer.domain.instants import DAY
+from retention_enforcer.domain.plan import Action
+from retention_enforcer.domain.policy import Policy, SubjectFields
+from retention_enforcer.domain.requests import Ask
+from retention_enforcer.domain.subjects import Match, subject_of
+from retention_enforcer.domain.termination_plan import (
+    Asked,
+    SubjectPlan,
+    asked_in,
+    not_narrowed,
+    plan_purges,
+    sought_of,
+)
+from retention_enforcer.domain.terminations import DOUBT, Termination
+
+ONE = Match(conditions=(("app", "1"),), label="one")
+TWO = Match(conditions=(("app", "2"),), label="two")
+HELD = Match(conditions=(("app", "1"),), label="hold")
+FIELDS = SubjectFields(account="uin", application="app")
+CATEGORY = category("keys", indices=["keys", "logs-*", "own-{application}-x"], max_age=None, subjects=FIELDS)
+ASKED = Asked(
+    labels=frozenset({"one", "two"}),
+    tenants={"one": (subject_of(application="1"),), "two": (subject_of(application="2"),)},
+)
+
+
+def of_subjects(name: str = "logs-a", *, theirs: int = 3, documents: int = 10, **more: Any) -> IndexFacts:
+    return index(name, ages=[DAY] * documents, spared=(ONE, TWO), held_documents=theirs, **more)
+
+
+def planned(one: IndexFacts, *, held: IndexFacts | None = None, hold: str = "", **more: Any) -> SubjectPlan:
+    twin = held or replace(one, spared=(), held_documents=0)
+    holds = {one.name: hold} if hold else {}
+    return plan_purges(CATEGORY, facts(one, **more), facts(twin, holds=holds), ASKED, NOW)
+
+
+def test_exactly_their_documents_go() -> None:
+    (purge,) = planned(of_subjects()).purges
+    assert (purge.action, purge.documents, purge.spare) == (Action.DELETE_DOCUMENTS, 3, ())
+    assert purge.takes == OfSubjects(matches=(ONE, TWO))
+
+
+def test_where_there_is_nothing_of_theirs_nothing_is_done() -> None:
+    plan = planned(of_subjects(theirs=0))
+    assert (plan.purges, plan.doubts) == ([], {})
+
+
+@pytest.mark.parametrize(
+    ("change", "whole"),
+    [
+        ({}, True),
+        ({"documents": 0, "theirs": 0}, True),
+        ({"blocks": frozenset({Block.WRITE})}, True),
+        ({"blocks": frozenset({Block.FLOOD_STAGE})}, True),
+        ({"theirs": 9}, False),
+        ({"aliases": ("only",)}, False),
+        ({"write_index": True}, False),
+        ({"write_index": True, "stream": "own-1-x", "name": ".ds-own-1-x-2026.01.31-000001"}, True),
+        ({"name": "own-11-x"}, False),
+        ({"name": "logs-1"}, False),
+    ],
+)
+def test_a_tenants_own_index_goes_whole_if_every_document_is_theirs(change: dict[str, Any], whole: bool) -> None:
+    values: dict[str, Any] = {"name": "own-1-x", "theirs": 10, "documents": 10, **change}
+    (purge,) = planned(of_subjects(**values)).purges
+    assert (purge.action is Action.DELETE_INDEX) == whole
+    if whole:
+        assert (purge.documents, purge.takes) == (values["documents"], None)
+
+
+def test_a_container_loses_its_documents_and_stays() -> None:
+    (purge,) = planned(of_subjects("keys", theirs=10, container=True)).purges
+    assert purge.action is Action.DELETE_DOCUMENTS
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"blocks": frozenset({Block.READ_ONLY})}, "index.blocks.read_only"),
+        ({"blocks": frozenset({Block.FLOOD_STAGE, Block.WRITE})}, "index.blocks.read_only_allow_delete"),
+        ({"blocks": frozenset({Block.METADATA})}, "index.blocks.metadata"),
+        ({"mounted": True}, "mounted"),
+    ],
+)
+def test_what_cannot_lose_single_documents_is_an_open_item_of_each(change: dict[str, Any], told: str) -> None:
+    plan = planned(of_subjects(**change))
+    assert plan.purges == []
+    assert plan.doubts.keys() == {"one", "two"}
+    for (item,) in plan.doubts.values():
+        assert item.kind == DOUBT
+        assert told in item.text
+
+
+def test_a_write_block_is_no_obstacle_to_a_purge_that_lifts_it() -> None:
+    plan = planned(of_subjects(blocks=frozenset({Block.WRITE})))
+    assert (len(plan.purges), plan.doubts) == (1, {})
+
+
+def test_a_hold_on_the_index_keeps_all_of_it() -> None:
+    plan = planned(of_subjects("own-1-x", theirs=10), hold="a case")
+    assert plan.purges == []
+    assert {item.kind for items in plan.doubts.values() for item in items} == {"held"}
+    assert planned(of_subjects(theirs=0), hold="a case").doubts == {}
+
+
+def test_held_subjects_are_spared_and_their_own_index_does_not_go_whole() -> None:
+    one = of_subjects("own-1-x", theirs=10)
+    plan = planned(one, held=replace(one, spared=(HELD,), held_documents=4))
+    (purge,) = plan.purges
+    assert (purge.action, purge.spare) == (Action.DELETE_DOCUMENTS, (HELD,))
+    assert {item.kind for items in plan.doubts.values() for item in items} == {"held"}
+
+
+def test_an_index_of_which_too_little_is_known_keeps_every_purge_from_being_proven() -> None:
+    plan = planned(of_subjects(), set_apart=[apart()])
+    assert len(plan.purges) == 1, "it does not blind the others"
+    assert {label: [item.kind for item in items] for label, items in plan.doubts.items()} == {
+        "one": [DOUBT],
+        "two": [DOUBT],
+    }
+
+
+def test_an_index_that_cannot_tell_whose_its_documents_are_is_a_doubt_for_those_alone() -> None:
+    untold = {"logs-a": (Untold(label="one", note="", reason="why"),)}
+    plan = planned(of_subjects(theirs=0), untold=untold)
+    assert [(label, item.kind) for label, items in plan.doubts.items() for item in items] == [("one", DOUBT)]
+
+
+def test_an_index_that_came_between_the_two_looks_is_left_and_doubted() -> None:
+    plan = plan_purges(CATEGORY, facts(of_subjects()), facts(), ASKED, NOW)
+    assert plan.purges == []
+    assert plan.doubts.keys() == {"one", "two"}
+    other = replace(of_subjects(), uuid="another")
+    assert plan_purges(CATEGORY, facts(of_subjects()), facts(other), ASKED, NOW).purges == []
+
+
+# --- for whom -------------------------------------------------------------------------------------------
+
+
+def termination(**more: Any) -> Termination:
+    subject = more.pop("subject", subject_of(application="1"))
+    values: dict[str, Any] = {"ask": Ask.TERMINATE, "registered_at": NOW, "terminated_at": NOW - DAY, **more}
+    return Termination(key="one", request="r", pseudonym="p", kind=subject.kind, subject=subject, **values)
+
+
+POLICY = Policy(
+    name="p",
+    categories=(
+        replace(CATEGORY, after_termination=7 * DAY),
+        category("aged", indices=["aged-*"], subjects=SubjectFields(account="uin")),
+        category("nobody", indices=["nobody-*"], max_age=None, after_termination=7 * DAY),
+    ),
+)
+
+
+def test_an_account_is_asked_for_with_its_applications_in_the_categories_that_end_with_it() -> None:
+    one = termination(subject=subject_of(account="100"), applications=("1",))
+    sought = sought_of(POLICY, one)
+    assert [(s.subject, s.account, s.label) for s in sought] == [
+        (subject_of(account="100"), None, "one"),
+        (subject_of(application="1"), "100", "one"),
+    ]
+    assert {s.categories for s in sought} == {frozenset({"keys", "nobody"})}
+
+
+@pytest.mark.parametrize(("ask", "categories"), [(Ask.TERMINATE, ["keys"]), (Ask.ERASE, ["keys"])])
+def test_nobody_is_asked_for_where_it_cannot_be_told(ask: Ask, categories: list[str]) -> None:
+    one = termination(ask=ask)
+    assert [c.id for c in POLICY.categories if asked_in(POLICY, c, [one]).labels] == categories
+
+
+def test_what_cannot_be_narrowed_is_open_until_its_age_ends_it() -> None:
+    one = termination(ask=Ask.ERASE)
+    items = {item.text.split()[0]: item for item in not_narrowed(POLICY, one, NOW)}
+    assert items.keys() == {"aged", "nobody"}
+    assert (items["aged"].until, items["nobody"].until) == (NOW + 14 * DAY, None)
+    assert {item.text.split()[0] for item in not_narrowed(POLICY, one, NOW + 14 * DAY)} == {"nobody"}
+    assert DOUBT not in {item.kind for item in items.values()}
