@@ -311,6 +311,7 @@ class Deployment:
             clock=self.clock,
             pseudonyms=self.pseudonyms,
             policy=self.policy,
+            control=ControlReader(self.control),
         )
         recorder = Recorder(self.state, appender, self.pseudonyms)
         cycle = Cycle(

@@ -327,6 +327,51 @@ def test_a_field_that_only_sounds_forbidden_is_none(wide: Workbench) -> None:
     assert "forbidden-field" not in kinds(wide.run("report", "--output", "json"))
 
 
+def test_an_order_takes_nothing_of_a_category_that_only_forbids_fields(wide: Workbench) -> None:
+    never = "    never_stored: true\n"
+    wide.policy_text = wide.policy_text.replace(never, "    after_termination: 7d\n")
+    wide.index("media-1", [now()] * 3)
+    wide.index("logs-audio", [], mappings=mapped(audio_data="keyword"))
+    store(wide, "logs-audio", {"@timestamp": now(), "audio_data": "abc"}, {"@timestamp": now()})
+    wide.ready()
+    assert "1 documents in 1 indices" in wide.run("erase", "--category", "media").err
+    assert wide.run("erase", "--category", "media", "--confirm").code == 0
+    wide.run("run", "--once")
+    assert (wide.count("media-1"), wide.count("logs-audio")) == (3, 1)
+
+
+def test_an_order_releases_nothing_else_that_the_fuse_refuses(wide: Workbench) -> None:
+    mappings = mapped(audio_data="keyword")
+    wide.index("logs-a", [now() - OLD] * 900 + [now()] * 300, mappings=mappings)
+    store(wide, "logs-a", {"@timestamp": now(), "audio_data": "abc"})
+    wide.ready()
+    assert wide.run("run", "--once").code == 4
+    assert wide.run("erase", "--category", "media", "--confirm").code == 0
+    assert wide.run("run", "--once").code == 4
+    assert wide.count("logs-a") == 1_200
+
+
+def test_a_field_with_a_wildcard_in_its_name_takes_no_other_with_it(wide: Workbench) -> None:
+    properties = {"sdk*": {"type": "binary", "doc_values": True}, "sdkappid": {"type": "keyword"}}
+    wide.index("logs-a", [], mappings={"properties": {"@timestamp": {"type": "date"}, **properties}})
+    store(wide, "logs-a", *[{"@timestamp": now(), "sdkappid": "1"}] * 3)
+    wide.ready()
+    assert "there is nothing to erase" in wide.run("erase", "--category", "media", "--confirm").out
+    wide.run("run", "--once")
+    assert wide.count("logs-a") == 3
+
+
+def test_an_index_that_must_not_exist_is_erased_once_although_it_has_a_forbidden_field_too(wide: Workbench) -> None:
+    wide.index("media-1", [], mappings=mapped(audio_data="keyword"))
+    store(wide, "media-1", *[{"@timestamp": now(), "audio_data": "abc"}] * 3)
+    wide.ready()
+    assert "3 documents in 1 indices" in wide.run("erase", "--category", "media").err
+    assert wide.run("erase", "--category", "media", "--confirm").code == 0
+    assert wide.run("run", "--once").code == 0
+    outcomes = [r["outcome"] for r in wide.records() if r["kind"] == "outcome"]
+    assert outcomes == ["done"]
+
+
 # --- copies -------------------------------------------------------------------------------------------
 
 

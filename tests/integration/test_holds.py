@@ -8,6 +8,7 @@ import pytest
 from elasticsearch import ApiError
 
 from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.cluster.deletion import Deletion
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, format_instant
 from workbench import FixedClock, Ran, Workbench
 
@@ -218,6 +219,33 @@ def test_where_an_accounts_applications_cannot_be_told_what_names_applications_i
     assert ran.code == 3
     assert held.count("logs-a") == 1, "77 may be one of the account's"
     assert held.count("numbers") == 1, "one bad index stops nothing else"
+
+
+def test_a_hold_that_is_added_in_the_middle_of_a_purge_ends_it(
+    held: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held.settings["ENFORCER_MAX_SHARE"] = "1"
+    held.index("numbers", [], mappings=MAPPING)
+    operations: list[dict[str, Any]] = []
+    for _ in range(3_000):
+        operations += [{"index": {"_index": held.prefix + "numbers"}}, {"@timestamp": now() - OLD, "uin": "1"}]
+    held.es.bulk(operations=operations, refresh=True)
+    index(held, "logs-a", log("1"))
+    held.ready()
+    original, added = Deletion._delete_documents, list[int]()
+
+    def deleting(self: Deletion, hits: Any) -> Any:
+        gone = original(self, hits)
+        if not added:
+            added.append(hold(held, "--category", "numbers").code)
+        return gone
+
+    monkeypatch.setattr(Deletion, "_delete_documents", deleting)
+    held.run("run", "--once")
+    assert added == [0]
+    assert any("a hold was added since this was planned" in r.get("reason", "") for r in held.records())
+    assert held.count("numbers") == 2_000, "the request that was under way is the last"
+    assert held.count("logs-a") is None
 
 
 # --- mistakes -----------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -10,13 +10,14 @@ import structlog
 
 from retention_enforcer.domain.deletion import Due, Trim, Trimmed
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused, RequestRejected
+from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.ledger import ROLLOVER, Entry, Kind, Outcome, Record, evidence_of
 from retention_enforcer.domain.plan import Action, Purge
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.rollover import FAILURES, next_name
 from retention_enforcer.enforcement.appender import Appender
-from retention_enforcer.enforcement.ports import Clock, Deleter, Permit
+from retention_enforcer.enforcement.ports import Clock, ControlStore, Deleter, Permit
 from retention_enforcer.enforcement.settle import answer
 
 _log = structlog.get_logger()
@@ -94,8 +95,16 @@ class _NoneDeleted(Exception):
 class _FreshPermit:
     """A permit that is first used while its intents are fresh, and only under the lease they were recorded under."""
 
-    def __init__(self, permit: Permit, clock: Clock, appender: Appender, recorded: Sequence[_Recorded]) -> None:
+    def __init__(
+        self,
+        permit: Permit,
+        clock: Clock,
+        appender: Appender,
+        recorded: Sequence[_Recorded],
+        raise_if_held: Callable[[], None],
+    ) -> None:
         self._permit = permit
+        self._raise_if_held = raise_if_held
         self._clock = clock
         self._appender = appender
         self._recorded = recorded
@@ -109,6 +118,7 @@ class _FreshPermit:
                 raise Refused("the lease was lost since the intent was recorded", "it is planned again")
             if not self._used and self._clock.now() - min(one.at for one in self._recorded) > INTENT_LIFETIME:
                 raise _StaleIntent
+            self._raise_if_held()
             self._used = True
             yield
 
@@ -125,6 +135,7 @@ class Purger:
         clock: Clock,
         pseudonyms: Pseudonyms,
         policy: Policy,
+        control: ControlStore | None = None,
     ) -> None:
         self._deleter = deleter
         self._appender = appender
@@ -132,13 +143,32 @@ class Purger:
         self._clock = clock
         self._pseudonyms = pseudonyms
         self._policy = policy
+        self._control = control
+        self._planned_under: dict[str, frozenset[Hold]] = {}
+        """By cycle, the holds that its plans know of."""
 
-    def carry_out(self, category: Category, purges: Sequence[Purge], cycle: str, results: Results) -> None:
+    def carry_out(
+        self,
+        category: Category,
+        purges: Sequence[Purge],
+        cycle: str,
+        results: Results,
+        holds: Collection[Hold] = (),
+    ) -> None:
         """Carry purges out and add what became of them to `results`; whole indices first, they free the most.
+
+        `holds` are those that the plan knows of: where one has been added since, nothing more is sent.
 
         Raises Refused when the right to destroy was lost, and ClusterUnavailable when the ledger does not answer;
         all that was begun by then has its outcome, or gets it at the next start.
         """
+        self._planned_under[cycle] = frozenset(holds)
+        try:
+            self._carry_out(category, purges, cycle, results)
+        finally:
+            del self._planned_under[cycle]
+
+    def _carry_out(self, category: Category, purges: Sequence[Purge], cycle: str, results: Results) -> None:
         whole = [p for p in purges if p.action is Action.DELETE_INDEX]
         for batch in _batches(whole):
             ready = [p for p in batch if p.rollover is None or self._roll_over(category, p, cycle, results)]
@@ -146,6 +176,16 @@ class Purger:
         for purge in purges:
             if purge.action is Action.DELETE_DOCUMENTS:
                 self._trim(category, self._intend(category, purge, purge.action, cycle), results)
+
+    def _fresh_permit(self, recorded: Sequence[_Recorded]) -> _FreshPermit:
+        known = self._planned_under.get(str(recorded[0].intent.get("cycle")), frozenset())
+
+        def raise_if_held() -> None:
+            """Look at the holds again: a purge can take hours, and a hold counts from when it is added."""
+            if self._control is not None and not known.issuperset(self._control.read().holds):
+                raise Refused("a hold was added since this was planned", "nothing to do: it is planned again under it")
+
+        return _FreshPermit(self._permit, self._clock, self._appender, recorded, raise_if_held)
 
     def is_gone(self, uuid: str) -> bool:
         """Whether the cluster says for certain that there is no such index any more."""
@@ -283,7 +323,7 @@ class Purger:
     def _send_delete(self, batch: Sequence[_Recorded], results: Results) -> RequestRejected | OutcomeUnknown | None:
         """Send one DELETE; return what went wrong, if anything. What is true is found out by looking again."""
         try:
-            with _FreshPermit(self._permit, self._clock, self._appender, batch).destructive():
+            with self._fresh_permit(batch).destructive():
                 self._deleter.delete_indices([one.purge.facts.name for one in batch])
         except (RequestRejected, OutcomeUnknown) as error:
             return error
@@ -305,9 +345,7 @@ class Purger:
             spare=purge.spare,
         )
         try:
-            trimmed = self._deleter.trim(
-                order, _FreshPermit(self._permit, self._clock, self._appender, [recorded]).destructive
-            )
+            trimmed = self._deleter.trim(order, self._fresh_permit([recorded]).destructive)
         except OutcomeUnknown as error:
             self._finish(recorded, Outcome.UNKNOWN, error.message, results)
         except RequestRejected as error:

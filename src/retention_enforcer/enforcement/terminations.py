@@ -171,7 +171,7 @@ class TerminationWork:
             plans = self._plans(scope.policy, look, due)
             if not any(plan.purges for plan in plans.values()):
                 break
-            outcomes |= self._carry_out(scope.policy, plans, terminations, cycle)
+            outcomes |= self._carry_out(scope, plans, terminations, cycle)
             self._note_interrupted(scope, terminations)  # before another purge of the same index is announced
             look = self._observer.look(scope, sought)
         self._take_stock(scope.policy, look, due, terminations, undecided)
@@ -184,11 +184,11 @@ class TerminationWork:
                 self._book.enter(terminations[key], "purging")
 
     def _carry_out(
-        self, policy: Policy, plans: Mapping[str, SubjectPlan], terminations: dict[str, Termination], cycle: str
+        self, scope: Scope, plans: Mapping[str, SubjectPlan], terminations: dict[str, Termination], cycle: str
     ) -> set[Outcome]:
         """Carry the purges out, where an account's applications are found last; return how they ended."""
         outcomes: set[Outcome] = set()
-        for category in sorted(policy.categories, key=lambda c: bool(c.owns)):
+        for category in sorted(scope.policy.categories, key=lambda c: bool(c.owns)):
             purges = plans[category.id].purges if category.id in plans and category.enforce else []
             if not purges:
                 continue
@@ -196,12 +196,12 @@ class TerminationWork:
             results = Results()
             try:
                 with self._write_blocks.lifted([purge for purge in purges if purge.takes is not None], cycle):
-                    self._purger.carry_out(category, purges, cycle, results)
+                    self._purger.carry_out(category, purges, cycle, results, scope.control.holds)
             finally:
                 outcomes |= results.outcomes.keys()
                 for done in results.done:
                     took = done.by_label if done.purge.takes is not None else counted[done.purge.facts.uuid]
-                    self._note(policy, category.id, done.purge.facts, took, terminations, record=done.record)
+                    self._note(scope.policy, category.id, done.purge.facts, took, terminations, record=done.record)
         return outcomes
 
     def _announce(self, purge: Purge) -> dict[str, int]:
