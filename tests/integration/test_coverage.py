@@ -372,6 +372,14 @@ def test_an_index_that_must_not_exist_is_erased_once_although_it_has_a_forbidden
     assert outcomes == ["done"]
 
 
+def test_the_last_index_of_an_alias_is_emptied_on_an_order(wide: Workbench) -> None:
+    wide.index("media-1", [now()] * 3, aliases={wide.prefix + "reading": {}})
+    wide.ready()
+    assert wide.run("erase", "--category", "media", "--confirm").code == 0
+    wide.run("run", "--once")
+    assert wide.count("media-1") == 0
+
+
 # --- copies -------------------------------------------------------------------------------------------
 
 

@@ -59,22 +59,22 @@ def blocks(*those: Block) -> dict[str, Any]:
 
 DECISIONS: list[tuple[str, dict[str, Any], str, str, str]] = [
     # (what it is, its facts, what an order for the whole index does, one for its documents, one for both)
-    ("an index", {}, WHOLE, KEEP, WHOLE),
-    ("a write index that is rolled over first", STREAM, WHOLE, KEEP, WHOLE),
+    ("an index", {}, WHOLE, TRIM, WHOLE),
+    ("a write index that is rolled over first", STREAM, WHOLE, TRIM, WHOLE),
     ("a write index that cannot be rolled over", NO_ROLLOVER, KEEP, TRIM, TRIM),
     ("a container", {"container": True}, KEEP, TRIM, TRIM),
-    ("a mounted snapshot", {"mounted": True, **blocks(Block.WRITE)}, WHOLE, KEEP, WHOLE),
-    ("one that may not be written to", blocks(Block.WRITE), WHOLE, KEEP, WHOLE),
-    ("one on a full disk", blocks(Block.FLOOD_STAGE), WHOLE, KEEP, WHOLE),
+    ("a mounted snapshot", {"mounted": True, **blocks(Block.WRITE)}, WHOLE, "blocked", WHOLE),
+    ("one that may not be written to", blocks(Block.WRITE), WHOLE, "blocked", WHOLE),
+    ("one on a full disk", blocks(Block.FLOOD_STAGE), WHOLE, "blocked", WHOLE),
     ("one that may not be deleted", blocks(Block.METADATA), KEEP, TRIM, TRIM),
     ("one that may only be read", blocks(Block.READ_ONLY), KEEP, "blocked", "blocked"),
     ("one with both blocks", blocks(Block.METADATA, Block.WRITE), KEEP, "blocked", "blocked"),
     ("a container on a full disk", {"container": True, **blocks(Block.FLOOD_STAGE)}, KEEP, "blocked", "blocked"),
-    ("one with documents of held subjects", {"held_documents": 1}, "held", KEEP, "held"),
+    ("one with documents of held subjects", {"held_documents": 1}, "held", "held", "held"),
     ("a container with such", {"held_documents": 1, "container": True}, KEEP, "held", "held"),
-    ("one under somebody else's lifecycle", {"lifecycle": "theirs"}, WHOLE, KEEP, WHOLE),
+    ("one under somebody else's lifecycle", {"lifecycle": "theirs"}, WHOLE, TRIM, WHOLE),
     ("an empty one", {"ages": ()}, KEEP, KEEP, KEEP),
-    ("one whose documents have no date", {"ages": (), "undated": 2}, WHOLE, KEEP, WHOLE),
+    ("one whose documents have no date", {"ages": (), "undated": 2}, WHOLE, TRIM, WHOLE),
 ]
 
 

@@ -31,15 +31,16 @@ def ordered_purge(
         rollover=rollover,
         ordered=True,
     )
-    if may_go_whole and not index.blocks & FORBID_INDEX_DELETION:
-        purge = whole
-    else:
-        purge = replace(whole, action=Action.DELETE_DOCUMENTS, takes=Every(), spare=index.spared, rollover=None)
-    if purge.pair not in ordered:
+    trim = replace(whole, action=Action.DELETE_DOCUMENTS, takes=Every(), spare=index.spared, rollover=None)
+    # An order for the documents stays one for the documents, also where the index could go whole by now.
+    possible = [whole, trim] if may_go_whole and not index.blocks & FORBID_INDEX_DELETION else [trim]
+    purge = next((purge for purge in possible if purge.pair in ordered), None)
+    if purge is None:
         return None
     if index.held_documents:
         return held(index, f"{index.held_documents} of its documents are of held subjects")
-    return blocked(index, purge.reason) if is_blocked(purge) else purge
+    cannot = is_blocked(purge) or (purge is trim and index.mounted)
+    return blocked(index, purge.reason) if cannot else purge
 
 
 def ordered_fields(
