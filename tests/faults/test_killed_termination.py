@@ -7,6 +7,8 @@ from collections import Counter
 import pytest
 
 import tenants
+from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.domain.instants import DAY
 from retention_enforcer.enforcement import erasing
 from workbench import Workbench
 
@@ -149,3 +151,32 @@ def test_a_killed_run_is_finished_by_the_next(due: Workbench, step: tuple[tuple[
     ran = due.run("run", "--once")
     assert ran.code == 0, ran.err
     assert_all_is_as_if_nothing_had_happened(due)
+
+
+def closed_long_ago(bench: Workbench, *keys: int) -> None:
+    """Move the ends of some remembered terminations, by their places, to 31 days ago."""
+    found = bench.es.search(index=bench.own.terminations, query={"term": {"kind": "remembered"}})["hits"]["hits"]
+    for place, hit in enumerate(sorted(found, key=lambda hit: str(hit["_id"]))):
+        at = SystemClock().now() - (31 * DAY if place in keys else DAY)
+        source = {**hit["_source"], "body": {**hit["_source"]["body"], "closed_at": at}}
+        bench.es.index(index=bench.own.terminations, id=hit["_id"], document=source, refresh=True)
+
+
+def test_killed_after_it_forgot_an_id_the_next_run_still_has_the_bytes_to_erase(due: Workbench) -> None:
+    assert due.run("run", "--once").code == 0
+    closed_long_ago(due, 1)
+    killed(due, (BOOK, "save", 1, "after"))
+    assert [t["subject"]["id"] for t in tenants.registry(due)] == ["100"]
+    pending = {erasing["progress"]["index"] for erasing in tenants.registry(due, "erasure")}
+    assert {due.own.requests, due.own.terminations} <= pending
+
+
+def test_an_id_that_is_still_needed_is_not_forgotten_and_nothing_is_erased_for_it(due: Workbench) -> None:
+    assert due.run("run", "--once").code == 0
+    closed_long_ago(due, 0, 1)
+    assert due.run("terminate", "--application", "2").code == 0
+    assert due.run("terminate", "--account", "100").code == 0
+    assert due.run("run", "--once").code == 0
+    assert [t["subject"]["id"] for t in tenants.registry(due)] == ["100", "2", "2", "100"]
+    pending = {erasing["progress"]["index"] for erasing in tenants.registry(due, "erasure")}
+    assert not {due.own.requests, due.own.terminations} & pending

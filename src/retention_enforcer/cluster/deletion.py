@@ -33,6 +33,9 @@ from retention_enforcer.domain.facts import Block
 _PAGE = 1_000
 """Documents in one `_bulk`: short requests, so that the lease and a stop are asked for often."""
 
+_READ = 5_000
+"""Documents in one answer of a search, which evaluates the whole query each time."""
+
 _PASSES = 5
 """Passes over an index: each further one meets only what was written, or could not be deleted, during the last."""
 
@@ -170,26 +173,25 @@ class Deletion:
                 self._once.close_point_in_time(id=opened["id"])
 
     def _pages(self, trim: Trim, point_in_time: str) -> Iterator[list[dict[str, Any]]]:
-        """Yield the documents in pages; while one is deleted the next is read, which takes about as long."""
+        """Yield the documents in pages; while some are deleted the next are read, which takes about as long."""
         with ThreadPoolExecutor(max_workers=1) as reader:
-            page = reader.submit(self._page, trim, point_in_time, None)
-            while True:
-                hits = page.result()
-                if len(hits) == _PAGE:
-                    page = reader.submit(self._page, trim, point_in_time, hits[-1]["sort"])
-                if hits:
-                    yield hits
-                if len(hits) < _PAGE:
+            answer = reader.submit(self._read, trim, point_in_time, None)
+            while hits := answer.result():
+                if len(hits) == _READ:
+                    answer = reader.submit(self._read, trim, point_in_time, hits[-1]["sort"])
+                for start in range(0, len(hits), _PAGE):
+                    yield hits[start : start + _PAGE]
+                if len(hits) < _READ:
                     return
 
-    def _page(self, trim: Trim, point_in_time: str, after: list[Any] | None) -> list[dict[str, Any]]:
+    def _read(self, trim: Trim, point_in_time: str, after: list[Any] | None) -> list[dict[str, Any]]:
         with translated():
             answer = self._reading.search(
                 pit={"id": point_in_time, "keep_alive": _KEEP_ALIVE},
                 query=_query(trim),
                 sort=[{"_shard_doc": "asc"}],
                 search_after=after,
-                size=_PAGE,
+                size=_READ,
                 source=False,
                 docvalue_fields=_telling_fields(trim.takes),
                 seq_no_primary_term=True,
