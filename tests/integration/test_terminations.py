@@ -326,3 +326,39 @@ def test_where_two_accounts_claim_an_application_at_one_instant_it_is_not_taken(
     assert of(tenants, "keys") == ["11", "111", "1111"]
     (found,) = tenants.run("terminations", "--output", "json").json
     assert any("not taken along" in item for item in found["open_items"])
+
+
+def test_a_termination_right_after_a_reinstatement_that_nobody_read_yet_counts(tenants: Workbench) -> None:
+    tenants.settings["ENFORCER_GRACE"] = "24h"
+    assert tenants.run("policy", "accept").code == 0
+    assert tenants.run("terminate", "--application", "1").code == 0
+    assert tenants.run("run", "--once").code == 0
+    assert tenants.run("reinstate", "--application", "1").code == 0
+    assert tenants.run("terminate", "--application", "1").code == 0
+    assert tenants.run("run", "--once").code == 0
+    assert states(tenants) == ["cancelled", "in-grace"]
+
+
+def test_a_text_that_is_no_unicode_refuses_its_own_request_and_no_other(tenants: Workbench) -> None:
+    raw = b'{"kind": "application", "id": "111", "action": "terminate", "reason": "a\\ud800b"}'
+    tenants.es.perform_request(
+        "POST",
+        f"/{tenants.own.requests}/_doc?refresh=true",
+        headers={"content-type": "application/json", "accept": "application/json"},
+        body=raw,
+    )
+    assert tenants.run("terminate", "--application", "1").code == 0
+    ran = tenants.run("run", "--once")
+    assert ran.code == 0, ran.err
+    assert "a request is refused" in ran.err
+    assert of(tenants, "keys") == ["11", "111", "1111"]
+
+
+def test_while_owners_cannot_be_told_nothing_goes_along_with_an_account(tenants: Workbench) -> None:
+    assert tenants.run("terminate", "--account", "100").code == 0
+    assert tenants.run("run", "--once").code == 0
+    add(tenants, "configuration", {"uin": "3003", "sdkappid": "11", "@timestamp": now()})
+    add(tenants, "keys", {"sdkappid": "11"}, {"sdkappid": "11"})
+    tenants.es.indices.close(index=tenants.prefix + "configuration")
+    tenants.run("run", "--once")
+    assert of(tenants, "keys").count("11") == 2

@@ -128,4 +128,7 @@ def _instant(value: object) -> int | None:
 
 def _text(body: Mapping[str, Any], name: str) -> str:
     value = body.get(name, "")
-    return " ".join(value.split()) if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    value.encode()  # a lone surrogate is no text: a ValueError, so that the request is refused
+    return " ".join(value.split())

@@ -80,7 +80,8 @@ def _judge(
     stays: bool,
 ) -> None:
     own = _owners(category, index, asked)
-    if not index.held_documents and not (own and not index.documents):
+    leftover = bool(own) and not index.documents and not index.write_index  # a stream would make the next one at once
+    if not index.held_documents and not leftover:
         return
     labels = sorted({match.label for match in index.spared} | own)
     if hold is not None:

@@ -259,7 +259,7 @@ def may_be_forgotten(termination: Termination, now: int) -> bool:
 
 def forgotten(termination: Termination) -> Termination:
     """Return a termination without anything by which its subject could be known."""
-    return replace(termination, subject=None, applications=(), reason="", requested_by="")
+    return replace(termination, subject=None, applications=(), reason="", requested_by="", request="")
 
 
 def termination_body(termination: Termination) -> dict[str, Any]:

@@ -86,13 +86,13 @@ class Asking:
                 "this time is ahead, or more than 7 d back", "give --confirm if it is meant: the promise runs from it"
             )
         prospect = self._prospect(ask, subject, at if at is not None else now, now)
-        if not prospect.open_already:
-            id_ = secrets.token_hex(10)
-            if unusual:  # first: the daemon may read the request at once
-                self._documents.save(f"{CONFIRMED}{id_}", {"at": now}, now)
-            terminated_at = format_instant(at) if at is not None else None
-            body = request_body(ask, subject, terminated_at=terminated_at, reason=reason, requested_by=requested_by)
-            self._requests.write(id_, body)
+        # Written also where the same is open: a reinstatement may be on its way. The daemon drops what changes nothing.
+        id_ = secrets.token_hex(10)
+        if unusual:  # first: the daemon may read the request at once
+            self._documents.save(f"{CONFIRMED}{id_}", {"at": now}, now)
+        terminated_at = format_instant(at if at is not None else now)
+        body = request_body(ask, subject, terminated_at=terminated_at, reason=reason, requested_by=requested_by)
+        self._requests.write(id_, body)
         return prospect
 
     def approve(self) -> None:
@@ -109,7 +109,8 @@ class Asking:
         """Return all terminations of a subject, those that are forgotten too: they are found by its pseudonym."""
         pseudonym = self._pseudonyms.of(subject.text)
         old = (termination_of(body) for body in self._registry.all(pseudonym).values())
-        return [*old, *(t for t in self.terminations() if t.subject == subject)]
+        known = [*old, *(t for t in self.terminations() if t.subject == subject)]
+        return [t for t in known if t.kind is subject.kind]  # an account and an application can share an id
 
     def times(self, termination: Termination) -> Times:
         """Return the lengths that decide about a termination."""

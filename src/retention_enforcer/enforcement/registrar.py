@@ -140,7 +140,7 @@ class Registrar:
             self._state.save(REQUESTS, memory.body(), self._clock.now())
             return memory
         memory = RequestsMemory.of(body)
-        if memory.uuid != mailbox.uuid:
+        if memory.uuid != mailbox.uuid or mailbox.until < memory.sequence:  # made anew, or an older one restored
             raise Refused(
                 "retention-requests is not the index it was: no request in it is carried out",
                 "look at what happened, then: retention-enforcer ledger adopt; the requests there now are skipped",

@@ -141,7 +141,8 @@ class TerminationWork:
                 undecided[key] = f"{len(owned.undecided)} applications are not taken along: " + "; ".join(
                     sorted(set(owned.undecided.values()))
                 )
-            found = sorted({*termination.applications, *owned.applications[account]} - owned.others)
+            doubtful = owned.others | owned.undecided.keys()
+            found = sorted({*termination.applications, *owned.applications[account]} - doubtful)
             if found != list(termination.applications):
                 terminations[key] = replace(termination, applications=tuple(found))
                 self._book.enter(terminations[key], "resolved", f"{len(found)} applications")
@@ -158,8 +159,7 @@ class TerminationWork:
         due = {
             key: t
             for key, t in terminations.items()
-            if may_purge(t, self._times(scope, t), now)
-            and not (key in undecided and not t.begun_at and _blind(undecided[key]))
+            if may_purge(t, self._times(scope, t), now) and not (key in undecided and _blind(undecided[key]))
         }
         if not due:
             return False
