@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -88,12 +89,19 @@ class Certifier:
             applications=tuple(self._pseudonyms.of(application) for application in termination.applications),
             hashes=self._hashes(termination),
             found=found,
-            open_items=tuple(replace(item, text=self._hide(item.text)) for item in dict.fromkeys(items)),
+            open_items=tuple(replace(i, text=self._hide(i.text)) for i in dict.fromkeys(items)),
             head=self._ledger.head(),
         )
 
     def _hide(self, text: str) -> str:
         return self._pseudonyms.hide_everywhere(self._policy.patterns, text)
+
+    def _without_ids(self, name: str, termination: Termination) -> str:
+        """Return the name of an index outside the policy without the subject's id, which it may be named after."""
+        for subject, _ in termination.subjects():
+            alone = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(subject.id)}(?![A-Za-z0-9_])", re.IGNORECASE)
+            name = alone.sub(self._pseudonyms.of(subject.id), name)
+        return name
 
     def _look(self, termination: Termination) -> tuple[dict[str, int], list[OpenItem]]:
         scope = Scope(policy=self._policy, fingerprint="", max_share=1.0, control=Control(), may_act=False)
@@ -132,8 +140,10 @@ class Certifier:
                 )
 
     def _in_snapshots(self, termination: Termination, seen: SnapshotsSeen) -> Iterator[OpenItem]:
-        """Yield the snapshots that were taken while an index still had the documents."""
-        until = {purged.index: purged.at for purged in termination.purges}
+        """Yield the snapshots that were taken while the files of an index still had the documents."""
+        now = self._clock.now()
+        clean = termination.erased_at if termination.erased_at is not None else now
+        until = {purged.index: clean for purged in termination.purges}
         ends = {lifecycle.id: lifecycle.expire_after for lifecycle in seen.lifecycles}
         for repository in seen.repositories:
             if repository.problem is not None:
@@ -141,7 +151,7 @@ class Certifier:
                 yield OpenItem(kind="snapshot", text=text)
             for snapshot in repository.snapshots:
                 if any(snapshot.taken <= until.get(name, -1) for name in self._hidden(snapshot.indices)):
-                    yield _in_snapshot(snapshot, ends.get(snapshot.policy or ""))
+                    yield _in_snapshot(snapshot, ends.get(snapshot.policy or ""), now)
 
     def _hidden(self, names: Sequence[str]) -> list[str]:
         return [self._pseudonyms.index_name(self._policy.patterns, name) for name in names]
@@ -150,14 +160,18 @@ class Certifier:
         subjects = [subject for subject, _ in termination.subjects()]
         found, untold = self._outside.look(self._policy, subjects, now)
         for name, documents in sorted(found.items()):
-            text = f"{name}, outside the policy, has {documents:,} documents of the subject"
+            where = self._without_ids(name, termination)
+            text = f"{where}, outside the policy, has {documents:,} documents of the subject"
             yield OpenItem(kind="copy", text=text)
         for name, why in sorted(untold.items()):
-            yield OpenItem(kind="not-looked-into", text=f"{name}, outside the policy, could not be asked: {why}")
+            where = self._without_ids(name, termination)
+            yield OpenItem(kind="not-looked-into", text=f"{where}, outside the policy, could not be asked: {why}")
 
 
-def _in_snapshot(snapshot: Snapshot, expire_after: int | None) -> OpenItem:
-    text = f"a snapshot in {snapshot.repository} ({snapshot.uuid}) was taken before the purge"
+def _in_snapshot(snapshot: Snapshot, expire_after: int | None, now: int) -> OpenItem:
+    text = f"a snapshot in {snapshot.repository} ({snapshot.uuid}) was taken before the files were clean"
+    if expire_after is not None and snapshot.taken + expire_after <= now:
+        return OpenItem(kind="snapshot", text=f"{text}: its policy should have ended it, but it is there")
     if expire_after is None:
         return OpenItem(kind="snapshot", text=f"{text}: it ends when somebody deletes it")
     return OpenItem(kind="snapshot", text=f"{text}: its policy ends it", until=snapshot.taken + expire_after)
