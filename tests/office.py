@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ledgers import MemoryLedger
 from retention_enforcer.domain.control import Control
-from retention_enforcer.domain.ledger import Head, Record
+from retention_enforcer.domain.ledger import Record
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.requests import Mailbox, Written
 from retention_enforcer.domain.subjects import Subject
@@ -44,27 +45,14 @@ class Fuse:
             self.left -= 1
 
 
-class Ledger:
+class Ledger(MemoryLedger):
     def __init__(self, fuse: Fuse) -> None:
-        self.records: list[Record] = []
+        super().__init__()
         self._fuse = fuse
-
-    def uuid(self) -> str:
-        return "ledger"
 
     def create(self, record: Record) -> bool:
         self._fuse.burn()
-        self.records.append(record)
-        return True
-
-    def get(self, sequence: int) -> Record | None:
-        return self.records[sequence - 1] if 0 < sequence <= len(self.records) else None
-
-    def read(self, after: int = 0) -> Iterator[Record]:
-        yield from self.records[after:]
-
-    def head(self) -> Head:
-        return Head(len(self.records), self.records[-1]["hash"]) if self.records else Head()
+        return super().create(record)
 
 
 class Documents:

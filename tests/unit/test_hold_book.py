@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from builders import NOW, category
+from ledgers import MemoryLedger
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused
 from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.instants import DAY, HOUR
-from retention_enforcer.domain.ledger import Head, Record, check_chain
+from retention_enforcer.domain.ledger import Record, check_chain
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.subjects import Subject, subject_of
@@ -37,30 +38,15 @@ class Clock:
         return NOW
 
 
-class Ledger:
+class Ledger(MemoryLedger):
     """Keeps records; one that is full stores none."""
 
     def __init__(self) -> None:
-        self.records: list[Record] = []
+        super().__init__()
         self.full = False
 
-    def uuid(self) -> str:
-        return "ledger"
-
     def create(self, record: Record) -> bool:
-        if self.full:
-            return False
-        self.records.append(record)
-        return True
-
-    def get(self, sequence: int) -> Record | None:
-        return self.records[sequence - 1] if 0 < sequence <= len(self.records) else None
-
-    def read(self, after: int = 0) -> Iterator[Record]:
-        yield from self.records[after:]
-
-    def head(self) -> Head:
-        return Head(len(self.records), self.records[-1]["hash"]) if self.records else Head()
+        return not self.full and super().create(record)
 
 
 class State:

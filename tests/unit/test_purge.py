@@ -8,11 +8,12 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 
 from builders import category, index
+from ledgers import MemoryLedger
 from retention_enforcer.domain.deletion import Existing, Identity, Trim, Trimmed
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused, RequestRejected
 from retention_enforcer.domain.facts import IndexFacts
 from retention_enforcer.domain.instants import DAY
-from retention_enforcer.domain.ledger import Head, Record, check_chain
+from retention_enforcer.domain.ledger import Record, check_chain
 from retention_enforcer.domain.plan import Action, Purge
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
@@ -30,32 +31,17 @@ class Clock:
         return self.instant
 
 
-class Ledger:
+class Ledger(MemoryLedger):
     """Keeps records; each takes `slowness` milliseconds to be stored."""
 
     def __init__(self, clock: Clock) -> None:
-        self.records: list[Record] = []
+        super().__init__()
         self.slowness = 0
         self._clock = clock
 
-    def uuid(self) -> str:
-        return "ledger"
-
     def create(self, record: Record) -> bool:
         self._clock.instant += self.slowness
-        if len(self.records) >= record["sequence"]:
-            return False
-        self.records.append(record)
-        return True
-
-    def get(self, sequence: int) -> Record | None:
-        return self.records[sequence - 1] if 0 < sequence <= len(self.records) else None
-
-    def read(self, after: int = 0) -> Iterator[Record]:
-        yield from self.records[after:]
-
-    def head(self) -> Head:
-        return Head(len(self.records), self.records[-1]["hash"]) if self.records else Head()
+        return super().create(record)
 
 
 class Cluster:

@@ -1,0 +1,32 @@
+"""A ledger in memory: the seam of the appender, without a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from retention_enforcer.domain.ledger import Head, Record
+
+
+class MemoryLedger:
+    """Keeps records; one whose sequence is taken is refused, as the index refuses it."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    def uuid(self) -> str:
+        return "ledger"
+
+    def create(self, record: Record) -> bool:
+        if len(self.records) >= record["sequence"]:
+            return False
+        self.records.append(record)
+        return True
+
+    def get(self, sequence: int) -> Record | None:
+        return self.records[sequence - 1] if 0 < sequence <= len(self.records) else None
+
+    def read(self, after: int = 0) -> Iterator[Record]:
+        yield from self.records[after:]
+
+    def head(self) -> Head:
+        return Head(len(self.records), self.records[-1]["hash"]) if self.records else Head()
