@@ -7,7 +7,7 @@ of the fields by which categories know their documents, and one search.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from elasticsearch import Elasticsearch
@@ -20,7 +20,7 @@ from retention_enforcer.cluster.expressions import covering
 from retention_enforcer.cluster.indices_seen import FieldTypes, read_types
 from retention_enforcer.cluster.metadata import IndexMetadata, read_metadata
 from retention_enforcer.cluster.preflight import Capabilities
-from retention_enforcer.cluster.streams import Membership, read_all_streams
+from retention_enforcer.cluster.streams import Membership, other_names, read_all_streams
 from retention_enforcer.domain.claims import Claim, Standing, claim_on
 from retention_enforcer.domain.coverage import Copy, CoverageFacts, IndexSeen
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
@@ -132,7 +132,7 @@ class Coverage:
             return FieldTypes(indices=frozenset(), types={})
         reached = {name: members[name].stream if name in members else None for name in readable}
         avoid = {name for name, index in metadata.items() if index.system or _why_unreadable(index) is not None}
-        caught = {name: _other_names(metadata[name], members.get(name)) for name in avoid}
+        caught = {name: other_names(metadata[name], members.get(name)) for name in avoid}
         return read_types(self._client, covering(_EVERYTHING, reached, caught, avoid), fields)
 
 
@@ -215,7 +215,3 @@ def _why_unreadable(index: IndexMetadata) -> str | None:
     if not index.assigned:
         return "a primary shard of it is assigned to no node"
     return "index.blocks.read forbids it" if index.read_blocked else None
-
-
-def _other_names(index: IndexMetadata, member: Membership | None) -> Sequence[str]:
-    return (*index.aliases, *((member.stream,) if member else ()))

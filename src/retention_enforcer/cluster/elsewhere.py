@@ -10,7 +10,7 @@ from retention_enforcer.cluster.documents_seen import Search, search_documents
 from retention_enforcer.cluster.expressions import covering
 from retention_enforcer.cluster.metadata import IndexMetadata, read_metadata
 from retention_enforcer.cluster.preflight import Capabilities
-from retention_enforcer.cluster.streams import Membership, read_all_streams
+from retention_enforcer.cluster.streams import Membership, other_names, read_all_streams
 from retention_enforcer.cluster.subject_fields import read_subject_fields
 from retention_enforcer.domain.claims import Standing, claim_on
 from retention_enforcer.domain.facts import Block
@@ -46,7 +46,7 @@ class Elsewhere:
         fields = {field for fieldset in fieldsets for field in fieldset.names}
         reached = {name: members[name].stream if name in members else None for name in readable}
         avoid = {name for name, index in metadata.items() if index.system or _why_not(index) is not None}
-        caught = {name: _other_names(metadata[name], members.get(name)) for name in avoid}
+        caught = {name: other_names(metadata[name], members.get(name)) for name in avoid}
         exact = read_subject_fields(self._client, covering(_EVERYTHING, reached, caught, avoid), fields)
         searches = []
         for name in sorted(readable):
@@ -83,7 +83,3 @@ def _why_not(index: IndexMetadata) -> str | None:
     if not index.assigned:
         return "a primary shard of it is assigned to no node"
     return "a block forbids to look into it" if index.read_blocked or Block.METADATA in index.blocks else None
-
-
-def _other_names(index: IndexMetadata, member: Membership | None) -> tuple[str, ...]:
-    return (*index.aliases, *((member.stream,) if member else ()))

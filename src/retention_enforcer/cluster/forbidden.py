@@ -17,6 +17,7 @@ from retention_enforcer.cluster.documents_seen import Search, chunks, search_doc
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import packed
 from retention_enforcer.cluster.indices_seen import refresh
+from retention_enforcer.cluster.subject_fields import parents
 from retention_enforcer.cluster.survey import Governed
 from retention_enforcer.domain.facts import ForbiddenField, IndexFacts
 from retention_enforcer.domain.policy import Category, Policy
@@ -84,13 +85,8 @@ def _by_name(client: Elasticsearch, expressions: Iterable[str], names: Sequence[
     nested = {(field.index, field.name) for field in found if field.type == "nested"}
     for field in found:
         if field.name in names:
-            hidden = any((field.index, parent) in nested for parent in _parents(field.name))
+            hidden = any((field.index, parent) in nested for parent in parents(field.name))
             yield replace(field, countable=field.countable and not hidden)
-
-
-def _parents(name: str) -> list[str]:
-    parts = name.split(".")
-    return [".".join(parts[:end]) for end in range(1, len(parts))]
 
 
 def _binary(client: Elasticsearch, expressions: Iterable[str]) -> Iterator[_Field]:

@@ -10,6 +10,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.expressions import packed
+from retention_enforcer.cluster.metadata import IndexMetadata
 from retention_enforcer.cluster.preflight import Capabilities, Part
 from retention_enforcer.domain.policy import Policy
 
@@ -42,6 +43,11 @@ class Membership:
     """Whether the stream's own lifecycle manages the index (it exists since 8.11)."""
     system: bool = False
     """Whether the stream is Elasticsearch's own: flagged so, or hidden and made from a template of its own."""
+
+
+def other_names(index: IndexMetadata, member: Membership | None) -> tuple[str, ...]:
+    """Return the names, besides its own, under which an expression can reach an index: its aliases and its stream."""
+    return (*index.aliases, *((member.stream,) if member else ()))
 
 
 def read_streams(

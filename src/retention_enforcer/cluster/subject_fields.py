@@ -66,7 +66,7 @@ class _Fields:
             return _UNREAD
         if "," in name:
             return Inexact(reason="the cluster cannot be asked for a field with a comma in its name")
-        for parent in _parents(name):
+        for parent in parents(name):
             if _place(self.outline, parent).get("type") == "nested":
                 return Inexact(reason=f"{name} is in nested documents, below {parent}")
         mapping = self.mapped.get(name)
@@ -95,7 +95,7 @@ class _Fields:
             return Inexact(reason=f"{name} is a runtime field")
         if name in types:
             return Inexact(reason=f"{name} is of type {types[name]}, and no field of the mapping")
-        for place in (*_parents(name), name):
+        for place in (*parents(name), name):
             if (type_ := _place(self.outline, place).get("type", "object")) != "object":
                 return Inexact(reason=f"{place} is of type {type_}, so that {name} is no field of its own")
         if "properties" in _place(self.outline, name):
@@ -122,7 +122,7 @@ def _doubts_about(mapping: Mapping[str, Any]) -> Iterator[str]:
 def _keeps_unindexed(outline: Mapping[str, Any], name: str) -> bool:
     """Whether documents can have a field that is not in the mapping, without its being added there."""
     dynamic = "true"
-    for place in ("", *_parents(name), name):
+    for place in ("", *parents(name), name):
         here = _place(outline, place)
         if str(here.get("enabled", True)).lower() == "false":
             return True
@@ -146,7 +146,7 @@ def _keyword_of(name: str) -> str:
     return f"{name}.keyword"
 
 
-def _parents(name: str) -> list[str]:
+def parents(name: str) -> list[str]:
     """Return the objects that a dotted name goes through, the outermost first."""
     parts = name.split(".")
     return [".".join(parts[:count]) for count in range(1, len(parts))]
@@ -195,7 +195,7 @@ def _read_outlines(client: Elasticsearch, expression: str, fields: Collection[st
 
     An index of which none of that is to be said is absent.
     """
-    objects = sorted({name for f in fields for name in (*_parents(f), f)})
+    objects = sorted({name for f in fields for name in (*parents(f), f)})
     places = [f"properties.{name.replace('.', '.properties.')}." for name in objects]
     keys = ["dynamic", "enabled", *(place + key for place in places for key in ("dynamic", "enabled", "type"))]
     inside = [f"properties.{f.replace('.', '.properties.')}.properties.*.type" for f in sorted(fields)]

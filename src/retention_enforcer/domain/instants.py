@@ -63,6 +63,11 @@ def format_instant(instant: int) -> str:
     return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
 
 
+def format_known_instant(instant: int | None) -> str | None:
+    """Return an instant as `format_instant` does, and None where there is none."""
+    return format_instant(instant) if instant is not None else None
+
+
 def parse_instant(text: str) -> int:
     """Return the instant of an RFC 3339 time or an ISO date; without a zone it is UTC.
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from retention_enforcer.domain.certificate import Certificate
-from retention_enforcer.domain.instants import SECOND, format_duration, format_instant
+from retention_enforcer.domain.instants import SECOND, format_duration, format_instant, format_known_instant
 
 LIMITS = (
     "Removed means removed from the file system of every assigned copy, not overwritten. Not seen from here: "
@@ -61,21 +61,18 @@ def _document(certificate: Certificate, *, reveal: bool) -> dict[str, Any]:
             for p in t.purges
         ],
         "documents_purged": t.documents,
-        "purged_at": _instant(t.purged_at),
-        "erased_at": _instant(t.erased_at),
-        "closed_at": _instant(t.closed_at),
+        "purged_at": format_known_instant(t.purged_at),
+        "erased_at": format_known_instant(t.erased_at),
+        "closed_at": format_known_instant(t.closed_at),
         "looked_in": dict(t.looked_in),
         "found_now": dict(certificate.found),
         "open_items": [
-            {"kind": item.kind, "text": item.text, "until": _instant(item.until)} for item in certificate.waiting_for
+            {"kind": item.kind, "text": item.text, "until": format_known_instant(item.until)}
+            for item in certificate.waiting_for
         ],
         "ledger": {"sequence": certificate.head.sequence, "hash": certificate.head.hash} if certificate.head else None,
         "limits": LIMITS,
     }
-
-
-def _instant(instant: int | None) -> str | None:
-    return format_instant(instant) if instant is not None else None
 
 
 def certificates_table(certificates: Iterable[Certificate], *, reveal: bool) -> RenderableType:
@@ -104,8 +101,10 @@ def _facts(certificate: Certificate) -> Table:
         table.add_row("promised", Text(f"{promise.category}: {format_duration(promise.limit)}, {promise.clause}"))
     table.add_row("signalled", f"{format_instant(t.terminated_at)}, registered {format_instant(t.registered_at)}")
     table.add_row("promised until", format_instant(certificate.times.promised(t)))
-    table.add_row("purged", f"{t.documents:,} documents; no document left at {_instant(t.purged_at) or '-'}")
-    table.add_row("erased", _instant(t.erased_at) or "not yet")
+    table.add_row(
+        "purged", f"{t.documents:,} documents; no document left at {format_known_instant(t.purged_at) or '-'}"
+    )
+    table.add_row("erased", format_known_instant(t.erased_at) or "not yet")
     looked = ", ".join(f"{id_} ({count} indices)" for id_, count in t.looked_in.items()) or "-"
     table.add_row("looked for in", Text(looked))
     table.add_row("found just now", Text(", ".join(f"{id_}: {n:,}" for id_, n in certificate.found.items()) or "-"))

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from retention_enforcer.domain.errors import RetentionError
 from retention_enforcer.domain.facts import IndexFacts
-from retention_enforcer.domain.instants import DAY, SECOND, describe_duration, format_instant
+from retention_enforcer.domain.instants import DAY, SECOND, describe_duration, format_instant, format_known_instant
 from retention_enforcer.domain.plan import Plan
 from retention_enforcer.domain.policy import Policy
 
@@ -42,7 +42,9 @@ def _category(plan: Plan) -> dict[str, Any]:
             }
             for purge in plan.purge
         ],
-        "keep": [{**_index(keep.facts), "due": _instant(keep.due), "reason": keep.reason} for keep in plan.keep],
+        "keep": [
+            {**_index(keep.facts), "due": format_known_instant(keep.due), "reason": keep.reason} for keep in plan.keep
+        ],
         "skip": [
             {
                 **(_index(skip.facts) if skip.facts else {"index": skip.name, "uuid": skip.uuid}),
@@ -60,13 +62,9 @@ def _index(facts: IndexFacts) -> dict[str, Any]:
         "index": facts.name,
         "uuid": facts.uuid,
         "documents": facts.documents,
-        "oldest": _instant(facts.oldest),
-        "newest": _instant(facts.newest),
+        "oldest": format_known_instant(facts.oldest),
+        "newest": format_known_instant(facts.newest),
     }
-
-
-def _instant(instant: int | None) -> str | None:
-    return format_instant(instant) if instant is not None else None
 
 
 def plan_table(

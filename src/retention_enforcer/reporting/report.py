@@ -9,7 +9,7 @@ from typing import Any
 from retention_enforcer.domain.claims import Standing
 from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.findings import Finding, Severity
-from retention_enforcer.domain.instants import SECOND, format_duration, format_instant
+from retention_enforcer.domain.instants import SECOND, format_duration, format_instant, format_known_instant
 from retention_enforcer.domain.ledger import Head
 from retention_enforcer.domain.plan import Plan
 from retention_enforcer.domain.policy import ON_REQUEST, Policy
@@ -206,10 +206,10 @@ def _row_document(row: Row) -> dict[str, Any]:
         "limit": _seconds(row.limit),
         "indices": row.indices,
         "documents": row.documents,
-        "oldest": _instant(row.oldest),
+        "oldest": format_known_instant(row.oldest),
         "margin": _seconds(row.margin),
-        "last_purge": _instant(row.last_purge),
-        "next_due": _instant(row.next_due),
+        "last_purge": format_known_instant(row.last_purge),
+        "next_due": format_known_instant(row.next_due),
         "findings": list(row.findings),
     }
 
@@ -236,13 +236,9 @@ def _placed_document(policy: Policy, index: Placed) -> dict[str, Any]:
         "categories": list(index.categories),
         "clauses": [str(policy.category(id_).clause) for id_ in index.categories],
         "documents": index.documents,
-        "oldest": _instant(index.oldest),
+        "oldest": format_known_instant(index.oldest),
     }
 
 
 def _seconds(duration: int | None) -> int | None:
     return duration // SECOND if duration is not None else None
-
-
-def _instant(instant: int | None) -> str | None:
-    return format_instant(instant) if instant is not None else None
