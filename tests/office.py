@@ -8,12 +8,14 @@ from typing import Any
 
 from ledgers import MemoryLedger
 from retention_enforcer.domain.control import Control
+from retention_enforcer.domain.extent import Extent
 from retention_enforcer.domain.ledger import Record
 from retention_enforcer.domain.pseudonyms import Pseudonyms
-from retention_enforcer.domain.requests import Mailbox, Written
+from retention_enforcer.domain.requests import Written
 from retention_enforcer.domain.subjects import Subject
 from retention_enforcer.domain.terminations import Termination
 from retention_enforcer.enforcement.appender import Appender, Signature
+from retention_enforcer.enforcement.intake import Adopted, IntakeMemory, adopt
 from retention_enforcer.enforcement.registrar import Registrar, TerminationBook
 
 NOW = 1_800_000_000_000
@@ -60,7 +62,12 @@ class Documents:
 
     def __init__(self, fuse: Fuse) -> None:
         self.documents: dict[str, tuple[str | None, Mapping[str, Any]]] = {}
+        self.uuid = "documents-uuid"
+        self.operations = -1
         self._fuse = fuse
+
+    def extent(self) -> Extent:
+        return Extent(uuid=self.uuid, until=self.operations)
 
     def all(self, kind: str | None = None) -> Mapping[str, Mapping[str, Any]]:
         return {key: body for key, (of, body) in self.documents.items() if kind in (None, of)}
@@ -70,10 +77,12 @@ class Documents:
 
     def save(self, key: str, body: Mapping[str, Any], now: int, kind: str | None = None) -> None:
         self._fuse.burn()
+        self.operations += 1
         self.documents[key] = (kind, body)
 
     def remove(self, key: str) -> None:
         self._fuse.burn()
+        self.operations += 1
         self.documents.pop(key, None)
 
 
@@ -90,15 +99,18 @@ class Requests:
         self.written.append(written)
         return written.id
 
-    def mailbox(self) -> Mailbox:
+    def extent(self) -> Extent:
         until = self.written[-1].sequence if self.written else -1
-        return Mailbox(uuid=self.uuid, until=until - self.hidden)
+        return Extent(uuid=self.uuid, until=until - self.hidden)
 
     def read(self, after: int, until: int) -> Sequence[Written]:
         return [w for w in self.written if after < w.sequence <= until]
 
-    def existing(self, ids: Collection[str]) -> frozenset[str]:
-        return frozenset(ids) & {w.id for w in self.written}
+    def existing(self, sequences: Collection[int]) -> frozenset[int]:
+        return frozenset(sequences) & {w.sequence for w in self.written}
+
+    def reinstatements(self, after: int) -> bool:
+        return any(w.sequence > after and w.body.get("action") == "reinstate" for w in self.written)
 
     def write(self, id_: str, body: Mapping[str, Any]) -> None:
         raise AssertionError("the registrar writes no requests")
@@ -118,7 +130,7 @@ class Office:
         self.state = Documents(self.fuse)
         self.requests = Requests()
         self.control = Control()
-        self.refused: Mapping[str, str] = {}
+        self.refused: Mapping[int, str] = {}
 
     def _appender(self) -> Appender:
         return Appender(self.ledger, self.clock, Signature(instance="i", mode="enforce", policy="p"), lambda: 1)
@@ -130,17 +142,22 @@ class Office:
 
     def register(self) -> list[Termination]:
         appender = self._appender()
-        found, memory = Registrar(
+        intake = Registrar(
             requests=self.requests,
+            registry=self.registry,
             book=TerminationBook(self.registry, appender, self.clock),
-            state=self.state,
+            memory=IntakeMemory(self.requests, self.registry, self.state),
+            ledger=self.ledger,
             appender=appender,
             pseudonyms=Pseudonyms(b"k" * 32),
             clock=self.clock,
             most=MOST,
         ).register(self.control)
-        self.refused = memory.refused
-        return list(found.values())
+        self.refused = intake.requests.refused
+        return list(intake.terminations.values())
+
+    def adopt(self) -> Adopted:
+        return adopt(self.requests, self.registry, self.ledger, self.state, self.clock.now())
 
     def actions(self) -> list[str]:
         return [str(r["action"]) for r in self.ledger.records if r["kind"] == "termination"]

@@ -49,12 +49,14 @@ from retention_enforcer.enforcement.enforcer import Enforcer, Planner, Terms
 from retention_enforcer.enforcement.erasing import Eraser
 from retention_enforcer.enforcement.hold_book import HoldBook
 from retention_enforcer.enforcement.holding import Holding
+from retention_enforcer.enforcement.intake import IntakeMemory
 from retention_enforcer.enforcement.ports import Clock
 from retention_enforcer.enforcement.purge import Purger
 from retention_enforcer.enforcement.reader import Reader
 from retention_enforcer.enforcement.recorder import Recorder
 from retention_enforcer.enforcement.registrar import Registrar, TerminationBook
 from retention_enforcer.enforcement.subject_look import SubjectObserver
+from retention_enforcer.enforcement.subject_purge import SubjectPurge
 from retention_enforcer.enforcement.terminations import TerminationWork
 from retention_enforcer.enforcement.write_blocks import WriteBlocks
 from retention_enforcer.settings import Settings, load_settings
@@ -322,11 +324,23 @@ class Deployment:
             recorder=recorder,
         )
         book = TerminationBook(self.registry, appender, self.clock)
+        write_blocks = WriteBlocks(deletion, self.state, appender, gate, self.clock)
+        eraser = Eraser(
+            erasures=Erasure(self.client, timeout),
+            registry=self.registry,
+            appender=appender,
+            permit=gate,
+            clock=self.clock,
+            pause=gate.pause,
+            hide=lambda text: self.pseudonyms.hide_everywhere(self.policy.patterns, text),
+        )
         terminations = TerminationWork(
             registrar=Registrar(
                 requests=self.requests,
+                registry=self.registry,
                 book=book,
-                state=self.state,
+                memory=IntakeMemory(self.requests, self.registry, self.state),
+                ledger=self.ledger,
                 appender=appender,
                 pseudonyms=self.pseudonyms,
                 clock=self.clock,
@@ -336,19 +350,19 @@ class Deployment:
             requests=self.requests,
             owners=self.owners,
             observer=self.subject_observer,
-            counts=SubjectCounts(self.client),
-            purger=purger,
-            write_blocks=WriteBlocks(deletion, self.state, appender, gate, self.clock),
-            eraser=Eraser(
-                erasures=Erasure(self.client, timeout),
-                registry=self.registry,
-                appender=appender,
-                permit=gate,
+            purge=SubjectPurge(
+                book=book,
+                observer=self.subject_observer,
+                counts=SubjectCounts(self.client),
+                purger=purger,
+                write_blocks=write_blocks,
+                eraser=eraser,
+                pseudonyms=self.pseudonyms,
                 clock=self.clock,
-                pause=gate.pause,
-                hide=lambda text: self.pseudonyms.hide_everywhere(self.policy.patterns, text),
+                grace=self.settings.grace,
             ),
-            pseudonyms=self.pseudonyms,
+            write_blocks=write_blocks,
+            eraser=eraser,
             clock=self.clock,
             grace=self.settings.grace,
         )

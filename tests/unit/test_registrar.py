@@ -10,10 +10,11 @@ import pytest
 from office import MOST, NOW, Killed, Office
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import Refused
+from retention_enforcer.domain.extent import Extent
 from retention_enforcer.domain.instants import DAY, HOUR, format_instant
-from retention_enforcer.domain.requests import Mailbox, Written
+from retention_enforcer.domain.requests import Written
 from retention_enforcer.domain.terminations import Termination
-from retention_enforcer.enforcement.registrar import REQUESTS, adopt_requests
+from retention_enforcer.enforcement.intake import REQUESTS
 
 
 @pytest.fixture
@@ -63,12 +64,12 @@ def test_grace_is_counted_from_when_the_daemon_first_saw_a_request_also_after_a_
 
 def test_a_malformed_request_is_refused_until_it_is_gone_and_recorded_once(office: Office) -> None:
     office.requests.add(**{**TERMINATE, "id": "RAW,ID"})
-    assert (office.register(), list(office.refused)) == ([], ["r0"])
-    assert (office.register(), list(office.refused)) == ([], ["r0"])
+    assert (office.register(), list(office.refused)) == ([], [0])
+    assert (office.register(), list(office.refused)) == ([], [0])
     assert office.actions() == ["refused"]
     assert "RAW" not in str(office.ledger.records) + str(office.refused)
     office.requests.written = []
-    office.requests.mailbox = lambda: Mailbox(uuid=office.requests.uuid, until=1)  # type: ignore[method-assign]
+    office.requests.extent = lambda: Extent(uuid=office.requests.uuid, until=1)  # type: ignore[method-assign]
     assert (office.register(), dict(office.refused)) == ([], {})
 
 
@@ -90,9 +91,13 @@ def test_a_time_ahead_or_more_than_a_week_back_waits_unless_it_was_confirmed(
     id_ = office.requests.add(**TERMINATE, terminated_at=format_instant(at))
     assert [t.held_back for t in office.register()] == [waits]
     confirmed = Office()
-    confirmed.control = Control(confirmed=frozenset({id_}))
+    confirmed.control = Control(confirmed={id_: at})
     confirmed.requests = office.requests
     assert [t.held_back for t in confirmed.register()] == [False]
+    another = Office()
+    another.control = Control(confirmed={id_: at - 1})
+    another.requests = office.requests
+    assert [t.held_back for t in another.register()] == [waits], "a confirmation is of one time, not of a document"
 
 
 def test_one_too_many_holds_all_back_until_they_are_approved(office: Office) -> None:
@@ -118,11 +123,97 @@ def test_other_requests_than_those_that_were_read_are_refused_until_adopted(offi
     office.requests.add(**{**TERMINATE, "id": "2"})
     with pytest.raises(Refused, match="not the index it was"):
         office.register()
-    assert adopt_requests(office.requests, office.state, NOW) == 1
-    assert adopt_requests(office.requests, office.state, NOW) is None
+    assert office.adopt().skipped_up_to == 1
+    assert office.adopt().skipped_up_to is None
     assert [t.request for t in office.register()] == ["r0"], "those there now are skipped"
     office.requests.add(**{**TERMINATE, "id": "3"})
     assert [t.request for t in office.register()] == ["r0", "r2"]
+
+
+def test_where_the_state_is_lost_no_request_is_carried_out_a_second_time(office: Office) -> None:
+    office.requests.add(**TERMINATE)
+    office.requests.add(**{**TERMINATE, "action": "reinstate"})
+    office.register()
+    office.state.documents.clear()
+    with pytest.raises(Refused, match="how far requests were read"):
+        office.register()
+    assert office.adopt().skipped_up_to == 1
+    assert [t.cancelled_at for t in office.register()] == [NOW]
+    office.requests.add(**TERMINATE)
+    assert [t.request for t in office.register()] == ["r0", "r2"]
+
+
+def test_a_registry_that_was_made_anew_is_refused_and_what_it_lost_is_named(office: Office) -> None:
+    office.requests.add(**TERMINATE)
+    office.requests.add(**{**TERMINATE, "id": "2"})
+    office.requests.add(**{**TERMINATE, "id": "2", "action": "reinstate"})
+    open_, cancelled = office.register()
+    office.registry.documents.clear()
+    office.registry.uuid, office.registry.operations = "made anew", -1
+    with pytest.raises(Refused, match="retention-terminations is not what it was"):
+        office.register()
+    adopted = office.adopt()
+    assert adopted.lost == (f"terminate of application {open_.pseudonym}",)
+    assert cancelled.pseudonym not in str(adopted.lost)
+    assert office.register() == []
+    office.requests.add(**TERMINATE)
+    assert [t.request for t in office.register()] == ["r3"]
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_an_older_registry_does_not_bring_back_what_was_reinstated_since(office: Office, in_place: bool) -> None:
+    office.requests.add(**TERMINATE)
+    office.requests.add(**{**TERMINATE, "id": "2"})
+    for termination in office.register():
+        office.begin(termination)
+    older = (dict(office.registry.documents), office.registry.operations)
+    office.requests.add(**{**TERMINATE, "id": "2", "action": "reinstate"})
+    office.register()
+    office.registry.documents, office.registry.operations = older
+    if not in_place:
+        office.registry.uuid = "restored"
+    with pytest.raises(Refused, match="retention-terminations is not what it was"):
+        office.register()
+    assert office.adopt().lost == ()
+    for _ in range(2):
+        assert [(t.request, t.is_open, t.reinstated) for t in office.register()] == [
+            ("r0", True, False),
+            ("r1", False, True),
+        ]
+    assert office.actions().count("closed") == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "expected"),
+    [
+        # promised from, grace from
+        (NOW + 30 * DAY, None, (NOW + HOUR, NOW + HOUR)),
+        (NOW - DAY, None, (NOW - DAY, NOW)),  # the same again
+        (NOW, NOW - 2 * DAY, (NOW - 2 * DAY, NOW)),  # no further grace than there was
+        (NOW + 30 * DAY, NOW - 2 * DAY, (NOW - 2 * DAY, NOW + HOUR)),
+        (NOW - 2 * DAY, NOW - DAY, (NOW - 2 * DAY, NOW)),
+    ],
+)
+def test_the_earliest_time_that_was_asked_for_counts_and_grace_is_not_skipped(
+    office: Office, first: int, then: int | None, expected: tuple[int, int]
+) -> None:
+    office.requests.add(**TERMINATE, terminated_at=format_instant(first))
+    office.register()
+    office.clock.instant += HOUR
+    office.requests.add(**TERMINATE, **({"terminated_at": format_instant(then)} if then is not None else {}))
+    (found,) = office.register()
+    assert (found.terminated_at, max(found.terminated_at, found.registered_at)) == expected
+    assert found.held_back == (found.terminated_at > office.clock.instant)
+
+
+def test_what_waits_since_too_many_came_is_not_released_by_asking_again(office: Office) -> None:
+    for number in range(MOST + 1):
+        office.requests.add(**{**TERMINATE, "id": str(number)})
+    assert all(t.held_back for t in office.register())
+    office.clock.instant += 2 * DAY
+    office.requests.add(**TERMINATE, terminated_at=format_instant(NOW - DAY))
+    assert all(t.held_back for t in office.register())
+    assert office.actions().count("brought-forward") == 1
 
 
 STORY: tuple[Mapping[str, Any], ...] = (

@@ -14,6 +14,7 @@ from retention_enforcer.domain.instants import DAY, HOUR
 from retention_enforcer.domain.policy import Policy, SubjectFields
 from retention_enforcer.domain.requests import Ask
 from retention_enforcer.domain.subjects import Subject, SubjectKind, subject_of
+from retention_enforcer.domain.termination_document import termination_body, termination_of
 from retention_enforcer.domain.terminations import (
     DOUBT,
     QUIET,
@@ -35,8 +36,6 @@ from retention_enforcer.domain.terminations import (
     open_twin,
     reinstated,
     state_of,
-    termination_body,
-    termination_of,
     times_of,
 )
 

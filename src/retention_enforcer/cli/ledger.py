@@ -15,7 +15,7 @@ from retention_enforcer.cli.console import Output, OutputOption, deployment_of, 
 from retention_enforcer.daemon.exit_codes import OK
 from retention_enforcer.domain.errors import ConfigurationError, LedgerBroken
 from retention_enforcer.domain.ledger import Head, Record, canonical, check_chain
-from retention_enforcer.enforcement.registrar import adopt_requests
+from retention_enforcer.enforcement.intake import adopt
 from retention_enforcer.enforcement.standing import LEDGER_MEMORY, LedgerMemory
 from retention_enforcer.reporting.records import records_table
 
@@ -60,15 +60,20 @@ def ledger_export(context: typer.Context) -> int:
 
 @ledger_app.command("adopt")
 def ledger_adopt(context: typer.Context) -> int:
-    """Go on with the ledger as it is now, after it was lost, restored or replaced, and somebody has looked."""
+    """Go on with ledger, requests and registry as they are now, after one was lost or restored and somebody looked."""
     deployment = deployment_of(context)
     head = check_chain(deployment.ledger.read())
     memory = LedgerMemory(uuid=deployment.ledger.uuid(), head=head, settled=0)
     deployment.state.save(LEDGER_MEMORY, memory.body(), deployment.clock.now())
     say(f"adopted: the ledger goes on from record {head.sequence}")
-    skipped = adopt_requests(deployment.requests, deployment.state, deployment.clock.now())
-    if skipped is not None:
-        say(f"adopted: requests are read after place {skipped}; ask again for what was not carried out")
+    now = deployment.clock.now()
+    adopted = adopt(deployment.requests, deployment.registry, deployment.ledger, deployment.state, now)
+    if adopted.skipped_up_to is not None:
+        say(f"adopted: requests are read after place {adopted.skipped_up_to}; ask again for what was not carried out")
+    if adopted.lost:
+        say(f"open in the ledger, but not in the registry: {len(adopted.lost)} terminations; ask for them again:")
+        for who in adopted.lost:
+            say(f"  {who}")
     return OK
 
 

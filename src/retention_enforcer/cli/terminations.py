@@ -155,6 +155,6 @@ def terminations(context: typer.Context, output: OutputOption = Output.TABLE) ->
 @terminations_app.command("approve")
 def terminations_approve(context: typer.Context) -> int:
     """Let all terminations go on that wait: too many came at once, or their time is unusual."""
-    deployment_of(context).asking.approve()
-    say("approved: all terminations that were registered by now go on in the next cycle")
+    waited = deployment_of(context).asking.approve()
+    say(f"approved: {waited} terminations that waited go on in the next cycle")
     return OK

@@ -14,6 +14,7 @@ from elasticsearch import Elasticsearch
 from retention_enforcer.cluster.documents_seen import holds
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import concrete
+from retention_enforcer.cluster.pace import Pace
 from retention_enforcer.cluster.state import read_state
 from retention_enforcer.cluster.subject_queries import query_of_any
 from retention_enforcer.domain.deletion import (
@@ -31,10 +32,12 @@ from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
 from retention_enforcer.domain.facts import Block
 
 _PAGE = 1_000
-"""Documents in one `_bulk`: short requests, so that the lease and a stop are asked for often."""
+"""Documents in one `_bulk`: short requests, so that the lease and a stop are asked for often. Fewer where the pace
+would have to wait for longer than a second after them."""
 
 _READ = 5_000
-"""Documents in one answer of a search, which evaluates the whole query each time."""
+"""Documents in one answer of a search, which evaluates the whole query each time. No more than go within a minute: the
+point in time lives for two after each."""
 
 _PASSES = 5
 """Passes over an index: each further one meets only what was written, or could not be deleted, during the last."""
@@ -53,11 +56,11 @@ class Deletion:
     `pace` is told how many documents were just deleted, and returns when the next may be.
     """
 
-    def __init__(
-        self, client: Elasticsearch, timeout: float = 30.0, pace: Callable[[int], None] = lambda _: None
-    ) -> None:
+    def __init__(self, client: Elasticsearch, timeout: float = 30.0, pace: Pace | None = None) -> None:
         self._reading = client
-        self._pace = pace
+        self._pace = pace or Pace()
+        self._page = self._pace.most(_PAGE, seconds=1)
+        self._read_size = self._pace.most(_READ, seconds=60)
         # The cluster gives a request up before its answer would be lost here: nothing is carried out long afterwards.
         self._patience = f"{int(timeout * 1_000 / 2)}ms"
         self._once = client.options(max_retries=0, retry_on_timeout=False)
@@ -177,11 +180,11 @@ class Deletion:
         with ThreadPoolExecutor(max_workers=1) as reader:
             answer = reader.submit(self._read, trim, point_in_time, None)
             while hits := answer.result():
-                if len(hits) == _READ:
+                if len(hits) == self._read_size:
                     answer = reader.submit(self._read, trim, point_in_time, hits[-1]["sort"])
-                for start in range(0, len(hits), _PAGE):
-                    yield hits[start : start + _PAGE]
-                if len(hits) < _READ:
+                for start in range(0, len(hits), self._page):
+                    yield hits[start : start + self._page]
+                if len(hits) < self._read_size:
                     return
 
     def _read(self, trim: Trim, point_in_time: str, after: list[Any] | None) -> list[dict[str, Any]]:
@@ -191,7 +194,7 @@ class Deletion:
                 query=_query(trim),
                 sort=[{"_shard_doc": "asc"}],
                 search_after=after,
-                size=_READ,
+                size=self._read_size,
                 source=False,
                 docvalue_fields=_telling_fields(trim.takes),
                 seq_no_primary_term=True,

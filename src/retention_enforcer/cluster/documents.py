@@ -9,6 +9,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.errors import translated
+from retention_enforcer.cluster.extent import missing, read_extent
 from retention_enforcer.cluster.flood_stage import write_own
 from retention_enforcer.domain.control import (
     ACCEPTED,
@@ -23,6 +24,7 @@ from retention_enforcer.domain.control import (
     Order,
 )
 from retention_enforcer.domain.errors import ConfigurationError, Refused, RequestRejected, readable
+from retention_enforcer.domain.extent import Extent
 from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.lease import Versioned
@@ -41,6 +43,10 @@ class Documents:
         self._client = client
         self._index = index
 
+    def extent(self) -> Extent:
+        """Return which index it is and how far it goes. Raises Refused if it is missing."""
+        return read_extent(self._client, self._index)
+
     def load(self, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """Return these documents as they are now; absent ones are absent. Raises Refused if the index is missing."""
         return {key: document.body for key, document in self.versions(keys).items()}
@@ -52,7 +58,7 @@ class Documents:
         found = {}
         for document in answer["docs"]:
             if "error" in document:
-                raise self._missing()
+                raise missing(self._index)
             if document["found"]:
                 version = (int(document["_seq_no"]), int(document["_primary_term"]))
                 found[str(document["_id"])] = Versioned(body=self._body(document), version=version)
@@ -75,7 +81,7 @@ class Documents:
                 )
         except RequestRejected as error:
             if error.status == HTTPStatus.NOT_FOUND:
-                raise self._missing() from None
+                raise missing(self._index) from None
             raise
         hits = answer["hits"]["hits"]
         if answer["hits"]["total"]["value"] > len(hits):
@@ -116,7 +122,7 @@ class Documents:
     ) -> tuple[int, int]:
         """Write into an index that is there: a missing one is refused, not made."""
         if not self._exists():
-            raise self._missing()
+            raise missing(self._index)
 
         def write() -> tuple[int, int]:
             with translated(destructive=True):
@@ -135,9 +141,6 @@ class Documents:
         except RequestRejected as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
-
-    def _missing(self) -> Refused:
-        return Refused(f"{self._index} is missing or unreadable: nothing is deleted", "retention-enforcer setup")
 
 
 def _source(kind: str, body: Mapping[str, Any], now: int) -> dict[str, Any]:
@@ -164,7 +167,11 @@ class ControlReader:
                 holds=tuple(_hold(key, body) for key, body in documents.items() if key.startswith(HOLD)),
                 stopped_at=int(stopped["at"]) if stopped else None,
                 terminations_approved_at=int(documents.get(TERMINATIONS_APPROVED, {}).get("at", 0)),
-                confirmed=frozenset(key.removeprefix(CONFIRMED) for key in documents if key.startswith(CONFIRMED)),
+                confirmed={
+                    key.removeprefix(CONFIRMED): int(body["terminated_at"])
+                    for key, body in documents.items()
+                    if key.startswith(CONFIRMED)
+                },
             )
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from http import HTTPStatus
 from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.deletion import primary_numbers
 from retention_enforcer.cluster.errors import translated
+from retention_enforcer.cluster.extent import missing, read_extent
 from retention_enforcer.cluster.flood_stage import write_own
-from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RequestRejected
-from retention_enforcer.domain.requests import Mailbox, Written
+from retention_enforcer.domain.errors import ClusterUnavailable
+from retention_enforcer.domain.extent import Extent
+from retention_enforcer.domain.requests import Written
 from retention_enforcer.domain.subjects import Subject
 
 _PAGE = 1_000
@@ -25,37 +25,9 @@ class RequestsIndex:
         self._client = client
         self._index = index
 
-    def mailbox(self) -> Mailbox:
-        """Return how far requests can be read, and make them visible. Raises Refused if the index is missing.
-
-        A request that is being written has a number already, and may become visible after one with a higher number:
-        only up to the checkpoint none is still to come.
-        """
-        try:
-            with translated():
-                answer = self._client.indices.stats(
-                    index=self._index,
-                    metric="docs",
-                    level="shards",
-                    filter_path=[
-                        "indices.*.uuid",
-                        "indices.*.shards.*.routing.primary",
-                        "indices.*.shards.*.seq_no.max_seq_no",
-                        "indices.*.shards.*.seq_no.local_checkpoint",
-                    ],
-                ).body
-                refreshed = self._client.indices.refresh(index=self._index).body
-        except RequestRejected as error:
-            if error.status != HTTPStatus.NOT_FOUND:
-                raise
-            raise self._missing() from None
-        if set(answer.get("indices", {})) != {self._index} or refreshed["_shards"]["failed"]:
-            raise ClusterUnavailable(f"{self._index} does not say how far it goes", "see the cluster's health")
-        index = answer["indices"][self._index]
-        copies = [copy for copies in index["shards"].values() for copy in copies if copy["routing"]["primary"]]
-        if len(primary_numbers(index)) != 1:
-            raise ClusterUnavailable(f"{self._index} has no primary shard that answers", "see the cluster's health")
-        return Mailbox(uuid=str(index["uuid"]), until=int(copies[0]["seq_no"]["local_checkpoint"]))
+    def extent(self) -> Extent:
+        """Return how far requests can be read, and make them visible. Raises Refused if the index is missing."""
+        return read_extent(self._client, self._index)
 
     def read(self, after: int, until: int) -> list[Written]:
         """Return the requests written after one place and up to another, in their order."""
@@ -71,20 +43,33 @@ class RequestsIndex:
                     allow_partial_search_results=False,
                     track_total_hits=False,
                 )
-            if answer["timed_out"]:
-                raise ClusterUnavailable(f"{self._index} answered in part only", "see the cluster's health")
+            self._raise_if_timed_out(answer)
             hits = answer["hits"]["hits"]
             found += [Written(id=hit["_id"], sequence=int(hit["_seq_no"]), body=dict(hit["_source"])) for hit in hits]
             if len(hits) < _PAGE:
                 return found
 
-    def existing(self, ids: Collection[str]) -> frozenset[str]:
-        """Return those of these requests that are still there."""
-        if not ids:
-            return frozenset()
+    def existing(self, sequences: Collection[int]) -> frozenset[int]:
+        """Return those of these places in which there is still a request: not deleted, not written anew."""
+        found: list[int] = []
+        ordered = sorted(sequences)
+        for start in range(0, len(ordered), _PAGE):
+            hits = self._page({"terms": {"_seq_no": ordered[start : start + _PAGE]}})
+            found += [int(hit["_seq_no"]) for hit in hits]
+        return frozenset(found)
+
+    def reinstatements(self, after: int) -> bool:
+        """Whether any reinstatement was asked for after a place; what was written within a second may be missing."""
         with translated():
-            answer = self._client.mget(index=self._index, ids=sorted(ids), source=False)
-        return frozenset(document["_id"] for document in answer["docs"] if document.get("found"))
+            answer = self._client.search(
+                index=self._index,
+                query={"bool": {"filter": [{"range": {"_seq_no": {"gt": after}}}, {"term": {"action": "reinstate"}}]}},
+                size=0,
+                terminate_after=1,
+                allow_partial_search_results=False,
+            )
+        self._raise_if_timed_out(answer)
+        return bool(answer["hits"]["total"]["value"])
 
     def write(self, id_: str, body: Mapping[str, Any]) -> None:
         """Store a request under an id that nobody used."""
@@ -92,7 +77,7 @@ class RequestsIndex:
         def create() -> None:
             with translated(destructive=True):
                 if not self._client.indices.exists(index=self._index):
-                    raise self._missing()
+                    raise missing(self._index)
                 self._client.options(max_retries=0).create(index=self._index, id=id_, document=dict(body), refresh=True)
 
         write_own(self._client, self._index, create)
@@ -103,25 +88,35 @@ class RequestsIndex:
         if subject.application is not None:
             conditions["application"] = subject.application
         about = [{"term": {name: value}} for name, value in conditions.items()]
+        query = {"bool": {"filter": [*about, {"range": {"_seq_no": {"lte": until}}}]}}
+        gone = 0
+        while hits := self._page(query):
+            for hit in hits:
+                self._delete(hit)
+            with translated():
+                self._client.indices.refresh(index=self._index)
+            gone += len(hits)
+        return gone
+
+    def _page(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
         with translated():
             answer = self._client.search(
                 index=self._index,
-                query={"bool": {"filter": [*about, {"range": {"_seq_no": {"lte": until}}}]}},
+                query=query,
                 size=_PAGE,
                 source=False,
                 seq_no_primary_term=True,
                 allow_partial_search_results=False,
             )
-        for hit in answer["hits"]["hits"]:
-            with translated(destructive=True):
-                self._client.options(max_retries=0).delete(
-                    index=self._index,
-                    id=hit["_id"],
-                    if_seq_no=hit["_seq_no"],
-                    if_primary_term=hit["_primary_term"],
-                    refresh=True,
-                )
-        return len(answer["hits"]["hits"])
+        self._raise_if_timed_out(answer)
+        return list(answer["hits"]["hits"])
 
-    def _missing(self) -> Refused:
-        return Refused(f"{self._index} is missing or unreadable: nothing is deleted", "retention-enforcer setup")
+    def _delete(self, hit: Mapping[str, Any]) -> None:
+        with translated(destructive=True):
+            self._client.options(max_retries=0).delete(
+                index=self._index, id=hit["_id"], if_seq_no=hit["_seq_no"], if_primary_term=hit["_primary_term"]
+            )
+
+    def _raise_if_timed_out(self, answer: Any) -> None:  # noqa: ANN401 - the client's answers have no narrower type
+        if answer["timed_out"]:
+            raise ClusterUnavailable(f"{self._index} answered in part only", "see the cluster's health")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from retention_enforcer.domain.holds import Hold
 
@@ -45,5 +46,5 @@ class Control:
     stopped_at: int | None = None
     terminations_approved_at: int = 0
     """Terminations registered up to then need not wait."""
-    confirmed: frozenset[str] = frozenset()
-    """Requests, by the ids of their documents, whose unusual time an operator has confirmed."""
+    confirmed: Mapping[str, int] = field(default_factory=dict)
+    """By the ids of their documents, which unusual times of requests an operator has confirmed."""

@@ -55,15 +55,6 @@ class Written:
     body: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mailbox:
-    """How far requests can be read now."""
-
-    uuid: str
-    until: int
-    """The sequence number up to which every operation has been carried out."""
-
-
 def read_request(document_id: str, body: Mapping[str, Any]) -> Request | Malformed:
     """Return what a request document asks for."""
     try:

@@ -11,13 +11,30 @@ from retention_enforcer.domain.terminations import Termination
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Undecided:
+    """Applications of which it cannot be told whether they belong to an account."""
+
+    text: str
+    """Why not."""
+    applications: frozenset[str] = frozenset()
+    """Which; none where nothing at all is known, so that the account has to wait."""
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether nothing at all is known of the account's applications."""
+        return not self.applications
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Undone:
     """What a run could not do, or must not."""
 
-    refused: Mapping[str, str] = field(default_factory=dict)
-    """Malformed requests by their documents' ids, and why."""
-    undecided: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[int, str] = field(default_factory=dict)
+    """Malformed requests by their places, and why."""
+    undecided: Mapping[str, Undecided] = field(default_factory=dict)
     """By termination, why not all applications of its account are taken along."""
+    unblocked: Mapping[str, str] = field(default_factory=dict)
+    """By the uuid of its index, why a write block that was lifted is not back."""
     returned: Mapping[str, int] = field(default_factory=dict)
     """By closed termination, how many documents of its subject there are again."""
     late: frozenset[str] = frozenset()
@@ -40,15 +57,18 @@ def termination_findings(terminations: Iterable[Termination], undone: Undone) ->
         text = f"{_who(known[key])} is past its promise: {items}"
         mend = "mend what stands in the way; the next cycle goes on"
         yield _finding("termination-late", key, text, mend, Severity.ERROR)
-    for key, why in sorted(undone.undecided.items()):
+    for key, undecided in sorted(undone.undecided.items()):
         mend = "correct the documents that say which account an application belongs to"
-        yield _finding("owner-undecided", key, f"{_who(known[key])}: {why}", mend)
+        yield _finding("owner-undecided", key, f"{_who(known[key])}: {undecided.text}", mend)
+    for uuid, why in sorted(undone.unblocked.items()):
+        text = f"the write block of index {uuid}, lifted for a deletion, is not back: {why}"
+        yield _finding("block-not-restored", uuid, text, "set index.blocks.write there, or mend what stands in the way")
     for key, documents in sorted(undone.returned.items()):
         text = f"{_who(known[key])} is closed, and there are {documents:,} documents of it again"
         yield _finding("returned", key, text, "stop what writes them, or ask for another termination or erasure")
-    for request, why in sorted(undone.refused.items()):
-        mend = "delete or correct it in retention-requests"
-        yield _finding("request-refused", request, f"a request is refused: {why}", mend)
+    for place, why in sorted(undone.refused.items()):
+        mend = f"delete or correct the document with _seq_no {place} in retention-requests"
+        yield _finding("request-refused", str(place), f"a request is refused: {why}", mend)
 
 
 def _who(termination: Termination) -> str:

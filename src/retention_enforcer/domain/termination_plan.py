@@ -10,9 +10,10 @@ One look asks for the terminated subjects, the other for what is held. For each 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from retention_enforcer.domain.deadlines import due_at
 from retention_enforcer.domain.deletion import OfSubjects
 from retention_enforcer.domain.facts import FORBID_INDEX_DELETION, Block, CategoryFacts, Held, IndexFacts
 from retention_enforcer.domain.lifecycle import last_of_alias
@@ -21,7 +22,7 @@ from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.requests import Ask
 from retention_enforcer.domain.rollover import rollover_target
 from retention_enforcer.domain.sought import Sought, is_tenants_own
-from retention_enforcer.domain.subjects import Subject
+from retention_enforcer.domain.subjects import Subject, SubjectKind
 from retention_enforcer.domain.terminations import DOUBT, OpenItem, Termination, categories_of, narrows
 
 
@@ -147,6 +148,47 @@ def sought_of(policy: Policy, termination: Termination) -> list[Sought]:
         Sought(label=termination.key, subject=subject, categories=categories, account=account)
         for subject, account in termination.subjects()
     ]
+
+
+def undecided_of(
+    policy: Policy, terminations: Iterable[Termination], undecided: Mapping[str, Collection[str]]
+) -> list[Sought]:
+    """Return which documents stay although they are an account's: those that may say whose an application is.
+
+    Once they were gone nobody could tell any more, and what remained would say that it is another's. `undecided` are
+    the applications in question, by termination.
+    """
+    known = list(terminations)
+    ended = {t.subject for t in known}
+    found = []
+    for termination in known:
+        for application in sorted(undecided.get(termination.key, ())):
+            subject = Subject(kind=SubjectKind.APPLICATION, id=application)
+            if termination.subject is None or subject in ended:
+                continue
+            for category in (c for c in policy.categories if c.owns):
+                tells = category.subjects.application == category.owns.application
+                found.append(
+                    Sought(
+                        label=f"undecided {termination.key}",
+                        subject=subject if tells else termination.subject,
+                        note="whose an application is cannot be told",
+                        categories=frozenset({category.id}),
+                    )
+                )
+    return found
+
+
+def goes_whole_at(category: Category, purge: Purge, margin: int) -> int | None:
+    """Return when an index that loses documents now will have gone as a whole, with its bytes; None if that is open.
+
+    Once its newest document is due, and half a margin later for the cycle that does it.
+    """
+    index = purge.facts
+    stays = index.container or index.write_index or index.aliases or index.blocks or index.mounted
+    if not category.enforce or category.max_age is None or stays or index.undated or purge.spare:
+        return None
+    return due_at(category, margin, index.newest) + margin // 2 if index.newest is not None else None
 
 
 def asked_in(policy: Policy, category: Category, terminations: Iterable[Termination]) -> Asked:

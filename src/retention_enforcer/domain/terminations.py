@@ -11,14 +11,12 @@ mistake, or a forged date, can be taken back; where it ends after the deadline, 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
 
-from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.policy import Category, Policy
-from retention_enforcer.domain.requests import Ask
+from retention_enforcer.domain.requests import Ask, is_unusual
 from retention_enforcer.domain.subjects import Subject, SubjectKind
 
 QUIET = DAY
@@ -99,6 +97,8 @@ class Termination:
     erased_at: int | None = None
     closed_at: int | None = None
     cancelled_at: int | None = None
+    reinstated: bool = False
+    """Whether the subject came back, so that what there is of it is no mistake."""
     purges: tuple[Purged, ...] = ()
     open_items: tuple[OpenItem, ...] = ()
     looked_in: Mapping[str, int] = field(default_factory=dict)
@@ -212,6 +212,25 @@ def open_twin(terminations: Iterable[Termination], subject: Subject, ask: Ask) -
     return next((t for t in terminations if t.is_open and t.subject == subject and t.ask is ask), None)
 
 
+def brought_forward(termination: Termination, terminated_at: int, request: str, now: int) -> Termination | None:
+    """Return an open termination as it is after the same was asked for with an earlier time; None if it is not earlier.
+
+    A promise runs from the earliest signal, and a wrong date far ahead must not swallow the right one. Its grace runs
+    from now, but ends no later than it would have.
+    """
+    if termination.begun_at is not None or terminated_at >= termination.terminated_at:
+        return None
+    grace_from = max(termination.terminated_at, termination.registered_at)
+    return replace(
+        termination,
+        terminated_at=terminated_at,
+        registered_at=min(max(terminated_at, now), grace_from),
+        request=request,
+        unusual=is_unusual(terminated_at, now),
+        held_back=termination.held_back and not termination.unusual,
+    )
+
+
 def reinstated(terminations: Iterable[Termination], subject: Subject, now: int) -> tuple[Termination, ...]:
     """Return the open terminations of a subject as they are after it was reinstated.
 
@@ -221,9 +240,9 @@ def reinstated(terminations: Iterable[Termination], subject: Subject, now: int) 
     for termination in terminations:
         if termination.is_open and termination.subject == subject:
             if termination.begun_at is None:
-                changed.append(replace(termination, cancelled_at=now))
+                changed.append(replace(termination, cancelled_at=now, reinstated=True))
             else:
-                changed.append(replace(termination, closed_at=now))
+                changed.append(replace(termination, closed_at=now, reinstated=True))
     return tuple(changed)
 
 
@@ -260,40 +279,3 @@ def may_be_forgotten(termination: Termination, now: int) -> bool:
 def forgotten(termination: Termination) -> Termination:
     """Return a termination without anything by which its subject could be known."""
     return replace(termination, subject=None, applications=(), reason="", requested_by="", request="")
-
-
-def termination_body(termination: Termination) -> dict[str, Any]:
-    """Return a termination as its document in the registry."""
-    body = asdict(termination)
-    body["subject"] = _subject_body(termination.subject)
-    body["purges"] = [asdict(purged) for purged in termination.purges]
-    return body
-
-
-def termination_of(body: Mapping[str, Any]) -> Termination:
-    """Read a termination from its document. Raises Refused if that is not readable."""
-    with readable("a document in retention-terminations"):
-        return Termination(
-            **{
-                **body,
-                "kind": SubjectKind(body["kind"]),
-                "ask": Ask(body["ask"]),
-                "subject": _subject_of(body["subject"]),
-                "applications": tuple(body["applications"]),
-                "purges": tuple(Purged(**purged) for purged in body["purges"]),
-                "open_items": tuple(OpenItem(**item) for item in body["open_items"]),
-            }
-        )
-
-
-def _subject_body(subject: Subject | None) -> dict[str, str | None] | None:
-    if subject is None:
-        return None
-    return {"kind": subject.kind.value, "id": subject.id, "application": subject.application}
-
-
-def _subject_of(body: Mapping[str, str | None] | None) -> Subject | None:
-    if body is None:
-        return None
-    kind, id_ = SubjectKind(str(body["kind"])), str(body["id"])
-    return Subject(kind=kind, id=id_, application=body["application"])

@@ -13,6 +13,7 @@ from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.requests import Ask, is_unusual, request_body
 from retention_enforcer.domain.subjects import Subject, SubjectKind
+from retention_enforcer.domain.termination_document import termination_of
 from retention_enforcer.domain.termination_plan import sought_of
 from retention_enforcer.domain.terminations import (
     Termination,
@@ -20,13 +21,12 @@ from retention_enforcer.domain.terminations import (
     categories_of,
     narrows,
     open_twin,
-    termination_of,
     times_of,
 )
 from retention_enforcer.enforcement.cycle import Scope
+from retention_enforcer.enforcement.intake import remembered
 from retention_enforcer.enforcement.operator import ControlDocuments
 from retention_enforcer.enforcement.ports import Clock, Owners, Registry, Requests
-from retention_enforcer.enforcement.registrar import REMEMBERED
 from retention_enforcer.enforcement.subject_look import SubjectObserver
 
 
@@ -89,21 +89,26 @@ class Asking:
         # Written also where the same is open: a reinstatement may be on its way. The daemon drops what changes nothing.
         id_ = secrets.token_hex(10)
         if unusual:  # first: the daemon may read the request at once
-            self._documents.save(f"{CONFIRMED}{id_}", {"at": now}, now)
+            self._documents.save(f"{CONFIRMED}{id_}", {"at": now, "terminated_at": at}, now)
         terminated_at = format_instant(at if at is not None else now)
         body = request_body(ask, subject, terminated_at=terminated_at, reason=reason, requested_by=requested_by)
         self._requests.write(id_, body)
         return prospect
 
-    def approve(self) -> None:
-        """Let all terminations go on that were registered by now."""
-        now = self._clock.now()
-        self._documents.save(TERMINATIONS_APPROVED, {"at": now}, now)
+    def approve(self) -> int:
+        """Let all terminations go on that are registered; return how many of them waited.
+
+        Up to the last of them by the daemon's own clock: another one that is fast would approve what is to come.
+        """
+        known = self.terminations()
+        if known:
+            at = max(termination.registered_at for termination in known)
+            self._documents.save(TERMINATIONS_APPROVED, {"at": at}, self._clock.now())
+        return sum(termination.is_open and termination.held_back for termination in known)
 
     def terminations(self) -> list[Termination]:
         """Return all terminations whose subjects are remembered, in the order in which they were registered."""
-        found = (termination_of(body) for body in self._registry.all(REMEMBERED).values())
-        return sorted(found, key=lambda t: (t.registered_at, t.key))
+        return remembered(self._registry)
 
     def about(self, subject: Subject) -> list[Termination]:
         """Return all terminations of a subject, those that are forgotten too: they are found by its pseudonym."""

@@ -18,6 +18,7 @@ from retention_enforcer.domain.plan import Plan, Purge
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.proof import Proof, verify
 from retention_enforcer.domain.pseudonyms import Pseudonyms
+from retention_enforcer.domain.sought import Sought
 from retention_enforcer.enforcement.memory import Memory
 from retention_enforcer.enforcement.ports import Clock, HoldResolver, Inventory
 from retention_enforcer.enforcement.purge import Purger, Results
@@ -65,13 +66,20 @@ class Observer:
         self._clock = clock
 
     def look(
-        self, scope: Scope, categories: Sequence[Category], memories: Mapping[str, Memory]
+        self,
+        scope: Scope,
+        categories: Sequence[Category],
+        memories: Mapping[str, Memory],
+        spared: Sequence[Sought] = (),
     ) -> dict[str, tuple[CategoryFacts, Plan]]:
-        """Return the facts and the plan of each category, as of now, in few requests."""
+        """Return the facts and the plan of each category, as of now, in few requests.
+
+        `spared` are subjects whose documents stay as if they were held.
+        """
         now = self._clock.now()
         evidence = {uuid: e for memory in memories.values() for uuid, e in memory.evidence.items()}
         holds = scope.control.holds
-        subjects = self._resolver.of(scope.policy, on_subjects(holds, now), now)
+        subjects = [*self._resolver.of(scope.policy, on_subjects(holds, now), now), *spared]
         observed = self._inventory.observe(scope.policy, categories, now, evidence, subjects)
         looks = {}
         for category in categories:

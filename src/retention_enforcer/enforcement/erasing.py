@@ -91,18 +91,28 @@ class Eraser:
         bodies = self._registry.all(ERASURE).values()
         return {one.progress.uuid: one for one in map(Erasing.of, bodies)}
 
-    def begin(self, index: str, uuid: str, labels: Collection[str], expected: Mapping[str, int] | None = None) -> None:
+    def begin(
+        self,
+        index: str,
+        uuid: str,
+        labels: Collection[str],
+        expected: Mapping[str, int] | None = None,
+        not_before: int | None = None,
+    ) -> None:
         """Have an index erased; where that has begun already, once more after it.
 
         To be called before the deletion: whatever happens then, its bytes are not forgotten. `expected` is what it
-        is about to take of whom, until `noted`.
+        is about to take of whom, until `noted`. `not_before` is when the whole index will have gone by itself: until
+        then nothing is rewritten, and if it is there still, it is erased as any other.
         """
         under_way = self.pending().get(uuid)
         now = self._clock.now()
+        due = now if not_before is None else max(now, not_before)
         if under_way is None:
-            under_way = Erasing(progress=Progress(index=index, uuid=uuid, since=now, due=now), labels=frozenset(labels))
+            under_way = Erasing(progress=Progress(index=index, uuid=uuid, since=now, due=due), labels=frozenset(labels))
         elif under_way.progress.act is Act.MARK:
-            under_way = replace(under_way, labels=under_way.labels | frozenset(labels))
+            sooner = replace(under_way.progress, due=min(due, under_way.progress.due))
+            under_way = replace(under_way, progress=sooner, labels=under_way.labels | frozenset(labels))
         else:
             under_way = replace(under_way, again=under_way.again | frozenset(labels))
         self._save(replace(under_way, expected=dict(expected or {}), after=self._appender.head.sequence))
@@ -120,14 +130,14 @@ class Eraser:
         """
         until = self._clock.now() + PATIENCE
         pending = self.pending()
-        while pending and self._clock.now() < until:
+        while any(one.progress.due < until for one in pending.values()) and self._clock.now() < until:
             for uuid, erasing in list(pending.items()):
                 pending[uuid] = self._advance(erasing)
                 if pending[uuid].progress.act is Act.DONE:
                     del pending[uuid]
-            pending = pending or self.pending()
             self._wait(pending.values(), until)
-        return pending
+            pending = pending or self.pending()
+        return self.pending()  # as it is stored: one that was done may have begun again
 
     def _wait(self, pending: Iterable[Erasing], until: int) -> None:
         now = self._clock.now()

@@ -9,11 +9,12 @@ from typing import Any, Protocol
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.deletion import Existing, Identity, Trim, Trimmed
 from retention_enforcer.domain.erasure import Progress
+from retention_enforcer.domain.extent import Extent
 from retention_enforcer.domain.facts import CategoryFacts, ClusterFacts, Evidence
 from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.ledger import Head, Record
 from retention_enforcer.domain.policy import Category, Policy
-from retention_enforcer.domain.requests import Mailbox, Written
+from retention_enforcer.domain.requests import Written
 from retention_enforcer.domain.sought import Sought
 from retention_enforcer.domain.subjects import Match, Ownership, Subject
 
@@ -84,14 +85,17 @@ class Deleter(Protocol):
 class Requests(Protocol):
     """Where requests are written, in an order."""
 
-    def mailbox(self) -> Mailbox:
+    def extent(self) -> Extent:
         """Return how far requests can be read, and make them visible. Raises Refused if the index is missing."""
 
     def read(self, after: int, until: int) -> Sequence[Written]:
         """Return the requests written after one place and up to another, in their order."""
 
-    def existing(self, ids: Collection[str]) -> frozenset[str]:
-        """Return those of these requests that are still there."""
+    def existing(self, sequences: Collection[int]) -> frozenset[int]:
+        """Return those of these places in which there is still a request: not deleted, not written anew."""
+
+    def reinstatements(self, after: int) -> bool:
+        """Whether any reinstatement was asked for after a place."""
 
     def write(self, id_: str, body: Mapping[str, Any]) -> None:
         """Store a request under an id that nobody used."""
@@ -102,6 +106,9 @@ class Requests(Protocol):
 
 class Registry(Protocol):
     """Where terminations are kept."""
+
+    def extent(self) -> Extent:
+        """Return which index it is and how far it goes. Raises Refused if it is missing."""
 
     def all(self, kind: str | None = None) -> Mapping[str, Mapping[str, Any]]:
         """Return all documents of a kind."""

@@ -2,56 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import structlog
 
 from retention_enforcer.domain.control import Control
-from retention_enforcer.domain.errors import Refused, readable
+from retention_enforcer.domain.extent import Extent
 from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.ledger import Entry, Kind
 from retention_enforcer.domain.pseudonyms import Pseudonyms
-from retention_enforcer.domain.requests import Ask, Mailbox, Malformed, Request, Written, is_unusual, read_request
-from retention_enforcer.domain.terminations import (
-    Termination,
-    held_back,
-    open_twin,
-    reinstated,
-    termination_body,
-    termination_of,
-)
+from retention_enforcer.domain.requests import Ask, Malformed, Request, Written, is_unusual, read_request
+from retention_enforcer.domain.termination_document import termination_body
+from retention_enforcer.domain.termination_records import open_in_ledger, who_of
+from retention_enforcer.domain.terminations import Termination, brought_forward, held_back, open_twin, reinstated
 from retention_enforcer.enforcement.appender import Appender
-from retention_enforcer.enforcement.ports import Clock, Registry, Requests, StateStore
+from retention_enforcer.enforcement.intake import REMEMBERED, IntakeMemory, RequestsMemory, remembered
+from retention_enforcer.enforcement.ports import Clock, LedgerStore, Registry, Requests
 
 _log = structlog.get_logger()
-
-REQUESTS = "requests"
-"""The key of what is remembered of the requests, in `retention-state`."""
-
-REMEMBERED = "remembered"
-"""The kind of a termination in the registry whose subject is known; a forgotten one has its pseudonym for a kind."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestsMemory:
-    """How far requests were read."""
-
-    uuid: str
-    sequence: int
-    refused: Mapping[str, str] = field(default_factory=dict)
-    """Malformed requests that are still there, by their documents' ids, and why."""
-
-    @classmethod
-    def of(cls, body: Mapping[str, Any]) -> RequestsMemory:
-        """Read it from its document."""
-        with readable("what retention-state remembers of requests"):
-            return cls(uuid=str(body["uuid"]), sequence=int(body["sequence"]), refused=dict(body["refused"]))
-
-    def body(self) -> dict[str, Any]:
-        """Return it as its document."""
-        return {"uuid": self.uuid, "sequence": self.sequence, "refused": dict(self.refused)}
 
 
 class TerminationBook:
@@ -67,8 +35,7 @@ class TerminationBook:
 
     def remembered(self) -> list[Termination]:
         """Return all terminations whose subjects are known, in the order in which they were registered."""
-        found = [termination_of(body) for body in self._registry.all(REMEMBERED).values()]
-        return sorted(found, key=lambda t: (t.registered_at, t.key))
+        return remembered(self._registry)
 
     def enter(self, termination: Termination, action: str, text: str = "", actor: str = "enforcer") -> None:
         """Record what became of a termination, then store it as it is now. `text` names no id."""
@@ -82,10 +49,19 @@ class TerminationBook:
 
     def record(self, termination: Termination, action: str, text: str = "", actor: str = "enforcer") -> int:
         """Record what became of a termination; return the record's sequence. `text` names no id."""
-        who = f"{termination.ask} of {termination.kind} {termination.pseudonym}"
+        who = who_of(termination)
         reason = f"{who}: {text}" if text else who
         record = self._appender.append(Entry(kind=Kind.TERMINATION, action=action, reason=reason, actor=actor))
         return int(record["sequence"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """What one look at the requests came to."""
+
+    terminations: dict[str, Termination]
+    """All that are remembered, by their keys."""
+    requests: RequestsMemory
 
 
 class Registrar:
@@ -95,57 +71,71 @@ class Registrar:
         self,
         *,
         requests: Requests,
+        registry: Registry,
         book: TerminationBook,
-        state: StateStore,
+        memory: IntakeMemory,
+        ledger: LedgerStore,
         appender: Appender,
         pseudonyms: Pseudonyms,
         clock: Clock,
         most: int,
     ) -> None:
         self._requests = requests
+        self._registry = registry
         self._book = book
-        self._state = state
+        self._memory = memory
+        self._ledger = ledger
         self._appender = appender
         self._pseudonyms = pseudonyms
         self._clock = clock
         self._most = most
 
-    def register(self, control: Control) -> tuple[dict[str, Termination], RequestsMemory]:
-        """Take in all new requests; return all terminations that are remembered, and what is remembered of requests.
+    def register(self, control: Control) -> Intake:
+        """Take in all new requests.
 
-        Raises Refused where the requests are not those that were read before: acting on old ones again could
+        Raises Refused where requests or registry are not those that were read before: acting on old ones again could
         terminate a customer who came back.
         """
-        mailbox = self._requests.mailbox()
-        memory = self._memory(mailbox)
-        terminations = {t.key: t for t in self._book.remembered()}
-        for written in self._requests.read(memory.sequence, mailbox.until):
-            refused = {id_: why for id_, why in memory.refused.items() if id_ != written.id}
-            problem = self._take(written, mailbox.uuid, terminations)
-            if problem is not None:
-                refused[written.id] = problem
-            memory = replace(memory, sequence=written.sequence, refused=refused)
-            self._state.save(REQUESTS, memory.body(), self._clock.now())
-        there = self._requests.existing(memory.refused.keys())
-        if there != memory.refused.keys():
-            memory = replace(memory, refused={id_: why for id_, why in memory.refused.items() if id_ in there})
-            self._state.save(REQUESTS, memory.body(), self._clock.now())
+        now = self._clock.now()
+        adopted = self._memory.of_registry(now).adopted
+        memory, extent = self._memory.of_requests(now)
+        terminations = {t.key: t for t in remembered(self._registry)}
+        if adopted:
+            self._end_what_the_ledger_ended(terminations)
+        memory = self._take_all(memory, extent, terminations)
         self._hold_back(terminations, control)
-        return terminations, memory
+        self._memory.keep_registry(self._clock.now())
+        return Intake(terminations=terminations, requests=memory)
 
-    def _memory(self, mailbox: Mailbox) -> RequestsMemory:
-        body = self._state.load([REQUESTS]).get(REQUESTS)
-        if body is None:
-            memory = RequestsMemory(uuid=mailbox.uuid, sequence=-1)
-            self._state.save(REQUESTS, memory.body(), self._clock.now())
-            return memory
-        memory = RequestsMemory.of(body)
-        if memory.uuid != mailbox.uuid or mailbox.until < memory.sequence:  # made anew, or an older one restored
-            raise Refused(
-                "retention-requests is not the index it was: no request in it is carried out",
-                "look at what happened, then: retention-enforcer ledger adopt; the requests there now are skipped",
-            )
+    def must_look_again(self, intake: Intake) -> bool:
+        """Whether a reinstatement was asked for since: its subject must not be purged any more."""
+        return self._requests.reinstatements(intake.requests.extent.until)
+
+    def note_end(self) -> None:
+        """Remember how far the registry goes when a run ends."""
+        self._memory.keep_registry(self._clock.now())
+
+    def _take_all(self, memory: RequestsMemory, extent: Extent, terminations: dict[str, Termination]) -> RequestsMemory:
+        for written in self._requests.read(memory.extent.until, extent.until):
+            refused = dict(memory.refused)
+            problem = self._take(written, extent.uuid, terminations)
+            if problem is not None:
+                refused[written.sequence] = problem
+            memory = RequestsMemory(extent=replace(extent, until=written.sequence), refused=refused)
+            self._memory.keep_requests(memory, self._clock.now())
+        there = self._requests.existing(memory.refused.keys()) if memory.refused else frozenset()
+        if there != memory.refused.keys():
+            memory = replace(memory, refused={place: why for place, why in memory.refused.items() if place in there})
+            self._memory.keep_requests(memory, self._clock.now())
         return memory
+
+    def _end_what_the_ledger_ended(self, terminations: dict[str, Termination]) -> None:
+        """Close what an older registry shows as open, and the ledger knows as ended: it may have been reinstated."""
+        still = open_in_ledger(self._ledger.read())
+        for key, termination in terminations.items():
+            if termination.is_open and who_of(termination) not in still:
+                terminations[key] = replace(termination, closed_at=self._clock.now(), reinstated=True)
+                self._book.enter(terminations[key], "closed", "it had ended before an older registry was restored")
 
     def _take(self, written: Written, uuid: str, terminations: dict[str, Termination]) -> str | None:
         """Carry one request into the registry; return why it is refused, if it is."""
@@ -160,7 +150,10 @@ class Registrar:
         if request.ask is Ask.REINSTATE:
             self._reinstate(request, terminations)
             return None
-        if open_twin(terminations.values(), request.subject, request.ask) is None:
+        twin = open_twin(terminations.values(), request.subject, request.ask)
+        if twin is not None:
+            self._bring_forward(twin, request, terminations)
+        else:
             termination = self._termination(key, request)
             at = f"terminated at {format_instant(termination.terminated_at)}"
             words = f"{at}; reason {self._pseudonyms.of(request.reason)}" if request.reason else at
@@ -185,6 +178,16 @@ class Registrar:
             unusual=is_unusual(terminated_at, now),
         )
 
+    def _bring_forward(self, twin: Termination, request: Request, terminations: dict[str, Termination]) -> None:
+        """Have the same that was asked for again run from its earlier time, if it is earlier."""
+        now = self._clock.now()
+        at = request.terminated_at if request.terminated_at is not None else now
+        changed = brought_forward(twin, at, request.id, now)
+        if changed is not None:
+            words = f"terminated at {format_instant(at)} already"
+            self._book.enter(changed, "brought-forward", words, self._actor(request))
+            terminations[changed.key] = changed
+
     def _reinstate(self, request: Request, terminations: dict[str, Termination]) -> None:
         for changed in reinstated(terminations.values(), request.subject, self._clock.now()):
             action = "cancelled" if changed.cancelled_at is not None else "watch-ended"
@@ -196,7 +199,10 @@ class Registrar:
 
     def _hold_back(self, terminations: dict[str, Termination], control: Control) -> None:
         """Hold terminations back, or let them go on, as the operator's word and their number ask."""
-        known = [replace(t, unusual=False) if t.request in control.confirmed else t for t in terminations.values()]
+        known = [
+            replace(t, unusual=False) if control.confirmed.get(t.request) == t.terminated_at else t
+            for t in terminations.values()
+        ]
         waiting = held_back(known, self._most, control.terminations_approved_at, self._clock.now())
         for key, termination in terminations.items():
             if (key in waiting) != termination.held_back and termination.is_open:
@@ -204,16 +210,3 @@ class Registrar:
                 action, actor = ("held-back", "enforcer") if key in waiting else ("approved", "operator")
                 self._book.enter(changed, action, actor=actor)
                 terminations[key] = changed
-
-
-def adopt_requests(requests: Requests, state: StateStore, now: int) -> int | None:
-    """Go on with requests that are not those that were read before; return the place up to which they are skipped.
-
-    None where they are the same, or none was ever read.
-    """
-    mailbox = requests.mailbox()
-    body = state.load([REQUESTS]).get(REQUESTS)
-    if body is None or RequestsMemory.of(body).uuid == mailbox.uuid:
-        return None
-    state.save(REQUESTS, RequestsMemory(uuid=mailbox.uuid, sequence=mailbox.until).body(), now)
-    return mailbox.until

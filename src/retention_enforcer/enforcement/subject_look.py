@@ -43,13 +43,16 @@ class SubjectObserver:
         self.own_indices = own_indices
         """Returns the enforcer's own indices in which raw ids stand: name -> uuid."""
 
-    def look(self, scope: Scope, sought: Sequence[Sought]) -> SubjectLook:
-        """Look in all categories that any of these asks for. What is held is looked at first: it may only grow."""
+    def look(self, scope: Scope, sought: Sequence[Sought], spared: Sequence[Sought] = ()) -> SubjectLook:
+        """Look in all categories that any of these asks for. What is held is looked at first: it may only grow.
+
+        `spared` count as held beside what the operator holds.
+        """
         wanted = {id_ for one in sought for id_ in one.categories or ()}
         everywhere = any(one.categories is None for one in sought)
         categories = [c for c in scope.policy.categories if c.subjects and (everywhere or c.id in wanted)]
         if not categories:
             return SubjectLook(sought={}, held={})
-        held = {id_: facts for id_, (facts, _) in self._observer.look(scope, categories, {}).items()}
+        held = {id_: facts for id_, (facts, _) in self._observer.look(scope, categories, {}, spared).items()}
         found = self._inventory.observe(scope.policy, categories, self._clock.now(), {}, sought)
         return SubjectLook(sought=found, held=held)

@@ -6,12 +6,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from retention_enforcer.domain.errors import readable
+import structlog
+
+from retention_enforcer.domain.errors import RequestRejected, readable
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.ledger import Entry, Kind
 from retention_enforcer.domain.plan import Purge
 from retention_enforcer.enforcement.appender import Appender
 from retention_enforcer.enforcement.ports import Clock, Permit, StateStore
+
+_log = structlog.get_logger()
 
 _LIFTED = "lifted-blocks"
 
@@ -40,26 +44,40 @@ class WriteBlocks:
 
     @contextmanager
     def lifted(self, purges: Sequence[Purge], cycle: str) -> Iterator[None]:
-        """Lift the write blocks of the indices of these purges, and put them back afterwards."""
+        """Lift the write blocks of the indices of these purges, and put them back afterwards.
+
+        One that the cluster does not lift stays: its purge fails, and no other.
+        """
         blocked = {p.facts.uuid for p in purges if Block.WRITE in p.facts.blocks}
         if not blocked:
             yield
             return
         self._remember(self._lifted() | blocked)
         for uuid in sorted(blocked):
-            self._set(uuid, cycle, blocked=False)
+            try:
+                self._set(uuid, cycle, blocked=False)
+            except RequestRejected as error:
+                _log.warning(error.message, **{"event.action": "lift_block", "event.outcome": "failure"})
         try:
             yield
         finally:
             self.restore(cycle)
 
-    def restore(self, cycle: str) -> None:
-        """Put back every block that is lifted, by this process or by one that was interrupted."""
+    def restore(self, cycle: str) -> dict[str, str]:
+        """Put back every block that is lifted, by this process or by one that was interrupted.
+
+        Returns which could not be put back, by the uuid of the index, and why: they are tried again the next time.
+        """
         lifted = self._lifted()
+        failed: dict[str, str] = {}
         for uuid in sorted(lifted):
-            self._set(uuid, cycle, blocked=True)
-        if lifted:
-            self._remember(set())
+            try:
+                self._set(uuid, cycle, blocked=True)
+            except RequestRejected as error:
+                failed[uuid] = error.message
+        if lifted != failed.keys():
+            self._remember(set(failed))
+        return failed
 
     def _set(self, uuid: str, cycle: str, *, blocked: bool) -> None:
         action = "restore_block" if blocked else "lift_block"

@@ -1,0 +1,50 @@
+"""Reads how far an own index of one primary goes."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from elasticsearch import Elasticsearch
+
+from retention_enforcer.cluster.deletion import primary_numbers
+from retention_enforcer.cluster.errors import translated
+from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RequestRejected
+from retention_enforcer.domain.extent import Extent
+
+
+def read_extent(client: Elasticsearch, index: str) -> Extent:
+    """Return how far an index goes, and make what is in it visible. Raises Refused if it is missing.
+
+    A document that is being written has a number already, and may become visible after one with a higher number:
+    only up to the checkpoint none is still to come.
+    """
+    try:
+        with translated():
+            answer = client.indices.stats(
+                index=index,
+                metric="docs",
+                level="shards",
+                filter_path=[
+                    "indices.*.uuid",
+                    "indices.*.shards.*.routing.primary",
+                    "indices.*.shards.*.seq_no.max_seq_no",
+                    "indices.*.shards.*.seq_no.local_checkpoint",
+                ],
+            ).body
+            refreshed = client.indices.refresh(index=index).body
+    except RequestRejected as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        raise missing(index) from None
+    if set(answer.get("indices", {})) != {index} or refreshed["_shards"]["failed"]:
+        raise ClusterUnavailable(f"{index} does not say how far it goes", "see the cluster's health")
+    found = answer["indices"][index]
+    copies = [copy for copies in found["shards"].values() for copy in copies if copy["routing"]["primary"]]
+    if len(primary_numbers(found)) != 1:
+        raise ClusterUnavailable(f"{index} has no primary shard that answers", "see the cluster's health")
+    return Extent(uuid=str(found["uuid"]), until=int(copies[0]["seq_no"]["local_checkpoint"]))
+
+
+def missing(index: str) -> Refused:
+    """Return the refusal where an own index is not there."""
+    return Refused(f"{index} is missing or unreadable: nothing is deleted", "retention-enforcer setup")

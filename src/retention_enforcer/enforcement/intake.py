@@ -1,0 +1,153 @@
+"""What is remembered of requests and registry between runs, so that neither is taken for what it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from retention_enforcer.domain.errors import Refused, readable
+from retention_enforcer.domain.extent import Extent
+from retention_enforcer.domain.ledger import Kind
+from retention_enforcer.domain.termination_document import termination_of
+from retention_enforcer.domain.termination_records import open_in_ledger, who_of
+from retention_enforcer.domain.terminations import Termination
+from retention_enforcer.enforcement.ports import LedgerStore, Registry, Requests, StateStore
+
+REQUESTS, REGISTRY = "requests", "registry"
+"""Keys in `retention-state`."""
+
+REMEMBERED = "remembered"
+"""The kind of a termination in the registry whose subject is known; a forgotten one has its pseudonym for a kind."""
+
+_ADOPT = "restore it, or look at what happened and say so with `retention-enforcer ledger adopt`"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestsMemory:
+    """How far requests were read."""
+
+    extent: Extent
+    refused: Mapping[int, str] = field(default_factory=dict)
+    """Malformed requests that are still there, by their places, and why. Not by their ids: these may name somebody."""
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> RequestsMemory:
+        """Read it from its document."""
+        with readable("what retention-state remembers of requests"):
+            refused = {int(sequence): str(why) for sequence, why in body["refused"].items()}
+            return cls(extent=Extent.of(body), refused=refused)
+
+    def body(self) -> dict[str, Any]:
+        """Return it as its document."""
+        return {**self.extent.body(), "refused": {str(sequence): why for sequence, why in self.refused.items()}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryMemory:
+    """How far the registry went."""
+
+    extent: Extent
+    adopted: bool = False
+    """Whether it may be older than the ledger: an operator said so, and it was not compared yet."""
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> RegistryMemory:
+        """Read it from its document."""
+        with readable("what retention-state remembers of the registry"):
+            return cls(extent=Extent.of(body), adopted=bool(body["adopted"]))
+
+    def body(self) -> dict[str, Any]:
+        """Return it as its document."""
+        return {**self.extent.body(), "adopted": self.adopted}
+
+
+class IntakeMemory:
+    """Remembers both, and refuses what does not go on from there."""
+
+    def __init__(self, requests: Requests, registry: Registry, state: StateStore) -> None:
+        self._requests = requests
+        self._registry = registry
+        self._state = state
+
+    def of_registry(self, now: int) -> RegistryMemory:
+        """Return what is remembered of the registry.
+
+        Raises Refused where it is not the one that it was, or an older one: pending deletions would be lost in
+        silence, and customers purged who came back since.
+        """
+        extent = self._registry.extent()
+        body = self._state.load([REGISTRY]).get(REGISTRY)
+        if body is None:
+            memory = RegistryMemory(extent=extent)
+            self._state.save(REGISTRY, memory.body(), now)
+            return memory
+        memory = RegistryMemory.of(body)
+        if not extent.goes_on_from(memory.extent):
+            raise Refused("retention-terminations is not what it was: no termination is carried out", _ADOPT)
+        return memory
+
+    def keep_registry(self, now: int) -> None:
+        """Remember how far the registry goes now."""
+        extent = self._registry.extent()
+        after = RegistryMemory(extent=extent).body()
+        if self._state.load([REGISTRY]).get(REGISTRY) != after:
+            self._state.save(REGISTRY, after, now)
+
+    def of_requests(self, now: int) -> tuple[RequestsMemory, Extent]:
+        """Return what is remembered of the requests, and how far they can be read now.
+
+        Raises Refused where they are not those that were read before: carrying old ones out again could terminate a
+        customer who came back.
+        """
+        extent = self._requests.extent()
+        body = self._state.load([REQUESTS]).get(REQUESTS)
+        if body is not None:
+            memory = RequestsMemory.of(body)
+            if not extent.goes_on_from(memory.extent):
+                raise Refused(
+                    "retention-requests is not the index it was: no request in it is carried out",
+                    "look at what happened, then: retention-enforcer ledger adopt; the requests there now are skipped",
+                )
+            return memory, extent
+        if self._registry.all():  # they were read once: retention-state lost that
+            raise Refused("how far requests were read is not remembered any more: none is carried out", _ADOPT)
+        memory = RequestsMemory(extent=Extent(uuid=extent.uuid, until=-1))
+        self.keep_requests(memory, now)
+        return memory, extent
+
+    def keep_requests(self, memory: RequestsMemory, now: int) -> None:
+        """Remember how far requests were read."""
+        self._state.save(REQUESTS, memory.body(), now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted:
+    """What an operator adopted."""
+
+    skipped_up_to: int | None
+    """The place up to which requests are skipped; None where they go on as before."""
+    lost: tuple[str, ...]
+    """Terminations that the ledger knows as open, and the registry does not."""
+
+
+def adopt(requests: Requests, registry: Registry, ledger: LedgerStore, state: StateStore, now: int) -> Adopted:
+    """Go on with requests and registry as they are now; requests that nobody can say were read are skipped."""
+    known = state.load([REQUESTS, REGISTRY])
+    extent, place = requests.extent(), registry.extent()
+    before = RequestsMemory.of(known[REQUESTS]).extent if REQUESTS in known else None
+    ever = before is not None or bool(registry.all()) or any(r.get("kind") == Kind.TERMINATION for r in ledger.read())
+    skipped = ever and (before is None or not extent.goes_on_from(before))
+    if skipped:
+        state.save(REQUESTS, RequestsMemory(extent=extent).body(), now)
+    if REGISTRY not in known or not place.goes_on_from(RegistryMemory.of(known[REGISTRY]).extent):
+        state.save(REGISTRY, RegistryMemory(extent=place, adopted=True).body(), now)
+    still = {who_of(t) for t in remembered(registry) if t.is_open}
+    lost = tuple(sorted(open_in_ledger(ledger.read()) - still))
+    return Adopted(skipped_up_to=extent.until if skipped else None, lost=lost)
+
+
+def remembered(registry: Registry) -> list[Termination]:
+    """Return all terminations whose subjects are known, in the order in which they were registered."""
+    found = (termination_of(body) for body in registry.all(REMEMBERED).values())
+    return sorted(found, key=lambda t: (t.registered_at, t.key))

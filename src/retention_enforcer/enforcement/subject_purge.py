@@ -1,0 +1,280 @@
+"""Purges what terminated subjects have in the indices, and writes down what went of whom, and what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
+from retention_enforcer.domain.facts import IndexFacts
+from retention_enforcer.domain.ledger import Outcome
+from retention_enforcer.domain.names import governed_part
+from retention_enforcer.domain.plan import Purge
+from retention_enforcer.domain.policy import Category, Policy
+from retention_enforcer.domain.pseudonyms import Pseudonyms
+from retention_enforcer.domain.subjects import Match
+from retention_enforcer.domain.termination_findings import Undecided
+from retention_enforcer.domain.termination_plan import (
+    SubjectPlan,
+    asked_in,
+    goes_whole_at,
+    not_narrowed,
+    plan_purges,
+    sought_of,
+    undecided_of,
+)
+from retention_enforcer.domain.terminations import (
+    DOUBT,
+    OpenItem,
+    Purged,
+    Termination,
+    after_look,
+    categories_of,
+    times_of,
+)
+from retention_enforcer.enforcement.cycle import Scope
+from retention_enforcer.enforcement.erasing import Eraser, Erasing
+from retention_enforcer.enforcement.ports import Clock, Counts
+from retention_enforcer.enforcement.purge import Purger, Results
+from retention_enforcer.enforcement.registrar import TerminationBook
+from retention_enforcer.enforcement.subject_look import SubjectLook, SubjectObserver
+from retention_enforcer.enforcement.write_blocks import WriteBlocks
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Left:
+    """What there is of whom."""
+
+    documents: dict[str, int] = field(default_factory=dict)
+    """By termination."""
+    doubts: dict[str, list[OpenItem]] = field(default_factory=dict)
+    """By termination, which indices did not say how much they have."""
+
+
+class SubjectPurge:
+    """One pass after another; `terminations` are all that are remembered, and kept up to date."""
+
+    def __init__(
+        self,
+        *,
+        book: TerminationBook,
+        observer: SubjectObserver,
+        counts: Counts,
+        purger: Purger,
+        write_blocks: WriteBlocks,
+        eraser: Eraser,
+        pseudonyms: Pseudonyms,
+        clock: Clock,
+        grace: int,
+    ) -> None:
+        self._book = book
+        self._observer = observer
+        self._counts = counts
+        self._purger = purger
+        self._write_blocks = write_blocks
+        self._eraser = eraser
+        self._pseudonyms = pseudonyms
+        self._clock = clock
+        self._grace = grace
+
+    def look(
+        self, scope: Scope, due: Mapping[str, Termination], undecided: Mapping[str, Undecided]
+    ) -> tuple[SubjectLook, dict[str, SubjectPlan]]:
+        """Return what the indices have of those that are due, and what is to be purged of it.
+
+        The documents that may say whose an application is stay for as long as that cannot be told.
+        """
+        sought = [one for termination in due.values() for one in sought_of(scope.policy, termination)]
+        spared = undecided_of(scope.policy, due.values(), {key: one.applications for key, one in undecided.items()})
+        look = self._observer.look(scope, sought, spared)
+        return look, self._plans(scope.policy, look, due)
+
+    def carry_out(
+        self,
+        scope: Scope,
+        category: Category,
+        purges: Sequence[Purge],
+        terminations: dict[str, Termination],
+        cycle: str,
+    ) -> set[Outcome]:
+        """Carry purges of one category out; return how they ended."""
+        announced = [(purge, self._announce(scope.policy, category, purge, terminations)) for purge in purges]
+        counted = {purge.facts.uuid: took for purge, took in announced if took is not None}
+        ready = [purge for purge, took in announced if took is not None]
+        results = Results()
+        try:
+            with self._write_blocks.lifted([purge for purge in ready if purge.takes is not None], cycle):
+                self._purger.carry_out(category, ready, cycle, results, scope.control.holds)
+        finally:
+            for done in results.done:
+                took = done.by_label if done.purge.takes is not None else counted[done.purge.facts.uuid]
+                self._note(scope.policy, category.id, done.purge.facts, took, terminations, record=done.record)
+        return set(results.outcomes)
+
+    def note_interrupted(self, scope: Scope, terminations: dict[str, Termination]) -> None:
+        """Write down what purges took that could not say so themselves: what is not there any more.
+
+        Looked for on behalf of those for whom they were, whether or not anything is due for them now.
+        """
+        interrupted = {uuid: one for uuid, one in self._eraser.pending().items() if one.expected}
+        concerned = {label for one in interrupted.values() for label in one.expected} & terminations.keys()
+        if not interrupted:
+            return
+        sought = [one for label in sorted(concerned) for one in sought_of(scope.policy, terminations[label])]
+        look = self._observer.look(scope, sought)
+        for uuid, erasing in interrupted.items():
+            category, facts = look.place_of(uuid)
+            if facts is None and not self._purger.is_gone(uuid):
+                continue  # it cannot be looked into now
+            if facts is not None and look.cannot_tell(category, facts.name):
+                continue
+            left = self._count(facts, facts.spared) if facts and facts.held_documents else {}
+            if left is None:
+                continue
+            took = {
+                label: erasing.expected[label] - left.get(label, 0)
+                for label in concerned & erasing.expected.keys()
+                if erasing.expected[label] > left.get(label, 0) and not _is_noted(terminations[label], erasing)
+            }
+            known = IndexFacts.gone(erasing.progress.index, uuid) if facts is None else facts
+            self._note(scope.policy, category or _category_of(scope.policy, known.name), known, took, terminations)
+
+    def take_stock(
+        self,
+        policy: Policy,
+        look: SubjectLook,
+        due: Mapping[str, Termination],
+        terminations: dict[str, Termination],
+        undecided: Mapping[str, Undecided],
+    ) -> None:
+        """Write down what is left of whom, and where it was looked for."""
+        now = self._clock.now()
+        plans = self._plans(policy, look, due)
+        left = self.left(look)
+        for key in due:
+            termination = terminations[key]
+            items = [item for plan in plans.values() for item in plan.doubts.get(key, [])]
+            items += left.doubts.get(key, [])
+            items += not_narrowed(policy, termination, now)
+            if key in undecided:
+                items.append(OpenItem(kind="owner-undecided", text=undecided[key].text))
+            looked_in = {
+                category.id: len(look.sought[category.id].indices)
+                for category in categories_of(policy, termination.ask)
+                if category.id in look.sought
+            }
+            found, hidden = left.documents.get(key, 0), self._hidden(policy, items)
+            changed = after_look(termination, left=found, open_items=hidden, looked_in=looked_in, now=now)
+            if changed == termination:
+                continue
+            terminations[key] = changed
+            if changed.purged_at is not None and termination.purged_at is None:
+                self._book.record(changed, "verified", f"no document is left, {changed.documents} were purged")
+            self._book.save(changed)
+
+    def left(self, look: SubjectLook) -> Left:
+        """Return how many documents there are of whom; an index that does not say so is a doubt, and stops no other."""
+        left = Left()
+        for facts in look.sought.values():
+            for index in facts.indices:
+                if not index.held_documents:
+                    continue
+                counted = self._count(index, index.spared)
+                if counted is None:
+                    item = OpenItem(kind=DOUBT, text=f"{index.name} does not say whose documents it has")
+                    for label in {match.label for match in index.spared}:
+                        left.doubts.setdefault(label, []).append(item)
+                    continue
+                for label, documents in counted.items():
+                    left.documents[label] = left.documents.get(label, 0) + documents
+        return left
+
+    # --- single steps ---
+
+    def _announce(
+        self, policy: Policy, category: Category, purge: Purge, terminations: Mapping[str, Termination]
+    ) -> dict[str, int] | None:
+        """Write down what a purge is about to take of whom, so that neither count nor bytes are lost in a crash.
+
+        The bytes of all whom it asks for: what comes while it runs goes with it, also of one who had nothing there.
+        None where the index does not say how much it has of whom: then nothing is taken.
+        """
+        facts = purge.facts
+        counted = self._count(facts, facts.spared) if facts.spared else {}
+        if counted is None:
+            return None
+        labels = sorted({match.label for match in facts.spared})
+        times = [times_of(policy, terminations[label], self._grace).deadline(terminations[label]) for label in labels]
+        goes = goes_whole_at(category, purge, policy.margin)
+        not_before = goes if goes is not None and goes <= min(times, default=goes) else None
+        self._eraser.begin(facts.name, facts.uuid, labels, counted, not_before)
+        return counted
+
+    def _count(self, index: IndexFacts, matches: Iterable[Match]) -> dict[str, int] | None:
+        """Return how many documents each label has in an index, None where it does not say so now."""
+        try:
+            return self._counts.by_label(index.name, matches)
+        except (ClusterUnavailable, RequestRejected) as error:
+            _log.warning(
+                f"index {index.uuid} does not say whose documents it has",
+                **{"event.action": "count", "event.outcome": "failure", "error.type": type(error).__name__},
+            )
+            return None
+
+    def _note(
+        self,
+        policy: Policy,
+        category: str,
+        facts: IndexFacts,
+        took: Mapping[str, int],
+        terminations: dict[str, Termination],
+        *,
+        record: int | None = None,
+    ) -> None:
+        """Write down what a purge took of whom; without a record it is one that was interrupted."""
+        for label, documents in sorted(took.items()):
+            termination = terminations[label]
+            how = f"outcome {record}" if record is not None else "interrupted, counted afterwards"
+            text = f"{documents} documents of index {facts.uuid}, {how}"
+            written = self._book.record(termination, "purged", text)
+            purged = Purged(
+                category=category,
+                index=self._pseudonyms.index_name(policy.patterns, facts.name),
+                uuid=facts.uuid,
+                documents=documents,
+                at=self._clock.now(),
+                record=record if record is not None else written,
+            )
+            terminations[label] = replace(
+                termination, purges=(*termination.purges, purged), found_at=purged.at, purged_at=None, erased_at=None
+            )
+            self._book.save(terminations[label])
+        self._eraser.noted(facts.uuid)
+
+    def _plans(self, policy: Policy, look: SubjectLook, due: Mapping[str, Termination]) -> dict[str, SubjectPlan]:
+        plans = {}
+        for id_, sought in look.sought.items():
+            category = policy.category(id_)
+            asked = asked_in(policy, category, due.values())
+            plans[id_] = plan_purges(category, sought, look.held[id_], asked, self._clock.now())
+            if not category.enforce:
+                plans[id_].doubt(asked.labels, f"{id_} is reported only: enforce is false in the policy")
+        return plans
+
+    def _hidden(self, policy: Policy, items: Sequence[OpenItem]) -> list[OpenItem]:
+        hide = self._pseudonyms.hide_everywhere
+        return [replace(item, text=hide(policy.patterns, item.text)) for item in dict.fromkeys(items)]
+
+
+def _is_noted(termination: Termination, erasing: Erasing) -> bool:
+    """Whether it was written down already what the announced purge took, before a crash."""
+    return any(p.uuid == erasing.progress.uuid and p.record > erasing.after for p in termination.purges)
+
+
+def _category_of(policy: Policy, name: str) -> str:
+    """Return which category an index belonged to that is gone."""
+    return next(iter(policy.claimants(governed_part(name))), "")
