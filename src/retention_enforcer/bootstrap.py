@@ -203,6 +203,10 @@ class Deployment:
         key = self.settings.pseudonym_key
         return Pseudonyms(key.get_secret_value().encode() if key else None)
 
+    def hide(self, text: str) -> str:
+        """Return a text without the ids in the names of tenants' indices."""
+        return self.pseudonyms.hide_everywhere(self.policy.patterns, text)
+
     @property
     def terms(self) -> Terms:
         """Under what the enforcer works."""
@@ -269,6 +273,7 @@ class Deployment:
             snapshots=Snapshots(self.client, self.capabilities),
             outside=Elsewhere(self.client, self.capabilities, self.own),
             pseudonyms=self.pseudonyms,
+            control=ControlReader(self.control),
             clock=self.clock,
         )
 
@@ -332,7 +337,7 @@ class Deployment:
             permit=gate,
             clock=self.clock,
             pause=gate.pause,
-            hide=lambda text: self.pseudonyms.hide_everywhere(self.policy.patterns, text),
+            hide=self.hide,
         )
         terminations = TerminationWork(
             registrar=Registrar(

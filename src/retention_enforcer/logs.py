@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, Literal
 
 import structlog
 
 ECS_VERSION = "8.17.0"
+
+LEDGER_RECORD = "retention.record"
+"""The field in which a record of the ledger stands as it is stored, to the byte: it holds no identifier by itself."""
 
 _LEVELS = {"warning": "warn", "critical": "fatal"}
 _LIBRARIES = {
@@ -21,9 +24,17 @@ _LIBRARIES = {
 
 
 def configure_logs(
-    log_format: Literal["auto", "json", "console"], level: str, *, instance: str = "", cluster: str = ""
+    log_format: Literal["auto", "json", "console"],
+    level: str,
+    *,
+    instance: str = "",
+    cluster: str = "",
+    hide: Callable[[str], str] | None = None,
 ) -> None:
-    """Send the records of structlog and of the standard library through the same lines; `auto` asks the terminal."""
+    """Send the records of structlog and of the standard library through the same lines; `auto` asks the terminal.
+
+    `hide` takes personal identifiers out of a text: whatever the cluster says may name a tenant's index.
+    """
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -31,9 +42,13 @@ def configure_logs(
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="@timestamp" if as_json else "timestamp"),
         _common(instance, cluster),
     ]
-    ending: list[structlog.typing.Processor] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    ending: list[structlog.typing.Processor] = [structlog.processors.format_exc_info]
+    if hide is not None:
+        ending.append(_hidden(hide))
     if as_json:
-        ending = [structlog.processors.format_exc_info, _ecs, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        ending += [_ecs, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    else:
+        ending.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
@@ -61,6 +76,16 @@ def _common(instance: str, cluster: str) -> structlog.typing.Processor:
         return {**present, **event}
 
     return add
+
+
+def _hidden(hide: Callable[[str], str]) -> structlog.typing.Processor:
+    def without_ids(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ANN401
+        return {
+            name: hide(value) if isinstance(value, str) and name != LEDGER_RECORD else value
+            for name, value in event.items()
+        }
+
+    return without_ids
 
 
 def _ecs(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ANN401

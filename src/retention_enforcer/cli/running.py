@@ -36,7 +36,7 @@ def run(
     """Enforce the policy, or in plan mode only watch it: every category on its interval."""
     deployment = deployment_of(context)
     settings = deployment.settings
-    configure_logs(settings.log_format, settings.log_level, instance=deployment.instance)
+    configure_logs(settings.log_format, settings.log_level, instance=deployment.instance, hide=deployment.hide)
     acting = deployment.acting()
     deployment.inventory.cluster()  # a cluster that answers nobody is found out before any other judgement
     _introduce(deployment)

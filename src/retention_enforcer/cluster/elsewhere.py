@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.documents_seen import Search, search_documents
-from retention_enforcer.cluster.expressions import covering
+from retention_enforcer.cluster.expressions import covering, packed
+from retention_enforcer.cluster.indices_seen import refresh
 from retention_enforcer.cluster.metadata import IndexMetadata, read_metadata
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.cluster.streams import Membership, other_names, read_all_streams
@@ -66,9 +67,18 @@ class Elsewhere:
             if matches:
                 shards = metadata[name].shards
                 searches.append(Search(category=None, names=(name,), shards=shards, timestamp=None, held=matches))
+        untold |= self._unrefreshed([name for search in searches for name in search.names])
         answer = search_documents(self._client, policy, searches, now)
         untold |= answer.unknown
         return {name: seen.held for name, seen in answer.seen.items() if seen.held}, untold
+
+    def _unrefreshed(self, names: Sequence[str]) -> dict[str, str]:
+        """Make visible what was just written; return which of these indices did not do so on all their copies."""
+        if not names:
+            return {}
+        refreshed = refresh(self._client, packed(sorted(names)))
+        failed = names if refreshed.unnamed else [name for name in names if name in refreshed.failed]
+        return dict.fromkeys(failed, "what was just written to it cannot be made visible")
 
 
 def _is_outside(policy: Policy, own: OwnIndices, index: IndexMetadata, member: Membership | None) -> bool:

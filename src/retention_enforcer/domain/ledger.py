@@ -127,6 +127,14 @@ def record_hash(record: Record) -> str:
     return hashlib.sha256(str(record["previous"]).encode() + canonical(bare)).hexdigest()
 
 
+def is_intact(record: Record) -> bool:
+    """Whether a record carries the hash of what it says; its place in the chain is not looked at."""
+    try:
+        return record.get("hash") == record_hash(record)
+    except (KeyError, ValueError):
+        return False
+
+
 def check_chain(records: Iterable[Record], *, known_heads: Iterable[Head] = ()) -> Head:
     """Return the head of a chain, from its first record on.
 

@@ -8,21 +8,21 @@ from dataclasses import replace
 from typing import Protocol
 
 from retention_enforcer.domain.certificate import Certificate, Promise
-from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import ConfigurationError
+from retention_enforcer.domain.ledger import is_intact
 from retention_enforcer.domain.policy import ON_REQUEST, Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.requests import Ask
 from retention_enforcer.domain.snapshots import Snapshot, SnapshotsSeen
 from retention_enforcer.domain.subjects import Subject
-from retention_enforcer.domain.termination_plan import not_narrowed, sought_of
+from retention_enforcer.domain.termination_plan import asked_in, not_narrowed, plan_purges, sought_of
 from retention_enforcer.domain.terminations import OpenItem, Termination, categories_of
 from retention_enforcer.enforcement.asking import Asking
 from retention_enforcer.enforcement.coverage_look import SnapshotReader
 from retention_enforcer.enforcement.cycle import Scope
 from retention_enforcer.enforcement.erasing import ERASURE, Erasing
-from retention_enforcer.enforcement.ports import Clock, LedgerStore, Registry
-from retention_enforcer.enforcement.subject_look import SubjectObserver
+from retention_enforcer.enforcement.ports import Clock, ControlStore, LedgerStore, Registry
+from retention_enforcer.enforcement.subject_look import SubjectLook, SubjectObserver
 
 
 class OutsideReader(Protocol):
@@ -46,6 +46,7 @@ class Certifier:
         snapshots: SnapshotReader,
         outside: OutsideReader,
         pseudonyms: Pseudonyms,
+        control: ControlStore,
         clock: Clock,
     ) -> None:
         self._policy = policy
@@ -56,6 +57,7 @@ class Certifier:
         self._snapshots = snapshots
         self._outside = outside
         self._pseudonyms = pseudonyms
+        self._control = control
         self._clock = clock
 
     def certify(self, subject: Subject) -> list[Certificate]:
@@ -74,8 +76,10 @@ class Certifier:
     def _certificate(self, termination: Termination, snapshots: SnapshotsSeen) -> Certificate:
         now = self._clock.now()
         found, doubts = self._look(termination)
+        hashes, altered = self._hashes(termination)
         items = (
             *doubts,
+            *altered,
             *not_narrowed(self._policy, termination, now),
             *self._erasures(termination),
             *self._in_snapshots(termination, snapshots),
@@ -87,7 +91,7 @@ class Certifier:
             times=self._asking.times(termination),
             promises=self._promises(termination),
             applications=tuple(self._pseudonyms.of(application) for application in termination.applications),
-            hashes=self._hashes(termination),
+            hashes=hashes,
             found=found,
             open_items=tuple(replace(i, text=self._hide(i.text)) for i in dict.fromkeys(items)),
             head=self._ledger.head(),
@@ -104,18 +108,18 @@ class Certifier:
         return name
 
     def _look(self, termination: Termination) -> tuple[dict[str, int], list[OpenItem]]:
-        scope = Scope(policy=self._policy, fingerprint="", max_share=1.0, control=Control(), may_act=False)
+        scope = Scope(policy=self._policy, fingerprint="", max_share=1.0, control=self._control.read(), may_act=False)
         look = self._observer.look(scope, sought_of(self._policy, termination))
-        found, items = {}, []
+        found = {id_: sum(index.held_documents for index in facts.indices) for id_, facts in look.sought.items()}
+        return found, list(self._kept(termination, look))
+
+    def _kept(self, termination: Termination, look: SubjectLook) -> Iterator[OpenItem]:
+        """Yield what could not be looked into, and why what was found is not purged: held, blocked, not to be told."""
         for id_, facts in look.sought.items():
-            found[id_] = sum(index.held_documents for index in facts.indices)
-            items += [OpenItem(kind="not-looked-into", text=apart.text) for apart in facts.set_apart]
-            items += [
-                OpenItem(kind="not-looked-into", text=f"{name} cannot tell whose its documents are: {one.reason}")
-                for name, untold in facts.untold.items()
-                for one in untold
-            ]
-        return found, items
+            category = self._policy.category(id_)
+            asked = asked_in(self._policy, category, [termination])
+            plan = plan_purges(category, facts, look.held[id_], asked, self._clock.now())
+            yield from plan.doubts.get(termination.key, ())
 
     def _promises(self, termination: Termination) -> tuple[Promise, ...]:
         if termination.ask is Ask.ERASE:
@@ -126,9 +130,17 @@ class Certifier:
             if c.after_termination is not None
         )
 
-    def _hashes(self, termination: Termination) -> dict[int, str]:
-        records = {sequence: self._ledger.get(sequence) for sequence in {p.record for p in termination.purges}}
-        return {sequence: str(record["hash"]) for sequence, record in records.items() if record is not None}
+    def _hashes(self, termination: Termination) -> tuple[dict[int, str], list[OpenItem]]:
+        """Return the hashes of the records that the purges name, and which of these are not what they were."""
+        hashes, items = {}, []
+        for sequence in sorted({purged.record for purged in termination.purges}):
+            record = self._ledger.get(sequence)
+            if record is None or not is_intact(record):
+                text = f"record {sequence} of the ledger is missing or altered: see `retention-enforcer ledger verify`"
+                items.append(OpenItem(kind="ledger", text=text))
+            else:
+                hashes[sequence] = str(record["hash"])
+        return hashes, items
 
     def _erasures(self, termination: Termination) -> Iterator[OpenItem]:
         for body in self._registry.all(ERASURE).values():
@@ -144,14 +156,14 @@ class Certifier:
         now = self._clock.now()
         clean = termination.erased_at if termination.erased_at is not None else now
         until = {purged.index: clean for purged in termination.purges}
-        ends = {lifecycle.id: lifecycle.expire_after for lifecycle in seen.lifecycles}
+        ends = {(lifecycle.id, lifecycle.repository): lifecycle.expire_after for lifecycle in seen.lifecycles}
         for repository in seen.repositories:
             if repository.problem is not None:
                 text = f"not all is known of the snapshots in {repository.name}: {repository.problem}"
                 yield OpenItem(kind="snapshot", text=text)
             for snapshot in repository.snapshots:
                 if any(snapshot.taken <= until.get(name, -1) for name in self._hidden(snapshot.indices)):
-                    yield _in_snapshot(snapshot, ends.get(snapshot.policy or ""), now)
+                    yield _in_snapshot(snapshot, ends.get((snapshot.policy or "", repository.name)), now)
 
     def _hidden(self, names: Sequence[str]) -> list[str]:
         return [self._pseudonyms.index_name(self._policy.patterns, name) for name in names]

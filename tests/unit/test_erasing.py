@@ -1,0 +1,94 @@
+"""Erasures side by side: for whom one is not done yet is never taken for clean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+
+import pytest
+
+from ledgers import MemoryLedger
+from office import NOW, Clock, Documents, Fuse
+from retention_enforcer.domain.erasure import Act, Progress
+from retention_enforcer.domain.instants import DAY, MINUTE, SECOND
+from retention_enforcer.enforcement.appender import Appender, Signature
+from retention_enforcer.enforcement.erasing import ERASURE, Eraser, Erasing
+
+
+class Erasures:
+    """Two acts for each index, but for one that is stuck; what happens in between is up to the test."""
+
+    def __init__(self) -> None:
+        self.stuck: set[str] = set()
+        self.between: Callable[[Progress], None] = lambda _: None
+
+    def advance(self, progress: Progress, now: int, permit: Callable[[], AbstractContextManager[None]]) -> Progress:
+        if progress.uuid in self.stuck:
+            return replace(progress, due=now + SECOND)
+        if progress.act is Act.MARK:
+            return replace(progress, act=Act.CHECK, due=now)
+        self.between(progress)
+        return replace(progress, act=Act.DONE)
+
+
+class Permit:
+    def destructive(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.erasures = Erasures()
+        self.paused = 0.0
+        ledger = MemoryLedger()
+        self.registry = Documents(Fuse())
+        self.eraser = Eraser(
+            erasures=self.erasures,
+            registry=self.registry,
+            appender=Appender(ledger, self.clock, Signature(instance="i", mode="enforce", policy="p"), lambda: 1),
+            permit=Permit(),
+            clock=self.clock,
+            pause=self.pause,
+            hide=str,
+        )
+
+    def pause(self, seconds: float) -> None:
+        self.paused += seconds
+        self.clock.instant += round(seconds * SECOND)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_one_that_begins_again_is_pending_also_beside_one_that_is_stuck(bench: Bench) -> None:
+    bench.erasures.stuck = {"stuck"}
+    bench.eraser.begin("a", "stuck", ["one"])
+    checking = Progress(index="b", uuid="again", since=NOW, due=NOW, act=Act.CHECK)
+    under_way = Erasing(progress=checking, labels=frozenset({"two"}))
+    bench.registry.save("erasure-again", under_way.body(), NOW, ERASURE)
+    bench.eraser.begin("b", "again", ["three"])
+    bench.erasures.between = lambda _: bench.erasures.stuck.add("again")
+    pending = bench.eraser.carry_on()
+    assert {uuid: one.labels for uuid, one in pending.items()} == {"stuck": {"one"}, "again": {"three"}}
+
+
+def test_one_that_will_go_by_itself_is_not_waited_for_and_not_touched(bench: Bench) -> None:
+    bench.eraser.begin("a", "a-uuid", ["one"], not_before=NOW + DAY)
+    bench.eraser.begin("b", "b-uuid", ["two"])
+    assert list(bench.eraser.carry_on()) == ["a-uuid"]
+    assert bench.paused < MINUTE / SECOND
+    assert bench.eraser.pending()["a-uuid"].progress.act is Act.MARK
+    bench.clock.instant = NOW + DAY
+    assert bench.eraser.carry_on() == {}
+
+
+def test_one_that_is_wanted_sooner_by_another_does_not_wait(bench: Bench) -> None:
+    bench.eraser.begin("a", "a-uuid", ["one"], not_before=NOW + DAY)
+    bench.eraser.begin("a", "a-uuid", ["two"])
+    bench.eraser.begin("a", "a-uuid", ["three"], not_before=NOW + 2 * DAY)
+    assert bench.eraser.pending()["a-uuid"].progress.due == NOW
+    assert bench.eraser.carry_on() == {}
