@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from backups import Backups
-from customers import MAPPING, PATIENCE, add, index
-from retention_enforcer.domain.instants import DAY
+from customers import MAPPING, PATIENCE, add, index, now
+from retention_enforcer.domain.instants import DAY, format_instant
 from retention_enforcer.enforcement import erasing
 from workbench import Ran, Workbench
 
@@ -92,3 +92,42 @@ def test_categories_that_end_by_age_are_open_until_then(tenants: Workbench) -> N
     assert found["promises"] == [{"category": "on-request", "clause": "deletion on request", "limit": 7 * DAY // 1000}]
     assert len(found["applications"]) == 2
     assert found["found_now"]["logs"] == 0
+
+
+def test_what_a_hold_keeps_is_named(tenants: Workbench) -> None:
+    until = format_instant(now() + 10 * DAY)
+    words = ("--owner", "legal", "--reason", "a case", "--until", until)
+    assert tenants.run("hold", "add", "--application", "1", *words).code == 0
+    assert tenants.run("terminate", "--application", "1").code == 0
+    assert tenants.run("run", "--once").code == 0
+    ran, found = certificate(tenants)
+    assert (ran.code, found["found_now"]["keys"]) == (3, 2)
+    assert {item["kind"] for item in found["open_items"]} >= {"held"}
+    assert "documents of held subjects stay in" in str(found["open_items"])
+
+
+def test_a_record_that_was_altered_or_removed_keeps_it_from_being_final(
+    tenants: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "PATIENCE", PATIENCE)
+    assert tenants.run("terminate", "--application", "1").code == 0
+    assert tenants.run("run", "--once").code == 0
+    ran, found = certificate(tenants)
+    assert (ran.code, found["final"]) == (0, True)
+    first, second, *_ = sorted({purged["record"] for purged in found["purged"]})
+    index_name = tenants.own.ledger_index
+    altered = tenants.es.get(index=index_name, id=f"{first:012d}")["_source"] | {"reason": "another"}
+    tenants.es.index(index=index_name, id=f"{first:012d}", document=altered, refresh=True)
+    tenants.es.delete(index=index_name, id=f"{second:012d}", refresh=True)
+    ran, found = certificate(tenants)
+    assert (ran.code, found["final"], open_kinds(found)) == (3, False, {"ledger"})
+    assert [f"record {n} of the ledger" in str(found["open_items"]) for n in (first, second)] == [True, True]
+    assert {p["record"]: p["hash"] for p in found["purged"]}[first] is None
+
+
+def test_what_was_just_written_outside_the_policy_is_seen(tenants: Workbench) -> None:
+    index(tenants, "other", settings={"refresh_interval": "-1"})
+    assert tenants.run("terminate", "--application", "1").code == 0
+    assert tenants.run("run", "--once").code == 0
+    tenants.es.index(index=f"{tenants.prefix}other", document={"sdkappid": "1"})
+    assert "copy" in open_kinds(certificate(tenants)[1])

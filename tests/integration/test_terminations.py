@@ -165,19 +165,26 @@ def test_a_closed_subject_is_forgotten_to_the_last_byte_and_still_found_by_its_p
     assert files_with(canary) == []
 
 
-def test_too_many_in_a_day_wait_for_approval(tenants: Workbench) -> None:
-    tenants.settings["ENFORCER_MAX_TERMINATIONS"] = "2"
-    for application in ("1", "11", "111"):
-        assert tenants.run("terminate", "--application", application).code == 0
+def test_twenty_one_in_a_day_wait_for_approval(tenants: Workbench) -> None:
+    for number in range(20):
+        body = {"kind": "application", "id": str(1_000 + number), "action": "terminate"}
+        tenants.es.index(index=tenants.own.requests, document=body)
+    tenants.settings["ENFORCER_GRACE"] = "24h"
+    assert tenants.run("policy", "accept").code == 0
+    assert tenants.run("run", "--once").code == 0
+    assert states(tenants) == ["in-grace"] * 20
+    tenants.settings["ENFORCER_GRACE"] = "0s"
+    assert tenants.run("policy", "accept").code == 0
+    assert tenants.run("terminate", "--application", "1").code == 0
     ran = tenants.run("run", "--once")
     assert ran.code == 0
-    assert states(tenants) == ["waiting-for-approval"] * 3
-    assert "3 terminations wait for approval" in ran.err
+    assert states(tenants) == ["waiting-for-approval"] * 21
+    assert "21 terminations wait for approval" in ran.err
     assert len(of(tenants, "keys")) == 5
-    assert tenants.run("terminations", "approve").code == 0
+    assert "21 terminations" in tenants.run("terminations", "approve").out
     assert tenants.run("run", "--once").code == 0
-    assert of(tenants, "keys") == ["1111"]
-    assert states(tenants) == ["verifying"] * 3
+    assert of(tenants, "keys") == ["11", "111", "1111"]
+    assert states(tenants) == ["verifying"] * 21
 
 
 @pytest.mark.parametrize(
