@@ -38,8 +38,8 @@ _PAGE = 1_000
 would have to wait for longer than a second after them."""
 
 _READ = 2_000
-"""Documents in one answer of a search: of 1,000, 2,000, 3,000, 5,000 and 10,000 the fastest, since reading and deleting take
-turns on the cluster. No more than go within a minute: the point in time lives for two after each."""
+"""Documents in one answer of a search: of 1,000 to 10,000 the fastest, since reading and deleting take turns on the
+cluster. No more than go within a minute: the point in time lives for two after each."""
 
 _PASSES = 5
 """Passes over an index: each further one meets only what was written, or could not be deleted, during the last."""
