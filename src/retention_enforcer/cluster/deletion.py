@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -40,6 +40,9 @@ would have to wait for longer than a second after them."""
 _READ = 2_000
 """Documents in one answer of a search: of 1,000 to 10,000 the fastest, since reading and deleting take turns on the
 cluster. No more than go within a minute: the point in time lives for two after each."""
+
+_AT_A_TIME = 2
+"""Requests under way: while the cluster carries one out, the next is on its way. Each asks for its own permission."""
 
 _PASSES = 5
 """Passes over an index: each further one meets only what was written, or could not be deleted, during the last."""
@@ -153,14 +156,23 @@ class Deletion:
         return Trimmed(deleted=deleted.pop(_ALL, 0), left=left, by_label=deleted)
 
     def _pass(self, trim: Trim, permit: Permission, deleted: Counter[str]) -> None:
-        with self._point_in_time(trim) as point_in_time:
+        """Delete page after page, two at a time; where one fails no further is sent, and the other's answer awaited."""
+        with self._point_in_time(trim) as point_in_time, ThreadPoolExecutor(_AT_A_TIME) as sender:
+            under_way: deque[tuple[_Page, Future[list[int]]]] = deque()
             for page in self._pages(trim, point_in_time):
-                with permit():
-                    gone = self._delete_documents(page)
-                deleted[_ALL] += len(gone)
-                for place in gone:
-                    deleted.update(page.labels[place])
-                self._pace(len(page.operations))
+                under_way.append((page, sender.submit(self._delete_documents, page, permit)))
+                if len(under_way) == _AT_A_TIME:
+                    self._count(*under_way.popleft(), deleted)
+            while under_way:
+                self._count(*under_way.popleft(), deleted)
+
+    def _count(self, page: _Page, gone: Future[list[int]], deleted: Counter[str]) -> None:
+        """Wait until a page's request was answered, and count for whom documents went."""
+        places = gone.result()
+        deleted[_ALL] += len(places)
+        for place in places:
+            deleted.update(page.labels[place])
+        self._pace(len(page.operations))
 
     @contextmanager
     def _point_in_time(self, trim: Trim) -> Iterator[str]:
@@ -205,9 +217,9 @@ class Deletion:
         pages = [_page(trim.takes, hits[start : start + size]) for start in range(0, len(hits), size)]
         return _Read(pages=pages, last=hits[-1]["sort"] if len(hits) == self._read_size else None)
 
-    def _delete_documents(self, page: _Page) -> list[int]:
+    def _delete_documents(self, page: _Page, permit: Permission) -> list[int]:
         """Delete exactly the versions that were read; return which went. Newer ones are left to the next pass."""
-        with translated(destructive=True):
+        with permit(), translated(destructive=True):
             answer = self._once.bulk(
                 timeout=self._patience,
                 operations=cast("Sequence[Mapping[str, Any]]", page.operations),  # a text is sent as it is
@@ -270,11 +282,16 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _page(takes: Selection, hits: Sequence[Mapping[str, Any]]) -> _Page:
-    of_subjects = takes if isinstance(takes, OfSubjects) else None
-    return _Page(
-        operations=[_encode({"delete": _guarded(hit)}) for hit in hits],
-        labels=[of_subjects.labels(hit.get("fields", {})) if of_subjects else frozenset() for hit in hits],
-    )
+    operations = [_encode({"delete": _guarded(hit)}) for hit in hits]
+    if not isinstance(takes, OfSubjects):
+        return _Page(operations=operations, labels=[frozenset()] * len(hits))
+    labels: dict[str, frozenset[str]] = {}  # by what tells it: many documents are the same subject's
+    values = [hit.get("fields", {}) for hit in hits]
+    told = [str(one) for one in values]
+    for text, one in zip(told, values, strict=True):
+        if text not in labels:
+            labels[text] = takes.labels(one)
+    return _Page(operations=operations, labels=[labels[text] for text in told])
 
 
 def _guarded(hit: Mapping[str, Any]) -> dict[str, Any]:
