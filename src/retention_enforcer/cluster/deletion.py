@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -158,21 +158,18 @@ class Deletion:
     def _pass(self, trim: Trim, permit: Permission, deleted: Counter[str]) -> None:
         """Delete page after page, two at a time; where one fails no further is sent, and the other's answer awaited."""
         with self._point_in_time(trim) as point_in_time, ThreadPoolExecutor(_AT_A_TIME) as sender:
-            under_way: deque[tuple[_Page, Future[list[int]]]] = deque()
-            for page in self._pages(trim, point_in_time):
-                under_way.append((page, sender.submit(self._delete_documents, page, permit)))
+            under_way: deque[Future[_Deleted]] = deque()
+            for hits in self._pages(trim, point_in_time):
+                under_way.append(sender.submit(self._delete_documents, trim.takes, hits, permit))
                 if len(under_way) == _AT_A_TIME:
-                    self._count(*under_way.popleft(), deleted)
+                    self._count(under_way.popleft().result(), deleted)
             while under_way:
-                self._count(*under_way.popleft(), deleted)
+                self._count(under_way.popleft().result(), deleted)
 
-    def _count(self, page: _Page, gone: Future[list[int]], deleted: Counter[str]) -> None:
-        """Wait until a page's request was answered, and count for whom documents went."""
-        places = gone.result()
-        deleted[_ALL] += len(places)
-        for place in places:
-            deleted.update(page.labels[place])
-        self._pace(len(page.operations))
+    def _count(self, page: _Deleted, deleted: Counter[str]) -> None:
+        deleted[_ALL] += page.documents
+        deleted.update(page.by_label)
+        self._pace(page.asked)
 
     @contextmanager
     def _point_in_time(self, trim: Trim) -> Iterator[str]:
@@ -188,18 +185,19 @@ class Deletion:
             with suppress(ClusterUnavailable, RequestRejected), translated():
                 self._once.close_point_in_time(id=opened["id"])
 
-    def _pages(self, trim: Trim, point_in_time: str) -> Iterator[_Page]:
-        """Yield the documents in pages; while some are deleted the next are read and made ready."""
+    def _pages(self, trim: Trim, point_in_time: str) -> Iterator[list[dict[str, Any]]]:
+        """Yield the documents in pages; while some are deleted the next are read."""
         with ThreadPoolExecutor(max_workers=1) as reader:
             answer = reader.submit(self._read, trim, point_in_time, None)
-            while (read := answer.result()).pages:
-                if read.last is not None:
-                    answer = reader.submit(self._read, trim, point_in_time, read.last)
-                yield from read.pages
-                if read.last is None:
+            while hits := answer.result():
+                if len(hits) == self._read_size:
+                    answer = reader.submit(self._read, trim, point_in_time, hits[-1]["sort"])
+                for start in range(0, len(hits), self._page_size):
+                    yield hits[start : start + self._page_size]
+                if len(hits) < self._read_size:
                     return
 
-    def _read(self, trim: Trim, point_in_time: str, after: list[Any] | None) -> _Read:
+    def _read(self, trim: Trim, point_in_time: str, after: list[Any] | None) -> list[dict[str, Any]]:
         with translated():
             answer = self._reading.search(
                 pit={"id": point_in_time, "keep_alive": _KEEP_ALIVE},
@@ -213,16 +211,15 @@ class Deletion:
                 track_total_hits=False,
             )
         _raise_if_partial(answer.body)
-        hits, size = answer["hits"]["hits"], self._page_size
-        pages = [_page(trim.takes, hits[start : start + size]) for start in range(0, len(hits), size)]
-        return _Read(pages=pages, last=hits[-1]["sort"] if len(hits) == self._read_size else None)
+        return list(answer["hits"]["hits"])
 
-    def _delete_documents(self, page: _Page, permit: Permission) -> list[int]:
-        """Delete exactly the versions that were read; return which went. Newer ones are left to the next pass."""
+    def _delete_documents(self, takes: Selection, hits: Sequence[Mapping[str, Any]], permit: Permission) -> _Deleted:
+        """Delete exactly the versions that were read; return what went. Newer ones are left to the next pass."""
+        operations = [_encode({"delete": _guarded(hit)}) for hit in hits]
         with permit(), translated(destructive=True):
             answer = self._once.bulk(
                 timeout=self._patience,
-                operations=cast("Sequence[Mapping[str, Any]]", page.operations),  # a text is sent as it is
+                operations=cast("Sequence[Mapping[str, Any]]", operations),  # a text is sent as it is
                 filter_path=["errors", "items.delete.status", "items.*.error"],
             )
         items = [item["delete"] for item in answer["items"]]
@@ -236,9 +233,10 @@ class Deletion:
                 kind=str(error["type"]),
                 status=int(refused[0]["status"]),
             )
-        if len(items) != len(page.operations):
+        if len(items) != len(hits):
             raise OutcomeUnknown("the cluster answered for other deletions than were sent", "it is looked at again")
-        return [place for place, item in enumerate(items) if item["status"] == HTTPStatus.OK]
+        gone = [hit for hit, item in zip(hits, items, strict=True) if item["status"] == HTTPStatus.OK]
+        return _Deleted(asked=len(hits), documents=len(gone), by_label=_by_label(takes, gone))
 
     def _left(self, trim: Trim) -> int:
         with translated():
@@ -259,39 +257,27 @@ def primary_numbers(index: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Page:
-    """Documents that go in one request."""
+class _Deleted:
+    """What became of one page."""
 
-    operations: Sequence[str]
-    """Each a line of JSON: one deletion, guarded by the version that was read."""
-    labels: Sequence[frozenset[str]]
-    """For whom each goes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Read:
-    """What one search found."""
-
-    pages: Sequence[_Page]
-    last: list[Any] | None
-    """After which the next search goes on; None where there is nothing more."""
+    asked: int
+    documents: int
+    by_label: Counter[str]
 
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 """One for all: the client makes a new one for every line."""
 
 
-def _page(takes: Selection, hits: Sequence[Mapping[str, Any]]) -> _Page:
-    operations = [_encode({"delete": _guarded(hit)}) for hit in hits]
-    if not isinstance(takes, OfSubjects):
-        return _Page(operations=operations, labels=[frozenset()] * len(hits))
-    labels: dict[str, frozenset[str]] = {}  # by what tells it: many documents are the same subject's
-    values = [hit.get("fields", {}) for hit in hits]
-    told = [str(one) for one in values]
-    for text, one in zip(told, values, strict=True):
-        if text not in labels:
-            labels[text] = takes.labels(one)
-    return _Page(operations=operations, labels=[labels[text] for text in told])
+def _by_label(takes: Selection, gone: Iterable[Mapping[str, Any]]) -> Counter[str]:
+    """Return for whom documents went: looked up once for all that carry the same."""
+    counted: Counter[str] = Counter()
+    if isinstance(takes, OfSubjects):
+        alike = Counter(tuple((name, *values) for name, values in hit.get("fields", {}).items()) for hit in gone)
+        for carried, documents in alike.items():
+            labels = takes.labels({name: values for name, *values in carried})
+            counted.update(dict.fromkeys(labels, documents))
+    return counted
 
 
 def _guarded(hit: Mapping[str, Any]) -> dict[str, Any]:
