@@ -139,9 +139,9 @@ def test_sigterm_in_the_middle_of_a_trim_is_out_soon_and_the_next_run_finishes(b
 import time
 from retention_enforcer.cluster.deletion import Deletion
 original = Deletion._delete_documents
-def slowly(self, hits):
+def slowly(self, *page):
     print("deleting", flush=True)
-    result = original(self, hits)
+    result = original(self, *page)
     time.sleep(1)
     return result
 Deletion._delete_documents = slowly

@@ -193,11 +193,11 @@ def test_what_an_interrupted_purge_took_is_counted_once_in_the_same_run_and_afte
     tenants.add(bench, "usage", [{"sdkappid": "1"}] * 4)
     original, calls = Deletion._delete_documents, [0]
 
-    def interrupted(self: Deletion, hits: Any) -> Any:
+    def interrupted(self: Deletion, *page: Any) -> Any:
         calls[0] += 1
         if calls[0] == 2 or (calls[0] > 2 and afterwards == "reinstated"):
             raise ClusterUnavailable("away")
-        return original(self, hits)
+        return original(self, *page)
 
     monkeypatch.setattr(Deletion, "_delete_documents", interrupted)
     assert bench.run("terminate", "--application", "1").code == 0

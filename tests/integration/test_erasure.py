@@ -18,18 +18,8 @@ from elastic_transport import Urllib3HttpNode
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.erasure import Erasure
-from retention_enforcer.domain.erasure import (
-    Act,
-    Erased,
-    Gone,
-    IndexGone,
-    Mark,
-    NotYet,
-    Progress,
-    Remains,
-    judge,
-    next_step,
-)
+from retention_enforcer.domain.erasure import Act, Erased, NotYet, Progress, judge, next_step
+from retention_enforcer.domain.erasure_facts import Gone, IndexGone, Mark, Remains
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused, RequestRejected
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.instants import SECOND

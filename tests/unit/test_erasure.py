@@ -17,18 +17,13 @@ from retention_enforcer.domain.erasure import (
     RARELY,
     RENEWAL,
     Act,
-    Copy,
     Erased,
-    Expunge,
-    Gone,
-    LeaseBehind,
-    Mark,
     NotYet,
     Progress,
-    Remains,
     judge,
     next_step,
 )
+from retention_enforcer.domain.erasure_facts import Copy, Expunge, Gone, LeaseBehind, Mark, Remains
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.instants import DAY, SECOND

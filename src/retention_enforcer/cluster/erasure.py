@@ -14,17 +14,8 @@ from elasticsearch import Elasticsearch
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import concrete_name
 from retention_enforcer.cluster.state import read_state
-from retention_enforcer.domain.erasure import (
-    Act,
-    Copy,
-    Expunge,
-    Gone,
-    IndexGone,
-    LeaseBehind,
-    Mark,
-    Progress,
-    Remains,
-)
+from retention_enforcer.domain.erasure import Act, Progress
+from retention_enforcer.domain.erasure_facts import Copy, Expunge, Gone, IndexGone, LeaseBehind, Mark, Remains
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
 from retention_enforcer.domain.facts import Block
 
