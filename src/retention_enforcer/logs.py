@@ -19,6 +19,8 @@ _LIBRARIES = {
     "apscheduler": logging.ERROR,
     "elastic_transport": logging.ERROR,  # its warnings are retries, with a traceback, and unusual answers
     "urllib3": logging.WARNING,
+    "uvicorn": logging.ERROR,  # its warnings are requests that are none, which anybody can send
+    "asyncio": logging.ERROR,
 }
 """From which level on libraries are listened to: what else they tell, the enforcer tells with its meaning."""
 
