@@ -17,6 +17,7 @@ from retention_enforcer.cluster.documents_seen import holds
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import concrete
 from retention_enforcer.cluster.pace import Pace
+from retention_enforcer.cluster.progress import Progress
 from retention_enforcer.cluster.state import read_state
 from retention_enforcer.cluster.subject_queries import query_of_any
 from retention_enforcer.domain.deletion import (
@@ -144,15 +145,15 @@ class Deletion:
         Raises RequestRejected if the index is not the one that was planned any more, or refuses deletions.
         """
         deleted: Counter[str] = Counter()
-        left = -1
+        left, progress = -1, Progress(trim.index)
         for _ in range(_PASSES):
-            self._pass(trim, permit, deleted)
+            self._pass(trim, permit, deleted, progress)
             left = self._left(trim) or self._left(trim)
             if left == 0:
                 break
         return Trimmed(deleted=deleted.pop(_ALL, 0), left=left, by_label=deleted)
 
-    def _pass(self, trim: Trim, permit: Permission, deleted: Counter[str]) -> None:
+    def _pass(self, trim: Trim, permit: Permission, deleted: Counter[str], progress: Progress) -> None:
         with self._point_in_time(trim) as point_in_time:
             for page in self._pages(trim, point_in_time):
                 with permit():
@@ -160,6 +161,7 @@ class Deletion:
                 deleted[_ALL] += len(gone)
                 for place in gone:
                     deleted.update(page.labels[place])
+                progress.tell(deleted[_ALL])
                 self._pace(len(page.operations))
 
     @contextmanager

@@ -169,9 +169,9 @@ def log_cycle(policy: Policy, plan: Plan, proof: Proof, pseudonyms: Pseudonyms, 
     if proof.oldest is not None:
         fields["retention.oldest"] = format_instant(proof.oldest)
     if proof.kept:
-        _log.info("promise kept", **fields)
+        _log.info(f"{proof.category}: promise kept", **fields)
     else:
-        _log.error(f"promise {_verdict(proof)}", **fields)
+        _log.error(f"{proof.category}: promise {_verdict(proof)}", **fields)
     _log_findings(policy, proof.findings, pseudonyms)
 
 
