@@ -12,6 +12,7 @@ from builders import NOW, facts, index
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
 from retention_enforcer.domain.policy import ON_REQUEST
 from retention_enforcer.domain.requests import Ask
+from retention_enforcer.domain.terminations import Purged
 from retention_enforcer.reporting.known import JobSeen, Known, LeaseSeen
 from retention_enforcer.reporting.status import Promise, Role, Status, Verdict, build_status
 from statuses import BROKEN_LOGS, HEALTHY, INTERVAL, TRTC, all_seen, jobs, situation, termination, terminations
@@ -128,6 +129,22 @@ def test_the_next_due_is_the_first_of_age_and_deadlines() -> None:
     made = status(terminations=terminations(termination(terminated_at=NOW - 6 * DAY, registered_at=NOW - 6 * DAY)))
     assert row(made, "temporary-keys").next_due == NOW + 23 * HOUR
     assert row(made).next_due == HEALTHY.categories["backend-logs"].next_due
+
+
+def test_the_last_purge_is_the_latest_by_age_or_for_a_customer() -> None:
+    def purged(category: str, at: int) -> Purged:
+        return Purged(category=category, index="i", uuid="u", documents=1, at=at, record=1)
+
+    made = status(
+        terminations=terminations(
+            termination(1, purges=(purged("temporary-keys", NOW - HOUR), purged("uin", NOW - 900 * DAY))),
+            termination(2, ask=Ask.ERASE, purges=(purged("uin", NOW - 2 * HOUR),)),
+        )
+    )
+    assert row(made, "temporary-keys").last_purge == NOW - HOUR
+    assert row(made, "uin").last_purge == NOW - 2 * HOUR
+    assert row(made, "sdkappid").last_purge == HEALTHY.categories["sdkappid"].last_purge
+    assert row(made, ON_REQUEST).last_purge == NOW - 2 * HOUR
 
 
 # --- terminations, holds ------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from retention_enforcer.cluster.own_indices import create_own_indices
 from retention_enforcer.cluster.sample_store import count_documents, store_index
 from retention_enforcer.daemon.exit_codes import FAILED, OK, worst
 from retention_enforcer.daemon.once import run_once
+from retention_enforcer.demo.customers import show_customers
 from retention_enforcer.demo.sample import UNCLAIMED, sample_indices
 from retention_enforcer.demo.server import EmbeddedServer
 from retention_enforcer.domain.ledger import check_chain
@@ -53,11 +54,12 @@ def run_demo(say: Say, serve: Serve | None) -> int:
             "ENFORCER_ELASTICSEARCH_PASSWORD": server.admin.password,
             "ENFORCER_PSEUDONYM_KEY": secrets.token_hex(32),
             "ENFORCER_INTERVAL": "15s",
+            "ENFORCER_GRACE": "0s",  # a day, usually: nobody waits for a demo for so long
             "ENFORCER_HTTP_ADDRESS": f"127.0.0.1:{_free_port()}",
         }
         say(Text(f"Elasticsearch {server.version} at {server.url}"))
         deployment = Deployment(Surroundings(environ=environ))
-        code = _show(deployment, say)
+        code = worst([_show(deployment, say), show_customers(deployment, say)])
         if serve is None or code != OK:
             return code
         say(_headline("The daemon goes on; end it with Ctrl-C. From another terminal:"))

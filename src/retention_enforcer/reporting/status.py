@@ -6,7 +6,7 @@ What was last seen broken stays broken until a proof says otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -220,7 +220,7 @@ def _not_ready(known: Known, role: Role, *, connected: bool, accepted: bool | No
 
 
 def _promise(
-    known: Known, category: Category, role: Role, asked: Iterable[tuple[Termination, Times]], now: int
+    known: Known, category: Category, role: Role, asked: Sequence[tuple[Termination, Times]], now: int
 ) -> Promise:
     seen = known.categories.get(category.id) if role is not Role.STANDBY else None
     proof = seen.proof if seen else None
@@ -244,7 +244,10 @@ def _promise(
         oldest=oldest,
         age=now - oldest if oldest is not None else None,
         margin=oldest + category.limit - now if oldest is not None and category.limit is not None else None,
-        last_purge=seen.last_purge if seen else None,
+        last_purge=_latest(
+            seen.last_purge if seen else None,
+            *(purged.at for t, _ in asked for purged in t.purges if purged.category == category.id),
+        ),
         next_due=_earliest(seen.next_due if seen else None, *_deadlines(concerning)),
         findings=(*(f.id for f in findings), *(f.id for f in _beside(known) if f.category == category.id)),
     )
@@ -276,7 +279,7 @@ def _verdict(
     return Verdict.KEPT, ""
 
 
-def _on_request(known: Known, role: Role, asked: Iterable[tuple[Termination, Times]], now: int) -> Promise:
+def _on_request(known: Known, role: Role, asked: Sequence[tuple[Termination, Times]], now: int) -> Promise:
     requests = [(t, times) for t, times in asked if t.ask is Ask.ERASE and t.is_open]
     late = sum(is_late(t, times, now) for t, times in requests)
     unknown = _standing_by(known) if role is Role.STANDBY else _terminations_unknown(known, now)
@@ -301,7 +304,7 @@ def _on_request(known: Known, role: Role, asked: Iterable[tuple[Termination, Tim
         oldest=None,
         age=None,
         margin=None,
-        last_purge=max((p.at for t, _ in asked for p in t.purges), default=None),
+        last_purge=_latest(*(purged.at for t, _ in asked if t.ask is Ask.ERASE for purged in t.purges)),
         next_due=_earliest(*_deadlines(requests)),
         findings=tuple(f.id for f in _beside(known) if f.category == ON_REQUEST),
     )
@@ -368,6 +371,10 @@ def _deadlines(asked: Iterable[tuple[Termination, Times]]) -> list[int]:
 
 def _earliest(*instants: int | None) -> int | None:
     return min((instant for instant in instants if instant is not None), default=None)
+
+
+def _latest(*instants: int | None) -> int | None:
+    return max((instant for instant in instants if instant is not None), default=None)
 
 
 def _beside(known: Known) -> tuple[FindingSeen, ...]:
