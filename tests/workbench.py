@@ -111,6 +111,7 @@ class Workbench:
             "ENFORCER_POLICY_FILE": str(self.policy_path),
             "ENFORCER_ELASTICSEARCH_URL": self.url,
             "ENFORCER_PSEUDONYM_KEY": KEY,
+            "ENFORCER_HTTP_ADDRESS": "127.0.0.1:0",
             **(login if self.username else {}),
             **self.settings,
         }

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.metadata import version as installed_version
 
 from retention_enforcer import policy_file
 from retention_enforcer.cluster.client import Client, connect
@@ -29,6 +30,7 @@ from retention_enforcer.cluster.subject_counts import SubjectCounts
 from retention_enforcer.cluster.subjects import HeldSubjects, Owners
 from retention_enforcer.daemon.gate import Gate
 from retention_enforcer.daemon.lease import LeaseKeeper
+from retention_enforcer.daemon.noticeboard import Noticeboard
 from retention_enforcer.daemon.service import Service
 from retention_enforcer.daemon.stopping import StopFlag
 from retention_enforcer.daemon.work import Worker
@@ -55,11 +57,14 @@ from retention_enforcer.enforcement.purge import Purger
 from retention_enforcer.enforcement.reader import Reader
 from retention_enforcer.enforcement.recorder import Recorder
 from retention_enforcer.enforcement.registrar import Registrar, TerminationBook
+from retention_enforcer.enforcement.situation import SituationReader
 from retention_enforcer.enforcement.subject_look import SubjectObserver
 from retention_enforcer.enforcement.subject_purge import SubjectPurge
 from retention_enforcer.enforcement.terminations import TerminationWork
 from retention_enforcer.enforcement.write_blocks import WriteBlocks
+from retention_enforcer.reporting.known import Known
 from retention_enforcer.settings import Settings, load_settings
+from retention_enforcer.web import PageServer, make_application
 
 
 class SystemClock:
@@ -388,8 +393,9 @@ class Deployment:
             recorder=recorder,
         )
 
-    def service(self, acting: Acting) -> Service:
-        """Return the daemon."""
+    def service(self, acting: Acting, board: Noticeboard) -> Service:
+        """Return the daemon, which leaves on the noticeboard what it sees."""
+        situation = SituationReader(self.inventory, self.state, ControlReader(self.control), self.clock)
         return Service(
             worker=acting.worker,
             categories=[category.id for category in self.policy.categories],
@@ -397,4 +403,26 @@ class Deployment:
             gate=acting.gate,
             lease=acting.lease,
             look_at_stop=acting.look_at_stop,
+            board=board,
+            situation=situation.read,
         )
+
+    def noticeboard(self, acting: Acting) -> Noticeboard:
+        """Return where the daemon's jobs leave what they saw; nothing is known yet."""
+        known = Known(
+            policy=self.policy,
+            fingerprint=self.fingerprint,
+            mode=self.settings.require_mode(),
+            instance=self.instance,
+            version=installed_version("retention-enforcer"),
+            grace=self.settings.grace,
+            interval=self.settings.interval,
+            started_at=self.clock.now(),
+        )
+        lease = acting.lease
+        return Noticeboard(known, self.pseudonyms, self.clock, (lambda: lease.seen) if lease else None)
+
+    def page_server(self, board: Noticeboard) -> PageServer:
+        """Return what shows the noticeboard. Raises ConfigurationError where its address cannot be had."""
+        application = make_application(board.known, board.is_alive, self.clock)
+        return PageServer(application, *self.settings.http_address)

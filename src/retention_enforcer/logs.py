@@ -15,10 +15,18 @@ LEDGER_RECORD = "retention.record"
 """The field in which a record of the ledger stands as it is stored, to the byte: it holds no identifier by itself."""
 
 _LEVELS = {"warning": "warn", "critical": "fatal"}
+_FOR_PROGRAMS = (
+    *("event.", "service.", "url.", LEDGER_RECORD, "retention.cycle", "retention.category", "retention.finding."),
+    *("retention.kept", "retention.indices.", "retention.policy", "retention.epoch"),
+)
+"""How fields begin that people are not shown."""
+
 _LIBRARIES = {
     "apscheduler": logging.ERROR,
     "elastic_transport": logging.ERROR,  # its warnings are retries, with a traceback, and unusual answers
     "urllib3": logging.WARNING,
+    "uvicorn": logging.ERROR,  # its warnings are requests that are none, which anybody can send
+    "asyncio": logging.ERROR,
 }
 """From which level on libraries are listened to: what else they tell, the enforcer tells with its meaning."""
 
@@ -39,7 +47,7 @@ def configure_logs(
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="@timestamp" if as_json else "timestamp"),
+        _stamper(as_json=as_json),
         _common(instance, cluster),
     ]
     ending: list[structlog.typing.Processor] = [structlog.processors.format_exc_info]
@@ -48,7 +56,7 @@ def configure_logs(
     if as_json:
         ending += [_ecs, structlog.processors.JSONRenderer(ensure_ascii=False)]
     else:
-        ending.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+        ending += [_for_people, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
@@ -66,6 +74,19 @@ def configure_logs(
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
+
+
+def _stamper(*, as_json: bool) -> structlog.typing.Processor:
+    if as_json:
+        return structlog.processors.TimeStamper(fmt="iso", utc=True, key="@timestamp")
+    return structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%SZ", utc=True)
+
+
+def _for_people(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ANN401
+    """Leave out what is there for programs, or stands in the message already."""
+    return {
+        name.removeprefix("retention."): value for name, value in event.items() if not name.startswith(_FOR_PROGRAMS)
+    }
 
 
 def _common(instance: str, cluster: str) -> structlog.typing.Processor:

@@ -2,119 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import signal
-import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
-import psutil
 import pytest
-from elasticsearch import Elasticsearch
 
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.demo.server import EmbeddedServer
 from retention_enforcer.domain.instants import DAY
+from running import QUICK, running, silent, until
 from workbench import KEY, Workbench
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
-
-PATIENCE = 45.0
-
-
-class Daemon:
-    """A `run` in a process of its own, whose log is read as it is written."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        self.lines.extend(iter(self.process.stderr.readline, ""))
-
-    @property
-    def messages(self) -> list[str]:
-        return [json.loads(line)["message"] for line in list(self.lines)]
-
-    def says(self, text: str) -> bool:
-        return any(text in message for message in self.messages)
-
-    def wait_for(self, text: str) -> None:
-        until(lambda: self.says(text), f"{text!r} in the log, which is:\n" + "".join(self.lines[-20:]))
-
-    def end(self, within: float = 10.0) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(timeout=within)
-        self._reader.join(5)
-        return code
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, f"in vain: {what}"
-        time.sleep(0.1)
-
-
-@contextmanager
-def running(bench: Workbench, before: str = "") -> Iterator[Daemon]:
-    bench.settings.setdefault("ENFORCER_INTERVAL", "1s")
-    process = bench.process("run", before=before)
-    daemon = Daemon(process)
-    try:
-        yield daemon
-    finally:
-        process.kill()
-        process.wait()
-        for stream in (process.stdout, process.stderr):
-            if stream:
-                stream.close()
-
-
-# Looks after lease and stop each second instead of each ten.
-QUICK = "from retention_enforcer.daemon import service; service.RENEWAL = 1.0"
 
 # Takes a lease for lapsed after three seconds instead of two minutes.
 IMPATIENT = """
 from retention_enforcer.domain import lease
 lease.TERM = 3.0
 """
-
-
-@pytest.fixture(scope="module")
-def mortal(own_server: Callable[..., EmbeddedServer]) -> EmbeddedServer:
-    """A server that may be killed or stopped, and comes back with its data."""
-    return own_server()
-
-
-@pytest.fixture
-def away(mortal: EmbeddedServer, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workbench]:
-    """A workbench on that server."""
-    login, prefix = mortal.admin, f"a{abs(hash(request.node.name)) % 10_000}-"
-    with Elasticsearch(mortal.url, basic_auth=(login.username, login.password), request_timeout=60) as es:
-        yield Workbench(
-            es=es, url=mortal.url, username=login.username, password=login.password, prefix=prefix, folder=tmp_path
-        )
-
-
-@contextmanager
-def silent(server: EmbeddedServer) -> Iterator[None]:
-    """Let the server accept connections and answer nothing, as one does that collects garbage or swaps."""
-    assert server._process is not None
-    processes = psutil.Process(server._process.pid).children(recursive=True)
-    for process in processes:
-        process.suspend()
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.resume()
 
 
 def test_it_deletes_what_becomes_due_ends_on_sigterm_and_gives_the_lease_back(bench: Workbench) -> None:

@@ -9,8 +9,11 @@ import signal
 import subprocess
 import sys
 import termios
+import urllib.request
 
 import pytest
+
+from running import until
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.usefixtures("embedded_version")]
 
@@ -24,6 +27,8 @@ def test_the_demo_expires_six_categories_exactly_as_planned_and_ends_by_itself()
     assert "billing-invoices, which no category claims, is untouched: 24 documents" in ran.stdout
     assert "a container: the index itself stays" in " ".join(ran.stdout.split())
     assert "the ledger is whole" in ran.stdout
+    assert "not as asked for" not in ran.stdout
+    assert "terminate of application hmac-sha256:" in " ".join(ran.stdout.split())
     assert "Traceback" not in ran.stderr
 
 
@@ -39,15 +44,26 @@ def test_the_daemon_goes_on_for_another_terminal_until_it_is_interrupted() -> No
         os.close(terminal)
         try:
             told, pasted = "", []
-            while not told.endswith("ledger show\n"):
+            while not told.startswith("status page: http://127.0.0.1:"):
                 told = shown.readline()  # OSError if it ends before
                 if told.startswith(("export ", shlex.quote(sys.executable))):
                     pasted.append(told)
-            ran = subprocess.run(["sh", "-e"], input="".join(pasted), capture_output=True, text=True, check=False)
+            page = told.removeprefix("status page: ").strip()
+            until(lambda: "media-content" in _get(page) and "not kept" in _get(page), "the alarm on the page")
+            commands = "".join(line for line in pasted if "report" not in line)
+            ran = subprocess.run(["sh", "-e"], input=commands, capture_output=True, text=True, check=False)
             assert ran.returncode == 0, ran.stderr
-            assert "Every promise is kept" in ran.stdout
+            assert "ready, acting" in ran.stdout
+            ran = subprocess.run(["sh"], input="".join(pasted), capture_output=True, text=True, check=False)
+            assert "NOT KEPT media-content" in ran.stdout
+            assert "Not every promise is kept" in ran.stdout
             assert demo.poll() is None
             demo.send_signal(signal.SIGINT)
             assert demo.wait(timeout=30) == 0
         finally:
             demo.kill()
+
+
+def _get(page: str) -> str:
+    with urllib.request.urlopen(page, timeout=5) as answer:
+        return str(answer.read().decode())

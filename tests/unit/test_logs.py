@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import redirect_stderr
 
@@ -54,3 +55,23 @@ def test_a_record_stands_in_it_to_the_byte() -> None:
     logging.getLogger().handlers = before
     structlog.reset_defaults()
     assert json.loads(stream.getvalue())[LEDGER_RECORD] == record
+
+
+def test_people_are_shown_what_happened_and_not_what_is_there_for_programs() -> None:
+    stream, before = io.StringIO(), logging.getLogger().handlers
+    with redirect_stderr(stream):
+        configure_logs("console", "info", instance="node-1")
+        structlog.get_logger().info(
+            "logs: promise kept",
+            **{
+                "event.action": "proof",
+                "event.outcome": "success",
+                "retention.cycle": "logs-1",
+                "retention.documents": 3,
+                LEDGER_RECORD: "{}",
+            },
+        )
+    logging.getLogger().handlers = before
+    structlog.reset_defaults()
+    (line,) = stream.getvalue().splitlines()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ \[info *\] logs: promise kept documents=3", line), line

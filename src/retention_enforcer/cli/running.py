@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from importlib.metadata import version as installed_version
 from typing import Annotated
 
@@ -22,10 +23,11 @@ from retention_enforcer.cli.console import (
     say,
 )
 from retention_enforcer.cluster.own_indices import create_own_indices, creation_bodies
-from retention_enforcer.daemon.exit_codes import OK, worst
+from retention_enforcer.daemon.exit_codes import FAILED, OK, worst
 from retention_enforcer.daemon.once import run_once
 from retention_enforcer.demo.run import run_demo
 from retention_enforcer.logs import configure_logs
+from retention_enforcer.web.client import ask_health
 
 
 @app.command()
@@ -37,14 +39,16 @@ def run(
     deployment = deployment_of(context)
     settings = deployment.settings
     configure_logs(settings.log_format, settings.log_level, instance=deployment.instance, hide=deployment.hide)
+    if not once:
+        return _run(deployment)
     acting = deployment.acting()
-    deployment.inventory.cluster()  # a cluster that answers nobody is found out before any other judgement
     _introduce(deployment)
-    return _run_once(deployment, acting) if once else _run(deployment, acting)
+    return _run_once(deployment, acting)
 
 
 def _introduce(deployment: Deployment) -> None:
     """Log under what the process works, and that every deletion is its own: this version attaches no lifecycles."""
+    deployment.inventory.cluster()  # a cluster that answers nobody is found out before any other judgement
     settings, log = deployment.settings, structlog.get_logger()
     about = {"event.action": "start", "retention.policy": deployment.fingerprint}
     log.info(f"{settings.mode} mode, policy {deployment.policy.name}, deletion: direct", **about)
@@ -52,10 +56,16 @@ def _introduce(deployment: Deployment) -> None:
         log.warning("ENFORCER_LIFECYCLE is ilm, but this version uses no lifecycles: deletion is direct", **about)
 
 
-def _run(deployment: Deployment, acting: Acting) -> int:
-    service = deployment.service(acting)
-    on_signals(service.end)
-    return service.run()
+def _run(deployment: Deployment, tell: Callable[[str], None] = lambda _: None) -> int:
+    """Run the daemon and what shows it, until told to end; `tell` is given the page's address."""
+    acting = deployment.acting()
+    board = deployment.noticeboard(acting)
+    with deployment.page_server(board) as server:  # an address that cannot be had stops the start
+        _introduce(deployment)
+        service = deployment.service(acting, board)
+        on_signals(service.end)
+        tell(server.address)
+        return service.run()
 
 
 def _run_once(deployment: Deployment, acting: Acting) -> int:
@@ -110,7 +120,22 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="End by itself instead of keeping the daemon running.")] = False,
 ) -> int:
     """Show it all on a real Elasticsearch of its own: sample data, plan, enforcement, proof, ledger."""
-    return run_demo(print_table, None if once else lambda deployment: _run(deployment, deployment.acting()))
+
+    def serve(deployment: Deployment) -> int:
+        return _run(deployment, lambda address: say(f"status page: {address}"))
+
+    return run_demo(print_table, None if once else serve)
+
+
+@app.command()
+def health(
+    context: typer.Context,
+    ready: Annotated[bool, typer.Option("--ready", help="Exit 1 unless it is ready, too.")] = False,
+) -> int:
+    """Ask the daemon at ENFORCER_HTTP_ADDRESS whether it is alive and ready. Exit 1 if it is not alive."""
+    health = ask_health(deployment_of(context).settings.http_address)
+    say(health.text)
+    return OK if health.alive and (health.ready or not ready) else FAILED
 
 
 @app.command()

@@ -17,6 +17,7 @@ from retention_enforcer.cluster.documents_seen import holds
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import concrete
 from retention_enforcer.cluster.pace import Pace
+from retention_enforcer.cluster.progress import Progress
 from retention_enforcer.cluster.state import read_state
 from retention_enforcer.cluster.subject_queries import query_of_any
 from retention_enforcer.domain.deletion import (
@@ -147,29 +148,31 @@ class Deletion:
         Raises RequestRejected if the index is not the one that was planned any more, or refuses deletions.
         """
         deleted: Counter[str] = Counter()
-        left = -1
+        left, progress = -1, Progress(trim.index)
         for _ in range(_PASSES):
-            self._pass(trim, permit, deleted)
+            self._pass(trim, permit, deleted, progress)
             left = self._left(trim) or self._left(trim)
             if left == 0:
                 break
         return Trimmed(deleted=deleted.pop(_ALL, 0), left=left, by_label=deleted)
 
-    def _pass(self, trim: Trim, permit: Permission, deleted: Counter[str]) -> None:
+    def _pass(self, trim: Trim, permit: Permission, deleted: Counter[str], progress: Progress) -> None:
         """Delete page after page, two at a time; where one fails no further is sent, and the other's answer awaited."""
+
+        def count(page: _Deleted) -> None:
+            deleted[_ALL] += page.documents
+            deleted.update(page.by_label)
+            progress.tell(deleted[_ALL])
+            self._pace(page.asked)
+
         with self._point_in_time(trim) as point_in_time, ThreadPoolExecutor(_AT_A_TIME) as sender:
             under_way: deque[Future[_Deleted]] = deque()
             for hits in self._pages(trim, point_in_time):
                 under_way.append(sender.submit(self._delete_documents, trim.takes, hits, permit))
                 if len(under_way) == _AT_A_TIME:
-                    self._count(under_way.popleft().result(), deleted)
+                    count(under_way.popleft().result())
             while under_way:
-                self._count(under_way.popleft().result(), deleted)
-
-    def _count(self, page: _Deleted, deleted: Counter[str]) -> None:
-        deleted[_ALL] += page.documents
-        deleted.update(page.by_label)
-        self._pace(page.asked)
+                count(under_way.popleft().result())
 
     @contextmanager
     def _point_in_time(self, trim: Trim) -> Iterator[str]:

@@ -11,6 +11,7 @@ import structlog
 from retention_enforcer.domain.errors import Refused, RetentionError
 from retention_enforcer.domain.lease import TERM, Lease, Versioned, Watch
 from retention_enforcer.enforcement.ports import Clock
+from retention_enforcer.reporting.known import LeaseSeen
 
 _log = structlog.get_logger()
 _KEY = "lease"
@@ -49,6 +50,7 @@ class LeaseKeeper:
         self._lease: Lease | None = None
         self._version: tuple[int, int] | None = None
         self._valid_until = 0.0
+        self._seen_at: float | None = None
         self.holder = ""
         """Who holds it, as last seen."""
 
@@ -65,6 +67,18 @@ class LeaseKeeper:
                 raise Refused("this instance does not hold the lease", "it waits for it; nothing to do")
             return self._lease.epoch
 
+    @property
+    def seen(self) -> LeaseSeen:
+        """What is known of it, without waiting for a renewal that is under way."""
+        lease, now = self._lease, _now()
+        held = lease is not None and now < self._valid_until
+        return LeaseSeen(
+            held=held,
+            epoch=lease.epoch if held and lease else None,
+            holder=self.holder,
+            seen_ago=now - self._seen_at if self._seen_at is not None else None,
+        )
+
     def outlasts(self, seconds: float) -> bool:
         """Whether the lease is held and will be for so many seconds, even if no renewal succeeds."""
         with self._lock:
@@ -76,6 +90,7 @@ class LeaseKeeper:
             started = _now()
             found = self._store.versions([_KEY]).get(_KEY)
             self.holder = Lease.of(found.body).holder if found else ""
+            self._seen_at = started
             if not self._watch.may_take(found, started):
                 return False
             epoch = Lease.of(found.body).epoch + 1 if found else 1
@@ -133,7 +148,7 @@ class LeaseKeeper:
         if written is None:
             return False
         self._lease, self._version, self._valid_until = lease, written, started + TERM
-        self.holder = self._instance
+        self.holder, self._seen_at = self._instance, started
         return True
 
     def _reread(self) -> None:
@@ -142,6 +157,7 @@ class LeaseKeeper:
             found = self._store.versions([_KEY]).get(_KEY)
         except RetentionError:
             return  # still ours until its term ends, as far as anybody can tell
+        self._seen_at = _now()
         lease = Lease.of(found.body) if found else None
         if found and lease and self._lease and (lease.holder, lease.epoch) == (self._instance, self._lease.epoch):
             self._lease, self._version = lease, found.version

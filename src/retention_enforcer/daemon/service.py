@@ -1,4 +1,8 @@
-"""`run`: the schedule. One job a category, one for coverage, one that looks after the lease and the operator's stop."""
+"""`run`: the schedule. One job a category, one for terminations, one for coverage.
+
+Beside them one that looks after the lease and the operator's stop, one that looks where this process stands, and a beat
+that shows that the schedule turns.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +18,25 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from retention_enforcer.daemon.exit_codes import FAILED, OK
 from retention_enforcer.daemon.gate import Gate
 from retention_enforcer.daemon.lease import LeaseKeeper
+from retention_enforcer.daemon.noticeboard import SITUATION, NotedWorker, Noticeboard
 from retention_enforcer.daemon.work import QuietTell, Worker, jobs_of, log_defect, log_error
 from retention_enforcer.domain.errors import Refused, RetentionError
 from retention_enforcer.domain.lease import RENEWAL
+from retention_enforcer.enforcement.situation import Situation
 
 _log = structlog.get_logger()
 
 _SHUTDOWN = 8.0
 """Seconds for everything that is still to be done when the daemon is told to end."""
+
+_BEAT = 5.0
+"""Seconds between two signs that the schedule turns."""
+
+_LOOK_AROUND = 15.0
+"""Seconds between two looks at the cluster and at the operator's word."""
+
+_BESIDES = 4
+"""Jobs beside those of the worker, and one thread to spare."""
 
 _DEFECTS_IN_A_ROW = 5
 """After so many defects of one job without a cycle that ended, the process ends, so that it is started afresh."""
@@ -39,29 +54,36 @@ class Service:
         gate: Gate,
         lease: LeaseKeeper | None,
         look_at_stop: Callable[[], None],
+        board: Noticeboard,
+        situation: Callable[[], Situation],
     ) -> None:
+        worker = NotedWorker(worker, board)
         self._worker = worker
         self._jobs = jobs_of(worker, categories, QuietTell())
         self._interval = interval
         self._gate = gate
         self._lease = lease
         self._look_at_stop = look_at_stop
+        self._board = board
+        self._situation = situation
         # A thread for each job: one that waits for its cluster delays no other.
         self._scheduler = BackgroundScheduler(
             timezone="UTC",
-            executors={"default": ThreadPoolExecutor(len(self._jobs) + 2)},
+            executors={"default": ThreadPoolExecutor(len(self._jobs) + _BESIDES)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         self._started = threading.Event()
         self._end = threading.Event()
-        self._accepted = False
         self._defects: dict[str, int] = {}
         self._last_refusal = ""
 
     def run(self) -> int:
         """Run until told to end; return the exit code."""
         self._scheduler.add_listener(self._count_defect, EVENT_JOB_ERROR)
-        self._scheduler.add_job(self._tend, "interval", seconds=RENEWAL, id="lease", next_run_time=datetime.now(UTC))
+        now = datetime.now(UTC)
+        self._scheduler.add_job(self._board.beat, "interval", seconds=_BEAT, id="beat")
+        self._scheduler.add_job(self._look_around, "interval", seconds=_LOOK_AROUND, id=SITUATION, next_run_time=now)
+        self._scheduler.add_job(self._tend, "interval", seconds=RENEWAL, id="lease", next_run_time=now)
         for name in self._jobs:
             self._scheduler.add_job(self._run, "interval", seconds=self._interval, id=name, args=[name])
         self._scheduler.start()
@@ -74,13 +96,17 @@ class Service:
         self._end.set()
 
     @property
-    def ready(self) -> bool:
-        """Whether it does what its mode says: checks passed, policy accepted, lease held."""
-        return self._running and self._accepted and not self._defects
-
-    @property
     def _running(self) -> bool:
         return self._started.is_set() and (self._lease is None or self._lease.held)
+
+    def _look_around(self) -> None:
+        """Look where this process stands; that it cannot be told is what is told then."""
+        try:
+            self._board.saw_situation(self._situation())
+        except RetentionError as error:
+            self._board.failed(SITUATION, error)
+        else:
+            self._board.succeeded(SITUATION)
 
     def _tend(self) -> None:
         """Look after the lease and the operator's stop, and start the work once both allow it."""
@@ -91,6 +117,7 @@ class Service:
                     self._started.clear()
                     if not self._lease.try_to_take():
                         self._say_once(f"waiting for the lease of {self._lease.holder}")
+                        self._board.stands(started=False)
                         return
                 self._look_at_stop()
             if not self._started.is_set():
@@ -100,21 +127,21 @@ class Service:
                     self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
             self._look_at_acceptance()
             self._last_refusal = ""
+            self._board.stands(started=True)
         except RetentionError as error:
+            self._board.stands(started=self._started.is_set(), obstacle=error.message)
             if error.message != self._last_refusal:
                 self._last_refusal = error.message
                 log_error(error)
 
     def _look_at_acceptance(self) -> None:
         """Let nothing through while another policy is the accepted one, also in a purge that is under way."""
-        self._accepted = False
         try:
             self._worker.raise_if_unaccepted()
         except Refused as error:
             self._gate.close("acceptance", error.message, 0)
             raise
         self._gate.open("acceptance")
-        self._accepted = True
 
     def _say_once(self, text: str) -> None:
         if text != self._last_refusal:

@@ -130,5 +130,6 @@ class QuietTell:
 def log_error(error: RetentionError, *, category: str = "") -> None:
     """Log an error with its mend, in one line."""
     fields = {"retention.category": category} if category else {}
-    text = f"{error.message}; {error.mend}" if error.mend else error.message
+    about = f"{category}: " if category else ""
+    text = f"{about}{error.message}; {error.mend}" if error.mend else f"{about}{error.message}"
     _log.error(text, **{"event.action": "error", "event.outcome": "failure", **fields})

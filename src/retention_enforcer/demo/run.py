@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import secrets
 import shlex
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -17,6 +19,7 @@ from retention_enforcer.cluster.own_indices import create_own_indices
 from retention_enforcer.cluster.sample_store import count_documents, store_index
 from retention_enforcer.daemon.exit_codes import FAILED, OK, worst
 from retention_enforcer.daemon.once import run_once
+from retention_enforcer.demo.customers import show_customers
 from retention_enforcer.demo.sample import UNCLAIMED, sample_indices
 from retention_enforcer.demo.server import EmbeddedServer
 from retention_enforcer.domain.ledger import check_chain
@@ -30,6 +33,8 @@ from retention_enforcer.reporting.report_table import report_table
 Say = Callable[[RenderableType], None]
 Serve = Callable[[Deployment], int]
 """Keeps the daemon of a deployment running until somebody ends it."""
+
+USUAL_PORT = 9464
 
 _ALL_SAMPLES = f"trtc-*,{UNCLAIMED}"
 
@@ -49,10 +54,12 @@ def run_demo(say: Say, serve: Serve | None) -> int:
             "ENFORCER_ELASTICSEARCH_PASSWORD": server.admin.password,
             "ENFORCER_PSEUDONYM_KEY": secrets.token_hex(32),
             "ENFORCER_INTERVAL": "15s",
+            "ENFORCER_GRACE": "0s",  # a day, usually: nobody waits for a demo for so long
+            "ENFORCER_HTTP_ADDRESS": f"127.0.0.1:{_free_port()}",
         }
         say(Text(f"Elasticsearch {server.version} at {server.url}"))
         deployment = Deployment(Surroundings(environ=environ))
-        code = _show(deployment, say)
+        code = worst([_show(deployment, say), show_customers(deployment, say)])
         if serve is None or code != OK:
             return code
         say(_headline("The daemon goes on; end it with Ctrl-C. From another terminal:"))
@@ -130,8 +137,17 @@ def _to_paste(environ: Mapping[str, str]) -> Iterator[str]:
     """Yield the lines with which another shell, in any folder, can ask the same cluster."""
     for name, value in environ.items():
         yield f"export {name}={shlex.quote(value)}\n"
-    for command in ("plan", "report", "ledger show"):
+    for command in ("plan", "report", "ledger show", "health --ready"):
         yield f"{shlex.quote(sys.executable)} -m retention_enforcer {command}\n"
+
+
+def _free_port() -> int:
+    """Return the usual port of the status page, or another one where it is taken."""
+    for port in (USUAL_PORT, 0):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    return 0
 
 
 def _headline(text: str) -> Text:

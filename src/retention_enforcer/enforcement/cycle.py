@@ -10,7 +10,7 @@ import structlog
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.expiry import build_plan
 from retention_enforcer.domain.facts import CategoryFacts, Held, Untold
-from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.findings import Finding, Severity, sighted
 from retention_enforcer.domain.fuse import FuseLimits, UnsafePlan, raise_if_unsafe
 from retention_enforcer.domain.holds import Hold, held, on_subjects
 from retention_enforcer.domain.ledger import Outcome
@@ -36,11 +36,15 @@ class CycleResult:
     category: str
     plan: Plan
     """What was planned at its beginning."""
+    left: Plan
+    """What would be planned at its end: what is still to be done, and when."""
     proof: Proof
     refused: UnsafePlan | None = None
     acted: bool = False
     purged_indices: int = 0
     purged_documents: int = 0
+    last_purge: int | None = None
+    """When a cycle of this category last purged anything, in epoch milliseconds."""
     unknown: bool = False
     """Whether an intent is left whose outcome is not known: it is looked at again before the next cycle."""
 
@@ -181,15 +185,18 @@ class Cycle:
                 self._purger.carry_out(category, _released(again, limits)[0], cycle, results, scope.control.holds)
                 facts, plan = self._observer.look(scope, [category], memories)[category.id]
         proof = verify(category, facts, plan)
-        findings = (*proof.findings, *_about_purges(category, results, refused))
+        findings = sighted(memory.findings, (*proof.findings, *_about_purges(category, results, refused)), proof.as_of)
+        purged = bool(results.purged_indices or results.purged_documents)
         result = CycleResult(
             category=category.id,
             plan=first,
-            proof=replace(proof, findings=findings),
+            left=plan,
+            proof=replace(proof, findings=tuple(findings)),
             refused=refused,
             acted=acting,
             purged_indices=results.purged_indices,
             purged_documents=results.purged_documents,
+            last_purge=proof.as_of if purged else memory.purged_at,
             unknown=Outcome.UNKNOWN in results.outcomes,
         )
         return result, facts, results.trimmed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -204,9 +204,9 @@ class Enforcer:
             raise
         if result.unknown:
             self._unfinished.add(TERMINATIONS)
-        self._recorder.record_others(scope.policy, TERMINATIONS, result.findings, self._clock.now())
+        findings = self._recorder.record_others(scope.policy, TERMINATIONS, result.findings, self._clock.now())
         self._keep_books()
-        return result
+        return replace(result, findings=findings)
 
     def _scope(self, control: Control) -> Scope:
         return Scope(

@@ -99,8 +99,8 @@ class Recorder:
         if after != memory:
             self._state.save(COVERAGE, after.body(), now)
 
-    def record_others(self, policy: Policy, job: str, findings: tuple[Finding, ...], now: int) -> None:
-        """Log and record the findings of a job that proves nothing; remember them under its name."""
+    def record_others(self, policy: Policy, job: str, findings: tuple[Finding, ...], now: int) -> tuple[Finding, ...]:
+        """Log and record the findings of a job that proves nothing, and return them with their first sight."""
         stored = self._state.load([job]).get(job)
         with readable(f"what retention-state remembers of {job}"):
             known = sightings_of(stored["findings"]) if stored else {}
@@ -110,6 +110,7 @@ class Recorder:
         after = refreshed(known, change.sightings)
         if after != known:
             self._state.save(job, {"findings": sightings_body(after)}, now)
+        return change.current
 
     def _record_findings(self, policy: Policy, change: FindingsChange, cycle: str, category: str | None) -> None:
         """Record which findings were opened, and which closed since the last cycle: each once."""
@@ -168,9 +169,9 @@ def log_cycle(policy: Policy, plan: Plan, proof: Proof, pseudonyms: Pseudonyms, 
     if proof.oldest is not None:
         fields["retention.oldest"] = format_instant(proof.oldest)
     if proof.kept:
-        _log.info("promise kept", **fields)
+        _log.info(f"{proof.category}: promise kept", **fields)
     else:
-        _log.error(f"promise {_verdict(proof)}", **fields)
+        _log.error(f"{proof.category}: promise {_verdict(proof)}", **fields)
     _log_findings(policy, proof.findings, pseudonyms)
 
 

@@ -34,7 +34,7 @@ def report_table(report: Report) -> RenderableType:
 def _promises(report: Report) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
     for name in _COLUMNS:
-        table.add_column(name, justify="left" if name in _LEFT else "right")
+        table.add_column(name, overflow="fold", justify="left" if name in _LEFT else "right")
     for row in report.rows:
         verdict = Text("kept", "green") if row.kept else Text("NOT KEPT", "bold red")
         table.add_row(verdict, row.id, *_figures(row, report.as_of))

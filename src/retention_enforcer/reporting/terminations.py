@@ -43,7 +43,8 @@ def terminations_table(terminations: Timed, now: int) -> Table:
     """Return terminations for people."""
     table = Table(box=None, padding=(0, 1), header_style="bold")
     for name in ("subject", "request", "state", "deadline", "left", "purged"):
-        table.add_column(name, overflow="fold", justify="right" if name == "purged" else "left")
+        folds = name in ("subject", "request", "purged")
+        table.add_column(name, overflow="fold", no_wrap=not folds, justify="right" if name == "purged" else "left")
     for termination, times in terminations:
         state = state_of(termination, times, now)
         left = "-"

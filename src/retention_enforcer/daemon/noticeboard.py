@@ -1,0 +1,227 @@
+"""Where the daemon's jobs leave what they saw, for everybody who wants to look: nobody who looks ever waits for one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from retention_enforcer.daemon.work import Worker
+from retention_enforcer.domain.errors import RetentionError
+from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.pseudonyms import Pseudonyms
+from retention_enforcer.enforcement.coverage_look import CoverageLook
+from retention_enforcer.enforcement.cycle import CycleResult
+from retention_enforcer.enforcement.ports import Clock
+from retention_enforcer.enforcement.situation import Situation
+from retention_enforcer.enforcement.terminations import TerminationResult
+from retention_enforcer.reporting.known import (
+    CategorySeen,
+    FindingSeen,
+    FindingsSeen,
+    JobSeen,
+    Known,
+    LeaseSeen,
+    SituationSeen,
+    TerminationsSeen,
+    readable_findings,
+    readable_holds,
+    readable_terminations,
+)
+
+CATEGORY, COVERAGE, TERMINATIONS, SITUATION = "category", "coverage", "terminations", "situation"
+"""Names of jobs; that of a category's has its id behind it."""
+
+_Seen = TypeVar("_Seen")
+
+_PULSE = 60.0
+"""Seconds without a beat after which the scheduler is taken for stuck. It beats every few seconds."""
+
+
+class Noticeboard:
+    """Takes in what jobs saw, with the subjects replaced, and gives it out whole. Safe to use from several threads.
+
+    `lease` tells who acts, now and without waiting; None in plan mode.
+    """
+
+    def __init__(
+        self, known: Known, pseudonyms: Pseudonyms, clock: Clock, lease: Callable[[], LeaseSeen] | None = None
+    ) -> None:
+        self._lock = threading.Lock()
+        self._known = known
+        self._pseudonyms = pseudonyms
+        self._clock = clock
+        self._lease = lease
+        self._counted = 0
+        self._beat = time.monotonic()
+
+    def known(self) -> Known:
+        """Return all that is known now."""
+        with self._lock:
+            known = self._known
+        return replace(known, lease=self._lease() if self._lease else None)
+
+    def beat(self) -> None:
+        """Show that the scheduler turns."""
+        self._beat = time.monotonic()
+
+    def is_alive(self) -> bool:
+        """Whether the scheduler turned within the last minute."""
+        return time.monotonic() - self._beat < _PULSE
+
+    def stands(self, *, started: bool, obstacle: str = "") -> None:
+        """Take in whether the work may be done, and what keeps it from that."""
+        with self._lock:
+            self._known = replace(self._known, started=started, obstacle=self._hide(obstacle))
+
+    def saw_situation(self, seen: Situation) -> None:
+        """Take in a look at the cluster and at the operator's word."""
+        control = seen.control
+        situation = SituationSeen(
+            at=seen.as_of,
+            cluster=seen.cluster,
+            accepted=seen.accepted,
+            head=seen.head,
+            holds=readable_holds(self._policy, self._pseudonyms, control),
+            stopped_at=control.stopped_at if control else None,
+            note=seen.note,
+        )
+        with self._lock:
+            self._known = replace(self._known, situation=situation)
+
+    def saw_cycle(self, result: CycleResult, seconds: float) -> None:
+        """Take in a cycle of a category, and how long it took."""
+        proof, left = result.proof, result.left
+        due = [purge.due for purge in left.purge] + [keep.due for keep in left.keep if keep.due is not None]
+        findings = readable_findings(self._policy, self._pseudonyms, proof.findings, now=proof.as_of)
+        with self._lock:
+            known = self._known
+            before = known.categories.get(result.category)
+            seen = CategorySeen(
+                proof=replace(proof, findings=()),
+                findings=_first_sight(before.findings if before else (), findings),
+                next_due=min(due, default=None),
+                last_purge=result.last_purge,
+            )
+            place = (result.category, "direct")
+            self._known = replace(
+                known,
+                categories={**known.categories, result.category: seen},
+                purged_indices=_more(known.purged_indices, {place: result.purged_indices}),
+                purged_documents=_more(known.purged_documents, {place: result.purged_documents}),
+                durations=known.durations.and_one_of(seconds),
+            )
+
+    def saw_coverage(self, look: CoverageLook) -> None:
+        """Take in a look past the policy."""
+        at = look.facts.as_of
+        findings = readable_findings(self._policy, self._pseudonyms, look.findings, now=at)
+        with self._lock:
+            before = self._known.coverage.findings if self._known.coverage else ()
+            seen = FindingsSeen(at=at, findings=_first_sight(before, findings))
+            self._known = replace(self._known, coverage=seen)
+
+    def saw_terminations(self, result: TerminationResult) -> None:
+        """Take in the work on terminations; what was purged for them is counted once."""
+        now = self._clock.now()
+        findings = readable_findings(self._policy, self._pseudonyms, result.findings, now=now)
+        terminations = readable_terminations(self._policy, self._pseudonyms, result.terminations)
+        with self._lock:
+            purges = [purge for t in result.terminations for purge in t.purges if purge.record > self._counted]
+            documents = Counter[tuple[str, str]]()
+            for purge in purges:
+                if purge.at >= self._known.started_at:
+                    documents[purge.category, "termination"] += purge.documents
+            self._counted = max((purge.record for purge in purges), default=self._counted)
+            self._known = replace(
+                self._known,
+                terminations=TerminationsSeen(at=now, findings=findings, terminations=terminations),
+                purged_documents=_more(self._known.purged_documents, documents),
+            )
+
+    def succeeded(self, job: str) -> None:
+        """Take in that a job came to its end."""
+        self._fares(job, JobSeen(last_success=self._clock.now()))
+
+    def failed(self, job: str, error: BaseException) -> None:
+        """Take in that a job did not come to its end, and why."""
+        defect = not isinstance(error, RetentionError)
+        text, mend = f"a defect of the enforcer: {type(error).__name__}", "see the log, and tell the project"
+        if isinstance(error, RetentionError):
+            text, mend = error.message, error.mend
+        with self._lock:
+            before = self._known.jobs.get(job, JobSeen())
+        now = self._clock.now()
+        self._fares(job, replace(before, failed_at=now, error=self._hide(text), mend=self._hide(mend), defect=defect))
+
+    @property
+    def _policy(self) -> Policy:
+        return self._known.policy  # never replaced
+
+    def _fares(self, job: str, seen: JobSeen) -> None:
+        with self._lock:
+            self._known = replace(self._known, jobs={**self._known.jobs, job: seen})
+
+    def _hide(self, text: str) -> str:
+        return self._pseudonyms.hide_everywhere(self._policy.patterns, text)
+
+
+def _first_sight(before: tuple[FindingSeen, ...], now: tuple[FindingSeen, ...]) -> tuple[FindingSeen, ...]:
+    """Return the findings of now, each since when it was first seen: plan mode remembers nothing else."""
+    known = {finding.id: finding.first_seen for finding in before}
+    return tuple(replace(f, first_seen=min(f.first_seen, known.get(f.id, f.first_seen))) for f in now)
+
+
+def _more(counted: Mapping[tuple[str, str], int], add: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
+    return {**counted, **{place: counted.get(place, 0) + number for place, number in add.items()}}
+
+
+class NotedWorker:
+    """A worker that does what another does, and leaves on the noticeboard what that came to."""
+
+    def __init__(self, worker: Worker, board: Noticeboard) -> None:
+        self._worker = worker
+        self._board = board
+
+    def start(self) -> None:
+        """Check what must be true, and finish what was interrupted."""
+        self._worker.start()
+
+    def run(self, category: str) -> CycleResult:
+        """Run one cycle of a category."""
+        began = time.monotonic()
+        result = self._noting(f"{CATEGORY} {category}", lambda: self._worker.run(category))
+        self._board.saw_cycle(result, time.monotonic() - began)
+        return result
+
+    def cover(self) -> CoverageLook:
+        """Look past the policy once."""
+        look = self._noting(COVERAGE, self._worker.cover)
+        self._board.saw_coverage(look)
+        return look
+
+    def work_on_terminations(self) -> TerminationResult:
+        """Carry out what customers asked for, as far as it is due."""
+        result = self._noting(TERMINATIONS, self._worker.work_on_terminations)
+        self._board.saw_terminations(result)
+        return result
+
+    def finish(self) -> None:
+        """Keep the books."""
+        self._worker.finish()
+
+    def raise_if_unaccepted(self) -> None:
+        """Raise Refused if the policy in force here was accepted by nobody."""
+        self._worker.raise_if_unaccepted()
+
+    def _noting(self, job: str, work: Callable[[], _Seen]) -> _Seen:
+        try:
+            seen = work()
+        except Exception as error:
+            self._board.failed(job, error)
+            raise
+        self._board.succeeded(job)
+        return seen

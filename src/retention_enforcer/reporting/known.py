@@ -1,0 +1,206 @@
+"""What the daemon knows: what its jobs saw last, each with its time. Immutable, and without a raw id of anybody.
+
+Whatever is put in here has its subjects replaced already, so that nothing made of it can show one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from retention_enforcer.domain.control import Control
+from retention_enforcer.domain.facts import ClusterFacts
+from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.holds import Hold
+from retention_enforcer.domain.ledger import Head
+from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.proof import Proof
+from retention_enforcer.domain.pseudonyms import Pseudonyms
+from retention_enforcer.domain.terminations import Termination, forgotten
+from retention_enforcer.enforcement.recorder import without_subjects
+
+DURATION_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Upper bounds, in seconds, between which the durations of cycles are counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingSeen:
+    """A finding as anybody may read it, under the id that it has everywhere."""
+
+    id: str
+    kind: str
+    category: str | None
+    index: str | None
+    severity: Severity
+    text: str
+    mend: str
+    first_seen: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CategorySeen:
+    """What the last cycle of a category came to. Instants in epoch milliseconds."""
+
+    proof: Proof
+    """Without its findings, which are beside it."""
+    findings: tuple[FindingSeen, ...]
+    next_due: int | None
+    last_purge: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingsSeen:
+    """What a job that proves nothing found."""
+
+    at: int
+    findings: tuple[FindingSeen, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TerminationsSeen(FindingsSeen):
+    """What the last work on terminations showed."""
+
+    terminations: tuple[Termination, ...]
+    """Without their subjects."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldSeen:
+    """A hold, without its operator's words: on what, and until when."""
+
+    id: str
+    on: str
+    until: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SituationSeen:
+    """What the last look at the cluster and at the operator's word showed."""
+
+    at: int
+    cluster: ClusterFacts
+    accepted: str | None
+    head: Head | None
+    holds: tuple[HoldSeen, ...]
+    stopped_at: int | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseSeen:
+    """Who acts, as this process knows it."""
+
+    held: bool
+    """Whether it is this process, now."""
+    epoch: int | None
+    holder: str
+    """Empty while nobody is known to hold it."""
+    seen_ago: float | None
+    """Seconds since the lease was last read or written; None if it never was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSeen:
+    """How a job fares. Instants in epoch milliseconds."""
+
+    last_success: int | None = None
+    failed_at: int | None = None
+    """When it last failed, if it did not succeed since."""
+    error: str = ""
+    mend: str = ""
+    defect: bool = False
+    """Whether it failed by a mistake of the enforcer's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Durations:
+    """How long cycles took: their number and sum, and how many took at most so long, by `DURATION_BUCKETS`."""
+
+    count: int = 0
+    seconds: float = 0.0
+    at_most: tuple[int, ...] = (0,) * len(DURATION_BUCKETS)
+
+    def and_one_of(self, seconds: float) -> Durations:
+        """Return it with one cycle more."""
+        at_most = tuple(n + (seconds <= bound) for n, bound in zip(self.at_most, DURATION_BUCKETS, strict=True))
+        return Durations(count=self.count + 1, seconds=self.seconds + seconds, at_most=at_most)
+
+
+Counted = Mapping[tuple[str, str], int]
+"""How much was purged since the process began, by category and mechanism (`direct`, `termination`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """All of it, as of the moment in which it was asked for. Durations and instants in milliseconds."""
+
+    policy: Policy
+    fingerprint: str
+    mode: str
+    instance: str
+    version: str
+    grace: int
+    interval: int
+    started_at: int
+    started: bool = False
+    """Whether everything that must be true before work was found true."""
+    obstacle: str = ""
+    """What keeps the work from being started, or from going on, as last seen."""
+    lease: LeaseSeen | None = None
+    """None in plan mode, which needs none."""
+    situation: SituationSeen | None = None
+    jobs: Mapping[str, JobSeen] = field(default_factory=dict)
+    categories: Mapping[str, CategorySeen] = field(default_factory=dict)
+    coverage: FindingsSeen | None = None
+    terminations: TerminationsSeen | None = None
+    purged_indices: Counted = field(default_factory=dict)
+    purged_documents: Counted = field(default_factory=dict)
+    durations: Durations = field(default_factory=Durations)
+
+
+def readable_findings(
+    policy: Policy, pseudonyms: Pseudonyms, findings: Iterable[Finding], *, now: int
+) -> tuple[FindingSeen, ...]:
+    """Return findings as anybody may read them."""
+    return tuple(
+        FindingSeen(
+            id=finding.id,
+            kind=finding.kind,
+            category=finding.category,
+            index=pseudonyms.index_name(policy.patterns, finding.index) if finding.index is not None else None,
+            severity=finding.severity,
+            text=without_subjects(policy, finding, pseudonyms),
+            mend=without_subjects(policy, replace(finding, text=finding.mend), pseudonyms),
+            first_seen=finding.first_seen if finding.first_seen is not None else now,
+        )
+        for finding in findings
+    )
+
+
+def readable_terminations(
+    policy: Policy, pseudonyms: Pseudonyms, terminations: Iterable[Termination]
+) -> tuple[Termination, ...]:
+    """Return terminations without anything by which their subjects could be known."""
+    return tuple(
+        replace(
+            forgotten(one),
+            open_items=tuple(
+                replace(item, text=pseudonyms.hide_everywhere(policy.patterns, item.text)) for item in one.open_items
+            ),
+        )
+        for one in terminations
+    )
+
+
+def readable_holds(policy: Policy, pseudonyms: Pseudonyms, control: Control | None) -> tuple[HoldSeen, ...]:
+    """Return holds without names of people: the next to end first."""
+    holds = sorted(control.holds if control else (), key=lambda hold: (hold.until, hold.id))
+    return tuple(HoldSeen(id=hold.id, on=_on(policy, pseudonyms, hold), until=hold.until) for hold in holds)
+
+
+def _on(policy: Policy, pseudonyms: Pseudonyms, hold: Hold) -> str:
+    if hold.subject is not None:
+        return f"{hold.subject.kind} {pseudonyms.of(hold.subject.text)}"
+    if hold.index is not None:
+        return f"index {pseudonyms.index_name(policy.patterns, hold.index)}"
+    return f"category {hold.category}"

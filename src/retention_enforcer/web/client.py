@@ -1,0 +1,49 @@
+"""Asks a daemon on this machine how it is: for `health`, and so for the check of a container."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+
+from retention_enforcer.domain.errors import ConfigurationError
+
+_PATIENCE = 3.0
+"""Seconds for an answer that is made without waiting for anything."""
+
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - who listens everywhere is asked on this machine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """What it answered."""
+
+    alive: bool
+    ready: bool
+    text: str
+
+
+def ask_health(address: tuple[str, int]) -> Health:
+    """Ask whether the daemon that listens there is alive and ready. Raises ConfigurationError for port 0."""
+    host, port = address
+    if port == 0:
+        raise ConfigurationError(
+            "ENFORCER_HTTP_ADDRESS has port 0: which one is in use is not known here",
+            "set it to the address that the daemon logged when it started",
+        )
+    host = _EVERYWHERE.get(host, host)
+    try:
+        alive, told = _ask(host, port, "/livez")
+        ready, reasons = _ask(host, port, "/readyz")
+    except (OSError, HTTPException) as error:
+        text = f"nothing answers at {host}:{port}: {type(error).__name__}"
+        return Health(alive=False, ready=False, text=text)
+    return Health(alive=alive, ready=ready, text=f"{told}\n{reasons}")
+
+
+def _ask(host: str, port: int, path: str) -> tuple[bool, str]:
+    with closing(HTTPConnection(host, port, timeout=_PATIENCE)) as connection:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status == HTTPStatus.OK, answer.read().decode(errors="replace").strip()

@@ -1,0 +1,150 @@
+"""The metrics, in the text formats of Prometheus and OpenMetrics; made of the same status as page and JSON.
+
+Labels are the policy's category ids, the kinds of findings, the names of jobs and two mechanisms: as many as the policy
+asks for, and never more by what the cluster holds. An instance that stands by says nothing about promises: the one that
+acts does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from retention_enforcer.domain.instants import SECOND
+from retention_enforcer.reporting.known import DURATION_BUCKETS, JobSeen
+from retention_enforcer.reporting.status import PROVEN_FOR, Role, Status, Verdict
+
+
+def exposition(status: Status, kinds: frozenset[str], accept: str) -> tuple[bytes, str]:
+    """Return the metrics and their content type, as the scraper accepts them.
+
+    `kinds` are the kinds of findings that were ever seen: one that is closed is 0, not gone.
+    """
+    registry = CollectorRegistry()
+    registry.register(_StatusCollector(status, kinds))
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type
+
+
+class _StatusCollector(Collector):
+    def __init__(self, status: Status, kinds: frozenset[str]) -> None:
+        self._status = status
+        self._kinds = kinds
+
+    def collect(self) -> Iterator[Metric]:
+        yield from _about_instance(self._status)
+        yield from _about_work(self._status)
+        if self._status.role is not Role.STANDBY:
+            yield from _about_promises(self._status)
+            yield from _about_customers(self._status)
+            yield _findings(self._status, self._kinds)
+            yield _jobs(self._status)
+
+
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"retention_{name}", text, value=value)
+
+
+def _about_instance(status: Status) -> Iterator[Metric]:
+    known = status.known
+    yield _gauge("leader", "Whether this instance holds the lease.", float(status.role is Role.ACTING))
+    yield _gauge("ready", "Whether this instance does what it is there for: connected, accepted, lease known.",
+                 float(not status.not_ready))  # fmt: skip
+    yield _gauge("interval_seconds", "The time between two cycles of a category.", known.interval / SECOND)
+    situation = known.situation
+    if situation:
+        yield _gauge("stopped", "Whether the operator has stopped all deletion.",
+                     float(situation.stopped_at is not None))  # fmt: skip
+    if situation and situation.head:
+        yield _gauge("ledger_sequence", "The sequence of the ledger's last record.", situation.head.sequence)
+
+
+def _about_work(status: Status) -> Iterator[Metric]:
+    known, labels = status.known, ("category", "mechanism")
+    indices = CounterMetricFamily("retention_purged_indices", "Indices deleted whole since the start.", labels=labels)
+    documents = CounterMetricFamily(
+        "retention_purged_documents",
+        "Documents deleted since the start, without those of whole indices.",
+        labels=labels,
+    )
+    for category in known.policy.categories:
+        place = (category.id, "direct")
+        indices.add_metric(place, known.purged_indices.get(place, 0))
+        for mechanism in ("direct", "termination"):
+            place = (category.id, mechanism)
+            documents.add_metric(place, known.purged_documents.get(place, 0))
+    yield indices
+    yield documents
+    took = known.durations
+    buckets = [*zip((str(bound) for bound in DURATION_BUCKETS), took.at_most, strict=True), ("+Inf", took.count)]
+    yield HistogramMetricFamily(
+        "retention_cycle_duration_seconds", "How long the cycles of categories took.", buckets, took.seconds
+    )
+
+
+def _about_promises(status: Status) -> Iterator[Metric]:
+    families = {
+        name: GaugeMetricFamily(f"retention_{name}", text, labels=["category"])
+        for name, text in (
+            ("limit_seconds", "The promise."),
+            ("oldest_document_age_seconds", "The age of the oldest document that is left."),
+            ("overdue_documents", "Documents older than the limit, at the last proof."),
+            ("kept", "Whether the promise is proven to be kept."),
+        )
+    }
+    for promise in status.promises:
+        values = {
+            "limit_seconds": promise.limit / SECOND if promise.limit is not None else None,
+            "oldest_document_age_seconds": promise.age / SECOND if promise.age is not None else None,
+            "overdue_documents": promise.overdue,
+            "kept": _kept(status, promise.verdict, proven=promise.proven_at is not None),
+        }
+        for name, value in values.items():
+            if value is not None:
+                families[name].add_metric([promise.id], value)
+    yield from families.values()
+
+
+def _kept(status: Status, verdict: Verdict, *, proven: bool) -> float | None:
+    """Return 1 for kept, 0 for everything else; None only before the first proof of a process that has just begun."""
+    young = status.as_of - status.known.started_at <= PROVEN_FOR * status.known.interval
+    if verdict is Verdict.NOT_PROVEN and not proven and young:
+        return None
+    return float(verdict is Verdict.KEPT)
+
+
+def _about_customers(status: Status) -> Iterator[Metric]:
+    if status.known.terminations is None:
+        return
+    running = [pending for pending in status.pending if pending.remaining is not None]
+    yield _gauge("pending_terminations", "Terminations and requests whose data is not erased yet.", len(running))
+    if status.next_deadline is not None:
+        text = "The time until the first of them has to be purged; negative past it."
+        yield _gauge("next_deadline_seconds", text, status.next_deadline / SECOND)
+    used = max((pending.used for pending in running if pending.used is not None), default=0.0)
+    yield _gauge("termination_time_used_ratio", "The largest part of its time that one of them has used.", used)
+
+
+def _findings(status: Status, kinds: frozenset[str]) -> Metric:
+    findings = GaugeMetricFamily("retention_findings", "Open findings.", labels=["kind"])
+    counted = dict.fromkeys(sorted(kinds), 0)
+    for finding in status.findings:
+        counted[finding.kind] = counted.get(finding.kind, 0) + 1
+    for kind, number in counted.items():
+        findings.add_metric([kind], number)
+    return findings
+
+
+def _jobs(status: Status) -> Metric:
+    """Return when each job last came to its end: 0 for one that never did, so that it is not overlooked."""
+    text = "When a job last came to its end; 0 if it never did."
+    family = GaugeMetricFamily("retention_last_success_timestamp_seconds", text, labels=["job"])
+    names = [f"category {category.id}" for category in status.known.policy.categories]
+    for name in (*names, "terminations", "coverage", "situation"):
+        last = status.known.jobs.get(name, JobSeen()).last_success
+        family.add_metric([name], (last or 0) / SECOND)
+    return family

@@ -1,0 +1,89 @@
+"""Serves the application from a thread of its own, which nothing else in the process waits for."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from types import TracebackType
+from typing import Self
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from retention_enforcer.domain.errors import ConfigurationError
+
+_log = structlog.get_logger()
+
+_GOODBYE = 1.0
+"""Seconds that answers under way get when the server is told to end."""
+
+_MOST_AT_ONCE = 64
+"""Connections; further ones are answered with 503."""
+
+
+class PageServer:
+    """The server, from the moment in which it has its address.
+
+    The address is taken at once, so that one that cannot be had stops the start. What fails later is logged and ends
+    the server alone: the daemon's work goes on, and whoever watches `/livez` sees that nothing answers.
+    """
+
+    def __init__(self, application: ASGIApp, host: str, port: int) -> None:
+        self._socket = _listen(host, port)
+        found = self._socket.getsockname()
+        self.port: int = found[1]
+        shown = f"[{host}]" if ":" in host else host
+        self.address = f"http://{shown}:{self.port}/"
+        """Where it answers; a port 0 is replaced by the one in use."""
+        config = uvicorn.Config(
+            application,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            lifespan="off",
+            ws="none",
+            http="h11",
+            loop="asyncio",
+            limit_concurrency=_MOST_AT_ONCE,
+            timeout_keep_alive=5,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._serve, name="web", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        _log.info(f"status page at {self.address}", **{"event.action": "listen", "url.full": self.address})
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._server.should_exit = True
+        self._thread.join(_GOODBYE + 0.5)
+        self._socket.close()
+
+    def _serve(self) -> None:
+        try:
+            self._server.run(sockets=[self._socket])
+        except Exception as error:  # noqa: BLE001 - a page that cannot be served must not end the work
+            text = f"defect in the status page: {type(error).__name__}; the work goes on without it"
+            _log.error(text, exc_info=error, **{"event.action": "defect", "event.outcome": "failure"})
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens. Raises ConfigurationError where the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen()
+    except OSError as error:
+        listening.close()
+        reason = (error.strerror or str(error)).lower()
+        raise ConfigurationError(
+            f"ENFORCER_HTTP_ADDRESS: {host}:{port} cannot be listened on: {reason}",
+            "stop what listens there, or name another address; port 0 takes any free one",
+        ) from None
+    return listening

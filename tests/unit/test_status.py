@@ -1,0 +1,231 @@
+"""The status: a pure function of what is known and of the time; not proven is never shown as kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import statuses
+from builders import NOW, facts, index
+from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
+from retention_enforcer.domain.policy import ON_REQUEST
+from retention_enforcer.domain.requests import Ask
+from retention_enforcer.domain.terminations import Purged
+from retention_enforcer.reporting.known import JobSeen, Known, LeaseSeen
+from retention_enforcer.reporting.status import Promise, Role, Status, Verdict, build_status
+from statuses import BROKEN_LOGS, HEALTHY, INTERVAL, TRTC, all_seen, jobs, situation, termination, terminations
+
+KEPT, NOT_KEPT, NOT_PROVEN = Verdict.KEPT, Verdict.NOT_KEPT, Verdict.NOT_PROVEN
+AWAY = JobSeen(last_success=NOW - HOUR, failed_at=NOW, error="no connection", mend="wait")
+WITHOUT = {"categories": {}, "terminations": None, "coverage": None}
+
+
+def status(of: Known = HEALTHY, now: int = NOW, **more: Any) -> Status:
+    return build_status(replace(of, **more), now)
+
+
+def row(made: Status, id_: str = "backend-logs") -> Promise:
+    (found,) = [promise for promise in made.promises if promise.id == id_]
+    return found
+
+
+# --- verdicts -----------------------------------------------------------------------------------------
+
+
+def test_a_healthy_daemon_has_eleven_kept_promises_and_is_ready() -> None:
+    made = status()
+    assert [p.id for p in made.promises] == [*(c.id for c in TRTC.categories), ON_REQUEST]
+    assert {p.verdict for p in made.promises} == {KEPT}
+    assert {p.why for p in made.promises} == {""}
+    assert (made.verdict, made.role, made.not_ready) == (KEPT, Role.ACTING, ())
+
+
+def test_the_figures_of_a_row_are_those_of_now_and_not_of_the_proof() -> None:
+    later = row(status(now=NOW + 3 * MINUTE))
+    proof = HEALTHY.categories["backend-logs"].proof
+    assert proof.oldest is not None
+    assert proof.limit is not None
+    assert later.age == NOW + 3 * MINUTE - proof.oldest
+    assert later.margin == proof.limit - later.age
+    assert later.used == later.age / proof.limit
+    assert later.due_after == proof.limit - TRTC.margin
+    assert (later.documents, later.indices, later.overdue) == (proof.documents, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("since", "verdict"), [(0, KEPT), (3 * INTERVAL, KEPT), (3 * INTERVAL + 1, NOT_PROVEN), (9 * DAY, NOT_PROVEN)]
+)
+def test_a_proof_counts_for_three_intervals(since: int, verdict: Verdict) -> None:
+    fresh = all_seen(TRTC, at=NOW)
+    made = status(categories=fresh, terminations=terminations(at=NOW + since), now=NOW + since)
+    assert {row(made, c.id).verdict for c in TRTC.categories} == {verdict}
+    assert row(made, ON_REQUEST).verdict is KEPT
+    assert made.verdict is verdict
+
+
+def test_a_stale_proof_says_why_there_is_no_newer_one() -> None:
+    made = row(status(jobs={"category backend-logs": AWAY}, now=NOW + HOUR))
+    assert made.why == "the last proof is 1 h old: no connection"
+
+
+def test_what_was_last_seen_broken_stays_broken() -> None:
+    made = row(status(categories=all_seen(TRTC, backend_logs=BROKEN_LOGS), now=NOW + 9 * DAY))
+    assert (made.verdict, made.why) == (NOT_KEPT, "overdue")
+    assert made.overdue == 12
+    assert made.margin is not None
+    assert made.margin < 0
+
+
+def test_a_document_that_has_crossed_its_limit_since_the_proof_is_not_proven_to_be_gone() -> None:
+    at = NOW - 10 * MINUTE
+    close = facts(index("a", ages=[14 * DAY - 5 * MINUTE], now=at), now=at)
+    made = row(status(categories=all_seen(TRTC, at=at, backend_logs=close)))
+    assert (made.verdict, made.margin) == (NOT_PROVEN, -5 * MINUTE)
+    assert made.why == "the oldest document of the last proof is past the limit by now"
+
+
+def test_before_the_first_cycle_nothing_is_proven() -> None:
+    made = build_status(statuses.just_started(), NOW)
+    assert {p.verdict for p in made.promises} == {NOT_PROVEN}
+    assert {p.documents for p in made.promises} == {None}
+    assert row(made).why == "no cycle has ended yet"
+    failed = row(status(**WITHOUT, jobs={"category backend-logs": AWAY}))
+    assert failed.why == "no cycle has ended yet: no connection"
+
+
+@pytest.mark.parametrize(
+    ("ask", "broken"),
+    [
+        (Ask.TERMINATE, {"console-configuration", "temporary-keys", "application-logs"}),
+        (Ask.ERASE, {c.id for c in TRTC.categories if c.subjects} | {ON_REQUEST}),
+    ],
+)
+def test_a_late_termination_breaks_the_promises_that_it_was_given(ask: Ask, broken: set[str]) -> None:
+    long_ago = NOW - 7 * DAY - SECOND
+    late = termination(ask=ask, terminated_at=long_ago, registered_at=long_ago)
+    made = status(terminations=terminations(late))
+    assert {p.id for p in made.promises if p.verdict is NOT_KEPT} == broken
+    assert row(made, "temporary-keys").why == "one request is past its promise"
+    assert made.next_deadline == -HOUR - SECOND
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({"terminations": None}, id="never looked"),
+        pytest.param({"terminations": terminations(at=NOW - 3 * INTERVAL - 1)}, id="looked long ago"),
+        pytest.param({"mode": "plan", "lease": None}, id="plan mode"),
+    ],
+)
+def test_where_it_is_not_known_what_customers_are_owed_their_promises_are_not_proven(more: dict[str, Any]) -> None:
+    made = status(**more)
+    unproven = {p.id for p in made.promises if p.verdict is NOT_PROVEN}
+    assert unproven == {"console-configuration", "temporary-keys", "application-logs", ON_REQUEST}
+
+
+def test_the_next_due_is_the_first_of_age_and_deadlines() -> None:
+    made = status(terminations=terminations(termination(terminated_at=NOW - 6 * DAY, registered_at=NOW - 6 * DAY)))
+    assert row(made, "temporary-keys").next_due == NOW + 23 * HOUR
+    assert row(made).next_due == HEALTHY.categories["backend-logs"].next_due
+
+
+def test_the_last_purge_is_the_latest_by_age_or_for_a_customer() -> None:
+    def purged(category: str, at: int) -> Purged:
+        return Purged(category=category, index="i", uuid="u", documents=1, at=at, record=1)
+
+    made = status(
+        terminations=terminations(
+            termination(1, purges=(purged("temporary-keys", NOW - HOUR), purged("uin", NOW - 900 * DAY))),
+            termination(2, ask=Ask.ERASE, purges=(purged("uin", NOW - 2 * HOUR),)),
+        )
+    )
+    assert row(made, "temporary-keys").last_purge == NOW - HOUR
+    assert row(made, "uin").last_purge == NOW - 2 * HOUR
+    assert row(made, "sdkappid").last_purge == HEALTHY.categories["sdkappid"].last_purge
+    assert row(made, ON_REQUEST).last_purge == NOW - 2 * HOUR
+
+
+# --- terminations, holds ------------------------------------------------------------------------------
+
+
+def test_the_most_urgent_termination_comes_first_and_closed_ones_are_counted() -> None:
+    made = status()
+    assert [p.subject.split()[0] for p in made.pending] == ["application", "account", "user"]
+    assert [p.state.value for p in made.pending] == ["due", "in-grace", "watched"]
+    assert made.closed == 1
+    first, _, erased = made.pending
+    assert first.remaining == 7 * DAY - HOUR - 2 * DAY
+    assert first.used == pytest.approx(2 * DAY / (7 * DAY - HOUR))
+    assert (erased.remaining, erased.used, erased.documents) == (None, None, 1_234)
+    assert made.next_deadline == first.remaining
+
+
+def test_a_hold_that_has_ended_is_not_shown() -> None:
+    assert [hold.on for hold in status().holds] == ["category dashboard"]
+    assert status(now=NOW + 10 * DAY).holds == ()
+
+
+# --- the process --------------------------------------------------------------------------------------
+
+
+def lease(held: bool = False, holder: str = "", seen_ago: float | None = 1.0) -> LeaseSeen:
+    return LeaseSeen(held=held, epoch=3 if held else None, holder=holder, seen_ago=seen_ago)
+
+
+@pytest.mark.parametrize(
+    ("seen", "role"),
+    [
+        (lease(held=True, holder="node-1"), Role.ACTING),
+        (lease(holder="node-2"), Role.STANDBY),
+        (lease(holder="node-2", seen_ago=46.0), Role.UNKNOWN),
+        (lease(holder="node-2", seen_ago=None), Role.UNKNOWN),
+        (lease(holder="node-1"), Role.UNKNOWN),
+        (lease(holder=""), Role.UNKNOWN),
+        (None, Role.UNKNOWN),
+    ],
+)
+def test_who_acts_is_told_by_the_lease_alone(seen: LeaseSeen | None, role: Role) -> None:
+    made = status(lease=seen, started=role is Role.ACTING)
+    assert made.role is role
+    assert (made.not_ready == ()) is (role is not Role.UNKNOWN)
+
+
+def test_who_stands_by_claims_nothing_about_promises_and_is_ready() -> None:
+    made = status(statuses.broken(), lease=lease(holder="node-2"), started=False)
+    assert {p.verdict for p in made.promises} == {NOT_PROVEN}
+    assert {p.why for p in made.promises} == {"this instance stands by: node-2 acts, and knows"}
+    assert (made.findings, made.pending, made.not_ready) == ((), (), ())
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"jobs": {"situation": AWAY}}, "the cluster does not answer: no connection"),
+        ({"jobs": {"situation": JobSeen(last_success=NOW - 46 * SECOND)}}, "the cluster has not answered lately"),
+        ({"jobs": {}}, "the cluster has not answered lately"),
+        ({"situation": situation(accepted="other")}, "the policy 5ca1ab1e5ca1 is not the accepted one"),
+        ({"situation": situation(accepted=None)}, "the policy 5ca1ab1e5ca1 is not the accepted one"),
+        ({"situation": None}, "whether the policy is accepted is not known"),
+        (
+            {"situation": situation(note="retention-control is missing")},
+            "whether the policy is accepted is not known: retention-control is missing",
+        ),
+        ({"lease": lease()}, "who holds the lease is not known"),
+        ({"started": False}, "the work has not begun"),
+        ({"started": False, "obstacle": "the clocks are apart"}, "the work has not begun: the clocks are apart"),
+        ({"jobs": {**jobs(TRTC), "coverage": replace(AWAY, defect=True)}}, "coverage ended in a defect"),
+    ],
+)
+def test_it_is_not_ready_for_a_reason(more: dict[str, Any], reason: str) -> None:
+    assert status(**more).not_ready == (reason,)
+
+
+def test_plan_mode_needs_neither_acceptance_nor_lease_to_be_ready() -> None:
+    made = status(mode="plan", lease=None, situation=situation(accepted=None))
+    assert (made.role, made.not_ready) == (Role.PLANNING, ())
+
+
+def test_a_job_that_failed_is_no_reason_not_to_be_ready_as_the_promise_tells_it() -> None:
+    assert status(jobs={**jobs(TRTC), "category uin": AWAY}).not_ready == ()

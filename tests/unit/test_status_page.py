@@ -1,0 +1,267 @@
+"""The status page and its JSON: the same figures, nothing that acts, nothing loaded, and hostile text stays text."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from datetime import datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker
+
+import statuses
+from builders import CLAUSE, NOW, category
+from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.terminations import OpenItem
+from retention_enforcer.reporting.known import HoldSeen, Known
+from retention_enforcer.reporting.status import build_status
+from retention_enforcer.reporting.status_document import status_document, status_schema
+from retention_enforcer.reporting.status_page import SHOWN, status_page
+from statuses import HEALTHY, found, known, situation, termination, terminations
+
+PUBLISHED = Path(__file__).parents[2] / "docs" / "status.schema.json"
+STATES = {
+    "healthy": HEALTHY,
+    "broken": statuses.broken(),
+    "empty": statuses.just_started(),
+    "crowded": statuses.crowded(),
+    "plan": known(mode="plan", lease=None, terminations=None),
+    "no own indices": known(situation=situation(note="retention-control is missing", accepted=None, head=None)),
+    "no category": known(Policy(name="none", categories=())),
+}
+EVERY = pytest.mark.parametrize("of", [pytest.param(of, id=name) for name, of in STATES.items()])
+
+
+def document(of: Known) -> dict[str, Any]:
+    return json.loads(status_document(build_status(of, NOW)).model_dump_json())
+
+
+def page(of: Known) -> str:
+    return status_page(build_status(of, NOW))
+
+
+class Page(HTMLParser):
+    """Reads a page: its elements, its text, and by promise the exact value behind each figure."""
+
+    VOID = frozenset({"meta", "br", "link"})
+    SHAPES = frozenset({"circle", "path", "rect"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.figures: dict[str, dict[str, str]] = {}
+        self._open: list[str] = []
+        self._fields: list[str | None] = []
+        self._promise = ""
+        self.feed(html)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        self.elements.append((tag, attributes))
+        id_, classes = attributes.get("id") or "", (attributes.get("class") or "").split()
+        if id_.startswith("promise-"):
+            self._promise = id_.removeprefix("promise-")
+            self.figures[self._promise] = {}
+        value = attributes.get("value") if tag == "data" else attributes.get("datetime")
+        field = next((one for one in reversed(self._fields) if one), None)
+        if self._promise and field and value is not None:
+            self.figures[self._promise][field] = value
+        if tag not in self.VOID:
+            self._open.append(tag)
+            self._fields.append(next((c.removeprefix("f-") for c in classes if c.startswith("f-")), None))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+        self._fields.pop()
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self._open:
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+
+# --- the JSON -----------------------------------------------------------------------------------------
+
+
+@EVERY
+def test_the_document_is_valid_against_its_published_schema(of: Known) -> None:
+    schema = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+    assert schema == json.loads(json.dumps(status_schema())), "run make reference"
+    Draft202012Validator.check_schema(schema)
+    Draft202012Validator(schema, format_checker=FormatChecker()).validate(document(of))
+
+
+def test_the_schema_refuses_what_is_no_status() -> None:
+    validator = Draft202012Validator(status_schema())
+    good = document(HEALTHY)
+    assert validator.is_valid(good)
+    for bad in ({**good, "verdict": "fine"}, {**good, "more": 1}, {k: v for k, v in good.items() if k != "ledger"}):
+        assert not validator.is_valid(bad)
+
+
+def test_the_document_has_the_exact_figures() -> None:
+    made = document(statuses.broken())
+    logs = next(p for p in made["promises"] if p["id"] == "backend-logs")
+    assert {name: logs[name] for name in ("verdict", "why", "limit", "age", "margin", "overdue", "indices")} == {
+        "verdict": "not-kept",
+        "why": "overdue",
+        "limit": 14 * 86_400,
+        "age": 14 * 86_400 + 3 * 3_600 + 42,
+        "margin": -(3 * 3_600 + 42),
+        "overdue": 12,
+        "indices": 1,
+    }
+    assert made["verdict"] == "not-kept"
+    assert made["ledger"] == {"sequence": 4_711, "hash": "ab" * 32}
+    assert made["lease"] == {"held": True, "holder": "node-1", "epoch": 3}
+    assert made["policy"]["stopped_at"] == "2026-01-31T07:00:00.000Z"
+    assert made["instance"]["ready"] is True
+    late = made["terminations"]["open"][0]
+    assert (late["remaining"], late["state"]) == (-(86_400 + 3_600), "purging")
+    assert late["open_items"] == ["a snapshot holds it, until 2026-02-03T08:00Z"]
+
+
+# --- the page -----------------------------------------------------------------------------------------
+
+
+@EVERY
+def test_every_figure_of_the_page_is_the_one_of_the_document(of: Known) -> None:
+    made, shown = document(of), Page(page(of))
+    assert list(shown.figures) == [p["id"] for p in made["promises"]]
+    for promise in made["promises"]:
+        for field, value in shown.figures[promise["id"]].items():
+            exact = promise[field]
+            if field in {"age", "limit", "margin", "documents", "indices", "overdue"}:
+                assert int(value) == exact, (promise["id"], field)
+            else:
+                assert datetime.fromisoformat(value) == datetime.fromisoformat(exact), (promise["id"], field)
+    for entry in made["terminations"]["open"]:
+        assert entry["subject"].rpartition(":")[2][:12] in shown.text
+    for entry in (*made["findings"], *made["holds"]):
+        assert entry["id"] in shown.text
+    if made["ledger"]:
+        assert f"record {made['ledger']['sequence']:,}, hash {made['ledger']['hash']}" in re.sub(
+            r" (?=,)", "", shown.text
+        )
+
+
+def test_a_promise_shows_all_its_figures() -> None:
+    shown = Page(page(statuses.broken()))
+    assert set(shown.figures["backend-logs"]) == {
+        *("age", "limit", "margin", "documents", "indices", "overdue", "last_purge", "next_due")
+    }
+    assert "oldest 14 d 3 h of 14 d · past by 3 h" in shown.text
+
+
+TAGS = {
+    *(
+        "html",
+        "head",
+        "meta",
+        "title",
+        "link",
+        "style",
+        "body",
+        "header",
+        "main",
+        "section",
+        "footer",
+        "div",
+        "p",
+        "br",
+    ),
+    *("h1", "h2", "h3", "ul", "li", "dl", "dt", "dd", "span", "strong", "code", "a", "data", "time", "details"),
+    *("summary", "svg", "circle", "path", "rect"),
+}
+ATTRIBUTES = {
+    *("lang", "charset", "name", "content", "class", "id", "href", "rel", "value", "datetime", "aria-labelledby"),
+    *("aria-hidden", "focusable", "viewbox", "preserveaspectratio", "width", "height", "x", "cx", "cy", "r", "d"),
+}
+
+
+@EVERY
+def test_the_page_loads_nothing_runs_nothing_and_has_nothing_that_acts(of: Known) -> None:
+    html = page(of)
+    shown = Page(html)
+    assert html.lstrip().startswith("<!doctype html>")
+    assert {tag for tag, _ in shown.elements} <= TAGS
+    assert {name for _, attributes in shown.elements for name in attributes} <= ATTRIBUTES
+    assert not re.search(r"url\(|@import|javascript:", html)
+    targets = [a["href"] or "" for tag, a in shown.elements if tag == "a"]
+    assert {t for t in targets if not t.startswith("#")} == {
+        *("/api/status", "/api/status/schema", "/metrics", "/livez", "/readyz")
+    }
+    ids = [a["id"] for _, a in shown.elements if "id" in a]
+    assert len(ids) == len(set(ids))
+    assert {t.removeprefix("#") for t in targets if t.startswith("#")} <= set(ids)
+    labelled = {a["aria-labelledby"] for _, a in shown.elements if "aria-labelledby" in a}
+    assert labelled <= set(ids)
+
+
+@pytest.mark.parametrize(
+    ("state", "headline"),
+    [
+        ("healthy", "All 11 promises are kept"),
+        ("broken", "4 of 11 promises are not kept, 1 not proven"),
+        ("empty", "11 of 11 promises are not proven to be kept"),
+        ("plan", "4 of 11 promises are not proven to be kept"),
+        ("crowded", "1 of 61 promises is not kept"),
+    ],
+)
+def test_the_headline_says_how_it_stands(state: str, headline: str) -> None:
+    shown = Page(page(STATES[state]))
+    assert shown.texts[shown.texts.index(headline)] == headline
+    assert f"{headline} ·" in shown.text, "the title of the tab begins with it"
+
+
+def test_what_is_crowded_is_one_click_away_and_nothing_is_left_out() -> None:
+    shown = Page(page(STATES["crowded"]))
+    assert f"{500 - SHOWN} more terminations and requests" in shown.text
+    assert f"{301 - SHOWN} more findings" in shown.text
+    assert sum("pending" in (a.get("class") or "").split() for _, a in shown.elements) == 500
+    assert sum((a.get("id") or "").startswith("finding-") for _, a in shown.elements) == 301
+
+
+HOSTILE = "<script>alert(1)</script><img src=//evil.example onerror=alert(2)>\"'&amp;{{ 7 * 7 }}"
+
+
+def test_whatever_is_hostile_on_the_page_is_text() -> None:
+    clause = replace(CLAUSE, document=HOSTILE, section=HOSTILE, item=HOSTILE, updated=HOSTILE)
+    policy = Policy(name=HOSTILE, categories=(category("logs", indices=["a"], clause=clause),))
+    told = found(HOSTILE, id="f" * 12, text=HOSTILE, mend=HOSTILE, category=HOSTILE, index=HOSTILE)
+    one = termination(pseudonym=HOSTILE, open_items=(OpenItem(kind="x", text=HOSTILE),))
+    html = page(
+        known(
+            policy,
+            instance=HOSTILE,
+            version=HOSTILE,
+            obstacle=HOSTILE,
+            started=False,
+            terminations=terminations(one, findings=[told]),
+            situation=situation(
+                holds=(HoldSeen(id=HOSTILE, on=HOSTILE, until=NOW + 1),),
+                note=HOSTILE,
+                cluster=replace(statuses.CLUSTER, name=HOSTILE, uuid=HOSTILE, version=HOSTILE),
+            ),
+        )
+    )
+    shown = Page(html)
+    assert {tag for tag, _ in shown.elements} <= TAGS
+    assert {name for _, attributes in shown.elements for name in attributes} <= ATTRIBUTES
+    assert "<script" not in html
+    assert "<img" not in html
+    assert shown.text.count("alert(1)") >= 15
+    assert "49" not in shown.text
