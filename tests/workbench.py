@@ -52,6 +52,29 @@ MAPPING = {
 }
 
 
+WHEN_CALLED = """
+import importlib, os, threading
+def when_called(cls, name, n, when, do):
+    module, _, cls = cls.rpartition(".")
+    cls = getattr(importlib.import_module("retention_enforcer." + module), cls)
+    original, calls, counting = getattr(cls, name), [0], threading.Lock()
+    def hook(self, *arguments, **options):
+        with counting:
+            calls[0] += 1
+            mine = calls[0]
+        if when == "before" and mine == n:
+            do()
+        result = original(self, *arguments, **options)
+        if when == "after" and mine == n:
+            do()
+        return result
+    setattr(cls, name, hook)
+def die():
+    os.kill(os.getpid(), 9)
+"""
+"""For `Workbench.process`: does something before, or after, the n-th call of a method, whichever thread it is in."""
+
+
 class FixedClock:
     """Stands still, or goes beside the true time by `ahead` milliseconds."""
 

@@ -44,8 +44,8 @@ import time
 from retention_enforcer.cluster.deletion import Deletion
 original = Deletion._delete_documents
 def slowly(self, *page):
-    print("deleting", flush=True)
     result = original(self, *page)
+    print("deleting", flush=True)
     time.sleep(1)
     return result
 Deletion._delete_documents = slowly

@@ -6,45 +6,28 @@ import pytest
 
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.domain.instants import DAY
-from workbench import Workbench
+from workbench import WHEN_CALLED, Workbench
 
 pytestmark = pytest.mark.timeout(120)
 
-# What runs in the process before the command: it kills itself before, or after, the n-th call of a method.
-KILLER = """
-def kill(cls, name, n, when):
-    original, calls = getattr(cls, name), [0]
-    def killing(self, *arguments, **options):
-        calls[0] += 1
-        if when == "before" and calls[0] == n:
-            os.kill(os.getpid(), 9)
-        result = original(self, *arguments, **options)
-        if when == "after" and calls[0] == n:
-            os.kill(os.getpid(), 9)
-        return result
-    setattr(cls, name, killing)
-
-from retention_enforcer.cluster.deletion import Deletion
-from retention_enforcer.cluster.documents import Documents
-from retention_enforcer.cluster.ledger_index import LedgerIndex
-kill({target}, {name!r}, {n}, {when!r})
-"""
+LEDGER, DOCUMENTS = "cluster.ledger_index.LedgerIndex", "cluster.documents.Documents"
+DELETION = "cluster.deletion.Deletion"
 
 # The records of the first cycle: 1 leader, 2 policy, then the batch: its rollover, its intents, and their outcomes.
 STEPS = {
-    "before anything is recorded": ("LedgerIndex", "create", 1, "before"),
-    "after the first intent": ("LedgerIndex", "create", 3, "after"),
-    "before the rollover": ("Deletion", "roll_over", 1, "before"),
-    "after the rollover": ("Deletion", "roll_over", 1, "after"),
-    "after the rollover's outcome": ("LedgerIndex", "create", 4, "after"),
-    "in the middle of the intents": ("LedgerIndex", "create", 6, "after"),
-    "before the DELETE": ("Deletion", "delete_indices", 1, "before"),
-    "after the DELETE, before an outcome": ("Deletion", "delete_indices", 1, "after"),
-    "after the first outcome": ("LedgerIndex", "create", 9, "after"),
-    "before the first deletes of a trim": ("Deletion", "_delete_documents", 1, "before"),
-    "after the first deletes of a trim": ("Deletion", "_delete_documents", 1, "after"),
-    "after the trim, before its outcome": ("Deletion", "trim", 1, "after"),
-    "before the memory is saved": ("Documents", "save", 4, "before"),
+    "before anything is recorded": (LEDGER, "create", 1, "before"),
+    "after the first intent": (LEDGER, "create", 3, "after"),
+    "before the rollover": (DELETION, "roll_over", 1, "before"),
+    "after the rollover": (DELETION, "roll_over", 1, "after"),
+    "after the rollover's outcome": (LEDGER, "create", 4, "after"),
+    "in the middle of the intents": (LEDGER, "create", 6, "after"),
+    "before the DELETE": (DELETION, "delete_indices", 1, "before"),
+    "after the DELETE, before an outcome": (DELETION, "delete_indices", 1, "after"),
+    "after the first outcome": (LEDGER, "create", 9, "after"),
+    "before the first deletes of a trim": (DELETION, "_delete_documents", 1, "before"),
+    "after the first deletes of a trim": (DELETION, "_delete_documents", 1, "after"),
+    "after the trim, before its outcome": (DELETION, "trim", 1, "after"),
+    "before the memory is saved": (DOCUMENTS, "save", 4, "before"),
 }
 
 
@@ -65,7 +48,9 @@ def test_a_killed_run_is_finished_by_the_next(bench: Workbench, step: tuple[str,
     _sample(bench, now)
     bench.ready()
     target, name, n, when = step
-    killed = bench.process("run", "--once", before=KILLER.format(target=target, name=name, n=n, when=when))
+    killed = bench.process(
+        "run", "--once", before=f"{WHEN_CALLED}when_called({target!r}, {name!r}, {n}, {when!r}, die)"
+    )
     _, err = killed.communicate(timeout=60)
     assert killed.returncode == -9, err
     under_the_first = len(bench.records())

@@ -11,32 +11,18 @@ from elasticsearch import Elasticsearch
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.demo.server import EmbeddedServer
 from retention_enforcer.domain.instants import DAY
-from workbench import Workbench
+from workbench import WHEN_CALLED, Workbench
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
-# Asks the test to kill the server, and waits until it is dead, before or after the n-th call of a method.
-ASSASSIN = """
+# Asks the test to kill the server, and waits until it is dead.
+WAIT = """
 import time
 from pathlib import Path
-from retention_enforcer.cluster.deletion import Deletion
-from retention_enforcer.cluster.ledger_index import LedgerIndex
-def murder(cls, name, n, when):
-    original, calls = getattr(cls, name), [0]
-    def hook(self, *arguments, **options):
-        calls[0] += 1
-        if when == "before" and calls[0] == n:
-            wait()
-        result = original(self, *arguments, **options)
-        if when == "after" and calls[0] == n:
-            wait()
-        return result
-    setattr(cls, name, hook)
 def wait():
     Path({please!r}).touch()
     while not Path({dead!r}).exists():
         time.sleep(0.02)
-murder({target}, {name!r}, {n}, {when!r})
 """
 
 # Renews the lease and looks for a stop several times while the server is away.
@@ -53,10 +39,10 @@ Deletion.delete_indices = later
 """
 
 STEPS = {
-    "before the DELETE": ("Deletion", "delete_indices", 1, "before"),
-    "after the DELETE, before an outcome": ("Deletion", "delete_indices", 1, "after"),
-    "in the middle of a trim": ("Deletion", "_delete_documents", 1, "after"),
-    "in the middle of the intents": ("LedgerIndex", "create", 4, "after"),
+    "before the DELETE": ("cluster.deletion.Deletion", "delete_indices", 1, "before"),
+    "after the DELETE, before an outcome": ("cluster.deletion.Deletion", "delete_indices", 1, "after"),
+    "in the middle of a trim": ("cluster.deletion.Deletion", "_delete_documents", 1, "after"),
+    "in the middle of the intents": ("cluster.ledger_index.LedgerIndex", "create", 4, "after"),
 }
 
 
@@ -90,7 +76,8 @@ def test_a_run_whose_server_dies_ends_by_itself_and_the_next_finishes_it(
     bench.ready()
     target, name, n, when = step
     please, dead = bench.folder / "please", bench.folder / "dead"
-    hook = ASSASSIN.format(please=str(please), dead=str(dead), target=target, name=name, n=n, when=when)
+    waiting = WHEN_CALLED + WAIT.format(please=str(please), dead=str(dead))
+    hook = f"{waiting}when_called({target!r}, {name!r}, {n}, {when!r}, wait)"
     process = bench.process("run", "--once", before=hook)
     while not please.exists():
         assert process.poll() is None, process.communicate()[1]
@@ -123,10 +110,9 @@ def test_a_run_whose_server_stays_away_past_a_renewal_ends_without_a_traceback(
     bench.index("logs-a", [SystemClock().now() - 20 * DAY])
     bench.ready()
     please, dead = bench.folder / "please", bench.folder / "dead"
-    hook = ASSASSIN.format(
-        please=str(please), dead=str(dead), target="Deletion", name="delete_indices", n=1, when="before"
-    )
-    process = bench.process("run", "--once", before=PATIENT + hook)
+    waiting = WHEN_CALLED + WAIT.format(please=str(please), dead=str(dead))
+    hook = f'{waiting}when_called("cluster.deletion.Deletion", "delete_indices", 1, "before", wait)'
+    process = bench.process("run", "--once", before=f"{PATIENT}{hook}")
     while not please.exists():
         assert process.poll() is None, process.communicate()[1]
     mortal.kill()

@@ -10,40 +10,19 @@ import tenants
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.enforcement import erasing
-from workbench import Workbench
+from workbench import WHEN_CALLED, Workbench
 
 pytestmark = pytest.mark.timeout(120)
 
-# What runs in the process before the command: it kills itself before, or after, the n-th call of a method.
-KILLER = """
-import importlib
-from retention_enforcer.enforcement import erasing
-erasing.PATIENCE = {patience}
-
-def kill(cls, name, n, when):
-    original, calls = getattr(cls, name), [0]
-    def killing(self, *arguments, **options):
-        calls[0] += 1
-        if when == "before" and calls[0] == n:
-            os.kill(os.getpid(), 9)
-        result = original(self, *arguments, **options)
-        if when == "after" and calls[0] == n:
-            os.kill(os.getpid(), 9)
-        return result
-    setattr(cls, name, killing)
-
-kill(getattr(importlib.import_module("retention_enforcer." + {module!r}), {cls!r}), {name!r}, {n}, {when!r})
-"""
-
-BOOK = ("enforcement.registrar", "TerminationBook")
-WORK = ("enforcement.terminations", "TerminationWork")
-ERASER = ("enforcement.erasing", "Eraser")
-BLOCKS = ("enforcement.write_blocks", "WriteBlocks")
-DELETION = ("cluster.deletion", "Deletion")
+BOOK = "enforcement.registrar.TerminationBook"
+PURGE = "enforcement.subject_purge.SubjectPurge"
+ERASER = "enforcement.erasing.Eraser"
+BLOCKS = "enforcement.write_blocks.WriteBlocks"
+DELETION = "cluster.deletion.Deletion"
 
 # What is stored of terminations in the first run: 1 and 2 as they are registered, 3 the account's applications,
 # 4 and 5 as they begin, then one each time something went.
-STEPS: dict[str, tuple[tuple[str, str], str, int, str]] = {
+STEPS: dict[str, tuple[str, str, int, str]] = {
     "before the first request is stored": (BOOK, "save", 1, "before"),
     "after the first request is recorded": (BOOK, "record", 1, "after"),
     "after the first request is stored": (BOOK, "save", 1, "after"),
@@ -56,10 +35,10 @@ STEPS: dict[str, tuple[tuple[str, str], str, int, str]] = {
     "after the first deletes": (DELETION, "_delete_documents", 1, "after"),
     "after the trim, before its outcome": (DELETION, "trim", 1, "after"),
     "after the outcomes, before the block is back": (BLOCKS, "restore", 2, "before"),
-    "after the block is back, before anything is noted": (WORK, "_note", 1, "before"),
+    "after the block is back, before anything is noted": (PURGE, "_note", 1, "before"),
     "after what went is noted for one of two": (BOOK, "save", 6, "after"),
     "after all is noted, before that is noted": (ERASER, "noted", 1, "before"),
-    "before stock is taken": (WORK, "_take_stock", 1, "before"),
+    "before stock is taken": (PURGE, "take_stock", 1, "before"),
 }
 
 OWNER = {"1": "100", "11": "100", "111": "1001", "2": "7"}
@@ -104,9 +83,10 @@ def due(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Workbench:
     return bench
 
 
-def killed(bench: Workbench, step: tuple[tuple[str, str], str, int, str], patience: int = 0) -> None:
-    (module, cls), name, n, when = step
-    before = KILLER.format(module=module, cls=cls, name=name, n=n, when=when, patience=patience)
+def killed(bench: Workbench, step: tuple[str, str, int, str], patience: int = 0) -> None:
+    cls, name, n, when = step
+    brief = f"from retention_enforcer.enforcement import erasing\nerasing.PATIENCE = {patience}\n"
+    before = f"{brief}{WHEN_CALLED}when_called({cls!r}, {name!r}, {n}, {when!r}, die)"
     process = bench.process("run", "--once", before=before)
     _, err = process.communicate(timeout=100)
     assert process.returncode == -9, err
@@ -146,7 +126,7 @@ def test_an_undisturbed_run_ends_as_is_asked_of_the_others(due: Workbench) -> No
 
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS.keys())
-def test_a_killed_run_is_finished_by_the_next(due: Workbench, step: tuple[tuple[str, str], str, int, str]) -> None:
+def test_a_killed_run_is_finished_by_the_next(due: Workbench, step: tuple[str, str, int, str]) -> None:
     killed(due, step)
     ran = due.run("run", "--once")
     assert ran.code == 0, ran.err
