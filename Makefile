@@ -41,13 +41,15 @@ check: install   ## lint, types, layers, generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m retention_enforcer.settings --check config/settings.md
+	$(BIN)/python -m retention_enforcer.cli.references --check .
 
 format: install  ## rewrite what the formatter would
 	$(BIN)/ruff check --fix src tests
 	$(BIN)/ruff format src tests
 
-reference: install ## regenerate config/settings.md from the settings
+reference: install ## regenerate config/settings.md, docs/privileges.md and deploy/roles from the code
 	$(BIN)/python -m retention_enforcer.settings --write config/settings.md
+	$(BIN)/python -m retention_enforcer.cli.references --write .
 
 lock: ## resolve the newest versions into requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra demo --group dev --universal --python-version 3.11 \

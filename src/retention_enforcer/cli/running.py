@@ -26,7 +26,7 @@ from retention_enforcer.daemon.once import run_once
 from retention_enforcer.demo.run import run_demo
 from retention_enforcer.domain.errors import RetentionError
 from retention_enforcer.enforcement.checks import Check
-from retention_enforcer.enforcement.privileges import excess, shortcomings
+from retention_enforcer.enforcement.privileges import excess, raise_if_blind, shortcomings
 from retention_enforcer.logs import configure_logs
 
 
@@ -56,7 +56,10 @@ def _introduce(deployment: Deployment) -> None:
 
 
 def _test_privileges(deployment: Deployment) -> None:
-    """Log what the enforcer may not do, with the feature that needs it; what works goes on."""
+    """Log what the enforcer may not do, with the feature that needs it; what works goes on.
+
+    Raises Refused where it may not look at an index of the policy: it could not even see what it does not see.
+    """
     log, about = structlog.get_logger(), {"event.action": "privileges"}
     try:
         held = deployment.access.held(deployment.role, deployment.policy)
@@ -70,6 +73,7 @@ def _test_privileges(deployment: Deployment) -> None:
         log.error(f"{missing.message}; {missing.mend}", **about)
     if (too_much := excess(held, deployment.role)) is not None:
         log.warning(too_much, **about)
+    raise_if_blind(held, deployment.role)
 
 
 def _run(deployment: Deployment, acting: Acting) -> int:

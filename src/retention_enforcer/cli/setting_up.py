@@ -24,11 +24,12 @@ def setup(
     context: typer.Context,
     show: Annotated[bool, typer.Option("--print", help="Show all requests, and send none.")] = False,
     keys: Annotated[
-        list[Role] | None, typer.Option("--key", help="Make an API key with this role, too, and show it once.")
-    ] = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option("--keys-in", metavar="FOLDER", help="Write keys into files there; one that is there stays."),
+        list[str] | None,
+        typer.Option(
+            "--key",
+            metavar="ROLE[=FILE]",
+            help="Make an API key with this role and show it once, or write it to FILE unless that is there.",
+        ),
     ] = None,
     indices_only: Annotated[bool, typer.Option("--indices-only", help="Make no roles.")] = False,
 ) -> int:
@@ -39,6 +40,7 @@ def setup(
     deployment = deployment_of(context)
     if indices_only and keys:
         raise ConfigurationError("--key and --indices-only contradict each other", "leave one of them out")
+    wanted = [_wanted_key(text) for text in keys or []]
     policy = None if indices_only else _policy(deployment, keys=bool(keys))
     if show:
         print_json(_requests(deployment, policy))
@@ -46,8 +48,16 @@ def setup(
     for name, created in create_own_indices(deployment.client, deployment.own).items():
         say(f"{'created' if created else 'in place'}: {name}")
     if policy is not None:
-        _secure(deployment, policy, keys or [], folder)
+        _secure(deployment, policy, wanted)
     return OK
+
+
+def _wanted_key(text: str) -> tuple[Role, Path | None]:
+    name, _, file = text.partition("=")
+    try:
+        return Role(name), Path(file) if file else None
+    except ValueError:
+        raise ConfigurationError(f"{name[:60]!r} is not a role", f"name one of: {', '.join(Role)}") from None
 
 
 def _policy(deployment: Deployment, *, keys: bool) -> Policy | None:
@@ -72,7 +82,7 @@ def _requests(deployment: Deployment, policy: Policy | None) -> list[dict[str, A
     return found
 
 
-def _secure(deployment: Deployment, policy: Policy, keys: list[Role], folder: Path | None) -> None:
+def _secure(deployment: Deployment, policy: Policy, keys: list[tuple[Role, Path | None]]) -> None:
     access = deployment.access
     if access.user() is None:
         if keys:
@@ -89,8 +99,8 @@ def _secure(deployment: Deployment, policy: Policy, keys: list[Role], folder: Pa
         return
     for role in Role:
         _follow(deployment, policy, role)
-    for role in keys:
-        _make_key(deployment, policy, role, folder)
+    for role, path in keys:
+        _make_key(deployment, policy, role, path)
 
 
 def _follow(deployment: Deployment, policy: Policy, role: Role) -> None:
@@ -104,21 +114,22 @@ def _follow(deployment: Deployment, policy: Policy, role: Role) -> None:
             say(f"{'adapted' if changed else 'in place'}: API key {id_} of {role_name(role, deployment.own)}")
 
 
-def _make_key(deployment: Deployment, policy: Policy, role: Role, folder: Path | None) -> None:
+def _make_key(deployment: Deployment, policy: Policy, role: Role, path: Path | None) -> None:
     name = role_name(role, deployment.own)
-    if folder is None:
+    if path is None:
         key = deployment.access.make_key(role, policy)
         say(f"created: API key {key.id} of {name}, shown this once:\n{key.encoded}")
         return
-    path = folder / f"{role}-api-key"
     try:
-        # Before the key is made: a folder that cannot be written to must not cost one.
+        # Before the key is made: a file that cannot be written must not cost one.
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         say(f"in place: {path}")
         return
     except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror}", "name a folder of yours") from None
+        raise ConfigurationError(
+            f"{path} cannot be written: {error.strerror}", "name a file in a folder of yours"
+        ) from None
     try:
         with os.fdopen(file, "w", encoding="ascii") as opened:
             key = deployment.access.make_key(role, policy)

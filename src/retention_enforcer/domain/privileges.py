@@ -68,8 +68,13 @@ RIGHTS = (
         "which cluster it is, its clock, and each index's uuid, blocks and shards; how far a force merge is",
     ),
     Right(Scope.CLUSTER, "monitor_snapshot", _LOOKING, "snapshots past a limit", "repositories and their snapshots"),
-    Right(Scope.CLUSTER, "read_slm", _LOOKING, "snapshot policies past a limit", "how long snapshots are kept"),
-    Right(Scope.CLUSTER, "read_ilm", _PEOPLE, "lifecycles", "whether the cluster deletes by lifecycles of its own"),
+    Right(
+        Scope.CLUSTER,
+        "read_slm",
+        _LOOKING,
+        "snapshot policies past a limit",
+        "how long snapshots are kept; whether the cluster deletes by lifecycles of its own",
+    ),
     Right(Scope.CLUSTER, "manage_ilm", _ACTING, "lifecycles", "reads and puts the compiled lifecycle policies"),
     Right(Scope.GOVERNED, "read", _LOOKING, "plan and proof", "counts documents, and finds the oldest"),
     Right(
@@ -158,6 +163,7 @@ RIGHTS = (
 )
 """All privileges that anybody needs. Each was taken away alone, and what it is said to be for did not work then."""
 
+_LOOKS = frozenset({"read", "view_index_metadata", "monitor", "maintenance", REFRESH})
 _FAR_TOO_MANY = ("all",)
 _CHANGES = ("index", "delete", "delete_index")
 """What would change or delete a record of the ledger."""
@@ -224,6 +230,11 @@ class Missing:
     right: Right
     names: tuple[str, ...]
     """On which of the names it is missing; none for the cluster's own."""
+
+    @property
+    def blinds(self) -> bool:
+        """Whether facts could be missing without a word: a wildcard passes over what may not be looked at."""
+        return self.right.scope is Scope.GOVERNED and self.right.privilege in _LOOKS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

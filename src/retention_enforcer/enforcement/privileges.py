@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from retention_enforcer.domain.errors import RequestRejected
+from retention_enforcer.domain.errors import Refused, RequestRejected
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.privileges import Held, Missing, Role, role_name
 
@@ -29,6 +29,13 @@ def shortcomings(held: Held, role: Role) -> Iterator[tuple[Missing, RequestRejec
     for missing in held.missing:
         mend = f"give it the role {role_name(role)}: see `retention-enforcer setup --print`"
         yield missing, RequestRejected(described(missing), mend)
+
+
+def raise_if_blind(held: Held, role: Role) -> None:
+    """Raise Refused where indices of the policy may not be looked at: what is hidden could be taken for not there."""
+    for missing, error in shortcomings(held, role):
+        if missing.blinds:
+            raise Refused(f"nothing is deleted: {error.message}", error.mend)
 
 
 def excess(held: Held, role: Role) -> str | None:
