@@ -51,9 +51,13 @@ reference: install ## regenerate config/settings.md, docs/privileges.md and depl
 	$(BIN)/python -m retention_enforcer.settings --write config/settings.md
 	$(BIN)/python -m retention_enforcer.cli.references --write .
 
-lock: ## resolve the newest versions into requirements.lock (needs uv)
+lock: ## resolve the newest versions into requirements.lock and the image's locks (needs uv)
 	uv pip compile pyproject.toml --extra demo --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --quiet --output-file requirements.lock
+	uv pip compile pyproject.toml --constraint requirements.lock --universal --python-version 3.13 \
+	  --generate-hashes --no-header --no-annotate --quiet --output-file deploy/image/runtime.lock
+	uv pip compile --group build --constraint requirements.lock --universal --python-version 3.13 \
+	  --generate-hashes --no-header --no-annotate --quiet --output-file deploy/image/build.lock
 
 clean:           ## remove what the other targets made, but not the server's cache
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
