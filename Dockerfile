@@ -37,7 +37,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* \
  && groupadd --gid 10001 enforcer \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin enforcer \
- && install --directory --owner 10001 --group 10001 --mode 0700 /run/retention-enforcer
+ && install --directory --owner 10001 --group 10001 --mode 0700 /var/lib/retention-enforcer
 COPY --from=build /opt/retention-enforcer /opt/retention-enforcer
 ENV PATH=/opt/retention-enforcer/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -1,4 +1,4 @@
-"""Writes the page of privileges and the files of roles, or tells whether they are up to date."""
+"""Writes what is made from code and policy: the page of privileges, the roles, the policy for Kubernetes; checks it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from retention_enforcer.reporting.privileges import privileges_page, role_files
 
 def references(root: Path) -> dict[Path, str]:
     """Return the content that each file must have, for the repository at `root`."""
-    roles = role_files(load_policy(root / "config" / "trtc.yaml"))
-    files = {root / "deploy" / "roles" / name: text for name, text in roles.items()}
-    return {root / "docs" / "privileges.md": privileges_page(), **files}
+    policy, deploy = root / "config" / "trtc.yaml", root / "deploy"
+    return {
+        root / "docs" / "privileges.md": privileges_page(),
+        # Kustomize reads nothing above its own folder.
+        deploy / "kubernetes" / "policy.yaml": policy.read_text(encoding="utf-8"),
+        **{deploy / "roles" / name: text for name, text in role_files(load_policy(policy)).items()},
+    }
 
 
 def main(arguments: Sequence[str]) -> int:
