@@ -42,18 +42,24 @@ check: install   ## lint, types, layers, generated files
 	$(BIN)/lint-imports
 	$(BIN)/python -m retention_enforcer.settings --check config/settings.md
 	$(BIN)/python -m retention_enforcer.web --check docs/status.schema.json
+	$(BIN)/python -m retention_enforcer.cli.references --check .
 
 format: install  ## rewrite what the formatter would
 	$(BIN)/ruff check --fix src tests
 	$(BIN)/ruff format src tests
 
-reference: install ## regenerate what is generated: config/settings.md, docs/status.schema.json
+reference: install ## regenerate what is generated: settings, schema of the status, privileges and roles
 	$(BIN)/python -m retention_enforcer.settings --write config/settings.md
 	$(BIN)/python -m retention_enforcer.web --write docs/status.schema.json
+	$(BIN)/python -m retention_enforcer.cli.references --write .
 
-lock: ## resolve the newest versions into requirements.lock (needs uv)
+lock: ## resolve the newest versions into requirements.lock and the image's locks (needs uv)
 	uv pip compile pyproject.toml --extra demo --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --quiet --output-file requirements.lock
+	uv pip compile pyproject.toml --constraint requirements.lock --universal --python-version 3.13 \
+	  --generate-hashes --no-header --no-annotate --quiet --output-file deploy/image/runtime.lock
+	uv pip compile --group build --constraint requirements.lock --universal --python-version 3.13 \
+	  --generate-hashes --no-header --no-annotate --quiet --output-file deploy/image/build.lock
 
 clean:           ## remove what the other targets made, but not the server's cache
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ from retention_enforcer.bootstrap import Surroundings, SystemClock
 from retention_enforcer.domain.instants import DAY, HOUR
 from retention_enforcer.domain.lease import Lease
 from retention_enforcer.domain.names import OwnIndices
+from retention_enforcer.domain.privileges import Role, descriptor, rights_of
+from retention_enforcer.policy_file import load_policy
 
 MARGIN = HOUR
 LIMIT = 14 * DAY
@@ -45,6 +48,17 @@ categories:
     subjects: {{account: uin}}
     max_age: {max_age}
 """
+
+ROLES = {
+    "setup": None,
+    "ledger adopt": None,
+    "run": Role.ENFORCER,
+    **dict.fromkeys(
+        ("policy accept", "plan approve", "terminations approve", "terminate", "reinstate", "erase"), Role.OPERATOR
+    ),
+    **dict.fromkeys(("hold add", "hold remove", "stop", "resume"), Role.OPERATOR),
+}
+"""The least role that may give a command; a reader where nothing is said, the superuser for None."""
 
 MAPPING = {
     "dynamic": "strict",
@@ -115,6 +129,8 @@ class Workbench:
     max_age: str = "14d"
     settings: dict[str, str] = field(default_factory=dict)
     policy_text: str = POLICY
+    keys: dict[str, str] = field(default_factory=dict)
+    """API keys by their privileges."""
 
     @property
     def own(self) -> OwnIndices:
@@ -139,11 +155,35 @@ class Workbench:
             **self.settings,
         }
 
+    def environ_for(self, *arguments: str) -> dict[str, str]:
+        """The environment for a command: as the superuser, or with TEST_ROLES=1 as the least role that may give it."""
+        role = ROLES.get(arguments[0], ROLES.get(" ".join(arguments[:2]), Role.READER))
+        if role is None or os.environ.get("TEST_ROLES", "0") in {"", "0"} or "ELASTICSEARCH_API_KEY" in self.settings:
+            return self.environ
+        return self.environ_of(role)
+
+    def environ_of(self, role: Role) -> dict[str, str]:
+        """The environment with an API key of this role alone."""
+        return self.environ_with(descriptor(rights_of(role), load_policy(self.policy_path), self.own))
+
+    def environ_with(self, body: dict[str, Any]) -> dict[str, str]:
+        """The environment with an API key that has these privileges alone."""
+        known = json.dumps(body)
+        if known not in self.keys:
+            key = self.es.security.create_api_key(
+                name=f"{self.prefix}key", role_descriptors={"role": body}, expiration="1h"
+            )
+            self.keys[known] = key["encoded"]
+        hidden = {"ENFORCER_ELASTICSEARCH_USERNAME": "", "ENFORCER_ELASTICSEARCH_PASSWORD": ""}
+        return {**self.environ, **hidden, "ENFORCER_ELASTICSEARCH_API_KEY": self.keys[known]}
+
     # --- the command line ---
 
     def run(self, *arguments: str, clock: Any = None, environ: Mapping[str, str] | None = None) -> Ran:
         """Run a command in this process, so that it can be given a clock."""
-        surroundings = Surroundings(environ=environ or self.environ, own=self.own, clock=clock or SystemClock())
+        surroundings = Surroundings(
+            environ=environ or self.environ_for(*arguments), own=self.own, clock=clock or SystemClock()
+        )
         out, err = io.StringIO(), io.StringIO()
         handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
@@ -168,7 +208,7 @@ class Workbench:
         )
         return subprocess.Popen(
             [sys.executable, "-c", program],
-            env={"PATH": "/usr/bin:/bin", **self.environ},
+            env={"PATH": "/usr/bin:/bin", **self.environ_for(*arguments)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -177,7 +217,7 @@ class Workbench:
 
     def ready(self) -> None:
         """Create the own indices and accept the policy."""
-        assert self.run("setup").code == 0
+        assert self.run("setup", "--indices-only").code == 0
         assert self.run("policy", "accept").code == 0
 
     # --- data ---
@@ -234,8 +274,11 @@ class Workbench:
 
 
 @pytest.fixture
-def bench(server: Any, es: Elasticsearch, prefix: str, tmp_path: Path) -> Workbench:
+def bench(server: Any, es: Elasticsearch, prefix: str, tmp_path: Path) -> Iterator[Workbench]:
     """An enforcer of this test's own on the real server: nothing is set up or accepted yet."""
-    return Workbench(
+    made = Workbench(
         es=es, url=server.url, username=server.username, password=server.password, prefix=prefix, folder=tmp_path
     )
+    yield made
+    if made.keys:
+        es.security.invalidate_api_key(name=f"{prefix}key")

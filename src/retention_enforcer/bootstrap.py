@@ -24,6 +24,7 @@ from retention_enforcer.cluster.lifecycle import ClusterLifecycles
 from retention_enforcer.cluster.metadata import read_metadata
 from retention_enforcer.cluster.pace import Pace
 from retention_enforcer.cluster.preflight import Capabilities
+from retention_enforcer.cluster.privileges import Access
 from retention_enforcer.cluster.requests_index import RequestsIndex
 from retention_enforcer.cluster.snapshots import Snapshots
 from retention_enforcer.cluster.subject_counts import SubjectCounts
@@ -39,6 +40,7 @@ from retention_enforcer.domain.instants import SECOND
 from retention_enforcer.domain.names import OWN, OwnIndices
 from retention_enforcer.domain.policy import Policy, fingerprint
 from retention_enforcer.domain.policy_rules import settings_problems
+from retention_enforcer.domain.privileges import Role
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.appender import Appender, Signature
 from retention_enforcer.enforcement.asking import Asking
@@ -141,6 +143,16 @@ class Deployment:
     def capabilities(self) -> Capabilities:
         """Which parts of Elasticsearch the cluster has."""
         return Capabilities(self.client)
+
+    @cached_property
+    def access(self) -> Access:
+        """What the connection may do on the cluster."""
+        return Access(self.client, self.own)
+
+    @property
+    def role(self) -> Role:
+        """Whose privileges `run` needs in the mode that the settings name."""
+        return Role.ENFORCER if self.settings.mode == "enforce" else Role.READER
 
     @cached_property
     def inventory(self) -> Inventory:
@@ -291,6 +303,8 @@ class Deployment:
             state=self.state,
             control=ControlReader(self.control),
             ledger=self.ledger,
+            access=self.access,
+            role=self.role,
             clock=self.clock,
         )
 

@@ -93,7 +93,7 @@ def test_stop_is_confirmed_by_the_daemon_and_holds_until_resume(bench: Workbench
 
 def test_unaccepted_it_stays_up_and_acts_once_the_policy_is_accepted(bench: Workbench) -> None:
     bench.index("logs-a", [SystemClock().now() - 20 * DAY])
-    assert bench.run("setup").code == 0
+    assert bench.run("setup", "--indices-only").code == 0
     with running(bench, before=QUICK) as daemon:
         daemon.wait_for("promise not kept")
         assert daemon.process.poll() is None

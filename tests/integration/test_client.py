@@ -10,20 +10,24 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.client import READ_RETRIES, connect
 from retention_enforcer.cluster.errors import from_answer, one_line, translated
+from retention_enforcer.cluster.preflight import cluster_facts
 from retention_enforcer.domain.errors import (
     ClusterUnavailable,
     ConfigurationError,
     OutcomeUnknown,
+    Refused,
     RequestRejected,
     RetentionError,
 )
@@ -276,7 +280,7 @@ def test_a_certificate_is_believed_by_its_authority_or_by_its_fingerprint(tls: s
 @pytest.mark.parametrize(
     ("host", "trust", "expected"),
     [
-        ("localhost", "nobody", "signed by nobody known here"),
+        ("localhost", "nobody", "signed by itself alone"),
         ("127.0.0.1", "authority", "for another host"),
         ("localhost", "fingerprint", "another fingerprint"),
     ],
@@ -294,6 +298,112 @@ def test_a_certificate_that_is_not_believed_says_why(
     assert type(failed) is ClusterUnavailable
     assert expected in failed.message
     assert not peer.requests
+
+
+@dataclass(frozen=True)
+class Authority:
+    """Makes certificates for localhost, as they are wanted."""
+
+    folder: Path
+    ca: trustme.CA = field(default_factory=trustme.CA)
+
+    @property
+    def file(self) -> Path:
+        self.ca.cert_pem.write_to_path(str(self.folder / "ca.pem"))
+        return self.folder / "ca.pem"
+
+    def context(self, **about: Any) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.ca.issue_cert("localhost", **about).configure_cert(context)
+        return context
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+BEFORE, EARLIER = datetime(2024, 1, 1, tzinfo=UTC), datetime(2023, 1, 1, tzinfo=UTC)
+AHEAD, LATER = datetime(2090, 1, 1, tzinfo=UTC), datetime(2095, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("about", "expected", "mend"),
+    [
+        ({"not_before": EARLIER, "not_after": BEFORE}, "has expired", "renew it"),
+        ({"not_before": AHEAD, "not_after": LATER}, "not valid yet", "compare the clocks"),
+    ],
+)
+def test_a_certificate_out_of_its_time_says_so(
+    authority: Authority, about: dict[str, Any], expected: str, mend: str
+) -> None:
+    with listening(answering(200, {}), authority.context(**about), "localhost") as peer:
+        failed = failure_of(peer.client(ca_certs=authority.file), destructive=False)
+    assert expected in failed.message
+    assert mend in failed.mend
+
+
+def test_a_certificate_of_an_unknown_authority_names_the_setting_that_is_missing(authority: Authority) -> None:
+    with listening(answering(200, {}), authority.context(), "localhost") as peer:
+        failed = failure_of(peer.client(), destructive=False)
+    assert "signed by nobody known here" in failed.message
+    assert "ENFORCER_ELASTICSEARCH_CA_CERTS" in failed.mend
+
+
+def test_a_certificate_that_signed_itself_says_so(tls: ssl.SSLContext) -> None:
+    with listening(answering(200, {}), tls, "localhost") as peer:
+        failed = failure_of(peer.client(), destructive=False)
+    assert "signed by itself alone" in failed.message
+    assert "ENFORCER_ELASTICSEARCH_CA_CERTS" in failed.mend
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_server_that_wants_a_certificate_of_the_client_says_so(authority: Authority, version: ssl.TLSVersion) -> None:
+    context = authority.context()
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(authority.file)
+    context.maximum_version = version
+    with listening(answering(200, {}), context, "localhost") as peer:
+        failed = failure_of(peer.client(ca_certs=authority.file), destructive=False)
+    assert "a certificate from the client" in failed.message
+
+
+def test_a_server_with_tls_that_is_asked_without_it_gets_a_hint(tls: ssl.SSLContext) -> None:
+    with listening(answering(200, {}), tls, "localhost") as peer:
+        peer.url = peer.url.replace("https:", "http:")
+        failed = failure_of(peer.client(), destructive=False)
+    assert "write https:// in ENFORCER_ELASTICSEARCH_URL" in failed.mend
+
+
+# --- versions -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (
+            406,
+            {"error": "Content-Type header [application/vnd.elasticsearch+json] is not supported"},
+        ),
+        (400, {"error": {"type": "media_type_header_exception", "reason": "Invalid media-type value on headers"}}),
+    ],
+)
+def test_a_server_of_another_version_says_so_in_one_line(status: int, body: Any) -> None:
+    with listening(answering(status, body)) as peer:
+        failed = failure_of(peer.client(), destructive=False)
+    assert "does not understand this client" in failed.message
+    assert "Elasticsearch 8.2 or newer" in failed.mend
+
+
+@pytest.mark.parametrize(("version", "fits"), [("7.17.29", False), ("8.1.3", False), ("8.2.0", True), ("9.0.0", True)])
+def test_a_version_that_is_too_old_is_refused_before_anything_else(version: str, *, fits: bool) -> None:
+    stats = {"cluster_uuid": "u", "cluster_name": "c", "timestamp": 1, "nodes": {"versions": ["9.0.0", version]}}
+    with listening(answering(200, stats)) as peer, closing(peer.client()) as client:
+        if fits:
+            assert version in cluster_facts(client).version
+        else:
+            with pytest.raises(Refused, match=f"a node runs Elasticsearch {version}, older than 8.2"):
+                cluster_facts(client)
 
 
 def test_a_server_without_tls_says_so() -> None:

@@ -69,7 +69,7 @@ def test_a_second_run_writes_no_record_and_deletes_nothing(bench: Workbench) -> 
 
 def test_nothing_goes_under_a_policy_that_nobody_accepted(bench: Workbench) -> None:
     bench.index("logs-a", [SystemClock().now() - 20 * DAY])
-    assert bench.run("setup").code == 0
+    assert bench.run("setup", "--indices-only").code == 0
     ran = bench.run("run", "--once")
     assert ran.code == 4
     assert "nobody accepted this policy" in ran.err
@@ -90,7 +90,7 @@ def test_a_limit_changed_from_14d_to_1d_deletes_nothing_until_it_is_accepted(ben
 
 def test_the_environment_can_accept_a_policy_by_its_fingerprint(bench: Workbench) -> None:
     bench.index("logs-a", [SystemClock().now() - 20 * DAY])
-    assert bench.run("setup").code == 0
+    assert bench.run("setup", "--indices-only").code == 0
     fingerprint = bench.run("plan", "--output", "json").json["policy"]
     bench.settings["ENFORCER_ACCEPT_POLICY"] = fingerprint
     assert bench.run("run", "--once").code == 0
@@ -99,7 +99,7 @@ def test_the_environment_can_accept_a_policy_by_its_fingerprint(bench: Workbench
 
 def test_an_environment_that_accepts_another_policy_deletes_nothing(bench: Workbench) -> None:
     bench.index("logs-a", [SystemClock().now() - 20 * DAY])
-    assert bench.run("setup").code == 0
+    assert bench.run("setup", "--indices-only").code == 0
     bench.settings["ENFORCER_ACCEPT_POLICY"] = "a" * 64
     ran = bench.run("run", "--once")
     assert ran.code == 4

@@ -126,7 +126,7 @@ def test_a_deleted_ledger_stops_every_deletion(kept: Workbench) -> None:
 
 def test_a_ledger_deleted_and_made_anew_stops_every_deletion_until_it_is_adopted(kept: Workbench) -> None:
     kept.es.indices.delete(index=kept.own.ledger_index)
-    assert kept.run("setup").code == 0
+    assert kept.run("setup", "--indices-only").code == 0
     assert "is not the index it was" in _refused(kept)
     assert kept.run("ledger", "adopt").code == 0
     assert kept.run("run", "--once").code == 0

@@ -233,7 +233,7 @@ def test_a_request_document_with_an_unusual_time_waits_for_approval(tenants: Wor
 def test_requests_that_were_made_anew_are_not_carried_out(tenants: Workbench) -> None:
     assert tenants.run("run", "--once").code == 0
     tenants.es.indices.delete(index=tenants.own.requests)
-    assert tenants.run("setup").code == 0
+    assert tenants.run("setup", "--indices-only").code == 0
     assert tenants.run("terminate", "--application", "1").code == 0
     ran = tenants.run("run", "--once")
     assert ran.code == 4

@@ -13,12 +13,12 @@ import typer
 from typer.exceptions import TyperException
 
 from retention_enforcer.bootstrap import Surroundings
-from retention_enforcer.cli import certificates, deciding, holds, ledger, reading, running, terminations
+from retention_enforcer.cli import certificates, deciding, holds, ledger, reading, running, setting_up, terminations
 from retention_enforcer.cli.console import app, complain
 from retention_enforcer.daemon.exit_codes import FAILED, OK
 from retention_enforcer.domain.errors import ConfigurationError, RetentionError
 
-__all__ = ["certificates", "deciding", "holds", "ledger", "main", "reading", "running", "terminations"]
+__all__ = ["certificates", "deciding", "holds", "ledger", "main", "reading", "running", "setting_up", "terminations"]
 
 
 def main(arguments: Sequence[str], surroundings: Surroundings) -> int:

@@ -22,10 +22,12 @@ from retention_enforcer.cli.console import (
     print_table,
     say,
 )
-from retention_enforcer.cluster.own_indices import create_own_indices, creation_bodies
 from retention_enforcer.daemon.exit_codes import FAILED, OK, worst
 from retention_enforcer.daemon.once import run_once
 from retention_enforcer.demo.run import run_demo
+from retention_enforcer.domain.errors import RetentionError
+from retention_enforcer.enforcement.checks import Check
+from retention_enforcer.enforcement.privileges import excess, raise_if_blind, shortcomings
 from retention_enforcer.logs import configure_logs
 from retention_enforcer.web.client import ask_health
 
@@ -54,6 +56,28 @@ def _introduce(deployment: Deployment) -> None:
     log.info(f"{settings.mode} mode, policy {deployment.policy.name}, deletion: direct", **about)
     if settings.lifecycle == "ilm":
         log.warning("ENFORCER_LIFECYCLE is ilm, but this version uses no lifecycles: deletion is direct", **about)
+    _test_privileges(deployment)
+
+
+def _test_privileges(deployment: Deployment) -> None:
+    """Log what the enforcer may not do, with the feature that needs it; what works goes on.
+
+    Raises Refused where it may not look at an index of the policy: it could not even see what it does not see.
+    """
+    log, about = structlog.get_logger(), {"event.action": "privileges"}
+    try:
+        held = deployment.access.held(deployment.role, deployment.policy)
+    except RetentionError as error:
+        log.warning(f"the privileges could not be looked at: {error.message}", **about)
+        return
+    if held is None:
+        log.info("the cluster's security is off: no privileges are looked at", **about)
+        return
+    for _, missing in shortcomings(held, deployment.role):
+        log.error(f"{missing.message}; {missing.mend}", **about)
+    if (too_much := excess(held, deployment.role)) is not None:
+        log.warning(too_much, **about)
+    raise_if_blind(held, deployment.role)
 
 
 def _run(deployment: Deployment, tell: Callable[[str], None] = lambda _: None) -> int:
@@ -82,7 +106,7 @@ def _run_once(deployment: Deployment, acting: Acting) -> int:
 
 @app.command()
 def check(context: typer.Context, output: OutputOption = Output.TABLE) -> int:
-    """Look at everything that `run` needs: cluster, clock, own indices, ledger, accepted policy."""
+    """Look at everything that `run` needs: cluster, privileges, clock, own indices, ledger, accepted policy."""
     deployment = deployment_of(context)
     checks = deployment.checks.run()
     if output is Output.JSON:
@@ -94,25 +118,15 @@ def check(context: typer.Context, output: OutputOption = Output.TABLE) -> int:
         )
     else:
         for found in checks:
-            verdict = Text("ok     ", "green") if found.error is None else Text("NOT OK ", "bold red")
             mend = f"\n       {found.error.mend}" if found.error else ""
-            print_table(Text.assemble(verdict, (f"{found.name}: ", "bold"), found.text, mend))
+            print_table(Text.assemble(_verdict(found), (f"{found.name}: ", "bold"), found.text, mend))
     return worst(found.error.exit_code for found in checks if found.error)
 
 
-@app.command()
-def setup(
-    context: typer.Context,
-    show: Annotated[bool, typer.Option("--print", help="Show what would be created, and create nothing.")] = False,
-) -> int:
-    """Create the enforcer's own indices; safe to repeat."""
-    deployment = deployment_of(context)
-    if show:
-        print_json(creation_bodies(deployment.own))
-        return OK
-    for name, created in create_own_indices(deployment.client, deployment.own).items():
-        say(f"{'created' if created else 'in place'}: {name}")
-    return OK
+def _verdict(found: Check) -> Text:
+    if found.error is not None:
+        return Text("NOT OK ", "bold red")
+    return Text("warning ", "yellow") if found.warning else Text("ok     ", "green")
 
 
 @app.command()

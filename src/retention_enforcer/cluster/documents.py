@@ -8,7 +8,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.errors import translated
+from retention_enforcer.cluster.errors import forbidden_in, translated
 from retention_enforcer.cluster.extent import missing, read_extent
 from retention_enforcer.cluster.flood_stage import write_own
 from retention_enforcer.domain.control import (
@@ -58,7 +58,7 @@ class Documents:
         found = {}
         for document in answer["docs"]:
             if "error" in document:
-                raise missing(self._index)
+                raise forbidden_in(document) or missing(self._index)
             if document["found"]:
                 version = (int(document["_seq_no"]), int(document["_primary_term"]))
                 found[str(document["_id"])] = Versioned(body=self._body(document), version=version)

@@ -31,6 +31,24 @@ _PRIVILEGES = re.compile(r"granted by the (index|cluster) privileges \[([^\]]+)\
 _NODES_MEND = "see that the nodes run and can be reached from here, and that ENFORCER_ELASTICSEARCH_URL names them"
 _LOAD_MEND = "see the cluster's health and load; the next cycle tries again"
 _READ_BACK_MEND = "what it did is read back before anything else is done"
+_BROKEN_MEND = "see the server's log; if it speaks TLS there, write https:// in ENFORCER_ELASTICSEARCH_URL"
+_VERSION_MEND = "this version needs Elasticsearch 8.2 or newer, and no proxy that changes the Accept header"
+_NO_MEDIA_TYPE = "media_type_header_exception"
+_UNKNOWN_AUTHORITY = (
+    "the server's certificate is signed by nobody known here",
+    "give its authority in ENFORCER_ELASTICSEARCH_CA_CERTS, or ENFORCER_ELASTICSEARCH_CA_FINGERPRINT",
+)
+_DISTRUST = {
+    "has expired": ("the server's certificate, or its authority's, has expired", "renew it on the server"),
+    "not yet valid": ("the server's certificate is not valid yet", "compare the clocks of server and client"),
+    "self-signed certificate in": _UNKNOWN_AUTHORITY,
+    "self-signed certificate": (
+        "the server's certificate is signed by itself alone",
+        "if it is the right one, give it in ENFORCER_ELASTICSEARCH_CA_CERTS",
+    ),
+}
+"""What is said of a certificate that is not believed, by what OpenSSL says."""
+
 _CREDENTIALS_MEND = (
     "check ENFORCER_ELASTICSEARCH_API_KEY, or ENFORCER_ELASTICSEARCH_USERNAME and ENFORCER_ELASTICSEARCH_PASSWORD"
 )
@@ -64,8 +82,11 @@ def from_answer(status: int, body: object, *, destructive: bool = False) -> Rete
     said = f"{kind}: {reason}" if kind else reason or "no reason given"
     if status == HTTPStatus.UNAUTHORIZED:
         return RequestRejected("the cluster does not accept the credentials", _CREDENTIALS_MEND, kind=kind, status=401)
-    if status == HTTPStatus.FORBIDDEN and kind == "security_exception":
+    if status == HTTPStatus.FORBIDDEN and kind in (SECURITY, ""):  # the answer to a HEAD says nothing
         return _forbidden(reason)
+    if status == HTTPStatus.NOT_ACCEPTABLE or kind == _NO_MEDIA_TYPE:
+        message = f"the server does not understand this client ({status}): it is older than Elasticsearch 8, or no such"
+        return RequestRejected(message, _VERSION_MEND, kind=kind, status=status)
     if status == HTTPStatus.TOO_MANY_REQUESTS and (destructive or kind == CLUSTER_BLOCK) and kind in _REJECTED_UNSENT:
         return RequestRejected(f"the cluster refused: {said}", _mend_of(kind), kind=kind, status=status)
     if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -73,6 +94,11 @@ def from_answer(status: int, body: object, *, destructive: bool = False) -> Rete
             return OutcomeUnknown(f"the cluster answered {status}, after it may have begun: {said}", _READ_BACK_MEND)
         return ClusterUnavailable(f"the cluster answered {status}: {said}", _LOAD_MEND)
     return RequestRejected(f"the cluster refused ({status}): {said}", _mend_of(kind), kind=kind, status=status)
+
+
+def forbidden_in(part: object) -> RequestRejected | None:
+    """Return the error of a part of an answer if it says that the enforcer may not do this, else None."""
+    return _forbidden(reason_of(part)) if kind_of(part) == SECURITY else None
 
 
 def kind_of(body: object) -> str:
@@ -134,7 +160,8 @@ def _unanswered(error: TransportError, *, destructive: bool) -> RetentionError:
         return OutcomeUnknown(message, _READ_BACK_MEND if destructive else mend)
     if destructive:
         return OutcomeUnknown(f"the connection broke before the answer came: {_plain(cause)}", _READ_BACK_MEND)
-    return ClusterUnavailable(f"the cluster gave no usable answer: {_plain(cause)}", _NODES_MEND)
+    mend = _BROKEN_MEND if "Connection aborted" in str(cause) else _NODES_MEND
+    return ClusterUnavailable(f"the cluster gave no usable answer: {_plain(cause)}", mend)
 
 
 def _never_sent(cause: BaseException | None) -> bool:
@@ -151,9 +178,10 @@ def _tls_problem(text: str) -> tuple[str, str] | None:
         mend = "check ENFORCER_ELASTICSEARCH_CA_FINGERPRINT: the SHA-256 that the server printed when it was set up"
         return "the server's certificate has another fingerprint than the one given", mend
     if "CERTIFICATE_VERIFY_FAILED" in text:
-        mend = "give its authority in ENFORCER_ELASTICSEARCH_CA_CERTS, or ENFORCER_ELASTICSEARCH_CA_FINGERPRINT"
-        why = "has expired" if "has expired" in text else "is signed by nobody known here"
-        return f"the server's certificate {why}", mend
+        return next((problem for said, problem in _DISTRUST.items() if said in text), _UNKNOWN_AUTHORITY)
+    if "CERTIFICATE_REQUIRED" in text or "HANDSHAKE_FAILURE" in text or "PROTOCOL_VERSION" in text:
+        mend = "let it speak TLS 1.2 or 1.3, and see xpack.security.http.ssl.client_authentication: it should be none"
+        return "the server broke the handshake off: it wants another TLS, or a certificate from the client", mend
     if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text or "record layer failure" in text:
         return (
             "the server does not speak TLS there",

@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.errors import translated
+from retention_enforcer.cluster.errors import forbidden_in, translated
 from retention_enforcer.cluster.flood_stage import write_own
 from retention_enforcer.domain.errors import ClusterUnavailable, LedgerBroken, Refused, RequestRejected
 from retention_enforcer.domain.ledger import Head, Record
@@ -61,7 +61,7 @@ class LedgerIndex:
             answer = self._client.mget(index=self._alias, ids=[_document_id(sequence)])
         document = answer["docs"][0]
         if "error" in document:
-            raise _missing()
+            raise forbidden_in(document) or _missing()
         return dict(document["_source"]) if document["found"] else None
 
     def head(self) -> Head:

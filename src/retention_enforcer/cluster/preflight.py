@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from http import HTTPStatus
 from typing import TypeVar
@@ -10,20 +11,25 @@ from typing import TypeVar
 from elasticsearch import ApiError, Elasticsearch
 
 from retention_enforcer.cluster.errors import kind_of, reason_of, translated
-from retention_enforcer.domain.errors import ClusterUnavailable
+from retention_enforcer.domain.errors import ClusterUnavailable, Refused
 from retention_enforcer.domain.facts import ClusterFacts
 
 T = TypeVar("T")
 
 
+OLDEST = (8, 2)
+"""The first version that tells the types of fields by index as it is asked here (`types` of `_field_caps`)."""
+
+
 def cluster_facts(client: Elasticsearch) -> ClusterFacts:
     """Return which cluster answers and what time it has, in one request.
 
-    Raises ClusterUnavailable if the answer lacks anything of it.
+    Raises ClusterUnavailable if the answer lacks anything of it, and Refused if a node is too old.
     """
     with translated():
         stats = client.cluster.stats(filter_path="cluster_uuid,cluster_name,timestamp,nodes.versions").body
     try:
+        _raise_if_too_old(stats["nodes"]["versions"])
         return ClusterFacts(
             uuid=str(stats["cluster_uuid"]),
             name=str(stats["cluster_name"]),
@@ -33,6 +39,15 @@ def cluster_facts(client: Elasticsearch) -> ClusterFacts:
     except KeyError as error:
         message = f"the cluster does not say its {error.args[0]}"
         raise ClusterUnavailable(message, "see that the enforcer's role has the cluster privilege monitor") from error
+
+
+def _raise_if_too_old(versions: Iterable[str]) -> None:
+    for version in versions:
+        numbers = re.match(r"(\d+)\.(\d+)", version)
+        if numbers is not None and (int(numbers[1]), int(numbers[2])) < OLDEST:
+            wanted = ".".join(map(str, OLDEST))
+            message = f"a node runs Elasticsearch {version}, older than {wanted}: nothing is deleted"
+            raise Refused(message, f"upgrade the cluster to {wanted} or newer")
 
 
 class Part(StrEnum):

@@ -63,6 +63,21 @@ class Login:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Certificate:
+    """What a server needs to speak TLS, and who talks to it to believe it; all in PEM."""
+
+    key: str = field(repr=False)
+    chain: str
+    authority: str
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The settings that name its files."""
+        prefix = "xpack.security.http.ssl"
+        return {f"{prefix}.enabled": "true", f"{prefix}.key": "http.key", f"{prefix}.certificate": "http.crt"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Installation:
     """Where one server finds what it needs: `work` is for this run alone, `storage` may survive it."""
 
@@ -111,6 +126,7 @@ def configure(
     settings: Mapping[str, str],
     roles: Mapping[str, Mapping[str, object]],
     users: Mapping[str, Sequence[str]],
+    certificate: Certificate | None = None,
 ) -> dict[str, Login]:
     """Make the folders of the server; returns a login with a new password for each user (name -> roles)."""
     owner, config, storage = installation.owner, installation.config, installation.storage
@@ -118,12 +134,15 @@ def configure(
         owner.private_folder(folder)
     shutil.copytree(installation.home / "config", config)
     config.chmod(0o700)
+    secured = certificate.settings if certificate else {}
     files = {
-        "elasticsearch.yml": _settings(installation, settings),
+        "elasticsearch.yml": _settings(installation, {**secured, **settings}),
         "jvm.options": _java_options(installation, heap),
         # One role a line: Elasticsearch cuts the file at line starts before it reads it as YAML.
         "roles.yml": "".join(f"{name}: {json.dumps(role)}\n" for name, role in roles.items()),
     }
+    if certificate is not None:
+        files |= {"http.key": certificate.key, "http.crt": certificate.chain}
     for name, text in files.items():
         (config / name).write_text(text, encoding="utf-8")
     owner.give(config)

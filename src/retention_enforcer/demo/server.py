@@ -17,6 +17,7 @@ import json
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -30,6 +31,7 @@ from retention_enforcer.demo.configuration import (
     DATA,
     PORTS_FILE,
     SNAPSHOTS,
+    Certificate,
     Installation,
     Login,
     ServerFailed,
@@ -54,10 +56,10 @@ class EmbeddedServer:
     """One Elasticsearch, stopped and removed at the end of the `with` block, or with this process.
 
     `users` (name -> roles) and `roles` (name -> descriptor as in roles.yml) come on top of the superuser
-    `admin`; all passwords are random. `settings` override those in `configuration.SETTINGS`. `folder`, if
-    given, holds the data and the snapshots and survives; else they go with the server. `kill()` and
-    `stop()` may be followed by `start()`: same data, same address, same users.
-    Raises `RetentionError` with its mend where there is no server to be had here.
+    `admin`; all passwords are random. `settings` override those in `configuration.SETTINGS`; with a
+    `certificate` for 127.0.0.1 it speaks TLS. `folder`, if given, holds the data and the snapshots and
+    survives; else they go with the server. `kill()` and `stop()` may be followed by `start()`: same data,
+    same address, same users. Raises `RetentionError` with its mend where there is no server to be had here.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class EmbeddedServer:
         users: Mapping[str, Sequence[str]] | None = None,
         roles: Mapping[str, Mapping[str, object]] | None = None,
         settings: Mapping[str, str] | None = None,
+        certificate: Certificate | None = None,
         folder: Path | None = None,
         boot_seconds: float = BOOT_SECONDS,
     ) -> None:
@@ -77,6 +80,7 @@ class EmbeddedServer:
         self._users = {ADMIN: ["superuser"], **(users or {})}
         self._roles = roles or {}
         self._settings = dict(settings or {})
+        self._certificate = certificate
         self._folder = folder
         self._distribution = distribution_of(version)
         self._installation: Installation | None = None
@@ -96,7 +100,7 @@ class EmbeddedServer:
     def url(self) -> str:
         """Address of the server, without credentials; the same after a restart."""
         self._started()
-        return f"http://127.0.0.1:{self._port}"
+        return f"{'https' if self._certificate else 'http'}://127.0.0.1:{self._port}"
 
     @property
     def admin(self) -> Login:
@@ -189,6 +193,7 @@ class EmbeddedServer:
                     settings=self._settings,
                     roles=self._roles,
                     users=self._users,
+                    certificate=self._certificate,
                 )
             except BaseException:
                 shutil.rmtree(work, ignore_errors=True)
@@ -234,7 +239,7 @@ class EmbeddedServer:
             return False
         self._port = int(address.rpartition(":")[2])
         credentials = base64.b64encode(f"{ADMIN}:{self.admin.password}".encode()).decode()
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=ANSWER_SECONDS)
+        connection = self._connection(self._port)
         with closing(connection), suppress(OSError, http.client.HTTPException):
             connection.request(
                 "GET",
@@ -243,6 +248,12 @@ class EmbeddedServer:
             )
             return connection.getresponse().status == http.HTTPStatus.OK
         return False
+
+    def _connection(self, port: int) -> http.client.HTTPConnection:
+        if self._certificate is None:
+            return http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
+        context = ssl.create_default_context(cadata=self._certificate.authority)
+        return http.client.HTTPSConnection("127.0.0.1", port, timeout=ANSWER_SECONDS, context=context)
 
     def _failure(self, what: str) -> ServerFailed:
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
-from retention_enforcer.domain.errors import ClusterUnavailable, RetentionError
+from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected, RetentionError
 from retention_enforcer.domain.facts import ClusterFacts
+from retention_enforcer.domain.privileges import Role
 from retention_enforcer.enforcement.enforcer import Terms
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Inventory, LedgerStore, StateStore
+from retention_enforcer.enforcement.privileges import AccessLook, excess, shortcomings
 from retention_enforcer.enforcement.standing import (
     CLUSTER,
     LEDGER_MEMORY,
@@ -29,6 +32,8 @@ class Check:
     name: str
     text: str
     error: RetentionError | None = None
+    warning: bool = False
+    """Whether it works, and is still not as it should be."""
 
 
 class Checks:
@@ -42,8 +47,12 @@ class Checks:
         state: StateStore,
         control: ControlStore,
         ledger: LedgerStore,
+        access: AccessLook,
+        role: Role,
         clock: Clock,
     ) -> None:
+        self._access = access
+        self._role = role
         self._terms = terms
         self._inventory = inventory
         self._state = state
@@ -53,10 +62,17 @@ class Checks:
 
     def run(self) -> Sequence[Check]:
         """Return all checks. Raises ClusterUnavailable where the cluster does not answer at all."""
-        return list(self._checks(self._inventory.cluster()))
+        try:
+            cluster = self._inventory.cluster()
+        except RequestRejected as error:
+            if error.status != HTTPStatus.FORBIDDEN:
+                raise
+            return [Check(name="cluster", text=error.message, error=error), *self._privileges()]
+        return list(self._checks(cluster))
 
     def _checks(self, cluster: ClusterFacts) -> Iterator[Check]:
         yield Check(name="cluster", text=f"{cluster.uuid}, Elasticsearch {cluster.version}")
+        yield from self._privileges()
         yield _check("clock", "agrees with the cluster's", lambda: raise_if_wrong_clock(cluster, self._clock.now()))
         known: Mapping[str, Mapping[str, Any]] = {}
         try:
@@ -77,6 +93,19 @@ class Checks:
             lambda: raise_if_ledger_lost(self._ledger, LedgerMemory.of(body) if body else None),
         )
         yield _check("policy", f"{self._terms.fingerprint} is accepted", lambda: self._accepted(known.get(POLICY)))
+
+    def _privileges(self) -> Iterator[Check]:
+        """Yield a check for each privilege that is missing; one in all where none is."""
+        held = self._access.held(self._role, self._terms.policy)
+        if held is None:
+            yield Check(name="privileges", text="the cluster's security is off: there is nothing to check")
+            return
+        for missing, error in shortcomings(held, self._role):
+            yield Check(name=f"privilege {missing.right.privilege}", text=error.message, error=error)
+        if not held.missing:
+            yield Check(name="privileges", text=f"{held.user} has all {held.needed} that a {self._role} needs")
+        if (too_much := excess(held, self._role)) is not None:
+            yield Check(name="far too many privileges", text=too_much, warning=True)
 
     def _accepted(self, by_environment: Mapping[str, Any] | None) -> None:
         accepted = accepted_fingerprint(self._control.read(), by_environment)

@@ -1,0 +1,140 @@
+"""`setup`: the enforcer's own indices, the roles that can do no more than they must, and API keys with them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from retention_enforcer.bootstrap import Deployment
+from retention_enforcer.cli.console import app, complain, deployment_of, print_json, say
+from retention_enforcer.cluster.own_indices import create_own_indices, creation_bodies
+from retention_enforcer.daemon.exit_codes import OK
+from retention_enforcer.domain.errors import ConfigurationError, RequestRejected
+from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.privileges import Role, descriptor, rights_of, role_name
+
+_BY_HAND = "`retention-enforcer setup --print` shows them for whoever may, deploy/roles/roles.yml for a file"
+
+
+@app.command()
+def setup(
+    context: typer.Context,
+    show: Annotated[bool, typer.Option("--print", help="Show all requests, and send none.")] = False,
+    keys: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--key",
+            metavar="ROLE[=FILE]",
+            help="Make an API key with this role and show it once, or write it to FILE unless that is there.",
+        ),
+    ] = None,
+    indices_only: Annotated[bool, typer.Option("--indices-only", help="Make no roles.")] = False,
+) -> int:
+    """Create the enforcer's own indices, and its roles where the cluster has security; safe to repeat.
+
+    Run again after the policy's indices have changed: the roles, and the API keys made here, follow it.
+    """
+    deployment = deployment_of(context)
+    if indices_only and keys:
+        raise ConfigurationError("--key and --indices-only contradict each other", "leave one of them out")
+    wanted = [_wanted_key(text) for text in keys or []]
+    policy = None if indices_only else _policy(deployment, keys=bool(keys))
+    if show:
+        print_json(_requests(deployment, policy))
+        return OK
+    for name, created in create_own_indices(deployment.client, deployment.own).items():
+        say(f"{'created' if created else 'in place'}: {name}")
+    if policy is not None:
+        _secure(deployment, policy, wanted)
+    return OK
+
+
+def _wanted_key(text: str) -> tuple[Role, Path | None]:
+    name, _, file = text.partition("=")
+    try:
+        return Role(name), Path(file) if file else None
+    except ValueError:
+        raise ConfigurationError(f"{name[:60]!r} is not a role", f"name one of: {', '.join(Role)}") from None
+
+
+def _policy(deployment: Deployment, *, keys: bool) -> Policy | None:
+    """Return the policy, whose indices the roles name; None where none is given and no role was asked for."""
+    if deployment.settings.policy_file is None and not keys:
+        complain("note: no roles: they name the policy's indices, and ENFORCER_POLICY_FILE is not set")
+        return None
+    return deployment.policy
+
+
+def _requests(deployment: Deployment, policy: Policy | None) -> list[dict[str, Any]]:
+    """Return everything that `setup` would send, for people who send it themselves."""
+    own = deployment.own
+    found = [{"method": "PUT", "path": f"/{name}", "body": body} for name, body in creation_bodies(own).items()]
+    if policy is None:
+        return found
+    bodies = {role_name(role, own): descriptor(rights_of(role), policy, own) for role in Role}
+    found += [{"method": "PUT", "path": f"/_security/role/{name}", "body": body} for name, body in bodies.items()]
+    for name, body in bodies.items():
+        key = {"name": name, "role_descriptors": {name: body}}
+        found.append({"method": "POST", "path": "/_security/api_key", "body": key})
+    return found
+
+
+def _secure(deployment: Deployment, policy: Policy, keys: list[tuple[Role, Path | None]]) -> None:
+    access = deployment.access
+    if access.user() is None:
+        if keys:
+            raise ConfigurationError("the cluster's security is off: it knows no API keys", "leave --key out")
+        say("no roles: the cluster's security is off")
+        return
+    try:
+        for role in Role:
+            say(f"{'created' if access.put_role(role, policy) else 'in place'}: role {role_name(role, deployment.own)}")
+    except RequestRejected as error:
+        if keys:
+            raise
+        complain(f"note: no roles: {error.message}; {_BY_HAND}")
+        return
+    for role in Role:
+        _follow(deployment, policy, role)
+    for role, path in keys:
+        _make_key(deployment, policy, role, path)
+
+
+def _follow(deployment: Deployment, policy: Policy, role: Role) -> None:
+    """Let the API keys of a role follow the policy: their privileges are a copy of the role's."""
+    for id_ in deployment.access.keys(role):
+        try:
+            changed = deployment.access.follow_policy(role, policy, id_)
+        except RequestRejected as error:
+            complain(f"note: the API key {id_} was not adapted: {error.message}; make a new one with --key {role}")
+        else:
+            say(f"{'adapted' if changed else 'in place'}: API key {id_} of {role_name(role, deployment.own)}")
+
+
+def _make_key(deployment: Deployment, policy: Policy, role: Role, path: Path | None) -> None:
+    name = role_name(role, deployment.own)
+    if path is None:
+        key = deployment.access.make_key(role, policy)
+        say(f"created: API key {key.id} of {name}, shown this once:\n{key.encoded}")
+        return
+    try:
+        # Before the key is made: a file that cannot be written must not cost one.
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        say(f"in place: {path}")
+        return
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be written: {error.strerror}", "name a file in a folder of yours"
+        ) from None
+    try:
+        with os.fdopen(file, "w", encoding="ascii") as opened:
+            key = deployment.access.make_key(role, policy)
+            opened.write(key.encoded + "\n")
+    except BaseException:
+        path.unlink()
+        raise
+    say(f"created: API key {key.id} of {name}, in {path}")

@@ -1,0 +1,269 @@
+"""Who may do what on the cluster: four roles, each privilege with the feature that needs it.
+
+The privileges are those of Elasticsearch, by their documented names, or by the name of an action where the named
+privilege would allow far more: `manage`, which alone has the change of a setting, creates and closes indices, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from retention_enforcer.domain.names import OWN, OwnIndices
+from retention_enforcer.domain.policy import Policy
+
+
+class Role(StrEnum):
+    """Whose the privileges are."""
+
+    READER = "reader"
+    REGISTRAR = "registrar"
+    OPERATOR = "operator"
+    ENFORCER = "enforcer"
+
+
+class Scope(StrEnum):
+    """On what a privilege is given."""
+
+    CLUSTER = "the cluster"
+    GOVERNED = "the policy's indices"
+    EVERYTHING = "all indices"
+    LEDGER = "retention-ledger"
+    CONTROL = "retention-control"
+    STATE = "retention-state"
+    REQUESTS = "retention-requests"
+    TERMINATIONS = "retention-terminations"
+
+
+REFRESH = "indices:admin/refresh"
+ROLLOVER = "indices:admin/rollover"
+CHANGE_SETTINGS = "indices:admin/settings/update"
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """One privilege, for whom, and why."""
+
+    scope: Scope
+    privilege: str
+    roles: frozenset[Role]
+    feature: str
+    """What does not work without it, in a few words."""
+    why: str
+
+
+_LOOKING = frozenset({Role.READER, Role.OPERATOR, Role.ENFORCER})
+_PEOPLE = frozenset({Role.READER, Role.OPERATOR})
+_DECIDING = frozenset({Role.OPERATOR})
+_ACTING = frozenset({Role.ENFORCER})
+
+RIGHTS = (
+    Right(
+        Scope.CLUSTER,
+        "monitor",
+        _LOOKING,
+        "everything",
+        "which cluster it is, its clock, and each index's uuid, blocks and shards; how far a force merge is",
+    ),
+    Right(Scope.CLUSTER, "monitor_snapshot", _LOOKING, "snapshots past a limit", "repositories and their snapshots"),
+    Right(
+        Scope.CLUSTER,
+        "read_slm",
+        _LOOKING,
+        "snapshot policies past a limit",
+        "how long snapshots are kept; whether the cluster deletes by lifecycles of its own",
+    ),
+    Right(Scope.CLUSTER, "manage_ilm", _ACTING, "lifecycles", "reads and puts the compiled lifecycle policies"),
+    Right(Scope.GOVERNED, "read", _LOOKING, "plan and proof", "counts documents, and finds the oldest"),
+    Right(
+        Scope.GOVERNED,
+        "view_index_metadata",
+        _LOOKING,
+        "plan and proof",
+        "streams, aliases, types of fields, and how far a lifecycle is",
+    ),
+    Right(
+        Scope.GOVERNED,
+        "monitor",
+        _LOOKING,
+        "plan and proof",
+        "sequence numbers, by which an index is known again before it is deleted; segments and copies of shards",
+    ),
+    Right(Scope.GOVERNED, REFRESH, _PEOPLE, "plan and proof", "makes what was written visible before it is counted"),
+    Right(
+        Scope.GOVERNED,
+        "maintenance",
+        _ACTING,
+        "proof and erasure",
+        "refreshes before it counts; flushes, and merges deleted documents away",
+    ),
+    Right(Scope.GOVERNED, "delete", _ACTING, "deletion of documents", "trims, terminations and requests"),
+    Right(Scope.GOVERNED, "delete_index", _ACTING, "deletion of indices", "indices that may go whole"),
+    Right(Scope.GOVERNED, ROLLOVER, _ACTING, "deletion of indices", "a write index is rolled over before it goes"),
+    Right(
+        Scope.GOVERNED,
+        CHANGE_SETTINGS,
+        _ACTING,
+        "erasure and lifecycles",
+        "a write block is lifted for an erasure and put back, merging is set to erase; a lifecycle is attached",
+    ),
+    Right(
+        Scope.GOVERNED,
+        "manage_ilm",
+        frozenset({Role.OPERATOR, Role.ENFORCER}),
+        "holds against lifecycles",
+        "detaches the lifecycle of what is held or stopped",
+    ),
+    Right(
+        Scope.EVERYTHING, "read", _LOOKING, "the look past the policy", "what an index that seems to be a copy holds"
+    ),
+    Right(
+        Scope.EVERYTHING,
+        "view_index_metadata",
+        _LOOKING,
+        "the look past the policy",
+        "streams, and types of fields, by which a copy is known",
+    ),
+    Right(Scope.LEDGER, "read", _LOOKING, "ledger", "the chain, and its head before a record is appended"),
+    Right(Scope.LEDGER, "view_index_metadata", _LOOKING, "ledger", "the uuid, by which it is known again"),
+    Right(Scope.LEDGER, REFRESH, _LOOKING, "ledger", "makes the last record visible"),
+    Right(Scope.LEDGER, "create_doc", _ACTING, "ledger", "appends records; no role can change or delete one"),
+    Right(Scope.LEDGER, CHANGE_SETTINGS, _ACTING, "a full disk", "lifts the flood stage's block, to go on recording"),
+    Right(Scope.CONTROL, "read", _LOOKING, "the operator's word", "acceptance, approvals, holds, stop"),
+    Right(Scope.CONTROL, "index", _DECIDING, "the operator's word", "accepts, approves, holds and stops"),
+    Right(Scope.CONTROL, "delete", _DECIDING, "the operator's word", "resumes, and removes holds"),
+    Right(Scope.CONTROL, "view_index_metadata", _DECIDING, "the operator's word", "whether the index is there"),
+    Right(Scope.CONTROL, CHANGE_SETTINGS, _DECIDING, "a full disk", "lifts the flood stage's block, to stop even then"),
+    Right(Scope.STATE, "read", _LOOKING, "memory", "lease, evidence, findings, the head of the ledger"),
+    Right(Scope.STATE, "index", _ACTING, "memory", "lease, evidence, findings, the head of the ledger"),
+    Right(Scope.STATE, "view_index_metadata", _ACTING, "memory", "whether the index is there"),
+    Right(Scope.STATE, CHANGE_SETTINGS, _ACTING, "a full disk", "lifts the flood stage's block, to keep the lease"),
+    Right(
+        Scope.REQUESTS,
+        "create_doc",
+        frozenset({Role.REGISTRAR, Role.OPERATOR}),
+        "requests",
+        "asks for terminations, reinstatements and erasures; whoever may only do this reads and changes nothing",
+    ),
+    Right(Scope.REQUESTS, "view_index_metadata", _DECIDING, "requests", "whether the index is there"),
+    Right(Scope.REQUESTS, CHANGE_SETTINGS, _DECIDING | _ACTING, "a full disk and erasure", "as above"),
+    Right(Scope.REQUESTS, "read", _ACTING, "requests", "what is asked for"),
+    Right(Scope.REQUESTS, "monitor", _ACTING, "requests", "up to where all requests are visible; copies of shards"),
+    Right(Scope.REQUESTS, "maintenance", _ACTING, "requests", "refreshes; merges forgotten ids away"),
+    Right(Scope.REQUESTS, "delete", _ACTING, "forgetting", "forgets the ids of what is erased"),
+    Right(Scope.TERMINATIONS, "read", _LOOKING, "terminations", "what became of the requests"),
+    Right(Scope.TERMINATIONS, "index", _ACTING, "terminations", "what became of the requests"),
+    Right(Scope.TERMINATIONS, "view_index_metadata", _ACTING, "terminations", "whether the index is there"),
+    Right(Scope.TERMINATIONS, "delete", _ACTING, "forgetting", "closes an erasure that has ended"),
+    Right(Scope.TERMINATIONS, "monitor", _ACTING, "forgetting", "copies of shards, for the proof that ids are erased"),
+    Right(Scope.TERMINATIONS, "maintenance", _ACTING, "forgetting", "merges forgotten ids away"),
+    Right(Scope.TERMINATIONS, CHANGE_SETTINGS, _ACTING, "a full disk and erasure", "as above"),
+)
+"""All privileges that anybody needs. Each was taken away alone, and what it is said to be for did not work then."""
+
+_LOOKS = frozenset({"read", "view_index_metadata", "monitor", "maintenance", REFRESH})
+_FAR_TOO_MANY = ("all",)
+_CHANGES = ("index", "delete", "delete_index")
+"""What would change or delete a record of the ledger."""
+
+
+def rights_of(role: Role) -> tuple[Right, ...]:
+    """Return the privileges of a role."""
+    return tuple(right for right in RIGHTS if role in right.roles)
+
+
+def names_in(scope: Scope, policy: Policy, own: OwnIndices = OWN) -> tuple[str, ...]:
+    """Return the names and patterns on which the privileges of a scope are given; none for the cluster's own."""
+    match scope:
+        case Scope.CLUSTER:
+            return ()
+        case Scope.GOVERNED:
+            return tuple(sorted({pattern.expression for pattern in policy.patterns}))
+        case Scope.EVERYTHING:
+            return ("*",)
+        case Scope.LEDGER:
+            return (own.ledger, own.ledger_index)
+        case Scope.CONTROL:
+            return (own.control,)
+        case Scope.STATE:
+            return (own.state,)
+        case Scope.REQUESTS:
+            return (own.requests,)
+        case Scope.TERMINATIONS:
+            return (own.terminations,)
+
+
+def descriptor(rights: Iterable[Right], policy: Policy, own: OwnIndices = OWN) -> dict[str, Any]:
+    """Return the body of a role, or of an API key's role descriptor, with exactly these privileges."""
+    by_scope: dict[Scope, list[str]] = {}
+    for right in rights:
+        by_scope.setdefault(right.scope, []).append(right.privilege)
+    return {
+        "cluster": by_scope.pop(Scope.CLUSTER, []),
+        "indices": [
+            {"names": list(names_in(scope, policy, own)), "privileges": privileges}
+            for scope, privileges in by_scope.items()
+        ],
+    }
+
+
+def role_name(role: Role, own: OwnIndices = OWN) -> str:
+    """Return the name of a role on the cluster, which is that of its API keys as well."""
+    return f"{own.prefix}retention-{role}"
+
+
+def question(rights: Sequence[Right], policy: Policy, own: OwnIndices = OWN) -> dict[str, Any]:
+    """Return the body of `_security/user/_has_privileges` that asks for these privileges, and for far too many."""
+    asked = descriptor(rights, policy, own)
+    return {
+        "cluster": [*asked["cluster"], *_FAR_TOO_MANY],
+        "index": [*asked["indices"], {"names": [own.ledger_index], "privileges": list(_CHANGES)}],
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """A privilege that is needed and not there."""
+
+    right: Right
+    names: tuple[str, ...]
+    """On which of the names it is missing; none for the cluster's own."""
+
+    @property
+    def blinds(self) -> bool:
+        """Whether facts could be missing without a word: a wildcard passes over what may not be looked at."""
+        return self.right.scope is Scope.GOVERNED and self.right.privilege in _LOOKS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What somebody may do, compared with what is needed."""
+
+    user: str
+    needed: int
+    missing: tuple[Missing, ...]
+    superuser: bool
+    """Whether everything is allowed: far too much."""
+    may_change_ledger: bool
+    """Whether records of the ledger could be changed or deleted."""
+
+
+def compared(rights: Sequence[Right], policy: Policy, own: OwnIndices, answer: Mapping[str, Any]) -> Held:
+    """Return what an answer of `_security/user/_has_privileges` says; what it does not mention is missing."""
+    cluster, index = answer.get("cluster", {}), answer.get("index", {})
+    missing = []
+    for right in rights:
+        names = names_in(right.scope, policy, own)
+        lacking = tuple(name for name in names if index.get(name, {}).get(right.privilege) is not True)
+        if lacking or (not names and cluster.get(right.privilege) is not True):
+            missing.append(Missing(right=right, names=lacking))
+    ledger = index.get(own.ledger_index, {})
+    return Held(
+        user=str(answer.get("username", "")),
+        needed=len(rights),
+        missing=tuple(missing),
+        superuser=any(cluster.get(privilege) is True for privilege in _FAR_TOO_MANY),
+        may_change_ledger=any(ledger.get(privilege) is True for privilege in _CHANGES),
+    )
