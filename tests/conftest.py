@@ -36,7 +36,7 @@ SERVER_FIXTURES = {"server", "es", "prefix", "embedded_version", "own_server"}
 FIRST_SERVER_TEST_SECONDS = 900  # it may have to download 92 MB
 CONTAINER_SECONDS = 300
 DELETE_BATCH = 12  # of 255 bytes at most: a request line has 4,096
-CONTAINER_IMAGE = "docker.elastic.co/elasticsearch/elasticsearch"
+CONTAINER_IMAGE = "elasticsearch"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

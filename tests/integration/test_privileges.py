@@ -443,6 +443,7 @@ PROBES: dict[tuple[Scope, str], Probe] = {
     (Scope.GOVERNED, "manage_ilm"): _detach,
     (Scope.EVERYTHING, "read"): _look_past,
     (Scope.EVERYTHING, "view_index_metadata"): _look_for_subjects,
+    (Scope.EVERYTHING, REFRESH): _look_for_subjects,
     (Scope.LEDGER, "read"): lambda w, c: LedgerIndex(c, w.own.ledger).head(),
     (Scope.LEDGER, "view_index_metadata"): lambda w, c: LedgerIndex(c, w.own.ledger).uuid(),
     (Scope.LEDGER, REFRESH): lambda w, c: LedgerIndex(c, w.own.ledger).head(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 
 from elasticsearch import Elasticsearch
 
@@ -67,17 +67,21 @@ class Elsewhere:
             if matches:
                 shards = metadata[name].shards
                 searches.append(Search(category=None, names=(name,), shards=shards, timestamp=None, held=matches))
-        untold |= self._unrefreshed([name for search in searches for name in search.names])
+        untold |= self._unrefreshed({name: search.shards for search in searches for name in search.names})
         answer = search_documents(self._client, policy, searches, now)
         untold |= answer.unknown
         return {name: seen.held for name, seen in answer.seen.items() if seen.held}, untold
 
-    def _unrefreshed(self, names: Sequence[str]) -> dict[str, str]:
-        """Make visible what was just written; return which of these indices did not do so on all their copies."""
-        if not names:
+    def _unrefreshed(self, shards: Mapping[str, int]) -> dict[str, str]:
+        """Make visible what was just written; return which of these indices did not do so on all their shards.
+
+        What may not be refreshed is passed over without a word: then fewer copies answer than there are primaries.
+        """
+        if not shards:
             return {}
-        refreshed = refresh(self._client, packed(sorted(names)))
-        failed = names if refreshed.unnamed else [name for name in names if name in refreshed.failed]
+        refreshed = refresh(self._client, packed(sorted(shards)))
+        silent = refreshed.unnamed or refreshed.copies < sum(shards.values())
+        failed = shards if silent else [name for name in shards if name in refreshed.failed]
         return dict.fromkeys(failed, "what was just written to it cannot be made visible")
 
 

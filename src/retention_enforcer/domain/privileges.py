@@ -126,6 +126,13 @@ RIGHTS = (
         "the look past the policy",
         "streams, and types of fields, by which a copy is known",
     ),
+    Right(
+        Scope.EVERYTHING,
+        REFRESH,
+        _LOOKING,
+        "certificates",
+        "makes visible what was just written to an index outside the policy that has a subject's field",
+    ),
     Right(Scope.LEDGER, "read", _LOOKING, "ledger", "the chain, and its head before a record is appended"),
     Right(Scope.LEDGER, "view_index_metadata", _LOOKING, "ledger", "the uuid, by which it is known again"),
     Right(Scope.LEDGER, REFRESH, _LOOKING, "ledger", "makes the last record visible"),
