@@ -15,7 +15,7 @@ from retention_enforcer.domain.requests import Written
 from retention_enforcer.domain.subjects import Subject
 from retention_enforcer.domain.terminations import Termination
 from retention_enforcer.enforcement.appender import Appender, Signature
-from retention_enforcer.enforcement.intake import Adopted, IntakeMemory, adopt
+from retention_enforcer.enforcement.intake import Adopted, IntakeMemory, adopt, remembered
 from retention_enforcer.enforcement.registrar import Registrar, TerminationBook
 
 NOW = 1_800_000_000_000
@@ -158,6 +158,12 @@ class Office:
 
     def adopt(self) -> Adopted:
         return adopt(self.requests, self.registry, self.ledger, self.state, self.clock.now())
+
+    def approve(self) -> None:
+        """Do what `terminations approve` does."""
+        known = remembered(self.registry)
+        at = max(max(t.registered_at, t.suspended_at or 0) for t in known)
+        self.control = Control(terminations_approved_at=at)
 
     def actions(self) -> list[str]:
         return [str(r["action"]) for r in self.ledger.records if r["kind"] == "termination"]

@@ -226,3 +226,43 @@ def test_an_index_that_goes_whole_before_the_deadline_is_not_rewritten_before(
         tenants.es.index(index=tenants.own.terminations, id=hit["_id"], document=hit["_source"], refresh=True)
     assert tenants.run("run", "--once").code == 0
     assert states(tenants) == ["watched"]
+
+
+def test_what_an_older_registry_does_not_know_to_be_dirty_is_erased_all_the_same(
+    tenants: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tenants.run("terminate", "--application", "1").code == 0
+    assert tenants.run("run", "--once").code == 0
+    assert states(tenants) == ["verifying"], "nothing is erased yet"
+    tenants.es.indices.delete(index=tenants.own.terminations)
+    assert tenants.run("setup").code == 0
+    assert tenants.run("ledger", "adopt").code == 0
+    monkeypatch.setattr(erasing, "PATIENCE", PATIENCE)
+    assert tenants.run("run", "--once").code == 0
+    expunged = [r["reason"] for r in tenants.records() if r.get("action") == "expunge"]
+    for name in ("configuration", "keys"):
+        full = tenants.prefix + name
+        uuid = tenants.es.indices.get_settings(index=full)[full]["settings"]["index"]["uuid"]
+        assert any(reason.startswith(f"index {uuid}: no deleted document is left") for reason in expunged), name
+
+
+def test_after_requests_were_skipped_nothing_goes_until_a_person_says_so(tenants: Workbench) -> None:
+    tenants.settings["ENFORCER_GRACE"] = "24h"
+    assert tenants.run("policy", "accept").code == 0
+    assert tenants.run("terminate", "--application", "1").code == 0
+    assert tenants.run("run", "--once").code == 0
+    assert tenants.run("reinstate", "--application", "1").code == 0, "which nobody will read"
+    tenants.es.indices.delete(index=tenants.own.requests)
+    assert tenants.run("setup").code == 0
+    adopted = tenants.run("ledger", "adopt")
+    assert "all open terminations wait" in adopted.out
+    tenants.settings["ENFORCER_GRACE"] = "0s"
+    assert tenants.run("policy", "accept").code == 0
+    assert tenants.run("run", "--once").code == 0
+    assert states(tenants) == ["waiting-for-approval"]
+    assert of(tenants, "keys").count("1") == 2
+    assert tenants.run("reinstate", "--application", "1").code == 0
+    assert tenants.run("terminations", "approve").code == 0
+    assert tenants.run("run", "--once").code == 0
+    assert states(tenants) == ["cancelled"]
+    assert of(tenants, "keys").count("1") == 2

@@ -16,7 +16,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from retention_enforcer.domain.names import OWN
-from retention_enforcer.domain.privileges import Role, Scope, descriptor, names_in, rights_of
+from retention_enforcer.domain.privileges import REFRESH, Role, Scope, descriptor, names_in, rights_of
 from retention_enforcer.policy_file import load_policy
 from retention_enforcer.settings import PREFIX, SECRETS, Settings
 
@@ -195,7 +195,7 @@ def test_a_role_names_no_pattern_but_the_policys_and_that_for_all_indices(role: 
     governed = set(names_in(Scope.GOVERNED, policy))
     for grant in body["indices"]:
         wide = {name for name in grant["names"] if "*" in name} - governed
-        assert not wide or (wide == {"*"} and grant["privileges"] == ["read", "view_index_metadata"])
+        assert not wide or (wide == {"*"} and set(grant["privileges"]) == {"read", "view_index_metadata", REFRESH})
         assert not {"all", "manage", "write", "create"} & set(grant["privileges"])
     assert not {"all", "manage", "manage_security"} & set(body["cluster"])
 

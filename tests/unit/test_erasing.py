@@ -92,3 +92,20 @@ def test_one_that_is_wanted_sooner_by_another_does_not_wait(bench: Bench) -> Non
     bench.eraser.begin("a", "a-uuid", ["three"], not_before=NOW + 2 * DAY)
     assert bench.eraser.pending()["a-uuid"].progress.due == NOW
     assert bench.eraser.carry_on() == {}
+
+
+def test_one_that_has_to_follow_another_is_there_before_that_is_forgotten(bench: Bench) -> None:
+    checking = Progress(index="b", uuid="again", since=NOW, due=NOW, act=Act.CHECK)
+    under_way = Erasing(progress=checking, labels=frozenset({"two"}), again=frozenset({"three"}))
+    bench.registry.save("erasure-again", under_way.body(), NOW, ERASURE)
+    bench.registry.remove = None  # type: ignore[method-assign, assignment] - it would be missed if it were called
+    bench.erasures.between = lambda _: bench.erasures.stuck.add("again")
+    assert bench.eraser.carry_on()["again"].labels == {"three"}
+
+
+def test_one_whose_purge_is_not_counted_yet_waits_for_that_and_nobody_waits_for_it(bench: Bench) -> None:
+    bench.eraser.begin("a", "a-uuid", ["one"], {"one": 7})
+    assert bench.eraser.carry_on()["a-uuid"].expected == {"one": 7}
+    assert bench.paused < MINUTE / SECOND
+    bench.eraser.noted("a-uuid")
+    assert bench.eraser.carry_on() == {}

@@ -11,9 +11,9 @@ from office import MOST, NOW, Killed, Office
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.extent import Extent
-from retention_enforcer.domain.instants import DAY, HOUR, format_instant
+from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, format_instant
 from retention_enforcer.domain.requests import Written
-from retention_enforcer.domain.terminations import Termination
+from retention_enforcer.domain.terminations import State, Termination, Times, may_purge, state_of
 from retention_enforcer.enforcement.intake import REQUESTS
 
 
@@ -153,7 +153,7 @@ def test_a_registry_that_was_made_anew_is_refused_and_what_it_lost_is_named(offi
     with pytest.raises(Refused, match="retention-terminations is not what it was"):
         office.register()
     adopted = office.adopt()
-    assert adopted.lost == (f"terminate of application {open_.pseudonym}",)
+    assert adopted.lost == (f"terminate of application {open_.pseudonym}, request {open_.key}",)
     assert cancelled.pseudonym not in str(adopted.lost)
     assert office.register() == []
     office.requests.add(**TERMINATE)
@@ -176,11 +176,44 @@ def test_an_older_registry_does_not_bring_back_what_was_reinstated_since(office:
         office.register()
     assert office.adopt().lost == ()
     for _ in range(2):
-        assert [(t.request, t.is_open, t.reinstated) for t in office.register()] == [
-            ("r0", True, False),
-            ("r1", False, True),
+        assert [(t.request, t.is_open, t.reinstated, t.waits) for t in office.register()] == [
+            ("r0", True, False, True),
+            ("r1", False, True, False),
         ]
     assert office.actions().count("closed") == 1
+    assert office.actions().count("held-back") == 1
+    office.approve()
+    assert [t.waits for t in office.register()] == [False, False]
+
+
+def test_an_older_registry_does_not_bring_back_an_earlier_round_of_the_same_subject(office: Office) -> None:
+    office.requests.add(**TERMINATE)
+    office.register()
+    older = (dict(office.registry.documents), office.registry.operations)
+    office.requests.add(**{**TERMINATE, "action": "reinstate"})
+    office.requests.add(**TERMINATE)
+    _, again = office.register()
+    office.registry.documents, office.registry.operations = older
+    office.registry.uuid = "restored"
+    assert office.adopt().lost == (f"terminate of application {again.pseudonym}, request {again.key}",)
+    assert [(t.request, t.is_open) for t in office.register()] == [("r0", False)]
+
+
+def test_where_requests_are_skipped_all_wait_for_a_person_also_what_has_begun(office: Office) -> None:
+    for id_ in ("1", "2"):
+        office.requests.add(**{**TERMINATE, "id": id_})
+    office.begin(office.register()[1])
+    office.requests.add(**{**TERMINATE, "action": "reinstate"})
+    office.state.documents.clear()
+    assert office.adopt().skipped_up_to == 2
+    times = Times(grace=0, margin=0, limit=7 * DAY)
+    assert [state_of(t, times, NOW) for t in office.register()] == [State.WAITING] * 2
+    assert not any(may_purge(t, times, NOW) for t in office.register())
+    assert office.actions().count("held-back") == 2
+    office.requests.add(**{**TERMINATE, "action": "reinstate"})
+    office.approve()
+    cancelled, begun = office.register()
+    assert (cancelled.is_open, state_of(begun, times, NOW)) == (False, State.PURGING)
 
 
 @pytest.mark.parametrize(
@@ -192,6 +225,8 @@ def test_an_older_registry_does_not_bring_back_what_was_reinstated_since(office:
         (NOW, NOW - 2 * DAY, (NOW - 2 * DAY, NOW)),  # no further grace than there was
         (NOW + 30 * DAY, NOW - 2 * DAY, (NOW - 2 * DAY, NOW + HOUR)),
         (NOW - 2 * DAY, NOW - DAY, (NOW - 2 * DAY, NOW)),
+        (NOW + 30 * DAY, NOW + 20 * DAY, (NOW + 30 * DAY, NOW + 30 * DAY)),  # a person would have to confirm it
+        (NOW - DAY, NOW - 30 * DAY, (NOW - DAY, NOW)),
     ],
 )
 def test_the_earliest_time_that_was_asked_for_counts_and_grace_is_not_skipped(
@@ -204,6 +239,26 @@ def test_the_earliest_time_that_was_asked_for_counts_and_grace_is_not_skipped(
     (found,) = office.register()
     assert (found.terminated_at, max(found.terminated_at, found.registered_at)) == expected
     assert found.held_back == (found.terminated_at > office.clock.instant)
+
+
+def test_asking_again_for_what_waited_for_its_time_counts_as_new(office: Office) -> None:
+    ahead = format_instant(NOW + 2 * MINUTE)
+    for number in range(MOST + 1):
+        office.requests.add(**{**TERMINATE, "id": str(number)}, terminated_at=ahead)
+    assert all(t.held_back for t in office.register())
+    office.clock.instant += 25 * HOUR
+    for number in range(MOST + 1):
+        office.requests.add(**{**TERMINATE, "id": str(number)}, terminated_at=format_instant(NOW + MINUTE))
+    found = office.register()
+    assert all(t.held_back for t in found), "too many still"
+    assert {t.registered_at for t in found} == {office.clock.instant}, "with a grace of its own"
+
+
+def test_an_approval_that_is_ahead_of_the_clock_approves_nothing(office: Office) -> None:
+    office.control = Control(terminations_approved_at=NOW + DAY)
+    for number in range(MOST + 1):
+        office.requests.add(**{**TERMINATE, "id": str(number)})
+    assert all(t.held_back for t in office.register())
 
 
 def test_what_waits_since_too_many_came_is_not_released_by_asking_again(office: Office) -> None:

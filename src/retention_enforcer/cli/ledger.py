@@ -70,6 +70,7 @@ def ledger_adopt(context: typer.Context) -> int:
     adopted = adopt(deployment.requests, deployment.registry, deployment.ledger, deployment.state, now)
     if adopted.skipped_up_to is not None:
         say(f"adopted: requests are read after place {adopted.skipped_up_to}; ask again for what was not carried out")
+        say("all open terminations wait for `terminations approve`: reinstatements may be among what is skipped")
     if adopted.lost:
         say(f"open in the ledger, but not in the registry: {len(adopted.lost)} terminations; ask for them again:")
         for who in adopted.lost:

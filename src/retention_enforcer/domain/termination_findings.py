@@ -44,7 +44,7 @@ class Undone:
 def termination_findings(terminations: Iterable[Termination], undone: Undone) -> Iterator[Finding]:
     """Yield the findings, one a termination and a cause; those that wait are one."""
     known = {termination.key: termination for termination in terminations}
-    waiting = [termination for termination in known.values() if termination.held_back and termination.is_open]
+    waiting = [termination for termination in known.values() if termination.waits]
     if waiting:
         yield _finding(
             "termination-waiting",

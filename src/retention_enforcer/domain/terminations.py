@@ -87,6 +87,8 @@ class Termination:
     """Whether a person has to approve its time."""
     held_back: bool = False
     """Whether it waits for approval, because of its time or because too many came at once."""
+    suspended_at: int | None = None
+    """Since when it waits for approval, begun or not, because what was asked for or done may have been lost."""
     applications: tuple[str, ...] = ()
     """Of an account; found before its purge, and only added to."""
     begun_at: int | None = None
@@ -113,6 +115,11 @@ class Termination:
     def is_open(self) -> bool:
         """Whether anything is still to be done."""
         return self.closed_at is None and self.cancelled_at is None
+
+    @property
+    def waits(self) -> bool:
+        """Whether a person has to approve it before anything goes."""
+        return self.is_open and (self.suspended_at is not None or (self.held_back and self.begun_at is None))
 
     @property
     def is_forgotten(self) -> bool:
@@ -176,6 +183,8 @@ def state_of(termination: Termination, times: Times, now: int) -> State:
         return State.CANCELLED
     if termination.closed_at is not None:
         return State.CLOSED
+    if termination.suspended_at is not None:
+        return State.WAITING
     if termination.erased_at is not None:
         return State.WATCHED
     if termination.purged_at is not None:
@@ -200,8 +209,10 @@ def is_late(termination: Termination, times: Times, now: int) -> bool:
 def held_back(terminations: Iterable[Termination], most: int, approved_at: int, now: int) -> set[str]:
     """Return the keys of those that have to wait for approval: all that are not purging yet, once too many came.
 
-    Counted are those registered within a day, and after the last approval.
+    Counted are those registered within a day, and after the last approval; one that is ahead of this clock approves
+    nothing.
     """
+    approved_at = approved_at if approved_at <= now else 0
     waiting = [t for t in terminations if t.is_open and t.begun_at is None and t.registered_at > approved_at]
     came = [t for t in terminations if t.registered_at > max(approved_at, now - WINDOW)]
     return {t.key for t in waiting if len(came) > most or t.held_back or t.unusual}
@@ -212,19 +223,23 @@ def open_twin(terminations: Iterable[Termination], subject: Subject, ask: Ask) -
     return next((t for t in terminations if t.is_open and t.subject == subject and t.ask is ask), None)
 
 
-def brought_forward(termination: Termination, terminated_at: int, request: str, now: int) -> Termination | None:
-    """Return an open termination as it is after the same was asked for with an earlier time; None if it is not earlier.
+def brought_forward(
+    termination: Termination, terminated_at: int, request: str, now: int, *, confirmed: bool
+) -> Termination | None:
+    """Return an open termination as it is after the same was asked for with an earlier time; None if it stays.
 
-    A promise runs from the earliest signal, and a wrong date far ahead must not swallow the right one. Its grace runs
-    from now, but ends no later than it would have.
+    A promise runs from the earliest signal, and a wrong date ahead must not swallow the right one. A time that a
+    person would have to confirm, and has not, changes nothing. Grace ends no later than it would have; where the time
+    until now was one to be confirmed, it is as if nothing had been asked for before.
     """
-    if termination.begun_at is not None or terminated_at >= termination.terminated_at:
+    doubtful = is_unusual(terminated_at, now) and not confirmed
+    if termination.begun_at is not None or terminated_at >= termination.terminated_at or doubtful:
         return None
     grace_from = max(termination.terminated_at, termination.registered_at)
     return replace(
         termination,
         terminated_at=terminated_at,
-        registered_at=min(max(terminated_at, now), grace_from),
+        registered_at=now if termination.unusual else min(now, grace_from),
         request=request,
         unusual=is_unusual(terminated_at, now),
         held_back=termination.held_back and not termination.unusual,
@@ -267,7 +282,8 @@ DOUBT = "not-looked-into"
 def closes(termination: Termination, now: int) -> bool:
     """Whether a watched termination has been quiet for long enough."""
     since = max(termination.purged_at or now, termination.found_at or 0)
-    return termination.erased_at is not None and termination.is_open and now - since >= QUIET
+    watched = termination.erased_at is not None and termination.is_open and termination.suspended_at is None
+    return watched and now - since >= QUIET
 
 
 def may_be_forgotten(termination: Termination, now: int) -> bool:

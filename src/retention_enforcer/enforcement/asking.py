@@ -102,9 +102,9 @@ class Asking:
         """
         known = self.terminations()
         if known:
-            at = max(termination.registered_at for termination in known)
+            at = max(max(t.registered_at, t.suspended_at or 0) for t in known)
             self._documents.save(TERMINATIONS_APPROVED, {"at": at}, self._clock.now())
-        return sum(termination.is_open and termination.held_back for termination in known)
+        return sum(termination.waits for termination in known)
 
     def terminations(self) -> list[Termination]:
         """Return all terminations whose subjects are remembered, in the order in which they were registered."""

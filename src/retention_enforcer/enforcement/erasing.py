@@ -12,6 +12,7 @@ from retention_enforcer.domain.erasure import Act, Progress, next_step
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected, readable
 from retention_enforcer.domain.instants import MINUTE, SECOND
 from retention_enforcer.domain.ledger import Entry, Kind
+from retention_enforcer.domain.termination_records import EXPUNGED, expunged_of
 from retention_enforcer.enforcement.appender import Appender
 from retention_enforcer.enforcement.ports import Clock, Erasures, Permit, Registry
 
@@ -130,7 +131,7 @@ class Eraser:
         """
         until = self._clock.now() + PATIENCE
         pending = self.pending()
-        while any(one.progress.due < until for one in pending.values()) and self._clock.now() < until:
+        while self._under_way(pending.values(), until) and self._clock.now() < until:
             for uuid, erasing in list(pending.items()):
                 pending[uuid] = self._advance(erasing)
                 if pending[uuid].progress.act is Act.DONE:
@@ -139,6 +140,9 @@ class Eraser:
             pending = pending or self.pending()
         return self.pending()  # as it is stored: one that was done may have begun again
 
+    def _under_way(self, pending: Iterable[Erasing], until: int) -> bool:
+        return any(one.progress.due < until and not one.expected for one in pending)
+
     def _wait(self, pending: Iterable[Erasing], until: int) -> None:
         now = self._clock.now()
         due = min((next_step(one.progress, now).at for one in pending), default=now)
@@ -146,6 +150,8 @@ class Eraser:
             self._pause(min(due - now, until - now, 2 * SECOND) / SECOND)
 
     def _advance(self, erasing: Erasing) -> Erasing:
+        if erasing.expected:
+            return erasing  # what its purge took has to be counted first: this document is all that says so
         now = self._clock.now()
         step = next_step(erasing.progress, now)
         if step.alarm:
@@ -169,11 +175,14 @@ class Eraser:
     def _done(self, erasing: Erasing) -> None:
         progress = erasing.progress
         how = "the index is gone" if progress.gone else f"no deleted document is left, after {progress.passes} expunges"
-        text = f"index {progress.uuid}: {how}"
-        self._appender.append(Entry(kind=Kind.TERMINATION, action="expunge", reason=text))
-        self._registry.remove(_key(progress.uuid))
-        if erasing.again and not progress.gone:
-            self.begin(progress.index, progress.uuid, erasing.again)
+        text = expunged_of(progress.uuid, how)
+        self._appender.append(Entry(kind=Kind.TERMINATION, action=EXPUNGED, reason=text))
+        if erasing.again and not progress.gone:  # in its place, in one write: a crash in between would forget it
+            now = self._clock.now()
+            anew = Progress(index=progress.index, uuid=progress.uuid, since=now, due=now)
+            self._save(Erasing(progress=anew, labels=erasing.again))
+        else:
+            self._registry.remove(_key(progress.uuid))
 
     def _save(self, erasing: Erasing) -> None:
         self._registry.save(_key(erasing.progress.uuid), erasing.body(), self._clock.now(), ERASURE)

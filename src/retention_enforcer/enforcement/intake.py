@@ -10,7 +10,7 @@ from retention_enforcer.domain.errors import Refused, readable
 from retention_enforcer.domain.extent import Extent
 from retention_enforcer.domain.ledger import Kind
 from retention_enforcer.domain.termination_document import termination_of
-from retention_enforcer.domain.termination_records import open_in_ledger, who_of
+from retention_enforcer.domain.termination_records import told_by, who_of
 from retention_enforcer.domain.terminations import Termination
 from retention_enforcer.enforcement.ports import LedgerStore, Registry, Requests, StateStore
 
@@ -30,17 +30,20 @@ class RequestsMemory:
     extent: Extent
     refused: Mapping[int, str] = field(default_factory=dict)
     """Malformed requests that are still there, by their places, and why. Not by their ids: these may name somebody."""
+    skipped: bool = False
+    """Whether some were skipped that nobody read: a reinstatement may be among them."""
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> RequestsMemory:
         """Read it from its document."""
         with readable("what retention-state remembers of requests"):
             refused = {int(sequence): str(why) for sequence, why in body["refused"].items()}
-            return cls(extent=Extent.of(body), refused=refused)
+            return cls(extent=Extent.of(body), refused=refused, skipped=bool(body["skipped"]))
 
     def body(self) -> dict[str, Any]:
         """Return it as its document."""
-        return {**self.extent.body(), "refused": {str(sequence): why for sequence, why in self.refused.items()}}
+        refused = {str(sequence): why for sequence, why in self.refused.items()}
+        return {**self.extent.body(), "refused": refused, "skipped": self.skipped}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +90,10 @@ class IntakeMemory:
             raise Refused("retention-terminations is not what it was: no termination is carried out", _ADOPT)
         return memory
 
-    def keep_registry(self, now: int) -> None:
+    def keep_registry(self, now: int, *, adopted: bool = False) -> None:
         """Remember how far the registry goes now."""
         extent = self._registry.extent()
-        after = RegistryMemory(extent=extent).body()
+        after = RegistryMemory(extent=extent, adopted=adopted).body()
         if self._state.load([REGISTRY]).get(REGISTRY) != after:
             self._state.save(REGISTRY, after, now)
 
@@ -139,11 +142,11 @@ def adopt(requests: Requests, registry: Registry, ledger: LedgerStore, state: St
     ever = before is not None or bool(registry.all()) or any(r.get("kind") == Kind.TERMINATION for r in ledger.read())
     skipped = ever and (before is None or not extent.goes_on_from(before))
     if skipped:
-        state.save(REQUESTS, RequestsMemory(extent=extent).body(), now)
+        state.save(REQUESTS, RequestsMemory(extent=extent, skipped=True).body(), now)
     if REGISTRY not in known or not place.goes_on_from(RegistryMemory.of(known[REGISTRY]).extent):
         state.save(REGISTRY, RegistryMemory(extent=place, adopted=True).body(), now)
     still = {who_of(t) for t in remembered(registry) if t.is_open}
-    lost = tuple(sorted(open_in_ledger(ledger.read()) - still))
+    lost = tuple(sorted(told_by(ledger.read()).open - still))
     return Adopted(skipped_up_to=extent.until if skipped else None, lost=lost)
 
 

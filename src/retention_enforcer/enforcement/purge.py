@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -191,6 +191,10 @@ class Purger:
         """Whether the cluster says for certain that there is no such index any more."""
         there = self._look([uuid])
         return there is not None and uuid not in there
+
+    def names_of(self, uuids: Iterable[str]) -> dict[str, str]:
+        """Return the names of those of these indices that exist, by their uuid."""
+        return {uuid: existing.name for uuid, existing in self._deleter.existing(list(uuids)).items()}
 
     def _intend(self, category: Category, purge: Purge, action: str, cycle: str) -> _Recorded:
         # Measured before the record is sent: what the ledger takes for it counts against its lifetime.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -13,7 +13,7 @@ from retention_enforcer.domain.ledger import Entry, Kind
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.requests import Ask, Malformed, Request, Written, is_unusual, read_request
 from retention_enforcer.domain.termination_document import termination_body
-from retention_enforcer.domain.termination_records import open_in_ledger, who_of
+from retention_enforcer.domain.termination_records import REGISTERED, Told, told_by, who_of
 from retention_enforcer.domain.terminations import Termination, brought_forward, held_back, open_twin, reinstated
 from retention_enforcer.enforcement.appender import Appender
 from retention_enforcer.enforcement.intake import REMEMBERED, IntakeMemory, RequestsMemory, remembered
@@ -62,6 +62,8 @@ class Intake:
     terminations: dict[str, Termination]
     """All that are remembered, by their keys."""
     requests: RequestsMemory
+    told: Told = field(default_factory=Told)
+    """What the ledger says, where the registry may be older than it; else nothing."""
 
 
 class Registrar:
@@ -100,25 +102,31 @@ class Registrar:
         adopted = self._memory.of_registry(now).adopted
         memory, extent = self._memory.of_requests(now)
         terminations = {t.key: t for t in remembered(self._registry)}
-        if adopted:
-            self._end_what_the_ledger_ended(terminations)
-        memory = self._take_all(memory, extent, terminations)
+        told = told_by(self._ledger.read()) if adopted else Told()
+        self._end_what_has_ended(terminations, told)
+        if adopted or memory.skipped:
+            self._suspend(terminations)
+            memory = replace(memory, skipped=False)
+            self._memory.keep_requests(memory, self._clock.now())
+        memory = self._take_all(memory, extent, terminations, control)
         self._hold_back(terminations, control)
-        self._memory.keep_registry(self._clock.now())
-        return Intake(terminations=terminations, requests=memory)
+        self._memory.keep_registry(self._clock.now(), adopted=adopted)
+        return Intake(terminations=terminations, requests=memory, told=told)
 
     def must_look_again(self, intake: Intake) -> bool:
         """Whether a reinstatement was asked for since: its subject must not be purged any more."""
         return self._requests.reinstatements(intake.requests.extent.until)
 
     def note_end(self) -> None:
-        """Remember how far the registry goes when a run ends."""
+        """Remember how far the registry goes when a run ends; what the ledger knew beside it is in it by now."""
         self._memory.keep_registry(self._clock.now())
 
-    def _take_all(self, memory: RequestsMemory, extent: Extent, terminations: dict[str, Termination]) -> RequestsMemory:
+    def _take_all(
+        self, memory: RequestsMemory, extent: Extent, terminations: dict[str, Termination], control: Control
+    ) -> RequestsMemory:
         for written in self._requests.read(memory.extent.until, extent.until):
             refused = dict(memory.refused)
-            problem = self._take(written, extent.uuid, terminations)
+            problem = self._take(written, extent.uuid, terminations, control)
             if problem is not None:
                 refused[written.sequence] = problem
             memory = RequestsMemory(extent=replace(extent, until=written.sequence), refused=refused)
@@ -129,15 +137,21 @@ class Registrar:
             self._memory.keep_requests(memory, self._clock.now())
         return memory
 
-    def _end_what_the_ledger_ended(self, terminations: dict[str, Termination]) -> None:
+    def _end_what_has_ended(self, terminations: dict[str, Termination], told: Told) -> None:
         """Close what an older registry shows as open, and the ledger knows as ended: it may have been reinstated."""
-        still = open_in_ledger(self._ledger.read())
         for key, termination in terminations.items():
-            if termination.is_open and who_of(termination) not in still:
+            if termination.is_open and who_of(termination) in told.ended:
                 terminations[key] = replace(termination, closed_at=self._clock.now(), reinstated=True)
                 self._book.enter(terminations[key], "closed", "it had ended before an older registry was restored")
 
-    def _take(self, written: Written, uuid: str, terminations: dict[str, Termination]) -> str | None:
+    def _suspend(self, terminations: dict[str, Termination]) -> None:
+        """Have all wait for a person, those that have begun too: their customers may have come back meanwhile."""
+        for key, termination in terminations.items():
+            if termination.is_open and termination.suspended_at is None:
+                terminations[key] = replace(termination, suspended_at=self._clock.now())
+                self._book.enter(terminations[key], "held-back", "what was asked for since may have been lost")
+
+    def _take(self, written: Written, uuid: str, terminations: dict[str, Termination], control: Control) -> str | None:
         """Carry one request into the registry; return why it is refused, if it is."""
         key = f"{uuid[:8]}-{written.sequence:012d}"
         if key in terminations:
@@ -152,12 +166,12 @@ class Registrar:
             return None
         twin = open_twin(terminations.values(), request.subject, request.ask)
         if twin is not None:
-            self._bring_forward(twin, request, terminations)
+            self._bring_forward(twin, request, terminations, control)
         else:
             termination = self._termination(key, request)
             at = f"terminated at {format_instant(termination.terminated_at)}"
             words = f"{at}; reason {self._pseudonyms.of(request.reason)}" if request.reason else at
-            self._book.enter(termination, "registered", words, self._actor(request))
+            self._book.enter(termination, REGISTERED, words, self._actor(request))
             terminations[key] = termination
         return None
 
@@ -178,11 +192,14 @@ class Registrar:
             unusual=is_unusual(terminated_at, now),
         )
 
-    def _bring_forward(self, twin: Termination, request: Request, terminations: dict[str, Termination]) -> None:
+    def _bring_forward(
+        self, twin: Termination, request: Request, terminations: dict[str, Termination], control: Control
+    ) -> None:
         """Have the same that was asked for again run from its earlier time, if it is earlier."""
         now = self._clock.now()
         at = request.terminated_at if request.terminated_at is not None else now
-        changed = brought_forward(twin, at, request.id, now)
+        confirmed = control.confirmed.get(request.id) == at
+        changed = brought_forward(twin, at, request.id, now, confirmed=confirmed)
         if changed is not None:
             words = f"terminated at {format_instant(at)} already"
             self._book.enter(changed, "brought-forward", words, self._actor(request))
@@ -203,10 +220,14 @@ class Registrar:
             replace(t, unusual=False) if control.confirmed.get(t.request) == t.terminated_at else t
             for t in terminations.values()
         ]
-        waiting = held_back(known, self._most, control.terminations_approved_at, self._clock.now())
+        approved_at, now = control.terminations_approved_at, self._clock.now()
+        waiting = held_back(known, self._most, approved_at, now)
         for key, termination in terminations.items():
-            if (key in waiting) != termination.held_back and termination.is_open:
-                changed = replace(termination, held_back=key in waiting)
-                action, actor = ("held-back", "enforcer") if key in waiting else ("approved", "operator")
+            suspended = termination.suspended_at
+            if suspended is not None and suspended <= approved_at <= now:
+                suspended = None
+            changed = replace(termination, held_back=key in waiting, suspended_at=suspended)
+            if changed != termination and termination.is_open:
+                action, actor = ("held-back", "enforcer") if changed.waits else ("approved", "operator")
                 self._book.enter(changed, action, actor=actor)
                 terminations[key] = changed

@@ -25,6 +25,7 @@ from retention_enforcer.domain.termination_plan import (
     sought_of,
     undecided_of,
 )
+from retention_enforcer.domain.termination_records import PURGED, Told, purged_of, who_of
 from retention_enforcer.domain.terminations import (
     DOUBT,
     OpenItem,
@@ -35,7 +36,7 @@ from retention_enforcer.domain.terminations import (
     times_of,
 )
 from retention_enforcer.enforcement.cycle import Scope
-from retention_enforcer.enforcement.erasing import Eraser, Erasing
+from retention_enforcer.enforcement.erasing import OWN, Eraser, Erasing
 from retention_enforcer.enforcement.ports import Clock, Counts
 from retention_enforcer.enforcement.purge import Purger, Results
 from retention_enforcer.enforcement.registrar import TerminationBook
@@ -193,6 +194,15 @@ class SubjectPurge:
                     left.documents[label] = left.documents.get(label, 0) + documents
         return left
 
+    def begin_again(self, terminations: Mapping[str, Termination], told: Told) -> None:
+        """Begin the erasures that the ledger knows of and a registry that was lost does not: their files hold bytes."""
+        labels = {who_of(termination): key for key, termination in terminations.items()}
+        there = self._purger.names_of(told.unclean) if told.unclean else {}
+        for uuid, name in there.items():
+            concerned = sorted({labels[who] for who in told.unclean[uuid] if who in labels} or {OWN})
+            if uuid not in self._eraser.pending():
+                self._eraser.begin(name, uuid, concerned)
+
     # --- single steps ---
 
     def _announce(
@@ -204,6 +214,9 @@ class SubjectPurge:
         None where the index does not say how much it has of whom: then nothing is taken.
         """
         facts = purge.facts
+        under_way = self._eraser.pending().get(facts.uuid)
+        if under_way is not None and under_way.expected:
+            return None  # what an interrupted purge took of it is not counted yet
         counted = self._count(facts, facts.spared) if facts.spared else {}
         if counted is None:
             return None
@@ -239,8 +252,7 @@ class SubjectPurge:
         for label, documents in sorted(took.items()):
             termination = terminations[label]
             how = f"outcome {record}" if record is not None else "interrupted, counted afterwards"
-            text = f"{documents} documents of index {facts.uuid}, {how}"
-            written = self._book.record(termination, "purged", text)
+            written = self._book.record(termination, PURGED, purged_of(documents, facts.uuid, how))
             purged = Purged(
                 category=category,
                 index=self._pseudonyms.index_name(policy.patterns, facts.name),

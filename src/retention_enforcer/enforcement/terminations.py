@@ -98,6 +98,7 @@ class TerminationWork:
     def _begin(self, scope: Scope) -> _Run:
         """Take in what was asked for, and find out whose applications go along."""
         intake = self._registrar.register(scope.control)
+        self._purge.begin_again(intake.terminations, intake.told)
         return _Run(intake=intake, undecided=self._find_applications(scope.policy, intake.terminations))
 
     def _result(self, scope: Scope, run: _Run, unblocked: Mapping[str, str], *, unknown: bool) -> TerminationResult:
