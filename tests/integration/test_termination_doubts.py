@@ -42,6 +42,8 @@ def test_what_may_say_whose_an_application_is_stays_until_that_is_decided(tenant
         assert pairs(tenants) == [("100", "11"), ("100", "11"), ("1001", "111"), ("1002", "11"), ("3003", "11")]
         assert states(tenants) == ["purging"]
         assert of(tenants, "keys") == ["11", "111", "1111"]
+    intents = [r for r in tenants.records() if r["kind"] == "intent" and r["category"] == "configuration"]
+    assert len(intents) == 1, "what takes nothing is not announced"
     add(tenants, "configuration", {"uin": owner, "sdkappid": "11", "@timestamp": now()})
     assert tenants.run("run", "--once").code == 0
     assert states(tenants) == ["verifying"]
@@ -114,10 +116,10 @@ def test_an_index_that_does_not_say_whose_its_documents_are_stops_no_other(
 ) -> None:
     true_counts = SubjectCounts.by_label
 
-    def unwilling(counts: SubjectCounts, name: str, matches: Any) -> dict[str, int]:
+    def unwilling(counts: SubjectCounts, name: str, *more: Any) -> dict[str, int]:
         if name == tenants.prefix + "keys":
             raise ClusterUnavailable("only a part of the shards answered", "")
-        return true_counts(counts, name, matches)
+        return true_counts(counts, name, *more)
 
     assert tenants.run("terminate", "--application", "1").code == 0
     monkeypatch.setattr(SubjectCounts, "by_label", unwilling)

@@ -22,10 +22,10 @@ class SubjectCounts:
     def __init__(self, client: Elasticsearch) -> None:
         self._client = client
 
-    def by_label(self, index: str, matches: Iterable[Match]) -> dict[str, int]:
+    def by_label(self, index: str, matches: Iterable[Match], spare: Sequence[Match] = ()) -> dict[str, int]:
         """Return how many documents of an index each label asks for; labels without any are absent.
 
-        What was written since the last refresh is not seen. Raises ClusterUnavailable for a partial answer.
+        Documents that match any of `spare` do not count. What was written since the last refresh is not seen. Raises ClusterUnavailable for a partial answer.
         """
         asked: dict[str, list[Match]] = {}
         for match in matches:
@@ -33,14 +33,15 @@ class SubjectCounts:
         found: dict[str, int] = {}
         for some in _chunks(sorted(asked)):
             filters = {f"n{number}": query_of_any(asked[label]) for number, label in enumerate(some)}
-            counted = self._count(index, filters)
+            counted = self._count(index, filters, spare)
             found |= {label: counted[f"n{number}"] for number, label in enumerate(some) if counted[f"n{number}"]}
         return found
 
-    def _count(self, index: str, filters: Mapping[str, object]) -> dict[str, int]:
+    def _count(self, index: str, filters: Mapping[str, object], spare: Sequence[Match]) -> dict[str, int]:
         with translated():
             answer = self._client.search(
                 index=concrete_name(index),
+                query={"bool": {"must_not": [query_of_any(spare)]}} if spare else None,
                 size=0,
                 track_total_hits=False,
                 aggs={"labels": {"filters": {"filters": dict(filters)}}},

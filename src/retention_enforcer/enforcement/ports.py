@@ -133,8 +133,8 @@ class Owners(Protocol):
 class Counts(Protocol):
     """Counts the documents of subjects."""
 
-    def by_label(self, index: str, matches: Iterable[Match]) -> dict[str, int]:
-        """Return how many documents of an index each label asks for; labels without any are absent."""
+    def by_label(self, index: str, matches: Iterable[Match], spare: Sequence[Match] = ()) -> dict[str, int]:
+        """Return how many documents of an index each label asks for, but those to spare; 0 is absent."""
 
 
 class Erasures(Protocol):

@@ -218,7 +218,7 @@ class SubjectPurge:
         if under_way is not None and under_way.expected:
             return None  # what an interrupted purge took of it is not counted yet
         counted = self._count(facts, facts.spared) if facts.spared else {}
-        if counted is None:
+        if counted is None or not self._takes_any(purge):
             return None
         labels = sorted({match.label for match in facts.spared})
         times = [times_of(policy, terminations[label], self._grace).deadline(terminations[label]) for label in labels]
@@ -227,10 +227,14 @@ class SubjectPurge:
         self._eraser.begin(facts.name, facts.uuid, labels, counted, not_before)
         return counted
 
-    def _count(self, index: IndexFacts, matches: Iterable[Match]) -> dict[str, int] | None:
+    def _takes_any(self, purge: Purge) -> bool:
+        """Whether a purge of documents has any to take: all that there are may be held, or say whose others are."""
+        return not purge.spare or bool(self._count(purge.facts, purge.facts.spared, purge.spare))
+
+    def _count(self, index: IndexFacts, matches: Iterable[Match], spare: Sequence[Match] = ()) -> dict[str, int] | None:
         """Return how many documents each label has in an index, None where it does not say so now."""
         try:
-            return self._counts.by_label(index.name, matches)
+            return self._counts.by_label(index.name, matches, spare)
         except (ClusterUnavailable, RequestRejected) as error:
             _log.warning(
                 f"index {index.uuid} does not say whose documents it has",
