@@ -297,10 +297,10 @@ def test_an_enforcer_may_all_that_a_reader_may(world: World) -> None:
 
 
 def test_a_superuser_is_warned_about_once_at_start_and_in_check(world: World) -> None:
-    shown = world.bench.run("check")
+    shown = world.bench.run("check", environ=world.bench.environ)
     assert shown.code == 0, shown.err
     assert "warning far too many privileges" in shown.out
-    started = world.bench.run("run", "--once")
+    started = world.bench.run("run", "--once", environ=world.bench.environ)
     assert started.err.count("may do everything on this cluster") == 1
 
 
