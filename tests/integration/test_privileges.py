@@ -290,7 +290,7 @@ def test_the_enforcer_cannot_speak_as_the_operator(world: World) -> None:
 def test_an_enforcer_may_all_that_a_reader_may(world: World) -> None:
     environ = {**world.bench.environ_of(Role.ENFORCER), "ENFORCER_MODE": "plan"}
     checks = world.bench.run("check", "--output", "json", environ=environ).json
-    assert next(c["text"] for c in checks if c["name"] == "privileges").endswith("that a reader needs")
+    assert next(c["text"] for c in checks if c["name"] == "privileges").endswith("that the reader needs")
 
 
 # --- the self-test ------------------------------------------------------------------------------------
