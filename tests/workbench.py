@@ -52,7 +52,7 @@ categories:
 ROLES = {
     "setup": None,
     "ledger adopt": None,
-    "run": Role.ENFORCER,
+    **dict.fromkeys(("run", "check"), Role.ENFORCER),
     **dict.fromkeys(
         ("policy accept", "plan approve", "terminations approve", "terminate", "reinstate", "erase"), Role.OPERATOR
     ),

@@ -290,17 +290,17 @@ def test_the_enforcer_cannot_speak_as_the_operator(world: World) -> None:
 def test_an_enforcer_may_all_that_a_reader_may(world: World) -> None:
     environ = {**world.bench.environ_of(Role.ENFORCER), "ENFORCER_MODE": "plan"}
     checks = world.bench.run("check", "--output", "json", environ=environ).json
-    assert next(c["text"] for c in checks if c["name"] == "privileges").endswith("that a reader needs")
+    assert next(c["text"] for c in checks if c["name"] == "privileges").endswith("that the reader needs")
 
 
 # --- the self-test ------------------------------------------------------------------------------------
 
 
 def test_a_superuser_is_warned_about_once_at_start_and_in_check(world: World) -> None:
-    shown = world.bench.run("check")
+    shown = world.bench.run("check", environ=world.bench.environ)
     assert shown.code == 0, shown.err
     assert "warning far too many privileges" in shown.out
-    started = world.bench.run("run", "--once")
+    started = world.bench.run("run", "--once", environ=world.bench.environ)
     assert started.err.count("may do everything on this cluster") == 1
 
 

@@ -20,7 +20,7 @@ from elasticsearch.helpers import bulk
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.demo.configuration import Certificate
 from retention_enforcer.demo.server import EmbeddedServer
-from retention_enforcer.domain.instants import DAY
+from retention_enforcer.domain.instants import DAY, format_instant
 from retention_enforcer.domain.names import OWN
 from retention_enforcer.domain.privileges import Role, role_name
 from retention_enforcer.enforcement import erasing
@@ -33,6 +33,7 @@ POLICY = ROOT / "config" / "trtc.yaml"
 ROLES = ROOT / "deploy" / "roles" / "roles.yml"
 RELOAD_SECONDS = 60.0  # the server looks at the file every five seconds
 OLD, CANARY = "trtc-backend-logs-2020.01.01", "canary-4711"
+SPOKEN = "canary in what somebody wrote"
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ def site(own_server: Callable[..., EmbeddedServer], tmp_path_factory: pytest.Tem
     issued = ca.issue_cert("127.0.0.1")
     certificate = Certificate(
         key=issued.private_key_pem.bytes().decode(),
-        chain="".join(pem.bytes().decode() for pem in issued.cert_chain_pems),
+        # With the authority, as a server that set itself up sends it: its fingerprint is what such a server shows.
+        chain="".join(pem.bytes().decode() for pem in (*issued.cert_chain_pems, ca.cert_pem)),
         authority=ca.cert_pem.bytes().decode(),
     )
     (folder / "ca.pem").write_text(certificate.authority)
@@ -105,7 +107,7 @@ def _fill(site: Site) -> None:
         *({"_index": "trtc-backend-logs-young", "@timestamp": now - DAY, "sdkappid": str(n)} for n in range(50)),
         {"_index": "trtc-sdkappid", "@timestamp": now - 20 * DAY, "sdkappid": "1"},
         {"_index": "trtc-sdkappid", "@timestamp": now - DAY, "sdkappid": CANARY},
-        {"_index": "trtc-console-configuration", "uin": CANARY, "sdkappid": CANARY},
+        {"_index": "trtc-console-configuration", "@timestamp": now - DAY, "uin": CANARY, "sdkappid": CANARY},
         {"_index": "elsewhere", "@timestamp": now - DAY, "sdkappid": "1", "user_id": "u"},
     ]
     bulk(site.es, documents, refresh=True)
@@ -134,7 +136,7 @@ def test_each_role_does_its_part_and_no_log_line_holds_a_secret_or_a_subject(
     ran(Role.OPERATOR, "policy", "accept")
     ran(Role.ENFORCER, "check")
     with closing(site.client(Role.REGISTRAR)) as registrar:
-        asked = {"kind": "account", "id": CANARY, "action": "terminate", "requested_by": "console"}
+        asked = {"kind": "account", "id": CANARY, "action": "erase", "requested_by": "console", "reason": SPOKEN}
         registrar.create(index=OWN.requests, id="one", document=asked)
     first = ran(Role.ENFORCER, "run", "--once", ENFORCER_LOG_LEVEL="debug")
     assert not site.es.indices.exists(index=OLD)
@@ -147,8 +149,13 @@ def test_each_role_does_its_part_and_no_log_line_holds_a_secret_or_a_subject(
     ran(Role.READER, "terminations", "--output", "json")
     ran(Role.READER, "ledger", "verify")
     ran(Role.OPERATOR, "stop")
-    assert ran(Role.ENFORCER, "run", "--once", code=4).err
+    old = format_instant(SystemClock().now() - 20 * DAY)
+    site.es.index(index=OLD, document={"@timestamp": old}, refresh=True)
+    said.append(site.run(Role.ENFORCER, "run", "--once"))
+    assert site.es.indices.exists(index=OLD)
     ran(Role.OPERATOR, "resume")
+    ran(Role.ENFORCER, "run", "--once")
+    assert not site.es.indices.exists(index=OLD)
     ran(
         Role.OPERATOR,
         "hold",
@@ -162,7 +169,7 @@ def test_each_role_does_its_part_and_no_log_line_holds_a_secret_or_a_subject(
         "--until",
         "2099-01-01",
     )
-    ran(Role.OPERATOR, "hold", "list")
+    ran(Role.ENFORCER, "run", "--once", ENFORCER_LOG_LEVEL="debug")
 
     secrets = [KEY, site.server.admin.password, *(site.server.user(role.value).password for role in Role)]
     for command in said:
@@ -170,9 +177,11 @@ def test_each_role_does_its_part_and_no_log_line_holds_a_secret_or_a_subject(
             assert secret not in command.out + command.err
         for line in command.err.splitlines():
             assert CANARY not in line
+            assert SPOKEN not in line
     records = [hit["_source"] for hit in site.es.search(index=OWN.ledger, size=1_000)["hits"]["hits"]]
     assert records
     assert CANARY not in json.dumps(records)
+    assert SPOKEN not in json.dumps(records)
 
 
 def test_the_reader_deletes_nothing_and_the_registrar_reads_nothing(site: Site) -> None:
@@ -198,3 +207,17 @@ def test_a_certificate_by_its_fingerprint_is_enough(site: Site) -> None:
     wrong = site.run(Role.READER, "plan", **{**trust, "ENFORCER_ELASTICSEARCH_CA_FINGERPRINT": "0" * 64})
     assert wrong.code == 1
     assert "another fingerprint" in wrong.err
+
+
+def test_without_security_there_is_nothing_to_check_and_that_is_said_once(
+    own_server: Callable[..., EmbeddedServer], tmp_path: Path
+) -> None:
+    with own_server(settings={"xpack.security.enabled": "false"}) as server, closing(Elasticsearch(server.url)) as es:
+        bench = Workbench(es=es, url=server.url, username="", password="", prefix="open-", folder=tmp_path)
+        assert "no roles: the cluster's security is off" in bench.run("setup").out
+        refused = bench.run("setup", "--key", "reader")
+        assert (refused.code, "leave --key out" in refused.err) == (2, True)
+        assert bench.run("policy", "accept").code == 0
+        shown = bench.run("check")
+        assert (shown.code, "the cluster's security is off" in shown.out) == (0, True)
+        assert bench.run("run", "--once").err.count("security is off") == 1

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 from packaging.requirements import Requirement
 
+from retention_enforcer import cli
 from retention_enforcer.domain.names import OWN
 from retention_enforcer.domain.privileges import REFRESH, Role, Scope, descriptor, names_in, rights_of
 from retention_enforcer.policy_file import load_policy
@@ -71,6 +73,7 @@ def test_the_last_stage_runs_as_nobody_in_particular_and_without_a_shell() -> No
     assert "\nUSER 10001:10001\n" in last
     assert '\nENTRYPOINT ["retention-enforcer"]\n' in last
     assert 'CMD ["retention-enforcer", "health"]' in last
+    assert "health" in typer.main.get_command(cli.console.app).commands
     installed = re.findall(r"--no-install-recommends ([\w -]+?) *\\?\n", last)
     assert installed == ["ca-certificates python3"]
     assert set(re.findall(rf"{PREFIX}\w+", last)) <= SETTINGS

@@ -175,7 +175,10 @@ def _tls_problem(text: str) -> tuple[str, str] | None:
         mend = "write a name that it has in ENFORCER_ELASTICSEARCH_URL, or give its fingerprint"
         return "the server's certificate is for another host", mend
     if "Fingerprints did not match" in text:
-        mend = "check ENFORCER_ELASTICSEARCH_CA_FINGERPRINT: the SHA-256 that the server printed when it was set up"
+        mend = (
+            "check ENFORCER_ELASTICSEARCH_CA_FINGERPRINT: the SHA-256 that the server printed when it was set up; that "
+            "of an authority counts only where the server sends its certificate along: else use _CA_CERTS"
+        )
         return "the server's certificate has another fingerprint than the one given", mend
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return next((problem for said, problem in _DISTRUST.items() if said in text), _UNKNOWN_AUTHORITY)

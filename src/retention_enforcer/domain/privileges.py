@@ -105,9 +105,9 @@ RIGHTS = (
     Right(
         Scope.GOVERNED,
         CHANGE_SETTINGS,
-        _ACTING,
+        frozenset({Role.OPERATOR, Role.ENFORCER}),
         "erasure and lifecycles",
-        "a write block is lifted for an erasure and put back, merging is set to erase; a lifecycle is attached",
+        "lifts a write block to erase and puts it back, lets merges erase; attaches a lifecycle, or puts it back",
     ),
     Right(
         Scope.GOVERNED,

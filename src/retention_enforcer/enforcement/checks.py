@@ -103,7 +103,7 @@ class Checks:
         for missing, error in shortcomings(held, self._role):
             yield Check(name=f"privilege {missing.right.privilege}", text=error.message, error=error)
         if not held.missing:
-            yield Check(name="privileges", text=f"{held.user} has all {held.needed} that a {self._role} needs")
+            yield Check(name="privileges", text=f"{held.user} has all {held.needed} that the {self._role} needs")
         if (too_much := excess(held, self._role)) is not None:
             yield Check(name="far too many privileges", text=too_much, warning=True)
 

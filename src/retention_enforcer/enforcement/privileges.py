@@ -42,7 +42,7 @@ def excess(held: Held, role: Role) -> str | None:
     """Return what to say where far too much is allowed, or None."""
     mend = f"use an API key: retention-enforcer setup --key {role}"
     if held.superuser:
-        return f"{held.user} may do everything on this cluster, far more than a {role} needs; {mend}"
+        return f"{held.user} may do everything on this cluster, far more than the {role} needs; {mend}"
     if held.may_change_ledger:
         return f"{held.user} may change or delete records of the ledger, which nobody but a superuser should; {mend}"
     return None

@@ -38,6 +38,8 @@ _TAIL = """## What to know of them
   Without the privileges on all indices the policy is kept all the same; the look past it finds what it may not read.
 - An API key can do no more than who made it: make keys as a user who has all of the privileges. A key's privileges
   are a copy of the role's; `setup` brings the keys up to date that the same user made with it.
+- Where streams have a failure store that is guarded apart (8.19, 9.1 and newer), its indices want the privileges
+  `read_failure_store` and `manage_failure_store` besides, which older versions do not know: give them by hand.
 - A request may be a reinstatement, too: who may ask may also ask for that. Every request is recorded.
 """
 
