@@ -25,7 +25,8 @@ class SubjectCounts:
     def by_label(self, index: str, matches: Iterable[Match], spare: Sequence[Match] = ()) -> dict[str, int]:
         """Return how many documents of an index each label asks for; labels without any are absent.
 
-        Documents that match any of `spare` do not count. What was written since the last refresh is not seen. Raises ClusterUnavailable for a partial answer.
+        Documents that match any of `spare` do not count. What was written since the last refresh is not seen. Raises
+        ClusterUnavailable for a partial answer.
         """
         asked: dict[str, list[Match]] = {}
         for match in matches:
