@@ -70,7 +70,7 @@ def running(bench: Workbench, before: str = "") -> Iterator[Daemon]:
                 stream.close()
 
 
-# Looks after lease and stop, and around, each second instead of each ten and fifteen.
+# Looks after lease and stop, and around, each second instead of each ten and thirty.
 QUICK = "from retention_enforcer.daemon import service; service.RENEWAL = service._LOOK_AROUND = 1.0\n"
 
 

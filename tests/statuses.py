@@ -8,6 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from prometheus_client.parser import text_string_to_metric_families as parse
+
 from builders import NOW, category, facts, index
 from retention_enforcer.domain.expiry import build_plan
 from retention_enforcer.domain.facts import CategoryFacts, ClusterFacts
@@ -31,6 +33,8 @@ from retention_enforcer.reporting.known import (
     SituationSeen,
     TerminationsSeen,
 )
+from retention_enforcer.reporting.status import build_status
+from retention_enforcer.web.metrics import exposition
 
 TRTC = load_policy(Path(__file__).parents[1] / "config" / "trtc.yaml")
 CROWD = Policy(name="crowd", categories=tuple(category(f"category-{n:02d}", indices=[f"c{n}-*"]) for n in range(60)))
@@ -232,3 +236,10 @@ def crowded() -> Known:
     late = facts(index("a", ages=[15 * DAY] * 3, now=NOW - 42 * SECOND), now=NOW - 42 * SECOND)
     proofs = all_seen(CROWD, category_07=late)
     return known(CROWD, categories=proofs, terminations=terminations(*those, findings=findings))
+
+
+def exported() -> set[str]:
+    """The names of all samples that a daemon in full swing exports."""
+    known = replace(HEALTHY, coverage=broken().coverage)
+    text = exposition(build_status(known, NOW), frozenset(), "")[0].decode()
+    return {sample.name for family in parse(text) for sample in family.samples}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from other_verifier import verdict, verified_elsewhere
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.ledger import record_hash
@@ -107,6 +108,18 @@ def test_an_honest_ledger_verifies_in_the_cluster_and_as_an_export(kept: Workben
         assert ran.code == 0, ran.err
         assert head in ran.out
     assert kept.run("ledger", "verify", "--file", str(file), "--head", "0" * 64).code == 1
+
+
+def test_an_export_verifies_in_another_language_too(kept: Workbench) -> None:
+    export = kept.run("ledger", "export").out
+    file = kept.folder / "ledger.jsonl"
+    file.write_text(export, encoding="utf-8")
+    head = json.loads(export.splitlines()[-1])["hash"]
+    assert verified_elsewhere(file, head) == (0, f"head {head}")
+    file.write_text(export.replace('"done"', '"failed"', 1), encoding="utf-8")
+    here = kept.run("ledger", "verify", "--file", str(file))
+    assert verified_elsewhere(file) == (here.code, verdict(here.err))
+    assert here.code == 1
 
 
 @pytest.mark.parametrize("broken", ["not json", '{"sequence": 1}', '["a"]', ""])

@@ -8,18 +8,17 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from prometheus_client.parser import text_string_to_metric_families as parse
 
 import statuses
 from builders import NOW
 from retention_enforcer.reporting.status import build_status
 from retention_enforcer.web.metrics import exposition
+from statuses import exported
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = DEPLOY / "alerts" / "retention-enforcer.rules.yaml"
@@ -38,13 +37,6 @@ def rules() -> list[dict[str, Any]]:
 
 def cases() -> list[dict[str, Any]]:
     return list(yaml.safe_load(TESTS.read_text(encoding="utf-8"))["tests"])
-
-
-def exported() -> set[str]:
-    """The names of all samples that a daemon in full swing exports."""
-    known = replace(statuses.HEALTHY, coverage=statuses.broken().coverage)
-    text = exposition(build_status(known, NOW), frozenset(), "")[0].decode()
-    return {sample.name for family in parse(text) for sample in family.samples}
 
 
 def asked(expressions: Iterator[str]) -> set[str]:

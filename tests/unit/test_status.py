@@ -179,7 +179,7 @@ def lease(held: bool = False, holder: str = "", seen_ago: float | None = 1.0) ->
     [
         (lease(held=True, holder="node-1"), Role.ACTING),
         (lease(holder="node-2"), Role.STANDBY),
-        (lease(holder="node-2", seen_ago=46.0), Role.UNKNOWN),
+        (lease(holder="node-2", seen_ago=76.0), Role.UNKNOWN),
         (lease(holder="node-2", seen_ago=None), Role.UNKNOWN),
         (lease(holder="node-1"), Role.UNKNOWN),
         (lease(holder=""), Role.UNKNOWN),
@@ -203,7 +203,7 @@ def test_who_stands_by_claims_nothing_about_promises_and_is_ready() -> None:
     ("more", "reason"),
     [
         ({"jobs": {"situation": AWAY}}, "the cluster does not answer: no connection"),
-        ({"jobs": {"situation": JobSeen(last_success=NOW - 46 * SECOND)}}, "the cluster has not answered lately"),
+        ({"jobs": {"situation": JobSeen(last_success=NOW - 76 * SECOND)}}, "the cluster has not answered lately"),
         ({"jobs": {}}, "the cluster has not answered lately"),
         ({"situation": situation(accepted="other")}, "the policy 5ca1ab1e5ca1 is not the accepted one"),
         ({"situation": situation(accepted=None)}, "the policy 5ca1ab1e5ca1 is not the accepted one"),

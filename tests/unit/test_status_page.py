@@ -187,7 +187,8 @@ TAGS = {
     *("summary", "svg", "circle", "path", "rect"),
 }
 ATTRIBUTES = {
-    *("lang", "charset", "name", "content", "class", "id", "href", "rel", "value", "datetime", "aria-labelledby"),
+    *("lang", "charset", "name", "content", "class", "id", "href", "rel", "value", "datetime", "role"),
+    "aria-labelledby",
     *("aria-hidden", "focusable", "viewbox", "preserveaspectratio", "width", "height", "x", "cx", "cy", "r", "d"),
 }
 

@@ -107,4 +107,14 @@ def _record(number: int, line: str) -> Record:
         record = None
     if not isinstance(record, Mapping) or "previous" not in record:
         raise LedgerBroken(f"record {number}: line {number} of the file is no record", _COMPARE)
+    if _written(record) != line:
+        raise LedgerBroken(f"record {number}: line {number} of the file is not in the canonical form", _COMPARE)
     return record
+
+
+def _written(record: Record) -> str | None:
+    """Return a record as an export has it; None for what no export can have."""
+    try:
+        return canonical(record).decode()
+    except ValueError:
+        return None

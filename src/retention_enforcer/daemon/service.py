@@ -20,7 +20,7 @@ from retention_enforcer.daemon.gate import Gate
 from retention_enforcer.daemon.lease import LeaseKeeper
 from retention_enforcer.daemon.noticeboard import SITUATION, NotedWorker, Noticeboard
 from retention_enforcer.daemon.work import QuietTell, Worker, jobs_of, log_defect, log_error
-from retention_enforcer.domain.errors import Refused, RetentionError
+from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RetentionError
 from retention_enforcer.domain.lease import RENEWAL
 from retention_enforcer.enforcement.situation import Situation
 
@@ -32,7 +32,7 @@ _SHUTDOWN = 8.0
 _BEAT = 5.0
 """Seconds between two signs that the schedule turns."""
 
-_LOOK_AROUND = 15.0
+_LOOK_AROUND = 30.0
 """Seconds between two looks at the cluster and at the operator's word."""
 
 _BESIDES = 4
@@ -130,6 +130,8 @@ class Service:
             self._board.stands(started=True)
         except RetentionError as error:
             self._board.stands(started=self._started.is_set(), obstacle=error.message)
+            if isinstance(error, ClusterUnavailable):
+                self._board.failed(SITUATION, error)  # sooner than the next look around would say it
             if error.message != self._last_refusal:
                 self._last_refusal = error.message
                 log_error(error)

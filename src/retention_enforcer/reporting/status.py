@@ -28,8 +28,8 @@ from retention_enforcer.reporting.known import FindingSeen, JobSeen, Known
 PROVEN_FOR = 3
 """For so many intervals a proof counts: one cycle may fail, and be repeated, before it has to be known."""
 
-_CONTACT = 45.0 * SECOND
-"""How old the last answer of the cluster, or the last look at the lease, may be: three looks, each 15 s apart."""
+_CONTACT = 75.0 * SECOND
+"""How old the last answer of the cluster, or the last look at the lease, may be: one look each 30 s may be missing."""
 
 
 class Verdict(StrEnum):

@@ -6,8 +6,11 @@ Each figure stands in a `data` or `time` element with the exact value that `/api
 from __future__ import annotations
 
 from base64 import b64encode
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
+
+from jinja2 import Template
 
 from retention_enforcer.domain.findings import Severity
 from retention_enforcer.domain.instants import describe_roughly
@@ -45,10 +48,7 @@ STYLE_HASH = f"sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}"
 
 def status_page(status: Status) -> str:
     """Return the page. Every text that comes from outside is escaped."""
-    environment = page_environment(status.as_of)
-    environment.filters["roughly"] = lambda duration: "-" if duration is None else describe_roughly(abs(duration))
-    environment.filters["short_subject"] = _short_subject
-    return environment.get_template("status.html").render(
+    return _template().render(
         status=status,
         document=status_document(status),
         style=_STYLE,
@@ -62,6 +62,15 @@ def status_page(status: Status) -> str:
         is_error=lambda finding: finding.severity is Severity.ERROR,
         shown=SHOWN,
     )
+
+
+@cache
+def _template() -> Template:
+    """Return the page's template, made once: it is asked for often, and no filter that it uses knows the time."""
+    environment = page_environment(0)
+    environment.filters["roughly"] = lambda duration: "-" if duration is None else describe_roughly(abs(duration))
+    environment.filters["short_subject"] = _short_subject
+    return environment.get_template("status.html")
 
 
 def headline(status: Status) -> str:

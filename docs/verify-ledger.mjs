@@ -1,0 +1,49 @@
+// Verifies an export of the ledger, with nothing but Node.js: node verify-ledger.mjs EXPORT [HEAD]
+// Shares no line with retention-enforcer: it is written after docs/ledger.md alone.
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+
+class Broken extends Error {}
+
+// JSON with sorted keys, without blanks, with integers and strings only.
+function canonical(value, place, name = "record") {
+  if (typeof value === "string") return JSON.stringify(value);
+  if (Number.isSafeInteger(value)) return String(value);
+  if (value === null || typeof value !== "object" || Array.isArray(value)) {
+    throw new Broken(`${place}: ${name} holds neither an integer nor a string`);
+  }
+  const members = Object.keys(value).sort().map((key) => `${JSON.stringify(key)}:${canonical(value[key], place, key)}`);
+  return `{${members.join(",")}}`;
+}
+
+function checked(line, sequence, previous) {
+  const place = `record ${sequence}`;
+  let record;
+  try {
+    record = JSON.parse(line);
+  } catch {
+    throw new Broken(`${place}: line ${sequence} of the file is no record`);
+  }
+  if (canonical(record, place) !== line) throw new Broken(`${place}: it is not in the canonical form`);
+  if (record.sequence !== sequence) throw new Broken(`${place}: missing; there stands ${record.sequence}`);
+  if (record.previous !== previous) throw new Broken(`${place}: it does not follow record ${sequence - 1}`);
+  const { hash, ...content } = record;
+  const expected = createHash("sha256").update(previous, "ascii").update(canonical(content, place), "utf8").digest("hex");
+  if (hash !== expected) throw new Broken(`${place}: its content does not have its hash`);
+  return hash;
+}
+
+function verify(path, wanted) {
+  const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(readFileSync(path));
+  const lines = text.replace(/\n$/, "").split("\n");
+  const head = lines.reduce((previous, line, index) => checked(line, index + 1, previous), "0".repeat(64));
+  if (wanted && wanted.toLowerCase() !== head) throw new Broken(`record ${lines.length}: the last hash is ${head}`);
+  return `the ledger is whole: ${lines.length} records, head ${head}`;
+}
+
+try {
+  console.log(verify(process.argv[2], process.argv[3]));
+} catch (error) {
+  console.error(`error: ${error.message}`);
+  process.exitCode = error instanceof Broken ? 1 : 2;
+}
