@@ -23,7 +23,7 @@ from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RequestRejected
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.instants import DAY, HOUR, SECOND
-from retention_enforcer.domain.lifecycle import (
+from retention_enforcer.domain.lifecycle_policies import (
     LifecyclePolicy,
     Lifecycles,
     Stored,

@@ -9,25 +9,24 @@ import pytest
 from builders import LIMIT, MARGIN, NOW, category, facts, index
 from retention_enforcer.domain.facts import Block, IndexFacts
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
-from retention_enforcer.domain.lifecycle import (
+from retention_enforcer.domain.lifecycle_changes import Change, Way, earliest_deletion, lifecycle_changes
+from retention_enforcer.domain.lifecycle_choice import (
     Attachment,
-    Change,
     Ended,
-    Lifecycles,
     NoLifecycle,
     Plain,
     Rolled,
-    Stored,
-    Unmeetable,
     Wanted,
-    Way,
-    compare_stored,
-    compile_lifecycles,
-    earliest_deletion,
     last_of_alias,
-    lifecycle_changes,
     wanted_lifecycle,
     wanted_lifecycles,
+)
+from retention_enforcer.domain.lifecycle_policies import (
+    Lifecycles,
+    Stored,
+    Unmeetable,
+    compare_stored,
+    compile_lifecycles,
 )
 from retention_enforcer.domain.policy import Category, Policy
 

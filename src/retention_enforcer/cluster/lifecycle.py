@@ -23,8 +23,10 @@ from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import concrete, packed
 from retention_enforcer.cluster.state import read_state
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused, RequestRejected
-from retention_enforcer.domain.lifecycle import Attachment, LifecyclePolicy, Stored, compare_stored
-from retention_enforcer.domain.lifecycle_watch import Explained, milliseconds
+from retention_enforcer.domain.lifecycle_choice import Attachment
+from retention_enforcer.domain.lifecycle_foreign import milliseconds
+from retention_enforcer.domain.lifecycle_policies import LifecyclePolicy, Stored, compare_stored
+from retention_enforcer.domain.lifecycle_watch import Explained
 
 _EXPLAINED = [
     "indices.*.managed",
