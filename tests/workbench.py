@@ -32,7 +32,7 @@ KEY = "a pseudonym key of the tests, long enough"
 
 POLICY = """\
 version: 1
-name: test
+name: {prefix}policy
 margin: 1h
 ignore: ["metrics-*"]
 categories:

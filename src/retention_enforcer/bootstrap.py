@@ -21,6 +21,7 @@ from retention_enforcer.cluster.erasure import Erasure
 from retention_enforcer.cluster.inventory import Inventory
 from retention_enforcer.cluster.ledger_index import LedgerIndex
 from retention_enforcer.cluster.lifecycle import ClusterLifecycles
+from retention_enforcer.cluster.lifecycle_history import LifecycleHistory
 from retention_enforcer.cluster.metadata import read_metadata
 from retention_enforcer.cluster.pace import Pace
 from retention_enforcer.cluster.preflight import Capabilities
@@ -36,7 +37,8 @@ from retention_enforcer.daemon.service import Service
 from retention_enforcer.daemon.stopping import StopFlag
 from retention_enforcer.daemon.work import Worker
 from retention_enforcer.domain.errors import ConfigurationError
-from retention_enforcer.domain.instants import SECOND
+from retention_enforcer.domain.instants import SECOND, format_duration
+from retention_enforcer.domain.lifecycle_policies import Unmeetable
 from retention_enforcer.domain.names import OWN, OwnIndices
 from retention_enforcer.domain.policy import Policy, fingerprint
 from retention_enforcer.domain.policy_rules import settings_problems
@@ -44,16 +46,21 @@ from retention_enforcer.domain.privileges import Role
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.appender import Appender, Signature
 from retention_enforcer.enforcement.asking import Asking
+from retention_enforcer.enforcement.audit import Audit
 from retention_enforcer.enforcement.certifying import Certifier
 from retention_enforcer.enforcement.checks import Checks
 from retention_enforcer.enforcement.coverage import CoverageCycle
 from retention_enforcer.enforcement.coverage_look import CoverageObserver
 from retention_enforcer.enforcement.cycle import Cycle, Observer
+from retention_enforcer.enforcement.ended import Ended
 from retention_enforcer.enforcement.enforcer import Enforcer, Planner, Terms
 from retention_enforcer.enforcement.erasing import Eraser
 from retention_enforcer.enforcement.hold_book import HoldBook
 from retention_enforcer.enforcement.holding import Holding
 from retention_enforcer.enforcement.intake import IntakeMemory
+from retention_enforcer.enforcement.lifecycle_changer import LifecycleChanger
+from retention_enforcer.enforcement.lifecycle_look import DIRECT, ILM, LifecycleObserver
+from retention_enforcer.enforcement.lifecycles import LifecycleWork
 from retention_enforcer.enforcement.ports import Clock
 from retention_enforcer.enforcement.purge import Purger
 from retention_enforcer.enforcement.reader import Reader
@@ -176,6 +183,17 @@ class Deployment:
         return CoverageObserver(coverage, Snapshots(self.client, self.capabilities), self.clock)
 
     @cached_property
+    def lifecycles(self) -> ClusterLifecycles:
+        """The lifecycles of the cluster, if it has any (`capabilities`)."""
+        return ClusterLifecycles(self.client, self.settings.elasticsearch_timeout / SECOND)
+
+    @cached_property
+    def lifecycle_observer(self) -> LifecycleObserver:
+        """What looks at lifecycles."""
+        has, setting = self.capabilities.has_lifecycles, self.settings.lifecycle
+        return LifecycleObserver(self.lifecycles, has, setting, Ended(self.state))
+
+    @cached_property
     def ledger(self) -> LedgerIndex:
         """The ledger."""
         return LedgerIndex(self.client, self.own.ledger)
@@ -258,7 +276,7 @@ class Deployment:
             resolver=self.hold_resolver,
             documents=self.control,
             control=ControlReader(self.control),
-            lifecycles=ClusterLifecycles(self.client, self.settings.elasticsearch_timeout / SECOND),
+            lifecycles=self.lifecycles,
             has_lifecycles=self.capabilities.has_lifecycles,
             clock=self.clock,
         )
@@ -308,6 +326,31 @@ class Deployment:
             clock=self.clock,
         )
 
+    def deletion(self) -> str:
+        """Return by whom indices are deleted on this cluster, in a few words.
+
+        Raises ConfigurationError where the settings ask for lifecycles that it does not have, or that keep no promise.
+        """
+        if self.settings.lifecycle == DIRECT:
+            return "direct"
+        if not self.capabilities.has_lifecycles():
+            if self.settings.lifecycle == ILM:
+                raise ConfigurationError(
+                    "ENFORCER_LIFECYCLE is ilm, but this cluster has no index lifecycle management",
+                    "set ENFORCER_LIFECYCLE=auto or direct",
+                )
+            return "direct, since the cluster has no index lifecycles"
+        poll = self.lifecycles.poll_interval()
+        if self.settings.lifecycle == ILM:
+            self._raise_if_unmeetable(poll)
+        return f"by lifecycles (a poll every {format_duration(poll)}) where an index may go whole, else direct"
+
+    def _raise_if_unmeetable(self, poll: int) -> None:
+        for category in self.policy.categories:
+            found = self.lifecycle_observer.compile(self.policy, category, self.fingerprint, poll)
+            if isinstance(found, Unmeetable):
+                raise ConfigurationError(f"no lifecycle keeps {category.id}: {found.arithmetic}", found.mend)
+
     def acting(self) -> Acting:
         """Return the parts of `run`, for the mode that the settings name."""
         if self.settings.require_mode() == "plan":
@@ -321,7 +364,14 @@ class Deployment:
         return Acting(worker=enforcer, lease=lease, gate=gate, look_at_stop=stop_flag.look)
 
     def _planning(self) -> Acting:
-        cycle = Cycle(observer=self.observer, clock=self.clock, pseudonyms=self.pseudonyms)
+        has, setting = self.capabilities.has_lifecycles, self.settings.lifecycle
+        watching = LifecycleObserver(self.lifecycles, has, setting, Ended())
+        cycle = Cycle(
+            observer=self.observer,
+            clock=self.clock,
+            pseudonyms=self.pseudonyms,
+            lifecycles=LifecycleWork(observer=watching, cluster=self.lifecycles, clock=self.clock),
+        )
         coverage = CoverageCycle(self.coverage_observer, self.pseudonyms)
         planner = Planner(self.terms, self.inventory, self.clock, cycle, coverage)
         return Acting(worker=planner, lease=None, gate=Gate(lambda _: False, 0), look_at_stop=lambda: None)
@@ -340,12 +390,35 @@ class Deployment:
             control=ControlReader(self.control),
         )
         recorder = Recorder(self.state, appender, self.pseudonyms)
+        changer = LifecycleChanger(
+            cluster=self.lifecycles,
+            appender=appender,
+            permit=gate,
+            clock=self.clock,
+            pseudonyms=self.pseudonyms,
+            policy=self.policy,
+            control=ControlReader(self.control),
+        )
+        lifecycles = LifecycleWork(
+            observer=self.lifecycle_observer, cluster=self.lifecycles, clock=self.clock, changer=changer
+        )
         cycle = Cycle(
             observer=self.observer,
             clock=self.clock,
             pseudonyms=self.pseudonyms,
             purger=purger,
             recorder=recorder,
+            lifecycles=lifecycles,
+            auditor=Audit(
+                policy=self.policy,
+                deleter=deletion,
+                ledger=self.ledger,
+                appender=appender,
+                history=LifecycleHistory(self.client),
+                has_lifecycles=self.capabilities.has_lifecycles,
+                pseudonyms=self.pseudonyms,
+                clock=self.clock,
+            ),
         )
         book = TerminationBook(self.registry, appender, self.clock)
         write_blocks = WriteBlocks(deletion, self.state, appender, gate, self.clock)

@@ -29,13 +29,13 @@ SEEN = Evidence(oldest=NOW - DAY, first_seen=NOW - HOUR, documents=2, last_trim=
 
 def test_what_is_seen_for_the_first_time_is_remembered_as_of_now() -> None:
     assert remember({}, facts(index(ages=[DAY, HOUR])), ()) == {
-        UUID: Evidence(oldest=NOW - DAY, first_seen=NOW, documents=2)
+        UUID: Evidence(oldest=NOW - DAY, newest=NOW - HOUR, first_seen=NOW, documents=2, name="logs-a")
     }
 
 
 def test_the_first_sight_stays_while_the_oldest_document_does() -> None:
     now = remember({UUID: SEEN}, facts(index(ages=[DAY, HOUR, MINUTE])), ())
-    assert now == {UUID: Evidence(oldest=NOW - DAY, first_seen=NOW - HOUR, documents=3, last_trim=NOW - 2 * HOUR)}
+    assert now == {UUID: replace(SEEN, documents=3, newest=NOW - MINUTE, name="logs-a")}
 
 
 @pytest.mark.parametrize("age", [DAY - 1, DAY + 1], ids=["younger", "older"])
@@ -54,7 +54,8 @@ def test_an_index_that_is_gone_is_forgotten() -> None:
 
 def test_an_index_of_the_same_name_is_another_index() -> None:
     after = remember({UUID: SEEN}, facts(index(ages=[DAY], uuid="new")), ())
-    assert after == {"new": Evidence(oldest=NOW - DAY, first_seen=NOW, documents=1)}
+    known = Evidence(oldest=NOW - DAY, newest=NOW - DAY, first_seen=NOW, documents=1, name="logs-a")
+    assert after == {"new": known}
 
 
 def test_an_index_in_doubt_keeps_what_is_known_of_it() -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from retention_enforcer.domain.facts import Block, CategoryFacts, IndexFacts
+from retention_enforcer.domain.facts import Block, CategoryFacts, Doubt, IndexFacts
 from retention_enforcer.domain.lifecycle_choice import Attachment, NoLifecycle, Wanted
 from retention_enforcer.domain.lifecycle_policies import LifecyclePolicy, Lifecycles, Variant
 
 _FORBID_SETTINGS = frozenset({Block.READ_ONLY, Block.METADATA})
 """Blocks under which an index's settings cannot be changed; detaching works under each (measured on 8.10)."""
+
+
+_NEVER_TO_GO_WHOLE = frozenset({Doubt.CLAIMED_TWICE, Doubt.INVISIBLE, Doubt.TIMESTAMP_TYPE, Doubt.FOLLOWER})
+"""Doubts under which nobody can say that an index holds nothing young. Others pass, and what was known of the index
+when its lifecycle was attached holds on: closed ones no lifecycle deletes, unassigned ones come back."""
 
 
 class Way(StrEnum):
@@ -34,6 +39,16 @@ class Change:
     policy: str | None = None
     origination: int | None = None
     rollover_alias: str | None = None
+
+
+def doubtful_changes(facts: CategoryFacts, attachments: Mapping[str, Attachment], prefix: str) -> Iterator[Change]:
+    """Yield how the enforcer's own lifecycles leave the indices of which is in doubt whether they may go whole."""
+    for apart in facts.set_apart:
+        attached = attachments.get(apart.name)
+        if attached is None or attached.uuid != apart.uuid or apart.doubt not in _NEVER_TO_GO_WHOLE:
+            continue
+        if attached.policy is not None and attached.policy.startswith(prefix):
+            yield Change(index=apart.name, uuid=attached.uuid, way=Way.DETACH, reason=apart.text)
 
 
 def lifecycle_changes(

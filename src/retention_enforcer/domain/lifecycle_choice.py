@@ -34,6 +34,8 @@ class Attachment:
     rolled_by: str | None = None
     """The stream or alias that was rolled over."""
     open: bool = True
+    metadata_block: bool = False
+    """Whether a block hides it from all but the cluster's state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,9 +155,10 @@ def _why_held(index: IndexFacts, hold: Held | None) -> str | None:
 
 
 def _why_never(category: Category, index: IndexFacts, held: str | None, stays: str | None) -> NoLifecycle | None:
+    theirs = index.lifecycle is not None and category.foreign_lifecycle == "leave"
     if held:
-        return NoLifecycle(reason=f"held: {held}")
-    if index.lifecycle and category.foreign_lifecycle == "leave":
+        return NoLifecycle(reason=f"held: {held}", foreign=theirs)
+    if theirs:
         return NoLifecycle(reason=f"under somebody else's lifecycle {index.lifecycle}", foreign=True)
     if not category.enforce:
         return NoLifecycle(reason="the category is not enforced", foreign=index.lifecycle is not None)
@@ -234,3 +237,14 @@ def _keeps_its_date(index: IndexFacts, attached: Attachment, rolled: LifecyclePo
 def _counts_well(category: Category, oldest: int, newest: int, *, since: int, slack: int) -> bool:
     """Whether a lifecycle that counts from `since` deletes no document too late, and takes no young one along."""
     return since - slack <= oldest and newest <= since + SPAN_TOLERANCE * category.rollover + slack
+
+
+def without_lifecycles(
+    facts: CategoryFacts, attachments: Mapping[str, Attachment], prefix: str, reason: str
+) -> dict[str, Wanted]:
+    """Return, where no lifecycle is to delete anything, that the enforcer's own have to go; others are left."""
+    return {
+        index.name: NoLifecycle(reason=reason, foreign=not (attached.policy or "").startswith(prefix))
+        for index in facts.indices
+        if (attached := attachments.get(index.name)) is not None and attached.uuid == index.uuid
+    }

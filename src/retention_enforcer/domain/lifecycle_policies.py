@@ -213,6 +213,16 @@ def _delete_phase(min_age: int) -> dict[str, Any]:
     return {"min_age": f"{min_age}ms" if min_age == 0 else format_duration(min_age), "actions": action}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLifecycle:
+    """A lifecycle policy as the cluster has it."""
+
+    content: Mapping[str, Any]
+    """`phases` and `_meta`."""
+    mine: bool = True
+    """Whether it deletes with the rights of this enforcer, and not with those of who put it last."""
+
+
 class Stored(StrEnum):
     """How a stored lifecycle policy stands to the one that was compiled."""
 
@@ -240,6 +250,11 @@ def compare_stored(compiled: LifecyclePolicy, stored: Mapping[str, Any] | None) 
     if any(meta.get(key) != wanted["_meta"][key] for key in decided):
         return Stored.OUTDATED
     return Stored.ALTERED
+
+
+def same_phases(compiled: LifecyclePolicy, stored: StoredLifecycle | None) -> bool:
+    """Whether a stored policy does the same to the indices that have it, whatever it says about itself."""
+    return stored is not None and stored.content.get("phases") == compiled.body["policy"]["phases"]
 
 
 def is_ours(policy: str | None, compiled: LifecyclePolicy) -> bool:

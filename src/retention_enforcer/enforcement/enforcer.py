@@ -17,11 +17,12 @@ from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.appender import Appender
 from retention_enforcer.enforcement.coverage import CoverageCycle
 from retention_enforcer.enforcement.coverage_look import CoverageLook
-from retention_enforcer.enforcement.cycle import Cycle, CycleResult, Scope
+from retention_enforcer.enforcement.cycle import Cycle, CycleResult
 from retention_enforcer.enforcement.hold_book import HoldBook
 from retention_enforcer.enforcement.memory import Memory, memory_key
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Deleter, Inventory, LedgerStore, StateStore
 from retention_enforcer.enforcement.recorder import Recorder
+from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.settle import settle_intents
 from retention_enforcer.enforcement.standing import (
     CHECKPOINT,

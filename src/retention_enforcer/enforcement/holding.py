@@ -12,9 +12,10 @@ from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.subjects import Subject, SubjectKind
-from retention_enforcer.enforcement.cycle import Observer, Scope
+from retention_enforcer.enforcement.cycle import Observer
 from retention_enforcer.enforcement.operator import ControlDocuments
 from retention_enforcer.enforcement.ports import Clock, ControlStore, HoldResolver
+from retention_enforcer.enforcement.scope import Scope
 
 
 class Lifecycles(Protocol):

@@ -35,11 +35,11 @@ from retention_enforcer.domain.terminations import (
     categories_of,
     times_of,
 )
-from retention_enforcer.enforcement.cycle import Scope
 from retention_enforcer.enforcement.erasing import OWN, Eraser, Erasing
 from retention_enforcer.enforcement.ports import Clock, Counts
 from retention_enforcer.enforcement.purge import Purger, Results
 from retention_enforcer.enforcement.registrar import TerminationBook
+from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.subject_look import SubjectLook, SubjectObserver
 from retention_enforcer.enforcement.write_blocks import WriteBlocks
 

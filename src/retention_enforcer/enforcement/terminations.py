@@ -24,10 +24,10 @@ from retention_enforcer.domain.terminations import (
     may_purge,
     times_of,
 )
-from retention_enforcer.enforcement.cycle import Scope
 from retention_enforcer.enforcement.erasing import OWN, Eraser, Erasing
 from retention_enforcer.enforcement.ports import Clock, Owners, Requests
 from retention_enforcer.enforcement.registrar import Intake, Registrar, TerminationBook
+from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.settle import cycle_of
 from retention_enforcer.enforcement.subject_look import SubjectObserver
 from retention_enforcer.enforcement.subject_purge import SubjectPurge
