@@ -28,6 +28,7 @@ from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.cluster.privileges import Access
 from retention_enforcer.cluster.requests_index import RequestsIndex
 from retention_enforcer.cluster.snapshots import Snapshots
+from retention_enforcer.cluster.streams import read_streams
 from retention_enforcer.cluster.subject_counts import SubjectCounts
 from retention_enforcer.cluster.subjects import HeldSubjects, Owners
 from retention_enforcer.daemon.gate import Gate
@@ -60,6 +61,7 @@ from retention_enforcer.enforcement.holding import Holding
 from retention_enforcer.enforcement.intake import IntakeMemory
 from retention_enforcer.enforcement.lifecycle_changer import LifecycleChanger
 from retention_enforcer.enforcement.lifecycle_look import DIRECT, ILM, LifecycleObserver
+from retention_enforcer.enforcement.lifecycle_switch import LifecycleSwitch
 from retention_enforcer.enforcement.lifecycles import LifecycleWork
 from retention_enforcer.enforcement.ports import Clock
 from retention_enforcer.enforcement.purge import Purger
@@ -67,6 +69,7 @@ from retention_enforcer.enforcement.reader import Reader
 from retention_enforcer.enforcement.recorder import Recorder
 from retention_enforcer.enforcement.registrar import Registrar, TerminationBook
 from retention_enforcer.enforcement.situation import SituationReader
+from retention_enforcer.enforcement.stray_lifecycles import LifecycleRound
 from retention_enforcer.enforcement.subject_look import SubjectObserver
 from retention_enforcer.enforcement.subject_purge import SubjectPurge
 from retention_enforcer.enforcement.terminations import TerminationWork
@@ -276,10 +279,26 @@ class Deployment:
             resolver=self.hold_resolver,
             documents=self.control,
             control=ControlReader(self.control),
-            lifecycles=self.lifecycles,
-            has_lifecycles=self.capabilities.has_lifecycles,
+            lifecycles=self.lifecycle_switch,
             clock=self.clock,
         )
+
+    @cached_property
+    def lifecycle_switch(self) -> LifecycleSwitch:
+        """What switches the cluster's own deletions off and on."""
+        return LifecycleSwitch(
+            policy=self.policy,
+            cluster=self.lifecycles,
+            has_lifecycles=self.capabilities.has_lifecycles,
+            under_stream_lifecycle=self._under_stream_lifecycle,
+            documents=self.control,
+            clock=self.clock,
+        )
+
+    def _under_stream_lifecycle(self) -> frozenset[str]:
+        expressions = sorted({pattern.expression for pattern in self.policy.patterns})
+        members = read_streams(self.client, self.capabilities, self.policy, expressions)
+        return frozenset(name for name, member in members.items() if member.stream_lifecycle)
 
     @cached_property
     def asking(self) -> Asking:
@@ -477,6 +496,7 @@ class Deployment:
             coverage=CoverageCycle(self.coverage_observer, self.pseudonyms, recorder),
             hold_book=HoldBook(self.state, appender, self.pseudonyms),
             terminations=terminations,
+            lifecycles=LifecycleRound(self.lifecycle_observer, self.lifecycles, changer),
             recorder=recorder,
         )
 

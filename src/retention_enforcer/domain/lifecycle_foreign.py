@@ -21,19 +21,20 @@ def judge_foreign(
 ) -> Finding | None:
     """Return the finding that somebody else's lifecycle policy lets documents outlive the limit, or None.
 
-    `phases` are those of the policy, None where there is no such policy. What cannot be read as a bound is none.
+    Where the category adopts, it is one in any case: the index template brings the policy back. `phases` are those of
+    the policy, None where there is no such policy. What cannot be read as a bound is none.
     """
     if category.max_age is None:
         return None
+    adopted = category.foreign_lifecycle == "adopt"
     ceiling = _ceiling(phases or {}, poll)
-    if ceiling is not None and ceiling <= category.max_age:
+    if not adopted and ceiling is not None and ceiling <= category.max_age:
         return None
     limit = format_duration(category.max_age)
     says = "deletes nothing by age" if ceiling is None else f"deletes after up to {describe_duration(ceiling)}"
     text = f"the lifecycle {name}, which is not the enforcer's, {says}: the limit is {limit}"
-    adopted = category.foreign_lifecycle == "adopt"
     mend = (
-        "take it out of the index template too: each new index of the stream comes with it"
+        "it is replaced; take it out of the index template too: each new index of the stream comes with it"
         if adopted
         else f"shorten it so that rollover and deletion, {ROLLOVER_POLLS + DELETE_POLLS} polls and a margin of "
         f"{format_duration(margin)} fit into {limit}, or set foreign_lifecycle: adopt in the category"

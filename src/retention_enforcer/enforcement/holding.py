@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from retention_enforcer.domain.control import HOLD, Control
 from retention_enforcer.domain.errors import ConfigurationError
@@ -13,16 +13,10 @@ from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.subjects import Subject, SubjectKind
 from retention_enforcer.enforcement.cycle import Observer
+from retention_enforcer.enforcement.lifecycle_switch import STREAM_LIFECYCLE, LifecycleSwitch, PutBack
 from retention_enforcer.enforcement.operator import ControlDocuments
 from retention_enforcer.enforcement.ports import Clock, ControlStore, HoldResolver
 from retention_enforcer.enforcement.scope import Scope
-
-
-class Lifecycles(Protocol):
-    """The lifecycles by which the cluster deletes on its own."""
-
-    def detach(self, names: Collection[str]) -> frozenset[str]:
-        """Detach whatever lifecycle these indices have; return those that, looked at again, still have one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +55,7 @@ class Holding:
         resolver: HoldResolver,
         documents: ControlDocuments,
         control: ControlStore,
-        lifecycles: Lifecycles,
-        has_lifecycles: Callable[[], bool],
+        lifecycles: LifecycleSwitch,
         clock: Clock,
     ) -> None:
         self._policy = policy
@@ -71,7 +64,6 @@ class Holding:
         self._documents = documents
         self._control = control
         self._lifecycles = lifecycles
-        self._has_lifecycles = has_lifecycles
         self._clock = clock
 
     def add(self, hold: Hold) -> Protection:
@@ -107,11 +99,32 @@ class Holding:
         along = (one.subject for one in self._resolver.of(self._policy, [hold], now))
         return tuple(subject.id for subject in along if subject.kind is SubjectKind.APPLICATION)
 
-    def remove(self, hold_id: str) -> None:
-        """Take a hold back. Raises ConfigurationError where there is none of this id."""
-        if not any(hold.id == hold_id for hold in self._control.read().holds):
+    def remove(self, hold_id: str) -> PutBack:
+        """Take a hold back, and put lifecycles of others back that were detached for it alone.
+
+        They are put back first: an index without any would get one of the enforcer's. Raises ConfigurationError where
+        there is no hold of this id.
+        """
+        control = self._control.read()
+        if not any(hold.id == hold_id for hold in control.holds):
             raise ConfigurationError("there is no hold of this id", "see `retention-enforcer hold list`")
+        others = replace(control, holds=tuple(hold for hold in control.holds if hold.id != hold_id))
+        put_back = self._lifecycles.put_back(lambda: self.held(others), others)
         self._documents.remove(f"{HOLD}{hold_id}")
+        return put_back
+
+    def held(self, control: Control) -> frozenset[str]:
+        """Return the names of the indices that are held, at least in part, and of those that may be."""
+        categories = self._policy.categories
+        scope = Scope(policy=self._policy, fingerprint="", max_share=1.0, control=control, may_act=False)
+        names: set[str] = set()
+        now = self._clock.now()
+        alive = [hold for hold in control.holds if hold.is_alive(now)]
+        for id_, (facts, _) in self._observer.look(scope, categories, {}).items():
+            category = self._policy.category(id_)
+            names |= {index.name for index in facts.indices if index.name in facts.holds or index.held_documents}
+            names |= {a.name for a in facts.set_apart if any(_may_cover(hold, category, a.name) for hold in alive)}
+        return frozenset(names)
 
     def list(self) -> tuple[Hold, ...]:
         """Return all holds, those that have ended too."""
@@ -132,14 +145,11 @@ class Holding:
             }
             names |= covered | doubtful
             unprotected |= {
-                index.name: "its stream's own lifecycle may delete it, and nothing detaches that from one index"
+                index.name: STREAM_LIFECYCLE
                 for index in facts.indices
                 if index.name in covered and index.stream_lifecycle
             }
-        if names and self._has_lifecycles():
-            still = self._lifecycles.detach(sorted(names))
-            unprotected |= dict.fromkeys(still, "its lifecycle could not be detached and may delete it")
-        return unprotected
+        return unprotected | self._lifecycles.detach(names)
 
 
 def _names(facts: CategoryFacts, name: str) -> bool:

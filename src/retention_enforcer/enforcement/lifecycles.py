@@ -14,6 +14,7 @@ from retention_enforcer.domain.lifecycle_policies import (
     LifecyclePolicy,
     Stored,
     StoredLifecycle,
+    Variant,
     compare_stored,
     same_phases,
 )
@@ -209,8 +210,8 @@ def _soon(changes: Sequence[Change], look: LifecycleLook, facts: CategoryFacts, 
     soon = {}
     for change in changes:
         policy, index = look.compiled(change.policy), by_uuid.get(change.uuid)
-        if policy is None or index is None:
-            continue
+        if policy is None or index is None or policy.variant is Variant.ENDED:
+            continue  # what a customer asked for is no surprise
         if earliest_deletion(change, policy, index, look.attachments[index.name]) > now + DAY:
             continue
         evidence = index.evidence
