@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from elastic_transport import Transport
 from elasticsearch import Elasticsearch
 
+from retention_enforcer.cluster.lifecycle import ClusterLifecycles
 from retention_enforcer.cluster.preflight import Capabilities
 from workbench import Workbench
+
+_ONLY_READING = ("/_search", "/_msearch", "/_count", "/_mget", "/_refresh", "/_field_caps", "/_pit")
+"""How the paths of requests end that change nothing, although they have a body."""
 
 
 @dataclass
@@ -35,6 +41,10 @@ class LifecycleBench(Workbench):
 
     def lifecycle(self, category: str, variant: str) -> str:
         return f"retention-{self.policy_name}-{category}-{variant}"
+
+    def poll(self) -> int:
+        """The server's `indices.lifecycle.poll_interval`, in milliseconds."""
+        return ClusterLifecycles(self.es).poll_interval()
 
     def now(self) -> int:
         return int(time.time() * 1_000)
@@ -74,6 +84,11 @@ class LifecycleBench(Workbench):
         (found,) = self.es.indices.get_data_stream(name=self.prefix + name)["data_streams"]
         return [one["index_name"] for one in found["indices"]]
 
+    def generations(self, name: str) -> range:
+        """As many as a stream has had indices."""
+        (found,) = self.es.indices.get_data_stream(name=self.prefix + name)["data_streams"]
+        return range(found["generation"])
+
     def write(self, name: str, *timestamps: int) -> None:
         """Add documents to a stream."""
         operations: list[dict[str, Any]] = []
@@ -102,6 +117,23 @@ class LifecycleBench(Workbench):
         for name in es.ilm.get_lifecycle().body:
             if name.startswith((f"retention-{self.policy_name}-", self.prefix)):
                 es.options(ignore_status=404).ilm.delete_lifecycle(name=name)
+
+
+@contextmanager
+def requests_counted() -> Iterator[list[tuple[str, str]]]:
+    """Count, at the transport, every request of this process that may change something: its method and path."""
+    sent: list[tuple[str, str]] = []
+    original = Transport.perform_request
+
+    def counted(self: Transport, method: str, target: str, **more: Any) -> Any:
+        path = target.partition("?")[0]
+        if method not in {"GET", "HEAD"} and not path.endswith(_ONLY_READING):
+            sent.append((method, path))
+        return original(self, method, target, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Transport, "perform_request", counted)
+        yield sent
 
 
 def eventually(what: Callable[[], bool], seconds: float = 15.0) -> float:

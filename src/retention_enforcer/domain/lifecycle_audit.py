@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 from retention_enforcer.domain.facts import CategoryFacts, Evidence
 from retention_enforcer.domain.findings import Finding, Severity
-from retention_enforcer.domain.instants import DAY, format_instant
+from retention_enforcer.domain.instants import DAY, MINUTE, format_instant
 from retention_enforcer.domain.ledger import Outcome, Record
+
+CLOCKS = MINUTE
+"""How far the clocks of the enforcer and of the cluster may be apart."""
 
 REMEMBERED = DAY
 """For how long an index that nobody of ours deleted is a finding."""
@@ -64,7 +67,7 @@ def judge_vanished(
     Without a word of the history a lifecycle of the enforcer's has done it if it was attached, and due.
     """
     lifecycle = evidence.lifecycle or ""
-    told = [e for e in history or () if e.index == evidence.name and evidence.first_seen <= e.at <= now]
+    told = [e for e in history or () if e.index == evidence.name and evidence.first_seen - CLOCKS <= e.at]
     by_ours = [entry for entry in told if entry.policy.startswith(prefix)]
     if by_ours:
         reason = (

@@ -9,6 +9,7 @@ from retention_enforcer.domain.facts import CategoryFacts, Evidence
 from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.ledger import OBSERVED_DELETION, Entry, Kind, Outcome
 from retention_enforcer.domain.lifecycle_audit import (
+    CLOCKS,
     HistoryEntry,
     Vanished,
     judge_vanished,
@@ -85,7 +86,7 @@ class Audit:
         if not self._has_lifecycles():
             return None
         names = {evidence.name for evidence in gone.values() if evidence.name is not None}
-        since = min(evidence.first_seen for evidence in gone.values())
+        since = min(evidence.first_seen for evidence in gone.values()) - CLOCKS
         return self._history.deletions(since, self._shown, names)
 
     def _shown(self, name: str) -> str:

@@ -63,16 +63,16 @@ class LifecycleLook:
         """Return the compiled policy of this name."""
         return next((policy for policy in self.lifecycles.policies if policy.name == name), None)
 
-    def managed(self, facts: CategoryFacts) -> dict[str, Managed]:
-        """Return by uuid which lifecycle each index has, and when one of the enforcer's could delete it first."""
-        found = {}
+    def managed(self, facts: CategoryFacts) -> dict[str, Managed | None]:
+        """Return by uuid which lifecycle each index has; one that went since the facts were read is absent."""
+        found: dict[str, Managed | None] = {}
         for index in facts.indices:
             attached = self.attachments.get(index.name)
-            if attached is None or attached.uuid != index.uuid or attached.policy is None:
+            if attached is None or attached.uuid != index.uuid:
                 continue
             compiled = self.compiled(attached.policy)
             begins = _begins(compiled, index, attached) if compiled is not None else None
-            found[index.uuid] = Managed(policy=attached.policy, deletes_from=begins)
+            found[index.uuid] = Managed(policy=attached.policy, deletes_from=begins) if attached.policy else None
         return found
 
 

@@ -181,7 +181,7 @@ class _Putting:
 
 def still_acting(look: LifecycleLook, facts: CategoryFacts, watched: Watched) -> Sequence[Finding]:
     """Return the finding that lifecycles delete a category's indices, although the enforcer does not act."""
-    managed = [one.policy for one in look.managed(facts).values()]
+    managed = [one.policy for one in look.managed(facts).values() if one is not None]
     if not managed:
         return ()
     theirs = [policy for policy in managed if not policy.startswith(look.prefix)]

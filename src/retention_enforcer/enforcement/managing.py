@@ -20,8 +20,8 @@ class Managing:
     """What a cycle did about lifecycles, and what it found."""
 
     findings: tuple[Finding, ...] = ()
-    managed: Mapping[str, Managed] = field(default_factory=dict)
-    """By uuid, which lifecycle each index has now."""
+    managed: Mapping[str, Managed | None] = field(default_factory=dict)
+    """By uuid, which lifecycle each index has now; absent where that was not seen."""
     unknown: bool = False
 
 

@@ -161,18 +161,19 @@ def remember(
     known: Mapping[str, Evidence],
     facts: CategoryFacts,
     trimmed: Collection[str],
-    managed: Mapping[str, Managed] | None = None,
+    managed: Mapping[str, Managed | None] | None = None,
     shown: Callable[[str], str] = str,
 ) -> dict[str, Evidence]:
     """Return the evidence after a look: an oldest document that is still the oldest keeps its first sight.
 
     What is set apart now was not seen, and keeps what is known of it. `managed` says by uuid which lifecycles there
-    are, `shown` how the name of an index may be written down.
+    are, and what it does not speak of keeps the one that is known; `shown` is how the name of an index may be written.
     """
     unseen = {apart.uuid for apart in facts.set_apart if apart.uuid}
     evidence = {uuid: entry for uuid, entry in known.items() if uuid in unseen}
     for index in facts.indices:
-        before, lifecycle = known.get(index.uuid), (managed or {}).get(index.uuid)
+        before = known.get(index.uuid)
+        lifecycle = (managed or {}).get(index.uuid, _lifecycle_in(before))
         same = before is not None and before.oldest == index.oldest
         if before is not None and index.oldest is None:
             same = same and before.documents >= index.documents
@@ -187,3 +188,9 @@ def remember(
             deletes_from=lifecycle.deletes_from if lifecycle else None,
         )
     return evidence
+
+
+def _lifecycle_in(evidence: Evidence | None) -> Managed | None:
+    if evidence is None or evidence.lifecycle is None:
+        return None
+    return Managed(policy=evidence.lifecycle, deletes_from=evidence.deletes_from)

@@ -39,8 +39,8 @@ class Seen:
     facts: CategoryFacts
     trimmed: Collection[str] = ()
     """Uuids of indices whose due documents were deleted."""
-    managed: Mapping[str, Managed] = field(default_factory=dict)
-    """By uuid, which lifecycle each index has."""
+    managed: Mapping[str, Managed | None] = field(default_factory=dict)
+    """By uuid, which lifecycle each index has; absent where that was not seen."""
     vanished: tuple[Vanished, ...] = ()
     """What went without the enforcer, as long as it is told of."""
 
