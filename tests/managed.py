@@ -119,6 +119,19 @@ class LifecycleBench(Workbench):
                 es.options(ignore_status=404).ilm.delete_lifecycle(name=name)
 
 
+def slow_repository(es: Elasticsearch, prefix: str) -> Iterator[str]:
+    """Make a repository so slow that a snapshot `one` in it lasts as long as a test needs; skip without a folder."""
+    nodes = es.nodes.info(filter_path="nodes.*.settings.path.repo")["nodes"].values()
+    if not all(node.get("settings", {}).get("path", {}).get("repo") for node in nodes):
+        pytest.skip("this server has no path.repo")
+    name = f"{prefix}slow"
+    settings = {"location": name, "max_snapshot_bytes_per_sec": "20kb"}
+    es.snapshot.create_repository(name=name, repository={"type": "fs", "settings": settings})
+    yield name
+    es.options(ignore_status=404).snapshot.delete(repository=name, snapshot="one")
+    es.snapshot.delete_repository(name=name)
+
+
 @contextmanager
 def requests_counted() -> Iterator[list[tuple[str, str]]]:
     """Count, at the transport, every request of this process that may change something: its method and path."""

@@ -473,6 +473,7 @@ class Deployment:
                 purger=purger,
                 write_blocks=write_blocks,
                 eraser=eraser,
+                ended=Ended(self.state),
                 pseudonyms=self.pseudonyms,
                 clock=self.clock,
                 grace=self.settings.grace,

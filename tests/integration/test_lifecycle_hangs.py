@@ -10,7 +10,7 @@ import pytest
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import bulk
 
-from managed import LifecycleBench, eventually
+from managed import LifecycleBench, eventually, slow_repository
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
 
 LONGEST_POLL = 2 * SECOND
@@ -185,15 +185,7 @@ def test_stopped_lifecycles_are_one_finding_and_the_daemon_deletes_all_the_same(
 @pytest.fixture
 def repository(es: Elasticsearch, prefix: str) -> Iterator[str]:
     """A repository so slow that a snapshot lasts for as long as a test needs."""
-    nodes = es.nodes.info(filter_path="nodes.*.settings.path.repo")["nodes"].values()
-    if not all(node.get("settings", {}).get("path", {}).get("repo") for node in nodes):
-        pytest.skip("this server has no path.repo")
-    name = f"{prefix}slow"
-    settings = {"location": name, "max_snapshot_bytes_per_sec": "20kb"}
-    es.snapshot.create_repository(name=name, repository={"type": "fs", "settings": settings})
-    yield name
-    es.options(ignore_status=404).snapshot.delete(repository=name, snapshot="one")
-    es.snapshot.delete_repository(name=name)
+    yield from slow_repository(es, prefix)
 
 
 def test_a_snapshot_that_is_being_taken(quick: LifecycleBench, repository: str) -> None:

@@ -168,8 +168,11 @@ class TerminationWork:
                 run.renew(self._begin(scope))  # somebody came back: what is due is not what it was
             self._purge.note_interrupted(scope, run.terminations)  # before another purge of it is announced
         due = self._due(scope, run)
-        if due:
-            look, _ = self._purge.look(scope, due, run.undecided)
+        if not due:
+            self._purge.leave_to_lifecycles(scope, {}, run.terminations)
+        else:
+            look, plans = self._purge.look(scope, due, run.undecided)
+            self._purge.leave_to_lifecycles(scope, plans, run.terminations)
             self._purge.take_stock(scope.policy, look, due, run.terminations, run.undecided)
         return Outcome.UNKNOWN in outcomes
 
