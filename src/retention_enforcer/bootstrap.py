@@ -39,7 +39,7 @@ from retention_enforcer.daemon.stopping import StopFlag
 from retention_enforcer.daemon.work import Worker
 from retention_enforcer.domain.errors import ConfigurationError
 from retention_enforcer.domain.instants import SECOND, format_duration
-from retention_enforcer.domain.lifecycle_policies import Unmeetable
+from retention_enforcer.domain.lifecycle_policies import Lifecycles, Unmeetable, compile_lifecycles
 from retention_enforcer.domain.names import OWN, OwnIndices
 from retention_enforcer.domain.policy import Policy, fingerprint
 from retention_enforcer.domain.policy_rules import settings_problems
@@ -197,6 +197,13 @@ class Deployment:
         return LifecycleObserver(self.lifecycles, has, setting, Ended(self.state))
 
     @cached_property
+    def watched_lifecycles(self) -> LifecycleWork:
+        """What looks where lifecycles hang, and needs none of the enforcer's own indices."""
+        has, setting = self.capabilities.has_lifecycles, self.settings.lifecycle
+        observer = LifecycleObserver(self.lifecycles, has, setting, Ended())
+        return LifecycleWork(observer=observer, cluster=self.lifecycles, clock=self.clock)
+
+    @cached_property
     def ledger(self) -> LedgerIndex:
         """The ledger."""
         return LedgerIndex(self.client, self.own.ledger)
@@ -267,6 +274,7 @@ class Deployment:
             state=self.state,
             control=ControlReader(self.control),
             ledger=self.ledger,
+            lifecycles=self.watched_lifecycles,
             clock=self.clock,
         )
 
@@ -343,6 +351,7 @@ class Deployment:
             access=self.access,
             role=self.role,
             clock=self.clock,
+            deletion=self.deletion,
         )
 
     def deletion(self) -> str:
@@ -360,15 +369,25 @@ class Deployment:
                 )
             return "direct, since the cluster has no index lifecycles"
         poll = self.lifecycles.poll_interval()
-        if self.settings.lifecycle == ILM:
-            self._raise_if_unmeetable(poll)
+        self.raise_if_unmeetable(poll)
         return f"by lifecycles (a poll every {format_duration(poll)}) where an index may go whole, else direct"
 
-    def _raise_if_unmeetable(self, poll: int) -> None:
-        for category in self.policy.categories:
-            found = self.lifecycle_observer.compile(self.policy, category, self.fingerprint, poll)
-            if isinstance(found, Unmeetable):
-                raise ConfigurationError(f"no lifecycle keeps {category.id}: {found.arithmetic}", found.mend)
+    def compiled(self, poll: int) -> dict[str, Lifecycles | Unmeetable]:
+        """Return the lifecycle policies of each category on a cluster with this poll interval."""
+        policy, fingerprint = self.policy, self.fingerprint
+        return {c.id: compile_lifecycles(policy, c, fingerprint, poll) for c in policy.categories}
+
+    def poll_interval(self) -> int | None:
+        """Return how often the cluster looks at lifecycles; None without a cluster, or where it has none."""
+        if self.settings.elasticsearch_url is None or not self.capabilities.has_lifecycles():
+            return None
+        return self.lifecycles.poll_interval()
+
+    def raise_if_unmeetable(self, poll: int) -> None:
+        """Raise ConfigurationError where the settings insist on lifecycles, and one cannot keep its promise."""
+        for id_, found in self.compiled(poll).items():
+            if self.settings.lifecycle == ILM and isinstance(found, Unmeetable):
+                raise ConfigurationError(f"no lifecycle keeps {id_}: {found.arithmetic}", found.mend)
 
     def acting(self) -> Acting:
         """Return the parts of `run`, for the mode that the settings name."""
@@ -383,13 +402,11 @@ class Deployment:
         return Acting(worker=enforcer, lease=lease, gate=gate, look_at_stop=stop_flag.look)
 
     def _planning(self) -> Acting:
-        has, setting = self.capabilities.has_lifecycles, self.settings.lifecycle
-        watching = LifecycleObserver(self.lifecycles, has, setting, Ended())
         cycle = Cycle(
             observer=self.observer,
             clock=self.clock,
             pseudonyms=self.pseudonyms,
-            lifecycles=LifecycleWork(observer=watching, cluster=self.lifecycles, clock=self.clock),
+            lifecycles=self.watched_lifecycles,
         )
         coverage = CoverageCycle(self.coverage_observer, self.pseudonyms)
         planner = Planner(self.terms, self.inventory, self.clock, cycle, coverage)
@@ -411,6 +428,7 @@ class Deployment:
         recorder = Recorder(self.state, appender, self.pseudonyms)
         changer = LifecycleChanger(
             cluster=self.lifecycles,
+            deleter=deletion,
             appender=appender,
             permit=gate,
             clock=self.clock,

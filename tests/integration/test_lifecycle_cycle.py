@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from elasticsearch import Elasticsearch
@@ -273,3 +274,25 @@ def test_ilm_on_a_cluster_without_lifecycles_is_an_error_with_its_mend(bench: Wo
     bench.settings["ENFORCER_LIFECYCLE"] = "auto"
     assert bench.run("policy", "accept").code == 0
     assert bench.run("run", "--once").code == 0
+
+
+def test_policy_show_gives_the_arithmetic_with_the_clusters_poll_interval(managed: LifecycleBench) -> None:
+    shown = managed.run("policy", "show", "--lifecycles", "--output", "json")
+    assert shown.code == 0
+    assert shown.json["poll"] * 1_000 == managed.poll()
+    (rolled, plain) = shown.json["categories"][0]["lifecycles"]
+    assert (rolled["name"], plain["name"]) == (managed.lifecycle("logs", "rolled"), managed.lifecycle("logs", "plain"))
+    assert rolled["arithmetic"].endswith("= limit 14d - margin 1h")
+    table = managed.run("policy", "show", "--lifecycles")
+    assert "the cluster's" in table.out
+    assert max(len(line) for line in table.out.splitlines()) <= 100
+
+
+def test_policy_show_needs_no_cluster_for_the_arithmetic(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(TOO_SHORT.format(prefix="t-").replace("20s", "14d").replace("8s", "1h").replace("1s", "1d"))
+    without = Workbench(es=None, url="", username="", password="", prefix="t-", folder=tmp_path)  # type: ignore[arg-type]
+    shown = without.run("policy", "show", "--lifecycles", environ={"ENFORCER_POLICY_FILE": str(path)})
+    assert shown.code == 0, shown.err
+    assert "4 polls of 10m + lateness 1h = limit 14d - margin 1h" in shown.out
+    assert "as no cluster was asked" in shown.out

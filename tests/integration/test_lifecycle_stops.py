@@ -8,7 +8,9 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from managed import LifecycleBench
+from retention_enforcer.cluster.lifecycle import ClusterLifecycles
 from retention_enforcer.domain.instants import DAY, HOUR, format_instant
+from retention_enforcer.enforcement.lifecycle_changer import LifecycleChanger
 
 FOREVER = {"phases": {"delete": {"min_age": "90d", "actions": {"delete": {}}}}}
 SOON_ENOUGH = {"phases": {"delete": {"min_age": "7d", "actions": {"delete": {}}}}}
@@ -111,8 +113,6 @@ def test_a_lifecycle_that_is_gone_cannot_be_put_back_and_that_is_said(managed: L
 def test_a_hold_that_comes_between_plan_and_request_attaches_nothing(
     managed: LifecycleBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from retention_enforcer.enforcement.lifecycle_changer import LifecycleChanger  # noqa: PLC0415
-
     managed.index("logs-a", [managed.now() - HOUR])
     managed.ready()
     request = LifecycleChanger._request
@@ -133,8 +133,6 @@ def test_a_hold_that_comes_between_plan_and_request_attaches_nothing(
 def test_a_hold_that_comes_with_the_request_is_obeyed_right_after_it(
     managed: LifecycleBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from retention_enforcer.enforcement.lifecycle_changer import LifecycleChanger  # noqa: PLC0415
-
     managed.index("logs-a", [managed.now() - HOUR])
     managed.ready()
     request = LifecycleChanger._request
@@ -159,8 +157,6 @@ def test_a_hold_that_comes_with_the_request_is_obeyed_right_after_it(
 def test_an_index_that_took_the_name_of_the_planned_one_gets_nothing(
     managed: LifecycleBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from retention_enforcer.enforcement.lifecycle_changer import LifecycleChanger  # noqa: PLC0415
-
     managed.index("logs-a", [managed.now() - HOUR])
     managed.ready()
     request = LifecycleChanger._request
@@ -179,8 +175,6 @@ def test_an_index_that_took_the_name_of_the_planned_one_gets_nothing(
 def test_what_was_attached_to_a_successor_in_that_very_moment_is_taken_back(
     managed: LifecycleBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from retention_enforcer.cluster.lifecycle import ClusterLifecycles  # noqa: PLC0415
-
     managed.index("logs-a", [managed.now() - HOUR])
     managed.ready()
     attach = ClusterLifecycles.attach
@@ -346,4 +340,37 @@ def test_direct_takes_the_lifecycles_back(managed: LifecycleBench) -> None:
     managed.settings["ENFORCER_LIFECYCLE"] = "direct"
     assert managed.run("policy", "accept").code == 0
     assert managed.run("run", "--once").code == 0
+    assert managed.attached("logs-a") is None
+
+
+def test_what_would_be_deleted_soon_and_was_written_to_since_is_looked_at_again_first(
+    managed: LifecycleBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    almost_due = managed.now() - 13 * DAY - 22 * HOUR
+    managed.index("logs-a", [almost_due])
+    managed.ready()
+    unwritten = LifecycleChanger.unwritten
+
+    def after_a_write(self: LifecycleChanger, *arguments: object) -> object:
+        managed.add("logs-a", [managed.now()])
+        return unwritten(self, *arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LifecycleChanger, "unwritten", after_a_write)
+        assert managed.run("run", "--once").code == 0
+    assert managed.attached("logs-a") is None
+    assert managed.run("run", "--once").code == 0
+    assert managed.attached("logs-a") is None, "it straddles now"
+    assert managed.count("logs-a") == 2
+
+
+def test_what_is_closed_and_may_be_held_is_detached_by_the_next_cycle(managed: LifecycleBench) -> None:
+    name = managed.index("logs-a", [managed.now()])
+    managed.ready()
+    assert managed.run("run", "--once").code == 0
+    managed.es.indices.close(index=name)
+    body = {"owner": "x", "reason": "y", "until": managed.now() + DAY, "category": "logs"}
+    document = {"kind": "hold-1", "updated": format_instant(managed.now()), "body": body}
+    managed.es.index(index=managed.own.control, id="hold-1", document=document, refresh=True)
+    managed.run("run", "--once")
     assert managed.attached("logs-a") is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -41,14 +41,21 @@ class Change:
     rollover_alias: str | None = None
 
 
-def doubtful_changes(facts: CategoryFacts, attachments: Mapping[str, Attachment], prefix: str) -> Iterator[Change]:
-    """Yield how the enforcer's own lifecycles leave the indices of which is in doubt whether they may go whole."""
+def doubtful_changes(
+    facts: CategoryFacts, attachments: Mapping[str, Attachment], prefix: str, held: Collection[str] = ()
+) -> Iterator[Change]:
+    """Yield how the enforcer's own lifecycles leave the indices of which is in doubt whether they may go whole.
+
+    `held` names those that a hold may cover: nobody can look whether it does.
+    """
     for apart in facts.set_apart:
         attached = attachments.get(apart.name)
-        if attached is None or attached.uuid != apart.uuid or apart.doubt not in _NEVER_TO_GO_WHOLE:
+        if attached is None or attached.uuid != apart.uuid:
             continue
-        if attached.policy is not None and attached.policy.startswith(prefix):
-            yield Change(index=apart.name, uuid=attached.uuid, way=Way.DETACH, reason=apart.text)
+        ours = attached.policy is not None and attached.policy.startswith(prefix)
+        if ours and (apart.doubt in _NEVER_TO_GO_WHOLE or apart.name in held):
+            reason = f"a hold may cover it; {apart.text}" if apart.name in held else apart.text
+            yield Change(index=apart.name, uuid=attached.uuid, way=Way.DETACH, reason=reason)
 
 
 def lifecycle_changes(

@@ -17,11 +17,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from retention_enforcer.domain.instants import HOUR, format_duration
+from retention_enforcer.domain.instants import HOUR, MINUTE, format_duration
 from retention_enforcer.domain.policy import SPAN_TOLERANCE, Category, Policy
 
 MANAGED_BY = "retention-enforcer"
 """What `_meta.managed_by` says in the policies that are the enforcer's own."""
+
+DEFAULT_POLL = 10 * MINUTE
+"""`indices.lifecycle.poll_interval` where nobody has changed it."""
 
 ROLLOVER_POLLS = 1
 """Polls until `max_age` is noticed."""

@@ -119,11 +119,11 @@ class Holding:
         scope = Scope(policy=self._policy, fingerprint="", max_share=1.0, control=control, may_act=False)
         names: set[str] = set()
         now = self._clock.now()
-        alive = [hold for hold in control.holds if hold.is_alive(now)]
         for id_, (facts, _) in self._observer.look(scope, categories, {}).items():
-            category = self._policy.category(id_)
             names |= {index.name for index in facts.indices if index.name in facts.holds or index.held_documents}
-            names |= {a.name for a in facts.set_apart if any(_may_cover(hold, category, a.name) for hold in alive)}
+            names |= {
+                a.name for a in facts.set_apart if any(hold.may_cover(id_, a.name, now) for hold in control.holds)
+            }
         return frozenset(names)
 
     def list(self) -> tuple[Hold, ...]:
@@ -140,9 +140,8 @@ class Holding:
             facts = looked[category.id]
             covered = {i.name for i in facts.indices if i.name in facts.holds or i.held_documents}
             # Nobody can look into these: the hold may cover them. Without a uuid it is an alias, not an index.
-            doubtful = {
-                apart.name for apart in facts.set_apart if apart.uuid and _may_cover(hold, category, apart.name)
-            }
+            now = self._clock.now()
+            doubtful = {a.name for a in facts.set_apart if a.uuid and hold.may_cover(category.id, a.name, now)}
             names |= covered | doubtful
             unprotected |= {
                 index.name: STREAM_LIFECYCLE
@@ -155,10 +154,6 @@ class Holding:
 def _names(facts: CategoryFacts, name: str) -> bool:
     found = any(name in (index.name, index.stream, *index.aliases) for index in facts.indices)
     return found or any(name == apart.name for apart in facts.set_apart)
-
-
-def _may_cover(hold: Hold, category: Category, name: str) -> bool:
-    return hold.subject is not None or hold.category == category.id or hold.index == name
 
 
 def _covered(facts: CategoryFacts) -> Covered:

@@ -7,7 +7,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
+from retention_enforcer.domain.deletion import Identity
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RequestRejected
+from retention_enforcer.domain.facts import IndexFacts
 from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.ledger import APPLY_LIFECYCLE, DETACH_LIFECYCLE, Entry, Kind, Outcome, Record
@@ -18,7 +20,7 @@ from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.appender import Appender
 from retention_enforcer.enforcement.fresh_permit import FreshPermit, StaleIntent, holds_unchanged
-from retention_enforcer.enforcement.ports import Clock, ControlStore, LifecycleCluster, Permit
+from retention_enforcer.enforcement.ports import Clock, ControlStore, Deleter, LifecycleCluster, Permit
 from retention_enforcer.enforcement.settle import answer
 
 BATCH = 20
@@ -57,6 +59,7 @@ class LifecycleChanger:
         self,
         *,
         cluster: LifecycleCluster,
+        deleter: Deleter,
         appender: Appender,
         permit: Permit,
         clock: Clock,
@@ -65,6 +68,7 @@ class LifecycleChanger:
         control: ControlStore,
     ) -> None:
         self._cluster = cluster
+        self._deleter = deleter
         self._appender = appender
         self._permit = permit
         self._clock = clock
@@ -84,6 +88,19 @@ class LifecycleChanger:
         for batch in _batches(changes):
             self._carry_out(category, batch, cycle, holds, result)
         return result
+
+    def unwritten(self, indices: Sequence[IndexFacts]) -> frozenset[str]:
+        """Return the uuids of those indices that nobody has written to since they were looked at."""
+        names = [index.name for index in indices]
+        same: set[str] = set()
+        for start in range(0, len(names), BATCH):
+            now = self._deleter.identities(names[start : start + BATCH])
+            same |= {
+                index.uuid
+                for index in indices[start : start + BATCH]
+                if now.get(index.name) == Identity(uuid=index.uuid, sequence_numbers=index.sequence_numbers)
+            }
+        return frozenset(same)
 
     def put(self, category: Category, policy: LifecyclePolicy, cycle: str) -> None:
         """Put a policy that no index has, or one that does the same as before."""

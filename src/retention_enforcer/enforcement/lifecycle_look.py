@@ -131,7 +131,7 @@ class LifecycleObserver:
             ended = self._ended.names(category.id, facts) if lifecycles.ended is not None else ()
             wanted = wanted_lifecycles(category, lifecycles, facts, attachments, ended)
         changes = (
-            *doubtful_changes(facts, attachments, prefix),
+            *doubtful_changes(facts, attachments, prefix, _held(scope, facts)),
             *lifecycle_changes(facts, lifecycles, wanted, attachments),
         )
         return LifecycleLook(
@@ -228,6 +228,14 @@ class _Watch:
         attached = self.look.attachments.get(name)
         found = (i for i in self.facts.indices if i.name == name and attached is not None and i.uuid == attached.uuid)
         return next(found, None)
+
+
+def _held(scope: Scope, facts: CategoryFacts) -> set[str]:
+    """Return the indices in doubt that a hold may cover."""
+    holds = scope.control.holds
+    return {
+        a.name for a in facts.set_apart if any(hold.may_cover(facts.category, a.name, facts.as_of) for hold in holds)
+    }
 
 
 def _begins(policy: LifecyclePolicy, index: IndexFacts, attached: Attachment) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from retention_enforcer.domain.errors import Refused, RequestRejected
 from retention_enforcer.domain.facts import CategoryFacts, IndexFacts
@@ -46,6 +46,16 @@ class LifecycleWork:
         self._cluster = cluster
         self._clock = clock
         self._changer = changer
+
+    def watch(self, category: Category, scope: Scope, facts: CategoryFacts) -> tuple[Finding, ...]:
+        """Return where the lifecycles of a category hang, or come too late; changes nothing."""
+        if not self._observer.available:
+            return ()
+        try:
+            look = self._observer.look(scope, category, facts)
+            return self._observer.watch(look, facts, self._cluster.stored(), self._clock.now()).findings
+        except RequestRejected as error:
+            return (_unusable(category, error),)
 
     def protect(self, category: Category, scope: Scope, facts: CategoryFacts, cycle: str) -> bool:
         """Detach the lifecycles that must not be there. Raises Refused where the right to act was lost.
@@ -107,12 +117,25 @@ class LifecycleWork:
     ) -> tuple[Sequence[Change], UnsafePlan | None]:
         """Return the changes that may be made: what a lifecycle deletes within a day counts as if it went now."""
         soon = _soon(changes, look, facts, self._clock.now())
+        written = self._written_since(soon, facts)
+        changes = [change for change in changes if change.uuid not in written]
+        soon = {uuid: one for uuid, one in soon.items() if uuid not in written}
         try:
             raise_if_unsafe_lifecycles(plan, list(soon.values()), limits)
         except UnsafePlan as unsafe:
             surprising = {uuid for uuid, one in soon.items() if not one.foreseen}
             return [change for change in changes if change.uuid not in surprising], unsafe
         return changes, None
+
+    def _written_since(self, soon: Mapping[str, Soon], facts: CategoryFacts) -> frozenset[str]:
+        """Return the uuids of indices that would be deleted soon and were written to since they were looked at.
+
+        What came may be young: they are looked at again in the next cycle, as before a deletion by the enforcer itself.
+        """
+        if not soon or self._changer is None:
+            return frozenset()
+        indices = [index for index in facts.indices if index.uuid in soon]
+        return frozenset(soon) - self._changer.unwritten(indices)
 
 
 class _Putting:
