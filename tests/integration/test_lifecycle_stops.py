@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from elasticsearch import Elasticsearch
+from elasticsearch import ApiError, Elasticsearch
 
 from managed import LifecycleBench
 from retention_enforcer.cluster.lifecycle import ClusterLifecycles
@@ -299,6 +299,31 @@ def test_a_policy_that_somebody_changed_is_put_again_and_its_indices_are_attache
         ("apply_lifecycle", None),
         ("apply_lifecycle", "done"),
     ]
+
+
+def test_a_policy_that_carries_anothers_rights_is_put_again_with_the_enforcers(managed: LifecycleBench) -> None:
+    managed.index("logs-a", [managed.now() - HOUR])
+    managed.ready()
+    assert managed.run("run", "--once").code == 0
+    try:
+        key = managed.es.security.create_api_key(name=managed.prefix).body
+    except ApiError as error:
+        pytest.skip(f"this server makes no API keys ({error.meta.status})")
+    environ = {
+        name: value for name, value in managed.environ.items() if "USERNAME" not in name and "PASSWORD" not in name
+    }
+    environ["ENFORCER_ELASTICSEARCH_API_KEY"] = key["encoded"]
+    try:
+        plain = managed.lifecycle("logs", "plain")
+        before = managed.about("logs-a")
+        ran = managed.run("run", "--once", environ=environ)
+        assert ran.code == 0, ran.err
+        assert f"the lifecycle policy {plain} carried another's rights" in ran.err
+        assert managed.es.ilm.get_lifecycle(name=plain)[plain]["version"] == 2
+        assert managed.about("logs-a") == before, "its index stays as it is: the policy does the same as before"
+        assert "carried another's rights" not in managed.run("run", "--once", environ=environ).err
+    finally:
+        managed.es.security.invalidate_api_key(ids=[key["id"]])
 
 
 def test_a_shorter_limit_goes_through_the_fuse_and_not_through_the_lifecycle(managed: LifecycleBench) -> None:

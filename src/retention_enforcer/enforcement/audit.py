@@ -78,8 +78,10 @@ class Audit:
         now, prefix = self._clock.now(), policy_prefix(self._policy.name)
         history = self._read_history(gone)
         vanished = tuple(judge_vanished(uuid, evidence, prefix, history, now) for uuid, evidence in gone.items())
+        recorded = {str(r["target"]["uuid"]) for r in self._ledger.about(gone, OBSERVED_DELETION)}  # before a crash
         for one in vanished:
-            self._appender.append(_entry(category, one, cycle))
+            if one.uuid not in recorded:
+                self._appender.append(_entry(category, one, cycle))
         return vanished
 
     def _read_history(self, gone: Mapping[str, Evidence]) -> list[HistoryEntry] | None:
