@@ -152,6 +152,17 @@ def test_a_block_of_somebody_else_is_a_finding_with_its_mend(quick: LifecycleBen
     eventually(lambda: quick.is_gone("logs-a"))
 
 
+def test_an_index_that_cannot_be_explained_hides_no_other(quick: LifecycleBench) -> None:
+    backing = rolling(quick)
+    hidden = quick.index("logs-a", [quick.now()])
+    quick.es.indices.put_settings(index=hidden, settings={"index.blocks.metadata": True})
+    quick.es.indices.put_settings(index=backing, settings={"index.lifecycle.name": quick.lifecycle("logs", "plain")})
+    ran = quick.run("run", "--once")
+    assert "finding lifecycle-stale" in ran.err
+    assert quick.attached(backing) == quick.lifecycle("logs", "rolled")
+    assert "lifecycles-unusable" not in ran.err
+
+
 def test_a_closed_index_is_a_finding_with_its_mend(quick: LifecycleBench) -> None:
     name = quick.index("logs-a", [quick.now()])
     quick.ready()

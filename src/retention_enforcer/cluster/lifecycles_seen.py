@@ -166,17 +166,14 @@ class LifecyclesSeen:
         return found
 
     def explain_all(self, expressions: Sequence[str], attachments: Mapping[str, Attachment]) -> dict[str, Explained]:
-        """Return how far the lifecycles are of all indices that have one, as far as the cluster explains them.
+        """Return how far the lifecycles are of these indices, as far as the cluster explains them.
 
-        In one request where the expressions fit into a URL; by name, in more, where one of the indices has a metadata
-        block: it is refused for itself, and would be for all.
+        In one request where the expressions fit into a URL, none of which may reach an index with a metadata block: it
+        is refused for itself, and would be for all. Indices that no wildcard among them reaches are asked for by name.
         """
-        managed = {name: attached for name, attached in attachments.items() if attached.policy is not None}
-        plain = sorted(name for name, attached in managed.items() if not attached.metadata_block)
+        plain = sorted(n for n, a in attachments.items() if a.policy is not None and not a.metadata_block)
         wildcards = sorted({expression for expression in expressions if "*" in expression})
-        if len(plain) < len(managed) or not plain:
-            return self.explain_these(plain)
-        found = self.explain(packed(wildcards)) if wildcards else {}
+        found = self.explain(packed(wildcards)) if wildcards and plain else {}
         return found | self.explain_these([name for name in plain if name not in found])
 
     def snapshotting(self) -> frozenset[str]:

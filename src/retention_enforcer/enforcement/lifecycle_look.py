@@ -56,6 +56,8 @@ class LifecycleLook:
     """Without any policy where none can be used."""
     unmeetable: Unmeetable | None
     attachments: Mapping[str, Attachment]
+    hiding: bool
+    """Whether the category's expressions reach an index with a metadata block, for which explanations are refused."""
     wanted: Mapping[str, Wanted]
     changes: tuple[Change, ...]
 
@@ -123,7 +125,9 @@ class LifecycleObserver:
             if isinstance(compiled, Lifecycles)
             else Lifecycles(category=category.id, margin=scope.policy.margin, poll=poll)
         )
-        attachments = self._source.attachments(sorted({pattern.expression for pattern in category.indices}))
+        reached = self._source.attachments(sorted({pattern.expression for pattern in category.indices}))
+        own = {index.name for index in facts.indices} | {apart.name for apart in facts.set_apart}
+        attachments = {name: attached for name, attached in reached.items() if name in own}
         if self._setting == DIRECT or unmeetable is not None:
             reason = unmeetable.arithmetic if unmeetable else "ENFORCER_LIFECYCLE is direct"
             wanted = without_lifecycles(facts, attachments, prefix, reason)
@@ -141,6 +145,7 @@ class LifecycleObserver:
             lifecycles=lifecycles,
             unmeetable=unmeetable,
             attachments=attachments,
+            hiding=any(attached.metadata_block for attached in reached.values()),
             wanted=wanted,
             changes=changes,
         )
@@ -158,13 +163,13 @@ class LifecycleObserver:
         """Return where the lifecycles of a category hang, or come too late, from one explanation of all."""
         if not any(attached.policy for attached in look.attachments.values()):
             return Watched(findings=tuple(_unmeetable(look)))
-        expressions = [pattern.expression for pattern in look.category.indices]
+        expressions = [] if look.hiding else [pattern.expression for pattern in look.category.indices]
         explained = self._source.explain_all(expressions, look.attachments)
         around = Surroundings(poll=look.poll, status=self._source.status(), snapshotting=self._source.snapshotting())
         watch = _Watch(look, facts, around, now)
         findings = [found for one in explained.values() if (found := watch.judge(one)) is not None]
         return Watched(
-            findings=(*findings, *_unmeetable(look), *_foreign(look, facts, stored)),
+            findings=(*findings, *_unmeetable(look), *_foreign(look, stored)),
             again=tuple(change for found in findings if (change := watch.again(found)) is not None),
             next_deletion=min(
                 (at for one in explained.values() if (at := watch.expected(one)) is not None), default=None
@@ -260,11 +265,10 @@ def _unmeetable(look: LifecycleLook) -> Sequence[Finding]:
     )
 
 
-def _foreign(look: LifecycleLook, facts: CategoryFacts, stored: Mapping[str, StoredLifecycle]) -> Sequence[Finding]:
+def _foreign(look: LifecycleLook, stored: Mapping[str, StoredLifecycle]) -> Sequence[Finding]:
     """Return the findings about other people's policies on this category's indices, one a policy."""
     findings = []
-    ours = {index.name for index in facts.indices} | {apart.name for apart in facts.set_apart}
-    names = {a.policy for name, a in look.attachments.items() if a.policy is not None and name in ours}
+    names = {attached.policy for attached in look.attachments.values() if attached.policy is not None}
     for name in sorted(n for n in names if not n.startswith(look.prefix)):
         phases = stored[name].content.get("phases") if name in stored else None
         found = judge_foreign(look.category, look.lifecycles.margin, name, phases, look.poll)

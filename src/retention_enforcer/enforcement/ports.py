@@ -105,7 +105,7 @@ class LifecycleSource(Protocol):
         """Return what is attached to those of these indices that are there."""
 
     def explain_all(self, expressions: Sequence[str], attachments: Mapping[str, Attachment]) -> dict[str, Explained]:
-        """Return how far the lifecycles are of all indices that have one, as far as the cluster explains them."""
+        """Return how far the lifecycles of these indices are; no expression may reach one with a metadata block."""
 
     def snapshotting(self) -> frozenset[str]:
         """Return the indices of which a snapshot is being taken."""
