@@ -16,7 +16,7 @@ from retention_enforcer.cluster.lifecycle import ClusterLifecycles
 from retention_enforcer.cluster.preflight import Capabilities
 from workbench import Workbench
 
-_ONLY_READING = ("/_search", "/_msearch", "/_count", "/_mget", "/_refresh", "/_field_caps", "/_pit")
+_ONLY_READING = ("/_search", "/_msearch", "/_count", "/_mget", "/_refresh", "/_field_caps", "/_pit", "/_has_privileges")
 """How the paths of requests end that change nothing, although they have a body."""
 
 

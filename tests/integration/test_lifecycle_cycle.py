@@ -87,8 +87,12 @@ def test_a_second_run_writes_nothing_but_lease_and_state(managed: LifecycleBench
     with requests_counted() as first:
         assert managed.run("run", "--once").code == 0
     assert first, "the counting itself works"
-    assert {path for _, path in first if not path.startswith(f"/{managed.own.state}/")} == set()
-    assert managed.records() == before
+    # On a cluster with others' indices the look past the policy may find something new at any moment.
+    new = managed.records()[len(before) :]
+    assert {record["cycle"].partition("-")[0] for record in new} <= {"coverage"}, new
+    written = [path for _, path in first if not path.startswith(f"/{managed.own.state}/")]
+    assert [path for path in written if not path.startswith(f"/{managed.own.ledger}/_create/")] == []
+    assert len(written) == len(new)
     variants = {name: managed.attached(name) for name in ("logs-a", "logs-restored", "logs-late", "logs-rolled-000001")}
     assert variants == {
         "logs-a": managed.lifecycle("logs", "plain"),

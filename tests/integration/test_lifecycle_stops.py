@@ -399,3 +399,45 @@ def test_what_is_closed_and_may_be_held_is_detached_by_the_next_cycle(managed: L
     managed.es.index(index=managed.own.control, id="hold-1", document=document, refresh=True)
     managed.run("run", "--once")
     assert managed.attached("logs-a") is None
+
+
+def test_the_shipped_roles_can_do_all_of_it(managed: LifecycleBench, theirs: str) -> None:
+    """The daemon with the enforcer's key alone, the commands with the operator's."""
+    managed.index("logs-a", [managed.now() - HOUR])
+    managed.index("logs-old", [managed.now() - 15 * DAY])
+    under(managed, "logs-theirs", theirs)
+    if managed.run("setup").code != 0:
+        pytest.skip("this server makes no roles")
+    keys = {
+        role: managed.run("setup", "--key", role).out.splitlines()[-1] for role in ("enforcer", "operator", "reader")
+    }
+    try:
+        as_ = {role: _with_key(managed, secret) for role, secret in keys.items()}
+        assert managed.run("policy", "accept", environ=as_["operator"]).code == 0
+        ran = managed.run("run", "--once", environ=as_["enforcer"])
+        assert ran.code == 0, ran.err
+        assert managed.attached("logs-a") == managed.lifecycle("logs", "plain")
+        assert managed.count("logs-old") is None
+        assert "lifecycles-unusable" not in ran.err
+        assert managed.run("report", environ=as_["reader"]).code == 0
+        managed.es.indices.delete(index=f"{managed.prefix}logs-a")
+        assert "deleted-by-others" in managed.run("run", "--once", environ=as_["enforcer"]).err
+        stopped = managed.run("stop", environ=as_["operator"])
+        assert stopped.code == 0, stopped.out
+        assert managed.attached("logs-theirs") is None
+        resumed = managed.run("resume", environ=as_["operator"])
+        assert resumed.code == 0, resumed.out
+        assert managed.attached("logs-theirs") == theirs
+        shown = managed.run("policy", "show", "--lifecycles", environ=as_["reader"])
+        assert shown.code == 0, shown.err
+    finally:
+        for role in ("reader", "registrar", "operator", "enforcer"):
+            managed.es.options(ignore_status=404).security.delete_role(name=f"{managed.prefix}retention-{role}")
+        made = managed.es.security.get_api_key(name=f"{managed.prefix}retention-*")["api_keys"]
+        managed.es.security.invalidate_api_key(ids=[key["id"] for key in made])
+
+
+def _with_key(bench: LifecycleBench, secret: str) -> dict[str, str]:
+    login = ("ENFORCER_ELASTICSEARCH_USERNAME", "ENFORCER_ELASTICSEARCH_PASSWORD")
+    environ = {name: value for name, value in bench.environ.items() if name not in login}
+    return {**environ, "ENFORCER_ELASTICSEARCH_API_KEY": secret}

@@ -105,9 +105,10 @@ RIGHTS = (
     Right(
         Scope.GOVERNED,
         CHANGE_SETTINGS,
-        _ACTING,
+        _DECIDING | _ACTING,
         "erasure and lifecycles",
-        "a write block is lifted for an erasure and put back, merging is set to erase; a lifecycle is attached",
+        "a lifecycle is attached, others' again after a hold or stop; a write block is lifted for an erasure and put "
+        "back, merging is set to erase",
     ),
     Right(
         Scope.GOVERNED,
