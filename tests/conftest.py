@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import pytest
-from elasticsearch import AuthorizationException, Elasticsearch
+from elasticsearch import ApiError, AuthorizationException, Elasticsearch
 
 from retention_enforcer.demo.download import DEFAULT_VERSION, distribution_of, server_files
 from retention_enforcer.demo.runtime import runtime_for
@@ -91,6 +91,7 @@ def prefix(es: Elasticsearch) -> Iterator[str]:
     unique = f"t{secrets.token_hex(3)}-"
     yield unique
     _remove(es, unique)
+    _remove_lifecycles(es, unique)
 
 
 @pytest.fixture(scope="session")
@@ -252,6 +253,17 @@ def _remove(es: Elasticsearch, prefix: str) -> None:
         except AuthorizationException:  # 403: a test left one of them read-only
             es.indices.put_settings(index=batch, settings={"index.blocks.read_only": None})
             es.indices.delete(index=batch)
+
+
+def _remove_lifecycles(es: Elasticsearch, prefix: str) -> None:
+    """Delete the lifecycle policies of enforcers whose policy has a name with the prefix; none where there are none."""
+    try:
+        stored = es.ilm.get_lifecycle().body
+    except ApiError:
+        return  # this server has no lifecycles
+    for name in stored:
+        if name.startswith(f"retention-{prefix}"):
+            es.options(ignore_status=404).ilm.delete_lifecycle(name=name)
 
 
 # --- order and summary --------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from retention_enforcer.domain.ledger import Head, Record
 
@@ -30,3 +30,7 @@ class MemoryLedger:
 
     def head(self) -> Head:
         return Head(len(self.records), self.records[-1]["hash"]) if self.records else Head()
+
+    def about(self, uuids: Collection[str], action: str) -> list[Record]:
+        asked = (r for r in self.records if r.get("action") == action)
+        return [r for r in asked if r.get("target", {}).get("uuid") in uuids]

@@ -14,7 +14,7 @@ from workbench import Workbench
 
 POLICY = """\
 version: 1
-name: test
+name: {prefix}policy
 margin: 1h
 on_request: 7d
 categories:

@@ -32,7 +32,7 @@ KEY = "a pseudonym key of the tests, long enough"
 
 POLICY = """\
 version: 1
-name: test
+name: {prefix}policy
 margin: 1h
 ignore: ["metrics-*"]
 categories:
@@ -267,7 +267,8 @@ class Workbench:
         """Each intent has one outcome that is final, and epochs never go back."""
         records = self.records()
         intents = [r["sequence"] for r in records if r["kind"] == "intent"]
-        final = [r["intent"] for r in records if r["kind"] == "outcome" and r["outcome"] != "unknown"]
+        outcomes = [r for r in records if r["kind"] == "outcome" and r["action"] != "observed_deletion"]
+        final = [r["intent"] for r in outcomes if r["outcome"] != "unknown"]
         assert sorted(final) == sorted(intents)
         epochs = [r["epoch"] for r in records]
         assert epochs == sorted(epochs)

@@ -21,12 +21,14 @@ from retention_enforcer.cluster.erasure import Erasure
 from retention_enforcer.cluster.inventory import Inventory
 from retention_enforcer.cluster.ledger_index import LedgerIndex
 from retention_enforcer.cluster.lifecycle import ClusterLifecycles
+from retention_enforcer.cluster.lifecycle_history import LifecycleHistory
 from retention_enforcer.cluster.metadata import read_metadata
 from retention_enforcer.cluster.pace import Pace
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.cluster.privileges import Access
 from retention_enforcer.cluster.requests_index import RequestsIndex
 from retention_enforcer.cluster.snapshots import Snapshots
+from retention_enforcer.cluster.streams import read_streams
 from retention_enforcer.cluster.subject_counts import SubjectCounts
 from retention_enforcer.cluster.subjects import HeldSubjects, Owners
 from retention_enforcer.daemon.gate import Gate
@@ -36,7 +38,8 @@ from retention_enforcer.daemon.service import Service
 from retention_enforcer.daemon.stopping import StopFlag
 from retention_enforcer.daemon.work import Worker
 from retention_enforcer.domain.errors import ConfigurationError
-from retention_enforcer.domain.instants import SECOND
+from retention_enforcer.domain.instants import SECOND, format_duration
+from retention_enforcer.domain.lifecycle_policies import Lifecycles, Unmeetable, compile_lifecycles
 from retention_enforcer.domain.names import OWN, OwnIndices
 from retention_enforcer.domain.policy import Policy, fingerprint
 from retention_enforcer.domain.policy_rules import settings_problems
@@ -44,22 +47,29 @@ from retention_enforcer.domain.privileges import Role
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.appender import Appender, Signature
 from retention_enforcer.enforcement.asking import Asking
+from retention_enforcer.enforcement.audit import Audit
 from retention_enforcer.enforcement.certifying import Certifier
 from retention_enforcer.enforcement.checks import Checks
 from retention_enforcer.enforcement.coverage import CoverageCycle
 from retention_enforcer.enforcement.coverage_look import CoverageObserver
 from retention_enforcer.enforcement.cycle import Cycle, Observer
+from retention_enforcer.enforcement.ended import Ended
 from retention_enforcer.enforcement.enforcer import Enforcer, Planner, Terms
 from retention_enforcer.enforcement.erasing import Eraser
 from retention_enforcer.enforcement.hold_book import HoldBook
 from retention_enforcer.enforcement.holding import Holding
 from retention_enforcer.enforcement.intake import IntakeMemory
+from retention_enforcer.enforcement.lifecycle_changer import LifecycleChanger
+from retention_enforcer.enforcement.lifecycle_look import DIRECT, ILM, LifecycleObserver
+from retention_enforcer.enforcement.lifecycle_switch import LifecycleSwitch
+from retention_enforcer.enforcement.lifecycles import LifecycleWork
 from retention_enforcer.enforcement.ports import Clock
 from retention_enforcer.enforcement.purge import Purger
 from retention_enforcer.enforcement.reader import Reader
 from retention_enforcer.enforcement.recorder import Recorder
 from retention_enforcer.enforcement.registrar import Registrar, TerminationBook
 from retention_enforcer.enforcement.situation import SituationReader
+from retention_enforcer.enforcement.stray_lifecycles import LifecycleRound
 from retention_enforcer.enforcement.subject_look import SubjectObserver
 from retention_enforcer.enforcement.subject_purge import SubjectPurge
 from retention_enforcer.enforcement.terminations import TerminationWork
@@ -176,6 +186,24 @@ class Deployment:
         return CoverageObserver(coverage, Snapshots(self.client, self.capabilities), self.clock)
 
     @cached_property
+    def lifecycles(self) -> ClusterLifecycles:
+        """The lifecycles of the cluster, if it has any (`capabilities`)."""
+        return ClusterLifecycles(self.client, self.settings.elasticsearch_timeout / SECOND)
+
+    @cached_property
+    def lifecycle_observer(self) -> LifecycleObserver:
+        """What looks at lifecycles."""
+        has, setting = self.capabilities.has_lifecycles, self.settings.lifecycle
+        return LifecycleObserver(self.lifecycles, has, setting, Ended(self.state))
+
+    @cached_property
+    def watched_lifecycles(self) -> LifecycleWork:
+        """What looks where lifecycles hang, and needs none of the enforcer's own indices."""
+        has, setting = self.capabilities.has_lifecycles, self.settings.lifecycle
+        observer = LifecycleObserver(self.lifecycles, has, setting, Ended())
+        return LifecycleWork(observer=observer, cluster=self.lifecycles, clock=self.clock)
+
+    @cached_property
     def ledger(self) -> LedgerIndex:
         """The ledger."""
         return LedgerIndex(self.client, self.own.ledger)
@@ -246,6 +274,7 @@ class Deployment:
             state=self.state,
             control=ControlReader(self.control),
             ledger=self.ledger,
+            lifecycles=self.watched_lifecycles,
             clock=self.clock,
         )
 
@@ -258,10 +287,26 @@ class Deployment:
             resolver=self.hold_resolver,
             documents=self.control,
             control=ControlReader(self.control),
-            lifecycles=ClusterLifecycles(self.client, self.settings.elasticsearch_timeout / SECOND),
-            has_lifecycles=self.capabilities.has_lifecycles,
+            lifecycles=self.lifecycle_switch,
             clock=self.clock,
         )
+
+    @cached_property
+    def lifecycle_switch(self) -> LifecycleSwitch:
+        """What switches the cluster's own deletions off and on."""
+        return LifecycleSwitch(
+            policy=self.policy,
+            cluster=self.lifecycles,
+            has_lifecycles=self.capabilities.has_lifecycles,
+            under_stream_lifecycle=self._under_stream_lifecycle,
+            documents=self.control,
+            clock=self.clock,
+        )
+
+    def _under_stream_lifecycle(self) -> frozenset[str]:
+        expressions = sorted({pattern.expression for pattern in self.policy.patterns})
+        members = read_streams(self.client, self.capabilities, self.policy, expressions)
+        return frozenset(name for name, member in members.items() if member.stream_lifecycle)
 
     @cached_property
     def asking(self) -> Asking:
@@ -306,7 +351,43 @@ class Deployment:
             access=self.access,
             role=self.role,
             clock=self.clock,
+            deletion=self.deletion,
         )
+
+    def deletion(self) -> str:
+        """Return by whom indices are deleted on this cluster, in a few words.
+
+        Raises ConfigurationError where the settings ask for lifecycles that it does not have, or that keep no promise.
+        """
+        if self.settings.lifecycle == DIRECT:
+            return "direct"
+        if not self.capabilities.has_lifecycles():
+            if self.settings.lifecycle == ILM:
+                raise ConfigurationError(
+                    "ENFORCER_LIFECYCLE is ilm, but this cluster has no index lifecycle management",
+                    "set ENFORCER_LIFECYCLE=auto or direct",
+                )
+            return "direct, since the cluster has no index lifecycles"
+        poll = self.lifecycles.poll_interval()
+        self.raise_if_unmeetable(poll)
+        return f"by lifecycles (a poll every {format_duration(poll)}) where an index may go whole, else direct"
+
+    def compiled(self, poll: int) -> dict[str, Lifecycles | Unmeetable]:
+        """Return the lifecycle policies of each category on a cluster with this poll interval."""
+        policy, fingerprint = self.policy, self.fingerprint
+        return {c.id: compile_lifecycles(policy, c, fingerprint, poll) for c in policy.categories}
+
+    def poll_interval(self) -> int | None:
+        """Return how often the cluster looks at lifecycles; None without a cluster, or where it has none."""
+        if self.settings.elasticsearch_url is None or not self.capabilities.has_lifecycles():
+            return None
+        return self.lifecycles.poll_interval()
+
+    def raise_if_unmeetable(self, poll: int) -> None:
+        """Raise ConfigurationError where the settings insist on lifecycles, and one cannot keep its promise."""
+        for id_, found in self.compiled(poll).items():
+            if self.settings.lifecycle == ILM and isinstance(found, Unmeetable):
+                raise ConfigurationError(f"no lifecycle keeps {id_}: {found.arithmetic}", found.mend)
 
     def acting(self) -> Acting:
         """Return the parts of `run`, for the mode that the settings name."""
@@ -321,7 +402,12 @@ class Deployment:
         return Acting(worker=enforcer, lease=lease, gate=gate, look_at_stop=stop_flag.look)
 
     def _planning(self) -> Acting:
-        cycle = Cycle(observer=self.observer, clock=self.clock, pseudonyms=self.pseudonyms)
+        cycle = Cycle(
+            observer=self.observer,
+            clock=self.clock,
+            pseudonyms=self.pseudonyms,
+            lifecycles=self.watched_lifecycles,
+        )
         coverage = CoverageCycle(self.coverage_observer, self.pseudonyms)
         planner = Planner(self.terms, self.inventory, self.clock, cycle, coverage)
         return Acting(worker=planner, lease=None, gate=Gate(lambda _: False, 0), look_at_stop=lambda: None)
@@ -340,12 +426,36 @@ class Deployment:
             control=ControlReader(self.control),
         )
         recorder = Recorder(self.state, appender, self.pseudonyms)
+        changer = LifecycleChanger(
+            cluster=self.lifecycles,
+            deleter=deletion,
+            appender=appender,
+            permit=gate,
+            clock=self.clock,
+            pseudonyms=self.pseudonyms,
+            policy=self.policy,
+            control=ControlReader(self.control),
+        )
+        lifecycles = LifecycleWork(
+            observer=self.lifecycle_observer, cluster=self.lifecycles, clock=self.clock, changer=changer
+        )
         cycle = Cycle(
             observer=self.observer,
             clock=self.clock,
             pseudonyms=self.pseudonyms,
             purger=purger,
             recorder=recorder,
+            lifecycles=lifecycles,
+            auditor=Audit(
+                policy=self.policy,
+                deleter=deletion,
+                ledger=self.ledger,
+                appender=appender,
+                history=LifecycleHistory(self.client),
+                has_lifecycles=self.capabilities.has_lifecycles,
+                pseudonyms=self.pseudonyms,
+                clock=self.clock,
+            ),
         )
         book = TerminationBook(self.registry, appender, self.clock)
         write_blocks = WriteBlocks(deletion, self.state, appender, gate, self.clock)
@@ -381,6 +491,7 @@ class Deployment:
                 purger=purger,
                 write_blocks=write_blocks,
                 eraser=eraser,
+                ended=Ended(self.state),
                 pseudonyms=self.pseudonyms,
                 clock=self.clock,
                 grace=self.settings.grace,
@@ -404,6 +515,7 @@ class Deployment:
             coverage=CoverageCycle(self.coverage_observer, self.pseudonyms, recorder),
             hold_book=HoldBook(self.state, appender, self.pseudonyms),
             terminations=terminations,
+            lifecycles=LifecycleRound(self.lifecycle_observer, self.lifecycles, changer),
             recorder=recorder,
         )
 

@@ -14,7 +14,7 @@ from workbench import MAPPING, FixedClock, Ran, Workbench
 
 POLICY = """\
 version: 1
-name: test
+name: {prefix}policy
 margin: 1h
 ignore: ["{prefix}metrics-*"]
 categories:

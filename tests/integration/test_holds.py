@@ -14,7 +14,7 @@ from workbench import FixedClock, Ran, Workbench
 
 POLICY = """\
 version: 1
-name: test
+name: {prefix}policy
 margin: 1h
 categories:
   - id: logs

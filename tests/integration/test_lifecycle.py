@@ -18,12 +18,14 @@ from elasticsearch import ApiError, Elasticsearch
 from elasticsearch.helpers import bulk
 
 from builders import category, index
-from retention_enforcer.cluster.lifecycle import ClusterLifecycles, Identity
+from managed import eventually, slow_repository
+from retention_enforcer.cluster.lifecycle import ClusterLifecycles
+from retention_enforcer.cluster.lifecycles_seen import Identity
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RequestRejected
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.instants import DAY, HOUR, SECOND
-from retention_enforcer.domain.lifecycle import (
+from retention_enforcer.domain.lifecycle_policies import (
     LifecyclePolicy,
     Lifecycles,
     Stored,
@@ -139,25 +141,7 @@ def bench(es: Elasticsearch, prefix: str) -> Iterator[Bench]:
 @pytest.fixture
 def repository(es: Elasticsearch, prefix: str) -> Iterator[str]:
     """A repository so slow that a snapshot lasts for as long as a test needs."""
-    nodes = es.nodes.info(filter_path="nodes.*.settings.path.repo")["nodes"].values()
-    folders = [node.get("settings", {}).get("path", {}).get("repo") for node in nodes]
-    if not all(folders):
-        pytest.skip("this server has no path.repo")
-    name = f"{prefix}slow"
-    settings = {"location": name, "max_snapshot_bytes_per_sec": "20kb"}
-    es.snapshot.create_repository(name=name, repository={"type": "fs", "settings": settings})
-    yield name
-    es.options(ignore_status=404).snapshot.delete(repository=name, snapshot="one")
-    es.snapshot.delete_repository(name=name)
-
-
-def eventually(what: Callable[[], bool], seconds: float = 12.0) -> float:
-    """Wait until it is so; return after how many seconds it was."""
-    began = time.monotonic()
-    while not what():
-        assert time.monotonic() - began < seconds, "it did not come about in time"
-        time.sleep(0.1)
-    return time.monotonic() - began
+    yield from slow_repository(es, prefix)
 
 
 def gone(bench: Bench, name: str) -> Callable[[], bool]:

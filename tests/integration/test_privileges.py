@@ -27,7 +27,7 @@ from retention_enforcer.cluster.snapshots import Snapshots
 from retention_enforcer.domain.deletion import Every, Trim
 from retention_enforcer.domain.errors import RequestRejected
 from retention_enforcer.domain.instants import DAY
-from retention_enforcer.domain.lifecycle import Lifecycles, compile_lifecycles
+from retention_enforcer.domain.lifecycle_policies import Lifecycles, compile_lifecycles
 from retention_enforcer.domain.names import OwnIndices
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.privileges import (

@@ -14,18 +14,16 @@ from hypothesis import strategies as st
 from builders import NOW, category, facts, index
 from retention_enforcer.domain.facts import IndexFacts
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
-from retention_enforcer.domain.lifecycle import (
+from retention_enforcer.domain.lifecycle_changes import lifecycle_changes
+from retention_enforcer.domain.lifecycle_choice import (
     Attachment,
-    Lifecycles,
     NoLifecycle,
     Plain,
     Rolled,
-    compile_lifecycles,
-    lateness,
-    lifecycle_changes,
     wanted_lifecycle,
     wanted_lifecycles,
 )
+from retention_enforcer.domain.lifecycle_policies import Lifecycles, compile_lifecycles, lateness
 from retention_enforcer.domain.policy import SPAN_TOLERANCE, Category, Policy
 
 

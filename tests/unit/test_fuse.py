@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import NOW, index
-from retention_enforcer.domain.fuse import FLOOR, FuseLimits, UnsafePlan, raise_if_unsafe
+from retention_enforcer.domain.fuse import (
+    FLOOR,
+    FuseLimits,
+    Soon,
+    UnsafePlan,
+    raise_if_unsafe,
+    raise_if_unsafe_lifecycles,
+)
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.plan import Action, Plan, Purge
 
@@ -112,3 +119,49 @@ def test_what_a_share_refuses_every_smaller_share_refuses(
     assert smaller or not larger
     for unsafe in filter(None, (smaller, larger)):
         assert set(unsafe.released) == {p for p in purges if p.pair in approved}
+
+
+# --- what lifecycles would delete within a day --------------------------------------------------------
+
+HALF = FuseLimits(max_share=0.5)
+
+
+def soon(documents: int, *, foreseen: bool = False) -> Soon:
+    return Soon(uuid=f"u{documents}", documents=documents, foreseen=foreseen)
+
+
+@pytest.mark.parametrize(
+    ("some", "attached"),
+    [
+        (plan(), [soon(5_000)]),
+        (plan(purge("a", 2_000)), [soon(3_000)]),
+        (plan(purge("a", 9_000, foreseen=True)), [soon(5_000)]),
+        (plan(), [soon(9_000, foreseen=True), soon(5_000)]),
+        (plan(purge("a", 9_000)), []),
+        (plan(purge("a", 9_000)), [soon(5_000, foreseen=True)]),
+        (plan(documents=FLOOR - 1), [soon(FLOOR - 1)]),
+    ],
+)
+def test_lifecycles_within_the_share_may_be_attached(some: Plan, attached: list[Soon]) -> None:
+    raise_if_unsafe_lifecycles(some, attached, HALF)
+
+
+@pytest.mark.parametrize(
+    ("some", "attached"),
+    [
+        (plan(), [soon(5_001)]),
+        (plan(), [soon(2_500), soon(2_501)]),
+        (plan(purge("a", 2_000)), [soon(3_001)]),
+        (plan(documents=FLOOR), [soon(FLOOR)]),
+    ],
+)
+def test_what_lifecycles_delete_within_a_day_counts_with_what_goes_now(some: Plan, attached: list[Soon]) -> None:
+    with pytest.raises(UnsafePlan, match="within a day") as refused:
+        raise_if_unsafe_lifecycles(some, attached, HALF)
+    assert refused.value.released == ()
+
+
+def test_what_was_approved_does_not_count_with_what_lifecycles_delete() -> None:
+    approved = purge("a", 5_000)
+    limits = FuseLimits(max_share=0.5, approved=frozenset({approved.pair}))
+    raise_if_unsafe_lifecycles(plan(approved), [soon(5_000)], limits)

@@ -6,28 +6,34 @@ from typing import Any
 
 import pytest
 
-from builders import LIMIT, MARGIN, NOW, category, facts, index
-from retention_enforcer.domain.facts import Block, IndexFacts
+from builders import LIMIT, MARGIN, NOW, apart, category, facts, index
+from retention_enforcer.domain.facts import Block, Doubt, IndexFacts
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
-from retention_enforcer.domain.lifecycle import (
-    Attachment,
+from retention_enforcer.domain.lifecycle_changes import (
     Change,
+    Way,
+    doubtful_changes,
+    earliest_deletion,
+    lifecycle_changes,
+)
+from retention_enforcer.domain.lifecycle_choice import (
+    Attachment,
     Ended,
-    Lifecycles,
     NoLifecycle,
     Plain,
     Rolled,
-    Stored,
-    Unmeetable,
     Wanted,
-    Way,
-    compare_stored,
-    compile_lifecycles,
-    earliest_deletion,
     last_of_alias,
-    lifecycle_changes,
     wanted_lifecycle,
     wanted_lifecycles,
+    without_lifecycles,
+)
+from retention_enforcer.domain.lifecycle_policies import (
+    Lifecycles,
+    Stored,
+    Unmeetable,
+    compare_stored,
+    compile_lifecycles,
 )
 from retention_enforcer.domain.policy import Category, Policy
 
@@ -373,3 +379,46 @@ def test_when_an_attached_lifecycle_can_delete_first(shall: Wanted, attached: di
     (change,) = changes(one, shall, attachment(one, **attached))
     policy = next(p for p in lifecycles().policies if p.name == change.policy)
     assert earliest_deletion(change, policy, one, attachment(one, **attached)) == since + policy.min_age
+
+
+# --- where no lifecycle may delete anything -----------------------------------------------------------
+
+PREFIX = "retention-trtc-"
+
+
+@pytest.mark.parametrize(
+    ("policy", "left"), [(PLAIN, False), (f"{PREFIX}former-plain", False), ("theirs", True), (None, True)]
+)
+def test_without_lifecycles_the_enforcers_own_go_and_others_are_left(policy: str | None, left: bool) -> None:
+    one = index(ages=[HOUR])
+    there = {one.name: Attachment(uuid=one.uuid, policy=policy)}
+    wanted = without_lifecycles(facts(one), there, PREFIX, "direct")
+    made = lifecycle_changes(facts(one), compiled(), wanted, there)
+    assert [change.way for change in made] == ([] if left else [Way.DETACH])
+
+
+@pytest.mark.parametrize("doubt", Doubt)
+def test_of_what_is_in_doubt_only_what_may_hold_anything_young_is_detached(doubt: Doubt) -> None:
+    one = apart("logs-a", doubt=doubt)
+    there = {"logs-a": Attachment(uuid="uuid-of-logs-a", policy=PLAIN)}
+    detached = bool(list(doubtful_changes(facts(set_apart=[one]), there, PREFIX)))
+    stays = {Doubt.CLOSED, Doubt.UNASSIGNED, Doubt.PARTIAL, Doubt.ALIAS}
+    assert detached is (doubt not in stays)
+
+
+@pytest.mark.parametrize(
+    "attached", [{"policy": "theirs"}, {"policy": None}, {"policy": PLAIN, "uuid": "another"}], ids=str
+)
+def test_in_doubt_only_the_enforcers_own_are_detached_from_that_very_index(attached: dict[str, Any]) -> None:
+    there = {"logs-a": Attachment(**{"uuid": "uuid-of-logs-a", **attached})}
+    doubtful = facts(set_apart=[apart("logs-a", doubt=Doubt.CLAIMED_TWICE)])
+    assert list(doubtful_changes(doubtful, there, PREFIX)) == []
+
+
+def test_a_hold_leaves_what_is_somebody_elses() -> None:
+    one = index(ages=[HOUR], lifecycle="theirs")
+    there = {one.name: Attachment(uuid=one.uuid, policy="theirs")}
+    held = facts(one, holds={one.name: "h1"})
+    for category_, ways in ((category(), []), (category(foreign_lifecycle="adopt"), [Way.DETACH])):
+        wanted = wanted_lifecycles(category_, compiled(), held, there)
+        assert [change.way for change in lifecycle_changes(held, compiled(), wanted, there)] == ways

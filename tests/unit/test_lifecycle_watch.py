@@ -13,16 +13,15 @@ from builders import MARGIN, category, index
 from retention_enforcer.domain.facts import Block, IndexFacts
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
-from retention_enforcer.domain.lifecycle import LifecyclePolicy, Variant
+from retention_enforcer.domain.lifecycle_foreign import judge_foreign, milliseconds
+from retention_enforcer.domain.lifecycle_policies import LifecyclePolicy, Variant
 from retention_enforcer.domain.lifecycle_watch import (
     Explained,
     Hang,
     Surroundings,
     expected_deletion,
-    judge_foreign,
     judge_managed,
     judge_service,
-    milliseconds,
 )
 
 RECORDED = json.loads((Path(__file__).parent.parent / "data" / "ilm-explain-8.10.4.json").read_text(encoding="utf-8"))

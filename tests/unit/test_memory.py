@@ -15,9 +15,10 @@ from retention_enforcer.domain.expiry import build_plan
 from retention_enforcer.domain.facts import Evidence, IndexFacts
 from retention_enforcer.domain.findings import Sighting
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
+from retention_enforcer.domain.lifecycle_audit import Vanished
 from retention_enforcer.domain.plan import Action
 from retention_enforcer.domain.proof import Proof
-from retention_enforcer.enforcement.memory import Memory, memory_key, remember
+from retention_enforcer.enforcement.memory import Managed, Memory, memory_key, remember
 
 UUID = "uuid-of-logs-a"
 EARLIER = NOW - 5 * MINUTE
@@ -29,13 +30,13 @@ SEEN = Evidence(oldest=NOW - DAY, first_seen=NOW - HOUR, documents=2, last_trim=
 
 def test_what_is_seen_for_the_first_time_is_remembered_as_of_now() -> None:
     assert remember({}, facts(index(ages=[DAY, HOUR])), ()) == {
-        UUID: Evidence(oldest=NOW - DAY, first_seen=NOW, documents=2)
+        UUID: Evidence(oldest=NOW - DAY, newest=NOW - HOUR, first_seen=NOW, documents=2, name="logs-a")
     }
 
 
 def test_the_first_sight_stays_while_the_oldest_document_does() -> None:
     now = remember({UUID: SEEN}, facts(index(ages=[DAY, HOUR, MINUTE])), ())
-    assert now == {UUID: Evidence(oldest=NOW - DAY, first_seen=NOW - HOUR, documents=3, last_trim=NOW - 2 * HOUR)}
+    assert now == {UUID: replace(SEEN, documents=3, newest=NOW - MINUTE, name="logs-a")}
 
 
 @pytest.mark.parametrize("age", [DAY - 1, DAY + 1], ids=["younger", "older"])
@@ -54,12 +55,32 @@ def test_an_index_that_is_gone_is_forgotten() -> None:
 
 def test_an_index_of_the_same_name_is_another_index() -> None:
     after = remember({UUID: SEEN}, facts(index(ages=[DAY], uuid="new")), ())
-    assert after == {"new": Evidence(oldest=NOW - DAY, first_seen=NOW, documents=1)}
+    known = Evidence(oldest=NOW - DAY, newest=NOW - DAY, first_seen=NOW, documents=1, name="logs-a")
+    assert after == {"new": known}
 
 
 def test_an_index_in_doubt_keeps_what_is_known_of_it() -> None:
     assert remember({UUID: SEEN}, facts(set_apart=[apart("logs-a")]), ()) == {UUID: SEEN}
     assert remember({}, facts(set_apart=[apart("logs-a"), apart("logs", uuid=None)]), ()) == {}
+
+
+def test_a_lifecycle_is_remembered_until_an_index_is_seen_without() -> None:
+    seen = facts(index(ages=[DAY]))
+    under = Managed(policy="retention-p-c-plain", deletes_from=NOW + DAY)
+    first = remember({}, seen, (), {UUID: under})
+    assert (first[UUID].lifecycle, first[UUID].deletes_from) == (under.policy, under.deletes_from)
+    assert remember(first, seen, (), {})[UUID].lifecycle == under.policy, "its lifecycle was not seen this time"
+    assert remember(first, seen, (), {UUID: None})[UUID].lifecycle is None
+
+
+def test_names_are_remembered_as_they_may_be_shown() -> None:
+    assert remember({}, facts(index(ages=[DAY])), (), {}, str.upper)[UUID].name == "LOGS-A"
+
+
+def test_what_vanished_is_read_back_as_it_was_written() -> None:
+    gone = Vanished(uuid="u", evidence=replace(SEEN, name="logs-a", newest=NOW), at=NOW, ours=False, reason="gone")
+    known = Memory(fingerprint="f", vanished=(gone,), evidence={UUID: replace(SEEN, lifecycle="l", deletes_from=1)})
+    assert Memory.of(json.loads(json.dumps(known.body())), "f") == known
 
 
 # --- from cycle to cycle ------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ KEPT: list[tuple[str, CategoryFacts, dict[str, Any], dict[str, Severity]]] = [
     ),
     ("held, within the limit", facts(index(ages=[LIMIT]), holds={"logs-a": "h1"}), {}, {"held": Severity.WARNING}),
     ("held, and nothing due", facts(index(ages=[DAY]), holds={"logs-a": "h1"}), {}, {}),
-    ("foreign, within the limit", facts(index(lifecycle="x")), {}, {"foreign-lifecycle": Severity.WARNING}),
+    ("foreign, nothing due", facts(index(lifecycle="x", ages=[DAY])), {}, {}),
     (
         "blocked, within the limit",
         facts(index(ages=[LIMIT], blocks=frozenset({Block.READ_ONLY}))),

@@ -18,7 +18,8 @@ from retention_enforcer.domain.plan import Action, Purge
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.appender import Appender, Signature
-from retention_enforcer.enforcement.purge import INTENT_LIFETIME, Purger, Results
+from retention_enforcer.enforcement.fresh_permit import INTENT_LIFETIME
+from retention_enforcer.enforcement.purge import Purger, Results
 
 NOW = 1_800_000_000_000
 

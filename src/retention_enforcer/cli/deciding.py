@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from retention_enforcer.cli.console import app, deployment_of, plan_app, policy_app, say
-from retention_enforcer.daemon.exit_codes import OK
+from retention_enforcer.cli.holds import tell_put_back
+from retention_enforcer.cluster.documents import ControlReader
+from retention_enforcer.daemon.exit_codes import FAILED, OK
 from retention_enforcer.enforcement import operator
 
 
@@ -37,15 +40,29 @@ def policy_accept(context: typer.Context) -> int:
 
 @app.command()
 def stop(context: typer.Context) -> int:
-    """Stop every deletion now: set the flag, and wait until the acting daemon has confirmed it."""
+    """Stop every deletion now, the daemon's and the lifecycles'. Exit 1 names what may go all the same.
+
+    Sets the flag, waits until the acting daemon has confirmed it, then detaches lifecycles from every governed index.
+    """
     deployment = deployment_of(context)
-    say("stopped: " + operator.stop(deployment.control, deployment.state, deployment.clock))
-    return OK
+    try:
+        say("stopped: " + operator.stop(deployment.control, deployment.state, deployment.clock))
+    finally:  # whether or not the daemon has confirmed
+        unprotected = deployment.lifecycle_switch.detach_all()
+        for name, why in sorted(unprotected.items()):
+            say(f"  NOT STOPPED {name}: {why}")
+    if deployment.capabilities.has_lifecycles() and not unprotected:
+        say("no governed index has a lifecycle any more")
+    return FAILED if unprotected else OK
 
 
 @app.command()
 def resume(context: typer.Context) -> int:
-    """Undo `stop`."""
-    operator.resume(deployment_of(context).control)
+    """Undo `stop`: the next cycle acts again, and attaches lifecycles. Exit 1 names what is not as before."""
+    deployment = deployment_of(context)
+    control = replace(ControlReader(deployment.control).read(), stopped_at=None)
+    # Before the flag goes: an index without any lifecycle would get one of the enforcer's.
+    put_back = deployment.lifecycle_switch.put_back(lambda: deployment.holding.held(control), control)
+    operator.resume(deployment.control)
     say("resumed: the next cycle acts again")
-    return OK
+    return tell_put_back(put_back)

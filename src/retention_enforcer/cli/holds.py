@@ -15,6 +15,7 @@ from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.instants import parse_instant
 from retention_enforcer.domain.subjects import Subject, subject_of
 from retention_enforcer.enforcement.holding import Protection
+from retention_enforcer.enforcement.lifecycle_switch import PutBack
 from retention_enforcer.reporting.holds import holds_document, holds_table
 
 
@@ -77,10 +78,19 @@ def hold_list(context: typer.Context, output: OutputOption = Output.TABLE) -> in
 
 @hold_app.command("remove")
 def hold_remove(context: typer.Context, hold_id: Annotated[str, typer.Argument(metavar="ID")]) -> int:
-    """Take a hold back: what it kept past its limit is deleted in the next cycle."""
-    deployment_of(context).holding.remove(hold_id)
+    """Take a hold back: what it kept past its limit goes in the next cycle. Exit 1 names what is not as before."""
+    put_back = deployment_of(context).holding.remove(hold_id)
     say(f"removed: {hold_id}")
-    return OK
+    return tell_put_back(put_back)
+
+
+def tell_put_back(put_back: PutBack) -> int:
+    """Tell which lifecycles of others were put back, and which could not be."""
+    for name, policy in sorted(put_back.attached.items()):
+        say(f"  {name} has its lifecycle {policy} again")
+    for name, why in sorted(put_back.failed.items()):
+        say(f"  NOT PUT BACK {name}: {why}")
+    return FAILED if put_back.failed else OK
 
 
 def _words(text: str, option: str) -> str:

@@ -24,8 +24,11 @@ from retention_enforcer.cli.console import (
 )
 from retention_enforcer.daemon.exit_codes import NOT_KEPT, OK, worst
 from retention_enforcer.domain.errors import Refused, RetentionError
+from retention_enforcer.domain.instants import format_duration
+from retention_enforcer.domain.lifecycle_policies import DEFAULT_POLL
 from retention_enforcer.enforcement.coverage_look import CoverageLook
 from retention_enforcer.enforcement.reader import Look
+from retention_enforcer.reporting.lifecycles import lifecycles_document, lifecycles_table
 from retention_enforcer.reporting.plans import plan_document, plan_table
 from retention_enforcer.reporting.policies import policy_table
 from retention_enforcer.reporting.report import Timed, make_report, report_document
@@ -56,9 +59,17 @@ def plan(context: typer.Context, output: OutputOption = Output.TABLE) -> int | N
 
 
 @policy_app.command("show")
-def policy_show(context: typer.Context, output: OutputOption = Output.TABLE) -> int:
+def policy_show(
+    context: typer.Context,
+    lifecycles: Annotated[
+        bool, typer.Option("--lifecycles", help="Show the index lifecycles they compile to, with their arithmetic.")
+    ] = False,
+    output: OutputOption = Output.TABLE,
+) -> int:
     """Show the promises of the policy and its fingerprint; needs no cluster."""
     deployment = deployment_of(context)
+    if lifecycles:
+        return _show_lifecycles(deployment, output)
     policy = deployment.policy
     if output is Output.JSON:
         promises = [
@@ -69,6 +80,21 @@ def policy_show(context: typer.Context, output: OutputOption = Output.TABLE) -> 
         return OK
     print_table(policy_table(policy))
     say(f"fingerprint {deployment.fingerprint}")
+    return OK
+
+
+def _show_lifecycles(deployment: Deployment, output: Output) -> int:
+    """Show what the promises compile to, with the cluster's poll interval where there is one."""
+    asked = deployment.poll_interval()
+    poll = asked if asked is not None else DEFAULT_POLL
+    compiled = deployment.compiled(poll)
+    if output is Output.JSON:
+        print_json(lifecycles_document(compiled, poll))
+    else:
+        print_table(lifecycles_table(compiled))
+        where = "the cluster's" if asked is not None else "Elasticsearch's default, as no cluster was asked"
+        say(f"indices.lifecycle.poll_interval {format_duration(poll)}: {where}")
+    deployment.raise_if_unmeetable(poll)
     return OK
 
 

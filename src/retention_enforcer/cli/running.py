@@ -49,13 +49,12 @@ def run(
 
 
 def _introduce(deployment: Deployment) -> None:
-    """Log under what the process works, and that every deletion is its own: this version attaches no lifecycles."""
+    """Log under what the process works, and by whom whole indices are deleted."""
     deployment.inventory.cluster()  # a cluster that answers nobody is found out before any other judgement
-    settings, log = deployment.settings, structlog.get_logger()
     about = {"event.action": "start", "retention.policy": deployment.fingerprint}
-    log.info(f"{settings.mode} mode, policy {deployment.policy.name}, deletion: direct", **about)
-    if settings.lifecycle == "ilm":
-        log.warning("ENFORCER_LIFECYCLE is ilm, but this version uses no lifecycles: deletion is direct", **about)
+    structlog.get_logger().info(
+        f"{deployment.settings.mode} mode, policy {deployment.policy.name}, deletion: {deployment.deletion()}", **about
+    )
     _test_privileges(deployment)
 
 

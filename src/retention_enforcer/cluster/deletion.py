@@ -104,13 +104,21 @@ class Deletion:
     def existing(self, uuids: Collection[str]) -> dict[str, Existing]:
         """Return those of these indices that exist, by their uuid, from the cluster's state."""
         wanted = set(uuids)
-        fields = ["metadata.indices.*.settings.index.uuid", "metadata.indices.*.rollover_info"]
+        fields = [
+            "metadata.indices.*.settings.index.uuid",
+            "metadata.indices.*.settings.index.lifecycle.name",
+            "metadata.indices.*.rollover_info",
+        ]
         state = read_state(self._reading, metric=["metadata"], fields=fields)
         there = {}
         for name, metadata in state.get("metadata", {}).get("indices", {}).items():
             uuid = str(metadata["settings"]["index"]["uuid"])
             if uuid in wanted:
-                there[uuid] = Existing(name=name, rolled_over=bool(metadata.get("rollover_info")))
+                there[uuid] = Existing(
+                    name=name,
+                    rolled_over=bool(metadata.get("rollover_info")),
+                    lifecycle=metadata["settings"]["index"].get("lifecycle", {}).get("name") or None,
+                )
         return there
 
     def delete_indices(self, names: Sequence[str]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
+from typing import Any
 
 from elasticsearch import Elasticsearch
 
@@ -15,6 +16,7 @@ from retention_enforcer.domain.ledger import Head, Record
 from retention_enforcer.domain.names import OWN
 
 _PAGE = 1_000
+_TERMS = 1_000
 
 
 class LedgerIndex:
@@ -88,6 +90,18 @@ class LedgerIndex:
             if len(hits) < _PAGE:
                 return
 
+    def about(self, uuids: Collection[str], action: str) -> list[Record]:
+        """Return all records of an action on these indices, in their order."""
+        self._refresh()
+        found: list[Record] = []
+        for some in _in_parts(sorted(uuids)):
+            query = {"bool": {"filter": [{"terms": {"target.uuid": some}}, {"term": {"action": action}}]}}
+            after = 0
+            while hits := self._search(after=after, size=_PAGE, order="asc", query=query):
+                found += [record for _, record in hits]
+                after = int(hits[-1][1]["sequence"])
+        return sorted(found, key=lambda record: int(record["sequence"]))
+
     def strangers(self) -> int:
         """Return how many documents in the ledger are no records."""
         with translated():
@@ -100,11 +114,14 @@ class LedgerIndex:
         with _missing_is_refused(), translated():
             self._client.indices.refresh(index=self._alias)
 
-    def _search(self, *, after: int, size: int, order: str) -> list[tuple[str, Record]]:
+    def _search(
+        self, *, after: int, size: int, order: str, query: Mapping[str, Any] | None = None
+    ) -> list[tuple[str, Record]]:
+        asked = [{"range": {"sequence": {"gt": after}}}, *([query] if query is not None else [])]
         with translated():
             answer = self._client.search(
                 index=self._alias,
-                query={"range": {"sequence": {"gt": after}}},
+                query={"bool": {"filter": asked}},
                 sort=[{"sequence": order}],
                 size=size,
                 allow_partial_search_results=False,
@@ -126,6 +143,10 @@ def _missing_is_refused() -> Iterator[None]:
 
 def _missing() -> Refused:
     return Refused("retention-ledger is missing or unreadable: nothing is deleted", "retention-enforcer setup")
+
+
+def _in_parts(uuids: Sequence[str]) -> Iterator[list[str]]:
+    return (list(uuids[start : start + _TERMS]) for start in range(0, len(uuids), _TERMS))
 
 
 def _document_id(sequence: int) -> str:

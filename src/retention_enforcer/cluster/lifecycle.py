@@ -1,4 +1,4 @@
-"""Reads what the cluster knows of index lifecycles, and puts, attaches and detaches the enforcer's own.
+"""Puts, attaches and detaches the enforcer's own index lifecycles.
 
 Everything that changes something names concrete indices, is sent once, and is followed by a look: what is attached then
 is what the cluster's state says, not what the request answered. Detaching works whatever blocks an index carries,
@@ -7,163 +7,28 @@ closed ones too; attaching does not (measured on 8.10).
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any
-from urllib.parse import quote
 
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.deletion import Permission
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import concrete, packed
-from retention_enforcer.cluster.state import read_state
-from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused, RequestRejected
-from retention_enforcer.domain.lifecycle import Attachment, LifecyclePolicy, Stored, compare_stored
-from retention_enforcer.domain.lifecycle_watch import Explained, milliseconds
-
-_EXPLAINED = [
-    "indices.*.managed",
-    "indices.*.policy",
-    "indices.*.index_creation_date_millis",
-    "indices.*.lifecycle_date_millis",
-    "indices.*.phase",
-    "indices.*.action",
-    "indices.*.action_time_millis",
-    "indices.*.step",
-    "indices.*.step_time_millis",
-    "indices.*.failed_step",
-    "indices.*.failed_step_retry_count",
-    "indices.*.step_info.type",
-    "indices.*.step_info.reason",
-    "indices.*.step_info.message",
-    "indices.*.phase_execution.policy",
-]
-_ATTACHED = [
-    "metadata.indices.*.state",
-    "metadata.indices.*.settings.index.uuid",
-    "metadata.indices.*.settings.index.lifecycle",
-    "metadata.indices.*.rollover_info",
-]
-_AUTHENTICATION = "_xpack_security_authentication"
-_API_KEY_REALM = "_es_api_key"
-_POLL_INTERVAL = "*.indices.lifecycle.poll_interval"
+from retention_enforcer.cluster.lifecycles_seen import LifecyclesSeen, StoredPolicy
+from retention_enforcer.domain.errors import OutcomeUnknown, Refused, RequestRejected
+from retention_enforcer.domain.lifecycle_choice import Attachment
+from retention_enforcer.domain.lifecycle_policies import LifecyclePolicy, Stored, compare_stored
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """As whom the enforcer speaks to the cluster."""
-
-    name: str
-    """The user's name, or the id of the API key."""
-    realm: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredPolicy:
-    """A lifecycle policy as the cluster has it."""
-
-    content: Mapping[str, Any]
-    """`phases` and `_meta`."""
-    authority: bytes | None
-    """With whose rights it deletes: those of who put it last, as Elasticsearch encodes them; None without security."""
-
-    def acts_as(self, identity: Identity | None) -> bool:
-        """Whether it deletes with the rights of this user or API key; True where there is no security.
-
-        Elasticsearch keeps them in a form of its own, of which only this is relied upon: texts stand in it with their
-        length before them, and what an API key put names its realm. Read on 8.10.
-        """
-        if self.authority is None or identity is None:
-            return True
-        key = _encoded(_API_KEY_REALM) in self.authority
-        known = _encoded(identity.name) in self.authority and _encoded(identity.realm) in self.authority
-        return known and key == (identity.realm == _API_KEY_REALM)
-
-
-class ClusterLifecycles:
-    """The lifecycles of a cluster that has them (`Capabilities.has_lifecycles`)."""
+class ClusterLifecycles(LifecyclesSeen):
+    """The lifecycles of a cluster that has them, to be changed."""
 
     def __init__(self, client: Elasticsearch, timeout: float = 30.0) -> None:
-        self._reading = client
+        super().__init__(client)
         # The cluster gives a request up before its answer would be lost here: nothing is carried out long afterwards.
         self._patience = f"{int(timeout * 1_000 / 2)}ms"
         self._once = client.options(max_retries=0, retry_on_timeout=False)
-
-    # --- reading ---
-
-    def status(self) -> str:
-        """Return `operation_mode`: RUNNING, STOPPING or STOPPED."""
-        with translated():
-            return str(self._reading.ilm.get_status(filter_path="operation_mode")["operation_mode"])
-
-    def poll_interval(self) -> int:
-        """Return `indices.lifecycle.poll_interval` as it is in force, in milliseconds."""
-        with translated():
-            answer = self._reading.cluster.get_settings(include_defaults=True, filter_path=_POLL_INTERVAL).body
-        for level in ("transient", "persistent", "defaults"):
-            setting = answer.get(level, {}).get("indices", {}).get("lifecycle", {}).get("poll_interval")
-            if setting is not None and (poll := milliseconds(str(setting))) is not None:
-                return poll
-        mend = "see that the enforcer's role has the cluster privilege monitor"
-        raise ClusterUnavailable("the cluster does not say how often it looks at lifecycles", mend)
-
-    def policies(self) -> dict[str, StoredPolicy]:
-        """Return all lifecycle policies of the cluster, by name."""
-        state = read_state(self._reading, metric=["metadata"], fields=["metadata.index_lifecycle.policies"])
-        stored = state.get("metadata", {}).get("index_lifecycle", {}).get("policies", {})
-        return {name: _stored(policy) for name, policy in stored.items()}
-
-    def identity(self) -> Identity | None:
-        """Return as whom the enforcer speaks, or None where the cluster has no security."""
-        try:
-            with translated():
-                answer = self._reading.security.authenticate().body
-        except RequestRejected as error:
-            if error.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.METHOD_NOT_ALLOWED):  # there is no such request
-                return None
-            raise
-        if "api_key" in answer:
-            return Identity(name=str(answer["api_key"]["id"]), realm=_API_KEY_REALM)
-        return Identity(name=str(answer["username"]), realm=str(answer["authentication_realm"]["name"]))
-
-    def attachments(self, expressions: Iterable[str]) -> dict[str, Attachment]:
-        """Return what is attached to all indices that the expressions reach, by name, closed and blocked ones too."""
-        found = {}
-        for names in packed(expressions):
-            state = read_state(self._reading, metric=["metadata"], fields=_ATTACHED, index=names)
-            for name, index in state.get("metadata", {}).get("indices", {}).items():
-                found[name] = attachment_of(index)
-        return found
-
-    def explain(self, expressions: Iterable[str]) -> dict[str, Explained]:
-        """Return how far the lifecycles of all indices are that have one, by name, closed and hidden ones too.
-
-        One request an expression; none of them may reach an index with `index.blocks.metadata`, for which all are
-        refused (403): see `expressions.covering`.
-        """
-        found = {}
-        for names in expressions:
-            # The client's own method cannot be told to reach closed indices.
-            with translated():
-                answer: Any = self._reading.perform_request(
-                    "GET",
-                    f"/{quote(names, safe='*,')}/_ilm/explain",
-                    params={"only_managed": "true", "expand_wildcards": "all", "filter_path": ",".join(_EXPLAINED)},
-                    headers={"accept": "application/json"},
-                ).body
-            found.update({name: Explained.of(name, entry) for name, entry in answer.get("indices", {}).items()})
-        return found
-
-    def snapshotting(self) -> frozenset[str]:
-        """Return the indices of which a snapshot is being taken: nobody can delete them meanwhile."""
-        state = read_state(self._reading, metric=["customs"], fields=["snapshots.snapshots.indices.name"])
-        running = state.get("snapshots", {}).get("snapshots", [])
-        return frozenset(str(index["name"]) for snapshot in running for index in snapshot.get("indices", []))
 
     # --- policies ---
 
@@ -238,7 +103,7 @@ class ClusterLifecycles:
             self._once.ilm.remove_policy(index=",".join(some))  # what failed it says, but a look says it as well
 
         self._change(names, remove, permit)
-        there = self._attachments_of(names)
+        there = self.attachments_of(names)
         return frozenset(name for name, attached in there.items() if attached.policy is not None)
 
     def swap(
@@ -264,7 +129,7 @@ class ClusterLifecycles:
 
     def _amiss(self, names: Collection[str], wanted: Attachment, failures: Mapping[str, str]) -> dict[str, str]:
         """Return which of the indices that are there do not have what is wanted, or go on with something else."""
-        there = self._attachments_of(names)
+        there = self.attachments_of(names)
         amiss = {
             name: failures.get(name, f"it has the lifecycle {attached.policy}")
             for name, attached in there.items()
@@ -272,27 +137,8 @@ class ClusterLifecycles:
             != (wanted.policy, wanted.origination, wanted.rollover_alias)
         }
         # One that carries a metadata block was refused, and would spoil the explanation of all.
-        explained = self._explained(sorted(there.keys() - amiss.keys() - failures.keys()))
+        explained = self.explain_these(sorted(there.keys() - amiss.keys() - failures.keys()))
         return amiss | {name: f"it goes on with {e.cached_policy}" for name, e in explained.items() if e.stale}
-
-    def _explained(self, names: Sequence[str]) -> dict[str, Explained]:
-        """Return how far the lifecycles of those of these indices are that are there: they may go at any moment."""
-        try:
-            return self.explain(packed(names))
-        except RequestRejected as error:
-            if error.status != HTTPStatus.NOT_FOUND:
-                raise
-        if len(names) == 1:
-            return {}
-        return {name: found for one in names for name, found in self._explained([one]).items()}
-
-    def _attachments_of(self, names: Collection[str]) -> dict[str, Attachment]:
-        """Return what is attached to those of these indices that are there.
-
-        The state of one index of a stream comes with those of all others (measured on 8.10).
-        """
-        there = self.attachments(sorted(names)) if names else {}
-        return {name: attached for name, attached in there.items() if name in names}
 
     def _change(
         self,
@@ -319,40 +165,6 @@ class ClusterLifecycles:
                 for name in batch:
                     failures |= self._change([name], request, permit)
         return failures
-
-
-def attachment_of(index: Mapping[str, Any]) -> Attachment:
-    """Return what the state's description of an index says of its lifecycle."""
-    settings = index["settings"]["index"]
-    lifecycle = settings.get("lifecycle", {})
-    origination = int(lifecycle.get("origination_date", -1))
-    rollovers = {by: int(info["time"]) for by, info in index.get("rollover_info", {}).items()}
-    last = max(rollovers, key=lambda by: rollovers[by], default=None)
-    return Attachment(
-        uuid=str(settings["uuid"]),
-        policy=lifecycle.get("name") or None,
-        origination=origination if origination >= 0 else None,
-        rollover_alias=lifecycle.get("rollover_alias") or None,
-        rolled_over=rollovers[last] if last is not None else None,
-        rolled_by=last,
-        open=index["state"] == "open",
-    )
-
-
-def _stored(policy: Mapping[str, Any]) -> StoredPolicy:
-    encoded = (policy.get("headers") or {}).get(_AUTHENTICATION)
-    return StoredPolicy(content=policy["policy"], authority=_decoded(encoded) if encoded else None)
-
-
-def _decoded(encoded: str) -> bytes:
-    try:
-        return base64.b64decode(encoded, validate=True)
-    except binascii.Error:
-        return b""  # nobody's that is known here
-
-
-def _encoded(text: str) -> bytes:
-    return bytes([len(text) % 128]) + text.encode()
 
 
 def _raise_if_foreign(policy: LifecyclePolicy, stored: StoredPolicy | None) -> None:

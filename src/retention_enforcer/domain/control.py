@@ -10,6 +10,9 @@ from retention_enforcer.domain.holds import Hold
 ACCEPTED, STOP = "accepted-policy", "stop"
 """Keys of documents in `retention-control`; `stop` is also that of its confirmation in `retention-state`."""
 
+DETACHED = "detached-lifecycles"
+"""The key under which the operator's commands remember there which lifecycles of others they have detached."""
+
 TERMINATIONS_APPROVED = "terminations-approved"
 """The key of the last approval of terminations there."""
 

@@ -18,10 +18,11 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Existing:
-    """An index that is there, and whether it was rolled over at some time."""
+    """An index that is there, whether it was rolled over at some time, and which lifecycle it has."""
 
     name: str
     rolled_over: bool
+    lifecycle: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,6 +49,13 @@ class Evidence:
     documents: int
     last_trim: int | None = None
     """When documents were last deleted from the index by age."""
+    newest: int | None = None
+    name: str | None = None
+    """The index's, with a tenant's id replaced."""
+    lifecycle: str | None = None
+    """The lifecycle policy that was attached to it, whoever's."""
+    deletes_from: int | None = None
+    """The earliest instant at which that lifecycle, if it is the enforcer's, could delete it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

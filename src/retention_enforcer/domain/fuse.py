@@ -6,6 +6,7 @@ that fits the wrong indices, shows as too large a share of a category going at o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from retention_enforcer.domain.errors import Refused
@@ -23,6 +24,16 @@ class FuseLimits:
     """The largest share of a category's documents that one plan may destroy without having foreseen it."""
     approved: frozenset[tuple[str, str]] = field(default_factory=frozenset)
     """The (index uuid, action) pairs released by `plan approve` and not used yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Soon:
+    """An index that a lifecycle, once attached, deletes within a day."""
+
+    uuid: str
+    documents: int
+    foreseen: bool
+    """Whether an earlier cycle already knew its oldest document."""
 
 
 class UnsafePlan(Refused):
@@ -47,4 +58,26 @@ def raise_if_unsafe(plan: Plan, limits: FuseLimits) -> None:
         f"once, {destroyed / plan.documents:.1%} where {limits.max_share:.1%} is the most: refused",
         f"look at `retention-enforcer plan`; if it is right: retention-enforcer plan approve {plan.hash}",
         released=approved,
+    )
+
+
+def raise_if_unsafe_lifecycles(plan: Plan, soon: Sequence[Soon], limits: FuseLimits) -> None:
+    """Raise UnsafePlan if what lifecycles would delete within a day, with what the plan destroys, is too large a share.
+
+    `plan` is the one of this cycle's beginning. An index whose oldest document an earlier cycle knew was foreseen: what
+    is refused in one cycle is attached in the next, if nothing about it has changed.
+    """
+    if plan.documents < FLOOR:
+        return
+    surprising = [one for one in soon if not one.foreseen]
+    going = sum(p.documents for p in plan.purge if not (p.foreseen or p.ordered or p.pair in limits.approved))
+    attached = sum(one.documents for one in surprising)
+    if not surprising or going + attached <= limits.max_share * plan.documents:
+        return
+    raise UnsafePlan(
+        f"{plan.category}: lifecycles would delete {attached:,} of {plan.documents:,} documents in {len(surprising)} "
+        f"indices within a day, {(going + attached) / plan.documents:.1%} with what goes now, where "
+        f"{limits.max_share:.1%} is the most: not attached",
+        "look at `retention-enforcer plan`; the next cycle attaches them, unless you stop it or hold them",
+        released=(),
     )

@@ -38,6 +38,11 @@ class Hold:
         named = self.category == category or (self.index is not None and self.index in names)
         return self.is_alive(now) and named
 
+    def may_cover(self, category: str, name: str, now: int) -> bool:
+        """Whether it may cover an index of a category into which nobody can look."""
+        named = self.subject is not None or self.category == category or self.index == name
+        return self.is_alive(now) and named
+
     def __str__(self) -> str:
         """Return what anybody may read: owner and reason are an operator's free text, a subject's id is personal."""
         return f"hold {self.id} until {format_instant(self.until)}"

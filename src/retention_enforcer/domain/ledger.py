@@ -50,6 +50,12 @@ class Outcome(StrEnum):
 ROLLOVER = "rollover"
 """The action of rolling a write index over, beside those of `plan.Action`."""
 
+APPLY_LIFECYCLE, DETACH_LIFECYCLE = "apply_lifecycle", "detach_lifecycle"
+"""The actions of giving an index a lifecycle, and of taking it away. The reason of the first begins with its name."""
+
+OBSERVED_DELETION = "observed_deletion"
+"""The action of an index that went without the enforcer: an outcome that answers no intent."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:

@@ -6,7 +6,6 @@ them the enforcer mends itself says `REATTACHED`. Whatever hangs, the daemon del
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,8 +13,8 @@ from typing import Any
 
 from retention_enforcer.domain.facts import FORBID_INDEX_DELETION, IndexFacts
 from retention_enforcer.domain.findings import Finding, Severity
-from retention_enforcer.domain.instants import describe_duration, format_duration, format_instant
-from retention_enforcer.domain.lifecycle import DELETE_POLLS, ROLLOVER_POLLS, LifecyclePolicy
+from retention_enforcer.domain.instants import describe_duration, format_instant
+from retention_enforcer.domain.lifecycle_policies import DELETE_POLLS, ROLLOVER_POLLS, LifecyclePolicy
 from retention_enforcer.domain.policy import Category
 
 RUNNING = "RUNNING"
@@ -24,8 +23,6 @@ RUNNING = "RUNNING"
 _ROLLING = "check-rollover-ready"
 _CLOSED = "index_closed_exception"
 _LONGEST_REASON = 200
-_UNITS = {"nanos": 0, "micros": 0, "ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_DURATION = re.compile(r"(\d+)(nanos|micros|ms|s|m|h|d)")
 
 
 class Hang(StrEnum):
@@ -284,54 +281,3 @@ def expected_deletion(explained: Explained, policy: LifecyclePolicy | None, poll
 
 def _before_rollover(explained: Explained) -> bool:
     return explained.phase in (None, "new") or (explained.phase == "hot" and explained.action != "complete")
-
-
-# --- other people's policies --------------------------------------------------------------------------
-
-
-def judge_foreign(
-    category: Category, margin: int, name: str, phases: Mapping[str, Any] | None, poll: int
-) -> Finding | None:
-    """Return the finding that somebody else's lifecycle policy lets documents outlive the limit, or None.
-
-    `phases` are those of the policy, None where there is no such policy. What cannot be read as a bound is none.
-    """
-    if category.max_age is None:
-        return None
-    ceiling = _ceiling(phases or {}, poll)
-    if ceiling is not None and ceiling <= category.max_age:
-        return None
-    limit = format_duration(category.max_age)
-    says = "deletes nothing by age" if ceiling is None else f"deletes after up to {describe_duration(ceiling)}"
-    text = f"the lifecycle {name}, which is not the enforcer's, {says}: the limit is {limit}"
-    adopted = category.foreign_lifecycle == "adopt"
-    mend = (
-        "take it out of the index template too: each new index of the stream comes with it"
-        if adopted
-        else f"shorten it so that rollover and deletion, {ROLLOVER_POLLS + DELETE_POLLS} polls and a margin of "
-        f"{format_duration(margin)} fit into {limit}, or set foreign_lifecycle: adopt in the category"
-    )
-    return Finding(kind=Hang.FOREIGN, category=category.id, about=name, text=text, mend=mend, severity=Severity.WARNING)
-
-
-def _ceiling(phases: Mapping[str, Any], poll: int) -> int | None:
-    """Return the greatest age that a document which is not late can reach, or None where there is none."""
-    delete = phases.get("delete") or {}
-    actions = delete.get("actions") or {}
-    if "delete" not in actions or "wait_for_snapshot" in actions:
-        return None
-    min_age = milliseconds(str(delete.get("min_age", "0ms")))
-    rollover = ((phases.get("hot") or {}).get("actions") or {}).get("rollover")
-    if min_age is None or rollover is None:
-        return None if min_age is None else min_age + DELETE_POLLS * poll
-    conditions = {name: value for name, value in rollover.items() if name.startswith("min_")}
-    if conditions.keys() - {"min_docs"} or int(conditions.get("min_docs", 1)) > 1:
-        return None  # they can hold a rollover back for ever
-    max_age = milliseconds(str(rollover.get("max_age", "")))
-    return None if max_age is None else max_age + min_age + (ROLLOVER_POLLS + DELETE_POLLS) * poll
-
-
-def milliseconds(text: str) -> int | None:
-    """Return the milliseconds of a duration in any of Elasticsearch's units, or None for what is none."""
-    match = _DURATION.fullmatch(text)
-    return int(match[1]) * _UNITS[match[2]] if match else None

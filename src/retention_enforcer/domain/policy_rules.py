@@ -19,7 +19,7 @@ from retention_enforcer.domain.policy import ON_REQUEST, Category, Policy
 Path = tuple[str | int, ...]
 """Keys and list indices from the top of a policy down to a value."""
 
-_JOBS = frozenset({"terminations", "coverage"})
+_JOBS = frozenset({"terminations", "coverage", "lifecycles"})
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")

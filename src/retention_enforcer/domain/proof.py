@@ -9,7 +9,7 @@ from retention_enforcer.domain.deadlines import overdue_before
 from retention_enforcer.domain.facts import CategoryFacts, ForbiddenField, IndexFacts
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import describe_duration
-from retention_enforcer.domain.plan import Plan, SkipKind
+from retention_enforcer.domain.plan import Plan, Skip, SkipKind
 from retention_enforcer.domain.policy import Category
 
 
@@ -75,7 +75,7 @@ def _findings(category: Category, facts: CategoryFacts, plan: Plan) -> Iterator[
     yield from _about_holds(category, facts)
     yield from _about_forbidden(category, facts)
     for skip in plan.skip:
-        if skip.kind not in (SkipKind.SET_APART, SkipKind.HELD):
+        if skip.kind not in (SkipKind.SET_APART, SkipKind.HELD) and not _left_to_others(skip):
             yield Finding(
                 kind=skip.kind.value,
                 category=category.id,
@@ -87,6 +87,11 @@ def _findings(category: Category, facts: CategoryFacts, plan: Plan) -> Iterator[
             )
     for index in facts.indices:
         yield from _about_index(category, index, facts.as_of)
+
+
+def _left_to_others(skip: Skip) -> bool:
+    """Whether somebody else's lifecycle has nothing to be reproached with in an index: nothing in it is due."""
+    return skip.kind is SkipKind.FOREIGN_LIFECYCLE and skip.facts is not None and not skip.facts.due
 
 
 def _about_holds(category: Category, facts: CategoryFacts) -> Iterator[Finding]:

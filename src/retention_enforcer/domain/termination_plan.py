@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from retention_enforcer.domain.deadlines import due_at
 from retention_enforcer.domain.deletion import OfSubjects
 from retention_enforcer.domain.facts import FORBID_INDEX_DELETION, Block, CategoryFacts, Held, IndexFacts
-from retention_enforcer.domain.lifecycle import last_of_alias
+from retention_enforcer.domain.lifecycle_choice import last_of_alias
 from retention_enforcer.domain.plan import Action, Purge
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.requests import Ask

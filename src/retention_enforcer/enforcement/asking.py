@@ -23,10 +23,10 @@ from retention_enforcer.domain.terminations import (
     open_twin,
     times_of,
 )
-from retention_enforcer.enforcement.cycle import Scope
 from retention_enforcer.enforcement.intake import remembered
 from retention_enforcer.enforcement.operator import ControlDocuments
 from retention_enforcer.enforcement.ports import Clock, Owners, Registry, Requests
+from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.subject_look import SubjectObserver
 
 

@@ -19,9 +19,9 @@ from retention_enforcer.domain.termination_plan import asked_in, not_narrowed, p
 from retention_enforcer.domain.terminations import OpenItem, Termination, categories_of
 from retention_enforcer.enforcement.asking import Asking
 from retention_enforcer.enforcement.coverage_look import SnapshotReader
-from retention_enforcer.enforcement.cycle import Scope
 from retention_enforcer.enforcement.erasing import ERASURE, Erasing
 from retention_enforcer.enforcement.ports import Clock, ControlStore, LedgerStore, Registry
+from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.subject_look import SubjectLook, SubjectObserver
 
 

@@ -50,6 +50,7 @@ class Checks:
         access: AccessLook,
         role: Role,
         clock: Clock,
+        deletion: Callable[[], str],
     ) -> None:
         self._access = access
         self._role = role
@@ -59,6 +60,7 @@ class Checks:
         self._control = control
         self._ledger = ledger
         self._clock = clock
+        self._deletion = deletion
 
     def run(self) -> Sequence[Check]:
         """Return all checks. Raises ClusterUnavailable where the cluster does not answer at all."""
@@ -74,6 +76,7 @@ class Checks:
         yield Check(name="cluster", text=f"{cluster.uuid}, Elasticsearch {cluster.version}")
         yield from self._privileges()
         yield _check("clock", "agrees with the cluster's", lambda: raise_if_wrong_clock(cluster, self._clock.now()))
+        yield self._lifecycles()
         known: Mapping[str, Mapping[str, Any]] = {}
         try:
             known = self._state.load([CLUSTER, LEDGER_MEMORY, POLICY])
@@ -106,6 +109,15 @@ class Checks:
             yield Check(name="privileges", text=f"{held.user} has all {held.needed} that the {self._role} needs")
         if (too_much := excess(held, self._role)) is not None:
             yield Check(name="far too many privileges", text=too_much, warning=True)
+
+    def _lifecycles(self) -> Check:
+        """Say by whom whole indices are deleted here, or why that is not as the settings want it."""
+        try:
+            return Check(name="deletion", text=self._deletion())
+        except ClusterUnavailable:
+            raise
+        except RetentionError as error:
+            return Check(name="deletion", text=error.message, error=error)
 
     def _accepted(self, by_environment: Mapping[str, Any] | None) -> None:
         accepted = accepted_fingerprint(self._control.read(), by_environment)

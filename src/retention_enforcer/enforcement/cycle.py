@@ -7,22 +7,25 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.expiry import build_plan
 from retention_enforcer.domain.facts import CategoryFacts, Held, Untold
 from retention_enforcer.domain.findings import Finding, Severity, sighted
 from retention_enforcer.domain.fuse import FuseLimits, UnsafePlan, raise_if_unsafe
 from retention_enforcer.domain.holds import Hold, held, on_subjects
 from retention_enforcer.domain.ledger import Outcome
+from retention_enforcer.domain.lifecycle_audit import still_told, vanished_finding
 from retention_enforcer.domain.plan import Plan, Purge
-from retention_enforcer.domain.policy import Category, Policy
+from retention_enforcer.domain.policy import Category
 from retention_enforcer.domain.proof import Proof, verify
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.sought import Sought
+from retention_enforcer.enforcement.audit import Auditor
+from retention_enforcer.enforcement.managing import CategoryLifecycles, Managing
 from retention_enforcer.enforcement.memory import Memory
 from retention_enforcer.enforcement.ports import Clock, HoldResolver, Inventory
 from retention_enforcer.enforcement.purge import Purger, Results
-from retention_enforcer.enforcement.recorder import Recorder, log_cycle
+from retention_enforcer.enforcement.recorder import Recorder, Seen, log_cycle
+from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.settle import cycle_of
 
 _PASSES = 3
@@ -47,18 +50,6 @@ class CycleResult:
     """When a cycle of this category last purged anything, in epoch milliseconds."""
     unknown: bool = False
     """Whether an intent is left whose outcome is not known: it is looked at again before the next cycle."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """Under what one cycle runs."""
-
-    policy: Policy
-    fingerprint: str
-    max_share: float
-    control: Control
-    may_act: bool
-    """False: everything but the purges."""
 
 
 class Observer:
@@ -131,12 +122,16 @@ class Cycle:
         pseudonyms: Pseudonyms,
         purger: Purger | None = None,
         recorder: Recorder | None = None,
+        lifecycles: CategoryLifecycles | None = None,
+        auditor: Auditor | None = None,
     ) -> None:
         self._observer = observer
         self._clock = clock
         self._pseudonyms = pseudonyms
         self._purger = purger
         self._recorder = recorder
+        self._lifecycles = lifecycles
+        self._auditor = auditor
 
     def run(self, category: Category, scope: Scope) -> CycleResult:
         """Run one cycle and return its result; what it did and found is in the log, the ledger and the memory.
@@ -148,32 +143,30 @@ class Cycle:
             memory = Memory(fingerprint=scope.fingerprint)
             if self._recorder:
                 memory = self._recorder.memory(category, scope.fingerprint)
-            result, facts, trimmed = self._run(category, scope, memory, cycle)
+            result, seen = self._run(category, scope, memory, cycle)
             log_cycle(scope.policy, result.plan, result.proof, self._pseudonyms, acted=result.acted)
             if self._recorder:
                 self._recorder.record(
                     scope.policy,
                     category,
                     fingerprint=scope.fingerprint,
-                    facts=facts,
+                    seen=seen,
                     proof=result.proof,
-                    trimmed=trimmed,
                     purged=bool(result.purged_indices or result.purged_documents),
                     cycle=cycle,
                 )
             return result
 
-    def _run(
-        self, category: Category, scope: Scope, memory: Memory, cycle: str
-    ) -> tuple[CycleResult, CategoryFacts, Sequence[str]]:
+    def _run(self, category: Category, scope: Scope, memory: Memory, cycle: str) -> tuple[CycleResult, Seen]:
         memories = {category.id: memory}
         facts, plan = self._observer.look(scope, [category], memories)[category.id]
+        unknown = self._lifecycles is not None and self._lifecycles.protect(category, scope, facts, cycle)
         first, results, refused = plan, Results(), None
         acting = scope.may_act and category.enforce and self._purger is not None
+        now = self._clock.now()
+        approved = memory.approved(scope.control, now) & {purge.pair for purge in plan.purge}
+        limits = FuseLimits(max_share=scope.max_share, approved=approved)
         if acting and plan.purge and self._purger and self._recorder:
-            now = self._clock.now()
-            approved = memory.approved(scope.control, now) & {purge.pair for purge in plan.purge}
-            limits = FuseLimits(max_share=scope.max_share, approved=approved)
             self._recorder.use_approvals(category, memory, scope.control, plan.purge, now)
             released, refused = _released(plan, limits)
             self._purger.carry_out(category, released, cycle, results, scope.control.holds)
@@ -185,7 +178,18 @@ class Cycle:
                 self._purger.carry_out(category, _released(again, limits)[0], cycle, results, scope.control.holds)
                 facts, plan = self._observer.look(scope, [category], memories)[category.id]
         proof = verify(category, facts, plan)
-        findings = sighted(memory.findings, (*proof.findings, *_about_purges(category, results, refused)), proof.as_of)
+        managing = Managing()
+        if self._lifecycles is not None:
+            managing = self._lifecycles.apply(category, scope, facts, first, limits, cycle)
+        vanished = self._auditor.look(category, memory.evidence, facts, cycle) if self._auditor else ()
+        vanished = still_told((*memory.vanished, *vanished), self._clock.now())
+        found = (
+            *proof.findings,
+            *_about_purges(category, results, refused),
+            *managing.findings,
+            *(vanished_finding(category.id, one) for one in vanished),
+        )
+        findings = sighted(memory.findings, found, proof.as_of)
         purged = bool(results.purged_indices or results.purged_documents)
         result = CycleResult(
             category=category.id,
@@ -197,9 +201,9 @@ class Cycle:
             purged_indices=results.purged_indices,
             purged_documents=results.purged_documents,
             last_purge=proof.as_of if purged else memory.purged_at,
-            unknown=Outcome.UNKNOWN in results.outcomes,
+            unknown=unknown or managing.unknown or Outcome.UNKNOWN in results.outcomes,
         )
-        return result, facts, results.trimmed
+        return result, Seen(facts=facts, trimmed=results.trimmed, managed=managing.managed, vanished=vanished)
 
 
 def _only(plan: Plan, uuids: Collection[str], documents: int) -> Plan:

@@ -17,11 +17,12 @@ from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.appender import Appender
 from retention_enforcer.enforcement.coverage import CoverageCycle
 from retention_enforcer.enforcement.coverage_look import CoverageLook
-from retention_enforcer.enforcement.cycle import Cycle, CycleResult, Scope
+from retention_enforcer.enforcement.cycle import Cycle, CycleResult
 from retention_enforcer.enforcement.hold_book import HoldBook
 from retention_enforcer.enforcement.memory import Memory, memory_key
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Deleter, Inventory, LedgerStore, StateStore
 from retention_enforcer.enforcement.recorder import Recorder
+from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.settle import settle_intents
 from retention_enforcer.enforcement.standing import (
     CHECKPOINT,
@@ -34,6 +35,7 @@ from retention_enforcer.enforcement.standing import (
     raise_if_wrong_clock,
     raise_if_wrong_cluster,
 )
+from retention_enforcer.enforcement.stray_lifecycles import LIFECYCLES, LifecycleRound
 from retention_enforcer.enforcement.terminations import TERMINATIONS, TerminationResult, TerminationWork
 
 _log = structlog.get_logger()
@@ -128,6 +130,7 @@ class Enforcer:
         coverage: CoverageCycle,
         hold_book: HoldBook,
         terminations: TerminationWork,
+        lifecycles: LifecycleRound,
         recorder: Recorder,
     ) -> None:
         self._terms = terms
@@ -143,6 +146,7 @@ class Enforcer:
         self._coverage = coverage
         self._hold_book = hold_book
         self._terminations = terminations
+        self._lifecycles = lifecycles
         self._recorder = recorder
         self._books = threading.Lock()
         self._unfinished: set[str] = set()
@@ -162,10 +166,7 @@ class Enforcer:
         """Run one cycle of a category; what may not be done under the operator's word is planned and proven only."""
         self._check()
         control = self._read_control()
-        if category in self._unfinished:
-            after = self._settled()
-            settle_intents(self._ledger, self._appender, self._deleter, after=after, job=category)
-            self._unfinished.discard(category)
+        self._settle(category)
         scope = self._scope(control)
         try:
             result = self._cycle.run(self._terms.policy.category(category), scope)
@@ -180,22 +181,40 @@ class Enforcer:
     def cover(self) -> CoverageLook:
         """Look past the policy once: what no category's cycle sees."""
         self._check()
+        control = self._read_control()
+        self._look_at_lifecycles(control)
         policy, fingerprint = self._terms.policy, self._terms.fingerprint
         bodies = self._state.load([memory_key(category.id) for category in policy.categories])
         memories = [Memory.of(body, fingerprint) for body in bodies.values()]
         evidence = {uuid: known for memory in memories for uuid, known in memory.evidence.items()}
-        look = self._coverage.run(policy, self._read_control(), evidence)
+        look = self._coverage.run(policy, control, evidence)
         self._keep_books()
         return look
+
+    def _look_at_lifecycles(self, control: Control) -> None:
+        """Look at the lifecycles of the whole cluster; the enforcer's own are nowhere outside the policy."""
+        self._settle(LIFECYCLES)
+        scope = self._scope(control)
+        try:
+            result = self._lifecycles.run(scope)
+        except Exception:
+            self._unfinished.add(LIFECYCLES)
+            raise
+        if result.unknown:
+            self._unfinished.add(LIFECYCLES)
+        self._recorder.record_others(scope.policy, LIFECYCLES, result.findings, self._clock.now())
+
+    def _settle(self, job: str) -> None:
+        """Give the intents of a job's last run their outcomes, where it was interrupted."""
+        if job in self._unfinished:
+            settle_intents(self._ledger, self._appender, self._deleter, after=self._settled(), job=job)
+            self._unfinished.discard(job)
 
     def work_on_terminations(self) -> TerminationResult:
         """Take in requests, purge what is due for them, erase, watch and close."""
         self._check()
         control = self._read_control()
-        if TERMINATIONS in self._unfinished:
-            after = self._settled()
-            settle_intents(self._ledger, self._appender, self._deleter, after=after, job=TERMINATIONS)
-            self._unfinished.discard(TERMINATIONS)
+        self._settle(TERMINATIONS)
         scope = self._scope(control)
         try:
             result = self._terminations.run(scope)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from retention_enforcer.domain.control import HOLD, Control
 from retention_enforcer.domain.errors import ConfigurationError
@@ -12,16 +12,11 @@ from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.subjects import Subject, SubjectKind
-from retention_enforcer.enforcement.cycle import Observer, Scope
+from retention_enforcer.enforcement.cycle import Observer
+from retention_enforcer.enforcement.lifecycle_switch import STREAM_LIFECYCLE, LifecycleSwitch, PutBack
 from retention_enforcer.enforcement.operator import ControlDocuments
 from retention_enforcer.enforcement.ports import Clock, ControlStore, HoldResolver
-
-
-class Lifecycles(Protocol):
-    """The lifecycles by which the cluster deletes on its own."""
-
-    def detach(self, names: Collection[str]) -> frozenset[str]:
-        """Detach whatever lifecycle these indices have; return those that, looked at again, still have one."""
+from retention_enforcer.enforcement.scope import Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +55,7 @@ class Holding:
         resolver: HoldResolver,
         documents: ControlDocuments,
         control: ControlStore,
-        lifecycles: Lifecycles,
-        has_lifecycles: Callable[[], bool],
+        lifecycles: LifecycleSwitch,
         clock: Clock,
     ) -> None:
         self._policy = policy
@@ -70,7 +64,6 @@ class Holding:
         self._documents = documents
         self._control = control
         self._lifecycles = lifecycles
-        self._has_lifecycles = has_lifecycles
         self._clock = clock
 
     def add(self, hold: Hold) -> Protection:
@@ -106,11 +99,32 @@ class Holding:
         along = (one.subject for one in self._resolver.of(self._policy, [hold], now))
         return tuple(subject.id for subject in along if subject.kind is SubjectKind.APPLICATION)
 
-    def remove(self, hold_id: str) -> None:
-        """Take a hold back. Raises ConfigurationError where there is none of this id."""
-        if not any(hold.id == hold_id for hold in self._control.read().holds):
+    def remove(self, hold_id: str) -> PutBack:
+        """Take a hold back, and put lifecycles of others back that were detached for it alone.
+
+        They are put back first: an index without any would get one of the enforcer's. Raises ConfigurationError where
+        there is no hold of this id.
+        """
+        control = self._control.read()
+        if not any(hold.id == hold_id for hold in control.holds):
             raise ConfigurationError("there is no hold of this id", "see `retention-enforcer hold list`")
+        others = replace(control, holds=tuple(hold for hold in control.holds if hold.id != hold_id))
+        put_back = self._lifecycles.put_back(lambda: self.held(others), others)
         self._documents.remove(f"{HOLD}{hold_id}")
+        return put_back
+
+    def held(self, control: Control) -> frozenset[str]:
+        """Return the names of the indices that are held, at least in part, and of those that may be."""
+        categories = self._policy.categories
+        scope = Scope(policy=self._policy, fingerprint="", max_share=1.0, control=control, may_act=False)
+        names: set[str] = set()
+        now = self._clock.now()
+        for id_, (facts, _) in self._observer.look(scope, categories, {}).items():
+            names |= {index.name for index in facts.indices if index.name in facts.holds or index.held_documents}
+            names |= {
+                a.name for a in facts.set_apart if any(hold.may_cover(id_, a.name, now) for hold in control.holds)
+            }
+        return frozenset(names)
 
     def list(self) -> tuple[Hold, ...]:
         """Return all holds, those that have ended too."""
@@ -126,28 +140,20 @@ class Holding:
             facts = looked[category.id]
             covered = {i.name for i in facts.indices if i.name in facts.holds or i.held_documents}
             # Nobody can look into these: the hold may cover them. Without a uuid it is an alias, not an index.
-            doubtful = {
-                apart.name for apart in facts.set_apart if apart.uuid and _may_cover(hold, category, apart.name)
-            }
+            now = self._clock.now()
+            doubtful = {a.name for a in facts.set_apart if a.uuid and hold.may_cover(category.id, a.name, now)}
             names |= covered | doubtful
             unprotected |= {
-                index.name: "its stream's own lifecycle may delete it, and nothing detaches that from one index"
+                index.name: STREAM_LIFECYCLE
                 for index in facts.indices
                 if index.name in covered and index.stream_lifecycle
             }
-        if names and self._has_lifecycles():
-            still = self._lifecycles.detach(sorted(names))
-            unprotected |= dict.fromkeys(still, "its lifecycle could not be detached and may delete it")
-        return unprotected
+        return unprotected | self._lifecycles.detach(names)
 
 
 def _names(facts: CategoryFacts, name: str) -> bool:
     found = any(name in (index.name, index.stream, *index.aliases) for index in facts.indices)
     return found or any(name == apart.name for apart in facts.set_apart)
-
-
-def _may_cover(hold: Hold, category: Category, name: str) -> bool:
-    return hold.subject is not None or hold.category == category.id or hold.index == name
 
 
 def _covered(facts: CategoryFacts) -> Covered:

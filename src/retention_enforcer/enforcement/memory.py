@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from retention_enforcer.domain.control import Approval, Control
@@ -11,6 +11,7 @@ from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.facts import CategoryFacts, Evidence
 from retention_enforcer.domain.findings import Sighting
 from retention_enforcer.domain.instants import DAY
+from retention_enforcer.domain.lifecycle_audit import Vanished
 from retention_enforcer.domain.plan import Purge
 from retention_enforcer.domain.proof import Proof
 
@@ -36,6 +37,8 @@ class Memory:
     """When a proof was last recorded in the ledger."""
     purged_at: int | None = None
     """When a cycle last purged anything."""
+    vanished: tuple[Vanished, ...] = ()
+    """Indices that went without the enforcer, as long as they are told of."""
 
     @classmethod
     def of(cls, body: Mapping[str, Any] | None, fingerprint: str) -> Memory:
@@ -57,6 +60,10 @@ class Memory:
                 first_seen=int(entry["first_seen"]),
                 documents=int(entry["documents"]) if same else 0,
                 last_trim=entry.get("last_trim"),
+                newest=entry.get("newest") if same else None,
+                name=entry.get("name"),
+                lifecycle=entry.get("lifecycle"),
+                deletes_from=entry.get("deletes_from"),
             )
             for uuid, entry in body["indices"].items()
         }
@@ -68,27 +75,20 @@ class Memory:
             kept=body.get("kept"),
             proven_at=int(body["proven_at"]),
             purged_at=body.get("purged_at"),
+            vanished=tuple(_vanished(entry) for entry in body.get("vanished", ())),
         )
 
     def body(self) -> dict[str, Any]:
         """Return it as its document."""
-        indices = {}
-        for uuid, evidence in self.evidence.items():
-            every = {
-                "oldest": evidence.oldest,
-                "first_seen": evidence.first_seen,
-                "documents": evidence.documents,
-                "last_trim": evidence.last_trim,
-            }
-            indices[uuid] = {name: value for name, value in every.items() if value is not None}
         return {
             "fingerprint": self.fingerprint,
-            "indices": indices,
+            "indices": {uuid: _evidence_body(evidence) for uuid, evidence in self.evidence.items()},
             "findings": sightings_body(self.findings),
             "used": {key: sorted(map(list, pairs)) for key, pairs in self.used.items()},
             "kept": self.kept,
             "proven_at": self.proven_at,
             **({"purged_at": self.purged_at} if self.purged_at is not None else {}),
+            **({"vanished": [_vanished_body(one) for one in self.vanished]} if self.vanished else {}),
         }
 
     def approved(self, control: Control, now: int) -> frozenset[tuple[str, str]]:
@@ -125,6 +125,19 @@ class Memory:
         return proof.kept != self.kept or proof.as_of - self.proven_at >= DAY
 
 
+def _evidence_body(evidence: Evidence) -> dict[str, Any]:
+    return {name: value for name, value in asdict(evidence).items() if value is not None}
+
+
+def _vanished_body(vanished: Vanished) -> dict[str, Any]:
+    return {**asdict(vanished), "evidence": _evidence_body(vanished.evidence)}
+
+
+def _vanished(body: Mapping[str, Any]) -> Vanished:
+    evidence = {"oldest": None, **body["evidence"]}
+    return Vanished(**{**body, "evidence": Evidence(**evidence)})
+
+
 def sightings_of(body: Mapping[str, Any]) -> dict[str, Sighting]:
     """Read the open findings from a document."""
     return {id_: Sighting(first=int(first), last=int(last)) for id_, (first, last) in body.items()}
@@ -135,15 +148,32 @@ def sightings_body(sightings: Mapping[str, Sighting]) -> dict[str, list[int]]:
     return {id_: [sighting.first, sighting.last] for id_, sighting in sightings.items()}
 
 
-def remember(known: Mapping[str, Evidence], facts: CategoryFacts, trimmed: Collection[str]) -> dict[str, Evidence]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Managed:
+    """Which lifecycle an index was seen to have."""
+
+    policy: str
+    deletes_from: int | None
+    """When it could delete the index at the earliest, where it is the enforcer's."""
+
+
+def remember(
+    known: Mapping[str, Evidence],
+    facts: CategoryFacts,
+    trimmed: Collection[str],
+    managed: Mapping[str, Managed | None] | None = None,
+    shown: Callable[[str], str] = str,
+) -> dict[str, Evidence]:
     """Return the evidence after a look: an oldest document that is still the oldest keeps its first sight.
 
-    What is set apart now was not seen, and keeps what is known of it.
+    What is set apart now was not seen, and keeps what is known of it. `managed` says by uuid which lifecycles there
+    are, and what it does not speak of keeps the one that is known; `shown` is how the name of an index may be written.
     """
     unseen = {apart.uuid for apart in facts.set_apart if apart.uuid}
     evidence = {uuid: entry for uuid, entry in known.items() if uuid in unseen}
     for index in facts.indices:
         before = known.get(index.uuid)
+        lifecycle = (managed or {}).get(index.uuid, _lifecycle_in(before))
         same = before is not None and before.oldest == index.oldest
         if before is not None and index.oldest is None:
             same = same and before.documents >= index.documents
@@ -152,5 +182,15 @@ def remember(known: Mapping[str, Evidence], facts: CategoryFacts, trimmed: Colle
             first_seen=before.first_seen if same and before else facts.as_of,
             documents=index.documents,
             last_trim=facts.as_of if index.uuid in trimmed else (before.last_trim if before else None),
+            newest=index.newest,
+            name=shown(index.name),
+            lifecycle=lifecycle.policy if lifecycle else None,
+            deletes_from=lifecycle.deletes_from if lifecycle else None,
         )
     return evidence
+
+
+def _lifecycle_in(evidence: Evidence | None) -> Managed | None:
+    if evidence is None or evidence.lifecycle is None:
+        return None
+    return Managed(policy=evidence.lifecycle, deletes_from=evidence.deletes_from)

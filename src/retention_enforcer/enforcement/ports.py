@@ -13,6 +13,10 @@ from retention_enforcer.domain.extent import Extent
 from retention_enforcer.domain.facts import CategoryFacts, ClusterFacts, Evidence
 from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.ledger import Head, Record
+from retention_enforcer.domain.lifecycle_audit import HistoryEntry
+from retention_enforcer.domain.lifecycle_choice import Attachment
+from retention_enforcer.domain.lifecycle_policies import LifecyclePolicy, StoredLifecycle
+from retention_enforcer.domain.lifecycle_watch import Explained
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.requests import Written
 from retention_enforcer.domain.sought import Sought
@@ -80,6 +84,72 @@ class Deleter(Protocol):
 
     def trim(self, trim: Trim, permit: Callable[[], AbstractContextManager[None]]) -> Trimmed:
         """Delete what a trim names, and nothing else, until none is left; enter `permit` for each request."""
+
+
+class LifecycleSource(Protocol):
+    """Reads what the cluster knows of index lifecycles."""
+
+    def status(self) -> str:
+        """Return `operation_mode`: RUNNING, STOPPING or STOPPED."""
+
+    def poll_interval(self) -> int:
+        """Return how often the cluster looks at lifecycles, in milliseconds."""
+
+    def stored(self) -> dict[str, StoredLifecycle]:
+        """Return all lifecycle policies of the cluster, by name."""
+
+    def attachments(self, expressions: Iterable[str]) -> dict[str, Attachment]:
+        """Return what is attached to all indices that the expressions reach, by name, closed and blocked ones too."""
+
+    def attachments_of(self, names: Collection[str]) -> dict[str, Attachment]:
+        """Return what is attached to those of these indices that are there."""
+
+    def explain_all(self, expressions: Sequence[str], attachments: Mapping[str, Attachment]) -> dict[str, Explained]:
+        """Return how far the lifecycles of these indices are; no expression may reach one with a metadata block."""
+
+    def snapshotting(self) -> frozenset[str]:
+        """Return the indices of which a snapshot is being taken."""
+
+
+class LifecycleCluster(LifecycleSource, Protocol):
+    """Changes lifecycles; every call names concrete indices, and looks afterwards."""
+
+    def put_policy(self, policy: LifecyclePolicy) -> None:
+        """Put a compiled policy. Raises Refused where there is one of that name that is not the enforcer's."""
+
+    def attach(
+        self,
+        names: Collection[str],
+        policy: str,
+        *,
+        origination: int | None = None,
+        rollover_alias: str | None = None,
+        permit: Callable[[], AbstractContextManager[None]] = ...,
+    ) -> dict[str, str]:
+        """Attach a policy; return the indices that a look shows without it, and why. `permit` is for each request."""
+
+    def swap(
+        self,
+        names: Collection[str],
+        policy: str,
+        *,
+        origination: int | None = None,
+        rollover_alias: str | None = None,
+        permit: Callable[[], AbstractContextManager[None]] = ...,
+    ) -> dict[str, str]:
+        """Detach whatever they have, then attach; return the indices that a look shows otherwise, and why."""
+
+    def detach(
+        self, names: Collection[str], *, permit: Callable[[], AbstractContextManager[None]] = ...
+    ) -> frozenset[str]:
+        """Detach whatever lifecycle these indices have; return those that, looked at again, still have one."""
+
+
+class DeletionHistory(Protocol):
+    """What the cluster itself has written down of deletions by lifecycles."""
+
+    def deletions(self, since: int, shown: Callable[[str], str], names: Collection[str]) -> list[HistoryEntry] | None:
+        """Return those since an instant of indices with these names as `shown`, the oldest first; None without one."""
 
 
 class Requests(Protocol):
@@ -161,6 +231,9 @@ class LedgerStore(Protocol):
 
     def head(self) -> Head:
         """Return the last record's place and hash."""
+
+    def about(self, uuids: Collection[str], action: str) -> Sequence[Record]:
+        """Return all records of an action on these indices, in their order."""
 
 
 class StateStore(Protocol):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -17,6 +16,7 @@ from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.rollover import FAILURES, next_name
 from retention_enforcer.enforcement.appender import Appender
+from retention_enforcer.enforcement.fresh_permit import FreshPermit, StaleIntent, holds_unchanged
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Deleter, Permit
 from retention_enforcer.enforcement.settle import answer
 
@@ -27,9 +27,6 @@ BATCH = 20
 
 BATCH_BYTES = 3_500
 """Bytes of names in one DELETE: Elasticsearch refuses a request line of more than 4,096."""
-
-INTENT_LIFETIME = 10_000
-"""Milliseconds for which a recorded intent allows its request to be sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +73,6 @@ class _Recorded:
     at: int
 
 
-class _StaleIntent(Refused):
-    """The cluster is so slow that an intent was too old before its request could be sent; nothing was sent."""
-
-    def __init__(self) -> None:
-        super().__init__("not sent: the intent is older than 10 s", "the cluster answers slowly; it is planned again")
-
-
 class _NoneDeleted(Exception):
     """A list of indices of which none was deleted, and each is to be tried alone."""
 
@@ -90,37 +80,6 @@ class _NoneDeleted(Exception):
         super().__init__(message)
         self.recorded = recorded
         self.message = message
-
-
-class _FreshPermit:
-    """A permit that is first used while its intents are fresh, and only under the lease they were recorded under."""
-
-    def __init__(
-        self,
-        permit: Permit,
-        clock: Clock,
-        appender: Appender,
-        recorded: Sequence[_Recorded],
-        raise_if_held: Callable[[], None],
-    ) -> None:
-        self._permit = permit
-        self._raise_if_held = raise_if_held
-        self._clock = clock
-        self._appender = appender
-        self._recorded = recorded
-        self._used = False
-
-    @contextmanager
-    def destructive(self) -> Iterator[None]:
-        """Enter before the request, as of the permit underneath."""
-        with self._permit.destructive():
-            if any(one.intent["epoch"] != self._appender.epoch for one in self._recorded):
-                raise Refused("the lease was lost since the intent was recorded", "it is planned again")
-            if not self._used and self._clock.now() - min(one.at for one in self._recorded) > INTENT_LIFETIME:
-                raise _StaleIntent
-            self._raise_if_held()
-            self._used = True
-            yield
 
 
 class Purger:
@@ -177,15 +136,9 @@ class Purger:
             if purge.action is Action.DELETE_DOCUMENTS:
                 self._trim(category, self._intend(category, purge, purge.action, cycle), results)
 
-    def _fresh_permit(self, recorded: Sequence[_Recorded]) -> _FreshPermit:
+    def _fresh_permit(self, recorded: Sequence[_Recorded]) -> FreshPermit:
         known = self._planned_under.get(str(recorded[0].intent.get("cycle")), frozenset())
-
-        def raise_if_held() -> None:
-            """Look at the holds again: a purge can take hours, and a hold counts from when it is added."""
-            if self._control is not None and not known.issuperset(self._control.read().holds):
-                raise Refused("a hold was added since this was planned", "nothing to do: it is planned again under it")
-
-        return _FreshPermit(self._permit, self._clock, self._appender, recorded, raise_if_held)
+        return FreshPermit(self._permit, self._clock, self._appender, recorded, holds_unchanged(self._control, known))
 
     def is_gone(self, uuid: str) -> bool:
         """Whether the cluster says for certain that there is no such index any more."""
@@ -331,7 +284,7 @@ class Purger:
                 self._deleter.delete_indices([one.purge.facts.name for one in batch])
         except (RequestRejected, OutcomeUnknown) as error:
             return error
-        except _StaleIntent as stale:
+        except StaleIntent as stale:
             raise _NoneDeleted(batch, stale.message) from None
         except (Refused, ClusterUnavailable) as error:
             for one in batch:
@@ -354,7 +307,7 @@ class Purger:
             self._finish(recorded, Outcome.UNKNOWN, error.message, results)
         except RequestRejected as error:
             self._finish(recorded, Outcome.FAILED, error.message, results)
-        except _StaleIntent as error:
+        except StaleIntent as error:
             self._finish(recorded, Outcome.REFUSED, error.message, results)
         except ClusterUnavailable as error:
             # Perhaps of this index only: if the whole cluster is away, recording this says so.

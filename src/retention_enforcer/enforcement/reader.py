@@ -11,14 +11,17 @@ from retention_enforcer.domain.facts import CategoryFacts, Evidence
 from retention_enforcer.domain.findings import sighted
 from retention_enforcer.domain.fuse import FuseLimits, UnsafePlan, raise_if_unsafe
 from retention_enforcer.domain.ledger import Head
+from retention_enforcer.domain.lifecycle_audit import still_told, vanished_finding
 from retention_enforcer.domain.plan import Plan
 from retention_enforcer.domain.policy import Category
 from retention_enforcer.domain.proof import Proof, verify
 from retention_enforcer.enforcement.coverage_look import COVERAGE, CoverageLook, CoverageMemory, CoverageObserver
-from retention_enforcer.enforcement.cycle import Observer, Scope
+from retention_enforcer.enforcement.cycle import Observer
 from retention_enforcer.enforcement.enforcer import Terms
+from retention_enforcer.enforcement.lifecycles import LifecycleWork
 from retention_enforcer.enforcement.memory import Memory, memory_key, remember
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Inventory, LedgerStore, StateStore
+from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.standing import raise_if_wrong_clock, raise_if_wrong_cluster
 
 
@@ -51,6 +54,7 @@ class Reader:
         state: StateStore,
         control: ControlStore,
         ledger: LedgerStore,
+        lifecycles: LifecycleWork,
         clock: Clock,
     ) -> None:
         self._terms = terms
@@ -60,6 +64,7 @@ class Reader:
         self._state = state
         self._control = control
         self._ledger = ledger
+        self._lifecycles = lifecycles
         self._clock = clock
 
     def look(self, categories: Sequence[Category]) -> Look:
@@ -69,14 +74,7 @@ class Reader:
         raise_if_wrong_clock(cluster, now)
         raise_if_wrong_cluster(cluster, self._terms.pinned_cluster, None)
         memories, control, note = self._known(categories)
-        scope = Scope(
-            policy=self._terms.policy,
-            fingerprint=self._terms.fingerprint,
-            max_share=self._terms.max_share,
-            control=control,
-            may_act=False,
-        )
-        looks = self._observer.look(scope, categories, memories)
+        looks = self._observer.look(self._scope(control), categories, memories)
         plans = {id_: plan for id_, (_, plan) in looks.items()}
         return Look(
             cluster=cluster.uuid,
@@ -89,13 +87,28 @@ class Reader:
             refusals=self._refusals(plans, memories, control, now),
         )
 
+    def _scope(self, control: Control) -> Scope:
+        return Scope(
+            policy=self._terms.policy,
+            fingerprint=self._terms.fingerprint,
+            max_share=self._terms.max_share,
+            control=control,
+            may_act=False,
+        )
+
     def proofs(self, look: Look) -> list[Proof]:
         """Return the proof of each category that was looked at, with the first sight of its findings."""
         proofs = []
         for id_, facts in look.facts.items():
-            proof = verify(self._terms.policy.category(id_), facts, look.plans[id_])
-            known = look.memories[id_].findings if id_ in look.memories else {}
-            proofs.append(replace(proof, findings=tuple(sighted(known, proof.findings, look.as_of))))
+            category = self._terms.policy.category(id_)
+            proof = verify(category, facts, look.plans[id_])
+            memory = look.memories.get(id_, Memory(fingerprint=""))
+            findings = (
+                *proof.findings,
+                *self._lifecycles.watch(category, self._scope(look.control), facts),
+                *(vanished_finding(id_, one) for one in still_told(memory.vanished, look.as_of)),
+            )
+            proofs.append(replace(proof, findings=tuple(sighted(memory.findings, findings, look.as_of))))
         return proofs
 
     def cover(self, look: Look) -> CoverageLook:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 import structlog
@@ -15,13 +15,14 @@ from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.findings import Finding, FindingsChange, Severity, compare_findings, refreshed
 from retention_enforcer.domain.instants import format_duration, format_instant
 from retention_enforcer.domain.ledger import Entry, Kind
+from retention_enforcer.domain.lifecycle_audit import Vanished
 from retention_enforcer.domain.plan import Plan, Purge
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.proof import Proof
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.appender import Appender
 from retention_enforcer.enforcement.coverage_look import COVERAGE, CoverageLook, CoverageMemory
-from retention_enforcer.enforcement.memory import Memory, memory_key, remember, sightings_body, sightings_of
+from retention_enforcer.enforcement.memory import Managed, Memory, memory_key, remember, sightings_body, sightings_of
 from retention_enforcer.enforcement.ports import StateStore
 from retention_enforcer.enforcement.settle import cycle_of
 
@@ -29,6 +30,19 @@ _log = structlog.get_logger()
 
 _LOGGED = 5
 """Findings of one kind that a line of the log tells; the others it counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a cycle saw at its end."""
+
+    facts: CategoryFacts
+    trimmed: Collection[str] = ()
+    """Uuids of indices whose due documents were deleted."""
+    managed: Mapping[str, Managed | None] = field(default_factory=dict)
+    """By uuid, which lifecycle each index has; absent where that was not seen."""
+    vanished: tuple[Vanished, ...] = ()
+    """What went without the enforcer, as long as it is told of."""
 
 
 class Recorder:
@@ -58,9 +72,8 @@ class Recorder:
         category: Category,
         *,
         fingerprint: str,
-        facts: CategoryFacts,
+        seen: Seen,
         proof: Proof,
-        trimmed: Collection[str],
         purged: bool,
         cycle: str,
     ) -> None:
@@ -76,7 +89,14 @@ class Recorder:
             self._appender.append(_proof_entry(category, proof, cycle))
         after = replace(
             memory,
-            evidence=remember(memory.evidence, facts, trimmed),
+            evidence=remember(
+                memory.evidence,
+                seen.facts,
+                seen.trimmed,
+                seen.managed,
+                lambda name: self._pseudonyms.index_name(policy.patterns, name),
+            ),
+            vanished=seen.vanished,
             findings=refreshed(memory.findings, change.sightings),
             kept=proof.kept,
             proven_at=proof.as_of if proven else memory.proven_at,

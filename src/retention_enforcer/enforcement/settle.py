@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import secrets
 
+from retention_enforcer.domain.deletion import Existing
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected, readable
-from retention_enforcer.domain.ledger import ROLLOVER, Entry, Kind, Outcome, Record, unanswered
+from retention_enforcer.domain.ledger import (
+    APPLY_LIFECYCLE,
+    DETACH_LIFECYCLE,
+    ROLLOVER,
+    Entry,
+    Kind,
+    Outcome,
+    Record,
+    unanswered,
+)
 from retention_enforcer.enforcement.appender import Appender
 from retention_enforcer.enforcement.ports import Deleter, LedgerStore
 
@@ -62,8 +72,24 @@ def _look(intent: Record, deleter: Deleter) -> tuple[Outcome, str]:
         there = deleter.existing([uuid]).get(uuid)
     except (ClusterUnavailable, RequestRejected) as error:
         return Outcome.UNKNOWN, f"interrupted, and the cluster cannot be read: {error.message}"
+    if action in (APPLY_LIFECYCLE, DETACH_LIFECYCLE):
+        return _look_at_lifecycle(action, str(intent.get("reason", "")), there)
     if there is None:
         return Outcome.DONE, "interrupted: the index is gone"
     if action == ROLLOVER and there.rolled_over:
         return Outcome.DONE, "interrupted: the index was rolled over"
     return Outcome.FAILED, "interrupted: the index is there; what is due in it is planned again"
+
+
+def _look_at_lifecycle(action: str, reason: str, there: Existing | None) -> tuple[Outcome, str]:
+    """Return what became of an interrupted change of a lifecycle; the reason of applying one begins with its name."""
+    if there is None:
+        return Outcome.FAILED, "interrupted: the index is gone"
+    if action == DETACH_LIFECYCLE:
+        done, wanted = there.lifecycle is None, "no lifecycle"
+    else:
+        wanted = reason.partition(":")[0]
+        done = there.lifecycle == wanted
+    if done:
+        return Outcome.DONE, f"interrupted: it has {wanted}"
+    return Outcome.FAILED, f"interrupted: it has {there.lifecycle or 'no lifecycle'}; the next cycle looks at it again"

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from retention_enforcer.domain.facts import CategoryFacts, IndexFacts
 from retention_enforcer.domain.sought import Sought
-from retention_enforcer.enforcement.cycle import Observer, Scope
+from retention_enforcer.enforcement.cycle import Observer
 from retention_enforcer.enforcement.ports import Clock, Inventory
+from retention_enforcer.enforcement.scope import Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

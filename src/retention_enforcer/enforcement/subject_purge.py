@@ -11,7 +11,7 @@ from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
 from retention_enforcer.domain.facts import IndexFacts
 from retention_enforcer.domain.ledger import Outcome
 from retention_enforcer.domain.names import governed_part
-from retention_enforcer.domain.plan import Purge
+from retention_enforcer.domain.plan import Action, Purge
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.subjects import Match
@@ -35,11 +35,12 @@ from retention_enforcer.domain.terminations import (
     categories_of,
     times_of,
 )
-from retention_enforcer.enforcement.cycle import Scope
+from retention_enforcer.enforcement.ended import Ended
 from retention_enforcer.enforcement.erasing import OWN, Eraser, Erasing
 from retention_enforcer.enforcement.ports import Clock, Counts
 from retention_enforcer.enforcement.purge import Purger, Results
 from retention_enforcer.enforcement.registrar import TerminationBook
+from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.subject_look import SubjectLook, SubjectObserver
 from retention_enforcer.enforcement.write_blocks import WriteBlocks
 
@@ -68,6 +69,7 @@ class SubjectPurge:
         purger: Purger,
         write_blocks: WriteBlocks,
         eraser: Eraser,
+        ended: Ended,
         pseudonyms: Pseudonyms,
         clock: Clock,
         grace: int,
@@ -78,6 +80,7 @@ class SubjectPurge:
         self._purger = purger
         self._write_blocks = write_blocks
         self._eraser = eraser
+        self._ended = ended
         self._pseudonyms = pseudonyms
         self._clock = clock
         self._grace = grace
@@ -115,6 +118,21 @@ class SubjectPurge:
                 took = done.by_label if done.purge.takes is not None else counted[done.purge.facts.uuid]
                 self._note(scope.policy, category.id, done.purge.facts, took, terminations, record=done.record)
         return set(results.outcomes)
+
+    def leave_to_lifecycles(
+        self, scope: Scope, plans: Mapping[str, SubjectPlan], terminations: Mapping[str, Termination]
+    ) -> None:
+        """Remember what has to go whole and could not be deleted: a lifecycle does it as soon as that is possible.
+
+        Announced as if it had been interrupted, so that the next run writes down what it took.
+        """
+        whole: dict[str, list[IndexFacts]] = {}
+        for category in (scope.policy.category(id_) for id_ in plans):
+            for purge in plans[category.id].purges if category.enforce else []:
+                if purge.action is Action.DELETE_INDEX:
+                    self._announce(scope.policy, category, purge, terminations)
+                    whole.setdefault(category.id, []).append(purge.facts)
+        self._ended.remember(whole, self._clock.now())
 
     def note_interrupted(self, scope: Scope, terminations: dict[str, Termination]) -> None:
         """Write down what purges took that could not say so themselves: what is not there any more.

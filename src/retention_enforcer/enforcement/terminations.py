@@ -24,10 +24,10 @@ from retention_enforcer.domain.terminations import (
     may_purge,
     times_of,
 )
-from retention_enforcer.enforcement.cycle import Scope
 from retention_enforcer.enforcement.erasing import OWN, Eraser, Erasing
 from retention_enforcer.enforcement.ports import Clock, Owners, Requests
 from retention_enforcer.enforcement.registrar import Intake, Registrar, TerminationBook
+from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.settle import cycle_of
 from retention_enforcer.enforcement.subject_look import SubjectObserver
 from retention_enforcer.enforcement.subject_purge import SubjectPurge
@@ -168,8 +168,11 @@ class TerminationWork:
                 run.renew(self._begin(scope))  # somebody came back: what is due is not what it was
             self._purge.note_interrupted(scope, run.terminations)  # before another purge of it is announced
         due = self._due(scope, run)
-        if due:
-            look, _ = self._purge.look(scope, due, run.undecided)
+        if not due:
+            self._purge.leave_to_lifecycles(scope, {}, run.terminations)
+        else:
+            look, plans = self._purge.look(scope, due, run.undecided)
+            self._purge.leave_to_lifecycles(scope, plans, run.terminations)
             self._purge.take_stock(scope.policy, look, due, run.terminations, run.undecided)
         return Outcome.UNKNOWN in outcomes
 

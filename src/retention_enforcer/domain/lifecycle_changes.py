@@ -1,0 +1,107 @@
+"""What has to be done so that each index has the lifecycle that it shall have."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from retention_enforcer.domain.facts import Block, CategoryFacts, Doubt, IndexFacts
+from retention_enforcer.domain.lifecycle_choice import Attachment, NoLifecycle, Wanted
+from retention_enforcer.domain.lifecycle_policies import LifecyclePolicy, Lifecycles, Variant
+
+_FORBID_SETTINGS = frozenset({Block.READ_ONLY, Block.METADATA})
+"""Blocks under which an index's settings cannot be changed; detaching works under each (measured on 8.10)."""
+
+
+_NEVER_TO_GO_WHOLE = frozenset({Doubt.CLAIMED_TWICE, Doubt.INVISIBLE, Doubt.TIMESTAMP_TYPE, Doubt.FOLLOWER})
+"""Doubts under which nobody can say that an index holds nothing young. Others pass, and what was known of the index
+when its lifecycle was attached holds on: closed ones no lifecycle deletes, unassigned ones come back."""
+
+
+class Way(StrEnum):
+    """How an index gets from the lifecycle it has to the one it shall have."""
+
+    DETACH = "detach"
+    ATTACH = "attach"
+    SWAP = "swap"
+    """Detach, then attach: a policy that is only overwritten goes on with what is cached of the old one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One change of the lifecycle of one index. `policy` is None where it is detached."""
+
+    index: str
+    uuid: str
+    way: Way
+    reason: str
+    policy: str | None = None
+    origination: int | None = None
+    rollover_alias: str | None = None
+
+
+def doubtful_changes(
+    facts: CategoryFacts, attachments: Mapping[str, Attachment], prefix: str, held: Collection[str] = ()
+) -> Iterator[Change]:
+    """Yield how the enforcer's own lifecycles leave the indices of which is in doubt whether they may go whole.
+
+    `held` names those that a hold may cover: nobody can look whether it does.
+    """
+    for apart in facts.set_apart:
+        attached = attachments.get(apart.name)
+        if attached is None or attached.uuid != apart.uuid:
+            continue
+        ours = attached.policy is not None and attached.policy.startswith(prefix)
+        if ours and (apart.doubt in _NEVER_TO_GO_WHOLE or apart.name in held):
+            reason = f"a hold may cover it; {apart.text}" if apart.name in held else apart.text
+            yield Change(index=apart.name, uuid=attached.uuid, way=Way.DETACH, reason=reason)
+
+
+def lifecycle_changes(
+    facts: CategoryFacts,
+    lifecycles: Lifecycles,
+    wanted: Mapping[str, Wanted],
+    attachments: Mapping[str, Attachment],
+) -> tuple[Change, ...]:
+    """Return what differs, detaching first; nothing for what is as it shall be.
+
+    A block that forbids to change settings defers everything but detaching.
+    """
+    changes = [
+        change
+        for index in facts.indices
+        if index.name in wanted
+        and (change := _change(index, lifecycles, wanted[index.name], attachments[index.name])) is not None
+        and (change.way is Way.DETACH or not index.blocks & _FORBID_SETTINGS)
+    ]
+    return tuple(sorted(changes, key=lambda change: (change.way is not Way.DETACH, change.index)))
+
+
+def _change(index: IndexFacts, lifecycles: Lifecycles, wanted: Wanted, attached: Attachment) -> Change | None:
+    if isinstance(wanted, NoLifecycle):
+        if attached.policy is None or wanted.foreign:
+            return None
+        return Change(index=index.name, uuid=index.uuid, way=Way.DETACH, reason=wanted.reason)
+    policy = next(p for p in lifecycles.policies if p.variant is wanted.variant)
+    same_policy = attached.policy == policy.name
+    if same_policy and (attached.origination, attached.rollover_alias) == (wanted.origination, wanted.rollover_alias):
+        return None
+    return Change(
+        index=index.name,
+        uuid=index.uuid,
+        way=Way.ATTACH if attached.policy is None else Way.SWAP,
+        reason=policy.arithmetic,
+        policy=policy.name,
+        origination=wanted.origination,
+        rollover_alias=wanted.rollover_alias,
+    )
+
+
+def earliest_deletion(change: Change, policy: LifecyclePolicy, index: IndexFacts, attached: Attachment) -> int:
+    """Return the instant before which an attached lifecycle does not delete the index: what the fuse has to know."""
+    if policy.variant is Variant.ROLLED:
+        since = attached.rolled_over if attached.rolled_over is not None else index.created + (policy.max_age or 0)
+    else:
+        since = change.origination if change.origination is not None else index.created
+    return since + policy.min_age

@@ -1,0 +1,250 @@
+"""Which lifecycle each index shall have: only one that may be deleted whole has any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from retention_enforcer.domain.facts import CategoryFacts, Held, IndexFacts
+from retention_enforcer.domain.instants import describe_duration
+from retention_enforcer.domain.lifecycle_policies import (
+    ROLLOVER_POLLS,
+    LifecyclePolicy,
+    Lifecycles,
+    Variant,
+    is_ours,
+    lateness,
+)
+from retention_enforcer.domain.policy import SPAN_TOLERANCE, Category
+from retention_enforcer.domain.rollover import rollover_target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """What the cluster's state says of an index's lifecycle. Instants in milliseconds."""
+
+    uuid: str
+    policy: str | None = None
+    """The lifecycle policy that is attached, whoever's."""
+    origination: int | None = None
+    """`index.lifecycle.origination_date`."""
+    rollover_alias: str | None = None
+    rolled_over: int | None = None
+    """When it was rolled over."""
+    rolled_by: str | None = None
+    """The stream or alias that was rolled over."""
+    open: bool = True
+    metadata_block: bool = False
+    """Whether a block hides it from all but the cluster's state."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rolled:
+    """Wanted: the rolled policy. An alias has to be named to it, a stream has not."""
+
+    rollover_alias: str | None = None
+    variant: Variant = Variant.ROLLED
+    origination: None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plain:
+    """Wanted: the plain policy, counting from `origination` (epoch milliseconds), or from creation where it is None."""
+
+    origination: int | None = None
+    variant: Variant = Variant.PLAIN
+    rollover_alias: None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """Wanted: the policy that deletes at once."""
+
+    variant: Variant = Variant.ENDED
+    origination: None = None
+    rollover_alias: None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoLifecycle:
+    """Wanted: none of ours, and why. `foreign`: somebody else's is left where it is."""
+
+    reason: str
+    foreign: bool = False
+
+
+Wanted = Rolled | Plain | Ended | NoLifecycle
+
+
+def wanted_lifecycles(
+    category: Category,
+    lifecycles: Lifecycles,
+    facts: CategoryFacts,
+    attachments: Mapping[str, Attachment],
+    ended: Iterable[str] = (),
+) -> dict[str, Wanted]:
+    """Return for each index of a category which lifecycle it shall have; `ended` names those of terminated tenants.
+
+    An index of which nothing is known about its lifecycle is absent, and so are those set apart.
+    """
+    ended = frozenset(ended)
+    stays = last_of_alias(facts.indices)
+    return {
+        index.name: wanted_lifecycle(
+            category,
+            lifecycles,
+            index,
+            attachments[index.name],
+            held=_why_held(index, facts.holds.get(index.name)),
+            stays=stays.get(index.name),
+            ended=index.name in ended,
+        )
+        for index in facts.indices
+        if index.name in attachments and attachments[index.name].uuid == index.uuid
+    }
+
+
+def last_of_alias(indices: Iterable[IndexFacts]) -> dict[str, str]:
+    """Return the index of each alias that would be its last if lifecycles went on alone, and the alias.
+
+    An alias that loses its last index is gone, and the next write to its name creates an index of that name. One that
+    a write index's rollover hands on to the next index needs no such care.
+    """
+    last: dict[str, IndexFacts] = {}
+    for index in indices:
+        for alias in index.aliases:
+            if alias not in last or _seniority(last[alias]) < _seniority(index):
+                last[alias] = index
+    return {index.name: alias for alias, index in last.items() if index.write_aliases != (alias,)}
+
+
+def _seniority(index: IndexFacts) -> tuple[bool, int, str]:
+    return (index.write_index, index.created, index.name)
+
+
+def wanted_lifecycle(
+    category: Category,
+    lifecycles: Lifecycles,
+    index: IndexFacts,
+    attached: Attachment,
+    *,
+    held: str | None = None,
+    stays: str | None = None,
+    ended: bool = False,
+) -> Wanted:
+    """Return which lifecycle an index shall have: only one that may be deleted whole has any.
+
+    `held` is the hold that covers it, `stays` the alias that must not lose it; `ended` says that its tenant is
+    terminated, the grace over, and every document of it the tenant's.
+    """
+    why = _why_never(category, index, held, stays)
+    if why is not None:
+        return why
+    if ended and lifecycles.ended is not None:
+        return NoLifecycle(reason="a write index: rolled over first") if index.write_index else Ended()
+    if lifecycles.rolled is None or lifecycles.plain is None:
+        return NoLifecycle(reason="no maximum age")
+    return _by_age(category, lifecycles, lifecycles.rolled, index, attached)
+
+
+def _why_held(index: IndexFacts, hold: Held | None) -> str | None:
+    """Return which hold keeps an index, or some of its documents, from going whole; None where none does."""
+    if hold is not None:
+        return hold.text
+    return f"{index.held_documents} documents of held subjects" if index.held_documents else None
+
+
+def _why_never(category: Category, index: IndexFacts, held: str | None, stays: str | None) -> NoLifecycle | None:
+    theirs = index.lifecycle is not None and category.foreign_lifecycle == "leave"
+    if held:
+        return NoLifecycle(reason=f"held: {held}", foreign=theirs)
+    if theirs:
+        return NoLifecycle(reason=f"under somebody else's lifecycle {index.lifecycle}", foreign=True)
+    if not category.enforce:
+        return NoLifecycle(reason="the category is not enforced", foreign=index.lifecycle is not None)
+    if index.container:
+        return NoLifecycle(reason="a container: the index itself stays")
+    if index.failure_store:
+        return NoLifecycle(reason="a failure store's index: deleted directly")
+    if stays:
+        return NoLifecycle(reason=f"the last index of the alias {stays}: the index itself stays")
+    return None
+
+
+def _by_age(
+    category: Category, lifecycles: Lifecycles, rolled: LifecyclePolicy, index: IndexFacts, attached: Attachment
+) -> Wanted:
+    if index.undated:
+        return NoLifecycle(reason=f"{index.undated} documents of unknown age")
+    if index.oldest is not None and index.newest is not None:
+        if index.newest - index.oldest > SPAN_TOLERANCE * category.rollover:
+            span = describe_duration(index.newest - index.oldest)
+            return NoLifecycle(reason=f"its documents span {span}: younger ones would go with the oldest")
+        if index.due and not is_ours(attached.policy, rolled):
+            return NoLifecycle(reason=f"{index.due} documents are due: deleted directly, under the fuse")
+    if index.write_index:
+        return _writing(category, index)
+    if index.oldest is None or index.newest is None:
+        # An index that was rolled over is written to no more; documents of any age can still come into another one.
+        return _rolled(index, attached) if attached.rolled_over else NoLifecycle(reason="no documents")
+    if attached.rolled_over is not None and _counts_well(
+        category,
+        index.oldest,
+        index.newest,
+        since=attached.rolled_over - (rolled.max_age or 0),
+        slack=lateness(lifecycles.margin) + ROLLOVER_POLLS * lifecycles.poll,
+    ):
+        return _rolled(index, attached)
+    return _plain(category, lifecycles, rolled, index, attached)
+
+
+def _writing(category: Category, index: IndexFacts) -> Wanted:
+    """Only the rolled policy never takes a write index, and with it a whole stream of one index.
+
+    One with documents that are too old for it has it all the same: once it is rolled over, it is swapped to plain.
+    """
+    if rollover_target(index, category) is None:
+        return NoLifecycle(reason="a write index that cannot be rolled over: the index itself stays")
+    return Rolled(rollover_alias=None if index.stream is not None else index.write_aliases[0])
+
+
+def _rolled(index: IndexFacts, attached: Attachment) -> Rolled:
+    return Rolled(rollover_alias=None if index.stream is not None else attached.rolled_by)
+
+
+def _plain(
+    category: Category, lifecycles: Lifecycles, rolled: LifecyclePolicy, index: IndexFacts, attached: Attachment
+) -> Wanted:
+    late = lateness(lifecycles.margin)
+    if index.oldest is None or index.newest is None:
+        raise ValueError(f"{index.name} holds no dated document")
+    origination = index.oldest if index.oldest < index.created - late else None
+    if _keeps_its_date(index, attached, rolled, late):
+        origination = attached.origination
+    since = origination if origination is not None else index.created
+    # Documents that are late for a date that is kept do not move it: they are trimmed.
+    if not _counts_well(category, max(index.oldest, since), index.newest, since=since, slack=late):
+        return NoLifecycle(reason="its documents came so long after its creation that they would go too early")
+    return Plain(origination=origination)
+
+
+def _keeps_its_date(index: IndexFacts, attached: Attachment, rolled: LifecyclePolicy, late: int) -> bool:
+    """Whether the date that is set is one that the enforcer has set: those of others may lie ahead of the truth."""
+    ours = attached.policy == rolled.name.removesuffix(Variant.ROLLED) + Variant.PLAIN
+    return ours and attached.origination is not None and attached.origination < index.created - late
+
+
+def _counts_well(category: Category, oldest: int, newest: int, *, since: int, slack: int) -> bool:
+    """Whether a lifecycle that counts from `since` deletes no document too late, and takes no young one along."""
+    return since - slack <= oldest and newest <= since + SPAN_TOLERANCE * category.rollover + slack
+
+
+def without_lifecycles(
+    facts: CategoryFacts, attachments: Mapping[str, Attachment], prefix: str, reason: str
+) -> dict[str, Wanted]:
+    """Return, where no lifecycle is to delete anything, that the enforcer's own have to go; others are left."""
+    return {
+        index.name: NoLifecycle(reason=reason, foreign=not (attached.policy or "").startswith(prefix))
+        for index in facts.indices
+        if (attached := attachments.get(index.name)) is not None and attached.uuid == index.uuid
+    }

@@ -1,0 +1,20 @@
+"""Under what one piece of work runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from retention_enforcer.domain.control import Control
+from retention_enforcer.domain.policy import Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Under what one cycle runs."""
+
+    policy: Policy
+    fingerprint: str
+    max_share: float
+    control: Control
+    may_act: bool
+    """False: everything but the purges."""

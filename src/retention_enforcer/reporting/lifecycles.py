@@ -1,0 +1,67 @@
+"""The lifecycle policies that promises compile to, with their arithmetic: as JSON, and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from retention_enforcer.domain.instants import SECOND, describe_duration
+from retention_enforcer.domain.lifecycle_policies import LifecyclePolicy, Lifecycles, Unmeetable, Variant
+
+Compiled = Mapping[str, Lifecycles | Unmeetable]
+"""By category, its policies, or why there are none."""
+
+_COUNTED = {
+    Variant.ROLLED: "streams and aliases that roll over",
+    Variant.PLAIN: "other indices that may go whole",
+    Variant.ENDED: "a terminated tenant's indices",
+}
+
+
+def lifecycles_document(compiled: Compiled, poll: int) -> dict[str, Any]:
+    """Return what `policy show --lifecycles --output json` prints. The poll in seconds."""
+    return {
+        "poll": poll / SECOND if poll % SECOND else poll // SECOND,
+        "categories": [
+            {
+                "id": id_,
+                "lifecycles": [_document(policy) for policy in found.policies] if isinstance(found, Lifecycles) else [],
+                "unmeetable": found.arithmetic if isinstance(found, Unmeetable) else None,
+            }
+            for id_, found in compiled.items()
+        ],
+    }
+
+
+def _document(policy: LifecyclePolicy) -> dict[str, Any]:
+    return {
+        "name": policy.name,
+        "for": _COUNTED[policy.variant],
+        "arithmetic": policy.arithmetic,
+        "policy": policy.body["policy"],
+    }
+
+
+def lifecycles_table(compiled: Compiled) -> Table:
+    """Return the lifecycle policies of each category, or why there are none."""
+    table = Table(box=None, padding=(0, 1), header_style="bold")
+    for name in ("category", "lifecycle and its arithmetic", "deleted after"):
+        table.add_column(name, overflow="fold")
+    for id_, found in compiled.items():
+        if isinstance(found, Unmeetable):
+            text = Text.assemble(("none keeps the promise", "bold red"), f"\n{found.arithmetic}\n{found.mend}")
+            table.add_row(Text(id_), text, "")
+        elif not found.policies:
+            table.add_row(Text(id_), "none: nothing of it goes whole by its age", "")
+        else:
+            for number, policy in enumerate(found.policies):
+                age = describe_duration(policy.min_age) if policy.min_age else "at once"
+                table.add_row(Text(id_ if number == 0 else ""), _described(policy), age)
+    return table
+
+
+def _described(policy: LifecyclePolicy) -> Text:
+    return Text.assemble((policy.name, "bold"), f"\n{_COUNTED[policy.variant]}\n{policy.arithmetic}")

@@ -1,0 +1,86 @@
+"""The index of a terminated tenant that cannot be deleted yet: a lifecycle deletes it as soon as that is possible."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from elasticsearch import Elasticsearch
+from elasticsearch.helpers import bulk
+
+from customers import add, of
+from managed import eventually, slow_repository
+from retention_enforcer.cluster.lifecycle import ClusterLifecycles
+from retention_enforcer.cluster.preflight import Capabilities
+from workbench import Workbench
+
+OWN = "application-logs-1-x"
+
+
+@pytest.fixture
+def snapshotting(tenants: Workbench, es: Elasticsearch, prefix: str) -> Iterator[str]:
+    """The repository of a snapshot that is being taken of the tenant's own index, and lasts."""
+    if not Capabilities(es).has_lifecycles():
+        pytest.skip("this server has no lifecycles: _ilm/status does not answer")
+    for repository in slow_repository(es, prefix):
+        name = prefix + OWN
+        mine = ({"_index": name, "_source": {"sdkappid": "1", "x": secrets.token_hex(2_000)}} for _ in range(150))
+        bulk(es, mine, refresh=True)
+        es.snapshot.create(repository=repository, snapshot="one", indices=name, wait_for_completion=False)
+        yield repository
+
+
+def attached(bench: Workbench) -> str | None:
+    return ClusterLifecycles(bench.es).attachments_of([bench.prefix + OWN])[bench.prefix + OWN].policy
+
+
+def ended(bench: Workbench) -> str:
+    return f"retention-{bench.prefix}policy-application-logs-ended"
+
+
+def test_what_a_snapshot_keeps_is_left_to_a_lifecycle_that_deletes_it_afterwards(
+    tenants: Workbench, snapshotting: str
+) -> None:
+    assert tenants.run("terminate", "--application", "1").code == 0
+    tenants.run("run", "--once")
+    assert of(tenants, "keys").count("1") == 0
+    assert not tenants.is_gone(OWN), "the cluster refuses to delete what a snapshot is taken of"
+    tenants.run("run", "--once")
+    assert attached(tenants) == ended(tenants)
+    tenants.es.snapshot.delete(repository=snapshotting, snapshot="one")
+    eventually(lambda: tenants.is_gone(OWN))
+    assert tenants.run("run", "--once").code == 0
+    (found,) = tenants.run("terminations", "--output", "json").json
+    assert found["documents_purged"] == 1 + 2 + 3 + 150
+    observed = [r for r in tenants.records() if r.get("action") == "observed_deletion"]
+    assert len(observed) == 1
+    assert "-1-" not in observed[0]["target"]["index"], "no tenant's id stands in the ledger"
+    assert not [r for r in tenants.records() if "deleted-by-others" in r.get("reason", "")]
+    tenants.assert_every_intent_is_answered_once()
+
+
+def test_what_was_written_by_somebody_else_since_takes_the_lifecycle_away(
+    tenants: Workbench, snapshotting: str
+) -> None:
+    assert snapshotting
+    assert tenants.run("terminate", "--application", "1").code == 0
+    tenants.run("run", "--once")
+    tenants.run("run", "--once")
+    assert attached(tenants) == ended(tenants)
+    add(tenants, OWN, {"sdkappid": "11"})
+    tenants.run("run", "--once")
+    assert attached(tenants) is None
+    assert of(tenants, OWN) == ["11"] if not tenants.is_gone(OWN) else True
+
+
+def test_a_reinstated_tenant_has_no_such_lifecycle_any_more(tenants: Workbench, snapshotting: str) -> None:
+    assert snapshotting
+    assert tenants.run("terminate", "--application", "1").code == 0
+    tenants.run("run", "--once")
+    tenants.run("run", "--once")
+    assert attached(tenants) == ended(tenants)
+    assert tenants.run("reinstate", "--application", "1").code == 0
+    tenants.run("run", "--once")
+    tenants.run("run", "--once")
+    assert attached(tenants) is None

@@ -1,0 +1,161 @@
+"""Promises of seconds on a server whose lifecycles work every second: no document outlives its limit."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from managed import LifecycleBench, eventually
+from retention_enforcer.domain.instants import SECOND
+
+LONGEST_POLL = 2 * SECOND
+LIMIT, MARGIN, ROLLOVER = 28 * SECOND, 8 * SECOND, 4 * SECOND
+POLICY = """\
+version: 1
+name: {prefix}policy
+margin: 8s
+on_request: 1d
+categories:
+  - id: logs
+    clause: {{document: Test promises, section: "1", item: logs, updated: 2026-01-01}}
+    indices: ["{prefix}logs-*"]
+    subjects: {{application: sdkappid}}
+    max_age: 28s
+    rollover: 4s
+"""
+DATED, STREAMS = 24, 3
+
+
+@pytest.fixture
+def quick(server: object, es: Elasticsearch, prefix: str, tmp_path: object) -> Iterator[LifecycleBench]:
+    """An enforcer of promises of seconds, on a server whose polls are short enough for them."""
+    for bench in LifecycleBench.on(server, es, prefix, tmp_path):
+        if (poll := bench.poll()) > LONGEST_POLL:
+            pytest.skip(f"indices.lifecycle.poll_interval is {poll} ms: too long to wait for")
+        bench.policy_text = POLICY
+        bench.settings |= {"ENFORCER_INTERVAL": "2s", "ENFORCER_GRACE": "0s", "ENFORCER_LIFECYCLE": "ilm"}
+        yield bench
+
+
+class Watch:
+    """Looks again and again how old the oldest document is, over all indices of the test."""
+
+    def __init__(self, bench: LifecycleBench) -> None:
+        self.oldest_age = 0
+        self.looks = 0
+        self._bench = bench
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def look(self) -> None:
+        bench = self._bench
+        bench.es.options(ignore_status=404).indices.refresh(index=f"{bench.prefix}logs-*", expand_wildcards="all")
+        answer = bench.es.search(
+            index=f"{bench.prefix}logs-*",
+            expand_wildcards=["open", "hidden"],
+            size=0,
+            aggs={"oldest": {"min": {"field": "@timestamp"}}},
+            allow_partial_search_results=True,
+        )
+        oldest = answer["aggregations"]["oldest"]["value"]
+        self.looks += 1
+        if oldest is not None:
+            self.oldest_age = max(self.oldest_age, bench.now() - int(oldest))
+
+    def _run(self) -> None:
+        while not self._end.wait(0.2):
+            self.look()
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+
+@contextmanager
+def daemon(bench: LifecycleBench) -> Iterator[None]:
+    """The daemon in a process of its own, ended as an orchestrator ends it."""
+    running = bench.process("run")
+    drain = threading.Thread(target=running.communicate)
+    drain.start()
+    try:
+        yield
+    finally:
+        running.terminate()
+        drain.join(30)
+        assert running.returncode == 0
+
+
+def streams(bench: LifecycleBench) -> list[str]:
+    return [
+        bench.stream(f"logs-stream-{n}", **{"index.hidden": n == 0}).removeprefix(bench.prefix) for n in range(STREAMS)
+    ]
+
+
+def left(bench: LifecycleBench) -> dict[str, dict[str, Any]]:
+    """The settings of the indices that are there, by name, in one request: they go at any moment."""
+    found = bench.es.indices.get_settings(index=f"{bench.prefix}logs-*", expand_wildcards="all")
+    return {name: body["settings"]["index"] for name, body in found.body.items()}
+
+
+def uuids(bench: LifecycleBench) -> set[str]:
+    return {settings["uuid"] for settings in left(bench).values()}
+
+
+@pytest.mark.timeout(300)
+def test_with_the_daemon_running_no_document_outlives_its_limit(quick: LifecycleBench) -> None:
+    quick.ready()
+    names = streams(quick)
+    with daemon(quick), Watch(quick) as watch:
+        for n in range(DATED):
+            quick.index(f"logs-{n:02}", [quick.now()])
+            for name in names:
+                quick.write(name, quick.now())
+            time.sleep(1.5)
+        made = DATED + sum(len(quick.generations(name)) for name in names)
+        assert made >= 30, "so many indices there were"
+        eventually(lambda: not any(name.startswith(f"{quick.prefix}logs-") for name in left(quick)), 60)
+    assert watch.looks > 100
+    assert watch.oldest_age <= LIMIT
+    assert {quick.count(name) is not None for name in names} == {True}, "no stream went with its indices"
+    records = quick.records()
+    by_lifecycle = [r for r in records if r.get("action") == "observed_deletion"]
+    assert len(by_lifecycle) > DATED // 2, "most of it is the lifecycles' work"
+    assert {r["outcome"] for r in by_lifecycle} == {"done"}
+    assert [r["reason"] for r in records if "deleted-by-others" in r.get("reason", "")] == []
+    quick.assert_every_intent_is_answered_once()
+
+
+@pytest.mark.timeout(300)
+def test_what_was_attached_before_the_daemon_was_stopped_does_not_outlive_its_limit(quick: LifecycleBench) -> None:
+    quick.ready()
+    names = streams(quick)
+    for n in range(27):
+        quick.index(f"logs-{n:02}", [quick.now()])
+    for name in names:
+        quick.write(name, quick.now())
+    assert quick.run("run", "--once").code == 0
+    attached = left(quick)
+    assert len(attached) == 27 + STREAMS
+    assert all("lifecycle" in settings for settings in attached.values()), "all were attached on sight"
+    first = {settings["uuid"] for settings in attached.values()}
+    with Watch(quick) as watch:
+        eventually(lambda: not first & uuids(quick), 60)
+    assert watch.oldest_age <= LIMIT
+    assert {quick.count(name) for name in names} == {0}, "the streams are there, without documents"
+    time.sleep(6)  # the cluster writes its history some seconds late (measured: up to 4)
+    after = quick.run("run", "--once")
+    assert after.code == 0
+    gone = [r for r in quick.records() if r.get("action") == "observed_deletion"]
+    assert {r["target"]["uuid"] for r in gone} == first, "what went while nobody looked is written down"
+    assert all("as ilm-history says" in r["reason"] for r in gone), {r["reason"] for r in gone}
+    assert "deleted-by-others" not in after.err

@@ -1,0 +1,100 @@
+"""Who deleted what the enforcer did not delete, as far as it can be told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from builders import NOW, apart, facts, index
+from retention_enforcer.domain.facts import Evidence
+from retention_enforcer.domain.findings import Severity
+from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
+from retention_enforcer.domain.lifecycle_audit import (
+    REMEMBERED,
+    HistoryEntry,
+    judge_vanished,
+    missing,
+    purged_by_the_enforcer,
+    still_told,
+    vanished_finding,
+)
+
+PREFIX = "retention-trtc-"
+OURS = f"{PREFIX}backend-logs-plain"
+KNOWN = Evidence(
+    oldest=NOW - DAY, first_seen=NOW - HOUR, documents=7, name="logs-a", lifecycle=OURS, deletes_from=NOW - MINUTE
+)
+
+
+def told(index: str = "logs-a", policy: str = OURS, at: int = NOW - MINUTE) -> HistoryEntry:
+    return HistoryEntry(index=index, policy=policy, at=at)
+
+
+@pytest.mark.parametrize(
+    ("known", "history", "ours", "said"),
+    [
+        (KNOWN, [told()], True, "as ilm-history says"),
+        (KNOWN, [], True, "ilm-history does not say so"),
+        (KNOWN, None, True, "ilm-history cannot be read"),
+        (KNOWN, [told("logs-b")], True, "ilm-history does not say so"),
+        (replace(KNOWN, deletes_from=NOW + 1), [told()], True, "as ilm-history says"),
+        (replace(KNOWN, deletes_from=NOW + 1), [], False, "neither the enforcer nor a lifecycle of its own"),
+        (replace(KNOWN, deletes_from=None), [], False, "neither the enforcer nor a lifecycle of its own"),
+        (replace(KNOWN, lifecycle=None, deletes_from=None), [], False, "it had no lifecycle"),
+        (replace(KNOWN, lifecycle="theirs", deletes_from=None), [], False, "it had the lifecycle theirs"),
+        (KNOWN, [told(policy="theirs")], False, "deleted by the lifecycle theirs, which is not the enforcer's"),
+        (KNOWN, [told(at=KNOWN.first_seen - HOUR)], True, "ilm-history does not say so"),
+        (KNOWN, [told(at=KNOWN.first_seen - MINUTE)], True, "as ilm-history says"),
+    ],
+)
+def test_by_whom(known: Evidence, history: list[HistoryEntry] | None, ours: bool, said: str) -> None:
+    found = judge_vanished("u", known, PREFIX, history, NOW)
+    assert found.ours is ours
+    assert said in found.reason
+
+
+def test_an_earlier_index_of_the_same_name_tells_nothing() -> None:
+    earlier = told(at=KNOWN.first_seen - DAY)
+    found = judge_vanished("u", replace(KNOWN, lifecycle=None, deletes_from=None), PREFIX, [earlier], NOW)
+    assert not found.ours
+
+
+def test_what_is_in_doubt_is_not_missing() -> None:
+    known = {"uuid-of-logs-a": KNOWN, "uuid-of-logs-b": KNOWN, "gone": KNOWN}
+    assert missing(known, facts(index("logs-a"), set_apart=[apart("logs-b")])) == {"gone": KNOWN}
+
+
+def record(sequence: int, uuid: str, outcome: str | None = None) -> dict[str, Any]:
+    return {"sequence": sequence, "target": {"uuid": uuid}, **({"outcome": outcome} if outcome else {})}
+
+
+@pytest.mark.parametrize(
+    ("records", "ours"),
+    [
+        ([], False),
+        ([record(1, "u")], True),
+        ([record(1, "u"), record(2, "u", "unknown")], True),
+        ([record(1, "u"), record(2, "u", "done")], True),
+        ([record(1, "u"), record(2, "u", "failed")], False),
+        ([record(1, "u"), record(2, "u", "refused")], False),
+        ([record(1, "u"), record(2, "u", "refused"), record(3, "u")], True),
+        ([record(2, "u", "done"), record(1, "u")], True),
+        ([record(1, "v"), record(2, "v", "done")], False),
+    ],
+)
+def test_what_the_ledger_announces_is_the_enforcers_unless_it_came_to_nothing(
+    records: list[dict[str, Any]], ours: bool
+) -> None:
+    assert ("u" in purged_by_the_enforcer(records)) is ours
+
+
+def test_only_what_nobody_of_ours_deleted_is_told_and_for_a_day() -> None:
+    ours = judge_vanished("u", KNOWN, PREFIX, [told()], NOW)
+    others = judge_vanished("v", replace(KNOWN, lifecycle=None), PREFIX, [], NOW)
+    assert still_told([ours, others], NOW + REMEMBERED - 1) == (others,)
+    assert still_told([others], NOW + REMEMBERED) == ()
+    finding = vanished_finding("backend-logs", others)
+    assert (finding.kind, finding.uuid, finding.severity) == ("deleted-by-others", "v", Severity.WARNING)
+    assert "7 documents when it was last seen" in finding.text
