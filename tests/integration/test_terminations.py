@@ -287,6 +287,20 @@ def test_a_held_subject_is_spared_and_its_termination_stays_open(tenants: Workbe
     assert of(tenants, "keys") == ["111", "1111"]
 
 
+def test_what_a_hold_keeps_of_one_is_no_open_item_of_another(tenants: Workbench) -> None:
+    until = format_instant(now() + 10 * DAY)
+    words = ("--owner", "legal", "--reason", "a case", "--until", until)
+    assert tenants.run("hold", "add", "--application", "1", *words).code == 0
+    for application in ("1", "11"):
+        assert tenants.run("terminate", "--application", application).code == 0
+    for _ in range(2):
+        assert tenants.run("run", "--once").code == 0
+    held, free = tenants.run("terminations", "--output", "json").json
+    assert (held["state"], free["state"]) == ("purging", "verifying")
+    assert any("held" in item for item in held["open_items"])
+    assert not any("held" in item for item in free["open_items"])
+
+
 def test_stopped_or_in_plan_mode_nothing_goes(tenants: Workbench) -> None:
     assert tenants.run("terminate", "--application", "1").code == 0
     assert tenants.run("stop").code == 0

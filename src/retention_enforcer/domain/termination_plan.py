@@ -23,7 +23,7 @@ from retention_enforcer.domain.requests import Ask
 from retention_enforcer.domain.rollover import rollover_target
 from retention_enforcer.domain.sought import Sought, is_tenants_own
 from retention_enforcer.domain.subjects import Subject, SubjectKind
-from retention_enforcer.domain.terminations import DOUBT, OpenItem, Termination, categories_of, narrows
+from retention_enforcer.domain.terminations import DOUBT, HELD, OpenItem, Termination, categories_of, narrows
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ def _judge(
         return
     labels = sorted({match.label for match in index.spared} | own)
     if hold is not None:
-        plan.doubt(labels, f"{index.name} is held: {hold.text}", kind="held")
+        plan.doubt(labels, f"{index.name} is held: {hold.text}", kind=HELD)
         return
     reason = f"{index.held_documents} documents of terminated subjects"
     target = rollover_target(index, category) if index.write_index else None
@@ -110,7 +110,7 @@ def _judge(
     if not index.held_documents:
         return
     if held.held_documents:
-        plan.doubt(labels, f"{held.held_documents} documents of held subjects stay in {index.name}", kind="held")
+        plan.doubt(labels, f"{held.held_documents} documents of held subjects stay in {index.name}", kind=HELD)
     forbidden = index.blocks - {Block.WRITE}
     if forbidden or index.mounted:
         why = (

@@ -279,6 +279,10 @@ DOUBT = "not-looked-into"
 """The kind of an open item that keeps a purge from being proven: an index that could not be asked."""
 
 
+HELD = "held"
+"""The kind of an open item for what a hold keeps."""
+
+
 def closes(termination: Termination, now: int) -> bool:
     """Whether a watched termination has been quiet for long enough."""
     since = max(termination.purged_at or now, termination.found_at or 0)

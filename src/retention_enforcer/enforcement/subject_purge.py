@@ -28,6 +28,7 @@ from retention_enforcer.domain.termination_plan import (
 from retention_enforcer.domain.termination_records import PURGED, Told, purged_of, who_of
 from retention_enforcer.domain.terminations import (
     DOUBT,
+    HELD,
     OpenItem,
     Purged,
     Termination,
@@ -175,8 +176,8 @@ class SubjectPurge:
         plans = self._plans(policy, look, due)
         left = self.left(look)
         for key in due:
-            termination = terminations[key]
-            items = [item for plan in plans.values() for item in plan.doubts.get(key, [])]
+            termination, found = terminations[key], left.documents.get(key, 0)
+            items = [item for plan in plans.values() for item in plan.doubts.get(key, []) if found or item.kind != HELD]
             items += left.doubts.get(key, [])
             items += not_narrowed(policy, termination, now)
             if key in undecided:
@@ -186,7 +187,7 @@ class SubjectPurge:
                 for category in categories_of(policy, termination.ask)
                 if category.id in look.sought
             }
-            found, hidden = left.documents.get(key, 0), self._hidden(policy, items)
+            hidden = self._hidden(policy, items)
             changed = after_look(termination, left=found, open_items=hidden, looked_in=looked_in, now=now)
             if changed == termination:
                 continue
