@@ -228,6 +228,18 @@ def test_stop_detaches_every_governed_index_and_resume_brings_all_back(managed: 
     assert managed.attached(backing) == managed.lifecycle("logs", "rolled")
 
 
+def test_without_a_policy_file_the_flag_is_set_and_the_error_says_what_is_missing(managed: LifecycleBench) -> None:
+    managed.index("logs-a", [managed.now() - 20 * DAY])
+    managed.ready()
+    environ = {name: value for name, value in managed.environ.items() if name != "ENFORCER_POLICY_FILE"}
+    stopped = managed.run("stop", environ=environ)
+    assert stopped.code == 2
+    assert "stopped: no enforcer holds the lease" in stopped.out
+    assert "ENFORCER_POLICY_FILE is not set" in stopped.err
+    managed.run("run", "--once")
+    assert managed.count("logs-a") == 1
+
+
 def test_plan_mode_says_aloud_where_the_cluster_deletes_all_the_same(managed: LifecycleBench) -> None:
     managed.index("logs-a", [managed.now() - HOUR])
     managed.ready()
