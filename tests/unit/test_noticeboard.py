@@ -78,13 +78,15 @@ def asked(*those: Any, **more: Any) -> TerminationResult:
 def test_a_cycle_leaves_its_proof_what_is_due_next_and_what_it_purged() -> None:
     on = board()
     on.saw_cycle(cycle(purged_indices=2, purged_documents=120, last_purge=NOW), 0.3)
-    on.saw_cycle(cycle(purged_indices=1, purged_documents=30, last_purge=NOW), 70.0)
+    on.saw_cycle(
+        cycle(purged_indices=1, purged_documents=30, expired_indices=4, expired_documents=500, last_purge=NOW), 70.0
+    )
     known = on.known()
     seen = known.categories["backend-logs"]
     assert (seen.proof.documents, seen.proof.oldest, seen.last_purge) == (1, NOW - DAY, NOW)
     assert seen.next_due == NOW + 13 * DAY - HOUR
-    assert known.purged_indices == {("backend-logs", "direct"): 3}
-    assert known.purged_documents == {("backend-logs", "direct"): 150}
+    assert known.purged_indices == {("backend-logs", "direct"): 3, ("backend-logs", "ilm"): 4}
+    assert known.purged_documents == {("backend-logs", "direct"): 150, ("backend-logs", "ilm"): 500}
     assert (known.durations.count, known.durations.seconds) == (2, 70.3)
     assert known.durations.at_most == (0, 0, 1, 1, 1, 1, 1, 1, 1, 2)
 
@@ -204,7 +206,7 @@ def test_many_threads_lose_nothing() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert on.known().purged_documents == {("backend-logs", "direct"): 400}
+    assert on.known().purged_documents["backend-logs", "direct"] == 400
 
 
 # --- nobody's id --------------------------------------------------------------------------------------

@@ -106,12 +106,14 @@ class Noticeboard:
                 next_due=min(due, default=None),
                 last_purge=result.last_purge,
             )
-            place = (result.category, "direct")
+            direct, ilm = (result.category, "direct"), (result.category, "ilm")
+            indices = {direct: result.purged_indices, ilm: result.expired_indices}
+            documents = {direct: result.purged_documents, ilm: result.expired_documents}
             self._known = replace(
                 known,
                 categories={**known.categories, result.category: seen},
-                purged_indices=_more(known.purged_indices, {place: result.purged_indices}),
-                purged_documents=_more(known.purged_documents, {place: result.purged_documents}),
+                purged_indices=_more(known.purged_indices, indices),
+                purged_documents=_more(known.purged_documents, documents),
                 durations=known.durations.and_one_of(seconds),
             )
 

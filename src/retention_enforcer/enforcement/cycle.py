@@ -46,6 +46,9 @@ class CycleResult:
     acted: bool = False
     purged_indices: int = 0
     purged_documents: int = 0
+    expired_indices: int = 0
+    """Those that lifecycles of the enforcer's deleted since the last cycle."""
+    expired_documents: int = 0
     last_purge: int | None = None
     """When a cycle of this category last purged anything, in epoch milliseconds."""
     unknown: bool = False
@@ -181,8 +184,8 @@ class Cycle:
         managing = Managing()
         if self._lifecycles is not None:
             managing = self._lifecycles.apply(category, scope, facts, first, limits, cycle)
-        vanished = self._auditor.look(category, memory.evidence, facts, cycle) if self._auditor else ()
-        vanished = still_told((*memory.vanished, *vanished), self._clock.now())
+        went = self._auditor.look(category, memory.evidence, facts, cycle) if self._auditor else ()
+        vanished = still_told((*memory.vanished, *went), self._clock.now())
         found = (
             *proof.findings,
             *_about_purges(category, results, refused),
@@ -200,6 +203,8 @@ class Cycle:
             acted=acting,
             purged_indices=results.purged_indices,
             purged_documents=results.purged_documents,
+            expired_indices=sum(one.ours for one in went),
+            expired_documents=sum(one.evidence.documents for one in went if one.ours),
             last_purge=proof.as_of if purged else memory.purged_at,
             unknown=unknown or managing.unknown or Outcome.UNKNOWN in results.outcomes,
         )

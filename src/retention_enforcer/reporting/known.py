@@ -127,7 +127,7 @@ class Durations:
 
 
 Counted = Mapping[tuple[str, str], int]
-"""How much was purged since the process began, by category and mechanism (`direct`, `termination`)."""
+"""How much was purged since the process began, by category and mechanism (`direct`, `ilm`, `termination`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 """The metrics, in the text formats of Prometheus and OpenMetrics; made of the same status as page and JSON.
 
-Labels are the policy's category ids, the kinds of findings, the names of jobs and two mechanisms: as many as the policy
-asks for, and never more by what the cluster holds. An instance that stands by says nothing about promises: the one that
-acts does.
+Labels are the policy's category ids, the kinds of findings, the names of jobs and three mechanisms: as many as the
+policy asks for, and never more by what the cluster holds. An instance that stands by says nothing about promises: the
+one that acts does.
 """
 
 from __future__ import annotations
@@ -68,13 +68,14 @@ def _about_work(status: Status) -> Iterator[Metric]:
     indices = CounterMetricFamily("retention_purged_indices", "Indices deleted whole since the start.", labels=labels)
     documents = CounterMetricFamily(
         "retention_purged_documents",
-        "Documents deleted since the start, without those of whole indices.",
+        "Documents deleted since the start, with those of whole indices.",
         labels=labels,
     )
     for category in known.policy.categories:
-        place = (category.id, "direct")
-        indices.add_metric(place, known.purged_indices.get(place, 0))
-        for mechanism in ("direct", "termination"):
+        for mechanism in ("direct", "ilm"):
+            place = (category.id, mechanism)
+            indices.add_metric(place, known.purged_indices.get(place, 0))
+        for mechanism in ("direct", "ilm", "termination"):
             place = (category.id, mechanism)
             documents.add_metric(place, known.purged_documents.get(place, 0))
     yield indices
