@@ -12,6 +12,7 @@ import typer
 from rich.text import Text
 
 from retention_enforcer.bootstrap import Acting, Deployment
+from retention_enforcer.bootstrap.serving import noticeboard_of, page_server_of, service_of
 from retention_enforcer.cli.console import (
     Output,
     OutputOption,
@@ -82,10 +83,10 @@ def _test_privileges(deployment: Deployment) -> None:
 def _run(deployment: Deployment, tell: Callable[[str], None] = lambda _: None) -> int:
     """Run the daemon and what shows it, until told to end; `tell` is given the page's address."""
     acting = deployment.acting()
-    board = deployment.noticeboard(acting)
-    with deployment.page_server(board) as server:  # an address that cannot be had stops the start
+    board = noticeboard_of(deployment, acting)
+    with page_server_of(deployment, board) as server:  # an address that cannot be had stops the start
         _introduce(deployment)
-        service = deployment.service(acting, board)
+        service = service_of(deployment, acting, board)
         on_signals(service.end)
         tell(server.address)
         return service.run()

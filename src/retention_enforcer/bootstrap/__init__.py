@@ -5,105 +5,48 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import version as installed_version
 
 from retention_enforcer import policy_file
+from retention_enforcer.bootstrap.acting import Acting, acting_of
+from retention_enforcer.bootstrap.surroundings import Surroundings, SystemClock
 from retention_enforcer.cluster.client import Client, connect
 from retention_enforcer.cluster.coverage import Coverage
-from retention_enforcer.cluster.deletion import Deletion
 from retention_enforcer.cluster.documents import ControlReader, Documents
 from retention_enforcer.cluster.elsewhere import Elsewhere
-from retention_enforcer.cluster.erasure import Erasure
 from retention_enforcer.cluster.inventory import Inventory
 from retention_enforcer.cluster.ledger_index import LedgerIndex
 from retention_enforcer.cluster.lifecycle import ClusterLifecycles
-from retention_enforcer.cluster.lifecycle_history import LifecycleHistory
 from retention_enforcer.cluster.metadata import read_metadata
-from retention_enforcer.cluster.pace import Pace
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.cluster.privileges import Access
 from retention_enforcer.cluster.requests_index import RequestsIndex
 from retention_enforcer.cluster.snapshots import Snapshots
 from retention_enforcer.cluster.streams import read_streams
-from retention_enforcer.cluster.subject_counts import SubjectCounts
 from retention_enforcer.cluster.subjects import HeldSubjects, Owners
-from retention_enforcer.daemon.gate import Gate
-from retention_enforcer.daemon.lease import LeaseKeeper
-from retention_enforcer.daemon.noticeboard import Noticeboard
-from retention_enforcer.daemon.service import Service
-from retention_enforcer.daemon.stopping import StopFlag
-from retention_enforcer.daemon.work import Worker
 from retention_enforcer.domain.errors import ConfigurationError
 from retention_enforcer.domain.instants import SECOND, format_duration
 from retention_enforcer.domain.lifecycle_policies import Lifecycles, Unmeetable, compile_lifecycles
-from retention_enforcer.domain.names import OWN, OwnIndices
 from retention_enforcer.domain.policy import Policy, fingerprint
 from retention_enforcer.domain.policy_rules import settings_problems
 from retention_enforcer.domain.privileges import Role
 from retention_enforcer.domain.pseudonyms import Pseudonyms
-from retention_enforcer.enforcement.appender import Appender, Signature
 from retention_enforcer.enforcement.asking import Asking
-from retention_enforcer.enforcement.audit import Audit
 from retention_enforcer.enforcement.certifying import Certifier
 from retention_enforcer.enforcement.checks import Checks
-from retention_enforcer.enforcement.coverage import CoverageCycle
 from retention_enforcer.enforcement.coverage_look import CoverageObserver
-from retention_enforcer.enforcement.cycle import Cycle, Observer
+from retention_enforcer.enforcement.cycle import Observer
 from retention_enforcer.enforcement.ended import Ended
-from retention_enforcer.enforcement.enforcer import Enforcer, Planner, Terms
-from retention_enforcer.enforcement.erasing import Eraser
-from retention_enforcer.enforcement.hold_book import HoldBook
+from retention_enforcer.enforcement.enforcer import Terms
 from retention_enforcer.enforcement.holding import Holding
-from retention_enforcer.enforcement.intake import IntakeMemory
-from retention_enforcer.enforcement.lifecycle_changer import LifecycleChanger
 from retention_enforcer.enforcement.lifecycle_look import DIRECT, ILM, LifecycleObserver
 from retention_enforcer.enforcement.lifecycle_switch import LifecycleSwitch
 from retention_enforcer.enforcement.lifecycles import LifecycleWork
-from retention_enforcer.enforcement.ports import Clock
-from retention_enforcer.enforcement.purge import Purger
 from retention_enforcer.enforcement.reader import Reader
-from retention_enforcer.enforcement.recorder import Recorder
-from retention_enforcer.enforcement.registrar import Registrar, TerminationBook
-from retention_enforcer.enforcement.situation import SituationReader
-from retention_enforcer.enforcement.stray_lifecycles import LifecycleRound
 from retention_enforcer.enforcement.subject_look import SubjectObserver
-from retention_enforcer.enforcement.subject_purge import SubjectPurge
-from retention_enforcer.enforcement.terminations import TerminationWork
-from retention_enforcer.enforcement.write_blocks import WriteBlocks
-from retention_enforcer.reporting.known import Known
 from retention_enforcer.settings import Settings, load_settings
-from retention_enforcer.web import PageServer, make_application
 
-
-class SystemClock:
-    """The machine's clock."""
-
-    def now(self) -> int:
-        """Return the current instant, in epoch milliseconds."""
-        return time.time_ns() // 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a process finds when it starts. Tests give own names to the own indices, and a clock of theirs."""
-
-    environ: Mapping[str, str]
-    own: OwnIndices = OWN
-    clock: Clock = field(default_factory=SystemClock)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Acting:
-    """The parts of a process that runs cycles. Without a lease it is in plan mode."""
-
-    worker: Worker
-    lease: LeaseKeeper | None
-    gate: Gate
-    look_at_stop: Callable[[], None]
+__all__ = ["Acting", "Deployment", "Surroundings", "SystemClock"]
 
 
 class Deployment:
@@ -391,164 +334,4 @@ class Deployment:
 
     def acting(self) -> Acting:
         """Return the parts of `run`, for the mode that the settings name."""
-        if self.settings.require_mode() == "plan":
-            return self._planning()
-        self.settings.require_pseudonym_key()
-        timeout = self.settings.elasticsearch_timeout / SECOND
-        lease = LeaseKeeper(self.state, self.clock, self.instance)
-        gate = Gate(lease.outlasts, timeout)
-        stop_flag = StopFlag(self.control, self.state, gate, self.clock, self.instance)
-        enforcer = self._enforcer(lease, gate, timeout)
-        return Acting(worker=enforcer, lease=lease, gate=gate, look_at_stop=stop_flag.look)
-
-    def _planning(self) -> Acting:
-        cycle = Cycle(
-            observer=self.observer,
-            clock=self.clock,
-            pseudonyms=self.pseudonyms,
-            lifecycles=self.watched_lifecycles,
-        )
-        coverage = CoverageCycle(self.coverage_observer, self.pseudonyms)
-        planner = Planner(self.terms, self.inventory, self.clock, cycle, coverage)
-        return Acting(worker=planner, lease=None, gate=Gate(lambda _: False, 0), look_at_stop=lambda: None)
-
-    def _enforcer(self, lease: LeaseKeeper, gate: Gate, timeout: float) -> Enforcer:
-        signature = Signature(instance=self.instance, mode="enforce", policy=self.fingerprint)
-        appender = Appender(self.ledger, self.clock, signature, lambda: lease.epoch)
-        deletion = Deletion(self.client, timeout, Pace(self.settings.purge_rate))
-        purger = Purger(
-            deleter=deletion,
-            appender=appender,
-            permit=gate,
-            clock=self.clock,
-            pseudonyms=self.pseudonyms,
-            policy=self.policy,
-            control=ControlReader(self.control),
-        )
-        recorder = Recorder(self.state, appender, self.pseudonyms)
-        changer = LifecycleChanger(
-            cluster=self.lifecycles,
-            deleter=deletion,
-            appender=appender,
-            permit=gate,
-            clock=self.clock,
-            pseudonyms=self.pseudonyms,
-            policy=self.policy,
-            control=ControlReader(self.control),
-        )
-        lifecycles = LifecycleWork(
-            observer=self.lifecycle_observer, cluster=self.lifecycles, clock=self.clock, changer=changer
-        )
-        cycle = Cycle(
-            observer=self.observer,
-            clock=self.clock,
-            pseudonyms=self.pseudonyms,
-            purger=purger,
-            recorder=recorder,
-            lifecycles=lifecycles,
-            auditor=Audit(
-                policy=self.policy,
-                deleter=deletion,
-                ledger=self.ledger,
-                appender=appender,
-                history=LifecycleHistory(self.client),
-                has_lifecycles=self.capabilities.has_lifecycles,
-                pseudonyms=self.pseudonyms,
-                clock=self.clock,
-            ),
-        )
-        book = TerminationBook(self.registry, appender, self.clock)
-        write_blocks = WriteBlocks(deletion, self.state, appender, gate, self.clock)
-        eraser = Eraser(
-            erasures=Erasure(self.client, timeout),
-            registry=self.registry,
-            appender=appender,
-            permit=gate,
-            clock=self.clock,
-            pause=gate.pause,
-            hide=self.hide,
-        )
-        terminations = TerminationWork(
-            registrar=Registrar(
-                requests=self.requests,
-                registry=self.registry,
-                book=book,
-                memory=IntakeMemory(self.requests, self.registry, self.state),
-                ledger=self.ledger,
-                appender=appender,
-                pseudonyms=self.pseudonyms,
-                clock=self.clock,
-                most=self.settings.max_terminations,
-            ),
-            book=book,
-            requests=self.requests,
-            owners=self.owners,
-            observer=self.subject_observer,
-            purge=SubjectPurge(
-                book=book,
-                observer=self.subject_observer,
-                counts=SubjectCounts(self.client),
-                purger=purger,
-                write_blocks=write_blocks,
-                eraser=eraser,
-                ended=Ended(self.state),
-                pseudonyms=self.pseudonyms,
-                clock=self.clock,
-                grace=self.settings.grace,
-            ),
-            write_blocks=write_blocks,
-            eraser=eraser,
-            clock=self.clock,
-            grace=self.settings.grace,
-        )
-        return Enforcer(
-            terms=self.terms,
-            inventory=self.inventory,
-            deleter=deletion,
-            ledger=self.ledger,
-            state=self.state,
-            control=ControlReader(self.control),
-            appender=appender,
-            pseudonyms=self.pseudonyms,
-            clock=self.clock,
-            cycle=cycle,
-            coverage=CoverageCycle(self.coverage_observer, self.pseudonyms, recorder),
-            hold_book=HoldBook(self.state, appender, self.pseudonyms),
-            terminations=terminations,
-            lifecycles=LifecycleRound(self.lifecycle_observer, self.lifecycles, changer),
-            recorder=recorder,
-        )
-
-    def service(self, acting: Acting, board: Noticeboard) -> Service:
-        """Return the daemon, which leaves on the noticeboard what it sees."""
-        situation = SituationReader(self.inventory, self.state, ControlReader(self.control), self.clock)
-        return Service(
-            worker=acting.worker,
-            categories=[category.id for category in self.policy.categories],
-            interval=self.settings.interval / SECOND,
-            gate=acting.gate,
-            lease=acting.lease,
-            look_at_stop=acting.look_at_stop,
-            board=board,
-            situation=situation.read,
-        )
-
-    def noticeboard(self, acting: Acting) -> Noticeboard:
-        """Return where the daemon's jobs leave what they saw; nothing is known yet."""
-        known = Known(
-            policy=self.policy,
-            fingerprint=self.fingerprint,
-            mode=self.settings.require_mode(),
-            instance=self.instance,
-            version=installed_version("retention-enforcer"),
-            grace=self.settings.grace,
-            interval=self.settings.interval,
-            started_at=self.clock.now(),
-        )
-        lease = acting.lease
-        return Noticeboard(known, self.pseudonyms, self.clock, (lambda: lease.seen) if lease else None)
-
-    def page_server(self, board: Noticeboard) -> PageServer:
-        """Return what shows the noticeboard. Raises ConfigurationError where its address cannot be had."""
-        application = make_application(board.known, board.is_alive, self.clock)
-        return PageServer(application, *self.settings.http_address)
+        return acting_of(self)

@@ -1,0 +1,224 @@
+"""What acts in `run`, put together: in plan mode nothing does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from retention_enforcer.cluster.deletion import Deletion
+from retention_enforcer.cluster.documents import ControlReader
+from retention_enforcer.cluster.erasure import Erasure
+from retention_enforcer.cluster.lifecycle_history import LifecycleHistory
+from retention_enforcer.cluster.pace import Pace
+from retention_enforcer.cluster.subject_counts import SubjectCounts
+from retention_enforcer.daemon.gate import Gate
+from retention_enforcer.daemon.lease import LeaseKeeper
+from retention_enforcer.daemon.stopping import StopFlag
+from retention_enforcer.daemon.work import Worker
+from retention_enforcer.domain.instants import SECOND
+from retention_enforcer.enforcement.appender import Appender, Signature
+from retention_enforcer.enforcement.audit import Audit
+from retention_enforcer.enforcement.coverage import CoverageCycle
+from retention_enforcer.enforcement.cycle import Cycle
+from retention_enforcer.enforcement.ended import Ended
+from retention_enforcer.enforcement.enforcer import Enforcer, Planner
+from retention_enforcer.enforcement.erasing import Eraser
+from retention_enforcer.enforcement.hold_book import HoldBook
+from retention_enforcer.enforcement.intake import IntakeMemory
+from retention_enforcer.enforcement.lifecycle_changer import LifecycleChanger
+from retention_enforcer.enforcement.lifecycles import LifecycleWork
+from retention_enforcer.enforcement.purge import Purger
+from retention_enforcer.enforcement.recorder import Recorder
+from retention_enforcer.enforcement.registrar import Registrar, TerminationBook
+from retention_enforcer.enforcement.stray_lifecycles import LifecycleRound
+from retention_enforcer.enforcement.subject_purge import SubjectPurge
+from retention_enforcer.enforcement.terminations import TerminationWork
+from retention_enforcer.enforcement.write_blocks import WriteBlocks
+
+if TYPE_CHECKING:
+    from retention_enforcer.bootstrap import Deployment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acting:
+    """The parts of a process that runs cycles. Without a lease it is in plan mode."""
+
+    worker: Worker
+    lease: LeaseKeeper | None
+    gate: Gate
+    look_at_stop: Callable[[], None]
+
+
+def acting_of(deployment: Deployment) -> Acting:
+    """Return the parts of `run`, for the mode that the settings name."""
+    if deployment.settings.require_mode() == "plan":
+        return _planning(deployment)
+    deployment.settings.require_pseudonym_key()
+    timeout = deployment.settings.elasticsearch_timeout / SECOND
+    lease = LeaseKeeper(deployment.state, deployment.clock, deployment.instance)
+    gate = Gate(lease.outlasts, timeout)
+    stop_flag = StopFlag(deployment.control, deployment.state, gate, deployment.clock, deployment.instance)
+    enforcer = _enforcer(deployment, lease, gate, timeout)
+    return Acting(worker=enforcer, lease=lease, gate=gate, look_at_stop=stop_flag.look)
+
+
+def _planning(deployment: Deployment) -> Acting:
+    cycle = Cycle(
+        observer=deployment.observer,
+        clock=deployment.clock,
+        pseudonyms=deployment.pseudonyms,
+        lifecycles=deployment.watched_lifecycles,
+    )
+    coverage = CoverageCycle(deployment.coverage_observer, deployment.pseudonyms)
+    planner = Planner(deployment.terms, deployment.inventory, deployment.clock, cycle, coverage)
+    return Acting(worker=planner, lease=None, gate=Gate(lambda _: False, 0), look_at_stop=lambda: None)
+
+
+def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: float) -> Enforcer:
+    tools = _Tools.of(deployment, lease, gate, timeout)
+    control = ControlReader(deployment.control)
+    changer = _changer(deployment, tools)
+    return Enforcer(
+        terms=deployment.terms,
+        inventory=deployment.inventory,
+        deleter=tools.deletion,
+        ledger=deployment.ledger,
+        state=deployment.state,
+        control=control,
+        appender=tools.appender,
+        pseudonyms=deployment.pseudonyms,
+        clock=deployment.clock,
+        cycle=_cycle(deployment, tools, changer),
+        coverage=CoverageCycle(deployment.coverage_observer, deployment.pseudonyms, tools.recorder),
+        hold_book=HoldBook(deployment.state, tools.appender, deployment.pseudonyms),
+        terminations=_terminations(deployment, tools),
+        lifecycles=LifecycleRound(deployment.lifecycle_observer, deployment.lifecycles, changer),
+        recorder=tools.recorder,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tools:
+    """What all that acts shares: one appender, one permit, one pace."""
+
+    gate: Gate
+    appender: Appender
+    deletion: Deletion
+    purger: Purger
+    recorder: Recorder
+    timeout: float
+
+    @classmethod
+    def of(cls, deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: float) -> _Tools:
+        signature = Signature(instance=deployment.instance, mode="enforce", policy=deployment.fingerprint)
+        appender = Appender(deployment.ledger, deployment.clock, signature, lambda: lease.epoch)
+        deletion = Deletion(deployment.client, timeout, Pace(deployment.settings.purge_rate))
+        purger = Purger(
+            deleter=deletion,
+            appender=appender,
+            permit=gate,
+            clock=deployment.clock,
+            pseudonyms=deployment.pseudonyms,
+            policy=deployment.policy,
+            control=ControlReader(deployment.control),
+        )
+        return cls(
+            gate=gate,
+            appender=appender,
+            deletion=deletion,
+            purger=purger,
+            recorder=Recorder(deployment.state, appender, deployment.pseudonyms),
+            timeout=timeout,
+        )
+
+
+def _changer(deployment: Deployment, tools: _Tools) -> LifecycleChanger:
+    return LifecycleChanger(
+        cluster=deployment.lifecycles,
+        deleter=tools.deletion,
+        appender=tools.appender,
+        permit=tools.gate,
+        clock=deployment.clock,
+        pseudonyms=deployment.pseudonyms,
+        policy=deployment.policy,
+        control=ControlReader(deployment.control),
+    )
+
+
+def _cycle(deployment: Deployment, tools: _Tools, changer: LifecycleChanger) -> Cycle:
+    return Cycle(
+        observer=deployment.observer,
+        clock=deployment.clock,
+        pseudonyms=deployment.pseudonyms,
+        purger=tools.purger,
+        recorder=tools.recorder,
+        lifecycles=LifecycleWork(
+            observer=deployment.lifecycle_observer,
+            cluster=deployment.lifecycles,
+            clock=deployment.clock,
+            changer=changer,
+        ),
+        auditor=Audit(
+            policy=deployment.policy,
+            deleter=tools.deletion,
+            ledger=deployment.ledger,
+            appender=tools.appender,
+            history=LifecycleHistory(deployment.client),
+            has_lifecycles=deployment.capabilities.has_lifecycles,
+            pseudonyms=deployment.pseudonyms,
+            clock=deployment.clock,
+        ),
+    )
+
+
+def _terminations(deployment: Deployment, tools: _Tools) -> TerminationWork:
+    book = TerminationBook(deployment.registry, tools.appender, deployment.clock)
+    write_blocks = WriteBlocks(tools.deletion, deployment.state, tools.appender, tools.gate, deployment.clock)
+    eraser = Eraser(
+        erasures=Erasure(deployment.client, tools.timeout),
+        registry=deployment.registry,
+        appender=tools.appender,
+        permit=tools.gate,
+        clock=deployment.clock,
+        pause=tools.gate.pause,
+        hide=deployment.hide,
+    )
+    purge = SubjectPurge(
+        book=book,
+        observer=deployment.subject_observer,
+        counts=SubjectCounts(deployment.client),
+        purger=tools.purger,
+        write_blocks=write_blocks,
+        eraser=eraser,
+        ended=Ended(deployment.state),
+        pseudonyms=deployment.pseudonyms,
+        clock=deployment.clock,
+        grace=deployment.settings.grace,
+    )
+    return TerminationWork(
+        registrar=_registrar(deployment, tools, book),
+        book=book,
+        requests=deployment.requests,
+        owners=deployment.owners,
+        observer=deployment.subject_observer,
+        purge=purge,
+        write_blocks=write_blocks,
+        eraser=eraser,
+        clock=deployment.clock,
+        grace=deployment.settings.grace,
+    )
+
+
+def _registrar(deployment: Deployment, tools: _Tools, book: TerminationBook) -> Registrar:
+    return Registrar(
+        requests=deployment.requests,
+        registry=deployment.registry,
+        book=book,
+        memory=IntakeMemory(deployment.requests, deployment.registry, deployment.state),
+        ledger=deployment.ledger,
+        appender=tools.appender,
+        pseudonyms=deployment.pseudonyms,
+        clock=deployment.clock,
+        most=deployment.settings.max_terminations,
+    )

@@ -1,0 +1,27 @@
+"""What a process finds when it starts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from retention_enforcer.domain.names import OWN, OwnIndices
+from retention_enforcer.enforcement.ports import Clock
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> int:
+        """Return the current instant, in epoch milliseconds."""
+        return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a process finds when it starts. Tests give own names to the own indices, and a clock of theirs."""
+
+    environ: Mapping[str, str]
+    own: OwnIndices = OWN
+    clock: Clock = field(default_factory=SystemClock)
