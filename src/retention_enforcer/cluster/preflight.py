@@ -83,7 +83,7 @@ class Capabilities:
             try:
                 answer = request()
             except ApiError as error:
-                if part in self._known or not _says_that_it_is_absent(error):
+                if self._known.get(part) is True or not _says_that_it_is_absent(error):
                     raise
                 self._known[part] = False
                 return None
