@@ -191,23 +191,26 @@ def test_a_server_that_was_killed_by_somebody_else_is_seen_as_ended(guarded: Emb
     assert status(guarded.url) is not None
 
 
-def test_a_server_that_cannot_start_says_why_and_leaves_nothing(embedded_version: str) -> None:
-    before = work_folders()
+@pytest.fixture
+def own_folder(shared_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where servers make their folders in this test, and nobody else does."""
+    monkeypatch.setattr(tempfile, "tempdir", str(shared_folder))
+    return shared_folder
 
+
+def test_a_server_that_cannot_start_says_why_and_leaves_nothing(embedded_version: str, own_folder: Path) -> None:
     with pytest.raises(ServerFailed, match=r"unknown setting \[no.such.setting\]") as failure:
         EmbeddedServer(version=embedded_version, settings={"no.such.setting": "1"}).start()
 
     assert "\tat " not in failure.value.message
-    assert work_folders() <= before
+    assert list(own_folder.iterdir()) == []
 
 
-def test_a_server_that_is_too_slow_is_given_up_and_leaves_nothing(embedded_version: str) -> None:
-    before = work_folders()
-
+def test_a_server_that_is_too_slow_is_given_up_and_leaves_nothing(embedded_version: str, own_folder: Path) -> None:
     with pytest.raises(ServerFailed, match="did not answer within 0 s"):
         EmbeddedServer(version=embedded_version, boot_seconds=0.2).start()
 
-    assert work_folders() <= before
+    assert list(own_folder.iterdir()) == []
 
 
 def test_a_given_folder_survives_and_serves_the_next_server(shared_folder: Path, embedded_version: str) -> None:
@@ -218,10 +221,6 @@ def test_a_given_folder_survives_and_serves_the_next_server(shared_folder: Path,
 
     with EmbeddedServer(version=embedded_version, folder=shared_folder) as second, client_of(second) as client:
         assert client.get(index="kept", id="1")["_source"] == {"a": 1}
-
-
-def work_folders() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("retention-enforcer-*"))
 
 
 @pytest.fixture
