@@ -157,7 +157,7 @@ def _given(url: str) -> Server:
 
 def _embedded(stack: ExitStack) -> Server:
     try:
-        embedded = EmbeddedServer(version=_wanted_version())
+        embedded = EmbeddedServer(version=_wanted_version(), heap="1g")
         stack.enter_context(embedded)
     except RetentionError as error:
         raise NoServer(f"embedded: {error}") from error
