@@ -14,6 +14,7 @@ from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.lifecycle import ClusterLifecycles
 from retention_enforcer.cluster.preflight import Capabilities
+from retention_enforcer.domain import lifecycle_choice
 from workbench import Workbench
 
 _ONLY_READING = ("/_search", "/_msearch", "/_count", "/_mget", "/_refresh", "/_field_caps", "/_pit", "/_has_privileges")
@@ -25,14 +26,23 @@ class LifecycleBench(Workbench):
     """A workbench whose policies of this test's own name are removed after it."""
 
     @classmethod
-    def on(cls, server: Any, es: Elasticsearch, prefix: str, folder: Any) -> Iterator[LifecycleBench]:
-        """Make one, or skip where the server has no lifecycles; take its lifecycles away afterwards."""
+    def on(
+        cls, server: Any, es: Elasticsearch, prefix: str, folder: Any, *, settled: bool = True
+    ) -> Iterator[LifecycleBench]:
+        """Make one, or skip where the server has no lifecycles; take its lifecycles away afterwards.
+
+        Nobody can make an index of yesterday: `settled` counts those of the test as such, so that their time to be
+        written to is over.
+        """
         if not Capabilities(es).has_lifecycles():
             pytest.skip("this server has no lifecycles: _ilm/status does not answer")
         made = cls(
             es=es, url=server.url, username=server.username, password=server.password, prefix=prefix, folder=folder
         )
-        yield made
+        with pytest.MonkeyPatch.context() as patch:
+            if settled:
+                patch.setattr(lifecycle_choice, "_may_still_be_written", lambda *_: False)
+            yield made
         made.clean()
 
     @property

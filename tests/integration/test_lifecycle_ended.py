@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 from elasticsearch import Elasticsearch
@@ -13,6 +14,8 @@ from customers import add, of
 from managed import eventually, slow_repository
 from retention_enforcer.cluster.lifecycle import ClusterLifecycles
 from retention_enforcer.cluster.preflight import Capabilities
+from retention_enforcer.domain.lifecycle_changes import Change
+from retention_enforcer.enforcement.lifecycles import LifecycleWork
 from workbench import Workbench
 
 OWN = "application-logs-1-x"
@@ -72,6 +75,26 @@ def test_what_was_written_by_somebody_else_since_takes_the_lifecycle_away(
     tenants.run("run", "--once")
     assert attached(tenants) is None
     assert of(tenants, OWN) == ["11"] if not tenants.is_gone(OWN) else True
+
+
+def test_what_is_written_between_the_look_and_the_attaching_keeps_it_off(
+    tenants: Workbench, snapshotting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert snapshotting
+    assert tenants.run("terminate", "--application", "1").code == 0
+    tenants.run("run", "--once")
+    look, written = LifecycleWork._under_the_fuse, []
+
+    def late(work: LifecycleWork, changes: Sequence[Change], *more: Any) -> Any:
+        if not written and any((change.policy or "").endswith("-ended") for change in changes):
+            written.append(1)
+            add(tenants, OWN, {"sdkappid": "11"})
+        return look(work, changes, *more)
+
+    monkeypatch.setattr(LifecycleWork, "_under_the_fuse", late)
+    tenants.run("run", "--once")
+    assert written
+    assert attached(tenants) is None
 
 
 def test_a_reinstated_tenant_has_no_such_lifecycle_any_more(tenants: Workbench, snapshotting: str) -> None:

@@ -133,7 +133,7 @@ def rolls_over_in_time(story: Story) -> bool:
 @given(stories())
 def test_no_document_outlives_limit_less_margin(story: Story) -> None:
     one, promise = story.facts, story.promise
-    wanted = wanted_lifecycle(promise.category, promise.lifecycles, one, story.attached)
+    wanted = wanted_lifecycle(promise.category, promise.lifecycles, one, story.attached, now=NOW)
     event(type(wanted).__name__)
     if isinstance(wanted, NoLifecycle):
         return
@@ -148,7 +148,7 @@ def test_no_document_outlives_limit_less_margin(story: Story) -> None:
 def test_no_young_document_goes(story: Story) -> None:
     """Young is what the daemon itself would not take along, less what the arithmetic keeps back for polls."""
     one, promise = story.facts, story.promise
-    wanted = wanted_lifecycle(promise.category, promise.lifecycles, one, story.attached)
+    wanted = wanted_lifecycle(promise.category, promise.lifecycles, one, story.attached, now=NOW)
     if isinstance(wanted, NoLifecycle):
         return
     assert isinstance(wanted, Rolled | Plain)

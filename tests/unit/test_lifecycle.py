@@ -190,8 +190,12 @@ def wanted(
 ) -> Wanted:
     under = under or category()
     one = index(**{"index_age": 2 * DAY, "ages": [DAY, 2 * DAY], **of})
-    return wanted_lifecycle(under, lifecycles(under), one, attachment(one, **(attached or {})), **(decided or {}))
+    there = attachment(one, **(attached or {}))
+    return wanted_lifecycle(under, lifecycles(under), one, there, now=NOW, **(decided or {}))
 
+
+WINDOW = DAY * 11 // 10 + HOUR
+"""How long after its creation documents of now may still come into an index: 1.1 rollovers, and an hour."""
 
 ROLLED_IN_TIME = {"rolled_over": NOW - DAY, "rolled_by": "logs"}
 WRITING = {"write_index": True, "stream": "logs"}
@@ -209,6 +213,8 @@ WANTED: list[tuple[str, dict[str, Any], Wanted]] = [
         Rolled(rollover_alias="w"),
     ),
     ("a backing index without rollover information is plain", {"stream": "logs"}, Plain()),
+    ("also a young one: the stream writes to it no more", {"stream": "logs", "index_age": DAY, "ages": [DAY]}, Plain()),
+    ("a dated index once its time to be written to is over", {"index_age": WINDOW + 1, "ages": [WINDOW]}, Plain()),
     (
         "one that was rolled over long after its documents counts from its creation",
         {"stream": "logs", "attached": {"rolled_over": NOW, "rolled_by": "logs"}, "ages": [40 * HOUR, 2 * DAY]},
@@ -221,13 +227,13 @@ WANTED: list[tuple[str, dict[str, Any], Wanted]] = [
     ),
     (
         "an index whose oldest document is an hour older than it has no date",
-        {"index_age": DAY, "ages": [DAY + HOUR]},
+        {"index_age": 2 * DAY, "ages": [2 * DAY + HOUR]},
         Plain(),
     ),
     (
         "one whose oldest document is older still has its date",
-        {"index_age": DAY, "ages": [HOUR, DAY + HOUR + 1]},
-        Plain(origination=NOW - DAY - HOUR - 1),
+        {"index_age": 2 * DAY, "ages": [DAY + HOUR, 2 * DAY + HOUR + 1]},
+        Plain(origination=NOW - 2 * DAY - HOUR - 1),
     ),
     (
         "a rolled index with a document that old is plain, with its date",
@@ -246,8 +252,12 @@ WANTED: list[tuple[str, dict[str, Any], Wanted]] = [
     ),
     (
         "late data does not move a date",
-        {"index_age": DAY, "ages": [DAY, 2 * DAY], "attached": {"policy": PLAIN, "origination": NOW - 2 * DAY + HOUR}},
-        Plain(origination=NOW - 2 * DAY + HOUR),
+        {
+            "index_age": 2 * DAY,
+            "ages": [2 * DAY, 3 * DAY],
+            "attached": {"policy": PLAIN, "origination": NOW - 3 * DAY + HOUR},
+        },
+        Plain(origination=NOW - 3 * DAY + HOUR),
     ),
     (
         "a date that somebody else set is not kept",
@@ -269,6 +279,8 @@ def test_the_lifecycle_of_an_index_that_may_go_whole(what: str, given: dict[str,
     assert wanted(**given) == expected
 
 
+STILL_WRITTEN = "it may still be written to, and what comes would go with it, too early"
+
 NONE: list[tuple[str, dict[str, Any]]] = [
     ("held: h1", {"decided": {"held": "h1"}}),
     ("under somebody else's lifecycle theirs", {"lifecycle": "theirs"}),
@@ -286,6 +298,10 @@ NONE: list[tuple[str, dict[str, Any]]] = [
     ("a write index that cannot be rolled over: the index itself stays", {"write_index": True}),
     ("a write index: rolled over first", {"under": category(**TENANT), "decided": {"ended": True}, **WRITING}),
     ("no documents", {"ages": []}),
+    (STILL_WRITTEN, {"index_age": DAY, "ages": [0, DAY]}),
+    (STILL_WRITTEN, {"index_age": WINDOW, "ages": [WINDOW]}),
+    (STILL_WRITTEN, {"index_age": WINDOW, "ages": [WINDOW], "attached": {"policy": PLAIN}}),
+    (STILL_WRITTEN, {"index_age": HOUR, "ages": [9 * DAY]}),
     (
         "its documents came so long after its creation that they would go too early",
         {"index_age": 10 * DAY, "ages": [0, DAY]},
@@ -314,7 +330,7 @@ def test_of_an_alias_the_last_index_has_no_lifecycle_unless_its_own_rollover_han
 
 
 def test_an_index_that_was_made_anew_since_is_left_out() -> None:
-    one, other = index("logs-a", index_age=DAY, ages=[DAY]), index("logs-b", index_age=DAY, ages=[DAY])
+    one, other = (index(name, index_age=2 * DAY, ages=[2 * DAY]) for name in ("logs-a", "logs-b"))
     known = {"logs-a": attachment(one), "logs-b": Attachment(uuid="another")}
     assert wanted_lifecycles(category(), lifecycles(), facts(one, other), known) == {"logs-a": Plain()}
 

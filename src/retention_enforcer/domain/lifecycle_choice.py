@@ -95,6 +95,7 @@ def wanted_lifecycles(
             lifecycles,
             index,
             attachments[index.name],
+            now=facts.as_of,
             held=_why_held(index, facts.holds.get(index.name)),
             stays=stays.get(index.name),
             ended=index.name in ended,
@@ -128,6 +129,7 @@ def wanted_lifecycle(
     index: IndexFacts,
     attached: Attachment,
     *,
+    now: int,
     held: str | None = None,
     stays: str | None = None,
     ended: bool = False,
@@ -144,7 +146,7 @@ def wanted_lifecycle(
         return NoLifecycle(reason="a write index: rolled over first") if index.write_index else Ended()
     if lifecycles.rolled is None or lifecycles.plain is None:
         return NoLifecycle(reason="no maximum age")
-    return _by_age(category, lifecycles, lifecycles.rolled, index, attached)
+    return _by_age(category, lifecycles, lifecycles.rolled, index, attached, now)
 
 
 def _why_held(index: IndexFacts, hold: Held | None) -> str | None:
@@ -172,7 +174,12 @@ def _why_never(category: Category, index: IndexFacts, held: str | None, stays: s
 
 
 def _by_age(
-    category: Category, lifecycles: Lifecycles, rolled: LifecyclePolicy, index: IndexFacts, attached: Attachment
+    category: Category,
+    lifecycles: Lifecycles,
+    rolled: LifecyclePolicy,
+    index: IndexFacts,
+    attached: Attachment,
+    now: int,
 ) -> Wanted:
     if index.undated:
         return NoLifecycle(reason=f"{index.undated} documents of unknown age")
@@ -195,7 +202,23 @@ def _by_age(
         slack=lateness(lifecycles.margin) + ROLLOVER_POLLS * lifecycles.poll,
     ):
         return _rolled(index, attached)
+    if _may_still_be_written(category, lifecycles, index, attached, now):
+        return NoLifecycle(reason="it may still be written to, and what comes would go with it, too early")
     return _plain(category, lifecycles, rolled, index, attached)
+
+
+def _may_still_be_written(
+    category: Category, lifecycles: Lifecycles, index: IndexFacts, attached: Attachment, now: int
+) -> bool:
+    """Whether documents of now would still count as within one rollover of an index's creation.
+
+    While that is so nobody can tell whether more come later, when there may be no daemon to see it: only an index of
+    which the time to be written to is over is left to a lifecycle. One that a stream or an alias has left behind has
+    no more to come.
+    """
+    left_behind = attached.rolled_over is not None or index.stream is not None
+    window = int(SPAN_TOLERANCE * category.rollover) + lateness(lifecycles.margin)
+    return not left_behind and now <= index.created + window
 
 
 def _writing(category: Category, index: IndexFacts) -> Wanted:

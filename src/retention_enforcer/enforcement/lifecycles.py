@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from retention_enforcer.domain.errors import Refused, RequestRejected
 from retention_enforcer.domain.facts import CategoryFacts, IndexFacts
@@ -117,7 +117,8 @@ class LifecycleWork:
     ) -> tuple[Sequence[Change], UnsafePlan | None]:
         """Return the changes that may be made: what a lifecycle deletes within a day counts as if it went now."""
         soon = _soon(changes, look, facts, self._clock.now())
-        written = self._written_since(soon, facts)
+        ending = [change.uuid for change in changes if change.policy == _name_of(look.lifecycles.ended)]
+        written = self._written_since({*soon, *ending}, facts)
         changes = [change for change in changes if change.uuid not in written]
         soon = {uuid: one for uuid, one in soon.items() if uuid not in written}
         try:
@@ -127,7 +128,7 @@ class LifecycleWork:
             return [change for change in changes if change.uuid not in surprising], unsafe
         return changes, None
 
-    def _written_since(self, soon: Mapping[str, Soon], facts: CategoryFacts) -> frozenset[str]:
+    def _written_since(self, soon: Collection[str], facts: CategoryFacts) -> frozenset[str]:
         """Return the uuids of indices that would be deleted soon and were written to since they were looked at.
 
         What came may be young: they are looked at again in the next cycle, as before a deletion by the enforcer itself.
@@ -225,6 +226,10 @@ def _with_hanging(look: LifecycleLook, watched: Watched) -> list[Change]:
     """Return what has to change, and what has to be attached again since it hangs."""
     changing = {change.uuid for change in look.changes}
     return [*look.changes, *(change for change in watched.again if change.uuid not in changing)]
+
+
+def _name_of(policy: LifecyclePolicy | None) -> str:
+    return policy.name if policy is not None else ""
 
 
 def _soon(changes: Sequence[Change], look: LifecycleLook, facts: CategoryFacts, now: int) -> dict[str, Soon]:
