@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from customers import MAPPING, PATIENCE, add, index, now, of
+from retention_enforcer.cluster.deletion import Deletion
 from retention_enforcer.cluster.requests_index import RequestsIndex
 from retention_enforcer.cluster.subject_counts import SubjectCounts
-from retention_enforcer.domain.errors import ClusterUnavailable
+from retention_enforcer.domain.errors import ClusterUnavailable, Refused
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, format_instant
 from retention_enforcer.domain.subjects import Subject, SubjectKind
 from retention_enforcer.enforcement import erasing
@@ -268,3 +269,87 @@ def test_after_requests_were_skipped_nothing_goes_until_a_person_says_so(tenants
     assert tenants.run("run", "--once").code == 0
     assert states(tenants) == ["cancelled"]
     assert of(tenants, "keys").count("1") == 2
+
+
+def test_an_application_is_not_let_go_for_an_older_document_once_the_accounts_own_are_gone(tenants: Workbench) -> None:
+    """1002 owned application 11 ninety days ago: what says that it has been 100's since goes with 100."""
+    tenants.es.indices.close(index=tenants.prefix + "keys")
+    assert tenants.run("terminate", "--account", "100").code == 0
+    tenants.run("run", "--once")
+    assert pairs(tenants) == [("1001", "111"), ("1002", "11")]
+    tenants.es.indices.open(index=tenants.prefix + "keys", wait_for_active_shards="1")
+    assert tenants.run("run", "--once").code == 0
+    assert of(tenants, "keys") == ["111", "1111"]
+    add(tenants, "keys", {"sdkappid": "11"})
+    assert tenants.run("run", "--once").code == 0
+    assert of(tenants, "keys") == ["111", "1111"], "late writes of it go as well"
+    add(tenants, "configuration", {"uin": "3003", "sdkappid": "11", "@timestamp": now()})
+    add(tenants, "keys", {"sdkappid": "11"})
+    assert tenants.run("run", "--once").code == 0
+    assert of(tenants, "keys").count("11") == 1, "somebody else's by a document of afterwards"
+
+
+def test_where_nothing_names_the_account_an_undecided_application_keeps_its_certificate_open(
+    tenants: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "PATIENCE", PATIENCE)
+    both = "subjects: {{account: uin, application: sdkappid}}"
+    tenants.policy_text = tenants.policy_text.replace(both, "subjects: {{application: sdkappid}}", 1)
+    assert tenants.run("policy", "accept").code == 0
+    instant = now() - HOUR
+    for uin in ("100", "3003"):
+        add(tenants, "configuration", {"uin": uin, "sdkappid": "11", "@timestamp": instant})
+    assert tenants.run("terminate", "--account", "100").code == 0
+    assert tenants.run("run", "--once").code == 0
+    assert states(tenants) == ["purging"]
+    certified = tenants.run("certificate", "--account", "100", "--output", "json")
+    assert (certified.code, certified.json[0]["final"]) == (3, False)
+    assert "owner-undecided" in {item["kind"] for item in certified.json[0]["open_items"]}
+
+
+def _interrupted_once(tenants: Workbench, monkeypatch: pytest.MonkeyPatch, error: Exception, *subject: str) -> None:
+    """Terminate, in a run whose purge of `keys` is interrupted."""
+    trim = Deletion.trim
+
+    def broken(deletion: Deletion, order: Any, permit: Any) -> Any:
+        if order.index == tenants.prefix + "keys":
+            raise error
+        return trim(deletion, order, permit)
+
+    assert tenants.run("terminate", *subject).code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Deletion, "trim", broken)
+        tenants.run("run", "--once")
+
+
+def test_an_id_that_cannot_be_told_and_an_interrupted_purge_keep_nobody_else_waiting(
+    tenants: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenants.es.indices.delete(index=tenants.prefix + "keys")
+    short = {"properties": {**MAPPING["properties"], "sdkappid": {"type": "keyword", "ignore_above": 20}}}
+    index(tenants, "keys", *({"sdkappid": a} for a in ("1", "11", "111")), mappings=short)
+    add(tenants, "configuration", {"uin": "100", "sdkappid": "x" * 30})
+    _interrupted_once(tenants, monkeypatch, ClusterUnavailable("the answer was lost", ""), "--account", "100")
+    assert len(of(tenants, "keys")) == 3
+    assert tenants.run("terminate", "--application", "111").code == 0
+    for _ in range(2):
+        tenants.run("run", "--once")
+    assert of(tenants, "keys") == []
+    account, application = states(tenants)
+    assert (account, application) == ("purging", "verifying"), "what cannot be told is not proven"
+
+
+def test_an_index_that_leaves_the_policy_in_the_middle_of_a_purge_is_not_waited_for(
+    tenants: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _interrupted_once(tenants, monkeypatch, Refused("the enforcer is ending"), "--application", "1")
+    tenants.policy_text = tenants.policy_text.replace('["{prefix}keys"]', '["{prefix}keys-of-tomorrow"]')
+    assert tenants.run("policy", "accept").code == 0
+    monkeypatch.setattr(erasing, "PATIENCE", PATIENCE)
+    for _ in range(2):
+        ran = tenants.run("run", "--once")
+        assert ran.code == 0, ran.err
+    assert states(tenants) == ["watched"]
+    assert of(tenants, "keys").count("1") == 2
+    certified = tenants.run("certificate", "--application", "1", "--output", "json")
+    assert "copy" in {item["kind"] for item in certified.json[0]["open_items"]}, "it is outside now, and found there"

@@ -13,7 +13,7 @@ from office import NOW, Clock, Documents, Fuse
 from retention_enforcer.domain.erasure import Act, Progress
 from retention_enforcer.domain.instants import DAY, MINUTE, SECOND
 from retention_enforcer.enforcement.appender import Appender, Signature
-from retention_enforcer.enforcement.erasing import ERASURE, Eraser, Erasing
+from retention_enforcer.enforcement.erasing import ERASURE, PATIENCE, Eraser, Erasing
 
 
 class Erasures:
@@ -21,9 +21,11 @@ class Erasures:
 
     def __init__(self) -> None:
         self.stuck: set[str] = set()
+        self.asked = 0
         self.between: Callable[[Progress], None] = lambda _: None
 
     def advance(self, progress: Progress, now: int, permit: Callable[[], AbstractContextManager[None]]) -> Progress:
+        self.asked += 1
         if progress.uuid in self.stuck:
             return replace(progress, due=now + SECOND)
         if progress.act is Act.MARK:
@@ -109,3 +111,12 @@ def test_one_whose_purge_is_not_counted_yet_waits_for_that_and_nobody_waits_for_
     assert bench.paused < MINUTE / SECOND
     bench.eraser.noted("a-uuid")
     assert bench.eraser.carry_on() == {}
+
+
+def test_beside_one_that_waits_to_be_counted_another_is_waited_for_and_not_asked_all_the_time(bench: Bench) -> None:
+    bench.erasures.stuck = {"stuck"}
+    bench.eraser.begin("a", "a-uuid", ["one"], {"one": 7})
+    bench.eraser.begin("b", "stuck", ["two"])
+    assert bench.eraser.carry_on().keys() == {"a-uuid", "stuck"}
+    assert bench.erasures.asked < 2 * PATIENCE / SECOND
+    assert bench.eraser.pending()["a-uuid"].progress.act is Act.MARK, "nothing of it before it is counted"

@@ -186,6 +186,22 @@ def test_an_older_registry_does_not_bring_back_what_was_reinstated_since(office:
     assert [t.waits for t in office.register()] == [False, False]
 
 
+def test_an_approval_after_an_adoption_counts_although_the_run_does_not_come_to_its_end(office: Office) -> None:
+    office.requests.add(**TERMINATE)
+    office.begin(office.register()[0])
+    older = (dict(office.registry.documents), office.registry.operations)
+    office.requests.add(**{**TERMINATE, "id": "2"})
+    office.register()
+    office.registry.documents, office.registry.operations = older
+    office.adopt()
+    assert [t.waits for t in office.register()] == [True]
+    office.clock.instant += 1
+    office.approve()
+    for _ in range(3):
+        office.clock.instant += 1
+        assert [t.waits for t in office.register()] == [False]
+
+
 def test_an_older_registry_does_not_bring_back_an_earlier_round_of_the_same_subject(office: Office) -> None:
     office.requests.add(**TERMINATE)
     office.register()

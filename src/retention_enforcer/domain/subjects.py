@@ -218,8 +218,9 @@ class Ownership:
     """By account; also those that have none."""
     undecided: dict[str, str] = field(repr=False)
     """By application, why it cannot be told whose it is: it is not taken."""
-    others: frozenset[str] = field(default=frozenset(), repr=False)
-    """Applications that were asked about, and certainly belong to accounts that were not."""
+    others: Mapping[str, int] = field(default_factory=dict, repr=False)
+    """Applications that were asked about, and certainly belong to accounts that were not: since the newest document
+    that says so, in epoch milliseconds."""
 
 
 def decide_owners(asked: Collection[str], namings: Iterable[Naming], doubts: Mapping[str, str]) -> Ownership:
@@ -231,6 +232,7 @@ def decide_owners(asked: Collection[str], namings: Iterable[Naming], doubts: Map
     for naming in namings:
         of_application.setdefault(naming.application, []).append(naming)
     owned: dict[str, set[str]] = {account: set() for account in asked}
+    others: dict[str, int] = {}
     undecided = dict(doubts)
     for application, those in of_application.items():
         newest = max((n.newest for n in those if n.newest is not None), default=None)
@@ -238,9 +240,10 @@ def decide_owners(asked: Collection[str], namings: Iterable[Naming], doubts: Map
         problem = undecided.get(application) or _why_undecided(application, those, owners)
         if problem is not None:
             undecided[application] = problem
-        else:
-            owned.setdefault(owners.pop(), set()).add(application)
-    others = frozenset(one for account, those in owned.items() if account not in asked for one in those)
+        elif (owner := owners.pop()) in owned:
+            owned[owner].add(application)
+        elif newest is not None:
+            others[application] = newest
     return Ownership(applications={a: frozenset(owned[a]) for a in asked}, undecided=undecided, others=others)
 
 

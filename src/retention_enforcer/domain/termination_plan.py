@@ -22,7 +22,7 @@ from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.requests import Ask
 from retention_enforcer.domain.rollover import rollover_target
 from retention_enforcer.domain.sought import Sought, is_tenants_own
-from retention_enforcer.domain.subjects import Subject, SubjectKind
+from retention_enforcer.domain.subjects import Ownership, Subject, SubjectKind
 from retention_enforcer.domain.terminations import DOUBT, HELD, OpenItem, Termination, categories_of, narrows
 
 
@@ -177,6 +177,19 @@ def undecided_of(
                     )
                 )
     return found
+
+
+def applications_of(termination: Termination, owned: Ownership, account: str) -> tuple[str, ...]:
+    """Return an account's applications, as far as they are to be remembered.
+
+    Until its purge begins all documents that say whose they are can be seen, and the newest decides. From then on
+    those of the account itself are gone: what is left may be older, and only a document of afterwards hands one on.
+    """
+    known = {*termination.applications, *owned.applications[account]}
+    if termination.begun_at is None:
+        return tuple(sorted(known - owned.others.keys() - owned.undecided.keys()))
+    begun_at = termination.begun_at
+    return tuple(sorted(one for one in known if owned.others.get(one, begun_at) <= begun_at))
 
 
 def goes_whole_at(category: Category, purge: Purge, margin: int) -> int | None:

@@ -265,7 +265,7 @@ def after_look(
     termination: Termination, *, left: int, open_items: Collection[OpenItem], looked_in: Mapping[str, int], now: int
 ) -> Termination:
     """Return a termination after its documents were looked for: `left` were found that could not be purged."""
-    clear = left == 0 and not any(item.kind == DOUBT for item in open_items)
+    clear = left == 0 and not any(item.kind in (DOUBT, UNDECIDED) for item in open_items)
     return replace(
         termination,
         purged_at=(termination.purged_at or now) if clear else None,
@@ -278,6 +278,9 @@ def after_look(
 DOUBT = "not-looked-into"
 """The kind of an open item that keeps a purge from being proven: an index that could not be asked."""
 
+
+UNDECIDED = "owner-undecided"
+"""The kind of an open item for applications of which it cannot be told whether they go along; nor is that proven."""
 
 HELD = "held"
 """The kind of an open item for what a hold keeps."""

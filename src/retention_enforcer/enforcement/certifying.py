@@ -16,7 +16,7 @@ from retention_enforcer.domain.requests import Ask
 from retention_enforcer.domain.snapshots import Snapshot, SnapshotsSeen
 from retention_enforcer.domain.subjects import Subject
 from retention_enforcer.domain.termination_plan import asked_in, not_narrowed, plan_purges, sought_of
-from retention_enforcer.domain.terminations import OpenItem, Termination, categories_of
+from retention_enforcer.domain.terminations import UNDECIDED, OpenItem, Termination, categories_of
 from retention_enforcer.enforcement.asking import Asking
 from retention_enforcer.enforcement.coverage_look import SnapshotReader
 from retention_enforcer.enforcement.erasing import ERASURE, Erasing
@@ -80,6 +80,7 @@ class Certifier:
         items = (
             *doubts,
             *altered,
+            *(item for item in termination.open_items if item.kind == UNDECIDED),
             *not_narrowed(self._policy, termination, now),
             *self._erasures(termination),
             *self._in_snapshots(termination, snapshots),

@@ -130,10 +130,10 @@ class Eraser:
         Raises Refused when the right to change anything was lost.
         """
         until = self._clock.now() + PATIENCE
-        pending = self.pending()
+        pending, alarmed = self.pending(), set[str]()
         while self._under_way(pending.values(), until) and self._clock.now() < until:
             for uuid, erasing in list(pending.items()):
-                pending[uuid] = self._advance(erasing)
+                pending[uuid] = self._advance(erasing, alarmed)
                 if pending[uuid].progress.act is Act.DONE:
                     del pending[uuid]
             self._wait(pending.values(), until)
@@ -145,16 +145,17 @@ class Eraser:
 
     def _wait(self, pending: Iterable[Erasing], until: int) -> None:
         now = self._clock.now()
-        due = min((next_step(one.progress, now).at for one in pending), default=now)
+        due = min((next_step(one.progress, now).at for one in pending if not one.expected), default=now)
         if due > now:
             self._pause(min(due - now, until - now, 2 * SECOND) / SECOND)
 
-    def _advance(self, erasing: Erasing) -> Erasing:
+    def _advance(self, erasing: Erasing, alarmed: set[str]) -> Erasing:
         if erasing.expected:
             return erasing  # what its purge took has to be counted first: this document is all that says so
         now = self._clock.now()
         step = next_step(erasing.progress, now)
-        if step.alarm:
+        if step.alarm and erasing.progress.uuid not in alarmed:
+            alarmed.add(erasing.progress.uuid)  # once a run
             _log.warning(self._hide(step.alarm), **{"event.action": "erasure"})
         if step.at > now:
             return erasing

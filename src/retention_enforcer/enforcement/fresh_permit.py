@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
@@ -63,6 +64,7 @@ class FreshPermit:
         self._appender = appender
         self._recorded = recorded
         self._used = False
+        self._using = threading.Lock()
 
     @contextmanager
     def destructive(self) -> Iterator[None]:
@@ -70,8 +72,13 @@ class FreshPermit:
         with self._permit.destructive():
             if any(one.intent["epoch"] != self._appender.epoch for one in self._recorded):
                 raise Refused("the lease was lost since the intent was recorded", "it is planned again")
+            self._use()
+            self._raise_if_held()
+            yield
+
+    def _use(self) -> None:
+        """Note that the intents are acted on; of two requests at once the first decides for both."""
+        with self._using:
             if not self._used and self._clock.now() - min(one.at for one in self._recorded) > INTENT_LIFETIME:
                 raise StaleIntent
-            self._raise_if_held()
             self._used = True
-            yield

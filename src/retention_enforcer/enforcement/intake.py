@@ -53,16 +53,18 @@ class RegistryMemory:
     extent: Extent
     adopted: bool = False
     """Whether it may be older than the ledger: an operator said so, and it was not compared yet."""
+    suspended: bool = False
+    """Whether all that was open in it then waits for a person already."""
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> RegistryMemory:
         """Read it from its document."""
         with readable("what retention-state remembers of the registry"):
-            return cls(extent=Extent.of(body), adopted=bool(body["adopted"]))
+            return cls(extent=Extent.of(body), adopted=bool(body["adopted"]), suspended=bool(body["suspended"]))
 
     def body(self) -> dict[str, Any]:
         """Return it as its document."""
-        return {**self.extent.body(), "adopted": self.adopted}
+        return {**self.extent.body(), "adopted": self.adopted, "suspended": self.suspended}
 
 
 class IntakeMemory:
@@ -93,7 +95,7 @@ class IntakeMemory:
     def keep_registry(self, now: int, *, adopted: bool = False) -> None:
         """Remember how far the registry goes now."""
         extent = self._registry.extent()
-        after = RegistryMemory(extent=extent, adopted=adopted).body()
+        after = RegistryMemory(extent=extent, adopted=adopted, suspended=adopted).body()
         if self._state.load([REGISTRY]).get(REGISTRY) != after:
             self._state.save(REGISTRY, after, now)
 

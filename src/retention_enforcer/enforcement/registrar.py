@@ -99,12 +99,13 @@ class Registrar:
         terminate a customer who came back.
         """
         now = self._clock.now()
-        adopted = self._memory.of_registry(now).adopted
+        registry = self._memory.of_registry(now)
+        adopted = registry.adopted
         memory, extent = self._memory.of_requests(now)
         terminations = {t.key: t for t in remembered(self._registry)}
         told = told_by(self._ledger.read()) if adopted else Told()
         self._end_what_has_ended(terminations, told)
-        if adopted or memory.skipped:
+        if (adopted and not registry.suspended) or memory.skipped:
             self._suspend(terminations)
             memory = replace(memory, skipped=False)
             self._memory.keep_requests(memory, self._clock.now())

@@ -27,9 +27,9 @@ class SubjectLook:
                     return category, index
         return "", None
 
-    def cannot_tell(self, category: str, index: str) -> bool:
-        """Whether an index cannot tell all the documents apart that were sought."""
-        return bool(self.sought[category].untold.get(index))
+    def untold_labels(self, category: str, index: str) -> frozenset[str]:
+        """Return for whom an index cannot tell which documents it has."""
+        return frozenset(untold.label for untold in self.sought[category].untold.get(index, ()))
 
 
 class SubjectObserver:

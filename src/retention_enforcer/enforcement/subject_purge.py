@@ -29,6 +29,7 @@ from retention_enforcer.domain.termination_records import PURGED, Told, purged_o
 from retention_enforcer.domain.terminations import (
     DOUBT,
     HELD,
+    UNDECIDED,
     OpenItem,
     Purged,
     Termination,
@@ -147,21 +148,41 @@ class SubjectPurge:
         sought = [one for label in sorted(concerned) for one in sought_of(scope.policy, terminations[label])]
         look = self._observer.look(scope, sought)
         for uuid, erasing in interrupted.items():
-            category, facts = look.place_of(uuid)
-            if facts is None and not self._purger.is_gone(uuid):
-                continue  # it cannot be looked into now
-            if facts is not None and look.cannot_tell(category, facts.name):
-                continue
-            left = self._count(facts, facts.spared) if facts and facts.held_documents else {}
-            if left is None:
-                continue
-            took = {
-                label: erasing.expected[label] - left.get(label, 0)
-                for label in concerned & erasing.expected.keys()
-                if erasing.expected[label] > left.get(label, 0) and not _is_noted(terminations[label], erasing)
-            }
-            known = IndexFacts.gone(erasing.progress.index, uuid) if facts is None else facts
-            self._note(scope.policy, category or _category_of(scope.policy, known.name), known, took, terminations)
+            self._note_interrupted_one(scope.policy, uuid, erasing, look, terminations)
+
+    def _note_interrupted_one(
+        self, policy: Policy, uuid: str, erasing: Erasing, look: SubjectLook, terminations: dict[str, Termination]
+    ) -> None:
+        category, facts = look.place_of(uuid)
+        if facts is None and not self._purger.is_gone(uuid):
+            self._give_up_if_ungoverned(policy, uuid, erasing, terminations)
+            return  # it cannot be looked into now
+        left = self._count(facts, facts.spared) if facts and facts.held_documents else {}
+        if left is None:
+            return
+        # Of whom an index cannot tell which documents it has nothing is counted: that must not keep the others waiting.
+        told = erasing.expected.keys() & terminations.keys()
+        told -= look.untold_labels(category, facts.name) if facts is not None else frozenset()
+        took = {
+            label: erasing.expected[label] - left.get(label, 0)
+            for label in told
+            if erasing.expected[label] > left.get(label, 0) and not _is_noted(terminations[label], erasing)
+        }
+        known = IndexFacts.gone(erasing.progress.index, uuid) if facts is None else facts
+        self._note(policy, category or _category_of(policy, known.name), known, took, terminations)
+
+    def _give_up_if_ungoverned(
+        self, policy: Policy, uuid: str, erasing: Erasing, terminations: Mapping[str, Termination]
+    ) -> None:
+        """Count no longer what went of an index that the policy does not claim any more, or of nobody who is known."""
+        governed = bool(policy.claimants(governed_part(erasing.progress.index)))
+        if governed and erasing.expected.keys() & terminations.keys():
+            return
+        _log.warning(
+            f"what an interrupted purge took of index {uuid} is not counted: the policy does not claim it any more",
+            **{"event.action": "count", "event.outcome": "failure"},
+        )
+        self._eraser.noted(uuid)
 
     def take_stock(
         self,
@@ -181,7 +202,7 @@ class SubjectPurge:
             items += left.doubts.get(key, [])
             items += not_narrowed(policy, termination, now)
             if key in undecided:
-                items.append(OpenItem(kind="owner-undecided", text=undecided[key].text))
+                items.append(OpenItem(kind=UNDECIDED, text=undecided[key].text))
             looked_in = {
                 category.id: len(look.sought[category.id].indices)
                 for category in categories_of(policy, termination.ask)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import structlog
@@ -13,7 +13,7 @@ from retention_enforcer.domain.ledger import Outcome
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.subjects import SubjectKind
 from retention_enforcer.domain.termination_findings import Undecided, Undone, termination_findings
-from retention_enforcer.domain.termination_plan import SubjectPlan, sought_of
+from retention_enforcer.domain.termination_plan import SubjectPlan, applications_of, sought_of
 from retention_enforcer.domain.terminations import (
     Termination,
     Times,
@@ -144,10 +144,9 @@ class TerminationWork:
                 reasons = "; ".join(sorted(set(owned.undecided.values())))
                 text = f"{len(owned.undecided)} applications are not taken along: {reasons}"
                 undecided[key] = Undecided(text=text, applications=frozenset(owned.undecided))
-            doubtful = owned.others | owned.undecided.keys()
-            found = sorted({*termination.applications, *owned.applications[account]} - doubtful)
-            if found != list(termination.applications):
-                terminations[key] = replace(termination, applications=tuple(found))
+            found = applications_of(termination, owned, account)
+            if found != termination.applications:
+                terminations[key] = replace(termination, applications=found)
                 self._book.enter(terminations[key], "resolved", f"{len(found)} applications")
         return undecided
 
@@ -186,7 +185,7 @@ class TerminationWork:
                 run.terminations[key] = replace(termination, begun_at=now)
                 self._book.enter(run.terminations[key], "purging")
         return {
-            key: t
+            key: _without(t, run.undecided[key].applications) if key in run.undecided else t
             for key, t in run.terminations.items()
             if key not in blind and may_purge(t, self._times(scope, t), now)
         }
@@ -249,6 +248,11 @@ class TerminationWork:
         closed = [t for t in terminations.values() if t.closed_at is not None and t.subject and t.subject not in back]
         sought = [one for termination in closed for one in sought_of(scope.policy, termination)]
         return self._purge.left(self._observer.look(scope, sought)).documents if sought else {}
+
+
+def _without(termination: Termination, applications: Collection[str]) -> Termination:
+    """Return a termination that takes none of these along."""
+    return replace(termination, applications=tuple(a for a in termination.applications if a not in applications))
 
 
 @dataclass(slots=True)
