@@ -364,8 +364,9 @@ def test_a_server_that_wants_a_certificate_of_the_client_says_so(authority: Auth
     context.load_verify_locations(authority.file)
     context.maximum_version = version
     with listening(answering(200, {}), context, "localhost") as peer:
-        failed = failure_of(peer.client(ca_certs=authority.file), destructive=False)
-    assert "a certificate from the client" in failed.message
+        # What a server says as it ends a connection of TLS 1.3 is lost where the client's words cross it: a few tries.
+        said = {failure_of(peer.client(ca_certs=authority.file), destructive=False).message for _ in range(5)}
+    assert any("a certificate from the client" in message for message in said), said
 
 
 def test_a_server_with_tls_that_is_asked_without_it_gets_a_hint(tls: ssl.SSLContext) -> None:
