@@ -38,9 +38,9 @@ _PAGE = 1_000
 """Documents in one `_bulk`: short requests, so that the lease and a stop are asked for often. Fewer where the pace
 would have to wait for longer than a second after them."""
 
-_READ = 2_000
-"""Documents in one answer of a search: of 1,000 to 10,000 the fastest, since reading and deleting take turns on the
-cluster. No more than go within a minute: the point in time lives for two after each."""
+_READ = 5_000
+"""Documents in one answer of a search: each answer costs the query once more. No more than go within a minute: the
+point in time lives for two after each."""
 
 _AT_A_TIME = 2
 """Requests under way: while the cluster carries one out, the next is on its way. Each asks for its own permission."""
@@ -176,7 +176,7 @@ class Deletion:
         with self._point_in_time(trim) as point_in_time, ThreadPoolExecutor(_AT_A_TIME) as sender:
             under_way: deque[Future[_Deleted]] = deque()
             for hits in self._pages(trim, point_in_time):
-                under_way.append(sender.submit(self._delete_documents, trim.takes, hits, permit))
+                under_way.append(sender.submit(self._delete_documents, trim, hits, permit))
                 if len(under_way) == _AT_A_TIME:
                     count(under_way.popleft().result())
             while under_way:
@@ -224,13 +224,16 @@ class Deletion:
         _raise_if_partial(answer.body)
         return list(answer["hits"]["hits"])
 
-    def _delete_documents(self, takes: Selection, hits: Sequence[Mapping[str, Any]], permit: Permission) -> _Deleted:
+    def _delete_documents(self, trim: Trim, hits: Sequence[Mapping[str, Any]], permit: Permission) -> _Deleted:
         """Delete exactly the versions that were read; return what went. Newer ones are left to the next pass."""
-        operations = [_encode({"delete": _guarded(hit)}) for hit in hits]
+        if {hit["_index"] for hit in hits} != {trim.index}:
+            raise RequestRejected(f"a search of {trim.index} found documents of another index", "nothing is deleted")
+        (index,) = concrete([trim.index])
         with permit(), translated(destructive=True):
             answer = self._once.bulk(
+                index=index,
                 timeout=self._patience,
-                operations=cast("Sequence[Mapping[str, Any]]", operations),  # a text is sent as it is
+                operations=cast("Sequence[Mapping[str, Any]]", [_deletions(hits)]),  # a text is sent as it is
                 filter_path=["errors", "items.delete.status", "items.*.error"],
             )
         items = [item["delete"] for item in answer["items"]]
@@ -247,7 +250,7 @@ class Deletion:
         if len(items) != len(hits):
             raise OutcomeUnknown("the cluster answered for other deletions than were sent", "it is looked at again")
         gone = [hit for hit, item in zip(hits, items, strict=True) if item["status"] == HTTPStatus.OK]
-        return _Deleted(asked=len(hits), documents=len(gone), by_label=_by_label(takes, gone))
+        return _Deleted(asked=len(hits), documents=len(gone), by_label=_by_label(trim.takes, gone))
 
     def _left(self, trim: Trim) -> int:
         with translated():
@@ -276,7 +279,7 @@ class _Deleted:
     by_label: Counter[str]
 
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_encode = json.JSONEncoder().encode
 """One for all: the client makes a new one for every line."""
 
 
@@ -284,21 +287,22 @@ def _by_label(takes: Selection, gone: Iterable[Mapping[str, Any]]) -> Counter[st
     """Return for whom documents went: looked up once for all that carry the same."""
     counted: Counter[str] = Counter()
     if isinstance(takes, OfSubjects):
-        alike = Counter(tuple((name, *values) for name, values in hit.get("fields", {}).items()) for hit in gone)
+        alike = Counter([tuple([(name, *values) for name, values in hit.get("fields", {}).items()]) for hit in gone])
         for carried, documents in alike.items():
             labels = takes.labels({name: values for name, *values in carried})
             counted.update(dict.fromkeys(labels, documents))
     return counted
 
 
-def _guarded(hit: Mapping[str, Any]) -> dict[str, Any]:
-    deletion = {
-        "_index": hit["_index"],
-        "_id": hit["_id"],
-        "if_seq_no": hit["_seq_no"],
-        "if_primary_term": hit["_primary_term"],
-    }
-    return {**deletion, "routing": hit["_routing"]} if "_routing" in hit else deletion
+def _deletions(hits: Iterable[Mapping[str, Any]]) -> str:
+    """Return the lines that delete exactly the versions that were read, written by hand: a fifth of a purge's time."""
+    return "".join(f'{{"delete":{{{_guarded(hit)}}}}}\n' for hit in hits)
+
+
+def _guarded(hit: Mapping[str, Any]) -> str:
+    version = f'"if_seq_no":{int(hit["_seq_no"])},"if_primary_term":{int(hit["_primary_term"])}'
+    routing = f',"routing":{_encode(hit["_routing"])}' if "_routing" in hit else ""
+    return f'"_id":{_encode(hit["_id"])},{version}{routing}'
 
 
 def _query(trim: Trim) -> dict[str, Any]:
