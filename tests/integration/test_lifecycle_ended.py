@@ -14,8 +14,11 @@ from customers import add, of
 from managed import eventually, slow_repository
 from retention_enforcer.cluster.lifecycle import ClusterLifecycles
 from retention_enforcer.cluster.preflight import Capabilities
+from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.domain.lifecycle_changes import Change
 from retention_enforcer.enforcement.lifecycles import LifecycleWork
+from retention_enforcer.enforcement.managing import Managing
+from retention_enforcer.enforcement.registrar import Registrar
 from workbench import Workbench
 
 OWN = "application-logs-1-x"
@@ -107,3 +110,40 @@ def test_a_reinstated_tenant_has_no_such_lifecycle_any_more(tenants: Workbench, 
     tenants.run("run", "--once")
     tenants.run("run", "--once")
     assert attached(tenants) is None
+
+
+def test_after_work_that_failed_no_index_gets_such_a_lifecycle(
+    tenants: Workbench, snapshotting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whom an earlier run knew as terminated may be back: only a run that came to its end says who is not."""
+    assert snapshotting
+    assert tenants.run("terminate", "--application", "1").code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(LifecycleWork, "apply", lambda *_: Managing())
+        tenants.run("run", "--once")
+    assert tenants.run("reinstate", "--application", "1").code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(LifecycleWork, "apply", lambda *_: Managing())
+        patch.setattr(Registrar, "register", _fails)
+        assert tenants.run("run", "--once").code == 1
+    tenants.run("run", "--once")
+    assert attached(tenants) is None
+    assert not [r for r in tenants.records() if r.get("action") == "apply_lifecycle"]
+
+
+def test_work_that_failed_takes_no_such_lifecycle_away(
+    tenants: Workbench, snapshotting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert snapshotting
+    assert tenants.run("terminate", "--application", "1").code == 0
+    tenants.run("run", "--once")
+    with monkeypatch.context() as patch:
+        patch.setattr(Registrar, "register", _fails)
+        assert tenants.run("run", "--once").code == 1
+        assert attached(tenants) == ended(tenants)
+        assert tenants.run("run", "--once").code == 1
+    assert attached(tenants) == ended(tenants)
+
+
+def _fails(*_: object) -> None:
+    raise ClusterUnavailable("the registry does not answer", "wait")

@@ -367,6 +367,45 @@ def test_a_clone_outside_the_policy_does_not_keep_the_lifecycle_it_inherits(mana
     assert managed.run("ledger", "verify").code == 0
 
 
+def test_after_the_policy_got_another_name_nothing_keeps_a_lifecycle_of_the_old_one_unseen(
+    managed: LifecycleBench,
+) -> None:
+    name = managed.index("logs-a", [managed.now() - HOUR])
+    text = managed.policy_text
+    managed.policy_text = text.replace("name: {prefix}policy", "name: {prefix}policy-eu")
+    managed.ready()
+    assert managed.run("run", "--once").code == 0
+    former = f"retention-{managed.policy_name}-eu-logs-plain"
+    assert managed.attached("logs-a") == former
+    managed.es.indices.put_settings(index=name, settings={"index.blocks.write": True})
+    copy = f"{managed.prefix}copy"
+    managed.es.indices.clone(index=name, target=copy, settings={"index.number_of_replicas": 0})
+    managed.es.indices.put_settings(index=[name, copy], settings={"index.blocks.write": None})
+    managed.policy_text = text
+    assert managed.run("policy", "accept").code == 0
+    ran = managed.run("run", "--once")
+    assert ran.code == 0
+    assert managed.attached("logs-a") == managed.lifecycle("logs", "plain")
+    assert managed.attached("copy") == former, "the policy that put it may have claimed it"
+    assert f"finding lifecycle-former: {copy}" in ran.err
+    assert f"POST {copy}/_ilm/remove" in ran.err
+    assert managed.run("stop").code == 0
+    assert managed.attached("copy") is None
+    assert managed.run("ledger", "verify").code == 0
+
+
+def test_a_name_that_begins_like_the_enforcers_does_not_make_a_lifecycle_its_own(managed: LifecycleBench) -> None:
+    theirs = f"{managed.lifecycle('logs', 'eu')}-plain"
+    managed.es.ilm.put_lifecycle(name=theirs, policy=SOON_ENOUGH)
+    under(managed, "logs-a", theirs)
+    under(managed, "copy", theirs)
+    managed.ready()
+    assert managed.run("run", "--once").code == 0
+    assert managed.attached("logs-a") == theirs
+    assert managed.attached("copy") == theirs
+    assert not [record for record in managed.records() if record["kind"] == "intent"]
+
+
 # --- settings -----------------------------------------------------------------------------------------
 
 

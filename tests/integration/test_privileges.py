@@ -362,7 +362,7 @@ def _put_policy(world: World, client: Elasticsearch) -> Any:
     compiled = compile_lifecycles(policy, policy.category("logs"), "0" * 64, poll=1_000)
     assert isinstance(compiled, Lifecycles)
     ClusterLifecycles(client).put_policy(compiled.policies[0])
-    ClusterLifecycles(client).delete_policy(compiled.policies[0])
+    client.ilm.delete_lifecycle(name=compiled.policies[0].name)
 
 
 def _detach(world: World, client: Elasticsearch) -> Any:

@@ -34,6 +34,7 @@ from retention_enforcer.domain.lifecycle_policies import (
     Unmeetable,
     compare_stored,
     compile_lifecycles,
+    own_lifecycles,
 )
 from retention_enforcer.domain.policy import Category, Policy
 
@@ -397,18 +398,56 @@ def test_when_an_attached_lifecycle_can_delete_first(shall: Wanted, attached: di
     assert earliest_deletion(change, policy, one, attachment(one, **attached)) == since + policy.min_age
 
 
-# --- where no lifecycle may delete anything -----------------------------------------------------------
+# --- whose a lifecycle is -----------------------------------------------------------------------------
 
-PREFIX = "retention-trtc-"
+PUT_BY = {"managed_by": "retention-enforcer", "category": "backend-logs"}
+STORED: dict[str, dict[str, Any]] = {
+    PLAIN: {"_meta": {}},
+    "retention-old-name-logs-plain": {"_meta": {**PUT_BY, "policy": "old-name"}},
+    "retention-trtc-gone-plain": {"_meta": {**PUT_BY, "policy": "trtc"}},
+    "retention-trtc-eu-backend-logs-plain": {"_meta": {"managed_by": "somebody", "policy": "trtc"}},
+    "retention-trtc-theirs-plain": {},
+    "theirs": {"_meta": {"description": "ours"}},
+}
 
 
 @pytest.mark.parametrize(
-    ("policy", "left"), [(PLAIN, False), (f"{PREFIX}former-plain", False), ("theirs", True), (None, True)]
+    ("name", "put_by"),
+    [
+        (PLAIN, "trtc"),
+        (ENDED, "trtc"),
+        ("retention-old-name-logs-plain", "old-name"),
+        ("retention-trtc-gone-plain", "trtc"),
+        ("retention-trtc-eu-backend-logs-plain", None),
+        ("retention-trtc-theirs-plain", None),
+        ("retention-trtc-lost-plain", "trtc"),
+        ("retention-old-name-lost-plain", None),
+        ("theirs", None),
+    ],
 )
+def test_a_lifecycle_is_the_enforcers_by_what_it_says_and_not_by_how_its_name_begins(
+    name: str, put_by: str | None
+) -> None:
+    found = own_lifecycles(Policy(name="trtc", categories=(category(),)), [name, None, "theirs"], lambda: STORED)
+    assert found == ({name: put_by} if put_by is not None else {})
+
+
+def test_what_is_stored_is_read_only_where_the_names_do_not_tell() -> None:
+    policy = Policy(name="trtc", categories=(category(),))
+    assert own_lifecycles(policy, [PLAIN, None, ROLLED], lambda: pytest.fail("read")) == {PLAIN: "trtc", ROLLED: "trtc"}
+
+
+# --- where no lifecycle may delete anything -----------------------------------------------------------
+
+FORMER = "retention-trtc-former-plain"
+OWN = frozenset({PLAIN, FORMER})
+
+
+@pytest.mark.parametrize(("policy", "left"), [(PLAIN, False), (FORMER, False), ("theirs", True), (None, True)])
 def test_without_lifecycles_the_enforcers_own_go_and_others_are_left(policy: str | None, left: bool) -> None:
     one = index(ages=[HOUR])
     there = {one.name: Attachment(uuid=one.uuid, policy=policy)}
-    wanted = without_lifecycles(facts(one), there, PREFIX, "direct")
+    wanted = without_lifecycles(facts(one), there, OWN, "direct")
     made = lifecycle_changes(facts(one), compiled(), wanted, there)
     assert [change.way for change in made] == ([] if left else [Way.DETACH])
 
@@ -417,7 +456,7 @@ def test_without_lifecycles_the_enforcers_own_go_and_others_are_left(policy: str
 def test_of_what_is_in_doubt_only_what_may_hold_anything_young_is_detached(doubt: Doubt) -> None:
     one = apart("logs-a", doubt=doubt)
     there = {"logs-a": Attachment(uuid="uuid-of-logs-a", policy=PLAIN)}
-    detached = bool(list(doubtful_changes(facts(set_apart=[one]), there, PREFIX)))
+    detached = bool(list(doubtful_changes(facts(set_apart=[one]), there, OWN)))
     stays = {Doubt.CLOSED, Doubt.UNASSIGNED, Doubt.PARTIAL, Doubt.ALIAS}
     assert detached is (doubt not in stays)
 
@@ -428,7 +467,7 @@ def test_of_what_is_in_doubt_only_what_may_hold_anything_young_is_detached(doubt
 def test_in_doubt_only_the_enforcers_own_are_detached_from_that_very_index(attached: dict[str, Any]) -> None:
     there = {"logs-a": Attachment(**{"uuid": "uuid-of-logs-a", **attached})}
     doubtful = facts(set_apart=[apart("logs-a", doubt=Doubt.CLAIMED_TWICE)])
-    assert list(doubtful_changes(doubtful, there, PREFIX)) == []
+    assert list(doubtful_changes(doubtful, there, OWN)) == []
 
 
 def test_a_hold_leaves_what_is_somebody_elses() -> None:

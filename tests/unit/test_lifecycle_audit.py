@@ -21,8 +21,7 @@ from retention_enforcer.domain.lifecycle_audit import (
     vanished_finding,
 )
 
-PREFIX = "retention-trtc-"
-OURS = f"{PREFIX}backend-logs-plain"
+OURS = "retention-trtc-backend-logs-plain"
 KNOWN = Evidence(
     oldest=NOW - DAY, first_seen=NOW - HOUR, documents=7, name="logs-a", lifecycle=OURS, deletes_from=NOW - MINUTE
 )
@@ -50,14 +49,14 @@ def told(index: str = "logs-a", policy: str = OURS, at: int = NOW - MINUTE) -> H
     ],
 )
 def test_by_whom(known: Evidence, history: list[HistoryEntry] | None, ours: bool, said: str) -> None:
-    found = judge_vanished("u", known, PREFIX, history, NOW)
+    found = judge_vanished("u", known, {OURS}, history, NOW)
     assert found.ours is ours
     assert said in found.reason
 
 
 def test_an_earlier_index_of_the_same_name_tells_nothing() -> None:
     earlier = told(at=KNOWN.first_seen - DAY)
-    found = judge_vanished("u", replace(KNOWN, lifecycle=None, deletes_from=None), PREFIX, [earlier], NOW)
+    found = judge_vanished("u", replace(KNOWN, lifecycle=None, deletes_from=None), {OURS}, [earlier], NOW)
     assert not found.ours
 
 
@@ -91,8 +90,8 @@ def test_what_the_ledger_announces_is_the_enforcers_unless_it_came_to_nothing(
 
 
 def test_only_what_nobody_of_ours_deleted_is_told_and_for_a_day() -> None:
-    ours = judge_vanished("u", KNOWN, PREFIX, [told()], NOW)
-    others = judge_vanished("v", replace(KNOWN, lifecycle=None), PREFIX, [], NOW)
+    ours = judge_vanished("u", KNOWN, {OURS}, [told()], NOW)
+    others = judge_vanished("v", replace(KNOWN, lifecycle=None), {OURS}, [], NOW)
     assert still_told([ours, others], NOW + REMEMBERED - 1) == (others,)
     assert still_told([others], NOW + REMEMBERED) == ()
     finding = vanished_finding("backend-logs", others)

@@ -166,6 +166,7 @@ def _cycle(deployment: Deployment, tools: _Tools, changer: LifecycleChanger) -> 
             appender=tools.appender,
             history=LifecycleHistory(deployment.client),
             has_lifecycles=deployment.capabilities.has_lifecycles,
+            lifecycles=deployment.lifecycles.contents,
             pseudonyms=deployment.pseudonyms,
             clock=deployment.clock,
         ),

@@ -22,16 +22,12 @@ from retention_enforcer.cluster.forbidden import Reach, read_forbidden
 from retention_enforcer.cluster.indices_seen import Counts, FieldTypes, count, read_types, read_write_aliases, refresh
 from retention_enforcer.cluster.preflight import Capabilities, cluster_facts
 from retention_enforcer.cluster.sought import SoughtDocuments, sought_documents
-from retention_enforcer.cluster.streams import STREAM_LIFECYCLE
 from retention_enforcer.cluster.survey import Governed, Survey, by_category, survey
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
 from retention_enforcer.domain.facts import Block, CategoryFacts, ClusterFacts, Evidence, ForbiddenField, IndexFacts
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.sought import Sought
 from retention_enforcer.domain.subjects import Match
-
-OWN_LIFECYCLE = "retention-{policy}-"
-"""How the names of the lifecycles begin that the enforcer itself attaches."""
 
 
 class Inventory:
@@ -59,7 +55,7 @@ class Inventory:
         do not fit into one URL, or an index cannot be kept out of a wildcard otherwise (see `expressions`), and two
         for indices that hold more documents than can be seen. A category that forbids fields costs up to four more, and
         three to learn of the other categories' indices where it is observed alone; subjects that are asked
-        for four.
+        for four; lifecycles that are not those of this policy for one.
         Raises ClusterUnavailable or RequestRejected where the cluster does not answer for all of it.
         """
         silent: frozenset[str] = frozenset()
@@ -241,19 +237,13 @@ class _Observation:
             mounted=index.mounted,
             end_time=index.end_time,
             blocks=index.blocks,
-            lifecycle=self._foreign_lifecycle(governed),
+            lifecycle=governed.foreign_lifecycle,
             stream_lifecycle=member.stream_lifecycle if member else False,
             spared=sought.matches.get(index.name, ()),
             held_documents=seen.held,
             held_due=seen.held_due,
             evidence=evidence.get(index.uuid),
         )
-
-    def _foreign_lifecycle(self, governed: Governed) -> str | None:
-        name = governed.metadata.lifecycle
-        if name is not None and not name.startswith(OWN_LIFECYCLE.format(policy=self._policy.name)):
-            return name
-        return STREAM_LIFECYCLE if governed.member is not None and governed.member.stream_lifecycle else None
 
 
 def _counts_blocked(governed: Governed) -> bool:

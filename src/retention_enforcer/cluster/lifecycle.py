@@ -15,9 +15,8 @@ from elasticsearch import Elasticsearch
 from retention_enforcer.cluster.deletion import Permission
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import concrete, packed
-from retention_enforcer.cluster.lifecycles_seen import LifecyclesSeen, StoredPolicy
+from retention_enforcer.cluster.lifecycles_seen import LifecyclesSeen
 from retention_enforcer.domain.errors import OutcomeUnknown, Refused, RequestRejected
-from retention_enforcer.domain.lifecycle_choice import Attachment
 from retention_enforcer.domain.lifecycle_policies import LifecyclePolicy, Stored, compare_stored
 
 
@@ -38,7 +37,9 @@ class ClusterLifecycles(LifecyclesSeen):
         Raises Refused where there is a policy of that name that is not the enforcer's.
         """
         stored = self.policies().get(policy.name)
-        _raise_if_foreign(policy, stored)
+        if stored is not None and compare_stored(policy, stored.content) is Stored.FOREIGN:
+            message = f"the lifecycle policy {policy.name} has the enforcer's name, but is not the enforcer's"
+            raise Refused(message, "delete or rename it, or give the policy another name")
         with translated(destructive=True):
             self._once.ilm.put_lifecycle(
                 name=policy.name,
@@ -46,18 +47,6 @@ class ClusterLifecycles(LifecyclesSeen):
                 master_timeout=self._patience,
                 timeout=self._patience,
             )
-
-    def delete_policy(self, policy: LifecyclePolicy) -> None:
-        """Delete a policy that is the enforcer's; nothing where it is gone.
-
-        Raises Refused where it is not the enforcer's, and RequestRejected while an index has it.
-        """
-        stored = self.policies().get(policy.name)
-        if stored is None:
-            return
-        _raise_if_foreign(policy, stored)
-        with translated(destructive=True):
-            self._once.ilm.delete_lifecycle(name=policy.name, master_timeout=self._patience, timeout=self._patience)
 
     # --- indices ---
 
@@ -90,8 +79,7 @@ class ClusterLifecycles(LifecyclesSeen):
             )
 
         failures = self._change(names, put, permit)
-        wanted = Attachment(uuid="", policy=policy, origination=origination, rollover_alias=rollover_alias)
-        return self._amiss(names, wanted, failures)
+        return self._amiss(names, (policy, origination, rollover_alias), failures)
 
     def detach(self, names: Collection[str], *, permit: Permission = nullcontext) -> frozenset[str]:
         """Detach whatever lifecycle these indices have; return those that a look shows with one still.
@@ -127,14 +115,15 @@ class ClusterLifecycles(LifecyclesSeen):
             free, policy, origination=origination, rollover_alias=rollover_alias, permit=permit
         )
 
-    def _amiss(self, names: Collection[str], wanted: Attachment, failures: Mapping[str, str]) -> dict[str, str]:
+    def _amiss(
+        self, names: Collection[str], wanted: tuple[str, int | None, str | None], failures: Mapping[str, str]
+    ) -> dict[str, str]:
         """Return which of the indices that are there do not have what is wanted, or go on with something else."""
         there = self.attachments_of(names)
         amiss = {
             name: failures.get(name, f"it has the lifecycle {attached.policy}")
             for name, attached in there.items()
-            if (attached.policy, attached.origination, attached.rollover_alias)
-            != (wanted.policy, wanted.origination, wanted.rollover_alias)
+            if not attached.has(*wanted)
         }
         # One that carries a metadata block was refused, and would spoil the explanation of all.
         explained = self.explain_these(sorted(there.keys() - amiss.keys() - failures.keys()))
@@ -165,12 +154,6 @@ class ClusterLifecycles(LifecyclesSeen):
                 for name in batch:
                     failures |= self._change([name], request, permit)
         return failures
-
-
-def _raise_if_foreign(policy: LifecyclePolicy, stored: StoredPolicy | None) -> None:
-    if stored is not None and compare_stored(policy, stored.content) is Stored.FOREIGN:
-        message = f"the lifecycle policy {policy.name} has the enforcer's name, but is not the enforcer's"
-        raise Refused(message, "delete or rename it, or give the policy another name")
 
 
 def _batches(names: Collection[str]) -> Iterator[list[str]]:

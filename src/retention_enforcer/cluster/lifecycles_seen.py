@@ -114,6 +114,10 @@ class LifecyclesSeen:
         stored = state.get("metadata", {}).get("index_lifecycle", {}).get("policies", {})
         return {name: _stored(policy) for name, policy in stored.items()}
 
+    def contents(self) -> dict[str, Mapping[str, Any]]:
+        """Return what all lifecycle policies of the cluster do and say (`phases` and `_meta`), by name."""
+        return {name: policy.content for name, policy in self.policies().items()}
+
     def stored(self) -> dict[str, StoredLifecycle]:
         """Return all lifecycle policies of the cluster, by name, and with whose rights each deletes."""
         if self._identity is None:

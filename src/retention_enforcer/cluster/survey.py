@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.changes import IndicesChanged
+from retention_enforcer.cluster.lifecycles_seen import LifecyclesSeen
 from retention_enforcer.cluster.metadata import IndexMetadata, read_metadata
 from retention_enforcer.cluster.preflight import Capabilities
-from retention_enforcer.cluster.streams import Membership, read_streams
+from retention_enforcer.cluster.streams import STREAM_LIFECYCLE, Membership, read_streams
 from retention_enforcer.domain.facts import Doubt, SetApart
+from retention_enforcer.domain.lifecycle_policies import own_lifecycles
 from retention_enforcer.domain.names import stream_in
 from retention_enforcer.domain.policy import Category, Policy
 
@@ -23,6 +25,15 @@ class Governed:
     metadata: IndexMetadata
     category: Category
     member: Membership | None
+    own_lifecycle: bool = False
+    """Whether the lifecycle that is attached is the enforcer's."""
+
+    @property
+    def foreign_lifecycle(self) -> str | None:
+        """Somebody else's lifecycle: attached to it, or its stream's."""
+        if self.metadata.lifecycle is not None and not self.own_lifecycle:
+            return self.metadata.lifecycle
+        return STREAM_LIFECYCLE if self.member is not None and self.member.stream_lifecycle else None
 
     @property
     def container(self) -> bool:
@@ -41,6 +52,8 @@ class Survey:
     metadata: dict[str, IndexMetadata]
     """All indices that the expressions reach, governed or not."""
     members: dict[str, Membership] = field(default_factory=dict)
+    own_lifecycles: Collection[str] = ()
+    """The enforcer's lifecycle policies among those that are attached."""
 
     def other_names(self, name: str) -> tuple[str, ...]:
         """Return the aliases and the stream through which wildcards reach an index too."""
@@ -70,6 +83,9 @@ def survey(client: Elasticsearch, capabilities: Capabilities, policy: Policy, ca
         set_apart={category.id: [] for category in categories},
         metadata=metadata,
         members=members,
+        own_lifecycles=own_lifecycles(
+            policy, (index.lifecycle for index in metadata.values()), LifecyclesSeen(client).contents
+        ),
     )
     for index in metadata.values():
         _place(found, policy, index)
@@ -90,7 +106,12 @@ def _place(found: Survey, policy: Policy, index: IndexMetadata) -> None:
         if problem is not None:
             found.set_apart[owner].append(problem)
         else:
-            found.governed[index.name] = Governed(metadata=index, category=policy.category(owner), member=member)
+            found.governed[index.name] = Governed(
+                metadata=index,
+                category=policy.category(owner),
+                member=member,
+                own_lifecycle=index.lifecycle in found.own_lifecycles,
+            )
 
 
 def _aliases_named(found: Survey, category: Category) -> Iterator[SetApart]:

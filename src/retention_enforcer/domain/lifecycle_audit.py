@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from retention_enforcer.domain.facts import CategoryFacts, Evidence
@@ -60,15 +60,16 @@ def purged_by_the_enforcer(records: Iterable[Record]) -> frozenset[str]:
 
 
 def judge_vanished(
-    uuid: str, evidence: Evidence, prefix: str, history: Iterable[HistoryEntry] | None, now: int
+    uuid: str, evidence: Evidence, own: Collection[str], history: Iterable[HistoryEntry] | None, now: int
 ) -> Vanished:
-    """Return by whom an index was deleted that the enforcer did not delete; `history` is None where none can be read.
+    """Return by whom an index was deleted that the enforcer did not delete.
 
-    Without a word of the history a lifecycle of the enforcer's has done it if it was attached, and due.
+    `own` names the enforcer's lifecycles; `history` is None where none can be read. Without a word of the history a
+    lifecycle of the enforcer's has done it if it was attached, and due.
     """
     lifecycle = evidence.lifecycle or ""
     told = [e for e in history or () if e.index == evidence.name and evidence.first_seen - CLOCKS <= e.at]
-    by_ours = [entry for entry in told if entry.policy.startswith(prefix)]
+    by_ours = [entry for entry in told if entry.policy in own]
     if by_ours:
         reason = (
             f"deleted by its lifecycle {by_ours[-1].policy} at {format_instant(by_ours[-1].at)}, as ilm-history says"
@@ -78,7 +79,7 @@ def judge_vanished(
     if told:
         reason = f"deleted by the lifecycle {told[-1].policy}, which is not the enforcer's, as ilm-history says"
         return Vanished(uuid=uuid, evidence=evidence, at=now, ours=False, reason=reason)
-    if lifecycle.startswith(prefix) and evidence.deletes_from is not None and evidence.deletes_from <= now:
+    if lifecycle in own and evidence.deletes_from is not None and evidence.deletes_from <= now:
         since = format_instant(evidence.deletes_from)
         reason = f"gone; its lifecycle {lifecycle} was to delete it from {since} on; {unsaid}"
         return Vanished(uuid=uuid, evidence=evidence, at=now, ours=True, reason=reason)

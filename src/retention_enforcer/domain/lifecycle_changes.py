@@ -42,18 +42,17 @@ class Change:
 
 
 def doubtful_changes(
-    facts: CategoryFacts, attachments: Mapping[str, Attachment], prefix: str, held: Collection[str] = ()
+    facts: CategoryFacts, attachments: Mapping[str, Attachment], own: Collection[str], held: Collection[str] = ()
 ) -> Iterator[Change]:
     """Yield how the enforcer's own lifecycles leave the indices of which is in doubt whether they may go whole.
 
-    `held` names those that a hold may cover: nobody can look whether it does.
+    `own` names the enforcer's lifecycles, `held` the indices that a hold may cover: nobody can look whether it does.
     """
     for apart in facts.set_apart:
         attached = attachments.get(apart.name)
         if attached is None or attached.uuid != apart.uuid:
             continue
-        ours = attached.policy is not None and attached.policy.startswith(prefix)
-        if ours and (apart.doubt in _NEVER_TO_GO_WHOLE or apart.name in held):
+        if attached.policy in own and (apart.doubt in _NEVER_TO_GO_WHOLE or apart.name in held):
             reason = f"a hold may cover it; {apart.text}" if apart.name in held else apart.text
             yield Change(index=apart.name, uuid=attached.uuid, way=Way.DETACH, reason=reason)
 
@@ -83,15 +82,23 @@ def _change(index: IndexFacts, lifecycles: Lifecycles, wanted: Wanted, attached:
         if attached.policy is None or wanted.foreign:
             return None
         return Change(index=index.name, uuid=index.uuid, way=Way.DETACH, reason=wanted.reason)
-    policy = next(p for p in lifecycles.policies if p.variant is wanted.variant)
-    same_policy = attached.policy == policy.name
-    if same_policy and (attached.origination, attached.rollover_alias) == (wanted.origination, wanted.rollover_alias):
+    way = Way.ATTACH if attached.policy is None else Way.SWAP
+    change = change_to(index, lifecycles, wanted, way)
+    if change is None:
+        raise ValueError(f"{lifecycles.category} has no lifecycle policy {wanted.variant}")
+    return None if attached.has(change.policy, change.origination, change.rollover_alias) else change
+
+
+def change_to(index: IndexFacts, lifecycles: Lifecycles, wanted: Wanted, way: Way, why: str = "") -> Change | None:
+    """Return how an index gets a lifecycle that it shall have; None where it shall have none, or there is none."""
+    policy = None if isinstance(wanted, NoLifecycle) else lifecycles.of(wanted.variant)
+    if policy is None or isinstance(wanted, NoLifecycle):
         return None
     return Change(
         index=index.name,
         uuid=index.uuid,
-        way=Way.ATTACH if attached.policy is None else Way.SWAP,
-        reason=policy.arithmetic,
+        way=way,
+        reason=f"{policy.arithmetic}{why}",
         policy=policy.name,
         origination=wanted.origination,
         rollover_alias=wanted.rollover_alias,

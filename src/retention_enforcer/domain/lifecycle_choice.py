@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from retention_enforcer.domain.facts import CategoryFacts, Held, IndexFacts
@@ -36,6 +36,10 @@ class Attachment:
     open: bool = True
     metadata_block: bool = False
     """Whether a block hides it from all but the cluster's state."""
+
+    def has(self, policy: str | None, origination: int | None, rollover_alias: str | None) -> bool:
+        """Whether it has this policy, counting from this date, or from none of its own, and rolling this alias over."""
+        return (self.policy, self.origination, self.rollover_alias) == (policy, origination, rollover_alias)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,11 +267,11 @@ def _counts_well(category: Category, oldest: int, newest: int, *, since: int, sl
 
 
 def without_lifecycles(
-    facts: CategoryFacts, attachments: Mapping[str, Attachment], prefix: str, reason: str
+    facts: CategoryFacts, attachments: Mapping[str, Attachment], own: Collection[str], reason: str
 ) -> dict[str, Wanted]:
     """Return, where no lifecycle is to delete anything, that the enforcer's own have to go; others are left."""
     return {
-        index.name: NoLifecycle(reason=reason, foreign=not (attached.policy or "").startswith(prefix))
+        index.name: NoLifecycle(reason=reason, foreign=attached.policy not in own)
         for index in facts.indices
         if (attached := attachments.get(index.name)) is not None and attached.uuid == index.uuid
     }

@@ -12,7 +12,7 @@ that changes (`lifecycle_changes`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -22,6 +22,9 @@ from retention_enforcer.domain.policy import SPAN_TOLERANCE, Category, Policy
 
 MANAGED_BY = "retention-enforcer"
 """What `_meta.managed_by` says in the policies that are the enforcer's own."""
+
+_OURS = "retention-"
+"""How the names of all of them begin."""
 
 DEFAULT_POLL = 10 * MINUTE
 """`indices.lifecycle.poll_interval` where nobody has changed it."""
@@ -41,14 +44,9 @@ class Variant(StrEnum):
     ENDED = "ended"
 
 
-def policy_prefix(policy: str) -> str:
-    """Return how the names of all lifecycle policies of a policy begin."""
-    return f"retention-{policy}-"
-
-
 def policy_name(policy: str, category: str, variant: Variant) -> str:
     """Return the name of one lifecycle policy."""
-    return f"{policy_prefix(policy)}{category}-{variant}"
+    return f"{_OURS}{policy}-{category}-{variant}"
 
 
 def lateness(margin: int) -> int:
@@ -95,6 +93,10 @@ class Lifecycles:
     def policies(self) -> tuple[LifecyclePolicy, ...]:
         """Those that there are."""
         return tuple(p for p in (self.rolled, self.plain, self.ended) if p is not None)
+
+    def of(self, variant: Variant) -> LifecyclePolicy | None:
+        """Return the policy of one variant."""
+        return next((policy for policy in self.policies if policy.variant is variant), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,6 +260,29 @@ def compare_stored(compiled: LifecyclePolicy, stored: Mapping[str, Any] | None) 
 def same_phases(compiled: LifecyclePolicy, stored: StoredLifecycle | None) -> bool:
     """Whether a stored policy does the same to the indices that have it, whatever it says about itself."""
     return stored is not None and stored.content.get("phases") == compiled.body["policy"]["phases"]
+
+
+def own_lifecycles(
+    policy: Policy, names: Iterable[str | None], read: Callable[[], Mapping[str, Mapping[str, Any]]]
+) -> dict[str, str]:
+    """Return which of these lifecycle policies are the enforcer's, and the name its policy had when it put each.
+
+    They are those that the policy compiles to, and those whose `_meta` says that the enforcer put them: one enforcer
+    acts on a cluster, so what it put under another policy's name, or for a category that is gone, is its own still,
+    and a name that only begins alike is not. One that does not exist any more has but its name to tell. `read` returns
+    what the cluster has stored (`phases` and `_meta`, by name); it is asked only where the names do not tell.
+    """
+    asked = {name for name in names if name is not None}
+    compiled = {policy_name(policy.name, category.id, variant) for category in policy.categories for variant in Variant}
+    own = dict.fromkeys(asked & compiled, policy.name)
+    unsure = asked - compiled
+    stored = read() if unsure else {}
+    lost = dict.fromkeys(
+        (name for name in unsure - stored.keys() if name.startswith(f"{_OURS}{policy.name}-")), policy.name
+    )
+    metas = {name: stored[name].get("_meta") or {} for name in unsure & stored.keys()}
+    put = {name: str(meta.get("policy")) for name, meta in metas.items() if meta.get("managed_by") == MANAGED_BY}
+    return own | lost | put
 
 
 def is_ours(policy: str | None, compiled: LifecyclePolicy) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from retention_enforcer.domain.facts import CategoryFacts, Evidence
 from retention_enforcer.domain.instants import format_instant
@@ -16,7 +16,7 @@ from retention_enforcer.domain.lifecycle_audit import (
     missing,
     purged_by_the_enforcer,
 )
-from retention_enforcer.domain.lifecycle_policies import policy_prefix
+from retention_enforcer.domain.lifecycle_policies import own_lifecycles
 from retention_enforcer.domain.plan import Action
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
@@ -45,6 +45,7 @@ class Audit:
         appender: Appender,
         history: DeletionHistory,
         has_lifecycles: Callable[[], bool],
+        lifecycles: Callable[[], Mapping[str, Mapping[str, Any]]],
         pseudonyms: Pseudonyms,
         clock: Clock,
     ) -> None:
@@ -54,6 +55,7 @@ class Audit:
         self._appender = appender
         self._history = history
         self._has_lifecycles = has_lifecycles
+        self._lifecycles = lifecycles
         self._pseudonyms = pseudonyms
         self._clock = clock
 
@@ -75,9 +77,10 @@ class Audit:
             gone = {uuid: evidence for uuid, evidence in gone.items() if uuid not in ours}
         if not gone:
             return ()
-        now, prefix = self._clock.now(), policy_prefix(self._policy.name)
-        history = self._read_history(gone)
-        vanished = tuple(judge_vanished(uuid, evidence, prefix, history, now) for uuid, evidence in gone.items())
+        now, history = self._clock.now(), self._read_history(gone)
+        deleters = [evidence.lifecycle for evidence in gone.values()] + [entry.policy for entry in history or ()]
+        own = own_lifecycles(self._policy, deleters, self._lifecycles) if self._has_lifecycles() else {}
+        vanished = tuple(judge_vanished(uuid, evidence, own, history, now) for uuid, evidence in gone.items())
         recorded = {str(r["target"]["uuid"]) for r in self._ledger.about(gone, OBSERVED_DELETION)}  # before a crash
         for one in vanished:
             if one.uuid not in recorded:

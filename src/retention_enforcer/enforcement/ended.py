@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from retention_enforcer.domain.errors import readable
@@ -11,6 +11,9 @@ from retention_enforcer.enforcement.ports import StateStore
 
 ENDED = "ended-indices"
 """The key of what is remembered, in `retention-state`."""
+
+_DOUBTED = "_doubted"
+"""Among the categories, whose ids never begin so: that a look has begun since, and not come to its end."""
 
 
 class Ended:
@@ -32,14 +35,26 @@ class Ended:
         if self._state is not None and body != self._known():
             self._state.save(ENDED, body, now)
 
-    def names(self, category: str, facts: CategoryFacts) -> frozenset[str]:
-        """Return the names of those of a category that are still what they were."""
-        known = self._known().get(category, {})
+    def doubt(self, now: int) -> None:
+        """Take what is remembered for old until the next `remember`: a tenant may be back whom nobody has heeded."""
+        known = self._known()
+        if self._state is not None and known and _DOUBTED not in known:
+            self._state.save(ENDED, {**known, _DOUBTED: {}}, now)
+
+    def names(self, category: str, facts: CategoryFacts, having: Collection[str]) -> frozenset[str]:
+        """Return the names of those of a category that are still what they were.
+
+        `having` names those that have the lifecycle already: in doubt it stays there, and no other gets it.
+        """
+        known = self._known()
+        indices = known.get(category, {})
         with readable(f"{ENDED} in retention-state"):
             return frozenset(
                 index.name
                 for index in facts.indices
-                if index.uuid in known and tuple(known[index.uuid]) == index.sequence_numbers
+                if index.uuid in indices
+                and tuple(indices[index.uuid]) == index.sequence_numbers
+                and (_DOUBTED not in known or index.name in having)
             )
 
     def _known(self) -> Mapping[str, Any]:

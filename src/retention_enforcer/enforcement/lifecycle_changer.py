@@ -244,11 +244,7 @@ class LifecycleChanger:
 def _is_as_wanted(attached: Attachment, change: Change) -> bool:
     if change.policy is None:
         return attached.policy is None
-    return (attached.policy, attached.origination, attached.rollover_alias) == (
-        change.policy,
-        change.origination,
-        change.rollover_alias,
-    )
+    return attached.has(change.policy, change.origination, change.rollover_alias)
 
 
 def _detach(change: Change, reason: str) -> Change:

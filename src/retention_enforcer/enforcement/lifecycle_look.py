@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from retention_enforcer.domain.deadlines import due_at
 from retention_enforcer.domain.facts import CategoryFacts, IndexFacts
 from retention_enforcer.domain.findings import Finding, Severity
-from retention_enforcer.domain.lifecycle_changes import Change, Way, doubtful_changes, lifecycle_changes
+from retention_enforcer.domain.lifecycle_changes import Change, Way, change_to, doubtful_changes, lifecycle_changes
 from retention_enforcer.domain.lifecycle_choice import (
     Attachment,
-    NoLifecycle,
     Wanted,
     wanted_lifecycles,
     without_lifecycles,
@@ -24,7 +23,7 @@ from retention_enforcer.domain.lifecycle_policies import (
     Unmeetable,
     Variant,
     compile_lifecycles,
-    policy_prefix,
+    own_lifecycles,
 )
 from retention_enforcer.domain.lifecycle_watch import (
     REATTACHED,
@@ -49,8 +48,8 @@ class LifecycleLook:
     """What is attached to a category's indices, and what has to change."""
 
     category: Category
-    prefix: str
-    """How the names of the enforcer's own policies begin."""
+    own: Collection[str]
+    """The enforcer's own policies among those that are attached."""
     poll: int
     lifecycles: Lifecycles
     """Without any policy where none can be used."""
@@ -117,7 +116,7 @@ class LifecycleObserver:
 
     def look(self, scope: Scope, category: Category, facts: CategoryFacts) -> LifecycleLook:
         """Return what is attached to the indices of a category now, and what has to change."""
-        prefix, poll = policy_prefix(scope.policy.name), self._source.poll_interval()
+        poll = self._source.poll_interval()
         compiled = self.compile(scope.policy, category, scope.fingerprint, poll)
         unmeetable = compiled if isinstance(compiled, Unmeetable) else None
         lifecycles = (
@@ -126,21 +125,23 @@ class LifecycleObserver:
             else Lifecycles(category=category.id, margin=scope.policy.margin, poll=poll)
         )
         reached = self._source.attachments(sorted({pattern.expression for pattern in category.indices}))
-        own = {index.name for index in facts.indices} | {apart.name for apart in facts.set_apart}
-        attachments = {name: attached for name, attached in reached.items() if name in own}
+        governed = {index.name for index in facts.indices} | {apart.name for apart in facts.set_apart}
+        attachments = {name: attached for name, attached in reached.items() if name in governed}
+        own = own_lifecycles(scope.policy, (a.policy for a in attachments.values()), self._source.contents)
         if self._setting == DIRECT or unmeetable is not None:
             reason = unmeetable.arithmetic if unmeetable else "ENFORCER_LIFECYCLE is direct"
-            wanted = without_lifecycles(facts, attachments, prefix, reason)
+            wanted = without_lifecycles(facts, attachments, own, reason)
         else:
-            ended = self._ended.names(category.id, facts) if lifecycles.ended is not None else ()
-            wanted = wanted_lifecycles(category, lifecycles, facts, attachments, ended)
+            wanted = wanted_lifecycles(
+                category, lifecycles, facts, attachments, self._names_ended(lifecycles, facts, attachments)
+            )
         changes = (
-            *doubtful_changes(facts, attachments, prefix, _held(scope, facts)),
+            *doubtful_changes(facts, attachments, own, _held(scope, facts)),
             *lifecycle_changes(facts, lifecycles, wanted, attachments),
         )
         return LifecycleLook(
             category=category,
-            prefix=prefix,
+            own=own,
             poll=poll,
             lifecycles=lifecycles,
             unmeetable=unmeetable,
@@ -149,6 +150,14 @@ class LifecycleObserver:
             wanted=wanted,
             changes=changes,
         )
+
+    def _names_ended(
+        self, lifecycles: Lifecycles, facts: CategoryFacts, attachments: Mapping[str, Attachment]
+    ) -> Collection[str]:
+        if lifecycles.ended is None:
+            return ()
+        having = {name for name, attached in attachments.items() if attached.policy == lifecycles.ended.name}
+        return self._ended.names(facts.category, facts, having)
 
     def service(self) -> tuple[Finding, ...]:
         """Return the finding that no lifecycle of the cluster works, if that is so."""
@@ -188,7 +197,7 @@ class _Watch:
     def judge(self, explained: Explained) -> Finding | None:
         """Return why one of the enforcer's own lifecycles will not delete its index in time."""
         attached = self.look.attachments.get(explained.index)
-        if attached is None or not (explained.policy or "").startswith(self.look.prefix):
+        if attached is None or explained.policy not in self.look.own:
             return None
         index = self._index(explained.index)
         by_age = index is not None and index.oldest is not None and self.look.category.max_age is not None
@@ -210,20 +219,9 @@ class _Watch:
         """Return how to attach again what a lifecycle hangs in, where that resolves it."""
         index = self._index(found.index or "")
         wanted = self.look.wanted.get(found.index or "")
-        if found.kind not in REATTACHED or index is None or wanted is None or isinstance(wanted, NoLifecycle):
+        if found.kind not in REATTACHED or index is None or wanted is None:
             return None
-        policy = next((p for p in self.look.lifecycles.policies if p.variant is wanted.variant), None)
-        if policy is None:
-            return None
-        return Change(
-            index=index.name,
-            uuid=index.uuid,
-            way=Way.SWAP,
-            reason=f"{policy.arithmetic}; again, since it hangs: {found.kind}",
-            policy=policy.name,
-            origination=wanted.origination,
-            rollover_alias=wanted.rollover_alias,
-        )
+        return change_to(index, self.look.lifecycles, wanted, Way.SWAP, f"; again, since it hangs: {found.kind}")
 
     def expected(self, explained: Explained) -> int | None:
         compiled = self.look.compiled(explained.policy)
@@ -269,7 +267,7 @@ def _foreign(look: LifecycleLook, stored: Mapping[str, StoredLifecycle]) -> Sequ
     """Return the findings about other people's policies on this category's indices, one a policy."""
     findings = []
     names = {attached.policy for attached in look.attachments.values() if attached.policy is not None}
-    for name in sorted(n for n in names if not n.startswith(look.prefix)):
+    for name in sorted(names - set(look.own)):
         phases = stored[name].content.get("phases") if name in stored else None
         found = judge_foreign(look.category, look.lifecycles.margin, name, phases, look.poll)
         if found is not None:

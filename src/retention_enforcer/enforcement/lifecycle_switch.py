@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from retention_enforcer.domain.control import DETACHED, Control
 from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.lifecycle_choice import Attachment
-from retention_enforcer.domain.lifecycle_policies import policy_prefix
+from retention_enforcer.domain.lifecycle_policies import own_lifecycles
 from retention_enforcer.domain.names import governed_part
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.enforcement.ports import Clock, LifecycleCluster
@@ -88,7 +88,10 @@ class LifecycleSwitch:
         if not self._has_lifecycles():
             return unprotected
         there = self._cluster.attachments(["*"])
-        return unprotected | self._detach({n: a for n, a in there.items() if self._is_governed(n) or self._is_own(a)})
+        own = self._own(there)
+        return unprotected | self._detach(
+            {name: a for name, a in there.items() if self._is_governed(name) or a.policy in own}
+        )
 
     def put_back(self, held: Callable[[], Collection[str]], control: Control) -> PutBack:
         """Attach again what others had attached, where it is neither held nor stopped; the rest stays remembered.
@@ -123,7 +126,7 @@ class LifecycleSwitch:
         return failures.get(one.index)
 
     def _detach(self, there: Mapping[str, Attachment]) -> dict[str, str]:
-        managed = {name: attached for name, attached in there.items() if attached.policy is not None}
+        managed, own = {name: attached for name, attached in there.items() if attached.policy}, self._own(there)
         theirs = {
             attached.uuid: _Remembered(
                 index=name,
@@ -132,7 +135,7 @@ class LifecycleSwitch:
                 rollover_alias=attached.rollover_alias,
             )
             for name, attached in managed.items()
-            if attached.policy is not None and not self._is_own(attached)
+            if attached.policy is not None and attached.policy not in own
         }
         if theirs:  # before they are detached: what is not written down could not be put back
             self._remember({**self._known(), **theirs})
@@ -143,8 +146,8 @@ class LifecycleSwitch:
     def _is_governed(self, name: str) -> bool:
         return bool(self._policy.claimants(governed_part(name)))
 
-    def _is_own(self, attached: Attachment) -> bool:
-        return attached.policy is not None and attached.policy.startswith(policy_prefix(self._policy.name))
+    def _own(self, there: Mapping[str, Attachment]) -> Collection[str]:
+        return own_lifecycles(self._policy, (a.policy for a in there.values()), self._cluster.contents)
 
     def _is_adopted(self, name: str) -> bool:
         claimants = self._policy.claimants(governed_part(name))

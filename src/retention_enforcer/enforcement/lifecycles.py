@@ -208,7 +208,7 @@ def still_acting(look: LifecycleLook, facts: CategoryFacts, watched: Watched) ->
     managed = [one.policy for one in look.managed(facts).values() if one is not None]
     if not managed:
         return ()
-    theirs = [policy for policy in managed if not policy.startswith(look.prefix)]
+    theirs = [policy for policy in managed if policy not in look.own]
     when = f", the next until {format_instant(watched.next_deletion)}" if watched.next_deletion is not None else ""
     foreign = f", {len(theirs)} of them somebody else's" if theirs else ""
     return (

@@ -95,6 +95,9 @@ class LifecycleSource(Protocol):
     def poll_interval(self) -> int:
         """Return how often the cluster looks at lifecycles, in milliseconds."""
 
+    def contents(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return what all lifecycle policies of the cluster do and say (`phases` and `_meta`), by name."""
+
     def stored(self) -> dict[str, StoredLifecycle]:
         """Return all lifecycle policies of the cluster, by name."""
 

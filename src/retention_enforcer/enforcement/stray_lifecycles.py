@@ -9,7 +9,8 @@ import structlog
 from retention_enforcer.domain.errors import RequestRejected
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.lifecycle_changes import Change, Way
-from retention_enforcer.domain.lifecycle_policies import policy_prefix
+from retention_enforcer.domain.lifecycle_choice import Attachment
+from retention_enforcer.domain.lifecycle_policies import own_lifecycles
 from retention_enforcer.domain.names import governed_part
 from retention_enforcer.enforcement.lifecycle_changer import LifecycleChanger
 from retention_enforcer.enforcement.lifecycle_look import LifecycleObserver
@@ -52,7 +53,8 @@ class LifecycleRound:
                 return RoundResult(findings=(_finding("lifecycles-unusable", text, error.mend),))
 
     def _run(self, scope: Scope, cycle: str) -> RoundResult:
-        findings, strays = list(self._observer.service()), self._strays(scope)
+        findings, (strays, former) = list(self._observer.service()), self._strays(scope)
+        findings += [_former(change) for change in former]
         if self._changer is None or not scope.may_act:
             findings += [_stray(change) for change in strays]
             return RoundResult(findings=tuple(findings))
@@ -60,30 +62,50 @@ class LifecycleRound:
         findings += [_stray(change) for change, _ in changed.failures.values()]
         return RoundResult(findings=tuple(findings), unknown=changed.unknown)
 
-    def _strays(self, scope: Scope) -> list[Change]:
-        prefix = policy_prefix(scope.policy.name)
-        return [
-            Change(
-                index=name,
-                uuid=attached.uuid,
-                way=Way.DETACH,
-                reason=f"no category claims it, and it has {attached.policy}: outside the policy nothing is deleted",
-            )
+    def _strays(self, scope: Scope) -> tuple[list[Change], list[Change]]:
+        """Return how this policy's lifecycles leave what it does not claim, and how those of another policy would."""
+        managed = {
+            name: attached
             for name, attached in sorted(self._cluster.attachments(["*"]).items())
-            if attached.policy is not None
-            and attached.policy.startswith(prefix)
-            and not scope.policy.claimants(governed_part(name))
-        ]
+            if attached.policy is not None and not scope.policy.claimants(governed_part(name))
+        }
+        own = own_lifecycles(scope.policy, (a.policy for a in managed.values()), self._cluster.contents)
+        strays: list[Change] = []
+        former: list[Change] = []
+        for name, attached in managed.items():
+            put_by = own.get(attached.policy or "")
+            if put_by is not None:
+                (strays if put_by == scope.policy.name else former).append(_detach(name, attached, put_by))
+        return strays, former
+
+
+def _detach(name: str, attached: Attachment, put_by: str) -> Change:
+    whose = f"{attached.policy}, a lifecycle of the policy {put_by}"
+    reason = f"no category claims it, and it has {whose}: outside the policy nothing is deleted"
+    return Change(index=name, uuid=attached.uuid, way=Way.DETACH, reason=reason)
 
 
 def _stray(change: Change) -> Finding:
+    return _about("lifecycle-stray", change, f"{_by_hand(change)}; the enforcer does so when it acts")
+
+
+def _former(change: Change) -> Finding:
+    """Return that a policy that was accepted once, under another name, has the cluster delete an index still."""
+    return _about("lifecycle-former", change, f"{_by_hand(change)}, or let a category claim it")
+
+
+def _by_hand(change: Change) -> str:
+    return f"POST {change.index}/_ilm/remove"
+
+
+def _about(kind: str, change: Change, mend: str) -> Finding:
     return Finding(
-        kind="lifecycle-stray",
+        kind=kind,
         category=None,
         index=change.index,
         uuid=change.uuid,
         text=f"{change.index}: {change.reason}",
-        mend=f"POST {change.index}/_ilm/remove; the enforcer does so when it acts",
+        mend=mend,
         severity=Severity.WARNING,
     )
 

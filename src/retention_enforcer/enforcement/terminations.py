@@ -84,6 +84,8 @@ class TerminationWork:
         cycle = cycle_of(TERMINATIONS)
         with structlog.contextvars.bound_contextvars(**{"retention.cycle": cycle}):
             self._write_blocks.restore(cycle)
+            if scope.may_act:
+                self._purge.doubt_lifecycles()
             run = self._begin(scope)
             unknown = False
             if scope.may_act:
