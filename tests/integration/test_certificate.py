@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from elasticsearch import Elasticsearch
 
 from backups import Backups
 from customers import MAPPING, PATIENCE, add, index, now
@@ -61,6 +62,30 @@ def test_what_is_elsewhere_is_an_open_item(tenants: Workbench, backups: Backups)
     assert f"{tenants.prefix}text, outside the policy, could not be asked" in texts
     assert "was taken before the files were clean: it ends when somebody deletes it" in texts
     assert "copy" in open_kinds(found)
+
+
+def test_what_nobody_can_look_into_counts_only_where_its_mapping_leaves_room(
+    tenants: Workbench, es: Elasticsearch
+) -> None:
+    plain = {"properties": {"message": {"type": "text"}, "host": {"properties": {"name": {"type": "keyword"}}}}}
+    room = {
+        "roomless": plain,
+        "strict": {**plain, "dynamic": "strict"},
+        "named": {"properties": {**plain["properties"], "sdkappid": {"type": "keyword"}}},
+        "unindexed": {**plain, "dynamic": False},
+        "runtime": {**plain, "runtime": {"sdkappid": {"type": "keyword"}}},
+        "dotted": {"subobjects": False, "properties": {"labels.sdkappid": {"type": "keyword"}}},
+        "hidden": {**plain, "enabled": False},
+    }
+    for name, mappings in room.items():
+        index(tenants, name, mappings=mappings)
+        es.indices.close(index=tenants.prefix + name)
+    assert tenants.run("terminate", "--application", "1").code == 0
+    assert tenants.run("run", "--once").code == 0
+    _, found = certificate(tenants)
+    texts = " ".join(item["text"] for item in found["open_items"])
+    named = {name for name in room if f"{tenants.prefix}{name}, outside the policy, could not be asked" in texts}
+    assert named == room.keys() - {"roomless", "strict"}
 
 
 def test_an_id_stands_in_it_only_when_it_is_revealed(tenants: Workbench, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from retention_enforcer.cluster.metadata import IndexMetadata, read_metadata
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.cluster.streams import Membership, other_names, read_all_streams
 from retention_enforcer.cluster.subject_fields import read_subject_fields
+from retention_enforcer.cluster.unreadable import without_fields
 from retention_enforcer.domain.claims import Standing, claim_on
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.names import OwnIndices
@@ -33,7 +34,8 @@ class Elsewhere:
     def look(self, policy: Policy, subjects: Collection[Subject], now: int) -> tuple[dict[str, int], dict[str, str]]:
         """Return how many documents of these subjects each index outside has, and why some cannot be asked.
 
-        An index without any of the fields by which the categories name a subject has none. Raises ClusterUnavailable,
+        An index without any of the fields by which the categories name a subject has none, also where nobody can look
+        into it. Raises ClusterUnavailable,
         RequestRejected or IndicesChanged where the cluster does not answer.
         """
         members = read_all_streams(self._client, self._capabilities)
@@ -41,10 +43,13 @@ class Elsewhere:
         outside = {n: i for n, i in metadata.items() if _is_outside(policy, self._own, i, members.get(n))}
         untold = {name: why for name, index in outside.items() if (why := _why_not(index)) is not None}
         readable = outside.keys() - untold
-        if not readable:
-            return {}, untold
         fieldsets = {category.subjects for category in policy.categories if category.subjects}
         fields = {field for fieldset in fieldsets for field in fieldset.names}
+        if untold:
+            without = without_fields(self._client, untold, fields)
+            untold = {name: why for name, why in untold.items() if name not in without}
+        if not readable:
+            return {}, untold
         reached = {name: members[name].stream if name in members else None for name in readable}
         avoid = {name for name, index in metadata.items() if index.system or _why_not(index) is not None}
         caught = {name: other_names(metadata[name], members.get(name)) for name in avoid}

@@ -105,6 +105,11 @@ class _Fields:
         return None
 
 
+def is_absent(mapping: Mapping[str, Any], name: str) -> bool:
+    """Whether a whole mapping says by itself that no document of its index can have a field."""
+    return _Fields(mapped={}, outline=mapping, types={}).judge(name) is None
+
+
 def _doubts_about(mapping: Mapping[str, Any]) -> Iterator[str]:
     """Yield why a search for a value of this keyword or number does not find exactly the documents that have it."""
     if mapping.get("index") is not True:
