@@ -1,0 +1,77 @@
+"""A run is killed while it changes lifecycles: the next one ends where an undisturbed one would have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from managed import LifecycleBench
+from retention_enforcer.domain.instants import DAY, HOUR
+from workbench import WHEN_CALLED
+
+pytestmark = pytest.mark.timeout(120)
+
+CLUSTER = "cluster.lifecycle.ClusterLifecycles"
+CHANGER = "enforcement.lifecycle_changer.LifecycleChanger"
+
+# One index comes to straddle and is detached, one is new and attached, one has a lifecycle under the policy's former
+# name and is swapped: detached, then attached.
+STEPS: dict[str, tuple[str, str, int, str]] = {
+    "after the first intent": (CHANGER, "_intend", 1, "after"),
+    "before anything is detached": (CLUSTER, "detach", 1, "before"),
+    "after the first is detached": (CLUSTER, "detach", 1, "after"),
+    "before the policy is put": (CLUSTER, "put_policy", 1, "before"),
+    "after the policy is put": (CLUSTER, "put_policy", 1, "after"),
+    "before one is attached": (CLUSTER, "attach", 1, "before"),
+    "after one is attached": (CLUSTER, "attach", 1, "after"),
+    "before one is swapped": (CLUSTER, "swap", 1, "before"),
+    "within the swap": (CLUSTER, "detach", 2, "after"),
+    "after one is swapped": (CLUSTER, "swap", 1, "after"),
+    "before an outcome": (CHANGER, "_finish", 2, "before"),
+}
+
+SETTLED = """
+from retention_enforcer.domain import lifecycle_choice
+lifecycle_choice._may_still_be_written = lambda *_: False
+"""
+
+
+@pytest.fixture
+def managed(server: object, es: Elasticsearch, prefix: str, tmp_path: object) -> Iterator[LifecycleBench]:
+    """An enforcer on a server with lifecycles; what it put is taken away again."""
+    yield from LifecycleBench.on(server, es, prefix, tmp_path)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_killed_run_leaves_nothing_that_the_next_does_not_settle(managed: LifecycleBench, step: str) -> None:
+    now = managed.now()
+    managed.index("logs-straddling", [now - HOUR] * 3)
+    managed.index("logs-former", [now - HOUR] * 3)
+    text = managed.policy_text
+    managed.policy_text = text.replace("name: {prefix}policy", "name: {prefix}policy-eu")
+    managed.ready()
+    assert managed.run("run", "--once").code == 0
+    assert managed.attached("logs-former") == f"retention-{managed.policy_name}-eu-logs-plain"
+    managed.policy_text = text
+    assert managed.run("policy", "accept").code == 0
+    managed.add("logs-straddling", [now - 20 * DAY])
+    managed.index("logs-new", [now - HOUR] * 3)
+
+    method, called, n, when = STEPS[step]
+    hook = f"{WHEN_CALLED}\n{SETTLED}\nwhen_called({method!r}, {called!r}, {n}, {when!r}, die)"
+    process = managed.process("run", "--once", before=hook)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == -9, said
+    plain = managed.lifecycle("logs", "plain")
+    assert managed.attached("logs-new") in (None, plain)
+    assert managed.attached("logs-straddling") != plain or managed.count("logs-straddling") == 3, "trimmed before"
+    managed.free_the_lease()
+    assert managed.run("run", "--once").code == 0
+
+    names = ("logs-straddling", "logs-former", "logs-new")
+    assert {name: managed.attached(name) for name in names} == dict.fromkeys(names, plain)
+    assert {name: managed.count(name) for name in names} == dict.fromkeys(names, 3)
+    managed.assert_every_intent_is_answered_once()
+    assert managed.run("ledger", "verify").code == 0
