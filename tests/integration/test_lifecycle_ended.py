@@ -10,7 +10,7 @@ import pytest
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import bulk
 
-from customers import add, of
+from customers import MAPPING, add, index, of
 from managed import eventually, slow_repository
 from retention_enforcer.cluster.lifecycle import ClusterLifecycles
 from retention_enforcer.cluster.preflight import Capabilities
@@ -110,6 +110,31 @@ def test_a_reinstated_tenant_has_no_such_lifecycle_any_more(tenants: Workbench, 
     tenants.run("run", "--once")
     tenants.run("run", "--once")
     assert attached(tenants) is None
+
+
+def test_no_id_of_a_tenant_stands_in_what_is_put_recorded_or_said(
+    tenants: Workbench, es: Elasticsearch, prefix: str
+) -> None:
+    if not Capabilities(es).has_lifecycles():
+        pytest.skip("this server has no lifecycles: _ilm/status does not answer")
+    name = f"{prefix}application-logs-canary7-x"
+    index(tenants, name.removeprefix(prefix), mappings=MAPPING)
+    for repository in slow_repository(es, prefix):
+        mine = ({"_index": name, "_source": {"sdkappid": "canary7", "x": secrets.token_hex(2_000)}} for _ in range(150))
+        bulk(es, mine, refresh=True)
+        es.snapshot.create(repository=repository, snapshot="one", indices=name, wait_for_completion=False)
+        assert tenants.run("terminate", "--application", "canary7").code == 0
+        said = [tenants.run("run", "--once") for _ in range(3)]
+        seen = ClusterLifecycles(es).attachments_of([name])
+        assert seen[name].policy == ended(tenants), "it is left to its lifecycle"
+        stored = ClusterLifecycles(es).contents()
+        assert not [policy for policy, content in stored.items() if "canary7" in f"{policy}{content}"]
+        es.snapshot.delete(repository=repository, snapshot="one")
+        eventually(lambda: tenants.is_gone(name.removeprefix(prefix)))
+        said.append(tenants.run("run", "--once"))
+        assert not [ran for ran in said if "canary7" in ran.out + ran.err]
+        assert "observed_deletion" in {record.get("action") for record in tenants.records()}
+        assert not [record for record in tenants.records() if "canary7" in str(record)]
 
 
 def test_after_work_that_failed_no_index_gets_such_a_lifecycle(
