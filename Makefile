@@ -40,8 +40,6 @@ check: install   ## lint, types, layers, generated files
 	$(BIN)/ruff format --check src tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m retention_enforcer.settings --check config/settings.md
-	$(BIN)/python -m retention_enforcer.web --check docs/status.schema.json
 	$(BIN)/python -m retention_enforcer.cli.references --check .
 
 format: install  ## rewrite what the formatter would
@@ -49,8 +47,6 @@ format: install  ## rewrite what the formatter would
 	$(BIN)/ruff format src tests
 
 reference: install ## regenerate what is generated: settings, schema of the status, privileges and roles
-	$(BIN)/python -m retention_enforcer.settings --write config/settings.md
-	$(BIN)/python -m retention_enforcer.web --write docs/status.schema.json
 	$(BIN)/python -m retention_enforcer.cli.references --write .
 
 lock: ## resolve the newest versions into requirements.lock and the image's locks (needs uv)

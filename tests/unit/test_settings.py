@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import certifi
@@ -253,22 +251,6 @@ class TestDemands:
 
 class TestTheReference:
     """`config/settings.md` is generated."""
-
-    @staticmethod
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "retention_enforcer.settings", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-
-    def test_it_is_up_to_date(self) -> None:
-        done = self.run("--check", str(REFERENCE))
-        assert (done.returncode, done.stderr) == (0, "")
-
-    def test_a_stale_one_is_told_in_one_line_and_mended_by_writing(self, tmp_path: Path) -> None:
-        path = tmp_path / "settings.md"
-        stale = self.run("--check", str(path))
-        assert (stale.returncode, len(stale.stderr.splitlines())) == (1, 1)
-        assert self.run("--write", str(path)).returncode == 0
-        assert self.run("--check", str(path)).returncode == 0
 
     def test_it_names_every_setting_with_its_meaning(self) -> None:
         text = REFERENCE.read_text()

@@ -1,21 +1,26 @@
-"""Writes what is made from code and policy: the page of privileges, the roles, the policy for Kubernetes; checks it."""
+"""Writes what is made from code and policy, or tells what of it is stale: references, roles, a copy of the policy."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from retention_enforcer.policy_file import load_policy
 from retention_enforcer.reporting.privileges import privileges_page, role_files
+from retention_enforcer.reporting.status_document import status_schema
+from retention_enforcer.settings.reference import settings_page
 
 
 def references(root: Path) -> dict[Path, str]:
     """Return the content that each file must have, for the repository at `root`."""
     policy, deploy = root / "config" / "trtc.yaml", root / "deploy"
     return {
+        root / "config" / "settings.md": settings_page(),
         root / "docs" / "privileges.md": privileges_page(),
+        root / "docs" / "status.schema.json": json.dumps(status_schema(), indent=2, ensure_ascii=False) + "\n",
         # Kustomize reads nothing above its own folder.
         deploy / "kubernetes" / "policy.yaml": policy.read_text(encoding="utf-8"),
         **{deploy / "roles" / name: text for name, text in role_files(load_policy(policy)).items()},

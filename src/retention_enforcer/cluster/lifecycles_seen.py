@@ -18,6 +18,7 @@ from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import packed
+from retention_enforcer.cluster.privileges import authentication
 from retention_enforcer.cluster.state import read_state
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
 from retention_enforcer.domain.lifecycle_choice import Attachment
@@ -130,13 +131,9 @@ class LifecyclesSeen:
 
     def identity(self) -> Identity | None:
         """Return as whom the enforcer speaks, or None where the cluster has no security."""
-        try:
-            with translated():
-                answer = self._reading.security.authenticate().body
-        except RequestRejected as error:
-            if error.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.METHOD_NOT_ALLOWED):  # there is no such request
-                return None
-            raise
+        answer = authentication(self._reading)
+        if answer is None:
+            return None
         if "api_key" in answer:
             return Identity(name=str(answer["api_key"]["id"]), realm=_API_KEY_REALM)
         return Identity(name=str(answer["username"]), realm=str(answer["authentication_realm"]["name"]))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from elasticsearch import ApiError, Elasticsearch
+from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.domain.errors import RequestRejected
@@ -37,14 +37,8 @@ class Access:
 
     def user(self) -> str | None:
         """Return as whom the connection speaks, or None where the cluster's security is off."""
-        with translated():
-            try:
-                answer = self._client.security.authenticate().body
-            except ApiError as error:
-                if error.meta.status in _NO_SUCH_REQUEST:
-                    return None
-                raise
-        return str(answer["username"])
+        answer = authentication(self._client)
+        return str(answer["username"]) if answer is not None else None
 
     def held(self, role: Role, policy: Policy) -> Held | None:
         """Return what of a role's privileges the connection has, or None where the cluster's security is off."""
@@ -90,6 +84,17 @@ class Access:
 
 def _is_valid(key: Mapping[str, Any]) -> bool:
     return not key["invalidated"] and key.get("metadata", {}).get("made_by") == _MADE_BY["made_by"]
+
+
+def authentication(client: Elasticsearch) -> Mapping[str, Any] | None:
+    """Return what the cluster says of whom the connection speaks as, or None where its security is off."""
+    try:
+        with translated():
+            return dict(client.security.authenticate().body)
+    except RequestRejected as error:
+        if is_no_part_of(error):
+            return None
+        raise
 
 
 def is_no_part_of(error: RequestRejected) -> bool:

@@ -1,11 +1,8 @@
-"""Writes the reference of the settings, or tells whether it is up to date."""
+"""The reference of the settings, from the settings themselves."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import get_args
 
 from pydantic.fields import FieldInfo
@@ -23,7 +20,7 @@ demands only the settings that it uses.
 """
 
 
-def reference() -> str:
+def settings_page() -> str:
     """Return the reference as Markdown: a section for each setting, in the order of their declaration."""
     return "\n".join([_HEAD, *(line for name, info in Settings.model_fields.items() for line in _section(name, info))])
 
@@ -39,23 +36,3 @@ def _section(name: str, info: FieldInfo) -> Iterator[str]:
         yield f"One of: {', '.join(f'`{word}`' for word in words)}.\n"
     yield f"Default: {default}.\n"
     yield " ".join((info.description or "").split()) + "\n"
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Write or check the reference; 1 if it is not what the settings say."""
-    parser = argparse.ArgumentParser(prog="python -m retention_enforcer.settings", description=__doc__)
-    action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--write", type=Path, metavar="FILE", help="write the reference")
-    action.add_argument("--check", type=Path, metavar="FILE", help="exit 1 if the reference is stale")
-    chosen = parser.parse_args(arguments)
-    if chosen.write:
-        chosen.write.write_text(reference(), encoding="utf-8")
-        return 0
-    if not chosen.check.is_file() or chosen.check.read_text(encoding="utf-8") != reference():
-        sys.stderr.write(f"{chosen.check} is not what the settings say: make reference\n")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
