@@ -21,6 +21,14 @@ def test_in_a_container_the_document_past_the_cut_goes_and_the_one_a_second_youn
     assert [hit["_source"]["@timestamp"] for hit in hits] == [now - CUT + SECOND]
 
 
+def test_an_index_that_gives_few_hits_at_once_is_trimmed_all_the_same(bench: Workbench) -> None:
+    now = SystemClock().now()
+    bench.index("records", [*[now - 15 * DAY] * 25, now], settings={"index.max_result_window": 10})
+    bench.ready()
+    assert bench.run("run", "--once").code == 0
+    assert bench.count("records") == 1
+
+
 def test_old_indices_go_whole_straddling_ones_are_trimmed_and_strangers_are_untouched(bench: Workbench) -> None:
     now = SystemClock().now()
     bench.index("logs-old", [now - 16 * DAY, now - 15 * DAY])

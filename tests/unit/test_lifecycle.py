@@ -403,8 +403,10 @@ def test_when_an_attached_lifecycle_can_delete_first(shall: Wanted, attached: di
 PUT_BY = {"managed_by": "retention-enforcer", "category": "backend-logs"}
 STORED: dict[str, dict[str, Any]] = {
     PLAIN: {"_meta": {}},
-    "retention-old-name-logs-plain": {"_meta": {**PUT_BY, "policy": "old-name"}},
-    "retention-trtc-gone-plain": {"_meta": {**PUT_BY, "policy": "trtc"}},
+    "retention-old-name-logs-plain": {"_meta": {**PUT_BY, "policy": "old-name", "category": "logs"}},
+    "retention-trtc-gone-plain": {"_meta": {**PUT_BY, "policy": "trtc", "category": "gone"}},
+    "copied": {"_meta": {**PUT_BY, "policy": "trtc"}},
+    "odd": {"_meta": {"managed_by": ["retention-enforcer"], "policy": {"a": 1}}},
     "retention-trtc-eu-backend-logs-plain": {"_meta": {"managed_by": "somebody", "policy": "trtc"}},
     "retention-trtc-theirs-plain": {},
     "theirs": {"_meta": {"description": "ours"}},
@@ -422,6 +424,8 @@ STORED: dict[str, dict[str, Any]] = {
         ("retention-trtc-theirs-plain", None),
         ("retention-trtc-lost-plain", "trtc"),
         ("retention-old-name-lost-plain", None),
+        ("copied", None),
+        ("odd", None),
         ("theirs", None),
     ],
 )

@@ -21,6 +21,7 @@ from retention_enforcer.cluster.progress import Progress
 from retention_enforcer.cluster.state import read_state
 from retention_enforcer.cluster.subject_queries import query_of_any
 from retention_enforcer.domain.deletion import (
+    MOST_HITS,
     Due,
     Every,
     Existing,
@@ -107,17 +108,20 @@ class Deletion:
         fields = [
             "metadata.indices.*.settings.index.uuid",
             "metadata.indices.*.settings.index.lifecycle.name",
+            "metadata.indices.*.settings.index.max_result_window",
             "metadata.indices.*.rollover_info",
         ]
         state = read_state(self._reading, metric=["metadata"], fields=fields)
         there = {}
         for name, metadata in state.get("metadata", {}).get("indices", {}).items():
-            uuid = str(metadata["settings"]["index"]["uuid"])
+            settings = metadata["settings"]["index"]
+            uuid = str(settings["uuid"])
             if uuid in wanted:
                 there[uuid] = Existing(
                     name=name,
                     rolled_over=bool(metadata.get("rollover_info")),
-                    lifecycle=metadata["settings"]["index"].get("lifecycle", {}).get("name") or None,
+                    lifecycle=settings.get("lifecycle", {}).get("name") or None,
+                    most_hits=int(settings.get("max_result_window", MOST_HITS)),
                 )
         return there
 
@@ -173,9 +177,9 @@ class Deletion:
             progress.tell(deleted[_ALL])
             self._pace(page.asked)
 
-        with self._point_in_time(trim) as point_in_time, ThreadPoolExecutor(_AT_A_TIME) as sender:
+        with self._view(trim) as view, ThreadPoolExecutor(_AT_A_TIME) as sender:
             under_way: deque[Future[_Deleted]] = deque()
-            for hits in self._pages(trim, point_in_time):
+            for hits in self._pages(trim, view):
                 under_way.append(sender.submit(self._delete_documents, trim, hits, permit))
                 if len(under_way) == _AT_A_TIME:
                     count(under_way.popleft().result())
@@ -183,39 +187,40 @@ class Deletion:
                 count(under_way.popleft().result())
 
     @contextmanager
-    def _point_in_time(self, trim: Trim) -> Iterator[str]:
+    def _view(self, trim: Trim) -> Iterator[_View]:
         """Open a view of the index that a deletion, and a new index under its name, would end."""
         with translated():
             opened = self._reading.open_point_in_time(index=concrete([trim.index]), keep_alive=_KEEP_ALIVE)
         try:
-            if trim.uuid not in self.existing([trim.uuid]):
+            there = self.existing([trim.uuid]).get(trim.uuid)
+            if there is None:
                 raise RequestRejected(f"{trim.index} is not the index that was planned any more", "it is planned anew")
-            yield opened["id"]
+            yield _View(point_in_time=opened["id"], size=min(self._read_size, there.most_hits))
         finally:
             # It ends by itself after its time; a cluster that is away is met again by what comes next.
             with suppress(ClusterUnavailable, RequestRejected), translated():
                 self._once.close_point_in_time(id=opened["id"])
 
-    def _pages(self, trim: Trim, point_in_time: str) -> Iterator[list[dict[str, Any]]]:
+    def _pages(self, trim: Trim, view: _View) -> Iterator[list[dict[str, Any]]]:
         """Yield the documents in pages; while some are deleted the next are read."""
         with ThreadPoolExecutor(max_workers=1) as reader:
-            answer = reader.submit(self._read, trim, point_in_time, None)
+            answer = reader.submit(self._read, trim, view, None)
             while hits := answer.result():
-                if len(hits) == self._read_size:
-                    answer = reader.submit(self._read, trim, point_in_time, hits[-1]["sort"])
+                if len(hits) == view.size:
+                    answer = reader.submit(self._read, trim, view, hits[-1]["sort"])
                 for start in range(0, len(hits), self._page_size):
                     yield hits[start : start + self._page_size]
-                if len(hits) < self._read_size:
+                if len(hits) < view.size:
                     return
 
-    def _read(self, trim: Trim, point_in_time: str, after: list[Any] | None) -> list[dict[str, Any]]:
+    def _read(self, trim: Trim, view: _View, after: list[Any] | None) -> list[dict[str, Any]]:
         with translated():
             answer = self._reading.search(
-                pit={"id": point_in_time, "keep_alive": _KEEP_ALIVE},
+                pit={"id": view.point_in_time, "keep_alive": _KEEP_ALIVE},
                 query=_query(trim),
                 sort=[{"_shard_doc": "asc"}],
                 search_after=after,
-                size=self._read_size,
+                size=view.size,
                 source=False,
                 docvalue_fields=_telling_fields(trim.takes),
                 seq_no_primary_term=True,
@@ -268,6 +273,14 @@ def primary_numbers(index: Mapping[str, Any]) -> tuple[int, ...]:
     for _, copies in sorted(index.get("shards", {}).items(), key=lambda shard: int(shard[0])):
         numbers += [int(c["seq_no"]["max_seq_no"]) for c in copies if c["routing"]["primary"] and "seq_no" in c]
     return tuple(numbers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _View:
+    """An index as it was at one moment, and how many of its documents one answer gives."""
+
+    point_in_time: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,33 +21,54 @@ _FIELDS = [
 ]
 
 
-def without_fields(client: Elasticsearch, names: Collection[str], fields: Collection[str]) -> frozenset[str]:
-    """Return those of these indices of which no document can have any of these fields, as far as is certain.
+_TYPE = "_doc"
+"""The type of all mappings since version 8; in the state they stand below it."""
 
-    An index of another mode than the standard one, or that leaves fields out of a full mapping, is never among them,
-    nor one whose mapping has names with dots in them, or fields that are found by another name.
+
+def without_fields(client: Elasticsearch, names: Collection[str], fields: Collection[str]) -> frozenset[str]:
+    """Return those of these indices of which no document can have any of these fields, as their mappings are now.
+
+    Never among them: an index of another mode than the standard one, or with a mapping type of its own (made before
+    version 8); one that leaves fields out of a full mapping; and one whose mapping has names with dots in them, fields
+    that are found by another name, or runtime fields that come by themselves or in groups.
     """
     found = set()
     for some in packed(sorted(names)):
         state = read_state(client, metric=["metadata"], fields=_FIELDS, index=some)
         for name, index in state.get("metadata", {}).get("indices", {}).items():
-            mapping = index.get("mappings", {}).get("_doc", {})
-            if _is_plain(index, mapping) and all(is_absent(mapping, field) for field in fields):
+            if cannot_have(index, fields):
                 found.add(name)
     return frozenset(found & set(names))
 
 
+def cannot_have(index: Mapping[str, Any], fields: Collection[str]) -> bool:
+    """Whether an index, as the cluster's state describes it, can have no document with any of these fields."""
+    mapping = index.get("mappings", {}).get(_TYPE, {})
+    return _is_plain(index, mapping) and all(_is_absent(mapping, field) for field in fields)
+
+
+def _is_absent(mapping: Mapping[str, Any], field: str) -> bool:
+    return not field.startswith("_") and is_absent(mapping, field)  # those of Elasticsearch itself are in no mapping
+
+
 def _is_plain(index: Mapping[str, Any], mapping: Mapping[str, Any]) -> bool:
     """Whether each field of its documents stands in the mapping, under its own name, where its name says."""
-    return "settings" not in index and all(_is_plain_object(place) for place in _objects(mapping))
+    if "settings" in index or index.get("mappings", {}).keys() - {_TYPE}:
+        return False
+    grouped = any(field.get("type") == "composite" for field in mapping.get("runtime", {}).values())
+    return not grouped and all(_is_plain_object(place) for place in _objects(mapping))
 
 
 def _is_plain_object(place: Mapping[str, Any]) -> bool:
     dotted = any("." in name for name in place.get("properties", {}))
-    return not dotted and "subobjects" not in place and place.get("type", "object") != "passthrough"
+    by_another_name = "subobjects" in place or place.get("type", "object") == "passthrough"
+    return not dotted and not by_another_name and place.get("dynamic") != "runtime"
 
 
-def _objects(place: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    yield place
-    for inner in place.get("properties", {}).values():
-        yield from _objects(inner)
+def _objects(mapping: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the mapping and all that is below it, however deep."""
+    waiting = [mapping]
+    while waiting:
+        place = waiting.pop()
+        yield place
+        waiting += place.get("properties", {}).values()

@@ -16,6 +16,10 @@ class Identity:
     sequence_numbers: tuple[int, ...]
 
 
+MOST_HITS = 10_000
+"""`index.max_result_window` where nobody has changed it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Existing:
     """An index that is there, whether it was rolled over at some time, and which lifecycle it has."""
@@ -23,6 +27,8 @@ class Existing:
     name: str
     rolled_over: bool
     lifecycle: str | None = None
+    most_hits: int = MOST_HITS
+    """Its `index.max_result_window`: documents in one answer of a search."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

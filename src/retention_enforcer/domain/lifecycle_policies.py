@@ -267,10 +267,11 @@ def own_lifecycles(
 ) -> dict[str, str]:
     """Return which of these lifecycle policies are the enforcer's, and the name its policy had when it put each.
 
-    They are those that the policy compiles to, and those whose `_meta` says that the enforcer put them: one enforcer
-    acts on a cluster, so what it put under another policy's name, or for a category that is gone, is its own still,
-    and a name that only begins alike is not. One that does not exist any more has but its name to tell. `read` returns
-    what the cluster has stored (`phases` and `_meta`, by name); it is asked only where the names do not tell.
+    They are those whose names the policy compiles to, and those whose `_meta` says that the enforcer put them, under
+    the very name that they have: one enforcer acts on a cluster, so what it put under another policy's name, or for a
+    category that is gone, is its own still; a name that only begins alike is not, nor somebody's copy. One that does
+    not exist any more has but its name to tell. `read` returns what the cluster has stored (`phases` and `_meta`, by
+    name); it is asked only where the names do not tell.
     """
     asked = {name for name in names if name is not None}
     compiled = {policy_name(policy.name, category.id, variant) for category in policy.categories for variant in Variant}
@@ -280,9 +281,15 @@ def own_lifecycles(
     lost = dict.fromkeys(
         (name for name in unsure - stored.keys() if name.startswith(f"{_OURS}{policy.name}-")), policy.name
     )
-    metas = {name: stored[name].get("_meta") or {} for name in unsure & stored.keys()}
-    put = {name: str(meta.get("policy")) for name, meta in metas.items() if meta.get("managed_by") == MANAGED_BY}
+    put = {name: by for name in unsure & stored.keys() if (by := _put_by(name, stored[name].get("_meta") or {}))}
     return own | lost | put
+
+
+def _put_by(name: str, meta: Mapping[str, Any]) -> str | None:
+    """Return for which policy the enforcer has put a lifecycle of this name; None where it has not."""
+    policy, category = str(meta.get("policy")), str(meta.get("category"))
+    names = {policy_name(policy, category, variant) for variant in Variant}
+    return policy if meta.get("managed_by") == MANAGED_BY and name in names else None
 
 
 def is_ours(policy: str | None, compiled: LifecyclePolicy) -> bool:

@@ -7,13 +7,17 @@ from typing import Any
 
 from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.facts import CategoryFacts, IndexFacts
+from retention_enforcer.domain.instants import HOUR
 from retention_enforcer.enforcement.ports import StateStore
 
 ENDED = "ended-indices"
 """The key of what is remembered, in `retention-state`."""
 
 _DOUBTED = "_doubted"
-"""Among the categories, whose ids never begin so: that a look has begun since, and not come to its end."""
+"""Among the categories, whose ids never begin so: since when a look has begun, and none come to its end."""
+
+_KEPT_IN_DOUBT = HOUR
+"""For how long what has the lifecycle keeps it then: a run that goes well is over by then, and says so."""
 
 
 class Ended:
@@ -39,22 +43,23 @@ class Ended:
         """Take what is remembered for old until the next `remember`: a tenant may be back whom nobody has heeded."""
         known = self._known()
         if self._state is not None and known and _DOUBTED not in known:
-            self._state.save(ENDED, {**known, _DOUBTED: {}}, now)
+            self._state.save(ENDED, {**known, _DOUBTED: {"since": now}}, now)
 
     def names(self, category: str, facts: CategoryFacts, having: Collection[str]) -> frozenset[str]:
         """Return the names of those of a category that are still what they were.
 
-        `having` names those that have the lifecycle already: in doubt it stays there, and no other gets it.
+        `having` names those that have the lifecycle already: in doubt it stays there for an hour, and no other gets it.
         """
         known = self._known()
-        indices = known.get(category, {})
         with readable(f"{ENDED} in retention-state"):
+            indices, doubted = known.get(category, {}), known.get(_DOUBTED)
+            kept = having if doubted is None or facts.as_of - int(doubted["since"]) <= _KEPT_IN_DOUBT else ()
             return frozenset(
                 index.name
                 for index in facts.indices
                 if index.uuid in indices
                 and tuple(indices[index.uuid]) == index.sequence_numbers
-                and (_DOUBTED not in known or index.name in having)
+                and (doubted is None or index.name in kept)
             )
 
     def _known(self) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 The operator's commands take every lifecycle from what they cover, whoever's it is. Those of others are remembered in
 `retention-control`, and put back when nothing stands against it any more; the enforcer's own come back by its next
-cycle.
+cycle, where a category claims the index.
 """
 
 from __future__ import annotations

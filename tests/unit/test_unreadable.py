@@ -1,0 +1,61 @@
+"""Which indices that nobody can look into can hold no document with a field, by their mappings in the state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from retention_enforcer.cluster.unreadable import cannot_have
+
+KEYWORD = {"type": "keyword"}
+PLAIN = {"properties": {"message": {"type": "text"}, "host": {"properties": {"name": KEYWORD}}}}
+
+
+def deep(levels: int) -> dict[str, Any]:
+    mapping: dict[str, Any] = {}
+    for _ in range(levels):
+        mapping = {"properties": {"a": mapping}}
+    return mapping
+
+
+@pytest.mark.parametrize(
+    ("mapping", "certain"),
+    [
+        (PLAIN, True),
+        ({**PLAIN, "dynamic": "strict"}, True),
+        ({**PLAIN, "runtime": {"other": {"type": "keyword"}}}, True),
+        (deep(2_000), True),
+        ({"properties": {"user": {"properties": {"id": KEYWORD}}}}, False),
+        ({"properties": {"user.id": KEYWORD}}, False),
+        ({"properties": {"user": {"type": "flattened"}}}, False),
+        ({"properties": {"user": {"type": "nested", "properties": {}}}}, False),
+        ({"properties": {"user": KEYWORD | {"fields": {"id": KEYWORD}}}}, False),
+        ({"properties": {"user": {"type": "object", "enabled": False}}}, False),
+        ({"properties": {"labels": {"type": "passthrough", "properties": {}}}}, False),
+        ({**PLAIN, "subobjects": False}, False),
+        ({**PLAIN, "dynamic": "false"}, False),
+        ({**PLAIN, "dynamic": "runtime"}, False),
+        ({"properties": {"host": {"dynamic": "runtime"}}}, False),
+        ({**PLAIN, "runtime": {"user.id": {"type": "keyword"}}}, False),
+        ({**PLAIN, "runtime": {"user": {"type": "composite", "fields": {"id": KEYWORD}}}}, False),
+    ],
+)
+def test_only_a_plain_mapping_without_the_field_says_so(mapping: dict[str, Any], certain: bool) -> None:
+    assert cannot_have({"mappings": {"_doc": mapping}}, ["user.id"]) is certain
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        {"mappings": {"customer": PLAIN}},
+        {"mappings": {"_doc": PLAIN}, "settings": {"index": {"mode": "logsdb"}}},
+        {"mappings": {"_doc": PLAIN}, "settings": {"index": {"mapping": {"total_fields": {}}}}},
+    ],
+)
+def test_an_index_of_another_kind_is_never_certain(index: dict[str, Any]) -> None:
+    assert not cannot_have(index, ["user.id"])
+
+
+def test_what_elasticsearch_keeps_of_each_document_is_in_no_mapping() -> None:
+    assert not cannot_have({"mappings": {"_doc": PLAIN}}, ["_routing"])
