@@ -267,7 +267,7 @@ def _unassigned(found: Survey) -> set[str]:
 def _unsearchable(found: Survey) -> set[str]:
     """Return the indices for which the types of all would be refused.
 
-    A closed one is not reached by a wildcard, but by the name of its stream: refused with 403 (seen on 8.10).
+    A closed one is not reached by a wildcard, but by its stream's or alias's name: refused with 403 (seen on 8.10).
     """
-    closed = {name for name in found.members if not found.metadata[name].open}
+    closed = {name for name, i in found.metadata.items() if not i.open and (name in found.members or i.aliases)}
     return _unassigned(found) | closed | {name for name, index in found.metadata.items() if index.read_blocked}
