@@ -15,7 +15,7 @@ import secrets
 import time
 import warnings
 from collections import Counter
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -88,6 +88,19 @@ def es(server: Server) -> Iterator[Elasticsearch]:
 @pytest.fixture
 def prefix(es: Elasticsearch) -> Iterator[str]:
     """A prefix for the names of one test's indices, which alone are removed after it."""
+    with _prefix(es) as unique:
+        yield unique
+
+
+@pytest.fixture(scope="module")
+def prefixes(es: Elasticsearch) -> Iterator[Callable[[], str]]:
+    """Makes prefixes for what several tests of a module share; their indices are removed after the module."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(_prefix(es))
+
+
+@contextmanager
+def _prefix(es: Elasticsearch) -> Iterator[str]:
     unique = f"t{secrets.token_hex(3)}-"
     yield unique
     _remove(es, unique)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.cluster.deletion import Deletion
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.enforcement import erasing
 from workbench import Workbench
@@ -42,33 +45,33 @@ categories:
 """
 FIELDS = {"@timestamp": {"type": "date"}} | {name: {"type": "keyword"} for name in ("uin", "sdkappid", "user_id")}
 MAPPING = {"properties": FIELDS}
-PATIENCE = erasing.PATIENCE
-
-
-@pytest.fixture
-def patient(tenants: Workbench, monkeypatch: pytest.MonkeyPatch) -> Workbench:
-    """The same, whose runs wait for erasures: half a minute each."""
-    monkeypatch.setattr(erasing, "PATIENCE", PATIENCE)
-    return tenants
 
 
 @pytest.fixture
 def tenants(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Workbench:
-    """Three accounts: 100 owns applications 1 and 11, 1001 owns 111, 1002 owns nothing any more."""
+    """These customers; no run waits for erasures."""
     monkeypatch.setattr(erasing, "PATIENCE", 0)
+    return founded(bench)
+
+
+def founded(bench: Workbench, first: str = "1") -> Workbench:
+    """Three accounts: 100 owns applications 1 and 11, 1001 owns 111, 1002 owns nothing any more.
+
+    Certificates look past the policy, and find the customers of other tests: `first` is another id for application 1.
+    """
     bench.policy_text = POLICY
     bench.settings["ENFORCER_GRACE"] = "0s"
     index(
         bench,
         "configuration",
-        *({"uin": "100", "sdkappid": application} for application in ("1", "11")),
+        *({"uin": "100", "sdkappid": application} for application in (first, "11")),
         {"uin": "1001", "sdkappid": "111"},
         {"uin": "1002", "sdkappid": "11", "@timestamp": now() - 90 * DAY},
     )
-    index(bench, "keys", *({"sdkappid": a} for a in ("1", "1", "11", "111", "1111")))
-    for application in ("1", "11", "111"):
+    index(bench, "keys", *({"sdkappid": a} for a in (first, first, "11", "111", "1111")))
+    for application in (first, "11", "111"):
         index(bench, f"application-logs-{application}-x", *[{"sdkappid": application}] * 3)
-    index(bench, "logs-a", *({"sdkappid": a, "user_id": u} for a in ("1", "11", "111") for u in ("u", "uu")))
+    index(bench, "logs-a", *({"sdkappid": a, "user_id": u} for a in (first, "11", "111") for u in ("u", "uu")))
     bench.ready()
     return bench
 
@@ -97,3 +100,32 @@ def of(bench: Workbench, name: str, field: str = "sdkappid") -> list[str]:
     bench.es.indices.refresh(index=bench.prefix + name)
     hits = bench.es.search(index=bench.prefix + name, size=1000)["hits"]["hits"]
     return sorted(str(hit["_source"].get(field)) for hit in hits)
+
+
+def states(bench: Workbench) -> list[str]:
+    """The states of all terminations, in the order of the requests."""
+    return [t["state"] for t in bench.run("terminations", "--output", "json").json]
+
+
+def move(bench: Workbench, **values: Any) -> None:
+    """Move the one remembered termination in time."""
+    answer = bench.es.search(index=bench.own.terminations, query={"term": {"kind": "remembered"}})
+    (hit,) = answer["hits"]["hits"]
+    source = hit["_source"]
+    source["body"] |= values
+    bench.es.index(index=bench.own.terminations, id=hit["_id"], document=source, refresh=True)
+
+
+@contextmanager
+def interrupted(bench: Workbench, error: Exception) -> Iterator[None]:
+    """Interrupt the purges of `keys` by this error."""
+    trim = Deletion.trim
+
+    def broken(deletion: Deletion, order: Any, permit: Any) -> Any:
+        if order.index == bench.prefix + "keys":
+            raise error
+        return trim(deletion, order, permit)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Deletion, "trim", broken)
+        yield

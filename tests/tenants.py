@@ -37,11 +37,24 @@ categories:
 """
 FIELDS = {"@timestamp": {"type": "date"}, "uin": {"type": "keyword"}, "sdkappid": {"type": "keyword"}}
 SHARED = ("configuration", "keys", "usage")
+OTHERS = 300
+"""How many documents of somebody else each shared index begins with."""
 
 
 def own(application: str) -> str:
     """The name of an application's own index."""
     return f"application-logs-{application}-x"
+
+
+def founded(bench: Workbench) -> Workbench:
+    """Make the shared indices, and an enforcer that purges in the run that first sees a request."""
+    bench.policy_text = POLICY
+    bench.settings["ENFORCER_GRACE"] = "0s"
+    for name in SHARED:
+        create(bench, name)
+        add(bench, name, [{"sdkappid": "other"}] * OTHERS)
+    bench.ready()
+    return bench
 
 
 def create(bench: Workbench, name: str, **settings: Any) -> None:

@@ -8,8 +8,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -277,8 +277,23 @@ class Workbench:
 @pytest.fixture
 def bench(server: Any, es: Elasticsearch, prefix: str, tmp_path: Path) -> Iterator[Workbench]:
     """An enforcer of this test's own on the real server: nothing is set up or accepted yet."""
+    with _workbench(server, es, prefix, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def benches(
+    server: Any, es: Elasticsearch, prefixes: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], Workbench]]:
+    """Makes enforcers that several tests of a module share."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(_workbench(server, es, prefixes(), tmp_path_factory.mktemp("bench")))
+
+
+@contextmanager
+def _workbench(server: Any, es: Elasticsearch, prefix: str, folder: Path) -> Iterator[Workbench]:
     made = Workbench(
-        es=es, url=server.url, username=server.username, password=server.password, prefix=prefix, folder=tmp_path
+        es=es, url=server.url, username=server.username, password=server.password, prefix=prefix, folder=folder
     )
     yield made
     if made.keys:

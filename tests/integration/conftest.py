@@ -1,7 +1,7 @@
 """The workbench, its repositories and its customers, for every test here."""
 
 from backups import backups
-from customers import patient, tenants
-from workbench import bench
+from customers import tenants
+from workbench import bench, benches
 
-__all__ = ["backups", "bench", "patient", "tenants"]
+__all__ = ["backups", "bench", "benches", "tenants"]

@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 from elasticsearch import Elasticsearch
 
 from backups import Backups
-from customers import MAPPING, PATIENCE, add, index, now
+from customers import MAPPING, add, index, now
 from retention_enforcer.domain.instants import DAY, format_instant
-from retention_enforcer.enforcement import erasing
 from workbench import Ran, Workbench
 
 
@@ -22,31 +20,6 @@ def certificate(bench: Workbench, *subject: str) -> tuple[Ran, dict[str, Any]]:
 
 def open_kinds(found: dict[str, Any]) -> set[str]:
     return {item["kind"] for item in found["open_items"]}
-
-
-def test_it_is_provisional_until_the_bytes_are_gone_and_then_final(
-    tenants: Workbench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    assert tenants.run("terminate", "--application", "1").code == 0
-    assert tenants.run("run", "--once").code == 0
-    ran, found = certificate(tenants)
-    assert (ran.code, found["final"], found["state"]) == (3, False, "verifying")
-    assert open_kinds(found) == {"erasure"}
-    monkeypatch.setattr(erasing, "PATIENCE", PATIENCE)
-    assert tenants.run("run", "--once").code == 0
-    page = tmp_path / "certificate.html"
-    ran = tenants.run("certificate", "--application", "1", "--html", str(page))
-    assert ran.code == 0, ran.out
-    assert "FINAL" in ran.out
-    assert "Final: nothing of it is left" in page.read_text()
-    ran, found = certificate(tenants)
-    assert (found["final"], found["documents_purged"], found["open_items"]) == (True, 6, [])
-    assert {p["category"] for p in found["purged"]} == {"configuration", "keys", "application-logs"}
-    hashes = {r["sequence"]: r["hash"] for r in tenants.records()}
-    assert all(p["hash"] == hashes[p["record"]] for p in found["purged"])
-    assert found["found_now"] == {"configuration": 0, "keys": 0, "application-logs": 0}
-    add(tenants, "keys", {"sdkappid": "1"})
-    assert certificate(tenants)[0].code == 3, "it looks again each time"
 
 
 def test_what_is_elsewhere_is_an_open_item(tenants: Workbench, backups: Backups) -> None:
@@ -129,25 +102,6 @@ def test_what_a_hold_keeps_is_named(tenants: Workbench) -> None:
     assert (ran.code, found["found_now"]["keys"]) == (3, 2)
     assert {item["kind"] for item in found["open_items"]} >= {"held"}
     assert "documents of held subjects stay in" in str(found["open_items"])
-
-
-def test_a_record_that_was_altered_or_removed_keeps_it_from_being_final(
-    tenants: Workbench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(erasing, "PATIENCE", PATIENCE)
-    assert tenants.run("terminate", "--application", "1").code == 0
-    assert tenants.run("run", "--once").code == 0
-    ran, found = certificate(tenants)
-    assert (ran.code, found["final"]) == (0, True)
-    first, second, *_ = sorted({purged["record"] for purged in found["purged"]})
-    index_name = tenants.own.ledger_index
-    altered = tenants.es.get(index=index_name, id=f"{first:012d}")["_source"] | {"reason": "another"}
-    tenants.es.index(index=index_name, id=f"{first:012d}", document=altered, refresh=True)
-    tenants.es.delete(index=index_name, id=f"{second:012d}", refresh=True)
-    ran, found = certificate(tenants)
-    assert (ran.code, found["final"], open_kinds(found)) == (3, False, {"ledger"})
-    assert [f"record {n} of the ledger" in str(found["open_items"]) for n in (first, second)] == [True, True]
-    assert {p["record"]: p["hash"] for p in found["purged"]}[first] is None
 
 
 def test_what_was_just_written_outside_the_policy_is_seen(tenants: Workbench) -> None:

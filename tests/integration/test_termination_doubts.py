@@ -6,20 +6,14 @@ from typing import Any
 
 import pytest
 
-from customers import MAPPING, PATIENCE, add, index, now, of
-from retention_enforcer.cluster.deletion import Deletion
+from customers import MAPPING, add, index, interrupted, now, of, states
 from retention_enforcer.cluster.requests_index import RequestsIndex
 from retention_enforcer.cluster.subject_counts import SubjectCounts
-from retention_enforcer.domain.errors import ClusterUnavailable, Refused
-from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, format_instant
+from retention_enforcer.domain.errors import ClusterUnavailable
+from retention_enforcer.domain.instants import DAY, HOUR, format_instant
 from retention_enforcer.domain.subjects import Subject, SubjectKind
-from retention_enforcer.enforcement import erasing
 from retention_enforcer.enforcement.subject_purge import SubjectPurge
 from workbench import FixedClock, Workbench
-
-
-def states(bench: Workbench) -> list[str]:
-    return [t["state"] for t in bench.run("terminations", "--output", "json").json]
 
 
 def pairs(bench: Workbench) -> list[tuple[str, str]]:
@@ -199,56 +193,6 @@ def test_all_requests_about_a_subject_are_forgotten_however_many(tenants: Workbe
     assert requests.existing(range(until + 1)) == places
 
 
-def test_an_index_that_goes_whole_before_the_deadline_is_not_rewritten_before(
-    tenants: Workbench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tenants.max_age = "4d"
-    assert tenants.run("policy", "accept").code == 0
-    newest = now() - HOUR
-    index(tenants, "logs-b", *({"sdkappid": a, "@timestamp": newest} for a in ("1", "11")))
-    assert tenants.run("erase", "--application", "1").code == 0
-    assert tenants.run("run", "--once").code == 0
-    assert of(tenants, "logs-b") == ["11"]
-
-    def pending() -> dict[str, Any]:
-        tenants.es.indices.refresh(index=tenants.own.terminations)
-        query = {"term": {"kind": "erasure"}}
-        hits = tenants.es.search(index=tenants.own.terminations, query=query)["hits"]["hits"]
-        return {hit["_source"]["body"]["progress"]["index"]: hit for hit in hits}
-
-    logs = {tenants.prefix + name for name in ("logs-a", "logs-b")}
-    hit = pending()[tenants.prefix + "logs-b"]
-    assert hit["_source"]["body"]["progress"]["due"] == newest + 4 * DAY - HOUR + 30 * MINUTE
-    monkeypatch.setattr(erasing, "PATIENCE", PATIENCE)
-    assert tenants.run("run", "--once").code == 0, "nobody waits for days"
-    assert pending().keys() == logs, "the others are clean"
-    assert states(tenants) == ["verifying"]
-    for name, hit in pending().items():
-        tenants.es.indices.delete(index=name)
-        hit["_source"]["body"]["progress"]["due"] = now()
-        tenants.es.index(index=tenants.own.terminations, id=hit["_id"], document=hit["_source"], refresh=True)
-    assert tenants.run("run", "--once").code == 0
-    assert states(tenants) == ["watched"]
-
-
-def test_what_an_older_registry_does_not_know_to_be_dirty_is_erased_all_the_same(
-    tenants: Workbench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert tenants.run("terminate", "--application", "1").code == 0
-    assert tenants.run("run", "--once").code == 0
-    assert states(tenants) == ["verifying"], "nothing is erased yet"
-    tenants.es.indices.delete(index=tenants.own.terminations)
-    assert tenants.run("setup").code == 0
-    assert tenants.run("ledger", "adopt").code == 0
-    monkeypatch.setattr(erasing, "PATIENCE", PATIENCE)
-    assert tenants.run("run", "--once").code == 0
-    expunged = [r["reason"] for r in tenants.records() if r.get("action") == "expunge"]
-    for name in ("configuration", "keys"):
-        full = tenants.prefix + name
-        uuid = tenants.es.indices.get_settings(index=full)[full]["settings"]["index"]["uuid"]
-        assert any(reason.startswith(f"index {uuid}: no deleted document is left") for reason in expunged), name
-
-
 def test_after_requests_were_skipped_nothing_goes_until_a_person_says_so(tenants: Workbench) -> None:
     tenants.settings["ENFORCER_GRACE"] = "24h"
     assert tenants.run("policy", "accept").code == 0
@@ -289,47 +233,14 @@ def test_an_application_is_not_let_go_for_an_older_document_once_the_accounts_ow
     assert of(tenants, "keys").count("11") == 1, "somebody else's by a document of afterwards"
 
 
-def test_where_nothing_names_the_account_an_undecided_application_keeps_its_certificate_open(
-    tenants: Workbench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(erasing, "PATIENCE", PATIENCE)
-    both = "subjects: {{account: uin, application: sdkappid}}"
-    tenants.policy_text = tenants.policy_text.replace(both, "subjects: {{application: sdkappid}}", 1)
-    assert tenants.run("policy", "accept").code == 0
-    instant = now() - HOUR
-    for uin in ("100", "3003"):
-        add(tenants, "configuration", {"uin": uin, "sdkappid": "11", "@timestamp": instant})
-    assert tenants.run("terminate", "--account", "100").code == 0
-    assert tenants.run("run", "--once").code == 0
-    assert states(tenants) == ["purging"]
-    certified = tenants.run("certificate", "--account", "100", "--output", "json")
-    assert (certified.code, certified.json[0]["final"]) == (3, False)
-    assert "owner-undecided" in {item["kind"] for item in certified.json[0]["open_items"]}
-
-
-def _interrupted_once(tenants: Workbench, monkeypatch: pytest.MonkeyPatch, error: Exception, *subject: str) -> None:
-    """Terminate, in a run whose purge of `keys` is interrupted."""
-    trim = Deletion.trim
-
-    def broken(deletion: Deletion, order: Any, permit: Any) -> Any:
-        if order.index == tenants.prefix + "keys":
-            raise error
-        return trim(deletion, order, permit)
-
-    assert tenants.run("terminate", *subject).code == 0
-    with monkeypatch.context() as patch:
-        patch.setattr(Deletion, "trim", broken)
-        tenants.run("run", "--once")
-
-
-def test_an_id_that_cannot_be_told_and_an_interrupted_purge_keep_nobody_else_waiting(
-    tenants: Workbench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_id_that_cannot_be_told_and_an_interrupted_purge_keep_nobody_else_waiting(tenants: Workbench) -> None:
     tenants.es.indices.delete(index=tenants.prefix + "keys")
     short = {"properties": {**MAPPING["properties"], "sdkappid": {"type": "keyword", "ignore_above": 20}}}
     index(tenants, "keys", *({"sdkappid": a} for a in ("1", "11", "111")), mappings=short)
     add(tenants, "configuration", {"uin": "100", "sdkappid": "x" * 30})
-    _interrupted_once(tenants, monkeypatch, ClusterUnavailable("the answer was lost", ""), "--account", "100")
+    assert tenants.run("terminate", "--account", "100").code == 0
+    with interrupted(tenants, ClusterUnavailable("the answer was lost", "")):
+        tenants.run("run", "--once")
     assert len(of(tenants, "keys")) == 3
     assert tenants.run("terminate", "--application", "111").code == 0
     for _ in range(2):
@@ -337,19 +248,3 @@ def test_an_id_that_cannot_be_told_and_an_interrupted_purge_keep_nobody_else_wai
     assert of(tenants, "keys") == []
     account, application = states(tenants)
     assert (account, application) == ("purging", "verifying"), "what cannot be told is not proven"
-
-
-def test_an_index_that_leaves_the_policy_in_the_middle_of_a_purge_is_not_waited_for(
-    tenants: Workbench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _interrupted_once(tenants, monkeypatch, Refused("the enforcer is ending"), "--application", "1")
-    tenants.policy_text = tenants.policy_text.replace('["{prefix}keys"]', '["{prefix}keys-of-tomorrow"]')
-    assert tenants.run("policy", "accept").code == 0
-    monkeypatch.setattr(erasing, "PATIENCE", PATIENCE)
-    for _ in range(2):
-        ran = tenants.run("run", "--once")
-        assert ran.code == 0, ran.err
-    assert states(tenants) == ["watched"]
-    assert of(tenants, "keys").count("1") == 2
-    certified = tenants.run("certificate", "--application", "1", "--output", "json")
-    assert "copy" in {item["kind"] for item in certified.json[0]["open_items"]}, "it is outside now, and found there"

@@ -2,56 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from customers import PATIENCE, add, now, of
+from customers import add, move, now, of, states
 from retention_enforcer.domain.instants import DAY, HOUR, SECOND, format_instant
-from retention_enforcer.enforcement import erasing
 from workbench import FixedClock, Workbench
-
-if TYPE_CHECKING:
-    from conftest import Server
-
-
-def states(bench: Workbench) -> list[str]:
-    return [t["state"] for t in bench.run("terminations", "--output", "json").json]
 
 
 def actions(bench: Workbench) -> list[str]:
     return [r["action"] for r in bench.records() if r["kind"] == "termination"]
-
-
-@pytest.mark.slow
-def test_an_account_goes_with_its_applications_and_nothing_else_does(patient: Workbench) -> None:
-    asked = patient.run("terminate", "--account", "100", "--reason", "the contract ended")
-    assert asked.code == 0, asked.err
-    assert "with it: 2 applications" in asked.out
-    assert "keys: 3 documents now" in asked.out
-    ran = patient.run("run", "--once")
-    assert ran.code == 0, ran.err
-    assert of(patient, "configuration", "uin") == ["1001", "1002"]
-    assert of(patient, "keys") == ["111", "1111"]
-    assert [patient.is_gone(f"application-logs-{a}-x") for a in ("1", "11", "111")] == [True, True, False]
-    assert len(of(patient, "logs-a")) == 6, "what ends by its age is not purged by a termination"
-    assert states(patient) == ["watched"]
-    (found,) = patient.run("terminations", "--output", "json").json
-    assert found["documents_purged"] == 2 + 3 + 6
-    assert [a for a in actions(patient) if a != "purged"] == [
-        "registered",
-        "resolved",
-        "purging",
-        "verified",
-        "expunge",
-        "expunge",
-        "expunge",
-        "expunge",
-        "erased",
-    ]
-    assert patient.run("ledger", "verify").code == 0
-    patient.assert_every_intent_is_answered_once()
 
 
 def test_an_erasure_takes_all_that_can_be_narrowed_to_a_user_of_one_application(tenants: Workbench) -> None:
@@ -111,7 +72,7 @@ def test_late_writes_are_purged_again_and_what_returns_after_closing_is_a_findin
     assert "1" not in of(tenants, "keys")
     assert actions(tenants).count("purged") == 4, "configuration, keys, the tenant's own index, and keys again"
     a_day_ago = now() - 25 * HOUR
-    _set(tenants, found_at=a_day_ago, purged_at=a_day_ago, erased_at=a_day_ago)
+    move(tenants, found_at=a_day_ago, purged_at=a_day_ago, erased_at=a_day_ago)
     assert tenants.run("run", "--once").code == 0
     assert states(tenants) == ["closed"]
     add(tenants, "keys", {"sdkappid": "1"})
@@ -119,50 +80,6 @@ def test_late_writes_are_purged_again_and_what_returns_after_closing_is_a_findin
     assert ran.code == 0
     assert "there are 1 documents of it again" in ran.err
     assert of(tenants, "keys").count("1") == 1
-
-
-def _uuid(bench: Workbench, name: str) -> str:
-    return str(bench.es.indices.get_settings(index=name)[name]["settings"]["index"]["uuid"])
-
-
-def _set(bench: Workbench, **values: Any) -> None:
-    """Move the one remembered termination in time."""
-    answer = bench.es.search(index=bench.own.terminations, query={"term": {"kind": "remembered"}})
-    (hit,) = answer["hits"]["hits"]
-    source = hit["_source"]
-    source["body"] |= values
-    bench.es.index(index=bench.own.terminations, id=hit["_id"], document=source, refresh=True)
-
-
-@pytest.mark.slow
-def test_a_closed_subject_is_forgotten_to_the_last_byte_and_still_found_by_its_pseudonym(
-    tenants: Workbench, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    canary = "CANARY8QX"
-    add(tenants, "keys", {"sdkappid": canary})
-    assert tenants.run("terminate", "--application", canary, "--reason", "because").code == 0
-    assert tenants.run("run", "--once").code == 0
-    _set(tenants, found_at=now() - 40 * DAY, purged_at=now() - 40 * DAY, closed_at=now() - 31 * DAY)
-
-    def files_with(text: str) -> list[str]:
-        if server.data_folder is None:
-            return []
-        uuids = [_uuid(tenants, name) for name in (tenants.own.requests, tenants.own.terminations)]
-        found = subprocess.run(["grep", "-rlaF", text, server.data_folder], capture_output=True, text=True, check=False)
-        return [path for path in found.stdout.splitlines() if any(uuid in path for uuid in uuids)]
-
-    assert server.data_folder is None or files_with(canary)
-    monkeypatch.setattr(erasing, "PATIENCE", PATIENCE)
-    ran = tenants.run("run", "--once")
-    assert ran.code == 0, ran.err
-    assert canary not in ran.err
-    for name in (tenants.own.requests, tenants.own.terminations, tenants.own.state, tenants.own.ledger_index):
-        tenants.es.indices.refresh(index=name)
-        hits = tenants.es.search(index=name, size=1000)["hits"]["hits"]
-        assert canary not in str(hits), name
-        assert "because" not in str(hits), name
-    assert "forgotten" in actions(tenants)
-    assert files_with(canary) == []
 
 
 def test_twenty_one_in_a_day_wait_for_approval(tenants: Workbench) -> None:
@@ -317,7 +234,7 @@ def test_after_five_days_of_downtime_all_is_gone_in_time(tenants: Workbench) -> 
     assert tenants.run("terminate", "--application", "1", "--at", format_instant(start - 6 * DAY)).code == 0
     assert tenants.run("run", "--once").code == 0
     assert states(tenants) == ["in-grace"]
-    _set(tenants, registered_at=start - 6 * DAY)
+    move(tenants, registered_at=start - 6 * DAY)
     assert tenants.run("run", "--once", clock=FixedClock(ahead=30 * SECOND)).code == 0
     assert states(tenants) == ["verifying"]
     assert of(tenants, "keys").count("1") == 0
@@ -329,7 +246,7 @@ def test_an_application_that_was_handed_on_during_the_grace_stays(tenants: Workb
     assert tenants.run("terminate", "--account", "100").code == 0
     assert tenants.run("run", "--once").code == 0
     add(tenants, "configuration", {"uin": "2002", "sdkappid": "11", "@timestamp": now()})
-    _set(tenants, registered_at=now() - 2 * DAY, terminated_at=now() - 2 * DAY)
+    move(tenants, registered_at=now() - 2 * DAY, terminated_at=now() - 2 * DAY)
     assert tenants.run("run", "--once").code == 0
     assert of(tenants, "configuration", "uin") == ["1001", "1002", "2002"]
     assert of(tenants, "keys") == ["11", "111", "1111"]
