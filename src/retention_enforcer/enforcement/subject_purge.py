@@ -59,6 +59,20 @@ class Left:
     """By termination, which indices did not say how much they have."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What one look found for those whose purge is due, and what is to be purged of it."""
+
+    due: Mapping[str, Termination]
+    look: SubjectLook
+    plans: Mapping[str, SubjectPlan]
+
+    @property
+    def has_purges(self) -> bool:
+        """Whether anything is to be purged."""
+        return any(plan.purges for plan in self.plans.values())
+
+
 class SubjectPurge:
     """One pass after another; `terminations` are all that are remembered, and kept up to date."""
 
@@ -87,9 +101,7 @@ class SubjectPurge:
         self._clock = clock
         self._grace = grace
 
-    def look(
-        self, scope: Scope, due: Mapping[str, Termination], undecided: Mapping[str, Undecided]
-    ) -> tuple[SubjectLook, dict[str, SubjectPlan]]:
+    def look(self, scope: Scope, due: Mapping[str, Termination], undecided: Mapping[str, Undecided]) -> Seen:
         """Return what the indices have of those that are due, and what is to be purged of it.
 
         The documents that may say whose an application is stay for as long as that cannot be told.
@@ -97,7 +109,7 @@ class SubjectPurge:
         sought = [one for termination in due.values() for one in sought_of(scope.policy, termination)]
         spared = undecided_of(scope.policy, due.values(), {key: one.applications for key, one in undecided.items()})
         look = self._observer.look(scope, sought, spared)
-        return look, self._plans(scope.policy, look, due)
+        return Seen(due=due, look=look, plans=self._plans(scope.policy, look, due))
 
     def carry_out(
         self,
@@ -191,16 +203,14 @@ class SubjectPurge:
     def take_stock(
         self,
         policy: Policy,
-        look: SubjectLook,
-        due: Mapping[str, Termination],
+        seen: Seen,
         terminations: dict[str, Termination],
         undecided: Mapping[str, Undecided],
     ) -> None:
         """Write down what is left of whom, and where it was looked for."""
-        now = self._clock.now()
-        plans = self._plans(policy, look, due)
+        now, look, plans = self._clock.now(), seen.look, seen.plans
         left = self.left(look)
-        for key in due:
+        for key in seen.due:
             termination, found = terminations[key], left.documents.get(key, 0)
             items = [item for plan in plans.values() for item in plan.doubts.get(key, []) if found or item.kind != HELD]
             items += left.doubts.get(key, [])

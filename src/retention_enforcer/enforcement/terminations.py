@@ -30,7 +30,7 @@ from retention_enforcer.enforcement.registrar import Intake, Registrar, Terminat
 from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.settle import cycle_of
 from retention_enforcer.enforcement.subject_look import SubjectObserver
-from retention_enforcer.enforcement.subject_purge import SubjectPurge
+from retention_enforcer.enforcement.subject_purge import Seen, SubjectPurge
 from retention_enforcer.enforcement.write_blocks import WriteBlocks
 
 TERMINATIONS = "terminations"
@@ -158,24 +158,23 @@ class TerminationWork:
         """Purge all that may be purged now, and look again; True if the outcome of an intent is not known."""
         self._purge.note_interrupted(scope, run.terminations)
         outcomes: set[Outcome] = set()
+        seen = self._look(scope, run)
         for _ in range(_PASSES):
-            due = self._due(scope, run)
-            if not due:
+            if seen is None or not seen.has_purges:
                 break
-            look, plans = self._purge.look(scope, due, run.undecided)
-            if not any(plan.purges for plan in plans.values()):
-                break
-            if not self._pass(scope, run, plans, outcomes, cycle):
+            if not self._pass(scope, run, seen.plans, outcomes, cycle):
                 run.renew(self._begin(scope))  # somebody came back: what is due is not what it was
             self._purge.note_interrupted(scope, run.terminations)  # before another purge of it is announced
-        due = self._due(scope, run)
-        if not due:
-            self._purge.leave_to_lifecycles(scope, {}, run.terminations)
-        else:
-            look, plans = self._purge.look(scope, due, run.undecided)
-            self._purge.leave_to_lifecycles(scope, plans, run.terminations)
-            self._purge.take_stock(scope.policy, look, due, run.terminations, run.undecided)
+            seen = self._look(scope, run)
+        self._purge.leave_to_lifecycles(scope, seen.plans if seen else {}, run.terminations)
+        if seen:
+            self._purge.take_stock(scope.policy, seen, run.terminations, run.undecided)
         return Outcome.UNKNOWN in outcomes
+
+    def _look(self, scope: Scope, run: _Run) -> Seen | None:
+        """Look for all that may be purged now; None where that is nobody's."""
+        due = self._due(scope, run)
+        return self._purge.look(scope, due, run.undecided) if due else None
 
     def _due(self, scope: Scope, run: _Run) -> dict[str, Termination]:
         """Return what may be purged now, noted as begun; not an account of whose applications nothing is known."""
