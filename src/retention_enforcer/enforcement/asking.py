@@ -155,7 +155,7 @@ class Asking:
             return (), f"{error.message}; {error.mend}"
 
     def _documents_of(self, termination: Termination) -> dict[str, int]:
-        scope = Scope(policy=self._policy, fingerprint="", max_share=1.0, control=Control(), may_act=False)
+        scope = Scope.looking(self._policy, Control())
         look = self._observer.look(scope, sought_of(self._policy, termination))
         return {id_: sum(i.held_documents for i in facts.indices) for id_, facts in look.sought.items()}
 

@@ -109,7 +109,7 @@ class Certifier:
         return name
 
     def _look(self, termination: Termination) -> tuple[dict[str, int], list[OpenItem]]:
-        scope = Scope(policy=self._policy, fingerprint="", max_share=1.0, control=self._control.read(), may_act=False)
+        scope = Scope.looking(self._policy, self._control.read())
         look = self._observer.look(scope, sought_of(self._policy, termination))
         found = {id_: sum(index.held_documents for index in facts.indices) for id_, facts in look.sought.items()}
         return found, list(self._kept(termination, look))

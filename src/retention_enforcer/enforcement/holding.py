@@ -73,7 +73,7 @@ class Holding:
         """
         now = self._clock.now()
         categories = self._policy.categories
-        scope = Scope(policy=self._policy, fingerprint="", max_share=1.0, control=Control(holds=(hold,)), may_act=False)
+        scope = Scope.looking(self._policy, Control(holds=(hold,)))
         # Looked at first: a hold that names nothing is a slip, and an account whose applications cannot be told is not
         # taken for one that has none.
         looked = {id_: facts for id_, (facts, _) in self._observer.look(scope, categories, {}).items()}
@@ -116,7 +116,7 @@ class Holding:
     def held(self, control: Control) -> frozenset[str]:
         """Return the names of the indices that are held, at least in part, and of those that may be."""
         categories = self._policy.categories
-        scope = Scope(policy=self._policy, fingerprint="", max_share=1.0, control=control, may_act=False)
+        scope = Scope.looking(self._policy, control)
         names: set[str] = set()
         now = self._clock.now()
         for id_, (facts, _) in self._observer.look(scope, categories, {}).items():

@@ -18,3 +18,8 @@ class Scope:
     control: Control
     may_act: bool
     """False: everything but the purges."""
+
+    @classmethod
+    def looking(cls, policy: Policy, control: Control) -> Scope:
+        """For a look at the indices alone: nothing is purged under it."""
+        return cls(policy=policy, fingerprint="", max_share=1.0, control=control, may_act=False)
