@@ -186,6 +186,11 @@ class Deployment:
         return Documents(self.client, self.own.control)
 
     @cached_property
+    def control_reader(self) -> ControlReader:
+        """The operator's word, read anew each time."""
+        return ControlReader(self.control)
+
+    @cached_property
     def pseudonyms(self) -> Pseudonyms:
         """The pseudonyms; without a key they are all alike."""
         key = self.settings.pseudonym_key
@@ -215,7 +220,7 @@ class Deployment:
             observer=self.observer,
             coverage=self.coverage_observer,
             state=self.state,
-            control=ControlReader(self.control),
+            control=self.control_reader,
             ledger=self.ledger,
             lifecycles=self.watched_lifecycles,
             clock=self.clock,
@@ -229,7 +234,7 @@ class Deployment:
             observer=self.observer,
             resolver=self.hold_resolver,
             documents=self.control,
-            control=ControlReader(self.control),
+            control=self.control_reader,
             lifecycles=self.lifecycle_switch,
             clock=self.clock,
         )
@@ -278,7 +283,7 @@ class Deployment:
             snapshots=Snapshots(self.client, self.capabilities),
             outside=Elsewhere(self.client, self.capabilities, self.own),
             pseudonyms=self.pseudonyms,
-            control=ControlReader(self.control),
+            control=self.control_reader,
             clock=self.clock,
         )
 
@@ -289,7 +294,7 @@ class Deployment:
             terms=self.terms,
             inventory=self.inventory,
             state=self.state,
-            control=ControlReader(self.control),
+            control=self.control_reader,
             ledger=self.ledger,
             access=self.access,
             role=self.role,

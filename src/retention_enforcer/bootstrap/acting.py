@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from retention_enforcer.cluster.deletion import Deletion
-from retention_enforcer.cluster.documents import ControlReader
 from retention_enforcer.cluster.erasure import Erasure
 from retention_enforcer.cluster.lifecycle_history import LifecycleHistory
 from retention_enforcer.cluster.pace import Pace
@@ -77,7 +76,6 @@ def _planning(deployment: Deployment) -> Acting:
 
 def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: float) -> Enforcer:
     tools = _Tools.of(deployment, lease, gate, timeout)
-    control = ControlReader(deployment.control)
     changer = _changer(deployment, tools)
     return Enforcer(
         terms=deployment.terms,
@@ -85,7 +83,7 @@ def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: f
         deleter=tools.deletion,
         ledger=deployment.ledger,
         state=deployment.state,
-        control=control,
+        control=deployment.control_reader,
         appender=tools.appender,
         pseudonyms=deployment.pseudonyms,
         clock=deployment.clock,
@@ -121,7 +119,7 @@ class _Tools:
             clock=deployment.clock,
             pseudonyms=deployment.pseudonyms,
             policy=deployment.policy,
-            control=ControlReader(deployment.control),
+            control=deployment.control_reader,
         )
         return cls(
             gate=gate,
@@ -142,7 +140,7 @@ def _changer(deployment: Deployment, tools: _Tools) -> LifecycleChanger:
         clock=deployment.clock,
         pseudonyms=deployment.pseudonyms,
         policy=deployment.policy,
-        control=ControlReader(deployment.control),
+        control=deployment.control_reader,
     )
 
 

@@ -6,7 +6,6 @@ from importlib.metadata import version as installed_version
 
 from retention_enforcer.bootstrap import Deployment
 from retention_enforcer.bootstrap.acting import Acting
-from retention_enforcer.cluster.documents import ControlReader
 from retention_enforcer.daemon.noticeboard import Noticeboard
 from retention_enforcer.daemon.service import Service
 from retention_enforcer.domain.instants import SECOND
@@ -17,9 +16,7 @@ from retention_enforcer.web import PageServer, make_application
 
 def service_of(deployment: Deployment, acting: Acting, board: Noticeboard) -> Service:
     """Return the daemon, which leaves on the noticeboard what it sees."""
-    situation = SituationReader(
-        deployment.inventory, deployment.state, ControlReader(deployment.control), deployment.clock
-    )
+    situation = SituationReader(deployment.inventory, deployment.state, deployment.control_reader, deployment.clock)
     return Service(
         worker=acting.worker,
         categories=[category.id for category in deployment.policy.categories],

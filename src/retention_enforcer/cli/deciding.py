@@ -9,7 +9,6 @@ import typer
 
 from retention_enforcer.cli.console import app, deployment_of, plan_app, policy_app, say
 from retention_enforcer.cli.holds import tell_put_back
-from retention_enforcer.cluster.documents import ControlReader
 from retention_enforcer.daemon.exit_codes import FAILED, OK
 from retention_enforcer.enforcement import operator
 
@@ -60,7 +59,7 @@ def stop(context: typer.Context) -> int:
 def resume(context: typer.Context) -> int:
     """Undo `stop`: the next cycle acts again, and attaches lifecycles. Exit 1 names what is not as before."""
     deployment = deployment_of(context)
-    control = replace(ControlReader(deployment.control).read(), stopped_at=None)
+    control = replace(deployment.control_reader.read(), stopped_at=None)
     # Before the flag goes: an index without any lifecycle would get one of the enforcer's.
     put_back = deployment.lifecycle_switch.put_back(lambda: deployment.holding.held(control), control)
     operator.resume(deployment.control)
