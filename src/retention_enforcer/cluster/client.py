@@ -18,8 +18,7 @@ Client = Elasticsearch
 
 PRODUCT = "retention-enforcer"
 READ_RETRIES = 2
-"""How often a request that failed is sent again. Requests that destroy use `client.options(max_retries=0)`: a
-DELETE that is repeated after a lost answer gets a 404 and hides its own success."""
+"""How often a request that failed is sent again. Requests that destroy are sent `once`."""
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
@@ -60,6 +59,22 @@ def connect(
     except (ValueError, OSError) as error:
         mend = "check ENFORCER_ELASTICSEARCH_URL, and _CA_CERTS or _CA_FINGERPRINT"
         raise ConfigurationError(f"no client can be made of these settings: {error}", mend) from error
+
+
+def once(client: Elasticsearch) -> Elasticsearch:
+    """Return the same connection, for what destroys: nothing is sent again.
+
+    A DELETE that is repeated after a lost answer gets a 404 and hides its own success.
+    """
+    return client.options(max_retries=0, retry_on_timeout=False)
+
+
+def patience(timeout: float) -> str:
+    """Return how long the cluster may take over a request whose answer is waited for `timeout` seconds.
+
+    It gives the request up before its answer would be lost here: nothing is carried out long afterwards.
+    """
+    return f"{int(timeout * 1_000 / 2)}ms"
 
 
 def _with_port(url: str) -> str:

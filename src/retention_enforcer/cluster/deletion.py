@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from elasticsearch import Elasticsearch
 
+from retention_enforcer.cluster.client import once, patience
 from retention_enforcer.cluster.documents_seen import holds
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import concrete
@@ -68,9 +69,8 @@ class Deletion:
         self._pace = pace or Pace()
         self._page_size = self._pace.most(_PAGE, seconds=1)
         self._read_size = self._pace.most(_READ, seconds=60)
-        # The cluster gives a request up before its answer would be lost here: nothing is carried out long afterwards.
-        self._patience = f"{int(timeout * 1_000 / 2)}ms"
-        self._once = client.options(max_retries=0, retry_on_timeout=False)
+        self._patience = patience(timeout)
+        self._once = once(client)
 
     def identities(self, names: Sequence[str]) -> dict[str, Identity]:
         """Return, in one call, what each of these indices is now; those that are gone are absent.

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from elasticsearch import Elasticsearch
 
+from retention_enforcer.cluster.client import once, patience
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import concrete_name
 from retention_enforcer.cluster.state import read_state
@@ -94,9 +95,8 @@ class Erasure:
 
     def __init__(self, client: Elasticsearch, timeout: float = 30.0) -> None:
         self._client = client
-        # The cluster gives a request up before its answer would be lost here: nothing is carried out long afterwards.
-        self._patience = f"{int(timeout * 1_000 / 2)}ms"
-        self._once = client.options(max_retries=0, retry_on_timeout=False)
+        self._patience = patience(timeout)
+        self._once = once(client)
 
     def advance(self, progress: Progress, now: int, permit: Permission) -> Progress:
         """Carry out the act that is next, once, and return the progress after it, which is to be stored.
