@@ -235,6 +235,29 @@ def test_a_connection_that_breaks_after_the_request_may_have_carried_it_out(
     assert peer.requests
 
 
+ANSWER = (
+    b"HTTP/1.1 200 OK\r\nX-elastic-product: Elasticsearch\r\ncontent-type: application/json\r\n"
+    b'content-length: 21\r\n\r\n{"acknowledged":true}'
+)
+
+
+def cut_after(size: int) -> Callable[[BaseHTTPRequestHandler], None]:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(ANSWER[:size])
+        hang_up(handler)
+
+    return answer
+
+
+def test_an_answer_that_is_cut_anywhere_is_none() -> None:
+    with listening(cut_after(len(ANSWER))) as peer, closing(peer.client()) as client:
+        assert client.indices.delete(index="a")["acknowledged"] is True
+    for size in range(1, len(ANSWER)):
+        with listening(cut_after(size)) as peer:
+            failed = failure_of(peer.client(), destructive=True)
+        assert type(failed) is OutcomeUnknown, f"cut after {ANSWER[:size]!r}: {failed}"
+
+
 @pytest.mark.parametrize("destructive", [False, True])
 def test_an_answer_that_does_not_come_in_time_leaves_the_outcome_unknown(*, destructive: bool) -> None:
     released = threading.Event()

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
+from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-from elastic_transport.client_utils import DEFAULT
+from elastic_transport import ConnectionError as ConnectionBroken
+from elastic_transport import HttpHeaders, Urllib3HttpNode
+from elastic_transport.client_utils import DEFAULT, DefaultType
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.domain.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from elastic_transport._node import NodeApiResponse
 
 Client = Elasticsearch
 """The connection, for those who only hand it on."""
@@ -20,7 +27,33 @@ PRODUCT = "retention-enforcer"
 READ_RETRIES = 2
 """How often a request that failed is sent again. Requests that destroy are sent `once`."""
 
+_WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 _DEFAULT_PORTS = {"https": 443, "http": 80}
+
+
+class WholeAnswers(Urllib3HttpNode):
+    """Takes an answer whose headers break off for no answer.
+
+    Python reads headers up to the end of the connection, and takes what has no length for an empty answer: a deletion
+    that was carried out could then look like one that was never sent, and facts like absent ones. Elasticsearch, and
+    proxies that speak HTTP/1.1, always say how long an answer is.
+    """
+
+    def perform_request(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None = None,
+        headers: HttpHeaders | None = None,
+        request_timeout: DefaultType | float | None = DEFAULT,
+    ) -> NodeApiResponse:
+        """Send a request and return its whole answer. Raises ConnectionError where a part of it is missing."""
+        answer = super().perform_request(method, target, body, headers, request_timeout)
+        length, encoding = (answer.meta.headers.get(name) or "" for name in ("content-length", "transfer-encoding"))
+        ends = length.strip().isdecimal() or encoding.strip().lower() == "chunked"
+        if not ends and method != "HEAD" and answer.meta.status not in _WITHOUT_BODY:
+            raise ConnectionBroken("the connection ended within the headers of the answer")
+        return answer
 
 
 def connect(
@@ -53,6 +86,7 @@ def connect(
             opaque_id=opaque_id,
             request_timeout=timeout,
             http_compress=False,  # it runs beside its cluster, where compressing takes a tenth of a purge's time
+            node_class=WholeAnswers,
             max_retries=READ_RETRIES,
             retry_on_timeout=False,
         )
