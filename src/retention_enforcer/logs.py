@@ -24,7 +24,7 @@ _FOR_PROGRAMS = (
 _LIBRARIES = {
     "apscheduler": logging.ERROR,
     "elastic_transport": logging.ERROR,  # its warnings are retries, with a traceback, and unusual answers
-    "urllib3": logging.WARNING,
+    "urllib3": logging.ERROR,  # its warnings name indices, and broken answers with a traceback
     "uvicorn": logging.ERROR,  # its warnings are requests that are none, which anybody can send
     "asyncio": logging.ERROR,
 }
