@@ -50,13 +50,14 @@ class Ledger(MemoryLedger):
 
 
 class State:
-    """Keeps documents as JSON, and counts how often one was replaced."""
+    """Keeps documents as JSON, and counts how often one was read or replaced."""
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
-        self.saved = 0
+        self.read = self.saved = 0
 
     def load(self, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        self.read += 1
         return {key: json.loads(self.texts[key]) for key in keys if key in self.texts}
 
     def save(self, key: str, body: Mapping[str, Any], now: int) -> None:
@@ -236,3 +237,18 @@ def test_the_same_subject_and_the_same_word_are_known_again_by_their_pseudonyms(
     bench.keep(hold("h1", subject=USER), hold("h2", subject=USER), hold("h3", subject=other))
     one, two, three = (reason.split(" on ")[1] for reason in bench.reasons())
     assert one == two != three
+
+
+def test_what_this_process_recorded_is_read_again_only_under_another_lease(bench: Bench) -> None:
+    epochs = [1]
+    signature = Signature(instance="i", mode="enforce", policy="p")
+    book = HoldBook(bench.state, Appender(bench.ledger, Clock(), signature, lambda: epochs[-1]), NAMES)
+    book.keep(POLICY, [hold()], NOW)
+    read = bench.state.read
+    book.keep(POLICY, [hold()], NOW)
+    assert bench.state.read == read
+    book.keep(POLICY, [hold(), hold("h2")], NOW)
+    assert bench.keep(hold()) == ["removed"]  # another holder's
+    epochs.append(2)
+    book.keep(POLICY, [hold(), hold("h2")], NOW)
+    assert [r["action"] for r in bench.ledger.records if r["kind"] == "hold"] == ["added", "added", "removed", "added"]

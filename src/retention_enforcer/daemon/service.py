@@ -7,6 +7,7 @@ that shows that the schedule turns.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -76,6 +77,7 @@ class Service:
         self._end = threading.Event()
         self._defects: dict[str, int] = {}
         self._last_refusal = ""
+        self._accepted_until = 0.0
 
     def run(self) -> int:
         """Run until told to end; return the exit code."""
@@ -137,13 +139,19 @@ class Service:
                 log_error(error)
 
     def _look_at_acceptance(self) -> None:
-        """Let nothing through while another policy is the accepted one, also in a purge that is under way."""
+        """Let nothing through while another policy is the accepted one, also in a purge that is under way.
+
+        As long as it is the one here that is looked at as seldom as at the rest: each cycle looks by itself.
+        """
+        if time.monotonic() < self._accepted_until:
+            return
         try:
             self._worker.raise_if_unaccepted()
         except Refused as error:
             self._gate.close("acceptance", error.message, 0)
             raise
         self._gate.open("acceptance")
+        self._accepted_until = time.monotonic() + _LOOK_AROUND
 
     def _say_once(self, text: str) -> None:
         if text != self._last_refusal:

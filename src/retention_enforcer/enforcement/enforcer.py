@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import structlog
 
@@ -39,6 +42,9 @@ from retention_enforcer.enforcement.stray_lifecycles import LIFECYCLES, Lifecycl
 from retention_enforcer.enforcement.terminations import TERMINATIONS, TerminationResult, TerminationWork
 
 _log = structlog.get_logger()
+
+_CHECKED_FOR = 5.0
+"""Seconds for which a check of the standing serves all jobs: they begin at the same moment, and last for longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +155,8 @@ class Enforcer:
         self._lifecycles = lifecycles
         self._recorder = recorder
         self._books = threading.Lock()
+        self._checking = threading.Lock()
+        self._checked_at = -_CHECKED_FOR
         self._unfinished: set[str] = set()
 
     def start(self) -> None:
@@ -158,8 +166,9 @@ class Enforcer:
         """
         self._check()
         with self._books:
-            settled = settle_intents(self._ledger, self._appender, self._deleter, after=self._settled())
-            self._remember_ledger(settled)
+            known = self._state.load([LEDGER_MEMORY])
+            settled = settle_intents(self._ledger, self._appender, self._deleter, after=_settled_in(known))
+            self._remember_ledger(settled, known)
         self._register_environment()
 
     def run(self, category: str) -> CycleResult:
@@ -246,6 +255,12 @@ class Enforcer:
         self._terms.raise_if_not(accepted_fingerprint(self._control.read(), known))
 
     def _check(self) -> None:
+        with self._checking:
+            if time.monotonic() - self._checked_at >= _CHECKED_FOR:
+                self._check_now()
+                self._checked_at = time.monotonic()
+
+    def _check_now(self) -> None:
         cluster = self._inventory.cluster()
         now = self._clock.now()
         raise_if_wrong_clock(cluster, now)
@@ -283,23 +298,18 @@ class Enforcer:
             now = self._clock.now()
             self._state.save(POLICY, {**known, "fingerprint": mine, "at": now}, now)
 
-    def _ledger_memory(self) -> LedgerMemory | None:
-        body = self._state.load([LEDGER_MEMORY]).get(LEDGER_MEMORY)
-        return LedgerMemory.of(body) if body else None
-
     def _settled(self) -> int:
-        memory = self._ledger_memory()
-        return memory.settled if memory else 0
+        return _settled_in(self._state.load([LEDGER_MEMORY]))
 
     def _keep_books(self) -> None:
         with self._books:
-            self._checkpoint()
-            self._remember_ledger(self._settled())
+            known = self._state.load([CHECKPOINT, LEDGER_MEMORY])
+            self._checkpoint(known.get(CHECKPOINT, {}))
+            self._remember_ledger(_settled_in(known), known)
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, last: Mapping[str, Any]) -> None:
         """Record, once a day, an HMAC of the head; in the log it is an anchor outside of the cluster."""
         now = self._clock.now()
-        last = self._state.load([CHECKPOINT]).get(CHECKPOINT, {})
         head = self._appender.head
         if head.sequence == 0 or now - int(last.get("at", 0)) < DAY:
             return
@@ -307,8 +317,14 @@ class Enforcer:
         self._appender.append(Entry(kind=Kind.CHECKPOINT, reason=f"record {head.sequence}: {anchor}"))
         self._state.save(CHECKPOINT, {"at": now, "sequence": head.sequence}, now)
 
-    def _remember_ledger(self, settled: int) -> None:
-        memory = self._ledger_memory()
-        after = LedgerMemory(uuid=self._ledger.uuid(), head=self._appender.head, settled=settled)
-        if memory is None or (after.head, after.settled) != (memory.head, memory.settled):
+    def _remember_ledger(self, settled: int, known: Mapping[str, Mapping[str, Any]]) -> None:
+        body, head = known.get(LEDGER_MEMORY), self._appender.head
+        memory = LedgerMemory.of(body) if body else None
+        if memory is None or (head, settled) != (memory.head, memory.settled):
+            after = LedgerMemory(uuid=self._ledger.uuid(), head=head, settled=settled)
             self._state.save(LEDGER_MEMORY, after.body(), self._clock.now())
+
+
+def _settled_in(known: Mapping[str, Mapping[str, Any]]) -> int:
+    body = known.get(LEDGER_MEMORY)
+    return LedgerMemory.of(body).settled if body else 0

@@ -25,13 +25,18 @@ class HoldBook:
         self._state = state
         self._appender = appender
         self._pseudonyms = pseudonyms
+        self._kept: tuple[int, dict[str, str]] | None = None
+        """Under which epoch this process saw to it last that these are recorded: nobody else writes under it."""
 
     def keep(self, policy: Policy, holds: Iterable[Hold], now: int) -> None:
         """Record holds that were added, changed, removed or came to their end since the last time."""
+        current = {hold.id: self._described(policy, hold) if hold.is_alive(now) else _ENDED for hold in holds}
+        epoch = self._appender.epoch
+        if self._kept == (epoch, current):
+            return
         known = self._state.load([_HOLDS]).get(_HOLDS, {})
         with readable("what retention-state remembers of holds"):
             recorded = {str(id_): str(text) for id_, text in known.get("recorded", {}).items()}
-        current = {hold.id: self._described(policy, hold) if hold.is_alive(now) else _ENDED for hold in holds}
         for id_, text in current.items():
             if text != recorded.get(id_, _ENDED):
                 action = "ended" if text == _ENDED else ("changed" if id_ in recorded else "added")
@@ -40,6 +45,7 @@ class HoldBook:
             self._record("removed", f"hold {id_}")
         if current != recorded:
             self._state.save(_HOLDS, {"recorded": current}, now)
+        self._kept = (epoch, current)
 
     def _record(self, action: str, text: str) -> None:
         self._appender.append(Entry(kind=Kind.HOLD, action=action, reason=text, actor="operator"))
