@@ -52,8 +52,9 @@ FIELDS = {"@timestamp": {"type": "date"}, "uin": {"type": "keyword"}, "sdkappid"
 ACCOUNT, GOES, EARLIER, STAYS = "4711000815", "1400123456", "1400654321", "1400777777"
 """An account and its application, one that was purged in an earlier run and waits for erasure, and one that stays."""
 
-WHOLE = ("logs-a", "logs-b", "logs-000001", "logs-000002", f"application-logs-{GOES}-x")
-TRIMMED = ("logs-straddling", "configuration", "keys")
+WHOLE = ("logs-a", "logs-b", "logs-000001", f"application-logs-{GOES}-x")
+TRIMMED = ("logs-000002", "logs-straddling", "configuration", "keys")
+"""The write index of the alias goes whole, but if its rollover failed and it is the last by then, it stays, empty."""
 
 WRITES = ("PUT", "DELETE", "POST /{indices}/_rollover", "POST /{indices}/_forcemerge", "POST /{indices}/_pit")
 NOT_REPEATED = (Fault.LATENCY, Fault.BLACK_HOLE_BEFORE, Fault.BLACK_HOLE_AFTER, Fault.AWAY)
@@ -333,7 +334,8 @@ def assert_settled(stage: Stage) -> None:
     bench.free_the_lease()
     ran = bench.run("run", "--once")
     assert ran.code == 0, _complaints(ran)
-    assert stage.left() == {}
+    left = stage.left()
+    assert not left, f"{left} left; {_complaints(ran)}"
     stage.raise_if_too_much_went()
     assert stage.is_blocked()
     known = stage.terminations()

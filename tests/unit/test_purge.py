@@ -54,6 +54,8 @@ class Cluster:
         self.on_delete: Callable[[Sequence[str]], bool] = lambda _: True
         self.seen: dict[str, Identity] = {}
         self.readable = True
+        self.rolled: set[str] = set()
+        self.on_roll_over: Callable[[], bool] = lambda: True
 
     def identities(self, names: Sequence[str]) -> dict[str, Identity]:
         there = [self.indices[n] for n in names if n in self.indices]
@@ -63,7 +65,11 @@ class Cluster:
     def existing(self, uuids: Collection[str]) -> dict[str, Existing]:
         if not self.readable:
             raise ClusterUnavailable("away")
-        return {f.uuid: Existing(name=f.name, rolled_over=False) for f in self.indices.values() if f.uuid in uuids}
+        return {
+            f.uuid: Existing(name=f.name, rolled_over=f.name in self.rolled)
+            for f in self.indices.values()
+            if f.uuid in uuids
+        }
 
     def delete_indices(self, names: Sequence[str]) -> None:
         self.requests.append(list(names))
@@ -72,7 +78,8 @@ class Cluster:
                 del self.indices[name]
 
     def roll_over(self, target: str, new_index: str | None) -> None:
-        raise RequestRejected("not here", kind="illegal_argument_exception", status=400)
+        if self.on_roll_over():
+            self.rolled.add("logs-a")
 
     def trim(self, trim: Trim, permit: Callable[[], AbstractContextManager[None]]) -> Trimmed:
         with permit():
@@ -109,9 +116,17 @@ class Bench:
             policy=Policy(name="p", categories=(self.category,)),
         )
 
-    def carry_out(self, action: Action = Action.DELETE_INDEX) -> None:
+    def carry_out(self, action: Action = Action.DELETE_INDEX, rollover: str | None = None) -> None:
         purges = [
-            Purge(facts=f, action=action, documents=1, due=NOW - DAY, reason=f"{f.name} is due", cut=NOW)
+            Purge(
+                facts=f,
+                action=action,
+                documents=1,
+                due=NOW - DAY,
+                reason=f"{f.name} is due",
+                cut=NOW,
+                rollover=rollover,
+            )
             for f in self.facts
         ]
         self._purger.carry_out(self.category, purges, "cycle", self.results)
@@ -157,6 +172,42 @@ def test_a_lost_answer_is_done_where_the_index_is_gone_and_unknown_where_it_is_n
     assert bench.story("logs-a") == ["intent", "done"]
     assert bench.story("logs-b") == ["intent", "unknown"]
     assert len(bench.cluster.requests) == 1, "a destructive request must not be repeated"
+
+
+def refused() -> bool:
+    raise RequestRejected("not here", kind="illegal_argument_exception", status=400)
+
+
+def lost() -> bool:
+    raise OutcomeUnknown("no answer in time")
+
+
+@pytest.mark.parametrize(
+    ("roll_over", "story"),
+    [
+        (lambda: True, ["intent", "done", "intent", "done"]),
+        (lambda: False, ["intent", "failed"]),
+        (refused, ["intent", "failed"]),
+        (lost, ["intent", "unknown"]),
+    ],
+    ids=["done", "not done", "refused", "lost"],
+)
+def test_a_write_index_goes_once_it_is_certainly_rolled_over(roll_over: Callable[[], bool], story: list[str]) -> None:
+    bench = Bench("logs-a")
+    bench.cluster.on_roll_over = roll_over
+    bench.carry_out(rollover="logs")
+    assert bench.story("logs-a") == story
+
+
+def test_a_rollover_whose_answer_was_lost_is_done_where_it_can_be_seen() -> None:
+    def lose_the_answer() -> bool:
+        bench.cluster.rolled.add("logs-a")
+        raise OutcomeUnknown("no answer in time")
+
+    bench = Bench("logs-a")
+    bench.cluster.on_roll_over = lose_the_answer
+    bench.carry_out(rollover="logs")
+    assert bench.story("logs-a") == ["intent", "done", "intent", "done"]
 
 
 def test_an_outcome_that_cannot_be_looked_at_is_unknown(bench: Bench) -> None:

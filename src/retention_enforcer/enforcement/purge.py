@@ -202,10 +202,12 @@ class Purger:
         recorded = self._intend(category, purge, ROLLOVER, cycle)
         target = purge.rollover or ""
         is_alias = purge.facts.stream is None and not target.endswith(FAILURES)
+        lost = None
         try:
             with self._permit.destructive():
                 self._deleter.roll_over(target, next_name(purge.facts.name) if is_alias else None)
         except OutcomeUnknown as error:
+            lost = error
             _log.warning("rollover", **{"event.outcome": "unknown", "error.message": error.message})
         except RequestRejected as error:
             self._finish(recorded, Outcome.FAILED, error.message, results)
@@ -217,10 +219,14 @@ class Purger:
         if there is None or purge.facts.uuid not in there:
             self._finish(recorded, Outcome.UNKNOWN, "the index cannot be seen", results)
             return False
-        rolled = there[purge.facts.uuid]
-        reason = "it is an ordinary index now" if rolled else "it was not rolled over"
-        self._finish(recorded, Outcome.DONE if rolled else Outcome.FAILED, reason, results)
-        return rolled
+        if there[purge.facts.uuid]:
+            self._finish(recorded, Outcome.DONE, "it is an ordinary index now", results)
+            return True
+        if lost is not None:  # it may still be waiting on the master: not rolled over yet is not failed
+            self._finish(recorded, Outcome.UNKNOWN, lost.message, results)
+        else:
+            self._finish(recorded, Outcome.FAILED, "it was not rolled over", results)
+        return False
 
     def _delete_whole(self, category: Category, purges: Sequence[Purge], cycle: str, results: Results) -> None:
         """Delete indices as a list; where the list is refused, or its intents took too long, each under its own."""
