@@ -30,7 +30,7 @@ test: install    ## the whole suite, on a real server where one can be had
 bench: install   ## speed and memory of the purge, as ratios (TEST_ELASTICSEARCH_URL names a server that has more)
 	for file in tests/bench/bench_*.py; do $(BIN)/python $$file || exit; done
 
-soak: install    ## what takes minutes: large numbers on a real server (not in CI)
+soak: install    ## what takes an hour: large numbers, faults at every request, twins, an idle day (not in CI)
 	TEST_SERVER_VERSION=$(SERVER) $(BIN)/python -m pytest -m soak -s $(ARGS)
 	TEST_SERVER_VERSION=$(SERVER) $(BIN)/python -m pytest tests/soak/soak_*.py \
 	  --override-ini python_files='soak_*.py' -m "" --timeout 1800 -s $(ARGS)

@@ -305,7 +305,7 @@ def _assert_all_was_announced(stage: Stage, proxy: Proxy, records: list[dict[str
             if record["kind"] == "intent":
                 announced.add(record["target"]["uuid"])
                 sent.clear()
-        taken = [name.removeprefix(prefix) for name in _destroyed(request) if name.startswith(prefix)]
+        taken = {name.removeprefix(prefix) for name, _ in destroyed(request)}
         if taken:
             same = (request.method, request.target, request.body)
             assert same not in sent, f"{request.method} {request.target} was sent twice"
@@ -319,13 +319,13 @@ def _assert_all_was_announced(stage: Stage, proxy: Proxy, records: list[dict[str
         assert uuid in uuids | in_ledger, f"{name} is gone without an intent"
 
 
-def _destroyed(request: Request) -> Iterator[str]:
-    """Yield the names of the indices that a request takes something from."""
+def destroyed(request: Request) -> Iterator[tuple[str, str | None]]:
+    """Yield the full name of an index and the id of a document, None for the whole, of all that a request takes."""
     if request.method == "DELETE" and not request.path.startswith("/_") and "/_doc/" not in request.path:
-        yield from request.path.strip("/").split(",")
-    elif request.path == "/_bulk":
-        actions = (json.loads(line) for line in request.body.splitlines() if line)
-        yield from {str(action["delete"]["_index"]) for action in actions}
+        yield from ((name, None) for name in request.path.strip("/").split(","))
+    elif request.path.endswith("/_bulk"):
+        index = request.path.removesuffix("/_bulk").strip("/")
+        yield from ((index, json.loads(line)["delete"]["_id"]) for line in request.body.splitlines())
 
 
 def assert_settled(stage: Stage) -> None:

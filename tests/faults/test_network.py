@@ -24,8 +24,8 @@ CASES = [
     (Place("DELETE /{indices}", 1), Fault.BLACK_HOLE_BEFORE),
     (Place("DELETE /{indices}", 1), Fault.CUT),
     (Place("DELETE /{indices}", 1), Fault.AWAY),
-    (Place("PUT /_bulk", 1), Fault.BLACK_HOLE_AFTER),
-    (Place("PUT /_bulk", 2), Fault.AWAY),
+    (Place("PUT /{indices}/_bulk", 1), Fault.BLACK_HOLE_AFTER),
+    (Place("PUT /{indices}/_bulk", 2), Fault.AWAY),
     (Place("PUT /{indices}/_settings", 1), Fault.AWAY),
     (Place("PUT /retention-terminations/_doc/{key}", 1), Fault.RESET_AFTER),
 ]

@@ -13,7 +13,6 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
@@ -21,7 +20,8 @@ from typing import Any
 
 import pytest
 
-from proxy import Proxy, Request, proxied
+from network import destroyed
+from proxy import Proxy, proxied
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.domain.instants import SECOND
 from running import Daemon, running, until
@@ -192,16 +192,6 @@ class Pair:
 # --- what must hold --------------------------------------------------------------------------------------
 
 
-def destroyed(bench: Workbench, request: Request) -> Iterator[tuple[str, str | None]]:
-    """Yield index and document (None: the whole index) of what a request takes."""
-    if request.method == "DELETE" and not request.path.startswith("/_") and "/_doc/" not in request.path:
-        yield from ((name.removeprefix(bench.prefix), None) for name in request.path.strip("/").split(","))
-    elif request.path == "/_bulk":
-        for line in request.body.splitlines():
-            deletion = json.loads(line)["delete"]
-            yield deletion["_index"].removeprefix(bench.prefix), deletion["_id"]
-
-
 def assert_all_was_announced(bench: Workbench, feeder: Feeder, twin: Twin, ahead: float) -> Counter[str]:
     """Each request that destroys has an intent of its own sender's before it, and takes what is due alone."""
     announced, counted = set[str](), Counter[str]()
@@ -212,7 +202,8 @@ def assert_all_was_announced(bench: Workbench, feeder: Feeder, twin: Twin, ahead
             if record["kind"] == "intent":
                 announced.add(record["target"]["uuid"])
         at = request.at * 1_000 + ahead
-        for name, id_ in destroyed(bench, request):
+        for full, id_ in destroyed(request):
+            name = full.removeprefix(bench.prefix)
             uuid, documents = feeder.indices[name]
             assert name != "others"
             assert uuid in announced, f"{twin.name}: {request.method} of {name} without an intent of its own before"
@@ -242,12 +233,12 @@ def assert_no_fork(pair: Pair, records: list[dict[str, Any]]) -> None:
     assert {(record["epoch"], record["instance"]) for record in records} <= held
 
 
-def late_deletions(bench: Workbench, pair: Pair) -> int:
+def late_deletions(pair: Pair) -> int:
     """How many requests that destroy reached the server after a later holder had taken the lease."""
     taken, late = takings(pair), 0
     for twin in pair.all:
         for request in twin.proxy.requests:
-            if any(True for _ in destroyed(bench, request)):
+            if next(destroyed(request), None):
                 _, name = max((epoch, name) for at, epoch, name in taken if at <= request.at)
                 late += name != twin.name
     return late
@@ -301,5 +292,5 @@ def test_twins(bench: Workbench) -> None:
         f"{time.monotonic() - started:.0f} s; takeover after {min(waits):.1f} to {max(waits):.1f} s of {TAKEOVER:.0f}; "
         f"{len(feeder.due)} documents and {len(due)} indices written, {counted['indices']} indices deleted; "
         f"{len(records)} records, {dict(outcomes)}; "
-        f"{late_deletions(bench, pair)} deletions of a holder that was none any more"
+        f"{late_deletions(pair)} deletions of a holder that was none any more"
     )
