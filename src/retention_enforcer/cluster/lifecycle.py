@@ -12,6 +12,7 @@ from contextlib import nullcontext
 
 from elasticsearch import Elasticsearch
 
+from retention_enforcer.cluster.client import once, patience
 from retention_enforcer.cluster.deletion import Permission
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import concrete, packed
@@ -25,9 +26,8 @@ class ClusterLifecycles(LifecyclesSeen):
 
     def __init__(self, client: Elasticsearch, timeout: float = 30.0) -> None:
         super().__init__(client)
-        # The cluster gives a request up before its answer would be lost here: nothing is carried out long afterwards.
-        self._patience = f"{int(timeout * 1_000 / 2)}ms"
-        self._once = client.options(max_retries=0, retry_on_timeout=False)
+        self._patience = patience(timeout)
+        self._once = once(client)
 
     # --- policies ---
 
