@@ -137,6 +137,19 @@ def test_no_id_of_a_tenant_stands_in_what_is_put_recorded_or_said(
         assert not [record for record in tenants.records() if "canary7" in str(record)]
 
 
+def test_of_what_nobody_can_look_into_such_a_lifecycle_goes(tenants: Workbench, snapshotting: str) -> None:
+    """Its tenant may have come back, or somebody else written into it: nobody would know."""
+    assert snapshotting
+    assert tenants.run("terminate", "--application", "1").code == 0
+    tenants.run("run", "--once")
+    tenants.run("run", "--once")
+    assert attached(tenants) == ended(tenants)
+    tenants.es.indices.put_settings(index=tenants.prefix + OWN, settings={"index.blocks.read": True})
+    tenants.run("run", "--once")
+    assert attached(tenants) is None
+    tenants.es.indices.put_settings(index=tenants.prefix + OWN, settings={"index.blocks.read": None})
+
+
 def test_after_work_that_failed_no_index_gets_such_a_lifecycle(
     tenants: Workbench, snapshotting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

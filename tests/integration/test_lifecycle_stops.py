@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from elasticsearch import ApiError, Elasticsearch
@@ -10,6 +11,7 @@ from elasticsearch import ApiError, Elasticsearch
 from managed import LifecycleBench
 from retention_enforcer.cluster.lifecycle import ClusterLifecycles
 from retention_enforcer.domain.instants import DAY, HOUR, format_instant
+from retention_enforcer.domain.lifecycle_changes import Change
 from retention_enforcer.enforcement.lifecycle_changer import LifecycleChanger
 
 FOREVER = {"phases": {"delete": {"min_age": "90d", "actions": {"delete": {}}}}}
@@ -152,6 +154,43 @@ def test_a_hold_that_comes_with_the_request_is_obeyed_right_after_it(
     assert managed.attached("logs-a") is None
     actions = [(r["action"], r.get("outcome")) for r in managed.about("logs-a")]
     assert actions[-2:] == [("detach_lifecycle", None), ("detach_lifecycle", "done")]
+
+
+def test_what_was_attached_before_the_rest_was_refused_is_written_down_and_obeys_the_hold(
+    managed: LifecycleBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One index of the list is gone, so that each is tried alone; between the two a hold is added."""
+    managed.index("logs-a", [managed.now() - HOUR // 2])
+    managed.index("logs-b", [managed.now() - HOUR // 2])
+    managed.ready()
+    request = LifecycleChanger._request
+
+    def with_one_gone(self: LifecycleChanger, changes: list[Change], permit: Callable[[], Any]) -> object:
+        if changes[0].policy is None:
+            return request(self, changes, permit)
+        managed.es.indices.delete(index=f"{managed.prefix}logs-b")
+        asked = []
+
+        def held_at_last() -> Any:
+            asked.append(True)
+            if len(asked) == 3:
+                body = {"owner": "x", "reason": "y", "until": managed.now() + DAY, "category": "logs"}
+                document = {"kind": "hold-1", "updated": format_instant(managed.now()), "body": body}
+                managed.es.index(index=managed.own.control, id="hold-1", document=document, refresh=True)
+            return permit()
+
+        return request(self, changes, held_at_last)
+
+    monkeypatch.setattr(LifecycleChanger, "_request", with_one_gone)
+    assert managed.run("run", "--once").code == 4
+    assert managed.attached("logs-a") is None
+    assert [(r["action"], r.get("outcome")) for r in managed.about("logs-a")] == [
+        ("apply_lifecycle", None),
+        ("apply_lifecycle", "done"),
+        ("detach_lifecycle", None),
+        ("detach_lifecycle", "done"),
+    ]
+    assert [r.get("outcome") for r in managed.about("logs-b")] == [None, "refused"]
 
 
 def test_an_index_that_took_the_name_of_the_planned_one_gets_nothing(

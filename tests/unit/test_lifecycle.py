@@ -465,6 +465,13 @@ def test_of_what_is_in_doubt_only_what_may_hold_anything_young_is_detached(doubt
     assert detached is (doubt not in stays)
 
 
+@pytest.mark.parametrize("doubt", Doubt)
+def test_what_deletes_at_once_leaves_what_is_in_any_doubt(doubt: Doubt) -> None:
+    there = {"logs-a": Attachment(uuid="uuid-of-logs-a", policy=ENDED)}
+    (change,) = doubtful_changes(facts(set_apart=[apart("logs-a", doubt=doubt)]), there, {ENDED})
+    assert change.way is Way.DETACH
+
+
 @pytest.mark.parametrize(
     "attached", [{"policy": "theirs"}, {"policy": None}, {"policy": PLAIN, "uuid": "another"}], ids=str
 )

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from retention_enforcer.domain.facts import Block, CategoryFacts, Doubt, IndexFacts
 from retention_enforcer.domain.lifecycle_choice import Attachment, NoLifecycle, Wanted
-from retention_enforcer.domain.lifecycle_policies import LifecyclePolicy, Lifecycles, Variant
+from retention_enforcer.domain.lifecycle_policies import LifecyclePolicy, Lifecycles, Variant, deletes_at_once
 
 _FORBID_SETTINGS = frozenset({Block.READ_ONLY, Block.METADATA})
 """Blocks under which an index's settings cannot be changed; detaching works under each (measured on 8.10)."""
@@ -47,12 +47,16 @@ def doubtful_changes(
     """Yield how the enforcer's own lifecycles leave the indices of which is in doubt whether they may go whole.
 
     `own` names the enforcer's lifecycles, `held` the indices that a hold may cover: nobody can look whether it does.
+    One that deletes at once goes in any doubt: whether somebody else has written into the index, or its tenant has come
+    back, nobody can tell.
     """
     for apart in facts.set_apart:
         attached = attachments.get(apart.name)
         if attached is None or attached.uuid != apart.uuid:
             continue
-        if attached.policy in own and (apart.doubt in _NEVER_TO_GO_WHOLE or apart.name in held):
+        if attached.policy is None or attached.policy not in own:
+            continue
+        if apart.doubt in _NEVER_TO_GO_WHOLE or apart.name in held or deletes_at_once(attached.policy):
             reason = f"a hold may cover it; {apart.text}" if apart.name in held else apart.text
             yield Change(index=apart.name, uuid=attached.uuid, way=Way.DETACH, reason=reason)
 

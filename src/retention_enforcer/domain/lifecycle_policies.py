@@ -49,6 +49,11 @@ def policy_name(policy: str, category: str, variant: Variant) -> str:
     return f"{_OURS}{policy}-{category}-{variant}"
 
 
+def deletes_at_once(name: str) -> bool:
+    """Whether one of the enforcer's lifecycle policies is an `ended` one."""
+    return name.endswith(f"-{Variant.ENDED}")
+
+
 def lateness(margin: int) -> int:
     """Return how much older than its index's creation a document may be without the index needing a date of its own.
 

@@ -140,8 +140,8 @@ class LifecycleChanger:
                 self._finish(one, Outcome.UNKNOWN, f"it cannot be looked at: {error.message}", result)
             return
         except Refused as error:
-            for one in announced:
-                self._finish(one, Outcome.REFUSED, f"not carried out: {error.message}", result)
+            made = self._give_up(announced, error, result)
+            self._obey_new_holds(category, made, cycle, holds)
             if isinstance(error, StaleIntent | _NotTheSame):
                 return
             raise
@@ -189,6 +189,29 @@ class LifecycleChanger:
             result.done.append(change)
             self._finish(one, Outcome.DONE, f"it has {change.policy or 'no lifecycle'}", result)
         return True
+
+    def _give_up(self, announced: Sequence[_Announced], error: Refused, result: Changed) -> list[Change]:
+        """Record what a look shows, and return what was made: some may have been before the rest was refused.
+
+        Where one index spoils a list, each is tried alone.
+        """
+        try:
+            there = self._cluster.attachments_of([one.change.index for one in announced])
+        except (ClusterUnavailable, RequestRejected) as blind:
+            result.unknown = True
+            for one in announced:
+                self._finish(one, Outcome.UNKNOWN, f"{error.message}; it cannot be looked at: {blind.message}", result)
+            return []
+        made = []
+        for one in announced:
+            change, attached = one.change, there.get(one.change.index)
+            if attached is not None and attached.uuid == change.uuid and _is_as_wanted(attached, change):
+                made.append(change)
+                self._finish(one, Outcome.DONE, f"it has {change.policy or 'no lifecycle'}", result)
+            else:
+                self._finish(one, Outcome.REFUSED, f"not carried out: {error.message}", result)
+        result.done += made
+        return made
 
     def _take_back(self, category: Category | None, strangers: Sequence[_Announced], cycle: str) -> None:
         """Detach what was attached to an index that took the name of the planned one in that very moment."""
