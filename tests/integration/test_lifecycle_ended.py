@@ -52,7 +52,6 @@ def test_what_a_snapshot_keeps_is_left_to_a_lifecycle_that_deletes_it_afterwards
     tenants.run("run", "--once")
     assert of(tenants, "keys").count("1") == 0
     assert not tenants.is_gone(OWN), "the cluster refuses to delete what a snapshot is taken of"
-    tenants.run("run", "--once")
     assert attached(tenants) == ended(tenants)
     tenants.es.snapshot.delete(repository=snapshotting, snapshot="one")
     eventually(lambda: tenants.is_gone(OWN))
@@ -72,7 +71,6 @@ def test_what_was_written_by_somebody_else_since_takes_the_lifecycle_away(
     assert snapshotting
     assert tenants.run("terminate", "--application", "1").code == 0
     tenants.run("run", "--once")
-    tenants.run("run", "--once")
     assert attached(tenants) == ended(tenants)
     add(tenants, OWN, {"sdkappid": "11"})
     tenants.run("run", "--once")
@@ -85,7 +83,6 @@ def test_what_is_written_between_the_look_and_the_attaching_keeps_it_off(
 ) -> None:
     assert snapshotting
     assert tenants.run("terminate", "--application", "1").code == 0
-    tenants.run("run", "--once")
     look, written = LifecycleWork._under_the_fuse, []
 
     def late(work: LifecycleWork, changes: Sequence[Change], *more: Any) -> Any:
@@ -104,10 +101,8 @@ def test_a_reinstated_tenant_has_no_such_lifecycle_any_more(tenants: Workbench, 
     assert snapshotting
     assert tenants.run("terminate", "--application", "1").code == 0
     tenants.run("run", "--once")
-    tenants.run("run", "--once")
     assert attached(tenants) == ended(tenants)
     assert tenants.run("reinstate", "--application", "1").code == 0
-    tenants.run("run", "--once")
     tenants.run("run", "--once")
     assert attached(tenants) is None
 
@@ -142,12 +137,25 @@ def test_of_what_nobody_can_look_into_such_a_lifecycle_goes(tenants: Workbench, 
     assert snapshotting
     assert tenants.run("terminate", "--application", "1").code == 0
     tenants.run("run", "--once")
-    tenants.run("run", "--once")
     assert attached(tenants) == ended(tenants)
     tenants.es.indices.put_settings(index=tenants.prefix + OWN, settings={"index.blocks.read": True})
     tenants.run("run", "--once")
     assert attached(tenants) is None
     tenants.es.indices.put_settings(index=tenants.prefix + OWN, settings={"index.blocks.read": None})
+
+
+def test_who_came_back_since_the_last_process_ended_gets_no_such_lifecycle(
+    tenants: Workbench, snapshotting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert snapshotting
+    assert tenants.run("terminate", "--application", "1").code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(LifecycleWork, "apply", lambda *_: Managing())
+        tenants.run("run", "--once")
+    assert tenants.run("reinstate", "--application", "1").code == 0
+    tenants.run("run", "--once")
+    assert attached(tenants) is None
+    assert not [r for r in tenants.records() if r.get("action") == "apply_lifecycle"]
 
 
 def test_after_work_that_failed_no_index_gets_such_a_lifecycle(

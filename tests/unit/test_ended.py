@@ -30,8 +30,19 @@ class State:
 @pytest.fixture
 def ended() -> Ended:
     known = Ended(State())
-    known.remember({"logs": [ONE, OTHER]}, NOW)
+    with known.renewing():
+        known.remember({"logs": [ONE, OTHER]}, NOW)
     return known
+
+
+def fail(ended: Ended) -> None:
+    with ended.renewing():
+        ended.doubt(NOW)
+        raise RuntimeError
+
+
+def both(ended: Ended, *having: str) -> frozenset[str]:
+    return ended.names("logs", facts(ONE, OTHER), having)
 
 
 def test_what_a_run_left_over_has_it_as_long_as_nobody_writes_to_it(ended: Ended) -> None:
@@ -40,17 +51,44 @@ def test_what_a_run_left_over_has_it_as_long_as_nobody_writes_to_it(ended: Ended
     assert ended.names("logs", facts(written, OTHER), ("logs-1-a",)) == {"logs-2-a"}
 
 
-def test_in_doubt_no_other_gets_it_and_what_has_it_keeps_it_for_an_hour(ended: Ended) -> None:
-    ended.doubt(NOW)
+def test_after_a_run_that_failed_no_other_gets_it_and_what_has_it_keeps_it_for_an_hour(ended: Ended) -> None:
+    with pytest.raises(RuntimeError):
+        fail(ended)
     ended.doubt(NOW + HOUR)  # the first counts
     assert ended.names("logs", facts(ONE, OTHER, now=NOW + HOUR), ("logs-1-a",)) == {"logs-1-a"}
     assert ended.names("logs", facts(ONE, OTHER, now=NOW + HOUR + 1), ("logs-1-a",)) == frozenset()
 
 
 def test_the_next_run_that_comes_to_its_end_knows_anew(ended: Ended) -> None:
-    ended.doubt(NOW)
-    ended.remember({"logs": [ONE]}, NOW)
-    assert ended.names("logs", facts(ONE, OTHER), ()) == {"logs-1-a"}
+    with pytest.raises(RuntimeError):
+        fail(ended)
+    assert both(ended) == frozenset()
+    with ended.renewing():
+        ended.doubt(NOW)
+        ended.remember({"logs": [ONE]}, NOW)
+    assert both(ended) == {"logs-1-a"}
+
+
+def test_while_it_runs_again_the_last_word_holds_on_unless_somebody_came_back(ended: Ended) -> None:
+    with ended.renewing():
+        ended.doubt(NOW)
+        assert both(ended) == {"logs-1-a", "logs-2-a"}
+        ended.take_no_word()
+        assert both(ended, "logs-1-a") == {"logs-1-a"}
+
+
+def test_a_run_that_had_no_word_says_nothing(ended: Ended) -> None:
+    with ended.renewing():
+        pass  # stopped: nobody is looked for
+    assert both(ended, "logs-1-a") == {"logs-1-a"}
+
+
+def test_the_word_of_another_process_gives_it_to_no_other() -> None:
+    state = State()
+    before = Ended(state)
+    with before.renewing():
+        before.remember({"logs": [ONE, OTHER]}, NOW)
+    assert both(Ended(state), "logs-1-a") == {"logs-1-a"}
 
 
 def test_where_nothing_is_known_nothing_is_doubted() -> None:

@@ -137,7 +137,12 @@ class Deployment:
     def lifecycle_observer(self) -> LifecycleObserver:
         """What looks at lifecycles."""
         has, setting = self.capabilities.has_lifecycles, self.settings.lifecycle
-        return LifecycleObserver(self.lifecycles, has, setting, Ended(self.state))
+        return LifecycleObserver(self.lifecycles, has, setting, self.ended)
+
+    @cached_property
+    def ended(self) -> Ended:
+        """What the work on terminations tells the cycles: one for both."""
+        return Ended(self.state)
 
     @cached_property
     def watched_lifecycles(self) -> LifecycleWork:

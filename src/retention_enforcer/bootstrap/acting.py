@@ -20,7 +20,6 @@ from retention_enforcer.enforcement.appender import Appender, Signature
 from retention_enforcer.enforcement.audit import Audit
 from retention_enforcer.enforcement.coverage import CoverageCycle
 from retention_enforcer.enforcement.cycle import Cycle
-from retention_enforcer.enforcement.ended import Ended
 from retention_enforcer.enforcement.enforcer import Enforcer, Planner
 from retention_enforcer.enforcement.erasing import Eraser
 from retention_enforcer.enforcement.hold_book import HoldBook
@@ -190,7 +189,7 @@ def _terminations(deployment: Deployment, tools: _Tools) -> TerminationWork:
         purger=tools.purger,
         write_blocks=write_blocks,
         eraser=eraser,
-        ended=Ended(deployment.state),
+        ended=deployment.ended,
         pseudonyms=deployment.pseudonyms,
         clock=deployment.clock,
         grace=deployment.settings.grace,
@@ -204,6 +203,7 @@ def _terminations(deployment: Deployment, tools: _Tools) -> TerminationWork:
         purge=purge,
         write_blocks=write_blocks,
         eraser=eraser,
+        ended=deployment.ended,
         clock=deployment.clock,
         grace=deployment.settings.grace,
     )

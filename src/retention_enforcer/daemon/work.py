@@ -55,11 +55,14 @@ class Tell(Protocol):
 
 
 def jobs_of(worker: Worker, categories: Iterable[str], tell: Tell | None = None) -> dict[str, Job]:
-    """Return what is done on the schedule, by its name: a cycle for each category, terminations, coverage."""
+    """Return what is done on the schedule, by its name: terminations, a cycle for each category, coverage.
+
+    In this order where it is done one after another: the cycles leave to lifecycles what terminations tell them.
+    """
     tell = tell or log_error
     jobs: dict[str, Job] = {f"category {id_}": partial(run_category, worker, id_, tell) for id_ in categories}
     terminations, coverage = partial(work_on_terminations, worker, tell), partial(look_past, worker, tell)
-    return {**jobs, "terminations": terminations, "coverage": coverage}
+    return {"terminations": terminations, **jobs, "coverage": coverage}
 
 
 def run_category(worker: Worker, category: str, tell: Tell) -> int:

@@ -164,6 +164,7 @@ class Enforcer:
 
         Raises Refused where nothing may be deleted.
         """
+        self._terminations.start()
         self._check()
         with self._books:
             known = self._state.load([LEDGER_MEMORY])

@@ -133,10 +133,6 @@ class SubjectPurge:
                 self._note(scope.policy, category.id, done.purge.facts, took, terminations, record=done.record)
         return set(results.outcomes)
 
-    def doubt_lifecycles(self) -> None:
-        """Have no lifecycle attached by what an earlier run knew, until this one knows it anew."""
-        self._ended.doubt(self._clock.now())
-
     def leave_to_lifecycles(
         self, scope: Scope, plans: Mapping[str, SubjectPlan], terminations: Mapping[str, Termination]
     ) -> None:

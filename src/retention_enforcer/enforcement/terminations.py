@@ -24,6 +24,7 @@ from retention_enforcer.domain.terminations import (
     may_purge,
     times_of,
 )
+from retention_enforcer.enforcement.ended import Ended
 from retention_enforcer.enforcement.erasing import OWN, Eraser, Erasing
 from retention_enforcer.enforcement.ports import Clock, Owners, Requests
 from retention_enforcer.enforcement.registrar import Intake, Registrar, TerminationBook
@@ -65,6 +66,7 @@ class TerminationWork:
         purge: SubjectPurge,
         write_blocks: WriteBlocks,
         eraser: Eraser,
+        ended: Ended,
         clock: Clock,
         grace: int,
     ) -> None:
@@ -76,16 +78,21 @@ class TerminationWork:
         self._purge = purge
         self._write_blocks = write_blocks
         self._eraser = eraser
+        self._ended = ended
         self._clock = clock
         self._grace = grace
+
+    def start(self) -> None:
+        """Begin to act: somebody else may have done so since the last run."""
+        self._ended.take_no_word()
 
     def run(self, scope: Scope) -> TerminationResult:
         """Run once. Raises Refused and ClusterUnavailable where it could not be brought to its end."""
         cycle = cycle_of(TERMINATIONS)
-        with structlog.contextvars.bound_contextvars(**{"retention.cycle": cycle}):
+        with structlog.contextvars.bound_contextvars(**{"retention.cycle": cycle}), self._ended.renewing():
             self._write_blocks.restore(cycle)
             if scope.may_act:
-                self._purge.doubt_lifecycles()
+                self._ended.doubt(self._clock.now())
             run = self._begin(scope)
             unknown = False
             if scope.may_act:
@@ -163,6 +170,7 @@ class TerminationWork:
             if seen is None or not seen.has_purges:
                 break
             if not self._pass(scope, run, seen.plans, outcomes, cycle):
+                self._ended.take_no_word()
                 run.renew(self._begin(scope))  # somebody came back: what is due is not what it was
             self._purge.note_interrupted(scope, run.terminations)  # before another purge of it is announced
             seen = self._look(scope, run)
