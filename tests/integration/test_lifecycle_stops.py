@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from elasticsearch import ApiError, Elasticsearch
 
-from managed import LifecycleBench
+from managed import LifecycleBench, requests_counted
 from retention_enforcer.cluster.lifecycle import ClusterLifecycles
 from retention_enforcer.domain.instants import DAY, HOUR, format_instant
 from retention_enforcer.domain.lifecycle_changes import Change
@@ -283,10 +283,19 @@ def test_plan_mode_says_aloud_where_the_cluster_deletes_all_the_same(managed: Li
     managed.index("logs-a", [managed.now() - HOUR])
     managed.ready()
     assert managed.run("run", "--once").code == 0
+    unreadable = managed.index("logs-unreadable", [managed.now() - HOUR], settings={"index.blocks.read": True})
+    plain = {"index.lifecycle.name": managed.lifecycle("logs", "plain")}
+    managed.es.indices.put_settings(index=unreadable, settings=plain)
+    stray = managed.index("stray", [], settings=plain)
     environ = {**managed.environ, "ENFORCER_MODE": "plan"}
-    planned = managed.run("run", "--once", environ=environ)
-    assert planned.code == 0
-    assert "the enforcer deletes nothing now, but 1 indices have lifecycles that do" in planned.err
+    with requests_counted() as sent:
+        planned = managed.run("run", "--once", environ=environ)
+    assert sent == []
+    assert planned.code == 3, "what nobody can look into is not kept"
+    assert "the enforcer deletes nothing now, but 2 indices have lifecycles that do" in planned.err
+    assert f": {managed.prefix}logs-a, {unreadable}; `retention-enforcer stop` takes them" in planned.err
+    assert f"finding lifecycle-stray: {stray}" in planned.err
+    assert f"POST {stray}/_ilm/remove" in str(managed.run("report", "--output", "json").json["findings"])
     assert managed.attached("logs-a") == managed.lifecycle("logs", "plain"), "plan mode changes nothing"
     managed.run("stop")
     assert "have lifecycles that do" not in managed.run("run", "--once", environ=environ).err

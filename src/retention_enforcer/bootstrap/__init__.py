@@ -43,6 +43,7 @@ from retention_enforcer.enforcement.lifecycle_look import DIRECT, ILM, Lifecycle
 from retention_enforcer.enforcement.lifecycle_switch import LifecycleSwitch
 from retention_enforcer.enforcement.lifecycles import LifecycleWork
 from retention_enforcer.enforcement.reader import Reader
+from retention_enforcer.enforcement.stray_lifecycles import LifecycleRound
 from retention_enforcer.enforcement.subject_look import SubjectObserver
 from retention_enforcer.settings import Settings, load_settings
 
@@ -152,6 +153,11 @@ class Deployment:
         return LifecycleWork(observer=observer, cluster=self.lifecycles, clock=self.clock)
 
     @cached_property
+    def lifecycle_round(self) -> LifecycleRound:
+        """What looks at the lifecycles of the whole cluster."""
+        return LifecycleRound(self.lifecycle_observer, self.lifecycles)
+
+    @cached_property
     def ledger(self) -> LedgerIndex:
         """The ledger."""
         return LedgerIndex(self.client, self.own.ledger)
@@ -228,6 +234,7 @@ class Deployment:
             control=self.control_reader,
             ledger=self.ledger,
             lifecycles=self.watched_lifecycles,
+            lifecycle_round=self.lifecycle_round,
             clock=self.clock,
         )
 

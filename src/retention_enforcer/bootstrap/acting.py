@@ -69,7 +69,15 @@ def _planning(deployment: Deployment) -> Acting:
         lifecycles=deployment.watched_lifecycles,
     )
     coverage = CoverageCycle(deployment.coverage_observer, deployment.pseudonyms)
-    planner = Planner(deployment.terms, deployment.inventory, deployment.clock, cycle, coverage)
+    planner = Planner(
+        terms=deployment.terms,
+        inventory=deployment.inventory,
+        clock=deployment.clock,
+        pseudonyms=deployment.pseudonyms,
+        cycle=cycle,
+        coverage=coverage,
+        lifecycles=deployment.lifecycle_round,
+    )
     return Acting(worker=planner, lease=None, gate=Gate(lambda _: False, 0), look_at_stop=lambda: None)
 
 

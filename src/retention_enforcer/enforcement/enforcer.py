@@ -13,6 +13,7 @@ import structlog
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.facts import ClusterFacts
+from retention_enforcer.domain.findings import Finding, sighted
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.ledger import Entry, Kind
 from retention_enforcer.domain.policy import Policy
@@ -24,7 +25,7 @@ from retention_enforcer.enforcement.cycle import Cycle, CycleResult
 from retention_enforcer.enforcement.hold_book import HoldBook
 from retention_enforcer.enforcement.memory import Memory, memory_key
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Deleter, Inventory, LedgerStore, StateStore
-from retention_enforcer.enforcement.recorder import Recorder
+from retention_enforcer.enforcement.recorder import Recorder, log_findings
 from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.settle import settle_intents
 from retention_enforcer.enforcement.standing import (
@@ -74,12 +75,24 @@ class Terms:
 class Planner:
     """Plan mode: observes, plans, logs; writes nothing, needs none of the enforcer's own indices, holds no lease."""
 
-    def __init__(self, terms: Terms, inventory: Inventory, clock: Clock, cycle: Cycle, coverage: CoverageCycle) -> None:
+    def __init__(
+        self,
+        *,
+        terms: Terms,
+        inventory: Inventory,
+        clock: Clock,
+        pseudonyms: Pseudonyms,
+        cycle: Cycle,
+        coverage: CoverageCycle,
+        lifecycles: LifecycleRound,
+    ) -> None:
         self._terms = terms
         self._inventory = inventory
         self._clock = clock
+        self._pseudonyms = pseudonyms
         self._cycle = cycle
         self._coverage = coverage
+        self._lifecycles = lifecycles
 
     def start(self) -> None:
         """Check what must be true of the cluster."""
@@ -88,19 +101,15 @@ class Planner:
     def cover(self) -> CoverageLook:
         """Look past the policy once."""
         self._check(self._inventory.cluster())
-        return self._coverage.run(self._terms.policy, Control(), {})
+        policy, found = self._terms.policy, self._lifecycles.run(self._scope()).findings
+        log_findings(policy, found, self._pseudonyms)
+        look = self._coverage.run(policy, Control(), {})
+        return replace(look, findings=(*look.findings, *sighted({}, found, self._clock.now())))
 
     def run(self, category: str) -> CycleResult:
         """Run one cycle of a category without acting."""
         self._check(self._inventory.cluster())
-        scope = Scope(
-            policy=self._terms.policy,
-            fingerprint=self._terms.fingerprint,
-            max_share=self._terms.max_share,
-            control=Control(),
-            may_act=False,
-        )
-        return self._cycle.run(self._terms.policy.category(category), scope)
+        return self._cycle.run(self._terms.policy.category(category), self._scope())
 
     def work_on_terminations(self) -> TerminationResult:
         """Nothing is taken in, since nothing may be deleted: the requests wait for an enforcer."""
@@ -111,6 +120,15 @@ class Planner:
 
     def raise_if_unaccepted(self) -> None:
         """Nothing is deleted, so nothing needs to be accepted."""
+
+    def _scope(self) -> Scope:
+        return Scope(
+            policy=self._terms.policy,
+            fingerprint=self._terms.fingerprint,
+            max_share=self._terms.max_share,
+            control=Control(),
+            may_act=False,
+        )
 
     def _check(self, cluster: ClusterFacts) -> None:
         raise_if_wrong_clock(cluster, self._clock.now())
@@ -192,16 +210,16 @@ class Enforcer:
         """Look past the policy once: what no category's cycle sees."""
         self._check()
         control = self._read_control()
-        self._look_at_lifecycles(control)
+        strays = self._look_at_lifecycles(control)
         policy, fingerprint = self._terms.policy, self._terms.fingerprint
         bodies = self._state.load([memory_key(category.id) for category in policy.categories])
         memories = [Memory.of(body, fingerprint) for body in bodies.values()]
         evidence = {uuid: known for memory in memories for uuid, known in memory.evidence.items()}
         look = self._coverage.run(policy, control, evidence)
         self._keep_books()
-        return look
+        return replace(look, findings=(*look.findings, *strays))
 
-    def _look_at_lifecycles(self, control: Control) -> None:
+    def _look_at_lifecycles(self, control: Control) -> tuple[Finding, ...]:
         """Look at the lifecycles of the whole cluster; the enforcer's own are nowhere outside the policy."""
         self._settle(LIFECYCLES)
         scope = self._scope(control)
@@ -212,7 +230,7 @@ class Enforcer:
             raise
         if result.unknown:
             self._unfinished.add(LIFECYCLES)
-        self._recorder.record_others(scope.policy, LIFECYCLES, result.findings, self._clock.now())
+        return self._recorder.record_others(scope.policy, LIFECYCLES, result.findings, self._clock.now())
 
     def _settle(self, job: str) -> None:
         """Give the intents of a job's last run their outcomes, where it was interrupted."""

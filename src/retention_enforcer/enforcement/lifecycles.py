@@ -26,6 +26,9 @@ from retention_enforcer.enforcement.managing import Managing
 from retention_enforcer.enforcement.ports import Clock, LifecycleSource
 from retention_enforcer.enforcement.scope import Scope
 
+_NAMED = 5
+"""How many indices a finding about several names."""
+
 
 class LifecycleWork:
     """Lifecycles follow what the policy and the facts allow, each change with its records.
@@ -88,7 +91,7 @@ class LifecycleWork:
         look, stored = self._observer.look(scope, category, facts), self._cluster.stored()
         watched = self._observer.watch(look, facts, stored, self._clock.now())
         if not scope.may_act or self._changer is None:
-            acting = still_acting(look, facts, watched)
+            acting = still_acting(look, watched)
             return Managing(findings=(*watched.findings, *acting), managed=look.managed(facts))
         putting = _Putting(self._changer, self._cluster, category, scope, cycle)
         policies = look.lifecycles.policies if category.enforce else ()
@@ -203,19 +206,24 @@ class _Putting:
         )
 
 
-def still_acting(look: LifecycleLook, facts: CategoryFacts, watched: Watched) -> Sequence[Finding]:
-    """Return the finding that lifecycles delete a category's indices, although the enforcer does not act."""
-    managed = [one.policy for one in look.managed(facts).values() if one is not None]
+def still_acting(look: LifecycleLook, watched: Watched) -> Sequence[Finding]:
+    """Return the finding that lifecycles delete a category's indices, although the enforcer does not act.
+
+    Those of which nothing can be known are among them; closed ones are not: no lifecycle deletes these.
+    """
+    managed = {name: a.policy for name, a in sorted(look.attachments.items()) if a.policy is not None and a.open}
     if not managed:
         return ()
-    theirs = [policy for policy in managed if policy not in look.own]
+    theirs = [policy for policy in managed.values() if policy not in look.own]
     when = f", the next until {format_instant(watched.next_deletion)}" if watched.next_deletion is not None else ""
     foreign = f", {len(theirs)} of them somebody else's" if theirs else ""
+    named = ", ".join(list(managed)[:_NAMED]) + (f" and {len(managed) - _NAMED} more" if len(managed) > _NAMED else "")
     return (
         Finding(
             kind="lifecycle-acts",
             category=look.category.id,
-            text=f"the enforcer deletes nothing now, but {len(managed)} indices have lifecycles that do{foreign}{when}",
+            text=f"the enforcer deletes nothing now, but {len(managed)} indices have lifecycles that do"
+            f"{foreign}{when}: {named}",
             mend="`retention-enforcer stop` takes them from every governed index",
             severity=Severity.WARNING,
         ),

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from retention_enforcer.domain.control import Control
-from retention_enforcer.domain.errors import Refused
+from retention_enforcer.domain.errors import Refused, readable
 from retention_enforcer.domain.facts import CategoryFacts, Evidence
-from retention_enforcer.domain.findings import sighted
+from retention_enforcer.domain.findings import Sighting, sighted
 from retention_enforcer.domain.fuse import FuseLimits, UnsafePlan, raise_if_unsafe
 from retention_enforcer.domain.ledger import Head
 from retention_enforcer.domain.lifecycle_audit import still_told, vanished_finding
@@ -19,10 +19,11 @@ from retention_enforcer.enforcement.coverage_look import COVERAGE, CoverageLook,
 from retention_enforcer.enforcement.cycle import Observer
 from retention_enforcer.enforcement.enforcer import Terms
 from retention_enforcer.enforcement.lifecycles import LifecycleWork
-from retention_enforcer.enforcement.memory import Memory, memory_key, remember
+from retention_enforcer.enforcement.memory import Memory, memory_key, remember, sightings_of
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Inventory, LedgerStore, StateStore
 from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.standing import raise_if_wrong_clock, raise_if_wrong_cluster
+from retention_enforcer.enforcement.stray_lifecycles import LIFECYCLES, LifecycleRound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,7 @@ class Reader:
         control: ControlStore,
         ledger: LedgerStore,
         lifecycles: LifecycleWork,
+        lifecycle_round: LifecycleRound,
         clock: Clock,
     ) -> None:
         self._terms = terms
@@ -65,6 +67,7 @@ class Reader:
         self._control = control
         self._ledger = ledger
         self._lifecycles = lifecycles
+        self._lifecycle_round = lifecycle_round
         self._clock = clock
 
     def look(self, categories: Sequence[Category]) -> Look:
@@ -117,7 +120,17 @@ class Reader:
         for id_, facts in look.facts.items():
             known = look.memories[id_].evidence if id_ in look.memories else {}
             evidence |= remember(known, facts, ())
-        return self._coverage.look(self._terms.policy, look.control, evidence, self._coverage_memory())
+        covered = self._coverage.look(self._terms.policy, look.control, evidence, self._coverage_memory())
+        found = self._lifecycle_round.run(self._scope(look.control)).findings
+        return replace(covered, findings=(*covered.findings, *sighted(self._sighted(LIFECYCLES), found, look.as_of)))
+
+    def _sighted(self, job: str) -> Mapping[str, Sighting]:
+        try:
+            body = self._state.load([job]).get(job)
+        except Refused:  # there are no own indices: `look` says so
+            return {}
+        with readable(f"what retention-state remembers of {job}"):
+            return sightings_of(body["findings"]) if body else {}
 
     def _coverage_memory(self) -> CoverageMemory:
         try:

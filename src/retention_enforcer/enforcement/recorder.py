@@ -125,7 +125,7 @@ class Recorder:
         with readable(f"what retention-state remembers of {job}"):
             known = sightings_of(stored["findings"]) if stored else {}
         change = compare_findings(known, findings, now)
-        _log_findings(policy, change.current, self._pseudonyms)
+        log_findings(policy, change.current, self._pseudonyms)
         self._record_findings(policy, change, cycle_of(job), None)
         after = refreshed(known, change.sightings)
         if after != known:
@@ -192,7 +192,7 @@ def log_cycle(policy: Policy, plan: Plan, proof: Proof, pseudonyms: Pseudonyms, 
         _log.info(f"{proof.category}: promise kept", **fields)
     else:
         _log.error(f"{proof.category}: promise {_verdict(proof)}", **fields)
-    _log_findings(policy, proof.findings, pseudonyms)
+    log_findings(policy, proof.findings, pseudonyms)
 
 
 def log_coverage(policy: Policy, look: CoverageLook, pseudonyms: Pseudonyms) -> None:
@@ -200,10 +200,11 @@ def log_coverage(policy: Policy, look: CoverageLook, pseudonyms: Pseudonyms) -> 
     fields = {f"retention.indices.{standing}": len(look.facts.of(standing)) for standing in Standing}
     outcome = "failure" if look.findings else "success"
     _log.info("looked past the policy", **{"event.action": "coverage", "event.outcome": outcome, **fields})
-    _log_findings(policy, look.findings, pseudonyms)
+    log_findings(policy, look.findings, pseudonyms)
 
 
-def _log_findings(policy: Policy, findings: Iterable[Finding], pseudonyms: Pseudonyms) -> None:
+def log_findings(policy: Policy, findings: Iterable[Finding], pseudonyms: Pseudonyms) -> None:
+    """Log findings in one line a kind."""
     for kind, alike in groupby(sorted(findings, key=lambda f: f.kind), key=lambda f: f.kind):
         alarms = list(alike)
         first, unnamed = alarms[0], len(alarms) - _LOGGED
