@@ -340,6 +340,29 @@ def test_a_policy_of_our_name_that_is_not_ours_is_refused(managed: LifecycleBenc
     assert stored["policy"]["phases"]["delete"]["min_age"] == "7d"
 
 
+def test_what_has_a_policy_of_our_name_that_is_not_ours_any_more_is_freed_and_deleted_directly(
+    managed: LifecycleBench,
+) -> None:
+    managed.index("logs-a", [managed.now() - HOUR])
+    managed.index("logs-old", [managed.now() - 13 * DAY - 10 * HOUR])
+    managed.ready()
+    managed.run("run", "--once")
+    assert managed.run("run", "--once").code == 0
+    plain = managed.lifecycle("logs", "plain")
+    assert managed.attached("logs-a") == managed.attached("logs-old") == plain
+    managed.es.ilm.put_lifecycle(name=plain, policy=FOREVER)  # without _meta
+    ran = managed.run("run", "--once")
+    assert "lifecycle-name-taken" in ran.err
+    assert (managed.attached("logs-a"), managed.attached("logs-old")) == (None, None)
+    managed.add("logs-old", [managed.now() - 15 * DAY])
+    assert managed.run("run", "--once").code == 0
+    assert managed.count("logs-old") == 1, "no lifecycle of anybody keeps the enforcer off"
+    assert managed.run("run", "--once").code == 0
+    assert managed.es.ilm.get_lifecycle(name=plain)[plain]["policy"]["phases"] == {
+        "delete": {"min_age": "90d", "actions": {"delete": {"delete_searchable_snapshot": True}}}
+    }
+
+
 def test_a_policy_that_somebody_changed_is_put_again_and_its_indices_are_attached_anew(managed: LifecycleBench) -> None:
     managed.index("logs-a", [managed.now() - HOUR])
     managed.ready()

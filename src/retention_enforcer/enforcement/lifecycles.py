@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from retention_enforcer.domain.errors import Refused, RequestRejected
 from retention_enforcer.domain.facts import CategoryFacts, IndexFacts
@@ -10,6 +10,7 @@ from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.fuse import FuseLimits, Soon, UnsafePlan, raise_if_unsafe_lifecycles
 from retention_enforcer.domain.instants import DAY, format_instant
 from retention_enforcer.domain.lifecycle_changes import Change, Way, earliest_deletion
+from retention_enforcer.domain.lifecycle_choice import Attachment
 from retention_enforcer.domain.lifecycle_policies import (
     LifecyclePolicy,
     Stored,
@@ -95,7 +96,7 @@ class LifecycleWork:
             return Managing(findings=(*watched.findings, *acting), managed=look.managed(facts))
         putting = _Putting(self._changer, self._cluster, category, scope, cycle)
         policies = look.lifecycles.policies if category.enforce else ()
-        usable = [policy.name for policy in policies if putting.put(policy, stored.get(policy.name))]
+        usable = [policy.name for policy in policies if putting.put(policy, stored.get(policy.name), look)]
         if putting.touched:
             look = self._observer.look(scope, category, facts)
         changes = [change for change in _with_hanging(look, watched) if change.policy in (None, *usable)]
@@ -156,12 +157,15 @@ class _Putting:
         self.touched = False
         self.findings: list[Finding] = []
 
-    def put(self, policy: LifecyclePolicy, stored: StoredLifecycle | None) -> bool:
+    def put(self, policy: LifecyclePolicy, stored: StoredLifecycle | None, look: LifecycleLook) -> bool:
         """Put one policy, if need be; True if it may be attached."""
         how = compare_stored(policy, stored.content if stored else None)
         if how is Stored.FOREIGN:
             text = f"the lifecycle policy {policy.name} has the enforcer's name, but is not the enforcer's"
             self._find("lifecycle-name-taken", policy, text, "delete or rename it, or give the policy another name")
+            # Governed indices got it when it was the enforcer's: nobody knows what it does to them now.
+            self._release(policy, look.attachments)
+            self.touched = True
             return False
         mine = stored is None or stored.mine
         if how is Stored.SAME and mine:
@@ -173,18 +177,18 @@ class _Putting:
             text = f"the lifecycle policy {policy.name} carried another's rights: it is put again with the enforcer's"
             self._find("lifecycle-authority", policy, text, "let nobody but the enforcer put its lifecycle policies")
         self.touched = True
-        if not same_phases(policy, stored) and not self._release(policy):
+        if not same_phases(policy, stored) and not self._release(policy, self._cluster.attachments(["*"])):
             return False
         self._changer.put(self._category, policy, self._cycle)
         now = self._cluster.stored().get(policy.name)
         return now is not None and compare_stored(policy, now.content) is Stored.SAME
 
-    def _release(self, policy: LifecyclePolicy) -> bool:
-        """Detach a policy from every index of the cluster that has it; True if none has it any more.
+    def _release(self, policy: LifecyclePolicy, among: Mapping[str, Attachment]) -> bool:
+        """Detach a policy from every one of these indices that has it; True if none has it any more.
 
         What is put changes at once, and past the fuse, when the indices go that have it.
         """
-        having = {n: a for n, a in self._cluster.attachments(["*"]).items() if a.policy == policy.name}
+        having = {name: attached for name, attached in among.items() if attached.policy == policy.name}
         changes = [
             Change(index=name, uuid=attached.uuid, way=Way.DETACH, reason=f"{policy.name} changes: attached anew")
             for name, attached in sorted(having.items())
