@@ -13,21 +13,21 @@ pytestmark = pytest.mark.timeout(120)
 LEDGER, DOCUMENTS = "cluster.ledger_index.LedgerIndex", "cluster.documents.Documents"
 DELETION = "cluster.deletion.Deletion"
 
-# The records of the first cycle: 1 leader, 2 policy, then the batch: its rollover, its intents, and their outcomes.
+# The first records: 1 leader, 2 policy, 3 checkpoint, then the batch: its rollover, its intents, and their outcomes.
 STEPS = {
     "before anything is recorded": (LEDGER, "create", 1, "before"),
-    "after the first intent": (LEDGER, "create", 3, "after"),
+    "after the first intent": (LEDGER, "create", 4, "after"),
     "before the rollover": (DELETION, "roll_over", 1, "before"),
     "after the rollover": (DELETION, "roll_over", 1, "after"),
-    "after the rollover's outcome": (LEDGER, "create", 4, "after"),
-    "in the middle of the intents": (LEDGER, "create", 6, "after"),
+    "after the rollover's outcome": (LEDGER, "create", 5, "after"),
+    "in the middle of the intents": (LEDGER, "create", 7, "after"),
     "before the DELETE": (DELETION, "delete_indices", 1, "before"),
     "after the DELETE, before an outcome": (DELETION, "delete_indices", 1, "after"),
-    "after the first outcome": (LEDGER, "create", 9, "after"),
+    "after the first outcome": (LEDGER, "create", 10, "after"),
     "before the first deletes of a trim": (DELETION, "_delete_documents", 1, "before"),
     "after the first deletes of a trim": (DELETION, "_delete_documents", 1, "after"),
     "after the trim, before its outcome": (DELETION, "trim", 1, "after"),
-    "before the memory is saved": (DOCUMENTS, "save", 4, "before"),
+    "before the memory is saved": (DOCUMENTS, "save", 8, "before"),
 }
 
 

@@ -42,7 +42,7 @@ STEPS = {
     "before the DELETE": ("cluster.deletion.Deletion", "delete_indices", 1, "before"),
     "after the DELETE, before an outcome": ("cluster.deletion.Deletion", "delete_indices", 1, "after"),
     "in the middle of a trim": ("cluster.deletion.Deletion", "_delete_documents", 1, "after"),
-    "in the middle of the intents": ("cluster.ledger_index.LedgerIndex", "create", 4, "after"),
+    "in the middle of the intents": ("cluster.ledger_index.LedgerIndex", "create", 5, "after"),
 }
 
 
