@@ -240,15 +240,16 @@ class Enforcer:
 
     def work_on_terminations(self) -> TerminationResult:
         """Take in requests, purge what is due for them, erase, watch and close."""
-        self._check()
-        control = self._read_control()
-        self._settle(TERMINATIONS)
-        scope = self._scope(control)
-        try:
-            result = self._terminations.run(scope)
-        except Exception:
-            self._unfinished.add(TERMINATIONS)
-            raise
+        with self._terminations.renewing():
+            self._check()
+            control = self._read_control()
+            self._settle(TERMINATIONS)
+            scope = self._scope(control)
+            try:
+                result = self._terminations.run(scope)
+            except Exception:
+                self._unfinished.add(TERMINATIONS)
+                raise
         if result.unknown:
             self._unfinished.add(TERMINATIONS)
         findings = self._recorder.record_others(scope.policy, TERMINATIONS, result.findings, self._clock.now())

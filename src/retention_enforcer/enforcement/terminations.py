@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import structlog
@@ -81,15 +82,21 @@ class TerminationWork:
         self._ended = ended
         self._clock = clock
         self._grace = grace
+        self._back: frozenset[str] = frozenset()
+        """Who was reinstated when it was last asked."""
 
     def start(self) -> None:
         """Begin to act: somebody else may have done so since the last run."""
         self._ended.take_no_word()
 
+    def renewing(self) -> AbstractContextManager[None]:
+        """Enter before a run, and before what must be true of it is checked: what fails there is a run that failed."""
+        return self._ended.renewing()
+
     def run(self, scope: Scope) -> TerminationResult:
         """Run once. Raises Refused and ClusterUnavailable where it could not be brought to its end."""
         cycle = cycle_of(TERMINATIONS)
-        with structlog.contextvars.bound_contextvars(**{"retention.cycle": cycle}), self._ended.renewing():
+        with structlog.contextvars.bound_contextvars(**{"retention.cycle": cycle}):
             self._write_blocks.restore(cycle)
             if scope.may_act:
                 self._ended.doubt(self._clock.now())
@@ -107,6 +114,10 @@ class TerminationWork:
     def _begin(self, scope: Scope) -> _Run:
         """Take in what was asked for, and find out whose applications go along."""
         intake = self._registrar.register(scope.control)
+        back = frozenset(key for key, termination in intake.terminations.items() if termination.reinstated)
+        if back != self._back:
+            self._ended.take_no_word()  # until this run comes to its end
+        self._back = back
         self._purge.begin_again(intake.terminations, intake.told)
         return _Run(intake=intake, undecided=self._find_applications(scope.policy, intake.terminations))
 
@@ -170,7 +181,6 @@ class TerminationWork:
             if seen is None or not seen.has_purges:
                 break
             if not self._pass(scope, run, seen.plans, outcomes, cycle):
-                self._ended.take_no_word()
                 run.renew(self._begin(scope))  # somebody came back: what is due is not what it was
             self._purge.note_interrupted(scope, run.terminations)  # before another purge of it is announced
             seen = self._look(scope, run)
