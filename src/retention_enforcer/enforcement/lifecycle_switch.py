@@ -80,7 +80,8 @@ class LifecycleSwitch:
         """Detach every lifecycle from these indices; return those that something may delete all the same, and why."""
         if not names or not self._has_lifecycles():
             return {}
-        return self._detach(self._cluster.attachments_of(names))
+        there = self._cluster.attachments_of(names)
+        return self._detach(there, self._own(there))
 
     def detach_all(self) -> dict[str, str]:
         """Detach every lifecycle from every governed index, and the enforcer's own wherever they are."""
@@ -89,9 +90,8 @@ class LifecycleSwitch:
             return unprotected
         there = self._cluster.attachments(["*"])
         own = self._own(there)
-        return unprotected | self._detach(
-            {name: a for name, a in there.items() if self._is_governed(name) or a.policy in own}
-        )
+        covered = {name: a for name, a in there.items() if self._is_governed(name) or a.policy in own}
+        return unprotected | self._detach(covered, own)
 
     def put_back(self, held: Callable[[], Collection[str]], control: Control) -> PutBack:
         """Attach again what others had attached, where it is neither held nor stopped; the rest stays remembered.
@@ -125,8 +125,8 @@ class LifecycleSwitch:
         )
         return failures.get(one.index)
 
-    def _detach(self, there: Mapping[str, Attachment]) -> dict[str, str]:
-        managed, own = {name: attached for name, attached in there.items() if attached.policy}, self._own(there)
+    def _detach(self, there: Mapping[str, Attachment], own: Collection[str]) -> dict[str, str]:
+        managed = {name: attached for name, attached in there.items() if attached.policy is not None}
         theirs = {
             attached.uuid: _Remembered(
                 index=name,
