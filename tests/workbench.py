@@ -19,7 +19,8 @@ from elasticsearch import Elasticsearch
 from elasticsearch.helpers import bulk
 
 from retention_enforcer import cli
-from retention_enforcer.bootstrap import Surroundings, SystemClock
+from retention_enforcer.bootstrap import Deployment, Surroundings, SystemClock
+from retention_enforcer.daemon.work import Worker
 from retention_enforcer.domain.instants import DAY, HOUR
 from retention_enforcer.domain.lease import Lease
 from retention_enforcer.domain.names import OwnIndices
@@ -214,6 +215,18 @@ class Workbench:
             text=True,
             **options,
         )
+
+    @contextmanager
+    def working(self) -> Iterator[Worker]:
+        """A daemon's worker under its lease, to be called run after run."""
+        acting = Deployment(Surroundings(environ=self.environ, own=self.own)).acting()
+        assert acting.lease is not None
+        assert acting.lease.try_to_take()
+        try:
+            acting.worker.start()
+            yield acting.worker
+        finally:
+            acting.lease.release()
 
     def ready(self) -> None:
         """Create the own indices and accept the policy."""

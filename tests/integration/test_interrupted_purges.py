@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 import tenants
-from retention_enforcer.bootstrap import Deployment, Surroundings
 from retention_enforcer.cluster.deletion import Deletion
-from retention_enforcer.daemon.work import Worker
 from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.enforcement import erasing
 from tenants import OTHERS
@@ -62,19 +58,6 @@ def _pretend_erased(bench: Workbench) -> None:
             bench.es.index(index=bench.own.terminations, id=hit["_id"], document=source, refresh=True)
 
 
-@contextmanager
-def working(bench: Workbench) -> Iterator[Worker]:
-    """A daemon's worker under its lease, to be called run after run."""
-    acting = Deployment(Surroundings(environ=bench.environ, own=bench.own)).acting()
-    assert acting.lease
-    assert acting.lease.try_to_take()
-    try:
-        acting.worker.start()
-        yield acting.worker
-    finally:
-        acting.lease.release()
-
-
 @pytest.mark.parametrize("afterwards", ["the next run", "reinstated"])
 def test_what_an_interrupted_purge_took_is_counted_once_in_the_same_run_and_after_a_reinstatement(
     terminating: Workbench, monkeypatch: pytest.MonkeyPatch, afterwards: str
@@ -93,7 +76,7 @@ def test_what_an_interrupted_purge_took_is_counted_once_in_the_same_run_and_afte
 
     monkeypatch.setattr(Deletion, "_delete_documents", interrupted)
     assert bench.run("terminate", "--application", "1").code == 0
-    with working(bench) as worker:
+    with bench.working() as worker:
         worker.work_on_terminations()
         worker.work_on_terminations()
     if afterwards == "reinstated":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -13,10 +12,8 @@ from elasticsearch.helpers import bulk
 
 from customers import MAPPING, add, index, of
 from managed import eventually, slow_repository
-from retention_enforcer.bootstrap import Deployment, Surroundings
 from retention_enforcer.cluster.lifecycle import ClusterLifecycles
 from retention_enforcer.cluster.preflight import Capabilities
-from retention_enforcer.daemon.work import Worker
 from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.domain.lifecycle_changes import Change
 from retention_enforcer.enforcement.enforcer import Enforcer
@@ -182,25 +179,12 @@ def test_after_work_that_failed_no_index_gets_such_a_lifecycle(
     assert not [r for r in tenants.records() if r.get("action") == "apply_lifecycle"]
 
 
-@contextmanager
-def working(bench: Workbench) -> Iterator[Worker]:
-    """A daemon's worker under its lease, to be called run after run."""
-    acting = Deployment(Surroundings(environ=bench.environ, own=bench.own)).acting()
-    assert acting.lease is not None
-    assert acting.lease.try_to_take()
-    try:
-        acting.worker.start()
-        yield acting.worker
-    finally:
-        acting.lease.release()
-
-
 def test_work_that_failed_before_it_began_leaves_no_word_either(
     tenants: Workbench, snapshotting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert snapshotting
     assert tenants.run("terminate", "--application", "1").code == 0
-    with working(tenants) as worker:
+    with tenants.working() as worker:
         worker.work_on_terminations()
         with monkeypatch.context() as patch:
             patch.setattr(Enforcer, "_read_control", _fails)
@@ -219,7 +203,7 @@ def test_a_cycle_in_the_middle_of_the_work_that_takes_a_reinstatement_in_gives_n
     assert snapshotting
     assert tenants.run("terminate", "--application", "1").code == 0
     cycles: list[str | None] = []
-    with working(tenants) as worker:
+    with tenants.working() as worker:
         worker.work_on_terminations()
         assert tenants.run("reinstate", "--application", "1").code == 0
 
