@@ -162,7 +162,7 @@ class Office:
     def approve(self) -> None:
         """Do what `terminations approve` does."""
         known = remembered(self.registry)
-        at = max(max(t.registered_at, t.suspended_at or 0) for t in known)
+        at = max(max(t.asked_at, t.suspended_at or 0) for t in known)
         self.control = Control(terminations_approved_at=at)
 
     def actions(self) -> list[str]:

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from office import NOW, Killed, Office
 from retention_enforcer.domain.control import Control
-from retention_enforcer.domain.instants import DAY, HOUR, format_instant
+from retention_enforcer.domain.instants import DAY, HOUR, format_instant, parse_instant
 from retention_enforcer.domain.requests import is_unusual
 from retention_enforcer.domain.terminations import Termination, Times, held_back, may_purge, state_of
 
@@ -77,6 +77,10 @@ class Life(RuleBasedStateMachine):
         self.first_seen: dict[str, int] = {}
         self.begun: set[str] = set()
         self.asked: dict[str, tuple[str, str]] = {}
+        self.times: dict[str, int | None] = {}
+        self.looks: dict[str, list[int]] = {}
+        """By request, when a daemon began that could see it."""
+        self.promised_from: dict[str, int] = {}
 
     @property
     def now(self) -> int:
@@ -86,6 +90,9 @@ class Life(RuleBasedStateMachine):
     def somebody_asks(self, body: dict[str, Any]) -> None:
         request = self.office.requests.add(**body)
         self.asked[request] = (body["id"], body["action"])
+        at = body.get("terminated_at")
+        self.times[request] = parse_instant(at) if at is not None else None
+        self.looks[request] = []
 
     @rule(hours=st.integers(1, 40))
     def time_goes_by(self, hours: int) -> None:
@@ -98,6 +105,8 @@ class Life(RuleBasedStateMachine):
     @rule(writes=st.none() | st.integers(0, 10))
     def the_daemon_runs(self, writes: int | None) -> None:
         self.office.fuse.left = writes
+        for looks in self.looks.values():
+            looks.append(self.now)
         try:
             terminations = self.office.register()
         except Killed:
@@ -105,6 +114,10 @@ class Life(RuleBasedStateMachine):
         finally:
             self.office.fuse.left = None
         for one in terminations:
+            assert one.terminated_at <= self.promised_from.get(one.key, one.terminated_at), (
+                "a promise only gets stricter"
+            )
+            self.promised_from[one.key] = one.terminated_at
             self.first_seen.setdefault(one.key, one.registered_at)
             if one.begun_at is None and may_purge(one, TIMES, self.now):
                 self._judge(one)
@@ -118,9 +131,16 @@ class Life(RuleBasedStateMachine):
         assert not one.held_back
         assert one.cancelled_at is None
         approved = self.office.control.terminations_approved_at
-        assert one.registered_at <= approved or not is_unusual(one.terminated_at, one.registered_at)
+        same = [r for r, asked in self.asked.items() if asked == self.asked[one.request]]
+        meant = [at for request in same for at in self.looks[request] if self._is_usual(request, at)]
+        assert one.registered_at <= approved or any(at + GRACE <= self.now for at in meant)
         later = list(self.asked)[list(self.asked).index(one.request) + 1 :]
         assert not any(self.asked[request] == (self.asked[one.request][0], "reinstate") for request in later)
+
+    def _is_usual(self, request: str, seen: int) -> bool:
+        """Whether nobody had to confirm the time of a request when it was seen."""
+        at = self.times[request]
+        return at is None or not is_unusual(at, seen)
 
     @invariant()
     def the_first_sight_is_never_moved(self) -> None:

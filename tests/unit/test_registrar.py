@@ -243,6 +243,7 @@ def test_where_requests_are_skipped_all_wait_for_a_person_also_what_has_begun(of
         (NOW - 2 * DAY, NOW - DAY, (NOW - 2 * DAY, NOW)),
         (NOW + 30 * DAY, NOW + 20 * DAY, (NOW + 30 * DAY, NOW + 30 * DAY)),  # a person would have to confirm it
         (NOW - DAY, NOW - 30 * DAY, (NOW - DAY, NOW)),
+        (NOW - 30 * DAY, None, (NOW - 30 * DAY, NOW + HOUR)),  # nobody confirmed it: what is usual goes on all the same
     ],
 )
 def test_the_earliest_time_that_was_asked_for_counts_and_grace_is_not_skipped(
@@ -253,7 +254,8 @@ def test_the_earliest_time_that_was_asked_for_counts_and_grace_is_not_skipped(
     office.clock.instant += HOUR
     office.requests.add(**TERMINATE, **({"terminated_at": format_instant(then)} if then is not None else {}))
     (found,) = office.register()
-    assert (found.terminated_at, max(found.terminated_at, found.registered_at)) == expected
+    assert (found.terminated_at, max(found.terminated_at, found.asked_at)) == expected
+    assert found.registered_at == NOW
     assert found.held_back == (found.terminated_at > office.clock.instant)
 
 
@@ -267,7 +269,27 @@ def test_asking_again_for_what_waited_for_its_time_counts_as_new(office: Office)
         office.requests.add(**{**TERMINATE, "id": str(number)}, terminated_at=format_instant(NOW + MINUTE))
     found = office.register()
     assert all(t.held_back for t in found), "too many still"
-    assert {t.registered_at for t in found} == {office.clock.instant}, "with a grace of its own"
+    assert {(t.registered_at, t.asked_at) for t in found} == {(NOW, office.clock.instant)}, "with a grace of its own"
+
+
+def test_asking_again_for_what_was_confirmed_or_approved_begins_no_grace_anew(office: Office) -> None:
+    earlier = [NOW - 9 * DAY, NOW - 10 * DAY, NOW - 11 * DAY]
+    for at in earlier:
+        id_ = office.requests.add(**TERMINATE, terminated_at=format_instant(at))
+        office.control = Control(confirmed={**office.control.confirmed, id_: at})
+        (found,) = office.register()
+        assert (found.terminated_at, found.asked_at, found.held_back) == (at, NOW, False)
+        office.clock.instant += 10 * HOUR
+    office.requests.add(**{**TERMINATE, "id": "2"}, terminated_at=format_instant(NOW - 30 * DAY))
+    office.register()
+    office.approve()
+    approved = office.clock.instant
+    office.register()
+    office.clock.instant += 10 * HOUR
+    id_ = office.requests.add(**{**TERMINATE, "id": "2"}, terminated_at=format_instant(NOW - 31 * DAY))
+    office.control = Control(confirmed={id_: NOW - 31 * DAY}, terminations_approved_at=approved)
+    _, found = office.register()
+    assert (found.terminated_at, found.asked_at, found.held_back) == (NOW - 31 * DAY, approved, False)
 
 
 def test_an_approval_that_is_ahead_of_the_clock_approves_nothing(office: Office) -> None:

@@ -217,7 +217,7 @@ def asked_in(policy: Policy, category: Category, terminations: Iterable[Terminat
 def not_narrowed(policy: Policy, termination: Termination, now: int) -> list[OpenItem]:
     """Return the categories that cannot be narrowed to a subject: what they have of it ends by its age, or not."""
     items = []
-    since = max(termination.terminated_at, termination.registered_at)
+    since = max(termination.terminated_at, termination.asked_at)
     for category in policy.categories:
         on_request = termination.ask is Ask.ERASE and not category.never_stored
         concerned = on_request or category in categories_of(policy, termination.ask)

@@ -4,8 +4,10 @@ r"""Terminations and deletion requests: what is to be purged for whom, from when
                \\-> waiting for approval /
     cancelled: reinstated before its purge
 
-A promise runs from `terminated_at`. Grace runs from the later of that and the first sight of the request, so that a
-mistake, or a forged date, can be taken back; where it ends after the deadline, the purge runs late and says so.
+A promise runs from `terminated_at`, the earliest time that was asked for. Grace runs from the later of that and the
+first sight of the request, so that a mistake, or a forged date, can be taken back; where it ends after the deadline,
+the purge runs late and says so. Asking again never moves the first sight. Where all that was asked for until then waits
+for a time that nobody confirmed, a request that nobody has to confirm has a grace of its own.
 """
 
 from __future__ import annotations
@@ -80,7 +82,11 @@ class Termination:
     subject: Subject | None
     """None once it is forgotten: then only the pseudonym is left."""
     registered_at: int
+    """When it was first seen; never moved."""
     terminated_at: int
+    """The earliest time that was asked for, of those that nobody has to confirm or somebody did."""
+    counted_at: int | None = None
+    """When a request came that nobody has to confirm, where the ones before it waited for somebody who did not."""
     reason: str = ""
     requested_by: str = ""
     unusual: bool = False
@@ -105,6 +111,11 @@ class Termination:
     open_items: tuple[OpenItem, ...] = ()
     looked_in: Mapping[str, int] = field(default_factory=dict)
     """By category, in how many indices it was looked for at the last look."""
+
+    @property
+    def asked_at(self) -> int:
+        """Since when it is known, and could have been taken back, as something that is meant: grace runs from here."""
+        return self.counted_at if self.counted_at is not None else self.registered_at
 
     @property
     def documents(self) -> int:
@@ -145,7 +156,7 @@ class Times:
 
     def grace_ends(self, termination: Termination) -> int:
         """Return from when on it may be purged."""
-        return max(termination.terminated_at, termination.registered_at) + self.grace
+        return max(termination.terminated_at, termination.asked_at) + self.grace
 
     def deadline(self, termination: Termination) -> int:
         """Return until when it has to be purged: a margin before the promise ends."""
@@ -213,8 +224,8 @@ def held_back(terminations: Iterable[Termination], most: int, approved_at: int, 
     nothing.
     """
     approved_at = approved_at if approved_at <= now else 0
-    waiting = [t for t in terminations if t.is_open and t.begun_at is None and t.registered_at > approved_at]
-    came = [t for t in terminations if t.registered_at > max(approved_at, now - WINDOW)]
+    waiting = [t for t in terminations if t.is_open and t.begun_at is None and t.asked_at > approved_at]
+    came = [t for t in terminations if t.asked_at > max(approved_at, now - WINDOW)]
     return {t.key for t in waiting if len(came) > most or t.held_back or t.unusual}
 
 
@@ -224,24 +235,23 @@ def open_twin(terminations: Iterable[Termination], subject: Subject, ask: Ask) -
 
 
 def brought_forward(
-    termination: Termination, terminated_at: int, request: str, now: int, *, confirmed: bool
+    termination: Termination, terminated_at: int, request: str, now: int, *, confirmed: bool, waited: bool
 ) -> Termination | None:
-    """Return an open termination as it is after the same was asked for with an earlier time; None if it stays.
+    """Return an open termination as it is after the same was asked for again; None if it stays.
 
-    A promise runs from the earliest signal, and a wrong date ahead must not swallow the right one. A time that a
-    person would have to confirm, and has not, changes nothing. Grace ends no later than it would have; where the time
-    until now was one to be confirmed, it is as if nothing had been asked for before.
+    A promise runs from the earliest signal. A time that a person would have to confirm, and has not, changes nothing,
+    and keeps nothing back that is asked for with another. Grace ends no later than it would have; only where it
+    `waited` until now for a person who did not confirm its time, the new request has the whole of it.
     """
     doubtful = is_unusual(terminated_at, now) and not confirmed
-    if termination.begun_at is not None or terminated_at >= termination.terminated_at or doubtful:
+    if termination.begun_at is not None or doubtful or (terminated_at >= termination.terminated_at and not waited):
         return None
-    grace_from = max(termination.terminated_at, termination.registered_at)
     return replace(
         termination,
-        terminated_at=terminated_at,
-        registered_at=now if termination.unusual else min(now, grace_from),
+        terminated_at=min(terminated_at, termination.terminated_at),
+        counted_at=now if waited and now > termination.registered_at else termination.counted_at,
         request=request,
-        unusual=is_unusual(terminated_at, now),
+        unusual=False,
         held_back=termination.held_back and not termination.unusual,
     )
 

@@ -102,7 +102,7 @@ class Asking:
         """
         known = self.terminations()
         if known:
-            at = max(max(t.registered_at, t.suspended_at or 0) for t in known)
+            at = max(max(t.asked_at, t.suspended_at or 0) for t in known)
             self._documents.save(TERMINATIONS_APPROVED, {"at": at}, self._clock.now())
         return sum(termination.waits for termination in known)
 

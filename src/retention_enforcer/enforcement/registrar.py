@@ -200,7 +200,8 @@ class Registrar:
         now = self._clock.now()
         at = request.terminated_at if request.terminated_at is not None else now
         confirmed = control.confirmed.get(request.id) == at
-        changed = brought_forward(twin, at, request.id, now, confirmed=confirmed)
+        waited = twin.unusual and not _is_allowed(twin, control, now)
+        changed = brought_forward(twin, at, request.id, now, confirmed=confirmed, waited=waited)
         if changed is not None:
             words = f"terminated at {format_instant(at)} already"
             self._book.enter(changed, "brought-forward", words, self._actor(request))
@@ -217,10 +218,7 @@ class Registrar:
 
     def _hold_back(self, terminations: dict[str, Termination], control: Control) -> None:
         """Hold terminations back, or let them go on, as the operator's word and their number ask."""
-        known = [
-            replace(t, unusual=False) if control.confirmed.get(t.request) == t.terminated_at else t
-            for t in terminations.values()
-        ]
+        known = [replace(t, unusual=False) if _is_confirmed(t, control) else t for t in terminations.values()]
         approved_at, now = control.terminations_approved_at, self._clock.now()
         waiting = held_back(known, self._most, approved_at, now)
         for key, termination in terminations.items():
@@ -232,3 +230,14 @@ class Registrar:
                 action, actor = ("held-back", "enforcer") if changed.waits else ("approved", "operator")
                 self._book.enter(changed, action, actor=actor)
                 terminations[key] = changed
+
+
+def _is_confirmed(termination: Termination, control: Control) -> bool:
+    """Whether the operator confirmed the time of this very request."""
+    return control.confirmed.get(termination.request) == termination.terminated_at
+
+
+def _is_allowed(termination: Termination, control: Control, now: int) -> bool:
+    """Whether somebody said that an unusual time is meant: of this request, or of all that waited."""
+    approved = termination.asked_at <= control.terminations_approved_at <= now
+    return approved or _is_confirmed(termination, control)
