@@ -37,12 +37,12 @@ from retention_enforcer.enforcement.checks import Checks
 from retention_enforcer.enforcement.coverage_look import CoverageObserver
 from retention_enforcer.enforcement.cycle import Observer
 from retention_enforcer.enforcement.ended import Ended
-from retention_enforcer.enforcement.enforcer import Terms
 from retention_enforcer.enforcement.holding import Holding
 from retention_enforcer.enforcement.lifecycle_look import DIRECT, ILM, LifecycleObserver
 from retention_enforcer.enforcement.lifecycle_switch import LifecycleSwitch
 from retention_enforcer.enforcement.lifecycles import LifecycleWork
 from retention_enforcer.enforcement.reader import Reader
+from retention_enforcer.enforcement.standing import Terms
 from retention_enforcer.enforcement.stray_lifecycles import LifecycleRound
 from retention_enforcer.enforcement.subject_look import SubjectObserver
 from retention_enforcer.settings import Settings, load_settings

@@ -32,6 +32,7 @@ from retention_enforcer.enforcement.registrar import Registrar, TerminationBook
 from retention_enforcer.enforcement.stray_lifecycles import LifecycleRound
 from retention_enforcer.enforcement.subject_purge import SubjectPurge
 from retention_enforcer.enforcement.terminations import TerminationWork
+from retention_enforcer.enforcement.word import OperatorsWord
 from retention_enforcer.enforcement.write_blocks import WriteBlocks
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def acting_of(deployment: Deployment) -> Acting:
     deployment.settings.require_pseudonym_key()
     timeout = deployment.settings.elasticsearch_timeout / SECOND
     lease = LeaseKeeper(deployment.state, deployment.clock, deployment.instance)
-    gate = Gate(lease.outlasts, timeout)
+    word = OperatorsWord(deployment.terms, deployment.control, deployment.state)
+    gate = Gate(lease.outlasts, timeout, word.raise_if_against)
     stop_flag = StopFlag(deployment.control, deployment.state, gate, deployment.clock, deployment.instance)
     enforcer = _enforcer(deployment, lease, gate, timeout)
     return Acting(worker=enforcer, lease=lease, gate=gate, look_at_stop=stop_flag.look)
@@ -78,7 +80,7 @@ def _planning(deployment: Deployment) -> Acting:
         coverage=coverage,
         lifecycles=deployment.lifecycle_round,
     )
-    return Acting(worker=planner, lease=None, gate=Gate(lambda _: False, 0), look_at_stop=lambda: None)
+    return Acting(worker=planner, lease=None, gate=Gate(lambda _: False, 0, lambda: None), look_at_stop=lambda: None)
 
 
 def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: float) -> Enforcer:

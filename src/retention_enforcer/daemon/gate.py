@@ -1,4 +1,4 @@
-"""The gate every destructive request passes: lease, stop flag and shutdown are looked at each time."""
+"""The gate every destructive request passes: the operator's word, lease and shutdown are looked at each time."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ from contextlib import contextmanager
 
 from retention_enforcer.domain.errors import Refused
 
+_AGAIN = "nothing to do: it is planned again when the enforcer acts again"
+
 
 class Gate:
-    """Lets destructive requests through while the lease outlasts them and nobody has closed it."""
+    """Lets destructive requests through while the operator's word allows it, the lease outlasts them, and it is open.
 
-    def __init__(self, outlasts: Callable[[float], bool], request_seconds: float) -> None:
+    `listen` raises Refused where that word is against it by now: long work can take hours, and a word counts at once.
+    """
+
+    def __init__(self, outlasts: Callable[[float], bool], request_seconds: float, listen: Callable[[], None]) -> None:
         self._outlasts = outlasts
         self._request_seconds = request_seconds
+        self._listen = listen
         self._changed = threading.Condition()
         self._under_way = 0
         self._closed: dict[str, str] = {}
@@ -22,9 +28,10 @@ class Gate:
     @contextmanager
     def destructive(self) -> Iterator[None]:
         """Enter before a destructive request, leave when it was answered. Raises Refused where it may not be sent."""
+        self._raise_if_closed()
+        self._listen()
         with self._changed:
-            for reason in self._closed.values():
-                raise Refused(reason, "nothing to do: it is planned again when the enforcer acts again")
+            self._raise_if_closed()
             if not self._outlasts(self._request_seconds):
                 raise Refused("the lease does not outlast the request", "nothing to do: the next holder plans it again")
             self._under_way += 1
@@ -34,6 +41,11 @@ class Gate:
             with self._changed:
                 self._under_way -= 1
                 self._changed.notify_all()
+
+    def _raise_if_closed(self) -> None:
+        """Ask the cluster nothing where no answer could help."""
+        for reason in list(self._closed.values()):
+            raise Refused(reason, _AGAIN)
 
     def pause(self, seconds: float) -> None:
         """Wait between two steps of long work. Raises Refused where the gate was closed meanwhile."""

@@ -10,7 +10,6 @@ from typing import Any
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected, RetentionError
 from retention_enforcer.domain.facts import ClusterFacts
 from retention_enforcer.domain.privileges import Role
-from retention_enforcer.enforcement.enforcer import Terms
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Inventory, LedgerStore, StateStore
 from retention_enforcer.enforcement.privileges import AccessLook, excess, shortcomings
 from retention_enforcer.enforcement.standing import (
@@ -18,6 +17,7 @@ from retention_enforcer.enforcement.standing import (
     LEDGER_MEMORY,
     POLICY,
     LedgerMemory,
+    Terms,
     accepted_fingerprint,
     raise_if_ledger_lost,
     raise_if_wrong_clock,

@@ -5,18 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from retention_enforcer.domain.control import Control
-from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.facts import ClusterFacts
 from retention_enforcer.domain.findings import Finding, sighted
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.ledger import Entry, Kind
-from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.appender import Appender
 from retention_enforcer.enforcement.coverage import CoverageCycle
@@ -34,10 +32,12 @@ from retention_enforcer.enforcement.standing import (
     LEDGER_MEMORY,
     POLICY,
     LedgerMemory,
+    Terms,
     accepted_fingerprint,
     raise_if_ledger_lost,
     raise_if_wrong_clock,
     raise_if_wrong_cluster,
+    words_of,
 )
 from retention_enforcer.enforcement.stray_lifecycles import LIFECYCLES, LifecycleRound
 from retention_enforcer.enforcement.terminations import TERMINATIONS, TerminationResult, TerminationWork
@@ -46,30 +46,6 @@ _log = structlog.get_logger()
 
 _CHECKED_FOR = 5.0
 """Seconds for which a check of the standing serves all jobs: they begin at the same moment, and last for longer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """Under what an enforcer works, fixed for the life of the process."""
-
-    policy: Policy
-    fingerprint: str
-    max_share: float
-    pinned_cluster: str | None = None
-    accept: str | None = None
-    """The fingerprint that the environment accepts."""
-
-    def raise_if_not(self, accepted: str | None) -> None:
-        """Raise Refused where the policy in force here is not the one that was accepted last."""
-        mine = self.fingerprint
-        if accepted == mine:
-            return
-        mend = f"look at `retention-enforcer plan`, then: retention-enforcer policy accept (fingerprint {mine})"
-        if self.accept and self.accept != mine:
-            raise Refused(f"ENFORCER_ACCEPT_POLICY is {self.accept}, but the policy here is {mine}", mend)
-        if accepted is not None:
-            raise Refused(f"the policy was changed since {accepted} was accepted: nothing is deleted", mend)
-        raise Refused("nobody accepted this policy: nothing is deleted", mend)
 
 
 class Planner:
@@ -175,6 +151,7 @@ class Enforcer:
         self._books = threading.Lock()
         self._checking = threading.Lock()
         self._checked_at = -_CHECKED_FOR
+        self._began = clock.now()
         self._unfinished: set[str] = set()
 
     def start(self) -> None:
@@ -311,12 +288,18 @@ class Enforcer:
         return True
 
     def _register_environment(self) -> None:
-        """Count the environment's acceptance from when it was first seen: a restart does not make it later."""
+        """Count the environment's acceptance from when it was first seen: no restart makes it later.
+
+        From this process's beginning, not from when it got the lease: what was accepted while it waited is newer.
+        """
         mine = self._terms.fingerprint
         known = self._state.load([POLICY]).get(POLICY, {})
-        if self._terms.accept == mine and known.get("fingerprint") != mine:
-            now = self._clock.now()
-            self._state.save(POLICY, {**known, "fingerprint": mine, "at": now}, now)
+        words = words_of(known)
+        if self._terms.accept == mine and mine not in words:
+            after = {"environment": {**words, mine: self._began}}
+            if "recorded" in known:
+                after["recorded"] = known["recorded"]
+            self._state.save(POLICY, after, self._clock.now())
 
     def _settled(self) -> int:
         return _settled_in(self._state.load([LEDGER_MEMORY]))

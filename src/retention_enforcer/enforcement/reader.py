@@ -17,12 +17,11 @@ from retention_enforcer.domain.policy import Category
 from retention_enforcer.domain.proof import Proof, verify
 from retention_enforcer.enforcement.coverage_look import COVERAGE, CoverageLook, CoverageMemory, CoverageObserver
 from retention_enforcer.enforcement.cycle import Observer
-from retention_enforcer.enforcement.enforcer import Terms
 from retention_enforcer.enforcement.lifecycles import LifecycleWork
 from retention_enforcer.enforcement.memory import Memory, memory_key, remember, sightings_of
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Inventory, LedgerStore, StateStore
 from retention_enforcer.enforcement.scope import Scope
-from retention_enforcer.enforcement.standing import raise_if_wrong_clock, raise_if_wrong_cluster
+from retention_enforcer.enforcement.standing import Terms, raise_if_wrong_clock, raise_if_wrong_cluster
 from retention_enforcer.enforcement.stray_lifecycles import LIFECYCLES, LifecycleRound
 
 

@@ -11,6 +11,7 @@ from retention_enforcer.domain.errors import Refused, readable
 from retention_enforcer.domain.facts import ClusterFacts
 from retention_enforcer.domain.instants import MINUTE, describe_duration
 from retention_enforcer.domain.ledger import Head
+from retention_enforcer.domain.policy import Policy
 from retention_enforcer.enforcement.ports import LedgerStore
 
 CLOCK_TOLERANCE = MINUTE
@@ -84,8 +85,55 @@ def raise_if_ledger_lost(ledger: LedgerStore, remembered: LedgerMemory | None) -
         raise Refused(f"record {known.sequence} of the ledger is not what it was: nothing is deleted", mend)
 
 
-def accepted_fingerprint(control: Control, by_environment: Mapping[str, Any] | None) -> str | None:
-    """Return the last accepted fingerprint: the operator's in the control index, or the environment's, if later."""
-    if by_environment and "at" in by_environment and int(by_environment["at"]) >= control.accepted_at:
-        return str(by_environment["fingerprint"])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Under what an enforcer works, fixed for the life of the process."""
+
+    policy: Policy
+    fingerprint: str
+    max_share: float
+    pinned_cluster: str | None = None
+    accept: str | None = None
+    """The fingerprint that the environment accepts."""
+
+    def raise_if_not(self, accepted: str | None) -> None:
+        """Raise Refused where the policy in force here is not the one that was accepted last."""
+        mine = self.fingerprint
+        if accepted == mine:
+            return
+        mend = f"look at `retention-enforcer plan`, then: retention-enforcer policy accept (fingerprint {mine})"
+        if self.accept and self.accept != mine:
+            raise Refused(f"ENFORCER_ACCEPT_POLICY is {self.accept}, but the policy here is {mine}", mend)
+        if self.accept and accepted is not None:
+            raise Refused(
+                f"the policy here is {mine}, and {accepted} is the one accepted last: nothing is deleted",
+                f"what ENFORCER_ACCEPT_POLICY names counts once, from when a run first saw it; {mend}",
+            )
+        if accepted is not None:
+            raise Refused(f"the policy was changed since {accepted} was accepted: nothing is deleted", mend)
+        raise Refused("nobody accepted this policy: nothing is deleted", mend)
+
+
+def accepted_fingerprint(control: Control, policy: Mapping[str, Any] | None) -> str | None:
+    """Return the last accepted fingerprint: the operator's in the control index, or the environment's, if later.
+
+    `policy` is what `retention-state` remembers. Each fingerprint that an environment ever named counts from when it
+    was first seen: an instance that comes back with an old word says nothing new.
+    """
+    words = words_of(policy)
+    if words:
+        named, at = max(words.items(), key=lambda word: (word[1], word[0]))
+        if at >= control.accepted_at:
+            return named
     return control.accepted
+
+
+def words_of(policy: Mapping[str, Any] | None) -> dict[str, int]:
+    """Return the fingerprints that environments named, and when each was first seen (epoch milliseconds)."""
+    if not policy:
+        return {}
+    with readable("what retention-state remembers of accepted policies"):
+        words = {str(named): int(at) for named, at in policy.get("environment", {}).items()}
+        if "at" in policy:  # an earlier form, of the last word alone
+            words.setdefault(str(policy["fingerprint"]), int(policy["at"]))
+        return words

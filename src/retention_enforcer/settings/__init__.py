@@ -165,7 +165,8 @@ class Settings(BaseSettings):
 
     accept_policy: _Sha256 | None = None
     """The fingerprint of the policy that may act, 64 hexadecimal digits: the operator's word where nobody can type
-    `policy accept`."""
+    `policy accept`. Each fingerprint counts once, from when a run first saw it here: what was accepted later stays
+    accepted, whatever instance comes back, and going back to an earlier policy takes `policy accept`."""
 
     @classmethod
     def settings_customise_sources(
