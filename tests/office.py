@@ -15,7 +15,7 @@ from retention_enforcer.domain.requests import Written
 from retention_enforcer.domain.subjects import Subject
 from retention_enforcer.domain.terminations import Termination
 from retention_enforcer.enforcement.appender import Appender, Signature
-from retention_enforcer.enforcement.intake import Adopted, IntakeMemory, adopt, remembered
+from retention_enforcer.enforcement.intake import Adopted, IntakeMemory, TakenRequests, adopt, remembered
 from retention_enforcer.enforcement.registrar import Registrar, TerminationBook
 
 NOW = 1_800_000_000_000
@@ -90,12 +90,14 @@ class Requests:
     def __init__(self) -> None:
         self.uuid = "requests-uuid"
         self.written: list[Written] = []
+        self.added = 0
         self.hidden = 0
         """So many of the last are still being written."""
 
     def add(self, **body: Any) -> str:
         sequence = self.written[-1].sequence + 1 if self.written else 0
-        written = Written(id=f"r{sequence}", sequence=sequence, body=body)
+        written = Written(id=f"r{self.added}", sequence=sequence, body=body)
+        self.added += 1
         self.written.append(written)
         return written.id
 
@@ -111,6 +113,20 @@ class Requests:
 
     def reinstatements(self, after: int) -> bool:
         return any(w.sequence > after and w.body.get("action") == "reinstate" for w in self.written)
+
+    def was_reinstated(self, subject: Subject, before: int) -> bool:
+        about = {"kind": str(subject.kind), "id": subject.id, "action": "reinstate"}
+        return any(w.sequence < before and about.items() <= w.body.items() for w in self.written)
+
+    def reinstated(self, applications: Collection[str], users_of: Collection[str], after: int) -> Sequence[int]:
+        raise AssertionError("the registrar asks for no reinstatements")
+
+    def edit(self, id_: str, **changes: Any) -> None:
+        """Write a request again, as `_update` does: it leaves its place."""
+        (old,) = (w for w in self.written if w.id == id_)
+        last = self.written[-1].sequence
+        self.written.remove(old)
+        self.written.append(Written(id=id_, sequence=last + 1, body={**old.body, **changes}, rewritten=True))
 
     def write(self, id_: str, body: Mapping[str, Any]) -> None:
         raise AssertionError("the registrar writes no requests")
@@ -141,15 +157,16 @@ class Office:
         book.enter(replace(termination, begun_at=self.clock.now()), "purging")
 
     def register(self) -> list[Termination]:
-        appender = self._appender()
+        appender, pseudonyms = self._appender(), Pseudonyms(b"k" * 32)
         intake = Registrar(
             requests=self.requests,
             registry=self.registry,
             book=TerminationBook(self.registry, appender, self.clock),
             memory=IntakeMemory(self.requests, self.registry, self.state),
+            taken=TakenRequests(self.registry, pseudonyms),
             ledger=self.ledger,
             appender=appender,
-            pseudonyms=Pseudonyms(b"k" * 32),
+            pseudonyms=pseudonyms,
             clock=self.clock,
             most=MOST,
         ).register(self.control)

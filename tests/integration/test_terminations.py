@@ -300,3 +300,109 @@ def test_while_owners_cannot_be_told_nothing_goes_along_with_an_account(tenants:
     tenants.es.indices.close(index=tenants.prefix + "configuration")
     tenants.run("run", "--once")
     assert of(tenants, "keys").count("11") == 2
+
+
+def ask_in_grace(tenants: Workbench, *subject: str) -> None:
+    """A day's grace, and a termination that the daemon has read."""
+    tenants.settings["ENFORCER_GRACE"] = "24h"
+    assert tenants.run("policy", "accept").code == 0
+    assert tenants.run("terminate", *subject).code == 0
+    assert tenants.run("run", "--once").code == 0
+
+
+def test_a_request_that_was_edited_is_no_new_one_and_a_finding(tenants: Workbench) -> None:
+    body = {"kind": "application", "id": "1", "action": "terminate"}
+    tenants.settings["ENFORCER_GRACE"] = "24h"
+    assert tenants.run("policy", "accept").code == 0
+    request = tenants.es.index(index=tenants.own.requests, document=body, refresh=True)["_id"]
+    assert tenants.run("run", "--once").code == 0
+    assert tenants.run("reinstate", "--application", "1").code == 0
+    assert tenants.run("run", "--once").code == 0
+    tenants.es.update(index=tenants.own.requests, id=request, doc={"reason": "a comment"}, refresh=True)
+    ran = tenants.run("run", "--once")
+    assert states(tenants) == ["cancelled"]
+    assert "it was taken in once, and written again since" in ran.err
+    tenants.es.index(index=tenants.own.requests, id=request, document=body, refresh=True)
+    assert tenants.run("run", "--once").code == 0
+    assert states(tenants) == ["cancelled"]
+    tenants.es.delete(index=tenants.own.requests, id=request, refresh=True)
+    assert "written again since" not in tenants.run("run", "--once").err
+    raw = [hit["_id"] for hit in tenants.es.search(index=tenants.own.terminations, size=100)["hits"]["hits"]]
+    assert not any(request in key for key in raw)
+
+
+def test_an_application_that_goes_with_its_account_is_not_said_to_be_reinstated(tenants: Workbench) -> None:
+    ask_in_grace(tenants, "--account", "100")
+    for subject in (("--application", "1"), ("--application", "11"), ("--application", "1", "--user", "u")):
+        ran = tenants.run("reinstate", *subject)
+        assert ran.code == 4
+        assert "goes with the terminate of account" in ran.err
+    assert tenants.run("run", "--once").code == 0
+    assert states(tenants) == ["in-grace"]
+    assert tenants.run("reinstate", "--application", "111").code == 0, "another's application"
+    assert tenants.run("reinstate", "--account", "100").code == 0
+    assert tenants.run("reinstate", "--application", "1").code == 0, "its account is on its way back"
+    assert tenants.run("run", "--once").code == 0
+    assert states(tenants) == ["cancelled"]
+
+
+def test_before_the_daemon_has_read_an_accounts_termination_its_application_is_refused_too(tenants: Workbench) -> None:
+    assert tenants.run("terminate", "--account", "100").code == 0
+    assert tenants.run("reinstate", "--application", "1").code == 4
+    assert tenants.run("terminate", "--application", "111").code == 0
+    assert tenants.run("reinstate", "--application", "111", "--user", "u").code == 4
+    assert tenants.run("reinstate", "--application", "111").code == 0
+
+
+@pytest.mark.parametrize(
+    "subject", [{"kind": "application", "id": "1"}, {"kind": "user", "id": "u", "application": "11"}], ids=str
+)
+def test_a_request_to_reinstate_what_goes_with_an_account_is_a_finding(
+    tenants: Workbench, subject: dict[str, str]
+) -> None:
+    tenants.es.index(index=tenants.own.requests, document={**subject, "action": "reinstate"}, refresh=True)
+    ask_in_grace(tenants, "--account", "100")
+    assert "reinstatement-refused" not in tenants.run("run", "--once").err, "the later word counts"
+    answer = tenants.es.index(index=tenants.own.requests, document={**subject, "action": "reinstate"}, refresh=True)
+    ran = tenants.run("run", "--once")
+    assert ran.code == 0
+    assert "finding reinstatement-refused: a reinstatement of a" in ran.err
+    assert "its data goes with the terminate of account hmac-sha256:" in ran.err
+    opened = [r for r in tenants.records() if r.get("action") == "opened" and "reinstatement-refused" in r["reason"]]
+    assert len(opened) == 1
+    tenants.es.delete(index=tenants.own.requests, id=answer["_id"], refresh=True)
+    assert "reinstatement-refused" not in tenants.run("run", "--once").err
+
+
+def test_after_the_purge_began_an_application_is_not_taken_back_from_its_account(tenants: Workbench) -> None:
+    assert tenants.run("terminate", "--account", "100").code == 0
+    assert tenants.run("run", "--once").code == 0
+    assert tenants.run("reinstate", "--application", "1").code == 4
+    ran = tenants.run("reinstate", "--account", "100")
+    assert ran.code == 0
+    assert "has begun: 11 documents are gone" in ran.err
+
+
+def test_what_a_reinstatement_does_not_reach_is_said(tenants: Workbench) -> None:
+    ask_in_grace(tenants, "--application", "1")
+    assert "nothing of it is under way" in tenants.run("reinstate", "--application", "11").err
+    ran = tenants.run("reinstate", "--account", "100")
+    assert ran.code == 0
+    assert "1 terminations and requests of its applications alone go on" in ran.err
+    assert "its terminate is taken back" in tenants.run("reinstate", "--application", "1").out
+
+
+def test_what_a_command_answers_is_what_will_happen(tenants: Workbench) -> None:
+    ask_in_grace(tenants, "--application", "1")
+    earlier = format_instant(now() - 2 * DAY)
+    assert f"counts from {earlier}" in tenants.run("terminate", "--application", "1", "--at", earlier).out
+    assert "unchanged" in tenants.run("terminate", "--application", "1").out
+    assert tenants.run("run", "--once").code == 0
+    (found,) = tenants.run("terminations", "--output", "json").json
+    assert found["terminated_at"] == earlier
+    tenants.settings["ENFORCER_MAX_TERMINATIONS"] = "1"
+    assert "waits for approval" in tenants.run("erase", "--application", "11").out
+    assert tenants.run("run", "--once").code == 0
+    assert states(tenants) == ["waiting-for-approval"] * 2
+    assert tenants.run("stop").code == 0
+    assert "all deletion is stopped" in tenants.run("erase", "--application", "111").err

@@ -94,6 +94,12 @@ class Life(RuleBasedStateMachine):
         self.times[request] = parse_instant(at) if at is not None else None
         self.looks[request] = []
 
+    @precondition(lambda self: self.asked)
+    @rule(data=st.data())
+    def somebody_edits_a_request(self, data: st.DataObject) -> None:
+        request = data.draw(st.sampled_from(sorted(self.asked)))
+        self.office.requests.edit(request, reason="edited")
+
     @rule(hours=st.integers(1, 40))
     def time_goes_by(self, hours: int) -> None:
         self.office.clock.instant += hours * HOUR
@@ -134,8 +140,9 @@ class Life(RuleBasedStateMachine):
         same = [r for r, asked in self.asked.items() if asked == self.asked[one.request]]
         meant = [at for request in same for at in self.looks[request] if self._is_usual(request, at)]
         assert one.registered_at <= approved or any(at + GRACE <= self.now for at in meant)
-        later = list(self.asked)[list(self.asked).index(one.request) + 1 :]
-        assert not any(self.asked[request] == (self.asked[one.request][0], "reinstate") for request in later)
+        order = list(self.asked)
+        back = [order.index(r) for r in order if self.asked[r] == (self.asked[one.request][0], "reinstate")]
+        assert one.registered_at <= approved or max(map(order.index, same)) > max(back, default=-1), "they came back"
 
     def _is_usual(self, request: str, seen: int) -> bool:
         """Whether nobody had to confirm the time of a request when it was seen."""

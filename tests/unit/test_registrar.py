@@ -12,9 +12,9 @@ from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.extent import Extent
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, format_instant
-from retention_enforcer.domain.requests import Written
+from retention_enforcer.domain.requests import CHANGED, Written
 from retention_enforcer.domain.terminations import State, Termination, Times, may_purge, state_of
-from retention_enforcer.enforcement.intake import REQUESTS
+from retention_enforcer.enforcement.intake import REQUESTS, TAKEN
 
 
 @pytest.fixture
@@ -79,6 +79,59 @@ def test_one_that_was_corrected_is_taken_in(office: Office) -> None:
     office.requests.written = [Written(id="r0", sequence=1, body=TERMINATE)]
     assert [t.request for t in office.register()] == ["r0"]
     assert office.refused == {}
+
+
+def test_a_request_is_known_by_its_id_and_a_changed_one_is_no_new_one(office: Office) -> None:
+    id_ = office.requests.add(**TERMINATE)
+    office.register()
+    office.requests.add(**{**TERMINATE, "action": "reinstate"})
+    office.register()
+    office.requests.edit(id_, reason="a comment")
+    (found,) = office.register()
+    assert (found.request, found.cancelled_at) == ("r0", NOW)
+    assert list(office.refused.values()) == [CHANGED]
+    office.requests.edit(id_, id="2")
+    assert [t.request for t in office.register()] == ["r0"]
+    assert office.actions() == ["registered", "cancelled", "refused", "refused"]
+    assert "r0" not in str([key for key in office.registry.documents if key.startswith(TAKEN)])
+
+
+def test_a_reinstatement_and_a_repetition_are_known_by_their_ids_too(office: Office) -> None:
+    office.requests.add(**TERMINATE)
+    again, back = office.requests.add(**TERMINATE), office.requests.add(**{**TERMINATE, "action": "reinstate"})
+    office.register()
+    office.requests.edit(again, reason="edited")
+    assert [t.is_open for t in office.register()] == [False]
+    office.requests.add(**TERMINATE)
+    office.register()
+    office.requests.edit(back, reason="edited")
+    assert [t.is_open for t in office.register()] == [False, True], "an old word does not win either way"
+
+
+def test_ids_that_were_lost_or_never_noted_are_noted_before_anything_is_read(office: Office) -> None:
+    id_, skipped = office.requests.add(**TERMINATE), office.requests.add(**{**TERMINATE, "action": "reinstate"})
+    office.register()
+    for key in [key for key in office.registry.documents if key.startswith(TAKEN)]:
+        del office.registry.documents[key]
+    kind, body = office.state.documents[REQUESTS]
+    office.state.documents[REQUESTS] = (kind, {name: value for name, value in body.items() if name != "knows_ids"})
+    office.register()
+    office.requests.edit(id_, reason="edited")
+    assert [t.is_open for t in office.register()] == [False]
+    office.state.documents.clear()
+    office.adopt()
+    office.register()
+    office.requests.edit(skipped, action="terminate")
+    assert [t.is_open for t in office.register()] == [False]
+
+
+def test_one_that_was_rewritten_before_anybody_saw_it_waits_where_its_subject_came_back(office: Office) -> None:
+    id_ = office.requests.add(**TERMINATE)
+    office.requests.add(**{**TERMINATE, "action": "reinstate"})
+    other = office.requests.add(**{**TERMINATE, "id": "2"})
+    office.requests.edit(id_, reason="edited")
+    office.requests.edit(other, reason="edited")
+    assert [(t.request, t.waits) for t in office.register()] == [(id_, True), (other, False)]
 
 
 @pytest.mark.parametrize(

@@ -276,11 +276,14 @@ class Deployment:
             requests=self.requests,
             registry=self.registry,
             documents=self.control,
+            control=self.control_reader,
+            state=self.state,
             owners=self.owners,
             observer=self.subject_observer,
             pseudonyms=self.pseudonyms,
             clock=self.clock,
             grace=self.settings.grace,
+            most=self.settings.max_terminations,
         )
 
     @cached_property

@@ -23,7 +23,7 @@ from retention_enforcer.enforcement.cycle import Cycle
 from retention_enforcer.enforcement.enforcer import Enforcer, Planner
 from retention_enforcer.enforcement.erasing import Eraser
 from retention_enforcer.enforcement.hold_book import HoldBook
-from retention_enforcer.enforcement.intake import IntakeMemory
+from retention_enforcer.enforcement.intake import IntakeMemory, TakenRequests
 from retention_enforcer.enforcement.lifecycle_changer import LifecycleChanger
 from retention_enforcer.enforcement.lifecycles import LifecycleWork
 from retention_enforcer.enforcement.purge import Purger
@@ -225,6 +225,7 @@ def _registrar(deployment: Deployment, tools: _Tools, book: TerminationBook) -> 
         registry=deployment.registry,
         book=book,
         memory=IntakeMemory(deployment.requests, deployment.registry, deployment.state),
+        taken=TakenRequests(deployment.registry, deployment.pseudonyms),
         ledger=deployment.ledger,
         appender=tools.appender,
         pseudonyms=deployment.pseudonyms,

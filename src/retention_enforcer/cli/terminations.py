@@ -24,7 +24,7 @@ from retention_enforcer.domain.errors import ConfigurationError
 from retention_enforcer.domain.instants import describe_duration, format_instant, parse_instant
 from retention_enforcer.domain.requests import Ask
 from retention_enforcer.domain.subjects import subject_of
-from retention_enforcer.enforcement.asking import Prospect
+from retention_enforcer.enforcement.asking import Prospect, Return
 from retention_enforcer.reporting.terminations import terminations_document, terminations_table
 
 Account = Annotated[str | None, typer.Option("--account", help="An account, with all its applications.")]
@@ -57,8 +57,15 @@ def reinstate(
     user: User = None,
     reason: Reason = "",
 ) -> int:
-    """Take a termination or an erasure back before its purge, or end the watch after it."""
-    return _ask(context, Ask.REINSTATE, (account, application, user), None, reason, confirm=False)
+    """Take a termination or an erasure back before its purge, or end the watch after it.
+
+    Exit 4, and nothing is asked, for an application that goes with its account, or a user who goes with an application.
+    """
+    deployment = deployment_of(context)
+    deployment.settings.require_pseudonym_key()
+    subject = subject_of(account=account, application=application, user=user)
+    _tell_return(deployment.asking.reinstate(subject, reason=" ".join(reason.split()), requested_by="command line"))
+    return OK
 
 
 @app.command()
@@ -112,30 +119,61 @@ def _instant(text: str | None) -> int | None:
 
 
 def _tell(deployment: Deployment, ask: Ask, prospect: Prospect) -> None:
-    termination, times = prospect.termination, prospect.times
+    termination, times, before = prospect.termination, prospect.times, prospect.before
     who = f"{termination.kind} {termination.pseudonym}"
-    if ask is Ask.REINSTATE:
-        say(f"asked: {who} is reinstated in the next cycle")
-        return
-    if prospect.open_already:
+    if before is None:
+        say(f"asked: {ask} {who}")
+    elif before.terminated_at == termination.terminated_at and before.asked_at == termination.asked_at:
         say(f"unchanged: the {ask} of {who} is under way already")
     else:
-        say(f"asked: {ask} {who}")
+        since = format_instant(termination.terminated_at)
+        say(f"asked: the {ask} of {who}, which is under way already, counts from {since}")
     if termination.applications:
         say(f"  with it: {len(termination.applications)} applications")
     for id_, documents in prospect.documents.items():
         say(f"  {id_}: {documents:,} documents now")
     if prospect.not_narrowed:
         say(f"  not to be narrowed to it: {', '.join(prospect.not_narrowed)}")
-    start, promised = times.grace_ends(termination), times.promised(termination)
-    wait = describe_duration(max(start - deployment.clock.now(), 0))
-    say(f"  purged from {format_instant(start)} on (in {wait}), erased by {format_instant(promised)}")
-    if start > times.deadline(termination):
+    _tell_times(deployment, prospect)
+    if prospect.stopped:
+        complain("warning: all deletion is stopped now: nothing is purged until `retention-enforcer resume`")
+    if times.grace_ends(termination) > times.deadline(termination):
         complain("warning: the grace ends after the deadline: the purge will be late")
     if prospect.problem:
         complain(f"warning: its applications cannot be told now: {prospect.problem}")
     elif not any(prospect.documents.values()):
         complain("warning: nothing of it is there now; it is registered all the same")
+
+
+def _tell_times(deployment: Deployment, prospect: Prospect) -> None:
+    termination, times = prospect.termination, prospect.times
+    start, promised = times.grace_ends(termination), format_instant(times.promised(termination))
+    if prospect.waits:
+        say(f"  waits for approval (retention-enforcer terminations approve); erased by {promised} was promised")
+    elif termination.begun_at is not None:
+        say(f"  its purge has begun: {termination.documents:,} documents are gone; erased by {promised} was promised")
+    else:
+        wait = describe_duration(max(start - deployment.clock.now(), 0))
+        say(f"  purged from {format_instant(start)} on (in {wait}), erased by {promised}")
+
+
+def _tell_return(prospect: Return) -> None:
+    who = f"{prospect.kind} {prospect.pseudonym}"
+    say(f"asked: {who} is reinstated in the next cycle")
+    for termination in prospect.reaches:
+        if termination.begun_at is None:
+            say(f"  its {termination.ask} is taken back, unless its purge begins before that")
+        else:
+            complain(
+                f"warning: the purge of its {termination.ask} has begun: {termination.documents:,} documents are gone;"
+                " what is there then stays"
+            )
+    if not prospect.reaches:
+        complain("warning: nothing of it is under way: nothing is taken back")
+    if prospect.others:
+        complain(f"warning: {prospect.others} terminations and requests of its applications alone go on")
+    for problem in prospect.problems:
+        complain(f"warning: it may still go along with the termination of an account: {problem}")
 
 
 @terminations_app.callback()

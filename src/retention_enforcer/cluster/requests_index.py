@@ -40,12 +40,21 @@ class RequestsIndex:
                     sort=[{"_seq_no": "asc"}],
                     size=_PAGE,
                     seq_no_primary_term=True,
+                    version=True,
                     allow_partial_search_results=False,
                     track_total_hits=False,
                 )
             self._raise_if_timed_out(answer)
             hits = answer["hits"]["hits"]
-            found += [Written(id=hit["_id"], sequence=int(hit["_seq_no"]), body=dict(hit["_source"])) for hit in hits]
+            found += [
+                Written(
+                    id=hit["_id"],
+                    sequence=int(hit["_seq_no"]),
+                    body=dict(hit["_source"]),
+                    rewritten=int(hit["_version"]) > 1,
+                )
+                for hit in hits
+            ]
             if len(hits) < _PAGE:
                 return found
 
@@ -71,6 +80,23 @@ class RequestsIndex:
         self._raise_if_timed_out(answer)
         return bool(answer["hits"]["total"]["value"])
 
+    def was_reinstated(self, subject: Subject, before: int) -> bool:
+        """Whether a reinstatement of a subject, written before a place, is there still."""
+        conditions = [{"term": {"action": "reinstate"}}, {"range": {"_seq_no": {"lt": before}}}]
+        return bool(self._page({"bool": {"filter": [*_about(subject), *conditions]}}))
+
+    def reinstated(self, applications: Collection[str], users_of: Collection[str], after: int) -> list[int]:
+        """Return the places, after one, of reinstatements of these applications, and of users of those."""
+        found: list[int] = []
+        for kind, field, ids in (("application", "id", applications), ("user", "application", users_of)):
+            ordered = sorted(ids)
+            for start in range(0, len(ordered), _PAGE):
+                about = [{"term": {"kind": kind}}, {"terms": {field: ordered[start : start + _PAGE]}}]
+                conditions = [{"term": {"action": "reinstate"}}, {"range": {"_seq_no": {"gt": after}}}]
+                hits = self._page({"bool": {"filter": [*about, *conditions]}})
+                found += [int(hit["_seq_no"]) for hit in hits]
+        return sorted(found)
+
     def write(self, id_: str, body: Mapping[str, Any]) -> None:
         """Store a request under an id that nobody used."""
 
@@ -84,11 +110,7 @@ class RequestsIndex:
 
     def forget(self, subject: Subject, until: int) -> int:
         """Delete all requests about a subject that were written up to a place; return how many went."""
-        conditions = {"kind": subject.kind.value, "id": subject.id}
-        if subject.application is not None:
-            conditions["application"] = subject.application
-        about = [{"term": {name: value}} for name, value in conditions.items()]
-        query = {"bool": {"filter": [*about, {"range": {"_seq_no": {"lte": until}}}]}}
+        query = {"bool": {"filter": [*_about(subject), {"range": {"_seq_no": {"lte": until}}}]}}
         gone = 0
         while hits := self._page(query):
             for hit in hits:
@@ -120,3 +142,10 @@ class RequestsIndex:
     def _raise_if_timed_out(self, answer: Any) -> None:  # noqa: ANN401 - the client's answers have no narrower type
         if answer["timed_out"]:
             raise ClusterUnavailable(f"{self._index} answered in part only", "see the cluster's health")
+
+
+def _about(subject: Subject) -> list[dict[str, Any]]:
+    conditions = {"kind": subject.kind.value, "id": subject.id}
+    if subject.application is not None:
+        conditions["application"] = subject.application
+    return [{"term": {name: value}} for name, value in conditions.items()]

@@ -156,7 +156,7 @@ RIGHTS = (
     ),
     Right(Scope.REQUESTS, "view_index_metadata", _DECIDING, "requests", "whether the index is there"),
     Right(Scope.REQUESTS, CHANGE_SETTINGS, _DECIDING | _ACTING, "a full disk and erasure", "as above"),
-    Right(Scope.REQUESTS, "read", _ACTING, "requests", "what is asked for"),
+    Right(Scope.REQUESTS, "read", _DECIDING | _ACTING, "requests", "what is asked for, and not carried out yet"),
     Right(Scope.REQUESTS, "monitor", _ACTING, "requests", "up to where all requests are visible; copies of shards"),
     Right(Scope.REQUESTS, "maintenance", _ACTING, "requests", "refreshes; merges forgotten ids away"),
     Right(Scope.REQUESTS, "delete", _ACTING, "forgetting", "forgets the ids of what is erased"),

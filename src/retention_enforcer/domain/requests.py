@@ -53,6 +53,8 @@ class Written:
     sequence: int
     """Its `_seq_no`: one that was changed comes again, in its new place."""
     body: Mapping[str, Any]
+    rewritten: bool = False
+    """Whether it was written more than once: its place is that of the last time."""
 
 
 def read_request(document_id: str, body: Mapping[str, Any]) -> Request | Malformed:
@@ -88,6 +90,10 @@ def request_body(
         "requested_by": requested_by,
     }
     return {name: value for name, value in body.items() if value is not None}
+
+
+CHANGED = "it was taken in once, and written again since: that is no new request; ask anew, in a document of another id"
+"""Why a request that was taken in already is not taken in again: a request is known by the id of its document."""
 
 
 def is_unusual(terminated_at: int, now: int) -> bool:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.policy import ON_REQUEST
+from retention_enforcer.domain.requests import CHANGED
+from retention_enforcer.domain.subjects import SubjectKind
 from retention_enforcer.domain.terminations import Termination
 
 
@@ -37,6 +39,8 @@ class Undone:
     """By the uuid of its index, why a write block that was lifted is not back."""
     returned: Mapping[str, int] = field(default_factory=dict)
     """By closed termination, how many documents of its subject there are again."""
+    overruled: Mapping[int, str] = field(default_factory=dict)
+    """By the place of a reinstatement that does not reach its subject, the termination with which that goes along."""
     late: frozenset[str] = frozenset()
     """Terminations whose promise is over, and not everything is erased."""
 
@@ -66,9 +70,24 @@ def termination_findings(terminations: Iterable[Termination], undone: Undone) ->
     for key, documents in sorted(undone.returned.items()):
         text = f"{_who(known[key])} is closed, and there are {documents:,} documents of it again"
         yield _finding("returned", key, text, "stop what writes them, or ask for another termination or erasure")
+    for place, key in sorted(undone.overruled.items()):
+        what = "an application" if known[key].kind is SubjectKind.ACCOUNT else "a user"
+        text = f"a reinstatement of {what} is refused: its data goes with {_who(known[key])}"
+        yield _finding("reinstatement-refused", str(place), text, f"{_instead(known[key])}; or {_delete(place)}")
     for place, why in sorted(undone.refused.items()):
-        mend = f"delete or correct the document with _seq_no {place} in retention-requests"
+        mend = _delete(place) if why == CHANGED else _delete(place, "delete or correct")
         yield _finding("request-refused", str(place), f"a request is refused: {why}", mend)
+
+
+def _instead(termination: Termination) -> str:
+    if termination.kind is SubjectKind.ACCOUNT:
+        other = "name its new account in a newer document"
+        return f"reinstate that account, then this again; or, before its purge, {other}"
+    return "reinstate that application, then this again"
+
+
+def _delete(place: int, how: str = "delete") -> str:
+    return f"{how} the document with _seq_no {place} in retention-requests"
 
 
 def _who(termination: Termination) -> str:

@@ -137,6 +137,13 @@ class Termination:
         """Whether its raw id is gone."""
         return self.subject is None
 
+    def takes_along(self, subject: Subject) -> bool:
+        """Whether a subject's data goes with this one's: an account's application, or a user of an application."""
+        if self.kind is SubjectKind.ACCOUNT:
+            return (subject.application or subject.id) in self.applications and subject.kind is not SubjectKind.ACCOUNT
+        same = self.subject is not None and self.subject.id == subject.application
+        return self.kind is SubjectKind.APPLICATION and same
+
     def subjects(self) -> tuple[tuple[Subject, str | None], ...]:
         """Return whose documents go: the subject's, and its applications' along with the account."""
         if self.subject is None:

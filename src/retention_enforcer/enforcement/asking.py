@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from retention_enforcer.domain.control import CONFIRMED, TERMINATIONS_APPROVED, Control
@@ -11,39 +11,66 @@ from retention_enforcer.domain.errors import ConfigurationError, Refused
 from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
-from retention_enforcer.domain.requests import Ask, is_unusual, request_body
+from retention_enforcer.domain.requests import Ask, Malformed, Request, is_unusual, read_request, request_body
 from retention_enforcer.domain.subjects import Subject, SubjectKind
 from retention_enforcer.domain.termination_document import termination_of
 from retention_enforcer.domain.termination_plan import sought_of
 from retention_enforcer.domain.terminations import (
     Termination,
     Times,
+    brought_forward,
     categories_of,
+    held_back,
     narrows,
     open_twin,
     times_of,
 )
-from retention_enforcer.enforcement.intake import remembered
+from retention_enforcer.enforcement.intake import REQUESTS, RequestsMemory, remembered
 from retention_enforcer.enforcement.operator import ControlDocuments
-from retention_enforcer.enforcement.ports import Clock, Owners, Registry, Requests
+from retention_enforcer.enforcement.ports import Clock, ControlStore, Owners, Registry, Requests, StateStore
 from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.subject_look import SubjectObserver
+
+_ALL = 2**62
+"""A place after all that there are."""
+
+_UNREAD = "asked"
+"""The key of what the daemon has not read yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prospect:
-    """What a request will come to, as far as can be told now."""
+    """What a termination or a request will come to, as far as can be told now."""
 
     termination: Termination
+    """As it will be: the one that is open already, or the one that is asked for."""
     times: Times
-    open_already: bool
-    """Whether the same is under way: nothing new was asked for."""
+    before: Termination | None = None
+    """The same that is open already, as it is."""
+    waits: bool = False
+    """Whether a person will have to approve it before anything goes."""
+    stopped: bool = False
+    """Whether all deletion is stopped now."""
     documents: Mapping[str, int] = field(default_factory=dict)
     """By category that will be purged, how many documents there are of the subject now."""
     not_narrowed: tuple[str, ...] = ()
     """Categories that do not tell whose documents they have."""
     problem: str = ""
     """Why the applications of an account cannot be told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Return:
+    """What a reinstatement will come to, as far as can be told now."""
+
+    kind: SubjectKind
+    pseudonym: str
+    reaches: tuple[Termination, ...]
+    """What is open of the subject: taken back, or, once its purge has begun, ended."""
+    others: int = 0
+    """How many terminations and requests of an account's applications alone go on."""
+    problems: tuple[str, ...] = ()
+    """Why it cannot be told whose applications some are: the subject may go along with another's termination."""
 
 
 class Asking:
@@ -56,21 +83,27 @@ class Asking:
         requests: Requests,
         registry: Registry,
         documents: ControlDocuments,
+        control: ControlStore,
+        state: StateStore,
         owners: Owners,
         observer: SubjectObserver,
         pseudonyms: Pseudonyms,
         clock: Clock,
         grace: int,
+        most: int,
     ) -> None:
         self._policy = policy
         self._requests = requests
         self._registry = registry
         self._documents = documents
+        self._control = control
+        self._state = state
         self._owners = owners
         self._observer = observer
         self._pseudonyms = pseudonyms
         self._clock = clock
         self._grace = grace
+        self._most = most
 
     def ask(
         self, ask: Ask, subject: Subject, *, at: int | None, reason: str, requested_by: str, confirm: bool
@@ -94,6 +127,79 @@ class Asking:
         body = request_body(ask, subject, terminated_at=terminated_at, reason=reason, requested_by=requested_by)
         self._requests.write(id_, body)
         return prospect
+
+    def reinstate(self, subject: Subject, *, reason: str, requested_by: str) -> Return:
+        """Write a reinstatement, and return what it will come to.
+
+        Raises Refused, and writes nothing, where the subject goes along with the termination of another.
+        """
+        now = self._clock.now()
+        under_way = self._under_way(now)
+        open_ones = [self._resolved(t, now) for t in under_way]
+        for termination, _ in open_ones:
+            if termination.takes_along(subject):
+                raise self._goes_along(subject, termination)
+        own, _ = self._applications(subject, now)
+        alone = {Subject(kind=SubjectKind.APPLICATION, id=application) for application in own}
+        prospect = Return(
+            kind=subject.kind,
+            pseudonym=self._pseudonyms.of(subject.text),
+            reaches=tuple(t for t in under_way if t.subject == subject),
+            others=sum(t.subject in alone for t in under_way),
+            problems=tuple(sorted({problem for t, problem in open_ones if problem and t.subject != subject})),
+        )
+        body = request_body(Ask.REINSTATE, subject, terminated_at=None, reason=reason, requested_by=requested_by)
+        self._requests.write(secrets.token_hex(10), body)
+        return prospect
+
+    def _resolved(self, termination: Termination, now: int) -> tuple[Termination, str]:
+        """Return a termination with all applications that it takes along now, and why that cannot be told."""
+        if termination.subject is None or termination.kind is not SubjectKind.ACCOUNT:
+            return termination, ""
+        applications, problem = self._applications(termination.subject, now)
+        return _with(termination, applications), problem
+
+    def _goes_along(self, subject: Subject, termination: Termination) -> Refused:
+        what, whole = (
+            f"{subject.kind} {self._pseudonyms.of(subject.text)}",
+            f"{termination.kind} {termination.pseudonym}",
+        )
+        mend = f"reinstate that {termination.kind}, then this again"
+        if termination.kind is SubjectKind.ACCOUNT and termination.begun_at is None:
+            mend += "; or have a newer document name another account for the application"
+        return Refused(f"{what} goes with the {termination.ask} of {whole}: nothing is reinstated", mend)
+
+    def _under_way(self, now: int) -> list[Termination]:
+        """Return what will be open once the daemon has read all that is asked for by now."""
+        found = [t for t in self.terminations() if t.is_open]
+        for request in self._unread():
+            if request.ask is Ask.REINSTATE:
+                found = [t for t in found if t.subject != request.subject]
+            elif open_twin(found, request.subject, request.ask) is None:
+                at = request.terminated_at if request.terminated_at is not None else now
+                found.append(self._new(request.ask, request.subject, at, now))
+        return found
+
+    def _unread(self) -> Iterable[Request]:
+        """Yield the requests that can be meant and that the daemon has not read yet."""
+        body = self._state.load([REQUESTS]).get(REQUESTS)
+        after = RequestsMemory.of(body).extent.until if body is not None else -1
+        for written in self._requests.read(after, _ALL):
+            request = read_request(written.id, written.body)
+            if not isinstance(request, Malformed):
+                yield request
+
+    def _new(self, ask: Ask, subject: Subject, terminated_at: int, now: int) -> Termination:
+        return Termination(
+            key=_UNREAD,
+            request="",
+            pseudonym=self._pseudonyms.of(subject.text),
+            kind=subject.kind,
+            ask=ask,
+            subject=subject,
+            registered_at=now,
+            terminated_at=terminated_at,
+        )
 
     def approve(self) -> int:
         """Let all terminations go on that are registered; return how many of them waited.
@@ -122,27 +228,27 @@ class Asking:
         return times_of(self._policy, termination, self._grace)
 
     def _prospect(self, ask: Ask, subject: Subject, terminated_at: int, now: int) -> Prospect:
-        twin = open_twin(self.terminations(), subject, ask)
-        termination = twin or Termination(
-            key="asked",
-            request="",
-            pseudonym=self._pseudonyms.of(subject.text),
-            kind=subject.kind,
-            ask=ask,
-            subject=subject,
-            registered_at=now,
-            terminated_at=terminated_at,
-            applications=(),
-        )
+        under_way, control = self._under_way(now), self._control.read()
+        twin = open_twin(under_way, subject, ask)
+        termination = twin or self._new(ask, subject, terminated_at, now)
+        if twin is not None:
+            waited = twin.unusual and twin.waits
+            # The daemon's answer to it: a time that had to be confirmed is by now.
+            forward = brought_forward(twin, terminated_at, twin.request, now, confirmed=True, waited=waited)
+            termination = forward or twin
+        unread = (t for t in under_way if t.key == _UNREAD and t is not twin)
+        known = [*(t for t in self.terminations() if twin is None or t.key != twin.key), *unread, termination]
+        held = held_back(known, self._most, control.terminations_approved_at, now)
         applications, problem = self._applications(subject, now)
         termination = _with(termination, applications)
-        concerned = categories_of(self._policy, ask)
         return Prospect(
             termination=termination,
             times=self.times(termination),
-            open_already=twin is not None,
-            documents=self._documents_of(termination) if ask is not Ask.REINSTATE else {},
-            not_narrowed=tuple(c.id for c in concerned if not narrows(c, subject)),
+            before=twin,
+            waits=termination.waits or (termination.key in held and termination.begun_at is None),
+            stopped=control.stopped_at is not None,
+            documents=self._documents_of(termination),
+            not_narrowed=tuple(c.id for c in categories_of(self._policy, ask) if not narrows(c, subject)),
             problem=problem,
         )
 

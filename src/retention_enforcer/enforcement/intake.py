@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from retention_enforcer.domain.errors import Refused, readable
 from retention_enforcer.domain.extent import Extent
 from retention_enforcer.domain.ledger import Kind
+from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.termination_document import termination_of
 from retention_enforcer.domain.termination_records import told_by, who_of
 from retention_enforcer.domain.terminations import Termination
@@ -19,6 +20,12 @@ REQUESTS, REGISTRY = "requests", "registry"
 
 REMEMBERED = "remembered"
 """The kind of a termination in the registry whose subject is known; a forgotten one has its pseudonym for a kind."""
+
+TAKEN = "taken"
+"""The kind of what is left of a request that was taken in, and how its key begins."""
+
+_IDS = 500
+"""How many ids are asked for at once."""
 
 _ADOPT = "restore it, or look at what happened and say so with `retention-enforcer ledger adopt`"
 
@@ -32,18 +39,21 @@ class RequestsMemory:
     """Malformed requests that are still there, by their places, and why. Not by their ids: these may name somebody."""
     skipped: bool = False
     """Whether some were skipped that nobody read: a reinstatement may be among them."""
+    knows_ids: bool = True
+    """Whether each that was read up to there is known by its id; else they are noted before any other is read."""
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> RequestsMemory:
         """Read it from its document."""
         with readable("what retention-state remembers of requests"):
             refused = {int(sequence): str(why) for sequence, why in body["refused"].items()}
-            return cls(extent=Extent.of(body), refused=refused, skipped=bool(body["skipped"]))
+            knows_ids = bool(body.get("knows_ids", False))
+            return cls(extent=Extent.of(body), refused=refused, skipped=bool(body["skipped"]), knows_ids=knows_ids)
 
     def body(self) -> dict[str, Any]:
         """Return it as its document."""
         refused = {str(sequence): why for sequence, why in self.refused.items()}
-        return {**self.extent.body(), "refused": refused, "skipped": self.skipped}
+        return {**self.extent.body(), "refused": refused, "skipped": self.skipped, "knows_ids": self.knows_ids}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +125,7 @@ class IntakeMemory:
                     "look at what happened, then: retention-enforcer ledger adopt; the requests there now are skipped",
                 )
             return memory, extent
-        if self._registry.all():  # they were read once: retention-state lost that
+        if self._registry.extent().until >= 0:  # they were read once: retention-state lost that
             raise Refused("how far requests were read is not remembered any more: none is carried out", _ADOPT)
         memory = RequestsMemory(extent=Extent(uuid=extent.uuid, until=-1))
         self.keep_requests(memory, now)
@@ -124,6 +134,34 @@ class IntakeMemory:
     def keep_requests(self, memory: RequestsMemory, now: int) -> None:
         """Remember how far requests were read."""
         self._state.save(REQUESTS, memory.body(), now)
+
+
+class TakenRequests:
+    """Knows each request that was taken in by the id of its document, and for good: one small document an id.
+
+    An id is remembered as its pseudonym, since it may name somebody.
+    """
+
+    def __init__(self, registry: Registry, pseudonyms: Pseudonyms) -> None:
+        self._registry = registry
+        self._pseudonyms = pseudonyms
+
+    def places(self, ids: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """Return where those of these were that were taken in: the uuid of the index, and the place in it."""
+        keys = {self._key(id_): id_ for id_ in ids}
+        found: dict[str, tuple[str, int]] = {}
+        for start in range(0, len(keys), _IDS):
+            for key, body in self._registry.load(list(keys)[start : start + _IDS]).items():
+                with readable("a request that was taken in, in retention-terminations"):
+                    found[keys[key]] = (str(body["index"]), int(body["sequence"]))
+        return found
+
+    def note(self, id_: str, index: str, sequence: int, now: int) -> None:
+        """Remember that a request was taken in from this place of this index."""
+        self._registry.save(self._key(id_), {"index": index, "sequence": sequence}, now, TAKEN)
+
+    def _key(self, id_: str) -> str:
+        return f"{TAKEN}-{self._pseudonyms.of(id_)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,11 +179,18 @@ def adopt(requests: Requests, registry: Registry, ledger: LedgerStore, state: St
     known = state.load([REQUESTS, REGISTRY])
     extent, place = requests.extent(), registry.extent()
     before = RequestsMemory.of(known[REQUESTS]).extent if REQUESTS in known else None
-    ever = before is not None or bool(registry.all()) or any(r.get("kind") == Kind.TERMINATION for r in ledger.read())
+    ever = (
+        before is not None
+        or registry.extent().until >= 0
+        or any(r.get("kind") == Kind.TERMINATION for r in ledger.read())
+    )
     skipped = ever and (before is None or not extent.goes_on_from(before))
+    older = REGISTRY not in known or not place.goes_on_from(RegistryMemory.of(known[REGISTRY]).extent)
     if skipped:
-        state.save(REQUESTS, RequestsMemory(extent=extent, skipped=True).body(), now)
-    if REGISTRY not in known or not place.goes_on_from(RegistryMemory.of(known[REGISTRY]).extent):
+        state.save(REQUESTS, RequestsMemory(extent=extent, skipped=True, knows_ids=False).body(), now)
+    elif REQUESTS in known and older:  # it knew the ids
+        state.save(REQUESTS, replace(RequestsMemory.of(known[REQUESTS]), knows_ids=False).body(), now)
+    if older:
         state.save(REGISTRY, RegistryMemory(extent=place, adopted=True).body(), now)
     still = {who_of(t) for t in remembered(registry) if t.is_open}
     lost = tuple(sorted(told_by(ledger.read()).open - still))

@@ -170,6 +170,12 @@ class Requests(Protocol):
     def reinstatements(self, after: int) -> bool:
         """Whether any reinstatement was asked for after a place."""
 
+    def was_reinstated(self, subject: Subject, before: int) -> bool:
+        """Whether a reinstatement of a subject, written before a place, is there still."""
+
+    def reinstated(self, applications: Collection[str], users_of: Collection[str], after: int) -> Sequence[int]:
+        """Return the places, after one, of reinstatements of these applications, and of users of those."""
+
     def write(self, id_: str, body: Mapping[str, Any]) -> None:
         """Store a request under an id that nobody used."""
 
@@ -185,6 +191,9 @@ class Registry(Protocol):
 
     def all(self, kind: str | None = None) -> Mapping[str, Mapping[str, Any]]:
         """Return all documents of a kind."""
+
+    def load(self, keys: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        """Return these documents as they are now; absent ones are absent."""
 
     def save(self, key: str, body: Mapping[str, Any], now: int, kind: str | None = None) -> None:
         """Replace one document."""

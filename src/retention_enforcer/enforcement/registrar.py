@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -11,12 +12,12 @@ from retention_enforcer.domain.extent import Extent
 from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.ledger import Entry, Kind
 from retention_enforcer.domain.pseudonyms import Pseudonyms
-from retention_enforcer.domain.requests import Ask, Malformed, Request, Written, is_unusual, read_request
+from retention_enforcer.domain.requests import CHANGED, Ask, Malformed, Request, Written, is_unusual, read_request
 from retention_enforcer.domain.termination_document import termination_body
 from retention_enforcer.domain.termination_records import REGISTERED, Told, told_by, who_of
 from retention_enforcer.domain.terminations import Termination, brought_forward, held_back, open_twin, reinstated
 from retention_enforcer.enforcement.appender import Appender
-from retention_enforcer.enforcement.intake import REMEMBERED, IntakeMemory, RequestsMemory, remembered
+from retention_enforcer.enforcement.intake import REMEMBERED, IntakeMemory, RequestsMemory, TakenRequests, remembered
 from retention_enforcer.enforcement.ports import Clock, LedgerStore, Registry, Requests
 
 _log = structlog.get_logger()
@@ -76,6 +77,7 @@ class Registrar:
         registry: Registry,
         book: TerminationBook,
         memory: IntakeMemory,
+        taken: TakenRequests,
         ledger: LedgerStore,
         appender: Appender,
         pseudonyms: Pseudonyms,
@@ -86,6 +88,7 @@ class Registrar:
         self._registry = registry
         self._book = book
         self._memory = memory
+        self._taken = taken
         self._ledger = ledger
         self._appender = appender
         self._pseudonyms = pseudonyms
@@ -109,6 +112,8 @@ class Registrar:
             self._suspend(terminations)
             memory = replace(memory, skipped=False)
             self._memory.keep_requests(memory, self._clock.now())
+        if not memory.knows_ids:
+            memory = self._note_ids(memory, terminations)
         memory = self._take_all(memory, extent, terminations, control)
         self._hold_back(terminations, control)
         self._memory.keep_registry(self._clock.now(), adopted=adopted)
@@ -125,9 +130,17 @@ class Registrar:
     def _take_all(
         self, memory: RequestsMemory, extent: Extent, terminations: dict[str, Termination], control: Control
     ) -> RequestsMemory:
-        for written in self._requests.read(memory.extent.until, extent.until):
+        new = self._requests.read(memory.extent.until, extent.until)
+        taken = self._taken.places([written.id for written in new])
+        for written in new:
             refused = dict(memory.refused)
-            problem = self._take(written, extent.uuid, terminations, control)
+            place = taken.get(written.id)
+            if place is None:
+                problem = self._take(written, extent.uuid, terminations, control)
+                if problem is None:
+                    self._taken.note(written.id, extent.uuid, written.sequence, self._clock.now())
+            else:  # there it may have been interrupted after it was noted
+                problem = None if place == (extent.uuid, written.sequence) else self._refuse_changed(written)
             if problem is not None:
                 refused[written.sequence] = problem
             memory = RequestsMemory(extent=replace(extent, until=written.sequence), refused=refused)
@@ -137,6 +150,27 @@ class Registrar:
             memory = replace(memory, refused={place: why for place, why in memory.refused.items() if place in there})
             self._memory.keep_requests(memory, self._clock.now())
         return memory
+
+    def _note_ids(self, memory: RequestsMemory, terminations: Mapping[str, Termination]) -> RequestsMemory:
+        """Note the ids of all that were read or skipped before their ids were known, or after these were lost."""
+        uuid, now = memory.extent.uuid, self._clock.now()
+        known = {written.id: written.sequence for written in self._requests.read(-1, memory.extent.until)}
+        known = {t.request: -1 for t in terminations.values() if t.request} | {
+            id_: place for id_, place in known.items() if memory.refused.get(place, CHANGED) == CHANGED
+        }
+        noted = self._taken.places(list(known))
+        for id_, sequence in known.items():
+            if id_ not in noted:
+                self._taken.note(id_, uuid, sequence, now)
+        memory = replace(memory, knows_ids=True)
+        self._memory.keep_requests(memory, now)
+        return memory
+
+    def _refuse_changed(self, written: Written) -> str:
+        """Record that a request that was taken in stands in a new place, and return why it is not taken in again."""
+        text = f"request {self._pseudonyms.of(written.id)} was taken in once, and written again since"
+        self._appender.append(Entry(kind=Kind.TERMINATION, action="refused", reason=text))
+        return CHANGED
 
     def _end_what_has_ended(self, terminations: dict[str, Termination], told: Told) -> None:
         """Close what an older registry shows as open, and the ledger knows as ended: it may have been reinstated."""
@@ -157,6 +191,8 @@ class Registrar:
         key = f"{uuid[:8]}-{written.sequence:012d}"
         if key in terminations:
             return None  # interrupted after it was stored
+        if written.rewritten and any(t.request == written.id for t in terminations.values()):
+            return self._refuse_changed(written)  # interrupted after it was stored, and changed since
         request = read_request(written.id, written.body)
         if isinstance(request, Malformed):
             text = f"request {self._pseudonyms.of(written.id)} is malformed: {request.problem}"
@@ -170,6 +206,9 @@ class Registrar:
             self._bring_forward(twin, request, terminations, control)
         else:
             termination = self._termination(key, request)
+            if written.rewritten and self._requests.was_reinstated(request.subject, written.sequence):
+                # Where it stood before nobody knows: perhaps before they came back.
+                termination = replace(termination, unusual=True)
             at = f"terminated at {format_instant(termination.terminated_at)}"
             words = f"{at}; reason {self._pseudonyms.of(request.reason)}" if request.reason else at
             self._book.enter(termination, REGISTERED, words, self._actor(request))

@@ -129,6 +129,7 @@ class TerminationWork:
             undecided=run.undecided,
             unblocked=unblocked,
             returned=self._returned(scope, run.terminations),
+            overruled=self._overruled(run.intake),
             late=frozenset(late),
         )
         return TerminationResult(
@@ -137,6 +138,24 @@ class TerminationWork:
             late=bool(late),
             unknown=unknown,
         )
+
+    def _overruled(self, intake: Intake) -> dict[int, str]:
+        """Return the reinstatements that do not reach their subjects, since these go along with another's termination.
+
+        Those only that were written after it: one from before was overruled by it.
+        """
+        index, found = intake.requests.extent.uuid[:8], dict[int, str]()
+        for key, termination in intake.terminations.items():
+            if not termination.is_open or termination.subject is None or termination.kind is SubjectKind.USER:
+                continue
+            made_in, _, place = key.rpartition("-")
+            after = int(place) if made_in == index else -1
+            if termination.kind is SubjectKind.ACCOUNT:
+                places = self._requests.reinstated(termination.applications, termination.applications, after)
+            else:
+                places = self._requests.reinstated((), (termination.subject.id,), after)
+            found |= dict.fromkeys(places, key)
+        return found
 
     def _times(self, scope: Scope, termination: Termination) -> Times:
         return times_of(scope.policy, termination, self._grace)
