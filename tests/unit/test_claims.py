@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from builders import category
-from retention_enforcer.domain.claims import Claim, Standing, claim_on
+from retention_enforcer.domain.claims import (
+    Behind,
+    Claim,
+    Identity,
+    Standing,
+    claim_on,
+    claimants_by_name,
+    possible_claimants,
+)
 from retention_enforcer.domain.names import OWN, IndexPattern, OwnIndices
 from retention_enforcer.domain.policy import Policy
 
@@ -27,7 +35,7 @@ IGNORED, UNCLAIMED = Standing.IGNORED, Standing.UNCLAIMED
 
 
 def claim(name: str, *, stream: str | None = None, own: OwnIndices = OWN, **more: Any) -> Claim:
-    return claim_on(POLICY, own, name, stream=stream, **more)
+    return claim_on(POLICY, own, Identity(name=name, stream=stream, **more))
 
 
 CLAIMS: list[tuple[str, str, str | None, Standing, tuple[str, ...]]] = [
@@ -43,7 +51,11 @@ CLAIMS: list[tuple[str, str, str | None, Standing, tuple[str, ...]]] = [
     ("a failure index that is in no stream any more", f".fs-logs-a-{BEHIND}", None, GOVERNED, ("logs",)),
     ("an index of any name behind a governed stream", "anything", "logs-a", GOVERNED, ("logs",)),
     ("a governed name behind another stream", "logs-a", "others", GOVERNED, ("logs",)),
-    ("the stream it is in, not the one in its name", f".ds-logs-a-{BEHIND}", "others", UNCLAIMED, ()),
+    ("a backing index that is in another stream now", f".ds-logs-a-{BEHIND}", "others", GOVERNED, ("logs",)),
+    ("a backing index that is in an ignored stream now", f".ds-logs-a-{BEHIND}", "metrics-a", IGNORED, ()),
+    ("an ignored stream's backing index in a governed one", f".ds-metrics-a-{BEHIND}", "logs-a", GOVERNED, ("logs",)),
+    ("a backing index of an old kind, without a date", ".ds-logs-a-000001", None, GOVERNED, ("logs",)),
+    ("streams of two categories", f".ds-logs-a-{BEHIND}", "keys", GOVERNED, ("logs", "keys")),
     ("a backing index of nobody's stream", f".ds-billing-{BEHIND}", "billing", UNCLAIMED, ()),
     ("a dot index", ".kibana", None, SYSTEM, ()),
     ("a dot index whose name only sounds governed", ".logs-a", None, SYSTEM, ()),
@@ -52,7 +64,8 @@ CLAIMS: list[tuple[str, str, str | None, Standing, tuple[str, ...]]] = [
     ("under `ignore`", "metrics-cpu", None, IGNORED, ()),
     ("a literal under `ignore`", "scratch", None, IGNORED, ()),
     ("a backing index of a stream under `ignore`", f".ds-metrics-cpu-{BEHIND}", "metrics-cpu", IGNORED, ()),
-    ("under `ignore` and claimed", "logs-ignored", None, GOVERNED, ("logs",)),
+    ("under `ignore` and a category's wildcard", "logs-ignored", None, IGNORED, ()),
+    ("a backing index of a stream that is both", f".ds-logs-ignored-{BEHIND}", None, IGNORED, ()),
     ("a dot name that only sounds ignored", ".metrics-cpu", None, SYSTEM, ()),
     ("nobody's", "billing", None, UNCLAIMED, ()),
     ("nobody's, of a name that goes on like a governed one", "clone-of-logs-a", None, UNCLAIMED, ()),
@@ -66,7 +79,8 @@ CLAIMS: list[tuple[str, str, str | None, Standing, tuple[str, ...]]] = [
 def test_every_index_has_one_standing(
     name: str, stream: str | None, standing: Standing, categories: tuple[str, ...]
 ) -> None:
-    assert claim(name, stream=stream) == Claim(standing=standing, categories=categories)
+    found = claim(name, stream=stream)
+    assert (found.standing, found.categories) == (standing, categories)
 
 
 @pytest.mark.parametrize("name", OWN.names)
@@ -76,7 +90,7 @@ def test_the_enforcers_own_indices_are_its_own(name: str) -> None:
 
 def test_an_own_index_is_never_governed_though_a_pattern_claims_it() -> None:
     own = OwnIndices("logs-")
-    assert claim("logs-retention-state", own=own) == Claim(standing=OWNED)
+    assert claim("logs-retention-state", own=own, aliases=("logs-a",)) == Claim(standing=OWNED)
     assert claim("logs-retention-states", own=own).standing is GOVERNED
 
 
@@ -92,3 +106,72 @@ def test_what_elasticsearch_calls_its_own_is_the_systems_unless_the_policy_claim
     name: str, standing: Standing
 ) -> None:
     assert claim(name, system=True).standing is standing
+
+
+# --- by what it was made from -------------------------------------------------------------------------
+
+SHRUNK, MOUNTED = "shrink-abcd-logs-a", "restored-shrink-abcd-logs-a"
+
+
+def made(name: str, *made_from: str, resized: str | None = None, aliases: tuple[str, ...] = ()) -> Identity:
+    return Identity(name=name, made_from=made_from, resized_from=resized, aliases=aliases)
+
+
+MADE: list[tuple[str, Identity, Standing, tuple[str, ...]]] = [
+    ("mounted, under any name", made("any", "logs-a"), GOVERNED, ("logs",)),
+    ("made from a backing index", made("any", f".ds-logs-a-{BEHIND}"), GOVERNED, ("logs",)),
+    ("made from what is nobody's", made("any", "billing"), UNCLAIMED, ()),
+    ("made from what is ignored", made("any", "logs-ignored"), IGNORED, ()),
+    ("ignored by its own name", made("metrics-a", "logs-a"), IGNORED, ()),
+    ("its own name first", made("keys", "logs-a"), GOVERNED, ("keys",)),
+    ("shrunk by a lifecycle", made("shrink-ab_1-logs-a", resized="logs-a"), GOVERNED, ("logs",)),
+    ("cloned by hand", made("clone", resized="logs-a"), UNCLAIMED, ()),
+    ("cloned into its place", made("n", resized="logs-a", aliases=("logs-a",)), GOVERNED, ("logs",)),
+    ("cloned, behind a governed alias", made("n", resized="logs-a", aliases=("logs-all",)), GOVERNED, ("logs",)),
+    ("a name as a lifecycle gives it", made(SHRUNK, aliases=("logs-a",)), UNCLAIMED, ()),
+    ("cloned from another, so named", made(SHRUNK, resized="billing", aliases=("logs-a",)), UNCLAIMED, ()),
+    ("mounted after it was shrunk", made(MOUNTED, SHRUNK, aliases=("logs-a",)), GOVERNED, ("logs",)),
+    ("mounted from what only is so named", made("any", SHRUNK), UNCLAIMED, ()),
+    ("mounted from a shrunk backing index", made("any", f"shrink-abcd-.ds-logs-a-{BEHIND}"), GOVERNED, ("logs",)),
+    ("from two categories'", made("any", "logs-a", "keys"), GOVERNED, ("logs", "keys")),
+]
+
+
+@pytest.mark.parametrize(("identity", "standing", "categories"), [pytest.param(*row[1:], id=row[0]) for row in MADE])
+def test_an_index_is_followed_by_what_it_was_certainly_made_from(
+    identity: Identity, standing: Standing, categories: tuple[str, ...]
+) -> None:
+    found = claim_on(POLICY, OWN, identity)
+    assert (found.standing, found.categories) == (standing, categories)
+
+
+@pytest.mark.parametrize(
+    ("identity", "behind"),
+    [
+        ({"name": "billing", "aliases": ("logs-x",)}, (Behind(category="logs", alias="logs-x"),)),
+        ({"name": ".mine", "aliases": ("logs-x", "logs-y")}, (Behind(category="logs", alias="logs-x"),)),
+        ({"name": "tenant-1-logs", "aliases": ("logs-x",)}, (Behind(category="logs", alias="logs-x"),)),
+        ({"name": "logs-a", "aliases": ("logs-x",)}, ()),
+        ({"name": "metrics-a", "aliases": ("logs-x",)}, ()),  # ignored on purpose
+        ({"name": "billing", "aliases": ("logs-ignored",)}, ()),
+        ({"name": "billing", "aliases": ("keys",)}, ()),  # named literally: the name itself is in doubt
+        ({"name": "any", "made_from": ("logs-a",), "aliases": ("logs-a",)}, ()),
+    ],
+)
+def test_what_else_a_governed_name_leads_to_is_in_doubt(identity: dict[str, Any], behind: tuple[Behind, ...]) -> None:
+    assert claim(**identity).behind == behind
+
+
+def test_the_old_name_that_a_lifecycle_left_as_an_alias_is_taken_over() -> None:
+    made = Identity(name="partial-logs-a", made_from=("logs-a",), aliases=("logs-a", "logs-all"))
+    assert made.taken_over == ("logs-a",)
+    claimed = Identity(name="shrink-abcd-logs-a", aliases=("logs-a", "logs-all"))
+    assert claimed.taken_over == ("logs-a",)
+
+
+def test_by_a_name_alone_only_what_is_said_by_it_is_claimed() -> None:
+    assert claimants_by_name(POLICY, f".ds-logs-a-{BEHIND}") == ("logs",)
+    assert claimants_by_name(POLICY, "shrink-abcd-logs-a") == ()
+    assert possible_claimants(POLICY, "shrink-abcd-logs-a") == ("logs",)
+    assert possible_claimants(POLICY, f"partial-shrink-abcd-.ds-logs-a-{BEHIND}") == ("logs",)
+    assert possible_claimants(POLICY, "restored-logs-ignored") == ()

@@ -461,7 +461,7 @@ def test_of_what_is_in_doubt_only_what_may_hold_anything_young_is_detached(doubt
     one = apart("logs-a", doubt=doubt)
     there = {"logs-a": Attachment(uuid="uuid-of-logs-a", policy=PLAIN)}
     detached = bool(list(doubtful_changes(facts(set_apart=[one]), there, OWN)))
-    stays = {Doubt.CLOSED, Doubt.UNASSIGNED, Doubt.PARTIAL, Doubt.ALIAS}
+    stays = {Doubt.CLOSED, Doubt.UNASSIGNED, Doubt.PARTIAL, Doubt.ALIAS, Doubt.BEHIND_ALIAS}
     assert detached is (doubt not in stays)
 
 

@@ -24,6 +24,7 @@ from retention_enforcer.cluster.requests_index import RequestsIndex
 from retention_enforcer.cluster.snapshots import Snapshots
 from retention_enforcer.cluster.streams import read_streams
 from retention_enforcer.cluster.subjects import HeldSubjects, Owners
+from retention_enforcer.cluster.whose import governed_by
 from retention_enforcer.domain.errors import ConfigurationError
 from retention_enforcer.domain.instants import SECOND, format_duration
 from retention_enforcer.domain.lifecycle_policies import Lifecycles, Unmeetable, compile_lifecycles
@@ -155,7 +156,11 @@ class Deployment:
     @cached_property
     def lifecycle_round(self) -> LifecycleRound:
         """What looks at the lifecycles of the whole cluster."""
-        return LifecycleRound(self.lifecycle_observer, self.lifecycles)
+        return LifecycleRound(self.lifecycle_observer, self.lifecycles, self.governed)
+
+    def governed(self) -> dict[str, tuple[str, ...]]:
+        """Return every governed index by its name, and its categories."""
+        return governed_by(self.client, self.capabilities, self.policy, self.own)
 
     @cached_property
     def ledger(self) -> LedgerIndex:
@@ -259,6 +264,7 @@ class Deployment:
             cluster=self.lifecycles,
             has_lifecycles=self.capabilities.has_lifecycles,
             under_stream_lifecycle=self._under_stream_lifecycle,
+            governed=self.governed,
             documents=self.control,
             clock=self.clock,
         )

@@ -100,7 +100,7 @@ def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: f
         coverage=CoverageCycle(deployment.coverage_observer, deployment.pseudonyms, tools.recorder),
         hold_book=HoldBook(deployment.state, tools.appender, deployment.pseudonyms),
         terminations=_terminations(deployment, tools),
-        lifecycles=LifecycleRound(deployment.lifecycle_observer, deployment.lifecycles, changer),
+        lifecycles=LifecycleRound(deployment.lifecycle_observer, deployment.lifecycles, deployment.governed, changer),
         recorder=tools.recorder,
     )
 

@@ -18,10 +18,10 @@ from retention_enforcer.cluster.doubts import is_timestamp
 from retention_enforcer.cluster.errors import SECURITY
 from retention_enforcer.cluster.expressions import covering
 from retention_enforcer.cluster.indices_seen import FieldTypes, read_types
-from retention_enforcer.cluster.metadata import IndexMetadata, read_metadata
+from retention_enforcer.cluster.metadata import IndexMetadata
 from retention_enforcer.cluster.preflight import Capabilities
-from retention_enforcer.cluster.streams import Membership, other_names, read_all_streams
-from retention_enforcer.domain.claims import Claim, Standing, claim_on
+from retention_enforcer.cluster.whose import Whose, read_whose
+from retention_enforcer.domain.claims import Standing, claimants_by_name
 from retention_enforcer.domain.coverage import Copy, CoverageFacts, IndexSeen
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
 from retention_enforcer.domain.names import OwnIndices
@@ -53,48 +53,33 @@ class Coverage:
         raise ClusterUnavailable(message, "the next look tries again")
 
     def _read(self, policy: Policy, now: int) -> CoverageFacts:
-        members = read_all_streams(self._client, self._capabilities)
-        metadata = read_metadata(self._client, _EVERYTHING)
-        claims = {name: self._claim(policy, name, metadata, members) for name in metadata}
-        outside = {
-            name: index for name, index in metadata.items() if _is_outside(claims[name], index, members.get(name))
-        }
-        seen, unseen, copies = self._look_into(policy, outside, metadata, members, now)
+        whose = read_whose(self._client, self._capabilities, policy, self._own)
+        seen, unseen, copies = self._look_into(policy, whose, now)
         return CoverageFacts(
             as_of=now,
             indices=tuple(
                 IndexSeen(
                     name=name,
                     uuid=index.uuid,
-                    claim=claims[name],
+                    claim=whose.claims[name],
                     created=index.created,
                     documents=seen[name].documents if name in seen else None,
                 )
-                for name, index in sorted(metadata.items())
+                for name, index in sorted(whose.metadata.items())
             ),
             copies=copies,
             unseen=unseen,
         )
 
-    def _claim(
-        self, policy: Policy, name: str, metadata: Mapping[str, IndexMetadata], members: Mapping[str, Membership]
-    ) -> Claim:
-        member = members.get(name)
-        system = metadata[name].system or (member is not None and member.system)
-        return claim_on(policy, self._own, name, stream=member.stream if member else None, system=system)
-
     def _look_into(
-        self,
-        policy: Policy,
-        outside: Mapping[str, IndexMetadata],
-        metadata: Mapping[str, IndexMetadata],
-        members: Mapping[str, Membership],
-        now: int,
+        self, policy: Policy, whose: Whose, now: int
     ) -> tuple[dict[str, DocumentsSeen], dict[str, str], tuple[Copy, ...]]:
         """Return the documents of the indices outside, why some cannot be seen, and the suspected copies."""
+        metadata = whose.metadata
+        outside = {n: i for n, i in whose.outside().items() if whose.claims[n].standing is not Standing.IGNORED}
         readable = {name: index for name, index in outside.items() if _why_unreadable(index) is None}
         unseen = {name: why for name, index in outside.items() if (why := _why_unreadable(index)) is not None}
-        types = self._types(policy, readable, metadata, members)
+        types = self._types(policy, readable, whose)
         unseen |= {name: "the enforcer may not read it" for name in readable if name not in types.indices}
         suspects = {
             name: suspicion
@@ -119,20 +104,15 @@ class Coverage:
         )
         return seen, unseen, copies
 
-    def _types(
-        self,
-        policy: Policy,
-        readable: Mapping[str, IndexMetadata],
-        metadata: Mapping[str, IndexMetadata],
-        members: Mapping[str, Membership],
-    ) -> FieldTypes:
+    def _types(self, policy: Policy, readable: Mapping[str, IndexMetadata], whose: Whose) -> FieldTypes:
         """Return the types of the fields by which the categories know their documents, in the readable indices."""
         fields = {f for c in policy.categories for f in (c.timestamp, *c.subjects.names)}
         if not readable:
             return FieldTypes(indices=frozenset(), types={})
-        reached = {name: members[name].stream if name in members else None for name in readable}
+        metadata = whose.metadata
         avoid = {name for name, index in metadata.items() if index.system or _why_unreadable(index) is not None}
-        caught = {name: other_names(metadata[name], members.get(name)) for name in avoid}
+        caught = {name: whose.other_names(name) for name in avoid}
+        reached = whose.reached(readable)
         return read_types(self._client, covering(_EVERYTHING, reached, caught, avoid), fields)
 
 
@@ -148,9 +128,9 @@ class _Suspicion:
 
 def _suspicion(policy: Policy, index: IndexMetadata, types: FieldTypes) -> _Suspicion | None:
     """Return whose an index seems to be: the category of its origin, else those with the most fields in common."""
-    origin = index.origin if index.origin and policy.claimants(index.origin) else None
+    origin = index.origin if index.origin and claimants_by_name(policy, index.origin) else None
     if origin is not None:
-        categories = [policy.category(id_) for id_ in policy.claimants(origin)]
+        categories = [policy.category(id_) for id_ in claimants_by_name(policy, origin)]
     else:
         alike = [c for c in policy.categories if _has_all_fields(c, index.name, types)]
         most = max((len(c.subjects.names) for c in alike), default=0)
@@ -201,12 +181,6 @@ def _copy(index: IndexMetadata, suspicion: _Suspicion, seen: DocumentsSeen) -> C
         oldest=seen.oldest,
         overdue=seen.overdue,
     )
-
-
-def _is_outside(claim: Claim, index: IndexMetadata, member: Membership | None) -> bool:
-    """Whether an index may hold a copy: one that nobody claims, and a dot index that is not Elasticsearch's own."""
-    elastics = index.system or (member is not None and member.system)
-    return claim.standing is Standing.UNCLAIMED or (claim.standing is Standing.SYSTEM and not elastics)
 
 
 def _why_unreadable(index: IndexMetadata) -> str | None:

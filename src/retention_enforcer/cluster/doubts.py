@@ -55,7 +55,8 @@ class Doubts:
         for name in refreshed.failed & self._found.governed.keys():
             self._partial(name, "the refresh failed, so that the newest documents may be invisible")
         governed = self._found.governed.values()
-        expected = sum(g.metadata.active_copies for g in governed if g.metadata.name in counts)
+        live = [g.metadata for g in governed if g.metadata.name in counts and not g.metadata.mounted]
+        expected = sum(index.active_copies for index in live)
         if refreshed.unnamed or (not refreshed.failed and refreshed.copies < expected):
             for name in self._found.governed:
                 why = f"a refresh reached {refreshed.copies} of {expected} copies of shards, and does not say which"

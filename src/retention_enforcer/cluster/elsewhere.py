@@ -9,12 +9,11 @@ from elasticsearch import Elasticsearch
 from retention_enforcer.cluster.documents_seen import Search, search_documents
 from retention_enforcer.cluster.expressions import covering, packed
 from retention_enforcer.cluster.indices_seen import refresh
-from retention_enforcer.cluster.metadata import IndexMetadata, read_metadata
+from retention_enforcer.cluster.metadata import IndexMetadata
 from retention_enforcer.cluster.preflight import Capabilities
-from retention_enforcer.cluster.streams import Membership, other_names, read_all_streams
 from retention_enforcer.cluster.subject_fields import read_subject_fields
 from retention_enforcer.cluster.unreadable import without_fields
-from retention_enforcer.domain.claims import Standing, claim_on
+from retention_enforcer.cluster.whose import read_whose
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.names import OwnIndices
 from retention_enforcer.domain.policy import Policy
@@ -24,7 +23,7 @@ _EVERYTHING = ["*"]
 
 
 class Elsewhere:
-    """Reads indices outside the policy, those under `ignore` too; changes nothing."""
+    """Reads indices outside the policy, dot indices and those under `ignore` too; changes nothing."""
 
     def __init__(self, client: Elasticsearch, capabilities: Capabilities, own: OwnIndices) -> None:
         self._client = client
@@ -38,9 +37,8 @@ class Elsewhere:
         into it. Raises ClusterUnavailable,
         RequestRejected or IndicesChanged where the cluster does not answer.
         """
-        members = read_all_streams(self._client, self._capabilities)
-        metadata = read_metadata(self._client, _EVERYTHING)
-        outside = {n: i for n, i in metadata.items() if _is_outside(policy, self._own, i, members.get(n))}
+        whose = read_whose(self._client, self._capabilities, policy, self._own)
+        metadata, outside = whose.metadata, whose.outside()
         untold = {name: why for name, index in outside.items() if (why := _why_not(index)) is not None}
         readable = outside.keys() - untold
         fieldsets = {category.subjects for category in policy.categories if category.subjects}
@@ -50,10 +48,9 @@ class Elsewhere:
             untold = {name: why for name, why in untold.items() if name not in without}
         if not readable:
             return {}, untold
-        reached = {name: members[name].stream if name in members else None for name in readable}
         avoid = {name for name, index in metadata.items() if index.system or _why_not(index) is not None}
-        caught = {name: other_names(metadata[name], members.get(name)) for name in avoid}
-        exact = read_subject_fields(self._client, covering(_EVERYTHING, reached, caught, avoid), fields)
+        caught = {name: whose.other_names(name) for name in avoid}
+        exact = read_subject_fields(self._client, covering(_EVERYTHING, whose.reached(readable), caught, avoid), fields)
         searches = []
         for name in sorted(readable):
             if name not in exact:
@@ -72,7 +69,8 @@ class Elsewhere:
             if matches:
                 shards = metadata[name].shards
                 searches.append(Search(category=None, names=(name,), shards=shards, timestamp=None, held=matches))
-        untold |= self._unrefreshed({name: search.shards for search in searches for name in search.names})
+        live = {n: search.shards for search in searches for n in search.names if not metadata[n].mounted}
+        untold |= self._unrefreshed(live)
         answer = search_documents(self._client, policy, searches, now)
         untold |= answer.unknown
         return {name: seen.held for name, seen in answer.seen.items() if seen.held}, untold
@@ -88,12 +86,6 @@ class Elsewhere:
         silent = refreshed.unnamed or refreshed.copies < sum(shards.values())
         failed = shards if silent else [name for name in shards if name in refreshed.failed]
         return dict.fromkeys(failed, "what was just written to it cannot be made visible")
-
-
-def _is_outside(policy: Policy, own: OwnIndices, index: IndexMetadata, member: Membership | None) -> bool:
-    system = index.system or (member is not None and member.system)
-    claim = claim_on(policy, own, index.name, stream=member.stream if member else None, system=system)
-    return claim.standing in (Standing.UNCLAIMED, Standing.IGNORED)
 
 
 def _why_not(index: IndexMetadata) -> str | None:

@@ -199,6 +199,7 @@ def _undated(governed: Governed, documents: int) -> IndexFacts:
         sequence_numbers=(),
         stream=governed.member.stream if governed.member else None,
         aliases=index.aliases,
+        former_names=governed.former_names,
         container=governed.container,
         mounted=index.mounted,
         blocks=index.blocks,

@@ -100,7 +100,7 @@ class _Observation:
         # Counted before the refresh: what is written from here on has a higher sequence number than the one that is
         # planned with, whether or not the search below sees it. A count that is too high is taken again.
         counts = self._counts(found, doubtful)
-        refreshed = refresh(self._client, self._expressions(found, found.governed, _unassigned(found)))
+        refreshed = refresh(self._client, self._expressions(found, _live(found), _not_to_refresh(found)))
         doubtful.of_refresh(refreshed, counts)
         types = self._types(found)
         doubtful.of_types(types)
@@ -120,6 +120,7 @@ class _Observation:
                 set_apart=doubtful.about(category.id),
                 untold={n: those for n, those in sought.untold.items() if found.governed[n].category.id == category.id},
                 forbidden=forbidden.get(category.id, ()),
+                taken_over=found.taken_over[category.id],
             )
             for category in categories
         }
@@ -232,6 +233,7 @@ class _Observation:
             write_index=written or (member is not None and member.write_index),
             aliases=index.aliases,
             write_aliases=written_by or (),
+            former_names=governed.former_names,
             container=governed.container,
             hidden=index.hidden,
             mounted=index.mounted,
@@ -264,10 +266,20 @@ def _unassigned(found: Survey) -> set[str]:
     return {name for name, index in found.metadata.items() if index.open and not index.assigned}
 
 
+def _live(found: Survey) -> set[str]:
+    """Return the governed indices that can be refreshed: a mounted one cannot, and never changes."""
+    return {name for name, governed in found.governed.items() if not governed.metadata.mounted}
+
+
+def _not_to_refresh(found: Survey) -> set[str]:
+    """Return what must not be refreshed with them: how many copies of shards took part is held against theirs."""
+    return _unassigned(found) | (found.metadata.keys() - _live(found))
+
+
 def _unsearchable(found: Survey) -> set[str]:
     """Return the indices for which the types of all would be refused.
 
     A closed one is not reached by a wildcard, but by its stream's or alias's name: refused with 403 (seen on 8.10).
     """
-    closed = {name for name, i in found.metadata.items() if not i.open and (name in found.members or i.aliases)}
+    closed = {name for name, i in found.metadata.items() if not i.open and found.other_names(name)}
     return _unassigned(found) | closed | {name for name, index in found.metadata.items() if index.read_blocked}

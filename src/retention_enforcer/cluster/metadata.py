@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from retention_enforcer.cluster.expressions import packed
 from retention_enforcer.cluster.state import read_state
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.instants import parse_instant
+from retention_enforcer.domain.names import former_names
 
 _SETTINGS = (
     "uuid",
@@ -24,11 +25,18 @@ _SETTINGS = (
     "xpack.ccr.following_index",
     "provided_name",
     "resize.source.name",
+    "store.snapshot.index_name",
+    "downsample.source.name",
+    "downsample.origin.name",
 )
+_STREAMS = "metadata.data_stream.data_stream.*"
+_PLACES = ("indices.", "failure_*.", "failure_*.*.")
+_STREAM_ALIASES = "metadata.data_stream.data_stream_aliases.*.data_streams"
 _FIELDS = [
     "metadata.indices.*.state",
     "metadata.indices.*.aliases",
     "metadata.indices.*.system",
+    "metadata.indices.*.ilm.shrink_index_name",
     *(f"metadata.indices.*.settings.index.{setting}" for setting in _SETTINGS),
     "routing_table.indices.*.shards.*.state",
     "routing_table.indices.*.shards.*.primary",
@@ -63,6 +71,60 @@ class IndexMetadata:
     origin: str | None = None
     """The index it was made from, as far as its settings tell: restored under another name, or (until its shards have
     recovered) cloned, split or shrunk."""
+    made_from: tuple[str, ...] = ()
+    """The indices it was certainly made from: mounted, downsampled, or shrunk by a lifecycle."""
+    resized_from: str | None = None
+    """The index it was cloned, split or shrunk from. By hand the settings say so only until its shards have recovered;
+    what a lifecycle has shrunk keeps the name (8.17)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterMetadata:
+    """All indices of the cluster, and the streams as the cluster's state has them, whoever may see them."""
+
+    indices: dict[str, IndexMetadata]
+    streams: dict[str, str]
+    """By the names of indices, of which stream each is a part."""
+    stream_aliases: dict[str, tuple[str, ...]]
+    """By the names of streams."""
+
+
+def read_everything(client: Elasticsearch) -> ClusterMetadata:
+    """Return every index of the cluster, those of failure stores too: a name or wildcard leaves them out (8.17)."""
+    fields = [*_FIELDS, *(f"{_STREAMS}.{place}index_name" for place in _PLACES), _STREAM_ALIASES]
+    state = read_state(client, metric=["metadata", "routing_table"], fields=fields)
+    routing = state.get("routing_table", {}).get("indices", {})
+    metadata = state.get("metadata", {})
+    streams_ = metadata.get("data_stream", {})
+    aliases: dict[str, list[str]] = {}
+    for alias, what in streams_.get("data_stream_aliases", {}).items():
+        for stream in what["data_streams"]:
+            aliases.setdefault(str(stream), []).append(str(alias))
+    return ClusterMetadata(
+        indices={
+            name: described(name, index, routing.get(name, {}).get("shards", {}))
+            for name, index in metadata.get("indices", {}).items()
+        },
+        streams={
+            index: str(stream)
+            for stream, what in streams_.get("data_stream", {}).items()
+            for index in _index_names(what)
+        },
+        stream_aliases={stream: tuple(sorted(those)) for stream, those in aliases.items()},
+    )
+
+
+def _index_names(described: object) -> Iterator[str]:
+    """Yield all names of indices in the description of a stream, wherever a version has them."""
+    match described:
+        case {"index_name": name}:
+            yield str(name)
+        case dict():
+            for part in described.values():
+                yield from _index_names(part)
+        case list():
+            for part in described:
+                yield from _index_names(part)
 
 
 def read_metadata(client: Elasticsearch, expressions: Iterable[str]) -> dict[str, IndexMetadata]:
@@ -100,7 +162,21 @@ def described(name: str, index: Mapping[str, Any], shards: Mapping[str, list[Map
         end_time=parse_instant(end_time) if end_time else None,
         system=index.get("system") is True,
         origin=_origin(name, settings),
+        made_from=tuple(_made_from(name, index, settings)),
+        resized_from=settings.get("resize", {}).get("source", {}).get("name"),
     )
+
+
+def _made_from(name: str, index: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
+    sources = (
+        settings.get("store", {}).get("snapshot", {}).get("index_name"),
+        settings.get("downsample", {}).get("source", {}).get("name"),
+        settings.get("downsample", {}).get("origin", {}).get("name"),
+    )
+    yield from (str(source) for source in sources if source)
+    if index.get("ilm", {}).get("shrink_index_name") == name:
+        # Also where the settings have forgotten the source: the lifecycle itself says what it has shrunk into this.
+        yield from former_names(name)[:1]
 
 
 def _origin(name: str, settings: Mapping[str, Any]) -> str | None:

@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.changes import IndicesChanged
+from retention_enforcer.cluster.expressions import matches
 from retention_enforcer.cluster.lifecycles_seen import LifecyclesSeen
-from retention_enforcer.cluster.metadata import IndexMetadata, read_metadata
+from retention_enforcer.cluster.metadata import IndexMetadata
 from retention_enforcer.cluster.preflight import Capabilities
-from retention_enforcer.cluster.streams import STREAM_LIFECYCLE, Membership, read_streams
+from retention_enforcer.cluster.streams import STREAM_LIFECYCLE, Membership
+from retention_enforcer.cluster.whose import Whose, read_whose
+from retention_enforcer.domain.claims import Behind, Claim, Standing, claimants_by_name
 from retention_enforcer.domain.facts import Doubt, SetApart
 from retention_enforcer.domain.lifecycle_policies import own_lifecycles
-from retention_enforcer.domain.names import stream_in
+from retention_enforcer.domain.names import OWN, stream_in
 from retention_enforcer.domain.policy import Category, Policy
 
 
@@ -25,6 +28,10 @@ class Governed:
     metadata: IndexMetadata
     category: Category
     member: Membership | None
+    names: tuple[str, ...] = ()
+    """By which names the category claims it: its own, its stream's, or those of what it was made from."""
+    former_names: tuple[str, ...] = ()
+    """What it was made from, or, of its aliases, is called as if it was."""
     own_lifecycle: bool = False
     """Whether the lifecycle that is attached is the enforcer's."""
 
@@ -37,8 +44,9 @@ class Governed:
 
     @property
     def container(self) -> bool:
-        """Whether the index itself stays for ever: named without a wildcard, and no part of a stream."""
-        return self.member is None and self.category.names_literally(self.metadata.name)
+        """Whether the index itself stays for ever: named without a wildcard, and no part of a stream, now or before."""
+        part_of_stream = self.member is not None or any(map(stream_in, (self.metadata.name, *self.names)))
+        return not part_of_stream and any(map(self.category.names_literally, self.names))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,15 +58,21 @@ class Survey:
     set_apart: dict[str, list[SetApart]]
     """By category."""
     metadata: dict[str, IndexMetadata]
-    """All indices that the expressions reach, governed or not."""
-    members: dict[str, Membership] = field(default_factory=dict)
+    """All governed indices, and those that the expressions reach."""
+    whose: Whose
+    taken_over: dict[str, frozenset[str]] = field(default_factory=dict)
+    """By category, the names of its indices that lead to others now, or from which others were made."""
     own_lifecycles: Collection[str] = ()
     """The enforcer's lifecycle policies among those that are attached."""
 
+    @property
+    def members(self) -> Mapping[str, Membership]:
+        """The places of indices in streams."""
+        return self.whose.members
+
     def other_names(self, name: str) -> tuple[str, ...]:
         """Return the aliases and the stream through which wildcards reach an index too."""
-        member = self.members.get(name)
-        return (*self.metadata[name].aliases, *((member.stream,) if member else ()))
+        return self.whose.other_names(name)
 
     def reached_by(self, name: str) -> str | None:
         """Return the stream through whose name a governed index is reached; failure indices need to be named."""
@@ -69,40 +83,54 @@ class Survey:
 def survey(client: Elasticsearch, capabilities: Capabilities, policy: Policy, categories: Sequence[Category]) -> Survey:
     """Return the indices of some categories, from the cluster's state and its streams; reads no documents.
 
-    Raises IndicesChanged if a stream has an index that the state lacks.
+    From the state of the whole cluster: an index can be governed under any name, by what it was made from.
+    Raises IndicesChanged if a governed stream has an index that the state lacks.
     """
     expressions = tuple(sorted({pattern.expression for c in categories for pattern in c.indices}))
-    members = read_streams(client, capabilities, policy, expressions)
-    failures = sorted(name for name, member in members.items() if member.failure_store)
-    metadata = read_metadata(client, [*expressions, *failures])
-    if not members.keys() <= metadata.keys():
-        raise IndicesChanged
+    whose = read_whose(client, capabilities, policy, OWN)
+    for name, member in whose.members.items():
+        if name not in whose.metadata and policy.claimants(member.stream):
+            raise IndicesChanged
+    concerned = {name: index for name, index in whose.metadata.items() if _concerns(whose, name, expressions)}
     found = Survey(
         expressions=expressions,
         governed={},
         set_apart={category.id: [] for category in categories},
-        metadata=metadata,
-        members=members,
+        metadata=concerned,
+        whose=whose,
+        taken_over={c.id: frozenset(_taken_over(whose, policy, c)) for c in categories},
         own_lifecycles=own_lifecycles(
-            policy, (index.lifecycle for index in metadata.values()), LifecyclesSeen(client).contents
+            policy, (index.lifecycle for index in concerned.values()), LifecyclesSeen(client).contents
         ),
     )
-    for index in metadata.values():
+    for index in concerned.values():
         _place(found, policy, index)
     for category in categories:
         found.set_apart[category.id] += _aliases_named(found, category)
     return found
 
 
+def _concerns(whose: Whose, name: str, expressions: Sequence[str]) -> bool:
+    if whose.claims[name].standing is Standing.GOVERNED:
+        return True
+    names = (name, *whose.other_names(name))
+    return any(matches(expression, each) for expression in expressions for each in names)
+
+
+def _taken_over(whose: Whose, policy: Policy, category: Category) -> Iterator[str]:
+    """Yield the names that a category claims, and that are aliases now, or of what another index was made from."""
+    for name, identity in whose.identities.items():
+        for other in (*identity.aliases, *identity.origins(reached=True)):
+            if other != name and category.id in claimants_by_name(policy, other):
+                yield other
+
+
 def _place(found: Survey, policy: Policy, index: IndexMetadata) -> None:
     """Put an index where it belongs; nowhere if no category claims it: an alias may lead to any index."""
-    member = found.members.get(index.name)
-    owners = {*policy.claimants(index.name), *(policy.claimants(member.stream) if member else ())}
-    lost = stream_in(index.name) if not owners else None
-    if lost is not None:
-        owners.update(policy.claimants(lost))
-    problem = _apart_from_stream(index) if lost else _claimed_twice(index, owners) or _unreadable(index)
-    for owner in owners & found.set_apart.keys():
+    claim, member = found.whose.claims[index.name], found.members.get(index.name)
+    hidden = index.name in found.whose.streams and member is None
+    problem = _claimed_twice(index, claim.categories) or (_hidden_stream(index) if hidden else _unreadable(index))
+    for owner in found.set_apart.keys() & claim.categories:
         if problem is not None:
             found.set_apart[owner].append(problem)
         else:
@@ -110,18 +138,33 @@ def _place(found: Survey, policy: Policy, index: IndexMetadata) -> None:
                 metadata=index,
                 category=policy.category(owner),
                 member=member,
+                names=claim.names,
+                former_names=found.whose.identities[index.name].taken_over,
                 own_lifecycle=index.lifecycle in found.own_lifecycles,
             )
+    for behind in claim.behind:
+        if behind.category in found.set_apart:
+            found.set_apart[behind.category].append(_behind_alias(index, behind, claim))
+
+
+def _behind_alias(index: IndexMetadata, behind: Behind, claim: Claim) -> SetApart:
+    whose = f"belongs to {claim.categories[0]}" if claim.categories else "is no category's"
+    text = f"{behind.alias}, a name of {behind.category}, is an alias of {index.name}, which {whose}"
+    mend = f"take the alias from it, or have {behind.category} claim {index.name}, or put it under `ignore`"
+    return apart(index, Doubt.BEHIND_ALIAS, text, mend)
 
 
 def _aliases_named(found: Survey, category: Category) -> Iterator[SetApart]:
-    """Yield the entries of a category that name an alias: it is for the policy to name indices."""
-    streams = {member.stream for member in found.members.values()}
-    aliases = {alias for index in found.metadata.values() for alias in index.aliases}
+    """Yield the entries of a category that name an alias: it is for the policy to name indices.
+
+    But for the alias that stands in the place of an index of that name, for what was made from it.
+    """
+    streams = set(found.whose.streams.values())
     for pattern in category.indices:
-        if not pattern.literal or pattern.text in found.metadata or pattern.text in streams:
+        if not pattern.literal or pattern.text in found.whose.metadata or pattern.text in streams:
             continue
-        if pattern.text in aliases or _may_lead_to_a_stream(found):
+        behind = [name for name, identity in found.whose.identities.items() if pattern.text in identity.aliases]
+        if behind and not all(pattern.text in found.whose.claims[name].names for name in behind):
             yield SetApart(
                 name=pattern.text,
                 uuid=None,
@@ -129,14 +172,6 @@ def _aliases_named(found: Survey, category: Category) -> Iterator[SetApart]:
                 text=f"{pattern.text} is an alias: which indices it means can change without the policy",
                 mend="name the indices behind it, with a wildcard if they roll over",
             )
-
-
-def _may_lead_to_a_stream(found: Survey) -> bool:
-    """Whether a name that is neither index, stream nor alias of an index may be the alias of a stream.
-
-    The cluster's state shows what stands behind such an alias, but not the alias.
-    """
-    return any(stream_in(name) for name in found.metadata.keys() - found.members.keys())
 
 
 def _unreadable(index: IndexMetadata) -> SetApart | None:
@@ -165,9 +200,9 @@ def _claimed_twice(index: IndexMetadata, owners: Collection[str]) -> SetApart | 
     return apart(index, Doubt.CLAIMED_TWICE, text, "make their patterns disjoint: an index belongs to one category")
 
 
-def _apart_from_stream(index: IndexMetadata) -> SetApart:
-    text = f"{index.name} belongs to a stream by its name, but no stream that the enforcer can see has it"
-    mend = "give the enforcer's role the privileges that `retention-enforcer setup --print` lists, or delete the index"
+def _hidden_stream(index: IndexMetadata) -> SetApart:
+    text = f"{index.name} is in a stream that the enforcer may not see: whether that writes to it is not known"
+    mend = "give the enforcer's role the privileges that `retention-enforcer setup --print` lists"
     return apart(index, Doubt.PARTIAL, text, mend)
 
 

@@ -85,7 +85,7 @@ def _judge_all(category: Category, margin: int, facts: CategoryFacts, now: int) 
 def _aliases_lost(indices: Iterable[IndexFacts], verdicts: Iterable[Verdict]) -> dict[str, list[IndexFacts]]:
     members: dict[str, list[IndexFacts]] = {}
     for index in indices:
-        for alias in index.aliases:
+        for alias in index.lasting_aliases:
             members.setdefault(alias, []).append(index)
     doomed = {v.facts.name: v for v in verdicts if isinstance(v, Purge) and v.action is Action.DELETE_INDEX}
     return {

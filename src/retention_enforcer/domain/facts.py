@@ -35,6 +35,7 @@ class Doubt(StrEnum):
     INVISIBLE = "invisible-documents"
     CLAIMED_TWICE = "claimed-twice"
     ALIAS = "alias-named"
+    BEHIND_ALIAS = "behind-alias"
     FOLLOWER = "follower"
 
 
@@ -87,6 +88,8 @@ class IndexFacts:
     aliases: tuple[str, ...] = ()
     write_aliases: tuple[str, ...] = ()
     """The aliases that name it, explicitly, as the index to write to."""
+    former_names: tuple[str, ...] = ()
+    """What it was made from, by which the category claims it too; some may be among its aliases."""
     container: bool = False
     hidden: bool = False
     mounted: bool = False
@@ -106,6 +109,11 @@ class IndexFacts:
     held_due: int = 0
     """Those of them that are older than limit - margin."""
     evidence: Evidence | None = None
+
+    @property
+    def lasting_aliases(self) -> tuple[str, ...]:
+        """The aliases that must not lose their last index: not those that came when it took another index's place."""
+        return tuple(alias for alias in self.aliases if alias not in self.former_names)
 
     @classmethod
     def gone(cls, name: str, uuid: str) -> IndexFacts:
@@ -193,6 +201,9 @@ class CategoryFacts:
     """Names of indices that are held as a whole, and by which hold."""
     untold: dict[str, tuple[Untold, ...]] = field(default_factory=dict)
     """By the names of indices, which subjects' documents they cannot tell apart."""
+    taken_over: frozenset[str] = frozenset()
+    """Names of the category that lead to other indices now, or of what others were made from: who misses an index of
+    such a name must not take its documents for gone."""
     ordered: frozenset[tuple[str, str]] = frozenset()
     """What an operator ordered to be erased although no age asks for it: pairs of index uuid and action."""
 

@@ -34,7 +34,7 @@ class Hold:
 
     def covers(self, category: str, index: IndexFacts, now: int) -> bool:
         """Whether it covers a whole index of a category: by the category, its name, stream or an alias."""
-        names = (index.name, index.stream, *index.aliases)
+        names = (index.name, index.stream, *index.aliases, *index.former_names)
         named = self.category == category or (self.index is not None and self.index in names)
         return self.is_alive(now) and named
 

@@ -117,7 +117,7 @@ def last_of_alias(indices: Iterable[IndexFacts]) -> dict[str, str]:
     """
     last: dict[str, IndexFacts] = {}
     for index in indices:
-        for alias in index.aliases:
+        for alias in index.lasting_aliases:
             if alias not in last or _seniority(last[alias]) < _seniority(index):
                 last[alias] = index
     return {index.name: alias for alias, index in last.items() if index.write_aliases != (alias,)}

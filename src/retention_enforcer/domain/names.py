@@ -58,13 +58,30 @@ class OwnIndices:
 OWN = OwnIndices()
 """The own indices of every enforcer but a test's; no policy may claim them."""
 
-_BEHIND_STREAM = re.compile(r"\.[df]s-(.+)-[0-9]{4}\.[0-9]{2}\.[0-9]{2}-[0-9]+", re.DOTALL)
+_BEHIND_STREAM = re.compile(r"\.[df]s-(.+?)(?:-[0-9]{4}\.[0-9]{2}\.[0-9]{2})?-[0-9]{6,}", re.DOTALL)
+"""Streams that were made before 7.11 have no date in the names of their indices."""
+
+_MADE_BY_LIFECYCLE = re.compile(r"(?:shrink-[a-z0-9_-]{4}|restored|partial|downsample-[a-z0-9_]+)-(.+)", re.DOTALL)
+"""How lifecycles name what they make from an index: the same, with something before it."""
 
 
 def stream_in(name: str) -> str | None:
     """Return the stream in the name of a backing or failure index (`.ds-<stream>-2026.01.31-000001`), or None."""
     match = _BEHIND_STREAM.fullmatch(name)
     return match[1] if match else None
+
+
+def former_names(name: str) -> tuple[str, ...]:
+    """Return what an index may have been called before lifecycles made others of it, the last name first.
+
+    `restored-shrink-abcd-logs-1` may have been `shrink-abcd-logs-1`, and that `logs-1`. Anybody can name an index so:
+    whether it was made from one of that name, other facts tell.
+    """
+    found = []
+    while match := _MADE_BY_LIFECYCLE.fullmatch(name):
+        name = match[1]
+        found.append(name)
+    return tuple(found)
 
 
 def governed_part(name: str) -> str:

@@ -126,8 +126,14 @@ class Policy:
                 return category
         raise KeyError(category_id)
 
+    def ignores(self, name: str) -> bool:
+        """Whether an index or stream of this name is covered by no clause, on purpose."""
+        return any(pattern.matches(name) for pattern in self.ignore)
+
     def claimants(self, name: str) -> tuple[str, ...]:
         """The ids of all categories that claim an index or stream of this name; more than one is a conflict."""
+        if self.ignores(name):
+            return ()
         return tuple(category.id for category in self.categories if category.claims(name))
 
 

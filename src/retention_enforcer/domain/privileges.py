@@ -187,7 +187,7 @@ def names_in(scope: Scope, policy: Policy, own: OwnIndices = OWN) -> tuple[str, 
         case Scope.CLUSTER:
             return ()
         case Scope.GOVERNED:
-            return tuple(sorted({pattern.expression for pattern in policy.patterns}))
+            return tuple(sorted({name for pattern in policy.patterns for name in _names_of(pattern.expression)}))
         case Scope.EVERYTHING:
             return ("*",)
         case Scope.LEDGER:
@@ -200,6 +200,16 @@ def names_in(scope: Scope, policy: Policy, own: OwnIndices = OWN) -> tuple[str, 
             return (own.requests,)
         case Scope.TERMINATIONS:
             return (own.terminations,)
+
+
+def _names_of(expression: str) -> tuple[str, ...]:
+    """Return under which names there can be indices of a policy's entry: a privilege on a stream ends where it does.
+
+    An index that left its stream, and what a lifecycle makes from one, are governed under these.
+    """
+    behind = expression if expression.endswith("*") else f"{expression}-*"
+    made = ("shrink-*-", "restored-", "partial-", "downsample-*-")
+    return (expression, f".ds-{behind}", f".fs-{behind}", *(f"{before}{expression}" for before in made))
 
 
 def descriptor(rights: Iterable[Right], policy: Policy, own: OwnIndices = OWN) -> dict[str, Any]:

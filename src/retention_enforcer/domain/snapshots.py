@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from retention_enforcer.domain.claims import possible_claimants
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import DAY, describe_duration, format_instant
 from retention_enforcer.domain.names import IndexPattern, governed_part, overlap
@@ -99,10 +100,10 @@ class Known:
 def claimants_of(policy: Policy, index: str) -> tuple[str, ...]:
     """Return the ids of all categories that claim an index, by its own name or by that of its stream.
 
-    The cluster may not know the stream any more: whose a copy is can be told by names alone.
+    The cluster may not know the index or its stream any more: whose a copy is can be told by names alone, also by
+    those that lifecycles give to what they make of an index.
     """
-    claimants = {*policy.claimants(index), *policy.claimants(governed_part(index))}
-    return tuple(category.id for category in policy.categories if category.id in claimants)
+    return possible_claimants(policy, index)
 
 
 def snapshot_findings(policy: Policy, seen: SnapshotsSeen, known: Mapping[str, Known], now: int) -> list[Finding]:

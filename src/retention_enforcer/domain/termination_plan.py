@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from retention_enforcer.domain.deadlines import due_at
 from retention_enforcer.domain.deletion import OfSubjects
-from retention_enforcer.domain.facts import FORBID_INDEX_DELETION, Block, CategoryFacts, Held, IndexFacts
+from retention_enforcer.domain.facts import FORBID_INDEX_DELETION, Block, CategoryFacts, Doubt, Held, IndexFacts
 from retention_enforcer.domain.lifecycle_choice import last_of_alias
 from retention_enforcer.domain.plan import Action, Purge
 from retention_enforcer.domain.policy import Category, Policy
@@ -53,6 +53,8 @@ def plan_purges(category: Category, sought: CategoryFacts, held: CategoryFacts, 
     """Return what is to be purged of a category's indices; `held` is the look at the same for what is held."""
     plan = SubjectPlan()
     for apart in sought.set_apart:
+        if apart.doubt is Doubt.BEHIND_ALIAS:
+            continue  # it is no index of the category's: it is looked into with all others outside
         plan.doubt(asked.labels, f"{apart.text}: whether it holds anything is not known; {apart.mend}")
     holds = {index.uuid: held.holds.get(index.name) for index in held.indices}
     spared = {index.uuid: index for index in held.indices}
@@ -198,7 +200,7 @@ def goes_whole_at(category: Category, purge: Purge, margin: int) -> int | None:
     Once its newest document is due, and half a margin later for the cycle that does it.
     """
     index = purge.facts
-    stays = index.container or index.write_index or index.aliases or index.blocks or index.mounted
+    stays = index.container or index.write_index or index.lasting_aliases or index.blocks or index.mounted
     if not category.enforce or category.max_age is None or stays or index.undated or purge.spare:
         return None
     return due_at(category, margin, index.newest) + margin // 2 if index.newest is not None else None

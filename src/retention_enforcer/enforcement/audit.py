@@ -64,10 +64,14 @@ class Audit:
     ) -> tuple[Vanished, ...]:
         """Return the indices that went without the enforcer; the ledger has a record of each.
 
-        One that the policy does not claim any more is there all the same, and one whose deletion the ledger announces
-        is the enforcer's.
+        One that the policy does not claim any more is there all the same, so are the documents of one whose place
+        another index has taken; and one whose deletion the ledger announces is the enforcer's.
         """
         gone = missing(known, facts)
+        if gone:
+            # A lifecycle that shrinks or mounts an index deletes it, and gives its name to what it has made from it.
+            there_as = {self._shown(name) for name in facts.taken_over}
+            gone = {uuid: evidence for uuid, evidence in gone.items() if evidence.name not in there_as}
         if gone:
             there = self._deleter.existing(gone)
             gone = {uuid: evidence for uuid, evidence in gone.items() if uuid not in there}

@@ -96,12 +96,15 @@ class CoverageObserver:
 
 def _known(facts: CoverageFacts, evidence: Mapping[str, Evidence]) -> dict[str, Known]:
     """Return what is known of each governed index that is there, by its name."""
-    known = {}
+    known: dict[str, Known] = {}
+    before: dict[str, Known] = {}
     for index in facts.of(Standing.GOVERNED):
         seen = evidence.get(index.uuid)
-        known[index.name] = Known(
+        what = Known(
             category=index.claim.categories[0],
             oldest=seen.oldest if seen else None,
             last_trim=seen.last_trim if seen else None,
         )
-    return known
+        known[index.name] = what
+        before |= dict.fromkeys(index.claim.names, what)  # what it was made from is not gone
+    return before | known

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from retention_enforcer.domain.claims import claimants_by_name
 from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.ledger import Entry, Kind
-from retention_enforcer.domain.names import governed_part
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.appender import Appender
@@ -55,7 +55,7 @@ class HoldBook:
         if hold.subject is not None:
             target = f"{hold.subject.kind} {self._pseudonyms.of(hold.subject.text)}"
         elif hold.index is not None:
-            claimed = policy.claimants(governed_part(hold.index))  # an alias can have any name, also one with an id
+            claimed = claimants_by_name(policy, hold.index)  # an alias can have any name, also one with an id
             hidden = self._pseudonyms.index_name(policy.patterns, hold.index)
             target = f"index {hidden if claimed else self._pseudonyms.of(hold.index)}"
         else:

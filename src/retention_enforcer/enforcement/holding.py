@@ -152,7 +152,7 @@ class Holding:
 
 
 def _names(facts: CategoryFacts, name: str) -> bool:
-    found = any(name in (index.name, index.stream, *index.aliases) for index in facts.indices)
+    found = any(name in (index.name, index.stream, *index.aliases, *index.former_names) for index in facts.indices)
     return found or any(name == apart.name for apart in facts.set_apart)
 
 

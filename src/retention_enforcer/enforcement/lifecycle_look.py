@@ -127,6 +127,8 @@ class LifecycleObserver:
         reached = self._source.attachments(sorted({pattern.expression for pattern in category.indices}))
         governed = {index.name for index in facts.indices} | {apart.name for apart in facts.set_apart}
         attachments = {name: attached for name, attached in reached.items() if name in governed}
+        # Some have other names than the category's: what was made from its indices, or was taken out of a stream.
+        attachments |= self._source.attachments_of(governed - reached.keys())
         own = own_lifecycles(scope.policy, (a.policy for a in attachments.values()), self._source.contents)
         if self._setting == DIRECT or unmeetable is not None:
             reason = unmeetable.arithmetic if unmeetable else "ENFORCER_LIFECYCLE is direct"

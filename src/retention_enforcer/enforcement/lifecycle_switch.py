@@ -15,7 +15,6 @@ from retention_enforcer.domain.control import DETACHED, Control
 from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.lifecycle_choice import Attachment
 from retention_enforcer.domain.lifecycle_policies import own_lifecycles
-from retention_enforcer.domain.names import governed_part
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.enforcement.ports import Clock, LifecycleCluster
 
@@ -66,6 +65,7 @@ class LifecycleSwitch:
         cluster: LifecycleCluster,
         has_lifecycles: Callable[[], bool],
         under_stream_lifecycle: Callable[[], Collection[str]],
+        governed: Callable[[], Mapping[str, Collection[str]]],
         documents: OperatorDocuments,
         clock: Clock,
     ) -> None:
@@ -73,6 +73,8 @@ class LifecycleSwitch:
         self._cluster = cluster
         self._has_lifecycles = has_lifecycles
         self._under_stream_lifecycle = under_stream_lifecycle
+        self._governed = governed
+        """Returns every governed index, and its categories."""
         self._documents = documents
         self._clock = clock
 
@@ -89,8 +91,8 @@ class LifecycleSwitch:
         if not self._has_lifecycles():
             return unprotected
         there = self._cluster.attachments(["*"])
-        own = self._own(there)
-        covered = {name: a for name, a in there.items() if self._is_governed(name) or a.policy in own}
+        own, governed = self._own(there), self._governed()
+        covered = {name: a for name, a in there.items() if name in governed or a.policy in own}
         return unprotected | self._detach(covered, own)
 
     def put_back(self, held: Callable[[], Collection[str]], control: Control) -> PutBack:
@@ -103,10 +105,11 @@ class LifecycleSwitch:
             return PutBack(attached={}, failed={})
         kept, stored = held(), self._cluster.stored()
         there = {a.uuid: a for a in self._cluster.attachments_of({one.index for one in known.values()}).values()}
+        governed = self._governed()
         left, attached, failed = {}, {}, {}
         for uuid, one in known.items():
             now = there.get(uuid)
-            if now is None or now.policy is not None or self._is_adopted(one.index):
+            if now is None or now.policy is not None or self._is_adopted(governed.get(one.index, ())):
                 continue
             if one.index in kept:
                 left[uuid] = one
@@ -143,15 +146,11 @@ class LifecycleSwitch:
             return {}
         return dict.fromkeys(self._cluster.detach(sorted(managed)), STILL_ATTACHED)
 
-    def _is_governed(self, name: str) -> bool:
-        return bool(self._policy.claimants(governed_part(name)))
-
     def _own(self, there: Mapping[str, Attachment]) -> Collection[str]:
         return own_lifecycles(self._policy, (a.policy for a in there.values()), self._cluster.contents)
 
-    def _is_adopted(self, name: str) -> bool:
-        claimants = self._policy.claimants(governed_part(name))
-        return any(self._policy.category(id_).foreign_lifecycle == "adopt" for id_ in claimants)
+    def _is_adopted(self, categories: Collection[str]) -> bool:
+        return any(self._policy.category(id_).foreign_lifecycle == "adopt" for id_ in categories)
 
     def _known(self) -> dict[str, _Remembered]:
         body = self._documents.load([DETACHED]).get(DETACHED, {})

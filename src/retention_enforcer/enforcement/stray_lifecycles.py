@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import structlog
@@ -11,7 +12,6 @@ from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.lifecycle_changes import Change, Way
 from retention_enforcer.domain.lifecycle_choice import Attachment
 from retention_enforcer.domain.lifecycle_policies import own_lifecycles
-from retention_enforcer.domain.names import governed_part
 from retention_enforcer.enforcement.lifecycle_changer import LifecycleChanger
 from retention_enforcer.enforcement.lifecycle_look import LifecycleObserver
 from retention_enforcer.enforcement.ports import LifecycleSource
@@ -34,10 +34,15 @@ class LifecycleRound:
     """Looks, once an interval, at the lifecycles of the whole cluster. Without a changer it only looks."""
 
     def __init__(
-        self, observer: LifecycleObserver, cluster: LifecycleSource, changer: LifecycleChanger | None = None
+        self,
+        observer: LifecycleObserver,
+        cluster: LifecycleSource,
+        governed: Callable[[], Collection[str]],
+        changer: LifecycleChanger | None = None,
     ) -> None:
         self._observer = observer
         self._cluster = cluster
+        self._governed = governed
         self._changer = changer
 
     def run(self, scope: Scope) -> RoundResult:
@@ -64,10 +69,12 @@ class LifecycleRound:
 
     def _strays(self, scope: Scope) -> tuple[list[Change], list[Change]]:
         """Return how this policy's lifecycles leave what it does not claim, and how those of another policy would."""
+        attachments = self._cluster.attachments(["*"])
+        governed = self._governed()  # afterwards: an index that came in between is not taken for nobody's
         managed = {
             name: attached
-            for name, attached in sorted(self._cluster.attachments(["*"]).items())
-            if attached.policy is not None and not scope.policy.claimants(governed_part(name))
+            for name, attached in sorted(attachments.items())
+            if attached.policy is not None and name not in governed
         }
         own = own_lifecycles(scope.policy, (a.policy for a in managed.values()), self._cluster.contents)
         strays: list[Change] = []

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
+from retention_enforcer.domain.claims import claimants_by_name
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
 from retention_enforcer.domain.facts import IndexFacts
 from retention_enforcer.domain.ledger import Outcome
-from retention_enforcer.domain.names import governed_part
 from retention_enforcer.domain.plan import Action, Purge
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
@@ -187,7 +187,7 @@ class SubjectPurge:
         self, policy: Policy, uuid: str, erasing: Erasing, terminations: Mapping[str, Termination]
     ) -> None:
         """Count no longer what went of an index that the policy does not claim any more, or of nobody who is known."""
-        governed = bool(policy.claimants(governed_part(erasing.progress.index)))
+        governed = bool(claimants_by_name(policy, erasing.progress.index))
         if governed and erasing.expected.keys() & terminations.keys():
             return
         _log.warning(
@@ -343,4 +343,4 @@ def _is_noted(termination: Termination, erasing: Erasing) -> bool:
 
 def _category_of(policy: Policy, name: str) -> str:
     """Return which category an index belonged to that is gone."""
-    return next(iter(policy.claimants(governed_part(name))), "")
+    return next(iter(claimants_by_name(policy, name)), "")
