@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from builders import DUE_AGE, index
+from retention_enforcer.domain.checkpoints import Checkpoints, checkpoint_of
 from retention_enforcer.domain.errors import LedgerBroken
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.ledger import (
@@ -24,6 +25,7 @@ from retention_enforcer.domain.ledger import (
     seal,
     unanswered,
 )
+from retention_enforcer.domain.pseudonyms import Pseudonyms
 
 
 def chain(length: int = 5) -> list[dict[str, Any]]:
@@ -45,6 +47,66 @@ def broken(records: list[dict[str, Any]], *known: Head) -> str:
     assert caught.value.mend
     assert caught.value.exit_code == 1
     return caught.value.message
+
+
+# --- checkpoints --------------------------------------------------------------------------------------
+
+KEY, OTHER = Pseudonyms(b"k" * 32), Pseudonyms(b"o" * 32)
+
+
+def anchored(*keys: Pseudonyms) -> list[dict[str, Any]]:
+    """A chain of three records, then a checkpoint under each of these keys."""
+    records = chain(3)
+    for key in keys:
+        checkpoint = {"kind": "checkpoint", "reason": checkpoint_of(head_of(records), key)}
+        records.append(seal(checkpoint, head_of(records)))
+    return records
+
+
+def rewritten(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same with another first record, every hash after it recomputed."""
+    anew: list[dict[str, Any]] = []
+    for record in ({**records[0], "reason": "another"}, *records[1:]):
+        anew.append(seal({k: v for k, v in record.items() if k not in ("sequence", "previous", "hash")}, head_of(anew)))
+    return anew
+
+
+def test_what_was_written_anew_without_the_key_does_not_have_its_checkpoints() -> None:
+    checkpoints = Checkpoints(KEY)
+    check_chain(anchored(KEY, KEY), see=checkpoints.see)
+    assert (checkpoints.checked, checkpoints.anchored, checkpoints.summary) == (
+        2,
+        4,
+        "checkpoints: 2 checked, the last of record 4",
+    )
+    assert check_chain(rewritten(anchored(KEY))).sequence == 4, "the chain alone does not show it"
+    with pytest.raises(LedgerBroken, match="record 4: this checkpoint is not of record 3"):
+        check_chain(rewritten(anchored(KEY)), see=Checkpoints(KEY).see)
+
+
+@pytest.mark.parametrize(
+    ("key", "made", "said", "since"),
+    [
+        (None, (KEY, KEY), "checkpoints: 2 not checked: that takes ENFORCER_PSEUDONYM_KEY", 2),
+        (KEY, (OTHER, KEY), "checkpoints: 1 checked, the last of record 4; 1 not checked: made under another key", 0),
+        (KEY, (KEY, OTHER), "checkpoints: 1 checked, the last of record 3; 1 not checked: made under another key", 1),
+        (KEY, (), "checkpoints: none", 0),
+    ],
+)
+def test_what_is_not_checked_is_said(
+    key: Pseudonyms | None, made: tuple[Pseudonyms, ...], said: str, since: int
+) -> None:
+    checkpoints = Checkpoints(key or Pseudonyms(None))
+    check_chain(anchored(*made), see=checkpoints.see)
+    assert (checkpoints.summary, checkpoints.unchecked_since) == (said, since)
+
+
+@pytest.mark.parametrize("reason", ["", "record 3", "record 9: x", "record 4: hmac-sha256:00000000:" + "0" * 64])
+def test_a_checkpoint_of_nothing_is_named(reason: str) -> None:
+    records = chain(3)
+    records.append(seal({"kind": "checkpoint", "reason": reason}, head_of(records)))
+    with pytest.raises(LedgerBroken, match="record 4: it is a checkpoint of nothing"):
+        check_chain(records, see=Checkpoints(Pseudonyms(None)).see)
 
 
 # --- the canonical form -------------------------------------------------------------------------------

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.requests import Ask
 from retention_enforcer.domain.subjects import subject_of
-from retention_enforcer.domain.termination_records import expunged_of, purged_of, told_by, who_of
-from retention_enforcer.domain.terminations import Termination
+from retention_enforcer.domain.termination_records import expunged_of, purged_of, seen_at, told_by, unfounded, who_of
+from retention_enforcer.domain.terminations import Purged, Termination
 
 
 def of(number: int) -> Termination:
@@ -66,3 +69,54 @@ def test_an_index_is_unclean_until_it_was_expunged_after_the_last_purge() -> Non
 def test_what_is_not_about_terminations_tells_nothing() -> None:
     reason = f"{who_of(of(1))}: 5 documents of index u, outcome 3"
     assert told_by([record("registered", reason, kind="finding"), record("purged", "nothing"), {}]).open == frozenset()
+
+
+def said(*records: tuple[str, str], start: int = 1) -> list[dict[str, Any]]:
+    time = "2026-01-02T00:00:00.000Z"
+    return [{**about(of(1), *one), "sequence": n, "time": time} for n, one in enumerate(records, start)]
+
+
+AT = 1_767_312_000_000  # 2026-01-02T00:00:00Z
+FOUNDED = said(
+    ("registered", "terminated at 1970-01-01T00:00:00.000Z; reason hmac-sha256:x:y"),
+    ("purged", purged_of(3, "u1", "outcome 2")),
+    ("verified", seen_at(AT, "no document is left")),
+    ("erased", seen_at(AT + 5, "no deleted document is left in any file")),
+)
+CLEAN = replace(
+    of(1),
+    purged_at=AT,
+    erased_at=AT + 5,
+    purges=(Purged(category="keys", index="keys", uuid="u1", documents=3, at=AT, record=2),),
+)
+
+
+def test_what_the_ledger_says_too_is_founded() -> None:
+    assert unfounded(CLEAN, FOUNDED) == []
+    assert unfounded(replace(CLEAN, purged_at=None, erased_at=None, purges=()), FOUNDED) == [], "less is not unfounded"
+    older = said(("registered", "terminated at 1970-01-01T00:00:00.000Z"), ("verified", "no document is left"))
+    assert unfounded(replace(of(1), purged_at=AT - 60_000), older) == [], "a record that does not say when"
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"erased_at": AT + 4}, "all was erased"),
+        ({"purged_at": AT - 1}, "no document of it was left"),
+        ({"terminated_at": 1}, "asked for from"),
+        ({"closed_at": AT}, "closed"),
+        ({"purges": (replace(CLEAN.purges[0], documents=4),)}, "4 documents of index u1"),
+        ({"purges": (replace(CLEAN.purges[0], uuid="u2"),)}, "3 documents of index u2"),
+    ],
+)
+def test_what_the_registry_alone_says_is_named(change: dict[str, Any], named: str) -> None:
+    (text,) = unfounded(replace(CLEAN, **change), FOUNDED)
+    assert named in text
+
+
+def test_a_milestone_from_before_the_last_purge_is_none() -> None:
+    later = [*FOUNDED, *said(("purged", purged_of(1, "u1", "outcome 9")), start=5)]
+    assert [text.split(" at ")[0] for text in unfounded(CLEAN, later)] == [
+        "that no document of it was left",
+        "that all was erased",
+    ]

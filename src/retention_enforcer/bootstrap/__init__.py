@@ -46,6 +46,7 @@ from retention_enforcer.enforcement.reader import Reader
 from retention_enforcer.enforcement.standing import Terms
 from retention_enforcer.enforcement.stray_lifecycles import LifecycleRound
 from retention_enforcer.enforcement.subject_look import SubjectObserver
+from retention_enforcer.enforcement.verifying import Verifier
 from retention_enforcer.settings import Settings, load_settings
 
 __all__ = ["Acting", "Deployment", "Surroundings", "SystemClock"]
@@ -293,6 +294,11 @@ class Deployment:
         )
 
     @cached_property
+    def verifier(self) -> Verifier:
+        """What verifies the ledger."""
+        return Verifier(self.ledger, self.state, self.pseudonyms)
+
+    @cached_property
     def certifier(self) -> Certifier:
         """What makes certificates."""
         return Certifier(
@@ -300,6 +306,7 @@ class Deployment:
             asking=self.asking,
             registry=self.registry,
             ledger=self.ledger,
+            verifier=self.verifier,
             observer=self.subject_observer,
             snapshots=Snapshots(self.client, self.capabilities),
             outside=Elsewhere(self.client, self.capabilities, self.own),

@@ -13,10 +13,11 @@ import typer
 from retention_enforcer.bootstrap import Deployment
 from retention_enforcer.cli.console import Output, OutputOption, deployment_of, ledger_app, print_json, print_table, say
 from retention_enforcer.daemon.exit_codes import OK
+from retention_enforcer.domain.checkpoints import Checkpoints
 from retention_enforcer.domain.errors import ConfigurationError, LedgerBroken
 from retention_enforcer.domain.ledger import Head, Record, canonical, check_chain
 from retention_enforcer.enforcement.intake import adopt
-from retention_enforcer.enforcement.standing import LEDGER_MEMORY, LedgerMemory
+from retention_enforcer.enforcement.standing import CHECKPOINT, LEDGER_MEMORY, LedgerMemory
 from retention_enforcer.reporting.records import records_table
 
 
@@ -42,11 +43,16 @@ def ledger_verify(
     file: Annotated[Path | None, typer.Option("--file", help="An export; else the ledger in the cluster.")] = None,
     head: Annotated[str, typer.Option("--head", help="The hash that the last record must have.")] = "",
 ) -> int:
-    """Check every record and its place in the chain. Exit 1 names the first that does not fit."""
-    found = _verify_export(file) if file else _verify_index(deployment_of(context))
+    """Check every record, its place in the chain, and with the pseudonym key every checkpoint.
+
+    Exit 1 names the first that does not fit.
+    """
+    deployment = deployment_of(context)
+    found, checkpoints = _verify_export(file, deployment) if file else _verify_index(deployment)
     if head and found.hash != head.lower():
         raise LedgerBroken(f"record {found.sequence}: the last one's hash is {found.hash}, not {head}", _COMPARE)
     say(f"the ledger is whole: {found.sequence} records, head {found.hash}")
+    say(checkpoints.summary)
     return OK
 
 
@@ -65,6 +71,7 @@ def ledger_adopt(context: typer.Context) -> int:
     head = check_chain(deployment.ledger.read())
     memory = LedgerMemory(uuid=deployment.ledger.uuid(), head=head, settled=0)
     deployment.state.save(LEDGER_MEMORY, memory.body(), deployment.clock.now())
+    deployment.state.remove(CHECKPOINT)  # the last may have been lost; the next is written at once
     say(f"adopted: the ledger goes on from record {head.sequence}")
     now = deployment.clock.now()
     adopted = adopt(deployment.requests, deployment.registry, deployment.ledger, deployment.state, now)
@@ -81,23 +88,19 @@ def ledger_adopt(context: typer.Context) -> int:
 _COMPARE = "compare with an export or with the checkpoints in the log"
 
 
-def _verify_index(deployment: Deployment) -> Head:
-    body = deployment.state.load([LEDGER_MEMORY]).get(LEDGER_MEMORY)
-    known = LedgerMemory.of(body) if body else None
-    if known and known.uuid != deployment.ledger.uuid():
-        raise LedgerBroken("record 1: this is another index than the ledger that is remembered", _COMPARE)
-    found = check_chain(deployment.ledger.read(), known_heads=[known.head] if known else [])
-    if strangers := deployment.ledger.strangers():
-        raise LedgerBroken(f"record {found.sequence + 1}: {strangers} documents in the ledger are no records", _COMPARE)
-    return found
+def _verify_index(deployment: Deployment) -> tuple[Head, Checkpoints]:
+    verified = deployment.verifier.verify()
+    return verified.head, verified.checkpoints
 
 
-def _verify_export(file: Path) -> Head:
+def _verify_export(file: Path, deployment: Deployment) -> tuple[Head, Checkpoints]:
     try:
         lines = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file} cannot be read: {error}", "name a file made by `ledger export`") from None
-    return check_chain(_record(number, line) for number, line in enumerate(lines, 1))
+    checkpoints = Checkpoints(deployment.pseudonyms)
+    records = (_record(number, line) for number, line in enumerate(lines, 1))
+    return check_chain(records, see=checkpoints.see), checkpoints
 
 
 def _record(number: int, line: str) -> Record:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -141,8 +141,10 @@ def is_intact(record: Record) -> bool:
         return False
 
 
-def check_chain(records: Iterable[Record], *, known_heads: Iterable[Head] = ()) -> Head:
-    """Return the head of a chain, from its first record on.
+def check_chain(
+    records: Iterable[Record], *, known_heads: Iterable[Head] = (), see: Callable[[Record], None] = lambda _: None
+) -> Head:
+    """Return the head of a chain, from its first record on; `see` is given each record that fits.
 
     Raises LedgerBroken naming the first record that does not fit: changed, missing, swapped, or, where a head is known
     from elsewhere, missing at the end or rewritten together with all that follows.
@@ -154,6 +156,7 @@ def check_chain(records: Iterable[Record], *, known_heads: Iterable[Head] = ()) 
     head = Head()
     for record in records:
         head = _check_record(record, head)
+        see(record)
         if heads.pop(head.sequence, {head.hash}) != {head.hash}:
             raise LedgerBroken(
                 f"record {head.sequence}: it fits its neighbours, but not the head known from elsewhere",

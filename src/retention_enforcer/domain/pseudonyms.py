@@ -22,12 +22,25 @@ class Pseudonyms:
     def __repr__(self) -> str:
         return "Pseudonyms(...)"
 
+    @property
+    def has_key(self) -> bool:
+        """Whether there is a key to make any with."""
+        return self._key is not None
+
+    def made(self, pseudonym: str) -> bool:
+        """Whether a pseudonym was made with this key, as far as its key id tells."""
+        return self._key is not None and pseudonym.startswith(f"{_SCHEME}{self._key_id(self._key)}:")
+
+    @staticmethod
+    def _key_id(key: bytes) -> str:
+        return hashlib.sha256(key).hexdigest()[:_KEY_ID_LENGTH]
+
     def of(self, text: str) -> str:
         """Return `hmac-sha256:<key id>:<hex>`; without a key a word that says that there is none."""
         if self._key is None:
             return "unnamed"
         digest = hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
-        return f"{_SCHEME}{hashlib.sha256(self._key).hexdigest()[:_KEY_ID_LENGTH]}:{digest}"
+        return f"{_SCHEME}{self._key_id(self._key)}:{digest}"
 
     def index_name(self, patterns: Sequence[IndexPattern], name: str) -> str:
         """Return the name of an index with the application's id in it replaced; the index's uuid identifies it."""

@@ -6,15 +6,20 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from retention_enforcer.domain.instants import MINUTE, format_instant, parse_instant
 from retention_enforcer.domain.ledger import Kind, Record
 from retention_enforcer.domain.terminations import Termination
 
-REGISTERED, PURGED, EXPUNGED = "registered", "purged", "expunge"
-ENDED = frozenset({"cancelled", "watch-ended", "closed"})
+REGISTERED, FORWARD, PURGED, EXPUNGED = "registered", "brought-forward", "purged", "expunge"
+VERIFIED, ERASED, CLOSED, WATCH_ENDED = "verified", "erased", "closed", "watch-ended"
+ENDED = frozenset({"cancelled", WATCH_ENDED, CLOSED})
 """Actions of these records."""
 
+_SLACK = 10 * MINUTE
+
 _WHO = re.compile(r"(?:terminate|erase) of (?:account|application|user) \S+, request \S+?(?=: |$)")
-_PURGED_OF = re.compile(r": \d+ documents of index (\S+?),")
+_PURGED_OF = re.compile(r": (\d+) documents of index (\S+?),")
+_AT = re.compile(r": (?:terminated )?at (\S+Z)")
 _EXPUNGED_OF = re.compile(r"index (\S+?): ")
 
 
@@ -31,6 +36,67 @@ def purged_of(documents: int, uuid: str, how: str) -> str:
 def expunged_of(uuid: str, how: str) -> str:
     """Return how a record says that an index is clean."""
     return f"index {uuid}: {how}"
+
+
+def seen_at(instant: int, what: str) -> str:
+    """Return how a record says when a milestone of a termination was seen."""
+    return f"at {format_instant(instant)}, {what}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a record says of a milestone."""
+
+    at: int
+    record: int
+    slack: int
+    """How far it may be from what is right: a record that does not say when is told by its own time."""
+
+    @classmethod
+    def of(cls, record: Record, words: str) -> _Seen:
+        said = _AT.match(words)
+        at = parse_instant(said[1] if said else str(record["time"]))
+        return cls(at=at, record=int(record["sequence"]), slack=0 if said else _SLACK)
+
+    def fits(self, instant: int) -> bool:
+        return abs(self.at - instant) <= self.slack
+
+
+def unfounded(termination: Termination, records: Iterable[Record]) -> list[str]:
+    """Return what the registry says of a termination, and the ledger does not: it may have been written by hand.
+
+    `records` are all of a ledger that is whole, or those about this termination.
+    """
+    who, told, purged_until, took = who_of(termination), dict[str, list[_Seen]](), 0, set[tuple[int, str]]()
+    for record in records:
+        action, reason = str(record.get("action")), str(record.get("reason", ""))
+        named = _WHO.match(reason)
+        if record.get("kind") != Kind.TERMINATION or named is None or named.group() != who:
+            continue
+        words = reason[named.end() :]
+        told.setdefault(action, []).append(_Seen.of(record, words))
+        if action == PURGED and (purged := _PURGED_OF.match(words)):
+            purged_until = int(record["sequence"])
+            took.add((int(purged[1]), purged[2]))
+    texts = []
+    asked = [*told.get(REGISTERED, ()), *told.get(FORWARD, ())]
+    if not any(seen.fits(termination.terminated_at) for seen in asked):
+        texts.append(f"that it was asked for from {format_instant(termination.terminated_at)} on")
+    for action, instant, what in (
+        (VERIFIED, termination.purged_at, "no document of it was left"),
+        (ERASED, termination.erased_at, "all was erased"),
+    ):
+        since = (seen for seen in told.get(action, ()) if seen.record > purged_until)
+        if instant is not None and not any(seen.fits(instant) for seen in since):
+            texts.append(f"that {what} at {format_instant(instant)}")
+    if termination.closed_at is not None and not told.keys() & {CLOSED, WATCH_ENDED}:
+        texts.append(f"that it was closed at {format_instant(termination.closed_at)}")
+    texts += [
+        f"that {purged.documents} documents of index {purged.uuid} were purged"
+        for purged in termination.purges
+        if (purged.documents, purged.uuid) not in took
+    ]
+    return texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,5 +126,5 @@ def told_by(records: Iterable[Record]) -> Told:
         elif named is not None and action in ENDED:
             ended.add(named.group())
         elif named is not None and action == PURGED and purged is not None:
-            unclean[purged[1]] = unclean.get(purged[1], frozenset()) | {named.group()}
+            unclean[purged[2]] = unclean.get(purged[2], frozenset()) | {named.group()}
     return Told(open=frozenset(registered - ended), ended=frozenset(ended), unclean=unclean)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from retention_enforcer.domain.certificate import Certificate, Promise
-from retention_enforcer.domain.errors import ConfigurationError
-from retention_enforcer.domain.ledger import is_intact
+from retention_enforcer.domain.errors import ConfigurationError, LedgerBroken
+from retention_enforcer.domain.ledger import Kind, Record, is_intact
 from retention_enforcer.domain.policy import ON_REQUEST, Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.requests import Ask
 from retention_enforcer.domain.snapshots import Snapshot, SnapshotsSeen
 from retention_enforcer.domain.subjects import Subject
 from retention_enforcer.domain.termination_plan import asked_in, not_narrowed, plan_purges, sought_of
+from retention_enforcer.domain.termination_records import unfounded
 from retention_enforcer.domain.terminations import UNDECIDED, OpenItem, Termination, categories_of
 from retention_enforcer.enforcement.asking import Asking
 from retention_enforcer.enforcement.coverage_look import SnapshotReader
@@ -23,6 +24,7 @@ from retention_enforcer.enforcement.erasing import ERASURE, Erasing
 from retention_enforcer.enforcement.ports import Clock, ControlStore, LedgerStore, Registry
 from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.subject_look import SubjectLook, SubjectObserver
+from retention_enforcer.enforcement.verifying import Verifier
 
 
 class OutsideReader(Protocol):
@@ -42,6 +44,7 @@ class Certifier:
         asking: Asking,
         registry: Registry,
         ledger: LedgerStore,
+        verifier: Verifier,
         observer: SubjectObserver,
         snapshots: SnapshotReader,
         outside: OutsideReader,
@@ -53,6 +56,7 @@ class Certifier:
         self._asking = asking
         self._registry = registry
         self._ledger = ledger
+        self._verifier = verifier
         self._observer = observer
         self._snapshots = snapshots
         self._outside = outside
@@ -71,15 +75,29 @@ class Certifier:
                 "no termination or request of this subject is known", "see `retention-enforcer terminations`"
             )
         snapshots = self._snapshots.read(self._policy)
-        return [self._certificate(replace(t, subject=subject), snapshots) for t in known]
+        ledger = self._verify()
+        return [self._certificate(replace(t, subject=subject), snapshots, ledger) for t in known]
 
-    def _certificate(self, termination: Termination, snapshots: SnapshotsSeen) -> Certificate:
+    def _verify(self) -> _Ledger:
+        """Verify the whole ledger, once for all certificates: a record is what it was if all before it are."""
+        about: list[Record] = []
+        try:
+            found = self._verifier.verify(lambda r: about.append(r) if r.get("kind") == Kind.TERMINATION else None)
+        except LedgerBroken as error:
+            return _Ledger(about=(), problem=f"the ledger is not whole: {error.message}")
+        problem = ""
+        if since := found.checkpoints.unchecked_since:
+            problem = f"the ledger's last {since} checkpoints were made under another key, and vouch for nothing"
+        return _Ledger(about=about, problem=problem)
+
+    def _certificate(self, termination: Termination, snapshots: SnapshotsSeen, ledger: _Ledger) -> Certificate:
         now = self._clock.now()
         found, doubts = self._look(termination)
         hashes, altered = self._hashes(termination)
         items = (
             *doubts,
             *altered,
+            *_unproven(termination, ledger),
             *(item for item in termination.open_items if item.kind == UNDECIDED),
             *not_narrowed(self._policy, termination, now),
             *self._erasures(termination),
@@ -179,6 +197,25 @@ class Certifier:
         for name, why in sorted(untold.items()):
             where = self._without_ids(name, termination)
             yield OpenItem(kind="not-looked-into", text=f"{where}, outside the policy, could not be asked: {why}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ledger:
+    """The ledger, as far as certificates rest on it."""
+
+    about: Sequence[Record]
+    """Its records about terminations, where its chain is whole."""
+    problem: str
+    """Why nothing can be rested on it; else empty."""
+
+
+def _unproven(termination: Termination, ledger: _Ledger) -> Iterator[OpenItem]:
+    """Yield why what the registry says of a termination is not proven by the ledger."""
+    if ledger.problem:
+        yield OpenItem(kind="ledger", text=f"{ledger.problem}: see `retention-enforcer ledger verify`")
+    else:
+        for text in unfounded(termination, ledger.about):
+            yield OpenItem(kind="ledger", text=f"the registry says {text}, and the ledger has no record of it")
 
 
 def _in_snapshot(snapshot: Snapshot, expire_after: int | None, now: int) -> OpenItem:

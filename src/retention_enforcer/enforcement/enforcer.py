@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from retention_enforcer.domain.checkpoints import checkpoint_of
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.facts import ClusterFacts
 from retention_enforcer.domain.findings import Finding, sighted
@@ -316,8 +317,7 @@ class Enforcer:
         head = self._appender.head
         if head.sequence == 0 or now - int(last.get("at", 0)) < DAY:
             return
-        anchor = self._pseudonyms.of(f"{head.sequence}:{head.hash}")
-        self._appender.append(Entry(kind=Kind.CHECKPOINT, reason=f"record {head.sequence}: {anchor}"))
+        self._appender.append(Entry(kind=Kind.CHECKPOINT, reason=checkpoint_of(head, self._pseudonyms)))
         self._state.save(CHECKPOINT, {"at": now, "sequence": head.sequence}, now)
 
     def _remember_ledger(self, settled: int, known: Mapping[str, Mapping[str, Any]]) -> None:

@@ -14,7 +14,15 @@ from retention_enforcer.domain.ledger import Entry, Kind
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.requests import CHANGED, Ask, Malformed, Request, Written, is_unusual, read_request
 from retention_enforcer.domain.termination_document import termination_body
-from retention_enforcer.domain.termination_records import REGISTERED, Told, told_by, who_of
+from retention_enforcer.domain.termination_records import (
+    CLOSED,
+    FORWARD,
+    REGISTERED,
+    WATCH_ENDED,
+    Told,
+    told_by,
+    who_of,
+)
 from retention_enforcer.domain.terminations import Termination, brought_forward, held_back, open_twin, reinstated
 from retention_enforcer.enforcement.appender import Appender
 from retention_enforcer.enforcement.intake import REMEMBERED, IntakeMemory, RequestsMemory, TakenRequests, remembered
@@ -177,7 +185,7 @@ class Registrar:
         for key, termination in terminations.items():
             if termination.is_open and who_of(termination) in told.ended:
                 terminations[key] = replace(termination, closed_at=self._clock.now(), reinstated=True)
-                self._book.enter(terminations[key], "closed", "it had ended before an older registry was restored")
+                self._book.enter(terminations[key], CLOSED, "it had ended before an older registry was restored")
 
     def _suspend(self, terminations: dict[str, Termination]) -> None:
         """Have all wait for a person, those that have begun too: their customers may have come back meanwhile."""
@@ -242,13 +250,13 @@ class Registrar:
         waited = twin.unusual and not _is_allowed(twin, control, now)
         changed = brought_forward(twin, at, request.id, now, confirmed=confirmed, waited=waited)
         if changed is not None:
-            words = f"terminated at {format_instant(at)} already"
-            self._book.enter(changed, "brought-forward", words, self._actor(request))
+            words = f"terminated at {format_instant(changed.terminated_at)} already"
+            self._book.enter(changed, FORWARD, words, self._actor(request))
             terminations[changed.key] = changed
 
     def _reinstate(self, request: Request, terminations: dict[str, Termination]) -> None:
         for changed in reinstated(terminations.values(), request.subject, self._clock.now()):
-            action = "cancelled" if changed.cancelled_at is not None else "watch-ended"
+            action = "cancelled" if changed.cancelled_at is not None else WATCH_ENDED
             self._book.enter(changed, action, "reinstated", self._actor(request))
             terminations[changed.key] = changed
 

@@ -25,7 +25,7 @@ from retention_enforcer.domain.termination_plan import (
     sought_of,
     undecided_of,
 )
-from retention_enforcer.domain.termination_records import PURGED, Told, purged_of, who_of
+from retention_enforcer.domain.termination_records import PURGED, VERIFIED, Told, purged_of, seen_at, who_of
 from retention_enforcer.domain.terminations import (
     DOUBT,
     HELD,
@@ -224,7 +224,8 @@ class SubjectPurge:
                 continue
             terminations[key] = changed
             if changed.purged_at is not None and termination.purged_at is None:
-                self._book.record(changed, "verified", f"no document is left, {changed.documents} were purged")
+                text = seen_at(changed.purged_at, f"no document is left, {changed.documents} were purged")
+                self._book.record(changed, VERIFIED, text)
             self._book.save(changed)
 
     def left(self, look: SubjectLook) -> Left:

@@ -15,6 +15,7 @@ from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.subjects import SubjectKind
 from retention_enforcer.domain.termination_findings import Undecided, Undone, termination_findings
 from retention_enforcer.domain.termination_plan import SubjectPlan, applications_of, sought_of
+from retention_enforcer.domain.termination_records import CLOSED, ERASED, seen_at
 from retention_enforcer.domain.terminations import (
     Termination,
     Times,
@@ -254,14 +255,16 @@ class TerminationWork:
         for key, termination in terminations.items():
             clean = termination.purged_at is not None and key not in under_way
             if clean and termination.erased_at is None:
-                terminations[key] = replace(termination, erased_at=self._clock.now())
-                self._book.enter(terminations[key], "erased", "no deleted document is left in any file")
+                now = self._clock.now()
+                terminations[key] = replace(termination, erased_at=now)
+                text = seen_at(now, "no deleted document is left in any file")
+                self._book.enter(terminations[key], ERASED, text)
 
     def _close(self, terminations: dict[str, Termination]) -> None:
         for key, termination in terminations.items():
             if closes(termination, self._clock.now()):
                 terminations[key] = replace(termination, closed_at=self._clock.now())
-                self._book.enter(terminations[key], "closed", f"{termination.documents} documents were purged")
+                self._book.enter(terminations[key], CLOSED, f"{termination.documents} documents were purged")
 
     def _forget(self, intake: Intake) -> None:
         """Forget the raw ids of those that ended long enough ago, here and in the requests, to the last byte."""
