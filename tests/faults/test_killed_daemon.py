@@ -21,6 +21,8 @@ STEPS = {
     "after the rollover": (DELETION, "roll_over", 1, "after"),
     "after the rollover's outcome": (LEDGER, "create", 5, "after"),
     "in the middle of the intents": (LEDGER, "create", 7, "after"),
+    "before the write block": (DELETION, "stop_writes", 1, "before"),
+    "after the write block": (DELETION, "stop_writes", 1, "after"),
     "before the DELETE": (DELETION, "delete_indices", 1, "before"),
     "after the DELETE, before an outcome": (DELETION, "delete_indices", 1, "after"),
     "after the first outcome": (LEDGER, "create", 10, "after"),
@@ -68,3 +70,34 @@ def test_a_killed_run_is_finished_by_the_next(bench: Workbench, step: tuple[str,
     assert set(epochs[:under_the_first]) <= {1}
     assert set(epochs[under_the_first:]) == {2}
     assert bench.run("ledger", "verify").code == 0
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        (DELETION, "stop_writes", 1, "before"),
+        (DELETION, "stop_writes", 1, "after"),
+        (DELETION, "identities", 2, "after"),
+        (DELETION, "delete_indices", 1, "before"),
+    ],
+    ids=["before the block", "after the block", "after the last look", "before the deletion"],
+)
+def test_a_killed_run_leaves_no_write_block_behind(bench: Workbench, step: tuple[str, str, int, str]) -> None:
+    """Held since, so that the next run does not delete it: it can be written to again."""
+    now = SystemClock().now()
+    name = bench.index("logs-a", [now - 20 * DAY])
+    bench.ready()
+    target, method, n, when = step
+    killed = bench.process(
+        "run", "--once", before=f"{WHEN_CALLED}when_called({target!r}, {method!r}, {n}, {when!r}, die)"
+    )
+    _, err = killed.communicate(timeout=60)
+    assert killed.returncode == -9, err
+    bench.free_the_lease()
+    hold = ("hold", "add", "--index", name, "--owner", "legal", "--reason", "a case", "--until", "2099-01-01")
+    assert bench.run(*hold).code == 0
+
+    assert bench.run("run", "--once").code in {0, 3}
+    bench.add("logs-a", [now])
+    assert bench.count("logs-a") == 2
+    bench.assert_every_intent_is_answered_once()

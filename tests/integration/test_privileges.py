@@ -31,6 +31,7 @@ from retention_enforcer.domain.lifecycle_policies import Lifecycles, compile_lif
 from retention_enforcer.domain.names import OwnIndices
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.privileges import (
+    BLOCK,
     CHANGE_SETTINGS,
     REFRESH,
     RIGHTS,
@@ -439,6 +440,7 @@ PROBES: dict[tuple[Scope, str], Probe] = {
     (Scope.GOVERNED, "delete"): _trim,
     (Scope.GOVERNED, "delete_index"): lambda w, c: Deletion(c).delete_indices([w.logs]),
     (Scope.GOVERNED, ROLLOVER): lambda w, c: Deletion(c).roll_over(f"{w.bench.prefix}logs-write", f"{w.logs}-2"),
+    (Scope.GOVERNED, BLOCK): lambda w, c: Deletion(c).stop_writes([w.logs]),
     (Scope.GOVERNED, CHANGE_SETTINGS): lambda w, c: Deletion(c).set_write_block(w.uuid(w.logs), blocked=True),
     (Scope.GOVERNED, "manage_ilm"): _detach,
     (Scope.EVERYTHING, "read"): _look_past,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,17 +13,20 @@ from builders import category, index
 from ledgers import MemoryLedger
 from retention_enforcer.domain.deletion import Existing, Identity, Trim, Trimmed
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused, RequestRejected
-from retention_enforcer.domain.facts import IndexFacts
+from retention_enforcer.domain.facts import Block, IndexFacts
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.ledger import Record, check_chain
 from retention_enforcer.domain.plan import Action, Purge
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.appender import Appender, Signature
+from retention_enforcer.enforcement.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.fresh_permit import INTENT_LIFETIME
 from retention_enforcer.enforcement.purge import Purger, Results
+from retention_enforcer.enforcement.settle import job_of
 
 NOW = 1_800_000_000_000
+SIGNATURE = Signature(instance="i", mode="enforce", policy="p")
 
 
 class Clock:
@@ -56,6 +61,9 @@ class Cluster:
         self.readable = True
         self.rolled: set[str] = set()
         self.on_roll_over: Callable[[], bool] = lambda: True
+        self.blocked: set[str] = set()
+        self.on_stop: Callable[[Sequence[str]], None] = lambda _: None
+        self.on_lift: Callable[[], object] = lambda: None
 
     def identities(self, names: Sequence[str]) -> dict[str, Identity]:
         there = [self.indices[n] for n in names if n in self.indices]
@@ -70,6 +78,17 @@ class Cluster:
             for f in self.indices.values()
             if f.uuid in uuids
         }
+
+    def stop_writes(self, names: Sequence[str]) -> frozenset[str]:
+        self.on_stop(names)
+        newly = frozenset(names) - self.blocked
+        self.blocked |= newly
+        return newly
+
+    def set_write_block(self, uuid: str, *, blocked: bool) -> None:
+        self.on_lift()
+        assert not blocked
+        self.blocked -= {f.name for f in self.indices.values() if f.uuid == uuid}
 
     def delete_indices(self, names: Sequence[str]) -> None:
         self.requests.append(list(names))
@@ -105,16 +124,41 @@ class Bench:
         self.cluster = Cluster(self.facts)
         self.permit = Permit()
         self.results = Results()
-        signature = Signature(instance="i", mode="enforce", policy="p")
         self.category = category()
+        appender = Appender(self.ledger, self.clock, SIGNATURE, lambda: 1)
+        self.state: dict[str, Mapping[str, Any]] = {}
+        self.leased = True
+        self.blocks = self.new_blocks(appender)
         self._purger = Purger(
             deleter=self.cluster,
-            appender=Appender(self.ledger, self.clock, signature, lambda: 1),
+            blocks=self.blocks,
+            appender=appender,
             permit=self.permit,
             clock=self.clock,
             pseudonyms=Pseudonyms(b"k" * 32),
             policy=Policy(name="p", categories=(self.category,)),
         )
+
+    def new_blocks(self, appender: Appender) -> DeletionBlocks:
+        return DeletionBlocks(
+            stop=self.cluster,
+            state=self,
+            appender=appender,
+            permit=self.permit,
+            clock=self.clock,
+            lasts=lambda: self.leased,
+        )
+
+    def load(self, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        return {key: self.state[key] for key in keys if key in self.state}
+
+    def save(self, key: str, body: Mapping[str, Any], now: int) -> None:
+        self.state[key] = body
+
+    @property
+    def remembered(self) -> list[str]:
+        """The uuids of the indices that a start would take a block off."""
+        return list(self.state.get("deletion-blocks", {}).get("uuids", ()))
 
     def carry_out(self, action: Action = Action.DELETE_INDEX, rollover: str | None = None) -> None:
         purges = [
@@ -271,3 +315,124 @@ def test_long_names_make_smaller_requests() -> None:
     bench.carry_out()
     assert all(sum(len(name) for name in names) < 3_500 for names in bench.cluster.requests)
     assert sum(len(names) for names in bench.cluster.requests) == 10
+
+
+# --- the write block before a deletion ---
+
+
+def test_writes_are_stopped_before_the_last_look_and_nothing_is_remembered_of_what_is_gone(bench: Bench) -> None:
+    told: list[str] = []
+    bench.cluster.on_stop = lambda names: told.extend(bench.remembered)
+    bench.carry_out()
+    assert told == ["uuid-of-logs-a", "uuid-of-logs-b"], "a block was put on that a crash would leave behind"
+    assert bench.cluster.blocked == {"logs-a", "logs-b"}
+    assert bench.remembered == []
+
+
+def test_what_is_written_to_until_the_block_is_on_stays_and_is_open_again(bench: Bench) -> None:
+    def write(names: Sequence[str]) -> None:
+        bench.cluster.seen = {"logs-a": Identity(uuid="uuid-of-logs-a", sequence_numbers=(1_000_000,))}
+
+    bench.cluster.on_stop = write
+    bench.carry_out()
+    assert bench.cluster.requests == [["logs-b"]]
+    assert bench.cluster.blocked == {"logs-b"}
+    assert bench.results.take_changed() == {"uuid-of-logs-a"}
+    assert "its write block was taken off" in bench.ledger.records[-2]["reason"] + bench.ledger.records[-1]["reason"]
+    assert bench.remembered == []
+
+
+def test_what_is_written_to_already_is_not_blocked_at_all(bench: Bench) -> None:
+    bench.cluster.seen = {"logs-a": Identity(uuid="uuid-of-logs-a", sequence_numbers=(1_000_000,))}
+    stopped: list[str] = []
+    bench.cluster.on_stop = stopped.extend
+    bench.carry_out()
+    assert stopped == ["logs-b"]
+
+
+def test_a_block_of_somebody_else_is_theirs(bench: Bench) -> None:
+    bench.cluster.blocked = {"logs-a"}
+    bench.carry_out()
+    assert bench.cluster.requests == [["logs-b"]], "it was blocked since it was planned: it is planned anew"
+    assert bench.story("logs-a") == ["intent", "refused"]
+    assert "logs-a" in bench.cluster.blocked
+
+
+def test_an_index_that_was_blocked_when_it_was_planned_goes_without_a_block_of_ours() -> None:
+    bench = Bench("logs-a")
+    bench.facts = [replace(bench.facts[0], blocks=frozenset({Block.WRITE}))]
+    bench.cluster.blocked = {"logs-a"}
+    bench.cluster.on_stop = lambda names: pytest.fail("it needs no block")
+    bench.carry_out()
+    assert bench.story("logs-a") == ["intent", "done"]
+
+
+def test_the_block_comes_off_where_the_deletion_is_refused(bench: Bench) -> None:
+    bench.cluster.on_delete = lambda names: refused()
+    bench.carry_out()
+    assert bench.cluster.blocked == set()
+    assert bench.remembered == []
+
+
+def test_the_block_stays_while_the_outcome_is_unknown_and_comes_off_before_the_next_run(bench: Bench) -> None:
+    bench.cluster.on_delete = lambda names: lost()
+    bench.carry_out()
+    assert bench.cluster.blocked == {"logs-a", "logs-b"}, "the deletion may still be carried out"
+    assert bench.remembered == ["uuid-of-logs-a", "uuid-of-logs-b"]
+    bench.blocks.tidy("another")
+    assert bench.cluster.blocked == {"logs-a", "logs-b"}
+    bench.blocks.tidy(job_of("cycle"))
+    assert bench.cluster.blocked == set()
+    assert bench.remembered == []
+    assert [r["action"] for r in bench.ledger.records[-2:]] == ["lift_block", "lift_block"]
+
+
+def test_what_an_earlier_process_left_behind_comes_off_at_the_start(bench: Bench) -> None:
+    bench.cluster.on_delete = lambda names: lost()
+    bench.carry_out()
+    later = bench.new_blocks(Appender(bench.ledger, bench.clock, SIGNATURE, lambda: 2))
+    later.start()
+    assert bench.cluster.blocked == set()
+    assert bench.remembered == []
+
+
+def test_a_block_that_does_not_come_off_is_said_and_tried_again(bench: Bench) -> None:
+    bench.cluster.on_delete = lambda names: refused()
+    bench.cluster.on_lift = refused
+    bench.carry_out()
+    assert bench.remembered == ["uuid-of-logs-a", "uuid-of-logs-b"]
+    assert "its write block could not be taken off: not here" in bench.results.failures["uuid-of-logs-a"][1]
+    bench.cluster.on_lift = lambda: None
+    bench.blocks.tidy(job_of("cycle"))
+    assert bench.cluster.blocked == set()
+
+
+def test_without_the_lease_a_block_is_left_to_the_next_holder(bench: Bench) -> None:
+    def lose_the_lease(names: Sequence[str]) -> bool:
+        bench.leased = False
+        return refused()
+
+    bench.cluster.on_delete = lose_the_lease
+    bench.carry_out()
+    assert bench.cluster.blocked == {"logs-a", "logs-b"}
+    assert bench.remembered == ["uuid-of-logs-a", "uuid-of-logs-b"]
+
+
+def test_a_list_that_cannot_be_blocked_is_tried_one_by_one(bench: Bench) -> None:
+    def refuse_lists_and_b(names: Sequence[str]) -> None:
+        if "logs-b" in names:
+            raise RequestRejected("gone", kind="index_not_found_exception", status=404)
+
+    bench.cluster.on_stop = refuse_lists_and_b
+    bench.carry_out()
+    assert bench.story("logs-a") == ["intent", "refused", "intent", "done"]
+    assert bench.story("logs-b") == ["intent", "refused", "intent", "refused"]
+    assert "logs-b" in bench.cluster.indices
+
+
+def test_nothing_goes_whose_writes_may_not_have_been_stopped(bench: Bench) -> None:
+    bench.cluster.on_stop = lambda names: lost() and None
+    bench.carry_out()
+    assert bench.cluster.requests == []
+    assert bench.story("logs-a") == ["intent", "refused"]
+    assert bench.remembered == []

@@ -20,6 +20,7 @@ from retention_enforcer.enforcement.appender import Appender, Signature
 from retention_enforcer.enforcement.audit import Audit
 from retention_enforcer.enforcement.coverage import CoverageCycle
 from retention_enforcer.enforcement.cycle import Cycle
+from retention_enforcer.enforcement.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.enforcer import Enforcer, Planner
 from retention_enforcer.enforcement.erasing import Eraser
 from retention_enforcer.enforcement.hold_book import HoldBook
@@ -102,6 +103,7 @@ def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: f
         terminations=_terminations(deployment, tools),
         lifecycles=LifecycleRound(deployment.lifecycle_observer, deployment.lifecycles, deployment.governed, changer),
         recorder=tools.recorder,
+        blocks=tools.blocks,
     )
 
 
@@ -112,6 +114,7 @@ class _Tools:
     gate: Gate
     appender: Appender
     deletion: Deletion
+    blocks: DeletionBlocks
     purger: Purger
     recorder: Recorder
     timeout: float
@@ -121,8 +124,17 @@ class _Tools:
         signature = Signature(instance=deployment.instance, mode="enforce", policy=deployment.fingerprint)
         appender = Appender(deployment.ledger, deployment.clock, signature, lambda: lease.epoch)
         deletion = Deletion(deployment.client, timeout, Pace(deployment.settings.purge_rate))
+        blocks = DeletionBlocks(
+            stop=deletion,
+            state=deployment.state,
+            appender=appender,
+            permit=gate,
+            clock=deployment.clock,
+            lasts=lambda: lease.outlasts(timeout),
+        )
         purger = Purger(
             deleter=deletion,
+            blocks=blocks,
             appender=appender,
             permit=gate,
             clock=deployment.clock,
@@ -134,6 +146,7 @@ class _Tools:
             gate=gate,
             appender=appender,
             deletion=deletion,
+            blocks=blocks,
             purger=purger,
             recorder=Recorder(deployment.state, appender, deployment.pseudonyms),
             timeout=timeout,

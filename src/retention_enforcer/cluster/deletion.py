@@ -136,6 +136,26 @@ class Deletion:
                 timeout=self._patience,
             )
 
+    def stop_writes(self, names: Sequence[str]) -> frozenset[str]:
+        """Put a write block on these indices; return those that had none before, once no write is under way any more.
+
+        All that exist or none: a name that is not there refuses the list. An index that the answer does not name had a
+        block already (seen on 8.17); one of which not every shard has answered is blocked, perhaps, but not quiet.
+        """
+        with translated(destructive=True):
+            answer = self._once.indices.add_block(
+                index=",".join(concrete(names)),
+                block=Block.WRITE,
+                master_timeout=self._patience,
+                timeout=self._patience,
+            )
+        quiet = frozenset(str(one["name"]) for one in answer["indices"] if one["blocked"])
+        if len(quiet) < len(answer["indices"]):
+            raise OutcomeUnknown(
+                "not every shard has said that no write is under way", "see the cluster's health; it is planned again"
+            )
+        return quiet
+
     def set_write_block(self, uuid: str, *, blocked: bool) -> None:
         """Set or lift the write block of an index; nothing happens where it is gone."""
         there = self.existing([uuid]).get(uuid)

@@ -38,6 +38,7 @@ class Scope(StrEnum):
 
 
 REFRESH = "indices:admin/refresh"
+BLOCK = "indices:admin/block/add*"
 ROLLOVER = "indices:admin/rollover"
 CHANGE_SETTINGS = "indices:admin/settings/update"
 
@@ -102,6 +103,9 @@ RIGHTS = (
     Right(Scope.GOVERNED, "delete", _ACTING, "deletion of documents", "trims, terminations and requests"),
     Right(Scope.GOVERNED, "delete_index", _ACTING, "deletion of indices", "indices that may go whole"),
     Right(Scope.GOVERNED, ROLLOVER, _ACTING, "deletion of indices", "a write index is rolled over before it goes"),
+    Right(
+        Scope.GOVERNED, BLOCK, _ACTING, "deletion of indices", "stops writes before the last look, so that none is lost"
+    ),
     Right(
         Scope.GOVERNED,
         CHANGE_SETTINGS,

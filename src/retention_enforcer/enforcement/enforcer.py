@@ -21,6 +21,7 @@ from retention_enforcer.enforcement.appender import Appender
 from retention_enforcer.enforcement.coverage import CoverageCycle
 from retention_enforcer.enforcement.coverage_look import CoverageLook
 from retention_enforcer.enforcement.cycle import Cycle, CycleResult
+from retention_enforcer.enforcement.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.hold_book import HoldBook
 from retention_enforcer.enforcement.memory import Memory, memory_key
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Deleter, Inventory, LedgerStore, StateStore
@@ -133,7 +134,9 @@ class Enforcer:
         terminations: TerminationWork,
         lifecycles: LifecycleRound,
         recorder: Recorder,
+        blocks: DeletionBlocks,
     ) -> None:
+        self._blocks = blocks
         self._terms = terms
         self._inventory = inventory
         self._deleter = deleter
@@ -166,6 +169,7 @@ class Enforcer:
             known = self._state.load([LEDGER_MEMORY])
             settled = settle_intents(self._ledger, self._appender, self._deleter, after=_settled_in(known))
             self._remember_ledger(settled, known)
+        self._blocks.start()
         self._register_environment()
 
     def run(self, category: str) -> CycleResult:
@@ -215,6 +219,7 @@ class Enforcer:
         if job in self._unfinished:
             settle_intents(self._ledger, self._appender, self._deleter, after=self._settled(), job=job)
             self._unfinished.discard(job)
+        self._blocks.tidy(job)
 
     def work_on_terminations(self) -> TerminationResult:
         """Take in requests, purge what is due for them, erase, watch and close."""

@@ -16,9 +16,10 @@ from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.rollover import FAILURES, next_name
 from retention_enforcer.enforcement.appender import Appender
+from retention_enforcer.enforcement.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.fresh_permit import FreshPermit, StaleIntent, holds_unchanged
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Deleter, Permit
-from retention_enforcer.enforcement.settle import answer
+from retention_enforcer.enforcement.settle import answer, job_of
 
 _log = structlog.get_logger()
 
@@ -94,8 +95,10 @@ class Purger:
         clock: Clock,
         pseudonyms: Pseudonyms,
         policy: Policy,
+        blocks: DeletionBlocks,
         control: ControlStore | None = None,
     ) -> None:
+        self._blocks = blocks
         self._deleter = deleter
         self._appender = appender
         self._permit = permit
@@ -126,6 +129,7 @@ class Purger:
             self._carry_out(category, purges, cycle, results)
         finally:
             del self._planned_under[cycle]
+            self._blocks.keep()
 
     def _carry_out(self, category: Category, purges: Sequence[Purge], cycle: str, results: Results) -> None:
         whole = [p for p in purges if p.action is Action.DELETE_INDEX]
@@ -179,11 +183,15 @@ class Purger:
         documents: int | None = None,
         by_label: Mapping[str, int] | None = None,
     ) -> None:
+        uuid, job = recorded.purge.facts.uuid, _job(recorded)
+        if outcome is Outcome.DONE:
+            self._blocks.went(uuid, job)
+        elif outcome is not Outcome.UNKNOWN:  # else its deletion may still be waiting on the master
+            reason = "; ".join(part for part in (reason, self._blocks.take_off(uuid, job)) if part)
         # What Elasticsearch says names the index, and a tenant's index has its subject in the name.
         reason = self._pseudonyms.hide(self._policy.patterns, recorded.purge.facts.name, reason)
         record = self._appender.append(answer(recorded.intent, outcome, reason, documents))
         results.count(outcome)
-        uuid = recorded.purge.facts.uuid
         if documents is not None:
             done = Done(
                 purge=recorded.purge,
@@ -232,7 +240,9 @@ class Purger:
         """Delete indices as a list; where the list is refused, or its intents took too long, each under its own."""
         recorded = [self._intend(category, p, p.action, cycle) for p in purges]
         try:
-            self._delete(self._unchanged(recorded, results), results)
+            # What is written to now is not blocked at all; what is blocked is looked at once more.
+            quiet = self._quiet(self._unchanged(recorded, results), results)
+            self._delete(self._unchanged(quiet, results, blocked=True), results)
         except _NoneDeleted as none:
             for one in none.recorded:
                 self._finish(one, Outcome.REFUSED, none.message, results)
@@ -240,7 +250,33 @@ class Purger:
                 for one in none.recorded:
                     self._delete_whole(category, [one.purge], cycle, results)
 
-    def _unchanged(self, recorded: Sequence[_Recorded], results: Results) -> list[_Recorded]:
+    def _quiet(self, recorded: Sequence[_Recorded], results: Results) -> list[_Recorded]:
+        """Return those that nothing is written to any more, from before the last look until they are gone."""
+        if not recorded:
+            return []
+        try:
+            quiet = self._blocks.put_on([one.purge for one in recorded], _job(recorded[0]))
+        except RequestRejected as error:
+            if len(recorded) > 1:
+                message = f"the list was refused a write block ({error.kind}): each is tried alone"
+                raise _NoneDeleted(recorded, message) from None
+            self._finish(recorded[0], Outcome.REFUSED, f"its writes could not be stopped: {error.message}", results)
+            return []
+        except OutcomeUnknown as error:
+            for one in recorded:
+                self._finish(one, Outcome.REFUSED, f"its writes could not be stopped: {error.message}", results)
+            return []
+        except (Refused, ClusterUnavailable) as error:
+            for one in recorded:
+                self._finish(one, Outcome.REFUSED, f"not sent: {error.message}", results)
+            raise
+        for one in recorded:
+            if one.purge.facts.uuid not in quiet:
+                results.changed.add(one.purge.facts.uuid)
+                self._finish(one, Outcome.REFUSED, "blocked by somebody since it was planned: planned anew", results)
+        return [one for one in recorded if one.purge.facts.uuid in quiet]
+
+    def _unchanged(self, recorded: Sequence[_Recorded], results: Results, *, blocked: bool = False) -> list[_Recorded]:
         """Return those that are exactly what was planned; the others leave the batch and are planned anew."""
         if not recorded:
             return []
@@ -255,6 +291,8 @@ class Purger:
         for one in recorded:
             facts, identity = one.purge.facts, now.get(one.purge.facts.name)
             if identity is None or identity.uuid != facts.uuid:
+                if identity is not None and blocked:  # made anew under its name: the block is on the wrong one
+                    self._blocks.take_off_other(identity.uuid, _job(one))
                 self._finish(one, Outcome.REFUSED, "not the index that was planned any more", results)
             elif identity.sequence_numbers != facts.sequence_numbers:
                 results.changed.add(facts.uuid)
@@ -341,6 +379,10 @@ class Purger:
         except (ClusterUnavailable, RequestRejected) as error:
             _log.warning("look again", **{"event.outcome": "unknown", "error.message": error.message})
             return None
+
+
+def _job(recorded: _Recorded) -> str:
+    return job_of(str(recorded.intent.get("cycle", "")))
 
 
 def _batches(purges: Sequence[Purge]) -> Iterator[list[Purge]]:

@@ -1,0 +1,179 @@
+"""No write that was acknowledged goes with an index that is deleted, and no write block stays behind."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import pytest
+from elasticsearch import ApiError, Elasticsearch
+
+from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.cluster.deletion import Deletion
+from retention_enforcer.domain.instants import DAY
+from workbench import Workbench
+
+MAPPING = {"properties": {"@timestamp": {"type": "date"}}}
+
+
+def blocked(bench: Workbench) -> list[str]:
+    """The indices of this test that have a write block, whatever they are."""
+    found = bench.es.indices.get_settings(index=f"{bench.prefix}*", expand_wildcards="all", flat_settings=True)
+    return [name for name, one in found.items() if "index.blocks.write" in one["settings"]]
+
+
+def before(monkeypatch: pytest.MonkeyPatch, method: str, do: Callable[[list[str]], None]) -> None:
+    """Do something with the names once, right before they are sent."""
+    original = getattr(Deletion, method)
+    once = [do]
+
+    def hook(self: Deletion, names: list[str]) -> Any:
+        if once:
+            once.pop()(names)
+        return original(self, names)
+
+    monkeypatch.setattr(Deletion, method, hook)
+
+
+def test_a_write_right_before_the_deletion_is_refused_or_stays(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = SystemClock().now()
+    bench.index("logs-a", [now - 20 * DAY])
+    bench.ready()
+    answers: list[str] = []
+
+    def write(names: list[str]) -> None:
+        try:
+            answers.append(bench.es.index(index=names[0], id="late", document={"@timestamp": now})["result"])
+        except ApiError as error:
+            answers.append(error.message)
+
+    before(monkeypatch, "delete_indices", write)
+    assert bench.run("run", "--once").code == 0
+    assert answers == ["cluster_block_exception"]
+    assert bench.is_gone("logs-a")
+    assert bench.run("ledger", "verify").code == 0
+
+
+def test_a_write_while_the_block_is_put_on_keeps_the_index(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = SystemClock().now()
+    bench.index("logs-a", [now - 20 * DAY])
+    bench.index("logs-b", [now - 20 * DAY])
+    bench.ready()
+
+    def write(names: list[str]) -> None:
+        bench.es.index(index=bench.prefix + "logs-a", id="late", document={"@timestamp": now})
+
+    before(monkeypatch, "stop_writes", write)
+    ran = bench.run("run", "--once")
+    assert ran.code == 0, ran.err
+    assert bench.is_gone("logs-b")
+    assert bench.count("logs-a") == 1, "the old document is trimmed, the late one stays"
+    assert blocked(bench) == []
+    refused = [r for r in bench.records() if r.get("outcome") == "refused"]
+    assert [r["reason"] for r in refused] == [
+        "written to since it was planned: planned anew; its write block was taken off"
+    ]
+
+
+def test_an_index_made_anew_before_the_last_look_stays(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = SystemClock().now()
+    bench.index("logs-a", [now - 20 * DAY])
+    bench.ready()
+
+    def make_anew(names: list[str]) -> None:
+        bench.es.indices.delete(index=names[0])
+        bench.index("logs-a", [now, now, now])
+
+    before(monkeypatch, "stop_writes", make_anew)
+    bench.run("run", "--once")
+    assert bench.count("logs-a") == 3
+    assert blocked(bench) == []
+
+
+def test_a_block_of_the_operators_stays_where_the_index_does(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = SystemClock().now()
+    bench.index("logs-a", [now - 20 * DAY])
+    bench.ready()
+
+    def block(names: list[str]) -> None:
+        bench.es.indices.add_block(index=names[0], block="write")
+
+    before(monkeypatch, "stop_writes", block)
+    monkeypatch.setattr(Deletion, "delete_indices", lambda self, names: None)
+    bench.run("run", "--once")
+    assert blocked(bench) == [bench.prefix + "logs-a"]
+
+
+def test_a_producer_loses_nothing_that_was_acknowledged(bench: Workbench) -> None:
+    """Young documents come into indices that are due, at the moment in which they go."""
+    indices, seconds = 40, 20
+    bench.policy_text = bench.policy_text.replace("rollover: 1d", "rollover: 1h")
+    now = SystemClock().now()
+    for n in range(indices):
+        bench.index(f"logs-{n:03d}", [now - 20 * DAY], mappings=MAPPING)
+    bench.ready()
+    producer = Producer(bench, indices, rate=400)
+    with closing(producer):
+        deadline = time.monotonic() + seconds
+        codes = []
+        while time.monotonic() < deadline and len(bench.records()) < 4 * indices:
+            codes.append(bench.run("run", "--once").code)
+    assert set(codes) <= {0, 3}
+    assert producer.acknowledged, "nothing was written"
+    assert producer.missing() == []
+    assert blocked(bench) == []
+    assert bench.run("ledger", "verify").code == 0
+    done = Counter(r["action"] for r in bench.records() if r.get("outcome") == "done")
+    assert done["delete_index"] > 0, f"no index went while it was written to: {done}"
+
+
+class Producer:
+    """Writes young documents into random indices, and knows which were acknowledged."""
+
+    def __init__(self, bench: Workbench, indices: int, rate: int) -> None:
+        self.acknowledged: list[str] = []
+        self._bench = bench
+        self._indices = indices
+        self._pause = 1 / rate
+        self._end = threading.Event()
+        self._clients: list[Elasticsearch] = []
+        self._threads = [threading.Thread(target=self._write, args=(n,)) for n in range(2)]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+    def missing(self) -> list[str]:
+        """What was acknowledged and is nowhere."""
+        self._bench.es.indices.refresh(index=f"{self._bench.prefix}logs-*")
+        pages = self._bench.es.search(
+            index=f"{self._bench.prefix}logs-*", query={"exists": {"field": "young"}}, size=10_000, source=False
+        )
+        there = {hit["_id"] for hit in pages["hits"]["hits"]}
+        return [id_ for id_ in self.acknowledged if id_ not in there]
+
+    def _write(self, thread: int) -> None:
+        login = (self._bench.username, self._bench.password)
+        client = Elasticsearch(self._bench.url, basic_auth=login if all(login) else None, max_retries=0)
+        chance, n = random.Random(thread), 0
+        with closing(client):
+            while not self._end.wait(self._pause * 2) and n < 4_900:
+                n += 1
+                # Now and then only, so that some indices are quiet as they go and some are not.
+                name = f"{self._bench.prefix}logs-{chance.randrange(self._indices):03d}"
+                document = {"@timestamp": SystemClock().now(), "young": 1}
+                try:
+                    answer = client.index(index=name, id=f"{thread}-{n}", document=document)
+                except ApiError:
+                    continue  # refused: not acknowledged
+                self.acknowledged.append(answer["_id"])
