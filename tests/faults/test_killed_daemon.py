@@ -10,7 +10,7 @@ from workbench import WHEN_CALLED, Workbench
 
 pytestmark = pytest.mark.timeout(120)
 
-LEDGER, DOCUMENTS = "cluster.ledger_index.LedgerIndex", "cluster.documents.Documents"
+LEDGER = "cluster.ledger_index.LedgerIndex"
 DELETION = "cluster.deletion.Deletion"
 
 # The first records: 1 leader, 2 policy, 3 checkpoint, then the batch: its rollover, its intents, and their outcomes.
@@ -29,7 +29,7 @@ STEPS = {
     "before the first deletes of a trim": (DELETION, "_delete_documents", 1, "before"),
     "after the first deletes of a trim": (DELETION, "_delete_documents", 1, "after"),
     "after the trim, before its outcome": (DELETION, "trim", 1, "after"),
-    "before the memory is saved": (DOCUMENTS, "save", 8, "before"),
+    "before the memory is saved": ("enforcement.recorder.Recorder", "record", 1, "before"),
 }
 
 
