@@ -110,3 +110,31 @@ def test_what_was_just_written_outside_the_policy_is_seen(tenants: Workbench) ->
     assert tenants.run("run", "--once").code == 0
     tenants.es.index(index=f"{tenants.prefix}other", document={"sdkappid": "1"})
     assert "copy" in open_kinds(certificate(tenants)[1])
+
+
+# --- snapshots ----------------------------------------------------------------------------------------
+
+
+def test_a_snapshot_of_what_went_by_its_age_is_open_too(tenants: Workbench, backups: Backups) -> None:
+    index(tenants, "logs-old", {"sdkappid": "1", "user_id": "u", "@timestamp": now() - 20 * DAY})
+    repository = backups.repository()
+    old = f"{tenants.prefix}logs-old"
+    tenants.es.snapshot.create(repository=repository, snapshot="one", indices=old, wait_for_completion=True)
+    assert tenants.run("run", "--once").code == 0
+    assert tenants.is_gone("logs-old")
+    assert tenants.run("erase", "--application", "1").code == 0
+    assert tenants.run("run", "--once").code == 0
+    ran, found = certificate(tenants)
+    assert (ran.code, "snapshot" in open_kinds(found)) == (3, True)
+    tenants.es.snapshot.delete(repository=repository, snapshot="one")
+    assert "snapshot" not in open_kinds(certificate(tenants)[1])
+
+
+def test_a_snapshot_under_a_name_that_a_lifecycle_gives_is_open_too(tenants: Workbench, backups: Backups) -> None:
+    repository, name = backups.repository(), f"shrink-abcd-{tenants.prefix}logs-x"
+    tenants.es.indices.create(index=name, mappings=MAPPING, settings={"number_of_replicas": 0})
+    tenants.es.snapshot.create(repository=repository, snapshot="one", indices=name, wait_for_completion=True)
+    tenants.es.indices.delete(index=name)
+    assert tenants.run("erase", "--application", "1").code == 0
+    assert tenants.run("run", "--once").code == 0
+    assert "snapshot" in open_kinds(certificate(tenants)[1])

@@ -13,11 +13,11 @@ from retention_enforcer.domain.ledger import Kind, Record, is_intact
 from retention_enforcer.domain.policy import ON_REQUEST, Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.requests import Ask
-from retention_enforcer.domain.snapshots import Snapshot, SnapshotsSeen
+from retention_enforcer.domain.snapshots import Snapshot, SnapshotsSeen, claimants_of
 from retention_enforcer.domain.subjects import Subject
 from retention_enforcer.domain.termination_plan import asked_in, not_narrowed, plan_purges, sought_of
 from retention_enforcer.domain.termination_records import unfounded
-from retention_enforcer.domain.terminations import UNDECIDED, OpenItem, Termination, categories_of
+from retention_enforcer.domain.terminations import UNDECIDED, OpenItem, Termination, categories_of, narrows
 from retention_enforcer.enforcement.asking import Asking
 from retention_enforcer.enforcement.coverage_look import SnapshotReader
 from retention_enforcer.enforcement.erasing import ERASURE, Erasing
@@ -171,17 +171,28 @@ class Certifier:
                 )
 
     def _in_snapshots(self, termination: Termination, seen: SnapshotsSeen) -> Iterator[OpenItem]:
-        """Yield the snapshots that were taken while the files of an index still had the documents."""
+        """Yield the snapshots that may hold documents of the subject.
+
+        Those that were taken before nothing was left of it, and hold any index of a category that names it: an index
+        that went by its age, or has another name now, was not purged for it.
+        """
         now = self._clock.now()
         clean = termination.erased_at if termination.erased_at is not None else now
         until = {purged.index: clean for purged in termination.purges}
+        concerned = {
+            category.id
+            for category in categories_of(self._policy, termination.ask)
+            if any(narrows(category, subject) for subject, _ in termination.subjects())
+        }
         ends = {(lifecycle.id, lifecycle.repository): lifecycle.expire_after for lifecycle in seen.lifecycles}
         for repository in seen.repositories:
             if repository.problem is not None:
                 text = f"not all is known of the snapshots in {repository.name}: {repository.problem}"
                 yield OpenItem(kind="snapshot", text=text)
             for snapshot in repository.snapshots:
-                if any(snapshot.taken <= until.get(name, -1) for name in self._hidden(snapshot.indices)):
+                holds = any(concerned.intersection(claimants_of(self._policy, name)) for name in snapshot.indices)
+                purged = any(snapshot.taken <= until.get(name, -1) for name in self._hidden(snapshot.indices))
+                if purged or (holds and snapshot.taken <= clean):
                     yield _in_snapshot(snapshot, ends.get((snapshot.policy or "", repository.name)), now)
 
     def _hidden(self, names: Sequence[str]) -> list[str]:
