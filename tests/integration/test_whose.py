@@ -258,3 +258,37 @@ def test_an_alias_of_a_stream_is_looked_behind(bench: Workbench, stream: str) ->
     assert bench.run("run", "--once").code == 3
     assert kinds_of(bench) >= {"behind-alias"}
     assert len(backing(bench.es, stream)) == 2
+
+
+# --- excluded -----------------------------------------------------------------------------------------
+
+
+def test_what_ignore_excludes_from_a_wildcard_stays_and_is_listed(bench: Workbench) -> None:
+    bench.policy_text = bench.policy_text.replace('["metrics-*"]', '["{prefix}logs-archive-*"]')
+    archived = bench.index("logs-archive-1", [now() - OLD] * 3)
+    bench.index("logs-1", [now() - OLD])
+    bench.ready()
+    planned = bench.run("plan", "--output", "json").plan("logs")
+    assert (planned["excluded"], [p["index"] for p in planned["purge"]]) == ([archived], [bench.prefix + "logs-1"])
+    assert "covered by no clause" in bench.run("plan").out
+    assert bench.run("run", "--once").code == 0
+    assert (bench.count("logs-archive-1"), bench.is_gone("logs-1")) == (3, True)
+    (placed,) = [i for i in bench.run("report", "--output", "json").json["indices"] if i["index"] == archived]
+    assert (placed["standing"], placed["excluded_from"]) == ("ignored", ["logs"])
+    (shown, _) = bench.run("policy", "show", "--output", "json").json["categories"]
+    assert shown["without"] == [f"{bench.prefix}logs-archive-*"]
+    assert f"without {bench.prefix}logs-archive-" in bench.run("policy", "show").out.replace("\n", "")
+
+
+def test_no_certificate_is_final_while_what_is_excluded_names_the_subject(bench: Workbench) -> None:
+    bench.policy_text = bench.policy_text.replace('["metrics-*"]', '["{prefix}logs-archive-*"]')
+    bench.settings["ENFORCER_GRACE"] = "0s"
+    archived = bench.index("logs-archive-1", [])
+    bench.es.index(index=archived, document={"@timestamp": now() - DAY, "sdkappid": "1"}, refresh=True)
+    bench.ready()
+    assert bench.run("erase", "--application", "1").code == 0
+    assert bench.run("run", "--once").code == 0
+    ran = bench.run("certificate", "--application", "1", "--output", "json")
+    assert ran.code == 3
+    assert any(i["kind"] == "copy" and archived in i["text"] for i in ran.json[0]["open_items"])
+    assert bench.count("logs-archive-1") == 1

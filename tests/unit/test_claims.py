@@ -108,6 +108,12 @@ def test_what_elasticsearch_calls_its_own_is_the_systems_unless_the_policy_claim
     assert claim(name, system=True).standing is standing
 
 
+def test_what_is_ignored_says_from_which_categories() -> None:
+    assert claim("logs-ignored").excluded_from == ("logs",)
+    assert claim("any", made_from=("logs-ignored",)).excluded_from == ("logs",)
+    assert claim("metrics-cpu").excluded_from == ()
+
+
 # --- by what it was made from -------------------------------------------------------------------------
 
 SHRUNK, MOUNTED = "shrink-abcd-logs-a", "restored-shrink-abcd-logs-a"

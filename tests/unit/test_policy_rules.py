@@ -36,6 +36,7 @@ WRONG = [
     (replace(GOOD, margin=-HOUR), ("margin",)),
     (replace(GOOD, on_request=HOUR), ("on_request",)),
     (replace(GOOD, on_request=0), ("on_request",)),
+    (replace(GOOD, ignore=patterns("shop-logs-*")), ("categories", 0, "indices", 0)),
     (replace(GOOD, ignore=patterns("ok-*", "*")), ("ignore", 1)),
     (category(id="on-request"), (*FIRST, "id")),
     (category(id="keys"), ("categories", 1, "id")),

@@ -297,6 +297,7 @@ def test_each_index_stands_in_the_document_with_its_clauses() -> None:
         "uuid": "uuid-of-billing",
         "standing": "unclaimed",
         "categories": [],
+        "excluded_from": [],
         "clauses": [],
         "documents": 7,
         "oldest": None,
@@ -490,7 +491,15 @@ def test_whatever_is_hostile_on_a_page_is_text() -> None:
     told = finding(HOSTILE, text=HOSTILE, mend=HOSTILE, category=HOSTILE, index=HOSTILE, first_seen=NOW)
     row = Row(id=HOSTILE, promise=HOSTILE, clause=HOSTILE, kept=False, limit=1, findings=(told.id,))
     placed = [
-        Placed(name=HOSTILE, uuid=HOSTILE, standing=s, categories=(HOSTILE,) * (not n), documents=1, oldest=1)
+        Placed(
+            name=HOSTILE,
+            uuid=HOSTILE,
+            standing=s,
+            categories=(HOSTILE,) * (not n),
+            excluded_from=(),
+            documents=1,
+            oldest=1,
+        )
         for n, s in enumerate(Standing)
     ]
     made = Report(

@@ -73,7 +73,13 @@ def policy_show(
     policy = deployment.policy
     if output is Output.JSON:
         promises = [
-            {"id": c.id, "promise": c.promise, "indices": [str(p) for p in c.indices], "clause": str(c.clause)}
+            {
+                "id": c.id,
+                "promise": c.promise,
+                "indices": [str(p) for p in c.indices],
+                "without": [str(p) for p in policy.excluded(c)],
+                "clause": str(c.clause),
+            }
             for c in policy.categories
         ]
         print_json({"name": policy.name, "fingerprint": deployment.fingerprint, "categories": promises})

@@ -121,6 +121,7 @@ class _Observation:
                 untold={n: those for n, those in sought.untold.items() if found.governed[n].category.id == category.id},
                 forbidden=forbidden.get(category.id, ()),
                 taken_over=found.taken_over[category.id],
+                excluded=tuple(sorted(n for n, c in found.whose.claims.items() if category.id in c.excluded_from)),
             )
             for category in categories
         }

@@ -90,6 +90,8 @@ class Claim:
     names: tuple[str, ...] = ()
     """By which names it is claimed."""
     behind: tuple[Behind, ...] = ()
+    excluded_from: tuple[str, ...] = ()
+    """The categories that would claim it if it did not stand under `ignore`."""
 
 
 def claim_on(policy: Policy, own: OwnIndices, identity: Identity) -> Claim:
@@ -100,7 +102,9 @@ def claim_on(policy: Policy, own: OwnIndices, identity: Identity) -> Claim:
     origins = _with_streams(identity.origins(reached=reached))
     for names, ignorable in ((identity.names, identity.current_names), (origins, origins)):
         if any(policy.ignores(name) for name in ignorable):
-            return Claim(standing=Standing.SYSTEM if identity.system else Standing.IGNORED)
+            standing = Standing.SYSTEM if identity.system else Standing.IGNORED
+            excluded = tuple(c.id for c in policy.categories if any(map(c.claims, names)))
+            return Claim(standing=standing, excluded_from=excluded)
         if claimed := [name for name in names if policy.claimants(name)]:
             categories = {id_ for name in claimed for id_ in policy.claimants(name)}
             return Claim(

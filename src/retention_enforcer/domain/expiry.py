@@ -57,6 +57,7 @@ def build_plan(category: Category, margin: int, facts: CategoryFacts, now: int) 
         purge=tuple(v for v in verdicts if isinstance(v, Purge)),
         keep=tuple(v for v in verdicts if isinstance(v, Keep)),
         skip=tuple(v for v in verdicts if isinstance(v, Skip)),
+        excluded=facts.excluded,
     )
 
 

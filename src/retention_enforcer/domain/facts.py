@@ -201,6 +201,8 @@ class CategoryFacts:
     """Names of indices that are held as a whole, and by which hold."""
     untold: dict[str, tuple[Untold, ...]] = field(default_factory=dict)
     """By the names of indices, which subjects' documents they cannot tell apart."""
+    excluded: tuple[str, ...] = ()
+    """Indices that the category's patterns reach and the policy's `ignore` excludes."""
     taken_over: frozenset[str] = frozenset()
     """Names of the category that lead to other indices now, or of what others were made from: who misses an index of
     such a name must not take its documents for gone."""

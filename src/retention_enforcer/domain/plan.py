@@ -91,6 +91,8 @@ class Plan:
     purge: tuple[Purge, ...] = ()
     keep: tuple[Keep, ...] = ()
     skip: tuple[Skip, ...] = ()
+    excluded: tuple[str, ...] = ()
+    """Indices that the policy's `ignore` takes out of the category: nothing is planned for them."""
 
     @property
     def hash(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from retention_enforcer.domain.instants import DAY, HOUR, format_duration
-from retention_enforcer.domain.names import IndexPattern
+from retention_enforcer.domain.names import IndexPattern, overlap
 
 ON_REQUEST = "on-request"
 """The id under which the promise across all categories, deletion on request, is reported."""
@@ -129,6 +129,10 @@ class Policy:
     def ignores(self, name: str) -> bool:
         """Whether an index or stream of this name is covered by no clause, on purpose."""
         return any(pattern.matches(name) for pattern in self.ignore)
+
+    def excluded(self, category: Category) -> tuple[IndexPattern, ...]:
+        """Return what `ignore` may exclude from a category, as far as the patterns' texts tell."""
+        return tuple(p for p in self.ignore if any(overlap(p, pattern) for pattern in category.indices))
 
     def claimants(self, name: str) -> tuple[str, ...]:
         """The ids of all categories that claim an index or stream of this name; more than one is a conflict."""

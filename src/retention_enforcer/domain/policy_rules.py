@@ -44,7 +44,7 @@ def policy_problems(policy: Policy) -> list[Problem]:
         problems += _index_problems(category, path)
         problems += _subject_problems(category, path)
         problems += _field_problems(category, path)
-    return [*problems, *_overlap_problems(policy)]
+    return [*problems, *_ignored_problems(policy), *_overlap_problems(policy)]
 
 
 def settings_problems(policy: Policy, *, interval: int, grace: int) -> list[Problem]:
@@ -223,6 +223,19 @@ def _field_problems(category: Category, path: Path) -> Iterator[Problem]:
 def _is_field(name: str) -> bool:
     bad = any(c in "*?" or c.isspace() or not c.isprintable() for c in name)
     return not bad and "" not in name.split(".")
+
+
+def _ignored_problems(policy: Policy) -> Iterator[Problem]:
+    """One problem for each entry of a category that `ignore` excludes as a whole: it would promise nothing."""
+    ignore = [pattern for pattern in policy.ignore if not pattern_problem(pattern.text)]
+    for number, category in enumerate(policy.categories):
+        for entry, pattern in enumerate(category.indices):
+            # A wildcard that matches the text of another one matches all that the other does.
+            ignoring = next((p for p in ignore if p.matches(pattern.text) or p == pattern), None)
+            if ignoring is not None:
+                text = f"{pattern.text!r} of {category.id} is excluded as a whole by {ignoring.text!r} under ignore"
+                mend = "remove one of the two, or have ignore name only what no clause covers"
+                yield Problem(path=("categories", number, "indices", entry), text=text, mend=mend)
 
 
 def _overlap_problems(policy: Policy) -> Iterator[Problem]:

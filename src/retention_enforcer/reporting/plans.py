@@ -15,6 +15,9 @@ from retention_enforcer.domain.instants import DAY, SECOND, describe_duration, f
 from retention_enforcer.domain.plan import Plan
 from retention_enforcer.domain.policy import Policy
 
+_NAMED = 6
+"""Excluded indices that are named in a table; the JSON has all of them."""
+
 
 def plan_document(plans: Iterable[Plan], *, cluster: str, mode: str, policy: str, as_of: int) -> dict[str, Any]:
     """Return plans as the document that `plan --output json` prints. Times are RFC 3339, durations in seconds."""
@@ -54,6 +57,7 @@ def _category(plan: Plan) -> dict[str, Any]:
             }
             for skip in plan.skip
         ],
+        "excluded": list(plan.excluded),
     }
 
 
@@ -107,6 +111,10 @@ def _table(plan: Plan, now: int) -> RenderableType:
         first = min(k.due for k in plan.keep if k.due is not None and k.due - now > DAY)
         when = f"due later, the first in {describe_duration(first - now)}"
         table.add_row(Text("keep", "green"), Text(f"{later} more indices"), "", Text(when))
+    if plan.excluded:
+        names = ", ".join(plan.excluded[:_NAMED])
+        more = f" and {len(plan.excluded) - _NAMED:,} more" if len(plan.excluded) > _NAMED else ""
+        table.add_row(Text("leave", "yellow"), Text(names + more), "", Text("under `ignore`: covered by no clause"))
     if not table.row_count:
         return Text("  no index")
     return table

@@ -15,7 +15,8 @@ def policy_table(policy: Policy) -> Table:
     for name in ("category", "promise", "indices", "enforced"):
         table.add_column(name, overflow="fold")
     for category in policy.categories:
-        indices = "\n".join(str(pattern) for pattern in category.indices)
+        without = [f"without {pattern}" for pattern in policy.excluded(category)]
+        indices = "\n".join([*map(str, category.indices), *without])
         table.add_row(Text(category.id), category.promise, Text(indices), enforced(category))
     table.add_row(
         ON_REQUEST, f"gone {format_duration(policy.on_request)} after a request", "all that name subjects", "yes"

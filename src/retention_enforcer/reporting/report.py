@@ -53,6 +53,8 @@ class Placed:
     uuid: str
     standing: Standing
     categories: tuple[str, ...]
+    excluded_from: tuple[str, ...]
+    """The categories from which `ignore` excludes it."""
     documents: int | None
     oldest: int | None
 
@@ -177,6 +179,7 @@ def _placed(coverage: CoverageLook, facts: Mapping[str, CategoryFacts]) -> tuple
             uuid=index.uuid,
             standing=index.claim.standing,
             categories=index.claim.categories,
+            excluded_from=index.claim.excluded_from,
             documents=known[index.uuid].documents if index.uuid in known else index.documents,
             oldest=known[index.uuid].oldest if index.uuid in known else None,
         )
@@ -234,6 +237,7 @@ def _placed_document(policy: Policy, index: Placed) -> dict[str, Any]:
         "uuid": index.uuid,
         "standing": index.standing.value,
         "categories": list(index.categories),
+        "excluded_from": list(index.excluded_from),
         "clauses": [str(policy.category(id_).clause) for id_ in index.categories],
         "documents": index.documents,
         "oldest": format_known_instant(index.oldest),
