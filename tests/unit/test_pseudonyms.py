@@ -46,6 +46,11 @@ def test_without_a_key_nobody_is_named() -> None:
         ("app-14-2026.01.31", f"app-{NAMES.of('14')}-2026.01.31"),
         ("app-app-logs", f"app-{NAMES.of('app')}-logs"),
         (".ds-app-14-logs-2026.01.31-000001", f".ds-app-{NAMES.of('14')}-logs-2026.01.31-000001"),
+        ("shrink-ab_1-app-14-logs", f"shrink-ab_1-app-{NAMES.of('14')}-logs"),
+        (
+            "partial-.ds-app-14-logs-2026.01.31-000001",
+            f"partial-.ds-app-{NAMES.of('14')}-logs-2026.01.31-000001",
+        ),
         ("other-14-logs", "other-14-logs"),
         ("unclaimed-14", "unclaimed-14"),
     ],
@@ -107,3 +112,8 @@ def test_a_name_that_was_replaced_alone_stays_as_it_is_in_a_text() -> None:
 def test_in_a_text_without_a_key_nobody_is_named_either() -> None:
     hidden = Pseudonyms(None).hide_everywhere(TENANTS.indices, "copy-of-tenant-1400000001-logs-a")
     assert hidden == "copy-of-tenant-unnamed-logs-a"
+
+
+def test_the_text_about_another_index_hides_the_names_of_tenants_indices_in_it() -> None:
+    text = "app-14-logs is an alias of billing"
+    assert NAMES.hide(APPLICATIONS.indices, "billing", text) == f"app-{NAMES.of('14')}-logs is an alias of billing"

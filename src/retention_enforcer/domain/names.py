@@ -89,6 +89,11 @@ def governed_part(name: str) -> str:
     return stream_in(name) or name
 
 
+def governed_parts(name: str) -> tuple[str, ...]:
+    """Return the same, and those of what it may have been before lifecycles gave it other names."""
+    return tuple(governed_part(each) for each in (name, *former_names(name)))
+
+
 APPLICATION = "{application}"
 _APPLICATION_CLASS = "[a-z0-9_]+"
 _FORBIDDEN = frozenset('\\/?"<>|,#:{} ')

@@ -7,7 +7,7 @@ import hmac
 import re
 from collections.abc import Sequence
 
-from retention_enforcer.domain.names import IndexPattern, governed_part
+from retention_enforcer.domain.names import IndexPattern, governed_parts
 
 _KEY_ID_LENGTH = 8
 _SCHEME = "hmac-sha256:"
@@ -44,10 +44,10 @@ class Pseudonyms:
 
     def index_name(self, patterns: Sequence[IndexPattern], name: str) -> str:
         """Return the name of an index with the application's id in it replaced; the index's uuid identifies it."""
-        governed = governed_part(name)
-        for pattern in patterns:
-            if (application := pattern.application_in(governed)) is not None:
-                return name.replace(governed, pattern.replace_application(governed, self.of(application)), 1)
+        for governed in governed_parts(name):
+            for pattern in patterns:
+                if (application := pattern.application_in(governed)) is not None:
+                    return name.replace(governed, pattern.replace_application(governed, self.of(application)), 1)
         return name
 
     def hide_everywhere(self, patterns: Sequence[IndexPattern], text: str) -> str:
@@ -64,11 +64,10 @@ class Pseudonyms:
 
         Not in the index's name alone: it stands in the names of its stream and aliases, and in what the cluster says.
         """
-        governed = governed_part(name)
-        ids = (pattern.application_in(governed) for pattern in patterns)
+        ids = (pattern.application_in(governed) for governed in governed_parts(name) for pattern in patterns)
         application = next((id_ for id_ in ids if id_ is not None), None)
-        if application is None:
-            return text
+        if application is None:  # the text may speak of its aliases, or of other indices
+            return self.hide_everywhere(patterns, text)
         alone = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(application)}(?![A-Za-z0-9_])")
         parts = [alone.sub(self.of(application), part) for part in text.split(name)]
         return self.index_name(patterns, name).join(parts)

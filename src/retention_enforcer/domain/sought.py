@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from retention_enforcer.domain.names import governed_part
+from retention_enforcer.domain.names import governed_parts
 from retention_enforcer.domain.policy import Category
 from retention_enforcer.domain.subjects import ExactField, Inexact, Match, Subject, SubjectKind, match
 
@@ -65,5 +65,5 @@ def is_tenants_own(subject: Subject, category: Category, name: str, stream: str 
     """Whether an index is an application's own, by its name or that of its stream."""
     if subject.kind is not SubjectKind.APPLICATION:
         return False
-    names = (name, stream or governed_part(name))
+    names = (name, *((stream,) if stream else governed_parts(name)))
     return subject.id.lower() in {p.application_in(each) for p in category.indices for each in names}
