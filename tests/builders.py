@@ -7,7 +7,7 @@ from typing import Any
 
 from retention_enforcer.domain.claims import Claim, Standing
 from retention_enforcer.domain.coverage import Copy, CoverageFacts, IndexSeen
-from retention_enforcer.domain.facts import CategoryFacts, Doubt, ForbiddenField, Held, IndexFacts, SetApart
+from retention_enforcer.domain.facts import CategoryFacts, Doubt, Evidence, ForbiddenField, Held, IndexFacts, SetApart
 from retention_enforcer.domain.instants import DAY, HOUR
 from retention_enforcer.domain.names import IndexPattern
 from retention_enforcer.domain.plan import Action, Keep, Plan, Purge, Skip
@@ -18,6 +18,9 @@ LIMIT = 14 * DAY
 MARGIN = HOUR
 DUE_AGE = LIMIT - MARGIN
 """A document of exactly this age is not due yet; one that is a millisecond older is."""
+
+UNWRITTEN = Evidence(oldest=None, first_seen=NOW - DAY, documents=0, sequence_numbers=(41,))
+"""What a look remembers of an index with undated documents that nothing was written to since."""
 
 CLAUSE = Clause(document="TRTC privacy module", section="6", item="backend logs", updated="2022-08-11")
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from builders import DUE_AGE, LIMIT, MARGIN, NOW, apart, category, facts, index, verdict_on
+from builders import DUE_AGE, LIMIT, MARGIN, NOW, UNWRITTEN, apart, category, facts, index, verdict_on
 from retention_enforcer.domain.expiry import build_plan
-from retention_enforcer.domain.facts import Block, CategoryFacts, Doubt, Evidence, IndexFacts
+from retention_enforcer.domain.facts import Ageless, Block, CategoryFacts, Doubt, Evidence, IndexFacts
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
 from retention_enforcer.domain.plan import Action, Keep, Plan, Purge, Skip, SkipKind
 from retention_enforcer.domain.policy import Category
@@ -58,6 +58,9 @@ def what(found: Purge | Keep | Skip) -> str:
     return found.kind.value if isinstance(found, Skip) else "keep"
 
 
+SETTLED: dict[str, Any] = {"evidence": UNWRITTEN}
+AGELESS: dict[str, Any] = {"ageless": Ageless(doubt=Doubt.TIMESTAMP_ABSENT, text="none has it", mend="write it")}
+
 WHOLE, TRIM, KEEP = Action.DELETE_INDEX.value, Action.DELETE_DOCUMENTS.value, "keep"
 
 
@@ -100,18 +103,31 @@ DECISIONS: list[tuple[str, dict[str, Any], str]] = [
     ("a write index that nothing rolls over is trimmed", {"ages": [DUE], "write_index": True}, TRIM),
     # undated documents
     ("only undated, creation exactly at limit - margin", {"undated": 3, "index_age": DUE_AGE}, KEEP),
-    ("only undated, creation a millisecond older", {"undated": 3, "index_age": DUE_AGE + 1}, WHOLE),
+    ("only undated, creation a millisecond older", {"undated": 3, "index_age": DUE_AGE + 1, **SETTLED}, WHOLE),
+    ("only undated, creation due, at the first look", {"undated": 3}, KEEP),
+    ("only undated, creation due, written to since", {"undated": 3, **SETTLED, "sequence_numbers": (42,)}, KEEP),
+    ("undated beside due, creation due, at the first look", {"ages": [DUE], "undated": 1}, TRIM),
+    (
+        "undated beside due, creation due, written to since",
+        {"ages": [DUE], "undated": 1, **SETTLED, "sequence_numbers": (42,)},
+        TRIM,
+    ),
+    ("documents that have no age, creation due, nothing written", {"undated": 3, **SETTLED, **AGELESS}, "set-apart"),
     (
         "undated beside due, creation exactly at limit - margin",
         {"ages": [DUE], "undated": 1, "index_age": DUE_AGE},
         TRIM,
     ),
-    ("undated beside due, creation a ms older", {"ages": [DUE], "undated": 1, "index_age": DUE_AGE + 1}, WHOLE),
+    (
+        "undated beside due, creation a ms older",
+        {"ages": [DUE], "undated": 1, "index_age": DUE_AGE + 1, **SETTLED},
+        WHOLE,
+    ),
     ("undated beside young, creation due", {"ages": [DAY], "undated": 1}, KEEP),
     ("undated in a straddling index, creation due", {"ages": STRADDLING, "undated": 1}, TRIM),
     ("only undated in a container, creation due", {"undated": 3, "container": True}, KEEP),
     ("only undated in a write index that cannot be rolled over", {"undated": 3, "write_index": True}, KEEP),
-    ("only undated in a stream's write index", {"undated": 3, "write_index": True, "stream": "logs"}, WHOLE),
+    ("only undated in a stream's write index", {"undated": 3, "write_index": True, "stream": "logs", **SETTLED}, WHOLE),
     ("only undated in the last index of an alias", {"undated": 3, "aliases": ("reading",)}, KEEP),
     # mounted snapshots
     ("a mounted snapshot goes whole", {"ages": [DUE], "mounted": True}, WHOLE),
@@ -164,13 +180,13 @@ def test_a_whole_deletion_says_how_many_young_documents_go_early() -> None:
 
 
 def test_a_whole_deletion_says_how_many_undated_documents_go_along() -> None:
-    found = purged(index(ages=[DUE], undated=4))
+    found = purged(index(ages=[DUE], undated=4, **SETTLED))
     assert found.reason == f"{DUE_REASON}; 4 documents without a believable timestamp go with it"
     assert found.documents == 5
 
 
 def test_an_index_with_undated_documents_only_goes_by_its_creation() -> None:
-    found = purged(index(undated=3, index_age=DUE))
+    found = purged(index(undated=3, index_age=DUE, **SETTLED))
     assert found.reason == "3 documents without a believable timestamp, in an index created 13 d 23 h 20 min ago"
     assert (found.due, found.documents) == (NOW - 20 * MINUTE, 3)
 
@@ -378,7 +394,7 @@ def test_where_only_the_index_is_protected_its_due_documents_go() -> None:
 
 
 def test_a_protected_index_without_dated_documents_is_left_alone() -> None:
-    assert what(verdict(index(undated=3, blocks=frozenset({Block.METADATA})))) == "blocked"
+    assert what(verdict(index(undated=3, blocks=frozenset({Block.METADATA}), **SETTLED))) == "blocked"
 
 
 def test_a_protected_mounted_snapshot_is_left_alone() -> None:
@@ -524,7 +540,7 @@ def test_a_purge_is_foreseen_if_its_oldest_document_was_known_before_it_was_due(
 
 
 def test_undated_documents_in_an_index_that_was_empty_are_not_foreseen() -> None:
-    empty = Evidence(oldest=None, first_seen=NOW - 20 * DAY, documents=0)
+    empty = Evidence(oldest=None, first_seen=NOW - 20 * DAY, documents=0, sequence_numbers=(41,))
     assert not purged(index(undated=5_000, evidence=empty)).foreseen
 
 

@@ -87,8 +87,8 @@ def test_what_vanished_is_read_back_as_it_was_written() -> None:
 
 
 def foreseen(one: IndexFacts, evidence: Evidence) -> bool:
-    (planned,) = build_plan(category(), MARGIN, facts(replace(one, evidence=evidence)), NOW).purge
-    return planned.foreseen
+    planned = build_plan(category(), MARGIN, facts(replace(one, evidence=evidence)), NOW).purge
+    return any(purge.foreseen for purge in planned)
 
 
 DUE_DOCUMENTS = index(ages=[DUE_AGE + HOUR] * 3)
@@ -118,6 +118,35 @@ def test_what_was_seen_under_another_policy_is_not_foreseen(one: IndexFacts) -> 
     after = Memory.of(before.body(), "new")
     assert not foreseen(one, after.evidence[UUID])
     assert not foreseen(one, look(dict(after.evidence), one, EARLIER)[UUID])
+
+
+# --- documents without a date -------------------------------------------------------------------------
+
+
+def test_sequence_numbers_are_remembered_where_there_are_undated_documents_alone() -> None:
+    assert look({}, DUE_UNDATED, NOW)[UUID].sequence_numbers == (41,)
+    assert look({}, DUE_DOCUMENTS, NOW)[UUID].sequence_numbers == ()
+
+
+def test_sequence_numbers_are_facts_whatever_the_policy() -> None:
+    before = Memory(fingerprint="old", evidence=look({}, DUE_UNDATED, NOW))
+    body = json.loads(json.dumps(before.body()))
+    assert body["indices"][UUID]["sequence_numbers"] == [41]
+    assert Memory.of(body, "new").evidence[UUID].sequence_numbers == (41,)
+    assert Memory.of(body, "old") == before
+    assert before.body() == body
+
+
+def test_that_there_were_dated_documents_is_remembered_as_long_as_the_policy_is_the_same() -> None:
+    dated = look({}, DUE_DOCUMENTS, NOW)
+    once = look(dated, DUE_UNDATED, NOW + 1)
+    still = look(once, DUE_UNDATED, NOW + 2)
+    assert [e[UUID].ever_dated for e in (dated, once, still)] == [True, True, True]
+    assert not look({}, DUE_UNDATED, NOW)[UUID].ever_dated
+    assert remember({}, facts(DUE_UNDATED), [UUID])[UUID].ever_dated, "a trim took them in the same cycle"
+    body = Memory(fingerprint="old", evidence=still).body()
+    assert Memory.of(body, "old").evidence[UUID].ever_dated
+    assert not Memory.of(body, "new").evidence[UUID].ever_dated
 
 
 # --- the document -------------------------------------------------------------------------------------

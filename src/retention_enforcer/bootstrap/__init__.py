@@ -328,6 +328,8 @@ class Deployment:
             role=self.role,
             clock=self.clock,
             deletion=self.deletion,
+            observer=self.observer,
+            hide=self.hide,
         )
 
     def deletion(self) -> str:

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from retention_enforcer.cli.console import app, deployment_of, plan_app, policy_app, say
+from retention_enforcer.cli.console import app, complain, deployment_of, plan_app, policy_app, say
 from retention_enforcer.cli.holds import tell_put_back
 from retention_enforcer.daemon.exit_codes import FAILED, OK
+from retention_enforcer.domain.proof import about_ages
 from retention_enforcer.enforcement import operator
 
 
@@ -32,6 +33,8 @@ def policy_accept(context: typer.Context) -> int:
     for found in look.plans.values():
         documents = sum(purge.documents for purge in found.purge)
         say(f"{found.category}: {len(found.purge)} indices, {documents:,} of {found.documents:,} documents are due")
+        for wrong in about_ages(deployment.policy.category(found.category), look.facts[found.category]):
+            complain(f"note: {deployment.hide(wrong.text)}; {deployment.hide(wrong.mend)}")
     operator.accept_policy(deployment.control, deployment.fingerprint, deployment.clock)
     say(f"accepted: {deployment.fingerprint}")
     return OK

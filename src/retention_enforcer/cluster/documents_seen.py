@@ -30,6 +30,7 @@ _FIELDS = [
     "responses.aggregations.indices.sum_other_doc_count",
     f"{_BUCKETS}.key",
     f"{_BUCKETS}.doc_count",
+    f"{_BUCKETS}.having.doc_count",
     f"{_BUCKETS}.dated.doc_count",
     f"{_BUCKETS}.dated.*.doc_count",
     f"{_BUCKETS}.dated.*.value",
@@ -59,6 +60,8 @@ class DocumentsSeen:
     """The documents of one index. Instants in milliseconds."""
 
     documents: int = 0
+    having: int = 0
+    """Documents that have the timestamp, whatever stands in it."""
     dated: int = 0
     values: int = 0
     """Timestamps in the dated documents; more than documents where one has several."""
@@ -106,6 +109,7 @@ def _body(search: Search, policy: Policy, now: int) -> dict[str, Any]:
     by_index: dict[str, Any] = {"terms": {"field": "_index", "size": len(search.names)}}
     inner = {f"{_HOLDING}{number}": {"filter": holds(field)} for number, field in enumerate(search.fields)}
     if search.timestamp is not None and search.category is not None:
+        inner["having"] = {"filter": holds(search.timestamp)}
         inner["dated"] = _dated(search.category, search.timestamp, policy, now)
     if search.held:
         inner["held"] = {"filter": query_of_any(search.held)}
@@ -196,6 +200,7 @@ def _seen(bucket: Mapping[str, Any], search: Search) -> DocumentsSeen:
     dated = bucket.get("dated", {})
     return DocumentsSeen(
         documents=int(bucket["doc_count"]),
+        having=int(bucket.get("having", {}).get("doc_count", 0)),
         dated=int(dated.get("doc_count", 0)),
         values=int(dated.get("values", {}).get("value") or 0),
         oldest=_instant(dated.get("oldest", {})),

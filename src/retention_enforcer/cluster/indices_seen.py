@@ -164,6 +164,29 @@ def read_types(client: Elasticsearch, expressions: Iterable[str], fields: Collec
     return FieldTypes(indices=frozenset(answered), types=types)
 
 
+def read_dates(client: Elasticsearch, expressions: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Return the names of the fields with dates in each index that has any."""
+    found: dict[str, set[str]] = {}
+    for names in expressions:
+        with translated():
+            answer = client.field_caps(
+                index=names,
+                fields="*",
+                types=["date", "date_nanos"],
+                include_unmapped=True,  # else the indices that have a field are not told from those that have none
+                filters="-metadata",
+                filter_path=["indices", "fields.*.*.indices", "fields.*.*.type"],
+                expand_wildcards=_REACHED,
+                ignore_unavailable=True,
+            ).body
+        everywhere = answer.get("indices", ())
+        for field, by_type in answer.get("fields", {}).items():
+            for type_, what in by_type.items():
+                for index in what.get("indices", everywhere) if type_ != "unmapped" else ():
+                    found.setdefault(index, set()).add(field)
+    return {index: frozenset(fields) for index, fields in found.items()}
+
+
 def with_nested_fields(client: Elasticsearch, names: Collection[str]) -> set[str]:
     """Return which of these indices have a nested field: there, a document counts as several."""
     found = set()

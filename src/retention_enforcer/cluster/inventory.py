@@ -11,10 +11,12 @@ Nothing is changed but that what was written becomes visible.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster import doubts
+from retention_enforcer.cluster.ages import ages_untold
 from retention_enforcer.cluster.changes import ATTEMPTS, IndicesChanged
 from retention_enforcer.cluster.documents_seen import Answer, DocumentsSeen, Search, chunks, search_documents
 from retention_enforcer.cluster.expressions import covering
@@ -24,7 +26,14 @@ from retention_enforcer.cluster.preflight import Capabilities, cluster_facts
 from retention_enforcer.cluster.sought import SoughtDocuments, sought_documents
 from retention_enforcer.cluster.survey import Governed, Survey, by_category, survey
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
-from retention_enforcer.domain.facts import Block, CategoryFacts, ClusterFacts, Evidence, ForbiddenField, IndexFacts
+from retention_enforcer.domain.facts import (
+    Block,
+    CategoryFacts,
+    ClusterFacts,
+    Evidence,
+    ForbiddenField,
+    IndexFacts,
+)
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.sought import Sought
 from retention_enforcer.domain.subjects import Match
@@ -52,10 +61,11 @@ class Inventory:
         """Return the facts of each category, by its id; `evidence` is by the index's uuid.
 
         At most seven requests, for any number of indices in categories with a wildcard each; more only where names
-        do not fit into one URL, or an index cannot be kept out of a wildcard otherwise (see `expressions`), and two
-        for indices that hold more documents than can be seen. A category that forbids fields costs up to four more, and
-        three to learn of the other categories' indices where it is observed alone; subjects that are asked
-        for four; lifecycles that are not those of this policy for one.
+        do not fit into one URL, or an index cannot be kept out of a wildcard otherwise (see `expressions`), two for
+        indices that hold more documents than can be seen, and one for those with documents of which none has the
+        timestamp. A category that forbids fields costs up to four more, and three to learn of the other categories'
+        indices where it is observed alone; subjects that are asked for four; lifecycles that are not those of this
+        policy for one.
         Raises ClusterUnavailable or RequestRejected where the cluster does not answer for all of it.
         """
         silent: frozenset[str] = frozenset()
@@ -108,13 +118,17 @@ class _Observation:
         answer = self._search(found, doubtful.none_about(found.governed), types, sought)
         doubtful.of_search(answer)
         doubtful.of_invisible_documents(self._client, counts, answer)
+        ageless = ages_untold(self._client, doubtful.none_about(found.governed), types, answer, evidence)
         forbidden = self._forbidden(categories, found)
         return {
             category.id: CategoryFacts(
                 category=category.id,
                 as_of=self._now,
                 indices=tuple(
-                    self._facts(index, counts, answer, sought, write_aliases, evidence)
+                    replace(
+                        self._facts(index, counts, answer, sought, write_aliases, evidence),
+                        ageless=ageless.get(index.metadata.name),
+                    )
                     for index in by_category(doubtful.none_about(found.governed)).get(category.id, [])
                 ),
                 set_apart=doubtful.about(category.id),

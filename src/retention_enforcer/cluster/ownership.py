@@ -147,6 +147,8 @@ def _refuse_if_in_doubt(facts: CategoryFacts) -> None:
     for apart in facts.set_apart:
         raise Refused(f"who owns which application cannot be told: {apart.text}", apart.mend)
     for index in facts.indices:
+        if index.ageless:
+            raise Refused(f"who owns which application cannot be told: {index.ageless.text}", index.ageless.mend)
         if Block.METADATA in index.blocks:
             message = f"who owns which application cannot be told: {index.name} has index.blocks.metadata"
             raise Refused(message, "remove that block")

@@ -5,9 +5,12 @@ For each index, the first that fits:
 1. held, under somebody else's lifecycle, or in doubt     -> skip; with documents of a held subject never whole
 2. no documents                                           -> keep; delete once the index itself is past the limit
 3. oldest dated document younger than limit - margin      -> keep
-4. container, last index of an alias, undated documents   -> trim
+4. container, last index of an alias, undated documents   -> trim (undated: until they may go, see below)
 5. all dated documents due, or within one rollover        -> delete whole, a write index after its rollover
 6. otherwise                                              -> trim
+
+An index with undated documents goes whole only once its creation is due as well and nothing was written to it since the
+last look: what has no age may be seconds old. One whose documents have no age at all goes by nothing.
 
 What the rules ask for and blocks, mounts or time series forbid becomes the next best thing, or a skip.
 """
@@ -38,6 +41,8 @@ from retention_enforcer.domain.rollover import rollover_target
 
 Verdict = Purge | Keep | Skip
 
+_WRITTEN = "it goes after a look that finds nothing written to it since the one before"
+
 
 def build_plan(category: Category, margin: int, facts: CategoryFacts, now: int) -> Plan:
     """Return what has to be done for a category at `now`; by age nothing goes where there is no `max_age`."""
@@ -53,7 +58,8 @@ def build_plan(category: Category, margin: int, facts: CategoryFacts, now: int) 
         category=category.id,
         as_of=now,
         limit=category.limit,
-        documents=facts.documents,
+        # What has no age cannot go: it must not make a share of what can look small.
+        documents=sum(index.documents for index in facts.indices if index.ageless is None),
         purge=tuple(v for v in verdicts if isinstance(v, Purge)),
         keep=tuple(v for v in verdicts if isinstance(v, Keep)),
         skip=tuple(v for v in verdicts if isinstance(v, Skip)),
@@ -122,6 +128,8 @@ class _Judge:
             return skip(index, SkipKind.FOREIGN_LIFECYCLE, f"under somebody else's lifecycle {index.lifecycle}", mend)
         if index.documents == 0:
             return self._empty(index, self.category.max_age)
+        if index.ageless:
+            return skip(index, SkipKind.SET_APART, index.ageless.text, index.ageless.mend)
         if index.oldest is None:
             return self._without_any_date(index)
         if index.oldest >= self.cut:
@@ -155,13 +163,15 @@ class _Judge:
         without = f"{index.undated} documents without a believable timestamp"
         if index.created >= self.cut or not self._may_go_whole(index) or index.held_documents:
             return Keep(facts=index, due=None, reason=f"{without}: they have no age")
+        if not index.unwritten:
+            return Keep(facts=index, due=None, reason=f"{without}; {_WRITTEN}")
         reason = f"{without}, in an index created {describe_duration(self.now - index.created)} ago"
         return self._as_far_as_possible(index, self._whole(index, self._due_at(index.created), reason))
 
     def _due(self, index: IndexFacts, oldest: int) -> Verdict:
         newest = index.newest if index.newest is not None else oldest
         within_one_rollover = newest - oldest <= SPAN_TOLERANCE * self.category.rollover
-        undated_may_go = index.undated == 0 or index.created < self.cut
+        undated_may_go = index.undated == 0 or (index.created < self.cut and index.unwritten)
         straddles = not (newest < self.cut or within_one_rollover)
         if straddles or not undated_may_go or not self._may_go_whole(index) or index.held_documents:
             return self._as_far_as_possible(index, self._trim(index, oldest, self._why_not_whole(index)))

@@ -32,6 +32,7 @@ class Doubt(StrEnum):
     UNASSIGNED = "unassigned"
     PARTIAL = "partial-answer"
     TIMESTAMP_TYPE = "timestamp-type"
+    TIMESTAMP_ABSENT = "timestamp-absent"
     INVISIBLE = "invisible-documents"
     CLAIMED_TWICE = "claimed-twice"
     ALIAS = "alias-named"
@@ -57,6 +58,25 @@ class Evidence:
     """The lifecycle policy that was attached to it, whoever's."""
     deletes_from: int | None = None
     """The earliest instant at which that lifecycle, if it is the enforcer's, could delete it."""
+    sequence_numbers: tuple[int, ...] = ()
+    """`max_seq_no` of each primary shard at the last look, where the index held documents without a believable
+    timestamp; empty where it held none, and where that was not seen."""
+    dated_before: bool = False
+    """Whether it once had dated documents, where it has none any more: its timestamp is no mistake."""
+
+    @property
+    def ever_dated(self) -> bool:
+        """Whether any document of the index was seen to have a believable timestamp."""
+        return self.oldest is not None or self.dated_before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ageless:
+    """Why nobody can tell how old the documents of an index are: nothing in it goes by age."""
+
+    doubt: Doubt
+    text: str
+    mend: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +128,20 @@ class IndexFacts:
     """Documents of these subjects."""
     held_due: int = 0
     """Those of them that are older than limit - margin."""
+    ageless: Ageless | None = None
+    """Why its documents have no age; then all of them are undated."""
     evidence: Evidence | None = None
 
     @property
     def lasting_aliases(self) -> tuple[str, ...]:
         """The aliases that must not lose their last index: not those that came when it took another index's place."""
         return tuple(alias for alias in self.aliases if alias not in self.former_names)
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether nothing was written to it since the last look; False where that is not known."""
+        known = self.evidence.sequence_numbers if self.evidence else ()
+        return bool(known) and known == self.sequence_numbers
 
     @classmethod
     def gone(cls, name: str, uuid: str) -> IndexFacts:

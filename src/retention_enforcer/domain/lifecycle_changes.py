@@ -14,7 +14,9 @@ _FORBID_SETTINGS = frozenset({Block.READ_ONLY, Block.METADATA})
 """Blocks under which an index's settings cannot be changed; detaching works under each (measured on 8.10)."""
 
 
-_NEVER_TO_GO_WHOLE = frozenset({Doubt.CLAIMED_TWICE, Doubt.INVISIBLE, Doubt.TIMESTAMP_TYPE, Doubt.FOLLOWER})
+_NEVER_TO_GO_WHOLE = frozenset(
+    {Doubt.CLAIMED_TWICE, Doubt.INVISIBLE, Doubt.TIMESTAMP_TYPE, Doubt.TIMESTAMP_ABSENT, Doubt.FOLLOWER}
+)
 """Doubts under which nobody can say that an index holds nothing young. Others pass, and what was known of the index
 when its lifecycle was attached holds on: closed ones no lifecycle deletes, unassigned ones come back."""
 

@@ -185,8 +185,9 @@ def _by_age(
     attached: Attachment,
     now: int,
 ) -> Wanted:
-    if index.undated:
-        return NoLifecycle(reason=f"{index.undated} documents of unknown age")
+    if index.ageless or index.undated:
+        why = index.ageless.text if index.ageless else f"{index.undated} documents of unknown age"
+        return NoLifecycle(reason=why)
     if index.oldest is not None and index.newest is not None:
         if index.newest - index.oldest > SPAN_TOLERANCE * category.rollover:
             span = describe_duration(index.newest - index.oldest)

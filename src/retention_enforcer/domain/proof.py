@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from retention_enforcer.domain.deadlines import overdue_before
-from retention_enforcer.domain.facts import CategoryFacts, ForbiddenField, IndexFacts
+from retention_enforcer.domain.facts import CategoryFacts, Doubt, ForbiddenField, IndexFacts
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import describe_duration
 from retention_enforcer.domain.plan import Plan, Skip, SkipKind
@@ -59,6 +59,36 @@ def verify(category: Category, facts: CategoryFacts, plan: Plan) -> Proof:
     )
 
 
+def about_ages(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
+    """Yield the findings about indices whose documents have no age; one for all where no document has the timestamp."""
+    if category.max_age is None:
+        return
+    with_documents = [index for index in facts.indices if index.documents]
+    untold = [(index, index.ageless) for index in with_documents if index.ageless]
+    absent = [(index, why) for index, why in untold if why.doubt is Doubt.TIMESTAMP_ABSENT]
+    if len(absent) == len(with_documents) > 1:
+        documents = sum(index.documents for index in with_documents)
+        _, why = max(absent, key=lambda one: one[0].documents)
+        yield Finding(
+            kind=why.doubt.value,
+            category=category.id,
+            about=category.timestamp,
+            text=f"no document of {category.id} has {category.timestamp}: nobody can tell how old its {documents:,} "
+            f"documents in {len(absent):,} indices are, and none goes by age",
+            mend=why.mend,
+        )
+        return
+    for index, why in untold:
+        yield Finding(
+            kind=why.doubt.value,
+            category=category.id,
+            index=index.name,
+            uuid=index.uuid,
+            text=why.text,
+            mend=why.mend,
+        )
+
+
 _STOP_AND_ERASE = "stop what writes them, then: retention-enforcer erase --category {category} --confirm"
 
 
@@ -72,6 +102,7 @@ def _findings(category: Category, facts: CategoryFacts, plan: Plan) -> Iterator[
             text=apart.text,
             mend=apart.mend,
         )
+    yield from about_ages(category, facts)
     yield from _about_holds(category, facts)
     yield from _about_forbidden(category, facts)
     for skip in plan.skip:
@@ -193,7 +224,7 @@ def _about_index(category: Category, index: IndexFacts, now: int) -> Iterator[Fi
         oldest = describe_duration(now - index.oldest) if index.oldest is not None else "unknown"
         text = f"{index.overdue:,} documents of {index.name} are past the limit, the oldest {oldest} old"
         yield finding("overdue", text, "see what this index's line in `plan` says, and the other findings about it")
-    if index.undated:
+    if index.undated and index.ageless is None:
         past = index.created < overdue_before(category, now)
         yield finding(
             "undated",

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected, RetentionError
+from retention_enforcer.domain.control import Control
+from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RequestRejected, RetentionError
 from retention_enforcer.domain.facts import ClusterFacts
 from retention_enforcer.domain.privileges import Role
+from retention_enforcer.domain.proof import about_ages
+from retention_enforcer.enforcement.cycle import Observer
+from retention_enforcer.enforcement.memory import Memory, memory_key
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Inventory, LedgerStore, StateStore
 from retention_enforcer.enforcement.privileges import AccessLook, excess, shortcomings
+from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.standing import (
     CLUSTER,
     LEDGER_MEMORY,
@@ -51,7 +56,11 @@ class Checks:
         role: Role,
         clock: Clock,
         deletion: Callable[[], str],
+        observer: Observer,
+        hide: Callable[[str], str],
     ) -> None:
+        self._observer = observer
+        self._hide = hide
         self._access = access
         self._role = role
         self._terms = terms
@@ -77,6 +86,7 @@ class Checks:
         yield from self._privileges()
         yield _check("clock", "agrees with the cluster's", lambda: raise_if_wrong_clock(cluster, self._clock.now()))
         yield self._lifecycles()
+        yield from self._ages()
         known: Mapping[str, Mapping[str, Any]] = {}
         try:
             known = self._state.load([CLUSTER, LEDGER_MEMORY, POLICY])
@@ -118,6 +128,31 @@ class Checks:
             raise
         except RetentionError as error:
             return Check(name="deletion", text=error.message, error=error)
+
+    def _ages(self) -> Iterator[Check]:
+        """Yield a check for each thing by which documents have no age; one in all where there is none."""
+        categories = self._terms.policy.categories
+        try:
+            looks = self._observer.look(Scope.looking(self._terms.policy, Control()), categories, self._memories())
+        except ClusterUnavailable:
+            raise
+        except RetentionError as error:
+            yield Check(name="documents", text=error.message, error=error)
+            return
+        wrong = [found for category in categories for found in about_ages(category, looks[category.id][0])]
+        for found in wrong:
+            text = self._hide(found.text)
+            yield Check(name=f"timestamp of {found.category}", text=text, error=Refused(text, self._hide(found.mend)))
+        if not wrong:
+            yield Check(name="timestamps", text="the documents of all categories with a max_age have one")
+
+    def _memories(self) -> dict[str, Memory]:
+        categories = self._terms.policy.categories
+        try:
+            bodies = self._state.load([memory_key(category.id) for category in categories])
+        except RetentionError:
+            return {}  # a check of its own says so
+        return {c.id: Memory.of(bodies.get(memory_key(c.id)), self._terms.fingerprint) for c in categories}
 
     def _accepted(self, by_environment: Mapping[str, Any] | None) -> None:
         accepted = accepted_fingerprint(self._control.read(), by_environment)

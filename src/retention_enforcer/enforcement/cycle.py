@@ -173,12 +173,14 @@ class Cycle:
             self._recorder.use_approvals(category, memory, scope.control, plan.purge, now)
             released, refused = _released(plan, limits)
             self._purger.carry_out(category, released, cycle, results, scope.control.holds)
+            memories = {category.id: memory.after_trims(results.trimmed, now)}
             facts, plan = self._observer.look(scope, [category], memories)[category.id]
             for _ in range(_PASSES - 1):
                 again = _only(plan, results.take_changed(), first.documents)
                 if not again.purge:
                     break
                 self._purger.carry_out(category, _released(again, limits)[0], cycle, results, scope.control.holds)
+                memories = {category.id: memory.after_trims(results.trimmed, now)}
                 facts, plan = self._observer.look(scope, [category], memories)[category.id]
         proof = verify(category, facts, plan)
         managing = Managing()

@@ -44,7 +44,7 @@ class Memory:
     def of(cls, body: Mapping[str, Any] | None, fingerprint: str) -> Memory:
         """Read it from its document; what was seen under another policy is no evidence for this one.
 
-        The times of trims are: they are facts, whatever the policy.
+        The times of trims and the sequence numbers are: they are facts, whatever the policy.
         """
         if body is None:
             return cls(fingerprint=fingerprint)
@@ -64,6 +64,8 @@ class Memory:
                 name=entry.get("name"),
                 lifecycle=entry.get("lifecycle"),
                 deletes_from=entry.get("deletes_from"),
+                sequence_numbers=tuple(entry.get("sequence_numbers", ())),
+                dated_before=bool(entry.get("dated_before", False)) and same,
             )
             for uuid, entry in body["indices"].items()
         }
@@ -120,13 +122,25 @@ class Memory:
         }
         return replace(self, used={key: pairs for key, pairs in used.items() if pairs})
 
+    def after_trims(self, uuids: Collection[str], now: int) -> Memory:
+        """Return the memory for a further look in the same cycle: what was trimmed had dated documents."""
+        nothing = Evidence(oldest=None, first_seen=now, documents=0)
+        known = {uuid: replace(self.evidence.get(uuid, nothing), dated_before=True) for uuid in uuids}
+        return replace(self, evidence={**self.evidence, **known})
+
     def must_prove(self, proof: Proof) -> bool:
         """Whether a proof belongs into the ledger: the verdict changed, or a day has passed."""
         return proof.kept != self.kept or proof.as_of - self.proven_at >= DAY
 
 
+_SELDOM = frozenset({"sequence_numbers", "dated_before"})
+"""What is said of few indices, and left out of the others' evidence."""
+
+
 def _evidence_body(evidence: Evidence) -> dict[str, Any]:
-    return {name: value for name, value in asdict(evidence).items() if value is not None}
+    body = {name: value for name, value in asdict(evidence).items() if value is not None}
+    body["sequence_numbers"] = list(evidence.sequence_numbers)
+    return {name: value for name, value in body.items() if name not in _SELDOM or value}
 
 
 def _vanished_body(vanished: Vanished) -> dict[str, Any]:
@@ -134,7 +148,8 @@ def _vanished_body(vanished: Vanished) -> dict[str, Any]:
 
 
 def _vanished(body: Mapping[str, Any]) -> Vanished:
-    evidence = {"oldest": None, **body["evidence"]}
+    known = body["evidence"]
+    evidence = {"oldest": None, **known, "sequence_numbers": tuple(known.get("sequence_numbers", ()))}
     return Vanished(**{**body, "evidence": Evidence(**evidence)})
 
 
@@ -186,6 +201,9 @@ def remember(
             name=shown(index.name),
             lifecycle=lifecycle.policy if lifecycle else None,
             deletes_from=lifecycle.deletes_from if lifecycle else None,
+            # One that held none then, and does now, was written to.
+            sequence_numbers=index.sequence_numbers if index.undated else (),
+            dated_before=index.oldest is None and (index.uuid in trimmed or (before is not None and before.ever_dated)),
         )
     return evidence
 

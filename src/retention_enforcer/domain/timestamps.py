@@ -1,0 +1,40 @@
+"""What is said of an index whose documents have no age, and which field was likely meant."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from difflib import SequenceMatcher
+
+from retention_enforcer.domain.facts import Ageless, Doubt
+
+_NEAR = 0.6
+"""How alike two names must be, from 0 to 1, for one to be taken for a slip of the other."""
+
+
+def likely_field(wanted: str, dates: Collection[str]) -> str | None:
+    """Return which of the fields with dates is likely meant by a name: the only one, or the nearest by its name."""
+    others = sorted(set(dates) - {wanted})
+    if len(others) == 1:
+        return others[0]
+    nearest = max(others, key=lambda name: _likeness(wanted, name), default=None)
+    return nearest if nearest is not None and _likeness(wanted, nearest) >= _NEAR else None
+
+
+def _likeness(one: str, other: str) -> float:
+    return SequenceMatcher(a=one.casefold(), b=other.casefold(), autojunk=False).ratio()
+
+
+def absent(index: str, timestamp: str, documents: int, dates: Collection[str]) -> Ageless:
+    """Return what is said of an index none of whose documents has the timestamp; `dates` are its fields with dates."""
+    likely = likely_field(timestamp, dates)
+    if likely is not None:
+        mend = f"write timestamp: {likely} for this category if that is its field"
+    elif dates:
+        mend = f"write the right one for this category ({', '.join(sorted(dates)[:3])} are dates there)"
+    else:
+        mend = f"no field there is mapped as date: let the producer write {timestamp}, mapped as date, and re-index"
+    return Ageless(
+        doubt=Doubt.TIMESTAMP_ABSENT,
+        text=f"none of the {documents:,} documents of {index} has {timestamp}: they have no age, and none goes by it",
+        mend=mend,
+    )

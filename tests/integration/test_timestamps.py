@@ -1,0 +1,168 @@
+"""Documents of which nobody can tell how old they are: what is said of them, and that nothing goes by it."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.domain.instants import DAY
+from workbench import Workbench
+
+POLICY = """\
+version: 1
+name: {prefix}policy
+margin: 4s
+categories:
+  - id: logs
+    clause: {{document: Test promises, section: "1", item: logs, updated: 2026-01-01}}
+    indices: ["{prefix}logs-*"]
+    subjects: {{application: sdkappid, user: user_id}}
+    max_age: 6s
+    rollover: 1s
+"""
+DUE_SECONDS, LIMIT_SECONDS = 2.2, 6.2
+"""From an index's creation on, until it is due, and until its age is past the limit."""
+
+TIMES = {"properties": {"time": {"type": "date"}, "sdkappid": {"type": "keyword"}}}
+
+
+@pytest.fixture
+def short(bench: Workbench) -> Workbench:
+    """An enforcer of a limit of seconds."""
+    bench.policy_text = POLICY
+    bench.settings |= {"ENFORCER_INTERVAL": "1s"}
+    return bench
+
+
+def misspelled(bench: Workbench) -> Workbench:
+    bench.policy_text = bench.policy_text.replace("    max_age:", "    timestamp: tiem\n    max_age:")
+    return bench
+
+
+def now() -> int:
+    return SystemClock().now()
+
+
+def write(bench: Workbench, name: str, *documents: dict[str, Any], **body: Any) -> None:
+    if not bench.es.indices.exists(index=bench.prefix + name):
+        bench.index(name, [], **body)
+    for document in documents:
+        bench.es.index(index=bench.prefix + name, document=document)
+    bench.es.indices.refresh(index=bench.prefix + name)
+
+
+def report(bench: Workbench) -> tuple[bool, dict[str, dict[str, Any]]]:
+    """Return whether the logs are kept, and the findings about them by their kind."""
+    found = bench.run("report", "--output", "json").json
+    (row,) = [category for category in found["categories"] if category["id"] == "logs"]
+    return row["kept"], {finding["kind"]: finding for finding in found["findings"] if finding["id"] in row["findings"]}
+
+
+# --- a field that no document has ---------------------------------------------------------------------
+
+
+def test_nothing_goes_by_a_timestamp_that_no_document_has(short: Workbench) -> None:
+    misspelled(short).ready()
+    write(short, "logs-a", {"time": now(), "sdkappid": "A1"}, mappings=TIMES)
+    write(short, "logs-b", {"time": now()}, mappings=TIMES)
+    time.sleep(DUE_SECONDS)
+
+    assert [short.run("run", "--once").code for _ in range(3)] == [3, 3, 3]
+
+    assert [short.count("logs-a"), short.count("logs-b")] == [1, 1]
+    kept, findings = report(short)
+    assert not kept
+    assert "no document of logs has tiem" in findings["timestamp-absent"]["text"]
+    assert "timestamp: time" in findings["timestamp-absent"]["mend"]
+
+
+def test_check_and_accept_say_that_no_document_has_the_timestamp_and_what_is_likely_meant(short: Workbench) -> None:
+    misspelled(short)
+    assert short.run("setup", "--indices-only").code == 0
+    write(short, "logs-a", {"time": now()}, mappings=TIMES)
+
+    accepted = short.run("policy", "accept")
+    assert accepted.code == 0
+    assert "has tiem" in accepted.err
+    assert "timestamp: time" in accepted.err
+
+    checked = short.run("check", "--output", "json")
+    assert checked.code != 0
+    (wrong,) = [check for check in checked.json if check["name"] == "timestamp of logs"]
+    assert "has tiem" in wrong["text"]
+    assert "timestamp: time" in json.dumps(wrong)
+
+
+def test_one_index_without_the_timestamp_stays_and_the_others_go_by_it(short: Workbench) -> None:
+    short.ready()
+    write(short, "logs-a", {"@timestamp": now() - DAY})
+    write(short, "logs-b", {"time": now() - DAY}, mappings=TIMES)
+    time.sleep(DUE_SECONDS)
+
+    assert short.run("run", "--once").code == 3
+    assert short.run("run", "--once").code == 3
+
+    assert [short.count("logs-a"), short.count("logs-b")] == [None, 1]
+    kept, findings = report(short)
+    assert not kept
+    assert findings["timestamp-absent"]["index"] == short.prefix + "logs-b"
+
+
+def test_a_timestamp_that_a_mapping_has_and_no_document_is_as_good_as_none(short: Workbench) -> None:
+    short.ready()
+    both = {"properties": {**TIMES["properties"], "@timestamp": {"type": "date"}}}
+    write(short, "logs-a", {"time": now()}, mappings=both)
+    time.sleep(DUE_SECONDS)
+
+    assert [short.run("run", "--once").code for _ in range(2)] == [3, 3]
+
+    assert short.count("logs-a") == 1
+    assert "timestamp: time" in report(short)[1]["timestamp-absent"]["mend"]
+
+
+def test_an_empty_index_without_the_timestamp_is_no_fault_and_goes_by_its_own_age(short: Workbench) -> None:
+    misspelled(short).ready()
+    short.index("logs-a", [], mappings=TIMES)
+    assert report(short) == (True, {})
+    time.sleep(LIMIT_SECONDS)
+    assert short.run("run", "--once").code == 0
+    assert short.is_gone("logs-a")
+
+
+# --- undated documents --------------------------------------------------------------------------------
+
+
+def test_undated_documents_go_with_their_index_once_a_look_finds_nothing_written_since_the_last(
+    short: Workbench,
+) -> None:
+    short.ready()
+    write(short, "logs-a", {"@timestamp": now() - DAY}, {"sdkappid": "A1"})
+    time.sleep(DUE_SECONDS)
+
+    short.run("run", "--once")
+    assert short.count("logs-a") == 1, "the first look cannot tell whether it was written to: the dated one goes alone"
+    write(short, "logs-a", {"@timestamp": now() - DAY}, {"sdkappid": "A2"})
+    short.run("run", "--once")
+    assert short.count("logs-a") == 2, "it was written to since the last look"
+    write(short, "logs-a", {"@timestamp": now() - DAY})
+    short.run("run", "--once")
+    write(short, "logs-b", {"@timestamp": 5, "sdkappid": "A3"})
+    time.sleep(DUE_SECONDS)
+    short.run("run", "--once")
+    assert short.is_gone("logs-a")
+    assert short.count("logs-b") == 1
+    short.run("run", "--once")
+    assert short.is_gone("logs-b")
+
+
+def test_it_is_not_kept_where_an_index_with_undated_documents_is_older_than_the_limit(short: Workbench) -> None:
+    short.ready()
+    write(short, "logs-a", {"@timestamp": now() + DAY}, {"@timestamp": now() + 3_000})
+    assert report(short)[0]
+    time.sleep(LIMIT_SECONDS)
+    write(short, "logs-a", {"@timestamp": now()})
+    assert not report(short)[0]
