@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from retention_enforcer.cluster.subject_queries import query_of_any
+from retention_enforcer.domain.deletion import OfSubjects
 from retention_enforcer.domain.errors import ConfigurationError
 from retention_enforcer.domain.policy import SubjectFields
 from retention_enforcer.domain.subjects import (
@@ -309,3 +313,39 @@ def test_an_application_with_a_malformed_id_is_not_taken() -> None:
     decided = decide_owners(["a"], [naming("a", "1,2", 10)], {})
     assert decided.applications == {"a": frozenset()}
     assert "malformed" in decided.undecided["1,2"]
+
+
+# --- several values in the fields of a pair -------------------------------------------------------------
+
+PAIR = Match(conditions=(("app", "1"), ("user", "u")), label="pair", single=True)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"app": ["1"], "user": ["u"]}, True),
+        ({"app": ["1", "1"], "user": ["u"]}, True),
+        ({"app": ["1", "2"], "user": ["u"]}, False),
+        ({"app": ["1"], "user": ["u", "v"]}, False),
+        ({"app": ["2"], "user": ["u"]}, False),
+        ({"app": ["1"]}, False),
+    ],
+)
+def test_a_pair_fits_a_document_that_has_one_value_of_each(values: dict[str, list[str]], expected: bool) -> None:
+    assert PAIR.fits(values) is expected
+    assert (OfSubjects(matches=(PAIR,)).labels(values) == {"pair"}) is expected
+
+
+def test_a_hold_on_a_pair_fits_whatever_may_be_of_it() -> None:
+    assert replace(PAIR, single=False).fits({"app": ["1", "2"], "user": ["u", "v"]})
+
+
+def test_a_guarded_query_leaves_out_what_has_any_other_value() -> None:
+    (clause,) = query_of_any([replace(PAIR, guarded=True)])["bool"]["should"]
+    assert clause["bool"]["must_not"] == [
+        {"range": {"app": {"lt": "1"}}},
+        {"range": {"app": {"gt": "1"}}},
+        {"range": {"user": {"lt": "u"}}},
+        {"range": {"user": {"gt": "u"}}},
+    ]
+    assert len(query_of_any([PAIR, replace(PAIR, guarded=True)])["bool"]["should"]) == 2

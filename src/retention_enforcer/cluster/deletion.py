@@ -199,7 +199,10 @@ class Deletion:
 
         with self._view(trim) as view, ThreadPoolExecutor(_AT_A_TIME) as sender:
             under_way: deque[Future[_Deleted]] = deque()
-            for hits in self._pages(trim, view):
+            for page in self._pages(trim, view):
+                hits = _certain(trim.takes, page)
+                if not hits:
+                    continue
                 under_way.append(sender.submit(self._delete_documents, trim, hits, permit))
                 if len(under_way) == _AT_A_TIME:
                     count(under_way.popleft().result())
@@ -314,6 +317,13 @@ class _Deleted:
 
 _encode = json.JSONEncoder().encode
 """One for all: the client makes a new one for every line."""
+
+
+def _certain(takes: Selection, hits: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Return the documents that certainly are taken: what has several values in a field of a pair stays."""
+    if not isinstance(takes, OfSubjects) or not takes.told_by_values:
+        return hits
+    return [hit for hit in hits if takes.labels(hit.get("fields", {}))]
 
 
 def _by_label(takes: Selection, gone: Iterable[Mapping[str, Any]]) -> Counter[str]:

@@ -36,6 +36,7 @@ _FIELDS = [
     f"{_BUCKETS}.dated.*.value",
     f"{_BUCKETS}.held.doc_count",
     f"{_BUCKETS}.held.due.doc_count",
+    f"{_BUCKETS}.pairs.*.value",
     f"{_BUCKETS}.{_HOLDING}*.doc_count",
 ]
 
@@ -72,6 +73,8 @@ class DocumentsSeen:
     held: int = 0
     """Documents of held subjects."""
     held_due: int = 0
+    several: bool = False
+    """Whether any of these may have several values in a field of a pair."""
     holding: tuple[int, ...] = ()
     """Documents that hold each of the fields asked for."""
 
@@ -113,6 +116,8 @@ def _body(search: Search, policy: Policy, now: int) -> dict[str, Any]:
         inner["dated"] = _dated(search.category, search.timestamp, policy, now)
     if search.held:
         inner["held"] = {"filter": query_of_any(search.held)}
+        if pairs := [match for match in search.held if match.single]:
+            inner["pairs"] = _pairs(pairs)
         if search.timestamp is not None and search.category is not None and search.category.max_age is not None:
             inner["held"]["aggs"] = {"due": {"filter": _due(search.category, search.timestamp, policy, now)}}
     if inner:
@@ -128,6 +133,19 @@ def _dated(category: Category, timestamp: str, policy: Policy, now: int) -> dict
         inner["due"] = {"filter": _due(category, timestamp, policy, now)}
         inner["overdue"] = {"filter": _range(timestamp, gte=first, lt=overdue_before(category, now))}
     return {"filter": _range(timestamp, gte=first, lte=last), "aggs": inner}
+
+
+def _pairs(matches: Sequence[Match]) -> dict[str, Any]:
+    """Return what counts the documents of pairs, and the values in each of their fields."""
+    fields = {name for match in matches for name, _ in match.conditions}
+    values = {f"values-{number}": {"value_count": {"field": name}} for number, name in enumerate(sorted(fields))}
+    # Not by the count of the bucket: a document may say of itself that it counts for several.
+    return {"filter": query_of_any(matches), "aggs": {"documents": {"value_count": {"field": "_seq_no"}}, **values}}
+
+
+def _several(pairs: Mapping[str, Any]) -> bool:
+    documents = pairs["documents"]["value"]
+    return any(counted["value"] != documents for counted in pairs.values())
 
 
 def _due(category: Category, timestamp: str, policy: Policy, now: int) -> dict[str, Any]:
@@ -209,6 +227,7 @@ def _seen(bucket: Mapping[str, Any], search: Search) -> DocumentsSeen:
         overdue=int(dated.get("overdue", {}).get("doc_count", 0)),
         held=int(bucket.get("held", {}).get("doc_count", 0)),
         held_due=int(bucket.get("held", {}).get("due", {}).get("doc_count", 0)),
+        several=_several(bucket["pairs"]) if "pairs" in bucket else False,
         holding=tuple(int(bucket[f"{_HOLDING}{number}"]["doc_count"]) for number in range(len(search.fields))),
     )
 

@@ -23,7 +23,7 @@ from retention_enforcer.cluster.expressions import covering
 from retention_enforcer.cluster.forbidden import Reach, read_forbidden
 from retention_enforcer.cluster.indices_seen import Counts, FieldTypes, count, read_types, read_write_aliases, refresh
 from retention_enforcer.cluster.preflight import Capabilities, cluster_facts
-from retention_enforcer.cluster.sought import SoughtDocuments, sought_documents
+from retention_enforcer.cluster.sought import SoughtDocuments, sought_documents, tell_pairs_apart
 from retention_enforcer.cluster.survey import Governed, Survey, by_category, survey
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
 from retention_enforcer.domain.facts import (
@@ -116,6 +116,7 @@ class _Observation:
         doubtful.of_types(types)
         sought = self._sought_documents(found, doubtful.none_about(found.governed))
         answer = self._search(found, doubtful.none_about(found.governed), types, sought)
+        tell_pairs_apart(self._client, sought, answer)
         doubtful.of_search(answer)
         doubtful.of_invisible_documents(self._client, counts, answer)
         ageless = ages_untold(self._client, doubtful.none_about(found.governed), types, answer, evidence)

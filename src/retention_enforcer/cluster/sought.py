@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from elasticsearch import Elasticsearch
 
+from retention_enforcer.cluster.documents_seen import Answer
+from retention_enforcer.cluster.subject_counts import SubjectCounts
 from retention_enforcer.cluster.subject_fields import read_subject_fields
 from retention_enforcer.cluster.survey import Governed
+from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
 from retention_enforcer.domain.facts import Untold
 from retention_enforcer.domain.sought import Sought
 from retention_enforcer.domain.subjects import Match
@@ -49,3 +52,29 @@ def sought_documents(
         if untold:
             found.untold[name] = tuple(untold)
     return found
+
+
+def tell_pairs_apart(client: Elasticsearch, sought: SoughtDocuments, answer: Answer) -> None:
+    """Leave out documents with several values in the fields of a pair, where an index has any, and say how many.
+
+    Nobody can tell which values of an array of objects belong together. Two searches for each such index.
+    """
+    for name, seen in answer.seen.items():
+        if not seen.several:
+            continue
+        pairs = [match for match in sought.matches[name] if match.single]
+        matches = tuple(replace(match, guarded=match.single) for match in sought.matches[name])
+        fields = " or ".join(sorted({field for match in pairs for field, _ in match.conditions}))
+        reason = f"documents have several values in {fields}, so that nobody can tell which belong together"
+        counts = SubjectCounts(client)
+        try:
+            held = counts.of_any(name, matches)
+            told = counts.by_label(name, pairs, matches)
+            reasons = {label: f"{documents:,} {reason}" for label, documents in told.items()}
+        except (ClusterUnavailable, RequestRejected) as error:
+            reasons = {match.label: f"{reason}, and they were not counted: {error.message}" for match in matches}
+            matches, held = (), 0
+        sought.matches[name] = matches
+        untold = (Untold(label=label, note="", reason=why) for label, why in reasons.items())
+        sought.untold[name] = (*sought.untold.get(name, ()), *untold)
+        answer.seen[name] = replace(seen, held=held, held_due=min(seen.held_due, held))

@@ -38,6 +38,10 @@ class SubjectCounts:
             found |= {label: counted[f"n{number}"] for number, label in enumerate(some) if counted[f"n{number}"]}
         return found
 
+    def of_any(self, index: str, matches: Sequence[Match]) -> int:
+        """Return how many documents of an index match any of these. Raises as `by_label`."""
+        return self._count(index, {"any": query_of_any(matches)}, ())["any"]
+
     def _count(self, index: str, filters: Mapping[str, object], spare: Sequence[Match]) -> dict[str, int]:
         with translated():
             answer = self._client.search(

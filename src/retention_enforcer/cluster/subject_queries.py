@@ -24,7 +24,11 @@ def query_of_any(matches: Iterable[Match]) -> dict[str, Any]:
     What differs in the last value alone goes into one `terms` query.
     """
     values: dict[tuple[tuple[_Pair, ...], str, _Pair | None], dict[str | int, None]] = {}
+    guarded: list[dict[str, Any]] = []
     for match in matches:
+        if match.guarded:
+            guarded.append(_guarded(match))
+            continue
         *common, (name, value) = match.conditions
         values.setdefault((tuple(common), name, match.unless_other), {})[value] = None
     clauses = [
@@ -32,7 +36,16 @@ def query_of_any(matches: Iterable[Match]) -> dict[str, Any]:
         for (common, name, unless_other), those in values.items()
         for some in _pieces(list(those))
     ]
+    clauses += guarded
     return {"bool": {"should": clauses, "minimum_should_match": 1}} if clauses else {"match_none": {}}
+
+
+def _guarded(match: Match) -> dict[str, Any]:
+    """Return the query for the documents that match and have no other value: none below, and none above."""
+    query = _all_of([_term(*pair) for pair in match.conditions], match.unless_other)
+    others = [{"range": {name: {bound: value}}} for name, value in match.conditions for bound in ("lt", "gt")]
+    query["bool"].setdefault("must_not", []).extend(others)
+    return query
 
 
 def _all_of(clauses: list[dict[str, Any]], unless_other: _Pair | None) -> dict[str, Any]:

@@ -75,6 +75,11 @@ class OfSubjects:
         """The fields that tell whose a document is."""
         return tuple(sorted({name for match in self.matches for name in match.fields}))
 
+    @property
+    def told_by_values(self) -> bool:
+        """Whether the query alone does not tell which documents are taken: their values have to be looked at."""
+        return any(match.single for match in self.matches)
+
     def labels(self, values: Mapping[str, Collection[str | int]]) -> frozenset[str]:
         """Return for whom a document with these values is asked for."""
         pairs = ((name, value) for name, those in values.items() for value in those)

@@ -51,13 +51,15 @@ class Sought:
         return self._completed(found, category, exact) if isinstance(found, Match) else found
 
     def _completed(self, found: Match, category: Category, exact: Exact) -> Match | Inexact:
+        # A hold rather keeps too much: it spares whatever may be of the pair.
+        found = replace(found, label=self.label, single=len(found.conditions) > 1 and not self.spare_tenants_own)
         field = category.subjects.account
         if self.account is None or field is None or exact[field] is None:
-            return replace(found, label=self.label)
+            return found
         names = exact[field]
         condition = names.condition(self.account) if isinstance(names, ExactField) else names
         if isinstance(condition, tuple):
-            return replace(found, label=self.label, unless_other=condition)
+            return replace(found, unless_other=condition)
         return condition or Inexact(reason=f"{field} cannot hold this account, but may hold another one")
 
 

@@ -155,6 +155,11 @@ class Match:
     """Field and value: a document that has the field, but not this value in it, is none of them."""
     label: str = ""
     """For whom it is asked, so that what was found can be told apart."""
+    single: bool = False
+    """Whether a document with several values in one of the fields is none of them: nobody can tell which value of one
+    field belongs to which of another."""
+    guarded: bool = False
+    """Whether the index is known to have such documents, so that queries must leave them out."""
 
     def __post_init__(self) -> None:
         if not self.conditions:
@@ -169,6 +174,8 @@ class Match:
     def fits(self, values: Mapping[str, Collection[str | int]]) -> bool:
         """Whether it matches a document with these values in its fields."""
         if not all(value in values.get(name, ()) for name, value in self.conditions):
+            return False
+        if self.single and any(len(set(values[name])) > 1 for name, _ in self.conditions):
             return False
         if self.unless_other is None:
             return True
