@@ -21,7 +21,7 @@ from retention_enforcer.cluster.metadata import described
 from retention_enforcer.cluster.preflight import Capabilities, cluster_facts
 from retention_enforcer.cluster.streams import members_of
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
-from retention_enforcer.domain.facts import Block, CategoryFacts, Doubt, Evidence, IndexFacts, SetApart
+from retention_enforcer.domain.facts import Ageless, Block, CategoryFacts, Doubt, Evidence, IndexFacts, SetApart
 from retention_enforcer.domain.instants import DAY, HOUR, SECOND, format_instant
 from retention_enforcer.domain.names import IndexPattern
 from retention_enforcer.domain.policy import EARLIEST, Category, Clause, Policy
@@ -76,6 +76,12 @@ def the_index(facts: CategoryFacts) -> IndexFacts:
 def the_doubt(facts: CategoryFacts) -> SetApart:
     (apart,) = facts.set_apart
     return apart
+
+
+def the_ageless(facts: CategoryFacts) -> Ageless:
+    assert facts.set_apart == ()
+    (why,) = [index.ageless for index in facts.indices if index.ageless]
+    return why
 
 
 def names(facts: CategoryFacts) -> list[str]:
@@ -203,21 +209,23 @@ def test_several_timestamps_in_one_document_make_its_age_ambiguous(
 ) -> None:
     create(es, f"{prefix}logs-1", [NOW - 20 * DAY, NOW - DAY])
     facts = observe_one(es, f"{prefix}logs-*")
-    assert the_doubt(facts).doubt is Doubt.TIMESTAMP_TYPE
+    assert the_ageless(facts).doubt is Doubt.TIMESTAMP_TYPE
     beside(facts)
 
 
 @pytest.mark.parametrize("type_", ["keyword", "long"])
-def test_a_timestamp_of_another_type_sets_its_index_apart_alone(
+def test_a_timestamp_of_another_type_leaves_its_index_alone_without_an_age(
     es: Elasticsearch, prefix: str, beside: Callable[[CategoryFacts], None], type_: str
 ) -> None:
     create(es, f"{prefix}logs-1", NOW - 20 * DAY, mappings={"properties": {"@timestamp": {"type": type_}}})
 
     facts = observe_one(es, f"{prefix}logs-*")
 
-    doubt = the_doubt(facts)
-    assert (doubt.name, doubt.doubt) == (f"{prefix}logs-1", Doubt.TIMESTAMP_TYPE)
-    assert type_ in doubt.text
+    why = the_ageless(facts)
+    assert why.doubt is Doubt.TIMESTAMP_TYPE
+    assert f"{prefix}logs-1 is of type {type_}" in why.text
+    (index,) = [i for i in facts.indices if i.ageless]
+    assert (index.documents, index.undated, index.oldest, index.due) == (1, 1, None, 0)
     beside(facts)
 
 

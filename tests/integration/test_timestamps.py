@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from customers import of
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.domain.instants import DAY
 from workbench import Workbench
@@ -131,6 +132,76 @@ def test_an_empty_index_without_the_timestamp_is_no_fault_and_goes_by_its_own_ag
     time.sleep(LIMIT_SECONDS)
     assert short.run("run", "--once").code == 0
     assert short.is_gone("logs-a")
+
+
+# --- what else is known of such an index --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mapping", "value"),
+    [({"type": "keyword"}, "yesterday"), ({"type": "date"}, ["2026-01-01", "2026-01-02"]), (None, None)],
+    ids=["no date", "several", "absent"],
+)
+def test_a_subject_is_purged_from_an_index_whose_documents_have_no_age(
+    tenants: Workbench, mapping: dict[str, str] | None, value: Any
+) -> None:
+    fields = {"sdkappid": {"type": "keyword"}, "user_id": {"type": "keyword"}, "@timestamp": mapping}
+    mappings = {"properties": {name: body for name, body in fields.items() if body is not None}}
+    tenants.index("logs-b", [], mappings=mappings)
+    stamp = {} if value is None else {"@timestamp": value}
+    write(tenants, "logs-b", {"sdkappid": "31", **stamp}, {"sdkappid": "32", **stamp})
+
+    asked = tenants.run("erase", "--application", "31")
+    assert "logs: 1 documents now" in asked.out
+    assert tenants.run("run", "--once").code == 3, "the category is not kept"
+
+    assert of(tenants, "logs-b") == ["32"]
+    (certificate,) = tenants.run("certificate", "--application", "31", "--output", "json").json
+    assert not [item for item in certificate["open_items"] if "logs-b" in item["text"]]
+
+
+def test_what_cannot_be_told_is_not_said_to_be_nothing(tenants: Workbench) -> None:
+    nested = {"properties": {"who": {"type": "nested", "properties": {"sdkappid": {"type": "keyword"}}}}}
+    tenants.policy_text = tenants.policy_text.replace(
+        "subjects: {{application: sdkappid, user: user_id}}", "subjects: {{application: who.sdkappid}}"
+    )
+    tenants.es.indices.delete(index=tenants.prefix + "logs-a")
+    write(tenants, "logs-b", {"who": [{"sdkappid": "31"}]}, mappings=nested)
+    assert tenants.run("policy", "accept").code == 0
+
+    asked = tenants.run("erase", "--application", "31")
+    assert asked.code == 0
+    assert "logs: an unknown number of documents now" in asked.out
+    assert "configuration: 0 documents now" in asked.out
+    assert "who.sdkappid is in nested documents" in asked.err
+    assert "nothing of it is there" not in asked.err
+
+    tenants.run("run", "--once")
+    (certificate,) = tenants.run("certificate", "--application", "31", "--output", "json").json
+    assert (certificate["found_now"]["logs"], certificate["found_now"]["configuration"]) == (None, 0)
+    assert certificate["looked_in"]["logs"] == 0
+    assert "logs: cannot be told" in " ".join(tenants.run("certificate", "--application", "31").out.split())
+
+
+def test_the_ledger_does_not_count_what_nobody_could_read(bench: Workbench) -> None:
+    bench.index("logs-a", [now()])
+    bench.ready()
+    assert bench.run("run", "--once").code == 0
+    bench.es.indices.close(index=bench.prefix + "logs-a")
+    bench.run("run", "--once")
+    proofs = [r["evidence"] for r in bench.records() if r["kind"] == "proof" and r["category"] == "logs"]
+    assert [proof.get("documents") for proof in proofs] == [1, None]
+
+    bench.es.indices.open(index=bench.prefix + "logs-a")
+    bench.run("run", "--once")
+    bench.es.indices.close(index=bench.prefix + "logs-a")
+    bench.max_age = "15d"
+    assert bench.run("policy", "accept").code == 0
+    bench.run("run", "--once")
+    bench.es.indices.delete(index=bench.prefix + "logs-a")
+    bench.run("run", "--once")
+    (gone,) = [r for r in bench.records() if r["action"] == "observed_deletion"]
+    assert "documents" not in gone.get("evidence", {})
 
 
 # --- undated documents --------------------------------------------------------------------------------

@@ -59,4 +59,6 @@ def test_one_finding_an_index_without_ages_or_one_in_all_where_no_document_has_t
     found = list(about_ages(category(timestamp="tiem"), seen))
     assert [finding.index for finding in found] == expected
     assert {finding.severity for finding in found} <= {Severity.ERROR}
+    (empty,) = about_ages(category(), facts(index(ageless=NO_DATE)))
+    assert empty.severity is Severity.WARNING
     assert not list(about_ages(category(max_age=None, after_termination=1), seen))

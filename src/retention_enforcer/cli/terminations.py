@@ -34,6 +34,9 @@ At = Annotated[str | None, typer.Option("--at", help="When it ended, as 2026-11-
 Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the registry alone.")]
 Confirm = Annotated[bool, typer.Option("--confirm", help="A time ahead, or more than 7 d back, is meant.")]
 
+_NAMED = 5
+"""How many indices of a category a request names that do not tell what they have."""
+
 
 @app.command()
 def terminate(  # noqa: PLR0917 - options, never positional
@@ -118,6 +121,18 @@ def _instant(text: str | None) -> int | None:
         raise ConfigurationError(f"--at: {error}") from None
 
 
+def _tell_documents(category: str, documents: int, untold: list[str]) -> None:
+    """Say how many documents there are in a category, and in what it cannot be told: 0 is not said for that."""
+    if not untold:
+        say(f"  {category}: {documents:,} documents now")
+        return
+    say(f"  {category}: {f'at least {documents:,}' if documents else 'an unknown number of'} documents now")
+    for why in untold[:_NAMED]:
+        complain(f"warning: it cannot be told what else there is: {why}")
+    if len(untold) > _NAMED:
+        complain(f"warning: nor in {len(untold) - _NAMED} further indices")
+
+
 def _tell(deployment: Deployment, ask: Ask, prospect: Prospect) -> None:
     termination, times, before = prospect.termination, prospect.times, prospect.before
     who = f"{termination.kind} {termination.pseudonym}"
@@ -131,7 +146,7 @@ def _tell(deployment: Deployment, ask: Ask, prospect: Prospect) -> None:
     if termination.applications:
         say(f"  with it: {len(termination.applications)} applications")
     for id_, documents in prospect.documents.items():
-        say(f"  {id_}: {documents:,} documents now")
+        _tell_documents(id_, documents, [deployment.hide(why) for why in prospect.untold.get(id_, ())])
     if prospect.not_narrowed:
         say(f"  not to be narrowed to it: {', '.join(prospect.not_narrowed)}")
     _tell_times(deployment, prospect)
@@ -141,7 +156,7 @@ def _tell(deployment: Deployment, ask: Ask, prospect: Prospect) -> None:
         complain("warning: the grace ends after the deadline: the purge will be late")
     if prospect.problem:
         complain(f"warning: its applications cannot be told now: {prospect.problem}")
-    elif not any(prospect.documents.values()):
+    elif not any(prospect.documents.values()) and not prospect.untold:
         complain("warning: nothing of it is there now; it is registered all the same")
 
 

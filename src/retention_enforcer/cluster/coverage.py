@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from elasticsearch import Elasticsearch
 
+from retention_enforcer.cluster.ages import is_timestamp
 from retention_enforcer.cluster.changes import ATTEMPTS, IndicesChanged
 from retention_enforcer.cluster.documents_seen import Answer, DocumentsSeen, Search, chunks, search_documents
-from retention_enforcer.cluster.doubts import is_timestamp
 from retention_enforcer.cluster.errors import SECURITY
 from retention_enforcer.cluster.expressions import covering
 from retention_enforcer.cluster.indices_seen import FieldTypes, read_types

@@ -12,14 +12,8 @@ from retention_enforcer.cluster.indices_seen import Counts, FieldTypes, Refreshe
 from retention_enforcer.cluster.survey import Governed, Survey, apart
 from retention_enforcer.domain.facts import Doubt, SetApart
 
-_TIMESTAMPS = frozenset({"date", "date_nanos"})
 _SEE_HEALTH = "see the cluster's health; if it lasts, look at the index with GET {name}/_search_shards"
 _SEE_PRIVILEGES = "see that the enforcer's role has the privileges that `retention-enforcer setup --print` lists"
-
-
-def is_timestamp(type_: str | None) -> bool:
-    """Whether a field of this type has an age; one that is not mapped has not, and disturbs nothing."""
-    return type_ is None or type_ in _TIMESTAMPS
 
 
 class Doubts:
@@ -63,27 +57,16 @@ class Doubts:
                 self._partial(name, why)
 
     def of_types(self, types: FieldTypes) -> None:
-        """Doubt indices whose timestamp is no date: a number has a minimum, but no age."""
+        """Doubt indices that do not say of what type their timestamps are."""
         for name, governed in self._found.governed.items():
             field = governed.category.timestamp
-            type_ = types.of(field, name)
             if name not in types.indices:
                 self._partial(name, f"it does not say of what type {field} is")
-            elif governed.category.max_age is not None and not is_timestamp(type_):
-                text = f"{field} of {name} is of type {type_}, so that its documents have no age"
-                mend = f"map {field} as date in the template, and re-index {name}"
-                self._add(name, Doubt.TIMESTAMP_TYPE, text, mend)
 
     def of_search(self, answer: Answer) -> None:
-        """Doubt indices of which the search did not see everything, and those with several timestamps a document."""
+        """Doubt indices of which the search did not see everything."""
         for name, reason in answer.unknown.items():
             self._partial(name, f"the search failed: {reason}")
-        for name, seen in answer.seen.items():
-            governed = self._found.governed[name]
-            if seen.values > seen.dated and governed.category.max_age is not None:
-                field = governed.category.timestamp
-                text = f"documents of {name} have several values in {field}, so that their age is ambiguous"
-                self._add(name, Doubt.TIMESTAMP_TYPE, text, f"let the producer write one {field} a document")
 
     def of_invisible_documents(self, client: Elasticsearch, counts: Mapping[str, Counts], answer: Answer) -> None:
         """Doubt indices that hold more documents than the search saw.

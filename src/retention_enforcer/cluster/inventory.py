@@ -11,12 +11,12 @@ Nothing is changed but that what was written becomes visible.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster import doubts
-from retention_enforcer.cluster.ages import ages_untold
+from retention_enforcer.cluster.ages import ages_untold, is_timestamp
 from retention_enforcer.cluster.changes import ATTEMPTS, IndicesChanged
 from retention_enforcer.cluster.documents_seen import Answer, DocumentsSeen, Search, chunks, search_documents
 from retention_enforcer.cluster.expressions import covering
@@ -27,6 +27,7 @@ from retention_enforcer.cluster.sought import SoughtDocuments, sought_documents,
 from retention_enforcer.cluster.survey import Governed, Survey, by_category, survey
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
 from retention_enforcer.domain.facts import (
+    Ageless,
     Block,
     CategoryFacts,
     ClusterFacts,
@@ -84,6 +85,18 @@ class Inventory:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read of all governed indices."""
+
+    counts: Mapping[str, Counts]
+    answer: Answer
+    sought: SoughtDocuments
+    write_aliases: Mapping[str, tuple[str, ...]]
+    evidence: Mapping[str, Evidence]
+    ageless: Mapping[str, Ageless]
+
+
 class _Observation:
     """One attempt. `silent` are the uuids of indices that did not answer in an earlier one."""
 
@@ -126,10 +139,7 @@ class _Observation:
                 category=category.id,
                 as_of=self._now,
                 indices=tuple(
-                    replace(
-                        self._facts(index, counts, answer, sought, write_aliases, evidence),
-                        ageless=ageless.get(index.metadata.name),
-                    )
+                    self._facts(index, _Read(counts, answer, sought, write_aliases, evidence, ageless))
                     for index in by_category(doubtful.none_about(found.governed)).get(category.id, [])
                 ),
                 set_apart=doubtful.about(category.id),
@@ -181,9 +191,7 @@ class _Observation:
         searches = []
         for indices in by_category(clear).values():
             category = indices[0].category
-            dated = {
-                g.metadata.name for g in indices if doubts.is_timestamp(types.of(category.timestamp, g.metadata.name))
-            }
+            dated = {g.metadata.name for g in indices if is_timestamp(types.of(category.timestamp, g.metadata.name))}
             groups: dict[tuple[str | None, tuple[Match, ...]], list[str]] = {}
             for name in (g.metadata.name for g in indices):
                 asked = (category.timestamp if name in dated else None, sought.matches.get(name, ()))
@@ -218,18 +226,12 @@ class _Observation:
         caught = {name: found.other_names(name) for name in avoid}
         return covering(found.expressions, reached, caught, avoid)
 
-    def _facts(
-        self,
-        governed: Governed,
-        counts: Mapping[str, Counts],
-        answer: Answer,
-        sought: SoughtDocuments,
-        write_aliases: Mapping[str, tuple[str, ...]],
-        evidence: Mapping[str, Evidence],
-    ) -> IndexFacts:
+    def _facts(self, governed: Governed, read: _Read) -> IndexFacts:
+        counts, answer, sought, evidence = read.counts, read.answer, read.sought, read.evidence
+        ageless = read.ageless.get(governed.metadata.name)
         index, member = governed.metadata, governed.member
         seen, counted = answer.seen.get(index.name, DocumentsSeen()), counts.get(index.name)
-        written_by = write_aliases.get(index.name)
+        written_by = read.write_aliases.get(index.name)
         # Where it cannot be told which aliases write to it, it is taken for a write index: it is not deleted whole.
         written = bool(index.aliases) if written_by is None else bool(written_by)
         return IndexFacts(
@@ -238,11 +240,11 @@ class _Observation:
             created=index.created,
             documents=seen.documents,
             bytes=counted.bytes if counted else 0,
-            oldest=seen.oldest,
-            newest=seen.newest,
-            due=seen.due,
-            overdue=seen.overdue,
-            undated=seen.documents - seen.dated,
+            oldest=seen.oldest if ageless is None else None,
+            newest=seen.newest if ageless is None else None,
+            due=seen.due if ageless is None else 0,
+            overdue=seen.overdue if ageless is None else 0,
+            undated=seen.documents - seen.dated if ageless is None else seen.documents,
             sequence_numbers=counted.sequence_numbers if counted else (),
             stream=member.stream if member else None,
             failure_store=member.failure_store if member else False,
@@ -259,7 +261,8 @@ class _Observation:
             stream_lifecycle=member.stream_lifecycle if member else False,
             spared=sought.matches.get(index.name, ()),
             held_documents=seen.held,
-            held_due=seen.held_due,
+            held_due=seen.held_due if ageless is None else 0,
+            ageless=ageless,
             evidence=evidence.get(index.uuid),
         )
 

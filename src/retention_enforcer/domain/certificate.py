@@ -30,8 +30,9 @@ class Certificate:
     """Pseudonyms of what went along with an account."""
     hashes: Mapping[int, str]
     """Of the ledger records that the purges name."""
-    found: Mapping[str, int]
-    """By category, how many documents of the subject a look found just now."""
+    found: Mapping[str, int | None]
+    """By category, how many documents of the subject a look found just now; None where it found none, and could not
+    look at all."""
     open_items: tuple[OpenItem, ...]
     head: Head | None
 

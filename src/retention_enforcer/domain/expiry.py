@@ -275,4 +275,4 @@ def _foreseen(index: IndexFacts, due: int) -> bool:
     evidence = index.evidence
     if evidence is None or evidence.oldest != index.oldest or evidence.first_seen >= due:
         return False
-    return index.oldest is not None or evidence.documents >= index.documents
+    return index.oldest is not None or (evidence.documents or 0) >= index.documents

@@ -48,7 +48,8 @@ class Evidence:
     """The oldest document at that time."""
     first_seen: int
     """When this oldest document was first seen as the oldest."""
-    documents: int
+    documents: int | None
+    """How many there were; None where that is not known under this policy."""
     last_trim: int | None = None
     """When documents were last deleted from the index by age."""
     newest: int | None = None

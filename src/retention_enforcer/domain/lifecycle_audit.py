@@ -95,7 +95,8 @@ def still_told(known: Iterable[Vanished], now: int) -> tuple[Vanished, ...]:
 
 def vanished_finding(category: str, vanished: Vanished) -> Finding:
     """Return the finding that an index was deleted by nobody of ours."""
-    documents = f"{vanished.evidence.documents:,} documents when it was last seen"
+    known = vanished.evidence.documents
+    documents = "of unknown content" if known is None else f"{known:,} documents when it was last seen"
     return Finding(
         kind="deleted-by-others",
         category=category,

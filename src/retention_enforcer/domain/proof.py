@@ -22,7 +22,8 @@ class Proof:
     kept: bool
     limit: int | None
     indices: int
-    documents: int
+    documents: int | None
+    """In the indices that are known; None where that is none of them."""
     oldest: int | None
     """The oldest dated document over all indices that are known."""
     overdue: int
@@ -52,7 +53,7 @@ def verify(category: Category, facts: CategoryFacts, plan: Plan) -> Proof:
         kept=not any(finding.severity is Severity.ERROR for finding in findings),
         limit=category.limit,
         indices=len(facts.indices) + len(facts.set_apart),
-        documents=facts.documents,
+        documents=None if facts.set_apart and not facts.documents else facts.documents,
         oldest=min(dated, default=None) if by_age else None,
         overdue=sum(index.overdue for index in facts.indices) if by_age else 0,
         findings=findings,
@@ -64,8 +65,7 @@ def about_ages(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
     if category.max_age is None:
         return
     with_documents = [index for index in facts.indices if index.documents]
-    untold = [(index, index.ageless) for index in with_documents if index.ageless]
-    absent = [(index, why) for index, why in untold if why.doubt is Doubt.TIMESTAMP_ABSENT]
+    absent = [(i, i.ageless) for i in with_documents if i.ageless and i.ageless.doubt is Doubt.TIMESTAMP_ABSENT]
     if len(absent) == len(with_documents) > 1:
         documents = sum(index.documents for index in with_documents)
         _, why = max(absent, key=lambda one: one[0].documents)
@@ -78,15 +78,17 @@ def about_ages(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
             mend=why.mend,
         )
         return
-    for index, why in untold:
-        yield Finding(
-            kind=why.doubt.value,
-            category=category.id,
-            index=index.name,
-            uuid=index.uuid,
-            text=why.text,
-            mend=why.mend,
-        )
+    for index in facts.indices:
+        if why_not := index.ageless:
+            yield Finding(
+                kind=why_not.doubt.value,
+                category=category.id,
+                index=index.name,
+                uuid=index.uuid,
+                text=why_not.text,
+                mend=why_not.mend,
+                severity=Severity.ERROR if index.documents else Severity.WARNING,
+            )
 
 
 _STOP_AND_ERASE = "stop what writes them, then: retention-enforcer erase --category {category} --confirm"

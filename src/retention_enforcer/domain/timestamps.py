@@ -38,3 +38,21 @@ def absent(index: str, timestamp: str, documents: int, dates: Collection[str]) -
         text=f"none of the {documents:,} documents of {index} has {timestamp}: they have no age, and none goes by it",
         mend=mend,
     )
+
+
+def no_date(index: str, timestamp: str, type_: str | None) -> Ageless:
+    """Return what is said of an index whose timestamp is of another type: a number has a minimum, but no age."""
+    return Ageless(
+        doubt=Doubt.TIMESTAMP_TYPE,
+        text=f"{timestamp} of {index} is of type {type_}, so that its documents have no age",
+        mend=f"map {timestamp} as date in the template, and re-index {index}",
+    )
+
+
+def ambiguous(index: str, timestamp: str) -> Ageless:
+    """Return what is said of an index with several timestamps a document."""
+    return Ageless(
+        doubt=Doubt.TIMESTAMP_TYPE,
+        text=f"documents of {index} have several values in {timestamp}, so that their age is ambiguous",
+        mend=f"let the producer write one {timestamp} a document",
+    )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from retention_enforcer.domain.control import CONFIRMED, TERMINATIONS_APPROVED, Control
 from retention_enforcer.domain.errors import ConfigurationError, Refused
+from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
@@ -53,6 +54,8 @@ class Prospect:
     """Whether all deletion is stopped now."""
     documents: Mapping[str, int] = field(default_factory=dict)
     """By category that will be purged, how many documents there are of the subject now."""
+    untold: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By category, why it cannot be told whether there are more."""
     not_narrowed: tuple[str, ...] = ()
     """Categories that do not tell whose documents they have."""
     problem: str = ""
@@ -241,13 +244,15 @@ class Asking:
         held = held_back(known, self._most, control.terminations_approved_at, now)
         applications, problem = self._applications(subject, now)
         termination = _with(termination, applications)
+        look = self._look(termination)
         return Prospect(
             termination=termination,
             times=self.times(termination),
             before=twin,
             waits=termination.waits or (termination.key in held and termination.begun_at is None),
             stopped=control.stopped_at is not None,
-            documents=self._documents_of(termination),
+            documents={id_: sum(i.held_documents for i in facts.indices) for id_, facts in look.items()},
+            untold={id_: why for id_, facts in look.items() if (why := _why_untold(facts))},
             not_narrowed=tuple(c.id for c in categories_of(self._policy, ask) if not narrows(c, subject)),
             problem=problem,
         )
@@ -260,10 +265,15 @@ class Asking:
         except Refused as error:
             return (), f"{error.message}; {error.mend}"
 
-    def _documents_of(self, termination: Termination) -> dict[str, int]:
+    def _look(self, termination: Termination) -> Mapping[str, CategoryFacts]:
         scope = Scope.looking(self._policy, Control())
-        look = self._observer.look(scope, sought_of(self._policy, termination))
-        return {id_: sum(i.held_documents for i in facts.indices) for id_, facts in look.sought.items()}
+        return self._observer.look(scope, sought_of(self._policy, termination)).sought
+
+
+def _why_untold(facts: CategoryFacts) -> tuple[str, ...]:
+    """Return why indices do not tell whether they have documents of those who are asked for."""
+    apart = [one.text for one in facts.set_apart]
+    return (*apart, *(f"{name}: {one.reason}" for name, those in sorted(facts.untold.items()) for one in those))
 
 
 def _with(termination: Termination, applications: tuple[str, ...]) -> Termination:

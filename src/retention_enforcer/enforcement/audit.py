@@ -104,7 +104,7 @@ class Audit:
 
 def _entry(category: Category, vanished: Vanished, cycle: str) -> Entry:
     known = vanished.evidence
-    evidence: dict[str, int | str] = {"documents": known.documents}
+    evidence: dict[str, int | str] = {} if known.documents is None else {"documents": known.documents}
     evidence |= {
         name: format_instant(at) for name, at in (("oldest", known.oldest), ("newest", known.newest)) if at is not None
     }

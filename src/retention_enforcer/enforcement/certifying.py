@@ -9,6 +9,7 @@ from typing import Protocol
 
 from retention_enforcer.domain.certificate import Certificate, Promise
 from retention_enforcer.domain.errors import ConfigurationError, LedgerBroken
+from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.ledger import Kind, Record, is_intact
 from retention_enforcer.domain.policy import ON_REQUEST, Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
@@ -126,10 +127,10 @@ class Certifier:
             name = alone.sub(self._pseudonyms.of(subject.id), name)
         return name
 
-    def _look(self, termination: Termination) -> tuple[dict[str, int], list[OpenItem]]:
+    def _look(self, termination: Termination) -> tuple[dict[str, int | None], list[OpenItem]]:
         scope = Scope.looking(self._policy, self._control.read())
         look = self._observer.look(scope, sought_of(self._policy, termination))
-        found = {id_: sum(index.held_documents for index in facts.indices) for id_, facts in look.sought.items()}
+        found = {id_: _found(facts) for id_, facts in look.sought.items()}
         return found, list(self._kept(termination, look))
 
     def _kept(self, termination: Termination, look: SubjectLook) -> Iterator[OpenItem]:
@@ -227,6 +228,12 @@ def _unproven(termination: Termination, ledger: _Ledger) -> Iterator[OpenItem]:
     else:
         for text in unfounded(termination, ledger.about):
             yield OpenItem(kind="ledger", text=f"the registry says {text}, and the ledger has no record of it")
+
+
+def _found(facts: CategoryFacts) -> int | None:
+    """Return how many documents were found; None where none was, and there is an index that cannot tell."""
+    found = sum(index.held_documents for index in facts.indices)
+    return None if not found and (facts.untold or facts.set_apart) else found
 
 
 def _in_snapshot(snapshot: Snapshot, expire_after: int | None, now: int) -> OpenItem:

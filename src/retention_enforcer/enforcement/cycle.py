@@ -206,7 +206,7 @@ class Cycle:
             purged_indices=results.purged_indices,
             purged_documents=results.purged_documents,
             expired_indices=sum(one.ours for one in went),
-            expired_documents=sum(one.evidence.documents for one in went if one.ours),
+            expired_documents=sum(one.evidence.documents or 0 for one in went if one.ours),
             last_purge=proof.as_of if purged else memory.purged_at,
             unknown=unknown or managing.unknown or Outcome.UNKNOWN in results.outcomes,
         )

@@ -58,7 +58,7 @@ class Memory:
             uuid: Evidence(
                 oldest=entry.get("oldest") if same else None,
                 first_seen=int(entry["first_seen"]),
-                documents=int(entry["documents"]) if same else 0,
+                documents=entry.get("documents") if same else None,
                 last_trim=entry.get("last_trim"),
                 newest=entry.get("newest") if same else None,
                 name=entry.get("name"),
@@ -124,7 +124,7 @@ class Memory:
 
     def after_trims(self, uuids: Collection[str], now: int) -> Memory:
         """Return the memory for a further look in the same cycle: what was trimmed had dated documents."""
-        nothing = Evidence(oldest=None, first_seen=now, documents=0)
+        nothing = Evidence(oldest=None, first_seen=now, documents=None)
         known = {uuid: replace(self.evidence.get(uuid, nothing), dated_before=True) for uuid in uuids}
         return replace(self, evidence={**self.evidence, **known})
 
@@ -149,8 +149,9 @@ def _vanished_body(vanished: Vanished) -> dict[str, Any]:
 
 def _vanished(body: Mapping[str, Any]) -> Vanished:
     known = body["evidence"]
-    evidence = {"oldest": None, **known, "sequence_numbers": tuple(known.get("sequence_numbers", ()))}
-    return Vanished(**{**body, "evidence": Evidence(**evidence)})
+    numbers = tuple(known.get("sequence_numbers", ()))
+    evidence = Evidence(**{"oldest": None, "documents": None, **known, "sequence_numbers": numbers})
+    return Vanished(**{**body, "evidence": evidence})
 
 
 def sightings_of(body: Mapping[str, Any]) -> dict[str, Sighting]:
@@ -191,7 +192,7 @@ def remember(
         lifecycle = (managed or {}).get(index.uuid, _lifecycle_in(before))
         same = before is not None and before.oldest == index.oldest
         if before is not None and index.oldest is None:
-            same = same and before.documents >= index.documents
+            same = same and before.documents is not None and before.documents >= index.documents
         evidence[index.uuid] = Evidence(
             oldest=index.oldest,
             first_seen=before.first_seen if same and before else facts.as_of,

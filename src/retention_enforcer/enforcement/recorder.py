@@ -153,7 +153,7 @@ class Recorder:
 
 
 def _proof_entry(category: Category, proof: Proof, cycle: str) -> Entry:
-    evidence: dict[str, int | str] = {"documents": proof.documents}
+    evidence: dict[str, int | str] = {} if proof.documents is None else {"documents": proof.documents}
     if proof.oldest is not None:
         evidence["oldest"] = format_instant(proof.oldest)
     return Entry(
@@ -181,9 +181,10 @@ def log_cycle(policy: Policy, plan: Plan, proof: Proof, pseudonyms: Pseudonyms, 
         "retention.purge": len(plan.purge),
         "retention.keep": len(plan.keep),
         "retention.skip": len(plan.skip),
-        "retention.documents": proof.documents,
         "retention.overdue": proof.overdue,
     }
+    if proof.documents is not None:
+        fields["retention.documents"] = proof.documents
     if proof.limit is not None:
         fields["retention.limit"] = format_duration(proof.limit)
     if proof.oldest is not None:

@@ -214,7 +214,9 @@ class SubjectPurge:
             if key in undecided:
                 items.append(OpenItem(kind=UNDECIDED, text=undecided[key].text))
             looked_in = {
-                category.id: len(look.sought[category.id].indices)
+                category.id: sum(
+                    key not in look.untold_labels(category.id, index.name) for index in look.sought[category.id].indices
+                )
                 for category in categories_of(policy, termination.ask)
                 if category.id in look.sought
             }

@@ -107,10 +107,14 @@ def _facts(certificate: Certificate) -> Table:
     table.add_row("erased", format_known_instant(t.erased_at) or "not yet")
     looked = ", ".join(f"{id_} ({count} indices)" for id_, count in t.looked_in.items()) or "-"
     table.add_row("looked for in", Text(looked))
-    table.add_row("found just now", Text(", ".join(f"{id_}: {n:,}" for id_, n in certificate.found.items()) or "-"))
+    table.add_row("found just now", Text(_found(certificate) or "-"))
     if certificate.head:
         table.add_row("ledger", f"record {certificate.head.sequence}, hash {certificate.head.hash}")
     return table
+
+
+def _found(certificate: Certificate) -> str:
+    return ", ".join(f"{id_}: {'cannot be told' if n is None else f'{n:,}'}" for id_, n in certificate.found.items())
 
 
 def _purges(certificate: Certificate) -> Table:

@@ -34,7 +34,7 @@ class Row:
     kept: bool
     limit: int | None
     indices: int = 0
-    documents: int = 0
+    documents: int | None = 0
     oldest: int | None = None
     margin: int | None = None
     last_purge: int | None = None

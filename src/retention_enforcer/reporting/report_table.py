@@ -51,7 +51,7 @@ def _figures(row: Row, now: int) -> list[str]:
     return [
         limit,
         f"{row.indices:,}",
-        f"{row.documents:,}",
+        "-" if row.documents is None else f"{row.documents:,}",
         describe_roughly(now - row.oldest) if row.oldest is not None else "-",
         describe_roughly(row.margin) if row.margin is not None else "-",
         f"{describe_roughly(now - row.last_purge)} ago" if row.last_purge is not None else "-",
