@@ -10,7 +10,7 @@ import pytest
 
 from customers import of
 from retention_enforcer.bootstrap import SystemClock
-from retention_enforcer.domain.instants import DAY
+from retention_enforcer.domain.instants import DAY, format_instant
 from workbench import Workbench
 
 POLICY = """\
@@ -28,6 +28,7 @@ categories:
 DUE_SECONDS, LIMIT_SECONDS = 2.2, 6.2
 """From an index's creation on, until it is due, and until its age is past the limit."""
 
+DATE = {"type": "date"}
 TIMES = {"properties": {"time": {"type": "date"}, "sdkappid": {"type": "keyword"}}}
 
 
@@ -134,6 +135,55 @@ def test_an_empty_index_without_the_timestamp_is_no_fault_and_goes_by_its_own_ag
     assert short.is_gone("logs-a")
 
 
+# --- a timestamp that is not what was written ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mappings", "field", "why"),
+    [
+        ({"runtime": {"@timestamp": {"type": "date"}}, "properties": {"@timestamp": DATE}}, "@timestamp", "a runtime"),
+        ({"properties": {"@timestamp": DATE | {"null_value": "2026-01-01"}}}, "@timestamp", "has a null_value"),
+        (
+            {
+                "runtime": {"event.time": {"type": "date"}},
+                "properties": {"ts": {"type": "alias", "path": "event.time"}, "event": {"properties": {"time": DATE}}},
+            },
+            "ts",
+            "a runtime",
+        ),
+    ],
+    ids=["shadowed", "null value", "shadowed behind an alias"],
+)
+def test_a_timestamp_that_is_not_what_was_written_is_refused(
+    bench: Workbench, mappings: dict[str, Any], field: str, why: str
+) -> None:
+    bench.policy_text = bench.policy_text.replace("rollover: 1d", f'rollover: 1d\n    timestamp: "{field}"', 1)
+    bench.index("logs-a", [], mappings=mappings)
+    bench.index("logs-b", [], mappings={"properties": {"@timestamp": DATE, "ts": DATE}})
+    for name in ("logs-a", "logs-b"):
+        document = {"event": {"time": now() - 20 * DAY}} if field == "ts" and name == "logs-a" else {field: now()}
+        write(bench, name, document)
+    bench.ready()
+
+    assert bench.run("run", "--once").code == 3
+
+    assert bench.count("logs-a") == 1
+    kept, findings = report(bench)
+    assert not kept
+    assert findings["timestamp-type"]["index"] == bench.prefix + "logs-a"
+    assert why in findings["timestamp-type"]["text"]
+
+
+def test_an_earliest_by_which_what_is_past_the_limit_is_not_believed_is_refused(bench: Workbench) -> None:
+    day = format_instant(now() - 2 * DAY)[:10]
+    bench.policy_text = bench.policy_text.replace("margin: 1h", f"margin: 1h\nearliest: {day}")
+    for command in (("policy", "accept"), ("plan",), ("check",)):
+        ran = bench.run(*command)
+        assert ran.code == 2
+        assert "policy.yaml:4: earliest: " in ran.err
+        assert "write a day well before" in ran.err
+
+
 # --- what else is known of such an index --------------------------------------------------------------
 
 
@@ -189,7 +239,7 @@ def test_the_ledger_does_not_count_what_nobody_could_read(bench: Workbench) -> N
     assert bench.run("run", "--once").code == 0
     bench.es.indices.close(index=bench.prefix + "logs-a")
     bench.run("run", "--once")
-    proofs = [r["evidence"] for r in bench.records() if r["kind"] == "proof" and r["category"] == "logs"]
+    proofs = [r.get("evidence", {}) for r in bench.records() if r["kind"] == "proof" and r["category"] == "logs"]
     assert [proof.get("documents") for proof in proofs] == [1, None]
 
     bench.es.indices.open(index=bench.prefix + "logs-a")

@@ -394,6 +394,16 @@ class TestFiles:
         assert error.message.startswith(f"{path}{line}: ")
         assert message in error.message
 
+    def test_earliest_is_held_against_the_clock_where_there_is_one(self, tmp_path: Path) -> None:
+        path = tmp_path / "shop.yaml"
+        path.write_text(GOOD.replace("margin: 1h", "margin: 1h\nearliest: 2026-01-30"), encoding="utf-8")
+        now = 1_769_846_400_000  # 2026-01-31T08:00:00Z
+        assert load_policy(path) == load_policy(path, now + 400 * DAY)
+        with pytest.raises(ConfigurationError) as refused:
+            load_policy(path, now)
+        assert refused.value.message.startswith(f"{path}:4: earliest: 2026-01-30T00:00:00.000Z is less than")
+        assert "write a day well before 2026-01-17" in refused.value.mend
+
     def test_a_byte_order_mark_and_windows_lines_change_nothing(self, tmp_path: Path) -> None:
         path = tmp_path / "shop.yaml"
         path.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())

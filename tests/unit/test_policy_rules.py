@@ -9,7 +9,7 @@ import pytest
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
 from retention_enforcer.domain.names import IndexPattern
 from retention_enforcer.domain.policy import Category, Clause, Policy, SubjectFields
-from retention_enforcer.domain.policy_rules import policy_problems, settings_problems
+from retention_enforcer.domain.policy_rules import earliest_problems, policy_problems, settings_problems
 
 CLAUSE = Clause(document="Privacy", section="6", item="logs", updated="2022-08-11")
 LOGS = Category(id="logs", clause=CLAUSE, indices=(IndexPattern("shop-logs-*"),), max_age=14 * DAY)
@@ -133,3 +133,31 @@ class TestSettings:
         policy = replace(GOOD, categories=(LOGS,), on_request=DAY)
         (problem,) = settings_problems(policy, interval=MINUTE, grace=DAY)
         assert "on_request" in problem.text
+
+
+# --- against the clock ------------------------------------------------------------------------------------
+
+NOW = 1_769_846_400_000  # 2026-01-31T08:00:00Z
+
+
+@pytest.mark.parametrize(
+    ("earliest", "long", "text"),
+    [
+        (NOW - 14 * DAY, 14 * DAY, ""),
+        (NOW - 14 * DAY + 1, 14 * DAY, "less than the 14d of logs ago"),
+        (NOW - 400 * DAY + 1, 400 * DAY, "less than the 400d of logs ago"),
+        (NOW + 1, 14 * DAY, "less than the 14d of logs ago"),
+        (NOW, None, ""),
+        (NOW + 1, None, "is ahead"),
+    ],
+)
+def test_a_document_past_its_limit_is_believed(earliest: int, long: int | None, text: str) -> None:
+    logs = replace(LOGS, max_age=long, after_termination=None if long else DAY)
+    problems = earliest_problems(replace(GOOD, categories=(logs, KEYS), earliest=earliest), NOW)
+    assert [problem.path for problem in problems] == ([("earliest",)] if text else [])
+    assert all(text in problem.text for problem in problems)
+
+
+def test_the_remedy_for_earliest_is_a_day_that_will_do() -> None:
+    (problem,) = earliest_problems(replace(GOOD, earliest=NOW), NOW)
+    assert "well before 2026-01-17, as 2025-01-03" in problem.mend

@@ -63,7 +63,7 @@ class Deployment:
     @cached_property
     def policy(self) -> Policy:
         """The policy, with the settings that must fit it."""
-        policy = policy_file.load_policy(self.settings.require_policy_file())
+        policy = policy_file.load_policy(self.settings.require_policy_file(), self.clock.now())
         problems = settings_problems(policy, interval=self.settings.interval, grace=self.settings.grace)
         if problems:
             raise ConfigurationError(problems[0].text, problems[0].mend)

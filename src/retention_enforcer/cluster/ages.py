@@ -11,7 +11,7 @@ from retention_enforcer.cluster.expressions import packed
 from retention_enforcer.cluster.indices_seen import FieldTypes, read_dates
 from retention_enforcer.cluster.survey import Governed
 from retention_enforcer.domain.facts import Ageless, Evidence
-from retention_enforcer.domain.timestamps import absent, ambiguous, no_date
+from retention_enforcer.domain.timestamps import absent, ambiguous, computed, no_date
 
 _TIMESTAMPS = frozenset({"date", "date_nanos"})
 
@@ -25,6 +25,7 @@ def ages_untold(
     client: Elasticsearch,
     governed: Mapping[str, Governed],
     types: FieldTypes,
+    computed_by: Mapping[str, Mapping[str, str]],
     answer: Answer,
     evidence: Mapping[str, Evidence],
 ) -> dict[str, Ageless]:
@@ -34,7 +35,7 @@ def ages_untold(
     documents of which none has the timestamp.
     """
     by_age = {name: index for name, index in governed.items() if index.category.max_age is not None}
-    found: dict[str, Ageless] = dict(_by_what_is_said(by_age, types, answer))
+    found: dict[str, Ageless] = dict(_by_what_is_said(by_age, types, computed_by, answer))
     without = {
         name: index
         for name, index in by_age.items()
@@ -47,13 +48,18 @@ def ages_untold(
 
 
 def _by_what_is_said(
-    governed: Mapping[str, Governed], types: FieldTypes, answer: Answer
+    governed: Mapping[str, Governed],
+    types: FieldTypes,
+    computed_by: Mapping[str, Mapping[str, str]],
+    answer: Answer,
 ) -> Iterator[tuple[str, Ageless]]:
     for name, index in governed.items():
         timestamp, seen = index.category.timestamp, answer.seen.get(name, DocumentsSeen())
         type_ = types.of(timestamp, name)
         if not is_timestamp(type_):
             yield name, no_date(name, timestamp, type_)
+        elif (why := computed_by.get(name, {}).get(timestamp)) is not None:
+            yield name, computed(name, timestamp, why)
         elif seen.values > seen.dated:
             yield name, ambiguous(name, timestamp)
 

@@ -164,6 +164,50 @@ def read_types(client: Elasticsearch, expressions: Iterable[str], fields: Collec
     return FieldTypes(indices=frozenset(answered), types=types)
 
 
+_COMPUTED = ["runtime.*.type", "**.null_value", "**.script", "**.path"]
+
+
+def read_computed(
+    client: Elasticsearch, expressions: Iterable[str], fields: Collection[str]
+) -> dict[str, dict[str, str]]:
+    """Return, by index and field, why a value that a search finds there need not be what was written.
+
+    An index of which nothing is to be said is absent. No expression may reach an index with a metadata block.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for names in expressions:
+        with translated():
+            answer = client.indices.get_mapping(
+                index=names,
+                filter_path=[f"*.mappings.{path}" for path in _COMPUTED],
+                expand_wildcards=_REACHED,
+                ignore_unavailable=True,
+            ).body
+        for index, what in answer.items():
+            mapped = dict(_said_of_fields(what["mappings"]))
+            why = {field: _why_computed(field, what["mappings"].get("runtime", {}), mapped) for field in fields}
+            if some := {field: reason for field, reason in why.items() if reason is not None}:
+                found[index] = some
+    return found
+
+
+def _said_of_fields(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, body in {**mapping.get("properties", {}), **mapping.get("fields", {})}.items():
+        yield f"{prefix}{name}", body
+        yield from _said_of_fields(body, f"{prefix}{name}.")
+
+
+def _why_computed(field: str, runtime: Collection[str], mapped: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Return why; an alias is what it leads to."""
+    target = str(mapped.get(field, {}).get("path", field))
+    if field in runtime or target in runtime:
+        return "is a runtime field, computed when it is read"
+    said = mapped.get(target, {})
+    if "script" in said:
+        return "is computed by a script"
+    return "has a null_value, so that documents without a date have one" if "null_value" in said else None
+
+
 def read_dates(client: Elasticsearch, expressions: Iterable[str]) -> dict[str, frozenset[str]]:
     """Return the names of the fields with dates in each index that has any."""
     found: dict[str, set[str]] = {}

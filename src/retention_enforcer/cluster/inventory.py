@@ -21,7 +21,15 @@ from retention_enforcer.cluster.changes import ATTEMPTS, IndicesChanged
 from retention_enforcer.cluster.documents_seen import Answer, DocumentsSeen, Search, chunks, search_documents
 from retention_enforcer.cluster.expressions import covering
 from retention_enforcer.cluster.forbidden import Reach, read_forbidden
-from retention_enforcer.cluster.indices_seen import Counts, FieldTypes, count, read_types, read_write_aliases, refresh
+from retention_enforcer.cluster.indices_seen import (
+    Counts,
+    FieldTypes,
+    count,
+    read_computed,
+    read_types,
+    read_write_aliases,
+    refresh,
+)
 from retention_enforcer.cluster.preflight import Capabilities, cluster_facts
 from retention_enforcer.cluster.sought import SoughtDocuments, sought_documents, tell_pairs_apart
 from retention_enforcer.cluster.survey import Governed, Survey, by_category, survey
@@ -61,7 +69,7 @@ class Inventory:
     ) -> dict[str, CategoryFacts]:
         """Return the facts of each category, by its id; `evidence` is by the index's uuid.
 
-        At most seven requests, for any number of indices in categories with a wildcard each; more only where names
+        At most eight requests, for any number of indices in categories with a wildcard each; more only where names
         do not fit into one URL, or an index cannot be kept out of a wildcard otherwise (see `expressions`), two for
         indices that hold more documents than can be seen, and one for those with documents of which none has the
         timestamp. A category that forbids fields costs up to four more, and three to learn of the other categories'
@@ -127,12 +135,13 @@ class _Observation:
         doubtful.of_refresh(refreshed, counts)
         types = self._types(found)
         doubtful.of_types(types)
+        computed = self._computed(found)
         sought = self._sought_documents(found, doubtful.none_about(found.governed))
         answer = self._search(found, doubtful.none_about(found.governed), types, sought)
         tell_pairs_apart(self._client, sought, answer)
         doubtful.of_search(answer)
         doubtful.of_invisible_documents(self._client, counts, answer)
-        ageless = ages_untold(self._client, doubtful.none_about(found.governed), types, answer, evidence)
+        ageless = ages_untold(self._client, doubtful.none_about(found.governed), types, computed, answer, evidence)
         forbidden = self._forbidden(categories, found)
         return {
             category.id: CategoryFacts(
@@ -169,6 +178,12 @@ class _Observation:
         types = read_types(self._client, self._expressions(found, found.governed, _unsearchable(found)), fields)
         self._raise_if_new({name: g for name, g in found.governed.items() if name not in types.indices})
         return types
+
+    def _computed(self, found: Survey) -> dict[str, dict[str, str]]:
+        """Return why timestamps are not the mapped ones; what a metadata block hides is not known of."""
+        readable = {n: g for n, g in found.governed.items() if n not in _unsearchable(found) | _metadata_blocked(found)}
+        expressions = self._expressions(found, readable, _metadata_blocked(found))
+        return read_computed(self._client, expressions, {g.category.timestamp for g in readable.values()})
 
     def _raise_if_new(self, missing: Mapping[str, Governed]) -> None:
         """Look again where an index does not answer that did, or might have, in an earlier attempt: it may be gone."""

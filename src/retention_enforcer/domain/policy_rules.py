@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import product
 
-from retention_enforcer.domain.instants import HOUR, MINUTE, SECOND, format_duration
+from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND, format_duration, format_instant
 from retention_enforcer.domain.names import overlap, pattern_problem
 from retention_enforcer.domain.policy import ON_REQUEST, Category, Policy
 
@@ -22,6 +22,7 @@ Path = tuple[str | int, ...]
 _JOBS = frozenset({"terminations", "coverage", "lifecycles"})
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+YEAR = 365 * DAY
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -45,6 +46,24 @@ def policy_problems(policy: Policy) -> list[Problem]:
         problems += _subject_problems(category, path)
         problems += _field_problems(category, path)
     return [*problems, *_ignored_problems(policy), *_overlap_problems(policy)]
+
+
+def earliest_problems(policy: Policy, now: int) -> list[Problem]:
+    """Return whether documents that are past a limit at `now` would not be believed, and so be kept for ever."""
+    longest = max(policy.categories, key=lambda category: category.max_age or 0, default=None)
+    max_age = (longest.max_age or 0) if longest is not None else 0
+    if policy.earliest <= now - max_age:
+        return []
+    since = format_instant(now - max_age)[:10]
+    if longest is None or not max_age:
+        text = f"{format_instant(policy.earliest)} is ahead: no timestamp of now would be believed"
+    else:
+        text = (
+            f"{format_instant(policy.earliest)} is less than the {format_duration(max_age)} of {longest.id} ago: "
+            "a document that is past that limit would not be believed, and stay"
+        )
+    mend = f"write a day well before {since}, as {format_instant(now - 2 * max_age - YEAR)[:10]}"
+    return [Problem(path=("earliest",), text=text, mend=mend)]
 
 
 def settings_problems(policy: Policy, *, interval: int, grace: int) -> list[Problem]:

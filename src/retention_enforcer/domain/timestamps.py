@@ -49,6 +49,15 @@ def no_date(index: str, timestamp: str, type_: str | None) -> Ageless:
     )
 
 
+def computed(index: str, timestamp: str, why: str) -> Ageless:
+    """Return what is said of an index whose timestamp need not be what was written, and why."""
+    return Ageless(
+        doubt=Doubt.TIMESTAMP_TYPE,
+        text=f"{timestamp} of {index} {why}: nobody can tell how old its documents are",
+        mend=f"take that from the mapping, and from the template, so that {timestamp} is the mapped date",
+    )
+
+
 def ambiguous(index: str, timestamp: str) -> Ageless:
     """Return what is said of an index with several timestamps a document."""
     return Ageless(

@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from retention_enforcer.domain import policy_rules
 from retention_enforcer.domain.errors import ConfigurationError
 from retention_enforcer.domain.policy import Policy
-from retention_enforcer.domain.policy_rules import Problem, policy_problems
+from retention_enforcer.domain.policy_rules import Problem, earliest_problems, policy_problems
 from retention_enforcer.policy_file.plain_yaml import Document, Fault, read_plain_yaml
 from retention_enforcer.policy_file.shape import (
     REFUSED,
@@ -41,8 +41,11 @@ _SHAPES = {
 """What pydantic's types of error mean here, and their mends."""
 
 
-def load_policy(path: Path) -> Policy:
-    """Return the policy in a file; ConfigurationError with file, line and mend if it holds none."""
+def load_policy(path: Path, now: int | None = None) -> Policy:
+    """Return the policy in a file; ConfigurationError with file, line and mend if it holds none.
+
+    With `now`, in epoch milliseconds, it is also held against the clock.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
@@ -56,10 +59,10 @@ def load_policy(path: Path) -> Policy:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(f"{path}:{line}: this is not UTF-8 text", "save the policy as UTF-8") from None
-    return load_policy_text(text, str(path))
+    return load_policy_text(text, str(path), now)
 
 
-def load_policy_text(text: str, source_name: str) -> Policy:
+def load_policy_text(text: str, source_name: str, now: int | None = None) -> Policy:
     """Return the policy that a YAML text describes; `source_name` is the file's name in errors.
 
     Raises ConfigurationError with the first problem in full and the number of the others.
@@ -72,7 +75,7 @@ def load_policy_text(text: str, source_name: str) -> Policy:
     except ValidationError as error:
         problems = _shape_problems(error)
     else:
-        problems = policy_problems(policy)
+        problems = [*policy_problems(policy), *([] if now is None else earliest_problems(policy, now))]
         if not problems:
             return policy
     raise _refusal(source_name, [_fault(problem, document) for problem in problems])
