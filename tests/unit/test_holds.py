@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from builders import NOW, index
-from retention_enforcer.domain.facts import Held
-from retention_enforcer.domain.holds import Hold, held
+from builders import NOW, apart, category, facts, index, seen
+from retention_enforcer.domain.coverage import IndexSeen
+from retention_enforcer.domain.facts import Held, IndexFacts, Untold
+from retention_enforcer.domain.hold_shortfalls import shortfalls
+from retention_enforcer.domain.holds import (
+    Covered,
+    Hold,
+    Seen,
+    covered_body,
+    covered_in,
+    held,
+    held_for_all,
+    out_of_sight,
+)
 from retention_enforcer.domain.instants import DAY
+from retention_enforcer.domain.policy import Policy, SubjectFields
+from retention_enforcer.domain.subjects import Subject, SubjectKind
 
 A = index("logs-a", aliases=("reading", "writing"))
 B = index(".ds-logs-b-000001", stream="logs-b")
@@ -56,3 +71,133 @@ def test_one_hold_that_is_alive_is_enough() -> None:
 
 def test_without_holds_nothing_is_held() -> None:
     assert held([], "logs", [A], NOW) == {}
+
+
+# --- what was covered once ----------------------------------------------------------------------------
+
+APPLICATION = Subject(kind=SubjectKind.APPLICATION, id="14")
+SUBJECTS = SubjectFields(application="sdkappid")
+LOGS = category("logs", subjects=SUBJECTS)
+
+
+def once(*indices: IndexFacts, **more: Any) -> Covered:
+    return {i.uuid: Seen(created=i.created, **more) for i in indices}
+
+
+RESTORED = index("logs-r", uuid="new", created=A.created, origin="logs-a")
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        pytest.param(hold(index="moved", covered=once(A)), {"logs-a"}, id="its name leads nowhere"),
+        pytest.param(hold(index="logs-b", covered=once(A)), BOTH, id="its name leads elsewhere"),
+        pytest.param(hold(category="gone", covered=once(A)), {"logs-a"}, id="no such category"),
+        pytest.param(hold(index="moved", covered=once(A), until=NOW), set(), id="it ended"),
+        pytest.param(hold(subject=APPLICATION, covered=once(A)), set(), id="a subject's documents, not the whole"),
+    ],
+)
+def test_what_a_hold_once_covered_stays_covered(one: Hold, expected: set[str]) -> None:
+    assert set(held([one], "logs", [A, B], NOW)) == expected
+
+
+def test_what_was_restored_under_another_name_is_known_by_its_creation() -> None:
+    one = hold(index="logs-a", covered=once(A))
+    assert one.covers("logs", RESTORED, NOW)
+    assert not one.covers("logs", replace(RESTORED, created=A.created + 1), NOW)
+    assert not one.covers("logs", replace(RESTORED, origin=None), NOW), "only made in the same millisecond"
+
+
+@pytest.mark.parametrize(
+    ("fields", "held_by", "lost"),
+    [
+        pytest.param(SUBJECTS, {"h1"}, False, id="found as before"),
+        pytest.param(SUBJECTS, {"h2"}, True, id="only another's are found"),
+        pytest.param(SUBJECTS, set(), True, id="none is found"),
+        pytest.param(SubjectFields(application="app"), {"h1"}, True, id="the policy names another field"),
+        pytest.param(SubjectFields(), set(), True, id="the policy names none"),
+    ],
+)
+def test_an_index_that_had_documents_of_a_held_subject_is_held_where_they_are_out_of_sight(
+    fields: SubjectFields, held_by: set[str], lost: bool
+) -> None:
+    one = hold(subject=APPLICATION, covered=once(A, fields=("sdkappid",)))
+    now = category("logs", subjects=fields)
+    seen_now = facts(replace(A, held_by=frozenset(held_by)), B)
+    assert set(out_of_sight([one], now, seen_now, NOW)) == ({"logs-a"} if lost else set())
+
+
+def test_what_is_seen_of_a_subject_is_remembered_with_its_fields_and_passing_doubts_are_not() -> None:
+    one = hold(subject=APPLICATION)
+    untold = {
+        "logs-t": (Untold(label="h1", note="", reason="text"),),
+        "logs-p": (Untold(label="h1", note="", reason="closed just now", passing=True),),
+    }
+    shown = facts(replace(A, held_by=frozenset({"h1"})), B, index("logs-t"), index("logs-p"), untold=untold)
+    assert one.seen_in(LOGS, shown, NOW) == {
+        i.uuid: Seen(created=i.created, fields=("sdkappid",)) for i in (A, index("logs-t"))
+    }
+
+
+def test_what_is_set_apart_is_remembered_too() -> None:
+    closed = apart("logs-closed")
+    assert closed.uuid in hold(category="logs").seen_in(LOGS, facts(A, set_apart=(closed,)), NOW)
+    assert hold(index="moved", covered={str(closed.uuid): Seen()}).may_cover("logs", closed, NOW)
+
+
+def test_a_hold_on_a_category_that_is_not_there_and_was_never_looked_at_may_be_on_anything() -> None:
+    policy = Policy(name="p", categories=(LOGS,))
+    assert set(held_for_all([hold(category="gone")], policy, [A, B], NOW)) == BOTH
+    assert not held_for_all([hold(category="gone", looked=True)], policy, [A, B], NOW)
+    assert not held_for_all([hold(category="logs")], policy, [A, B], NOW)
+
+
+def test_what_was_covered_is_written_and_read_alike() -> None:
+    covered = {**once(A), **once(B, fields=("sdkappid", "user_id")), "closed": Seen()}
+    assert covered_in(json.loads(json.dumps(covered_body(covered)))) == covered
+
+
+# --- holds that cover less than they did ---------------------------------------------------------------
+
+POLICY = Policy(name="p", categories=(LOGS, category("keys", indices=["keys-*"])))
+HERE = replace(seen("logs-a", categories=["logs"]), uuid="a", created=1)
+AWAY = replace(seen("other"), uuid="a", created=1)
+ONCE = {"a": Seen(created=1)}
+
+
+@pytest.mark.parametrize(
+    ("one", "indices", "voided"),
+    [
+        pytest.param(hold(category="logs", covered=ONCE), [HERE], None, id="as before"),
+        pytest.param(hold(category="logs"), [], None, id="an empty category"),
+        pytest.param(hold(category="gone"), [], True, id="no such category"),
+        pytest.param(hold(category="keys", covered=ONCE), [HERE], True, id="an index left the category"),
+        pytest.param(hold(category="logs", covered=ONCE), [AWAY], True, id="no category claims it any more"),
+        pytest.param(hold(category="logs", covered=ONCE), [], False, id="it is gone"),
+        pytest.param(hold(category="gone", until=NOW), [], None, id="the hold has ended"),
+        pytest.param(hold(index="case", covered=ONCE), [replace(HERE, names=("logs-a", "case"))], None, id="an alias"),
+        pytest.param(hold(index="case", covered=ONCE), [HERE], False, id="an alias that moved on"),
+        pytest.param(hold(index="other", covered=ONCE), [AWAY], True, id="a name that is not governed any more"),
+        pytest.param(
+            hold(index="logs-a", covered={"x": Seen(created=1)}),
+            [replace(HERE, name="logs-r", origin="logs-a")],
+            False,
+            id="restored under another name",
+        ),
+        pytest.param(
+            hold(subject=APPLICATION, covered={"a": Seen(created=1, fields=("sdkappid",))}),
+            [HERE],
+            None,
+            id="a subject",
+        ),
+        pytest.param(
+            hold(subject=APPLICATION, covered={"a": Seen(created=1, fields=("app",))}), [HERE], True, id="its field"
+        ),
+    ],
+)
+def test_a_hold_that_covers_less_is_found_and_whether_the_policy_is_why(
+    one: Hold, indices: list[IndexSeen], voided: bool | None
+) -> None:
+    found = shortfalls(POLICY, [one], indices, NOW)
+    assert [s.voided for s in found] == ([] if voided is None else [voided])
+    assert "anna" not in str([s.finding for s in found])

@@ -126,10 +126,14 @@ class Deployment:
         return HeldSubjects(self.client, self.capabilities)
 
     @cached_property
+    def coverage(self) -> Coverage:
+        """What knows whose each index of the cluster is."""
+        return Coverage(self.client, self.capabilities, self.own)
+
+    @cached_property
     def coverage_observer(self) -> CoverageObserver:
         """What looks past the policy."""
-        coverage = Coverage(self.client, self.capabilities, self.own)
-        return CoverageObserver(coverage, Snapshots(self.client, self.capabilities), self.clock)
+        return CoverageObserver(self.coverage, Snapshots(self.client, self.capabilities), self.clock)
 
     @cached_property
     def lifecycles(self) -> ClusterLifecycles:
@@ -191,7 +195,11 @@ class Deployment:
     @cached_property
     def subject_observer(self) -> SubjectObserver:
         """What looks for subjects."""
-        return SubjectObserver(self.inventory, self.observer, self.clock, self._indices_with_ids)
+        return self.subject_observer_of(self.observer)
+
+    def subject_observer_of(self, observer: Observer) -> SubjectObserver:
+        """What looks for subjects, and by this observer for what is held of them."""
+        return SubjectObserver(self.inventory, observer, self.clock, self._indices_with_ids)
 
     def _indices_with_ids(self) -> dict[str, str]:
         found = read_metadata(self.client, [self.own.requests, self.own.terminations])
@@ -204,7 +212,12 @@ class Deployment:
 
     @cached_property
     def control_reader(self) -> ControlReader:
-        """The operator's word, read anew each time."""
+        """The operator's word, read anew each time, with what holds were seen to cover."""
+        return ControlReader(self.control, self.state)
+
+    @cached_property
+    def bare_control_reader(self) -> ControlReader:
+        """The operator's word alone: before each request of long work."""
         return ControlReader(self.control)
 
     @cached_property
@@ -255,6 +268,7 @@ class Deployment:
             control=self.control_reader,
             lifecycles=self.lifecycle_switch,
             clock=self.clock,
+            whereabouts=self.coverage.whereabouts,
         )
 
     @cached_property

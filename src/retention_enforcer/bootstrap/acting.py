@@ -19,11 +19,12 @@ from retention_enforcer.domain.instants import SECOND
 from retention_enforcer.enforcement.appender import Appender, Signature
 from retention_enforcer.enforcement.audit import Audit
 from retention_enforcer.enforcement.coverage import CoverageCycle
-from retention_enforcer.enforcement.cycle import Cycle
+from retention_enforcer.enforcement.cycle import Cycle, Observer
 from retention_enforcer.enforcement.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.enforcer import Enforcer, Planner
 from retention_enforcer.enforcement.erasing import Eraser
 from retention_enforcer.enforcement.hold_book import HoldBook
+from retention_enforcer.enforcement.hold_coverage import HoldCoverage
 from retention_enforcer.enforcement.intake import IntakeMemory, TakenRequests
 from retention_enforcer.enforcement.lifecycle_changer import LifecycleChanger
 from retention_enforcer.enforcement.lifecycles import LifecycleWork
@@ -109,9 +110,10 @@ def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: f
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tools:
-    """What all that acts shares: one appender, one permit, one pace."""
+    """What all that acts shares: one observer, one appender, one permit, one pace."""
 
     gate: Gate
+    observer: Observer
     appender: Appender
     deletion: Deletion
     blocks: DeletionBlocks
@@ -140,10 +142,13 @@ class _Tools:
             clock=deployment.clock,
             pseudonyms=deployment.pseudonyms,
             policy=deployment.policy,
-            control=deployment.control_reader,
+            control=deployment.bare_control_reader,
         )
         return cls(
             gate=gate,
+            observer=Observer(
+                deployment.inventory, deployment.hold_resolver, deployment.clock, HoldCoverage(deployment.state)
+            ),
             appender=appender,
             deletion=deletion,
             blocks=blocks,
@@ -162,13 +167,13 @@ def _changer(deployment: Deployment, tools: _Tools) -> LifecycleChanger:
         clock=deployment.clock,
         pseudonyms=deployment.pseudonyms,
         policy=deployment.policy,
-        control=deployment.control_reader,
+        control=deployment.bare_control_reader,
     )
 
 
 def _cycle(deployment: Deployment, tools: _Tools, changer: LifecycleChanger) -> Cycle:
     return Cycle(
-        observer=deployment.observer,
+        observer=tools.observer,
         clock=deployment.clock,
         pseudonyms=deployment.pseudonyms,
         purger=tools.purger,
@@ -205,9 +210,10 @@ def _terminations(deployment: Deployment, tools: _Tools) -> TerminationWork:
         pause=tools.gate.pause,
         hide=deployment.hide,
     )
+    subject_observer = deployment.subject_observer_of(tools.observer)
     purge = SubjectPurge(
         book=book,
-        observer=deployment.subject_observer,
+        observer=subject_observer,
         counts=SubjectCounts(deployment.client),
         purger=tools.purger,
         write_blocks=write_blocks,
@@ -222,7 +228,7 @@ def _terminations(deployment: Deployment, tools: _Tools) -> TerminationWork:
         book=book,
         requests=deployment.requests,
         owners=deployment.owners,
-        observer=deployment.subject_observer,
+        observer=subject_observer,
         purge=purge,
         write_blocks=write_blocks,
         eraser=eraser,

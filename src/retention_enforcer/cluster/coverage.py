@@ -52,20 +52,19 @@ class Coverage:
         message = f"the indices changed each time while they were read, {ATTEMPTS} times"
         raise ClusterUnavailable(message, "the next look tries again")
 
+    def whereabouts(self, policy: Policy) -> tuple[IndexSeen, ...]:
+        """Return whose each index is, without looking into any."""
+        whose = read_whose(self._client, self._capabilities, policy, self._own)
+        return tuple(_index_seen(whose, name) for name in sorted(whose.metadata))
+
     def _read(self, policy: Policy, now: int) -> CoverageFacts:
         whose = read_whose(self._client, self._capabilities, policy, self._own)
         seen, unseen, copies = self._look_into(policy, whose, now)
         return CoverageFacts(
             as_of=now,
             indices=tuple(
-                IndexSeen(
-                    name=name,
-                    uuid=index.uuid,
-                    claim=whose.claims[name],
-                    created=index.created,
-                    documents=seen[name].documents if name in seen else None,
-                )
-                for name, index in sorted(whose.metadata.items())
+                _index_seen(whose, name, seen[name].documents if name in seen else None)
+                for name in sorted(whose.metadata)
             ),
             copies=copies,
             unseen=unseen,
@@ -180,6 +179,19 @@ def _copy(index: IndexMetadata, suspicion: _Suspicion, seen: DocumentsSeen) -> C
         documents=seen.documents,
         oldest=seen.oldest,
         overdue=seen.overdue,
+    )
+
+
+def _index_seen(whose: Whose, name: str, documents: int | None = None) -> IndexSeen:
+    index, identity = whose.metadata[name], whose.identities[name]
+    return IndexSeen(
+        name=name,
+        uuid=index.uuid,
+        claim=whose.claims[name],
+        created=index.created,
+        documents=documents,
+        names=tuple(dict.fromkeys((*identity.names, *identity.aliases, *identity.taken_over))),
+        origin=index.origin,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -15,6 +16,7 @@ from retention_enforcer.domain.control import (
     ACCEPTED,
     APPROVAL,
     CONFIRMED,
+    COVERED,
     HOLD,
     ORDER,
     STOP,
@@ -25,7 +27,7 @@ from retention_enforcer.domain.control import (
 )
 from retention_enforcer.domain.errors import ConfigurationError, Refused, RequestRejected, readable
 from retention_enforcer.domain.extent import Extent
-from retention_enforcer.domain.holds import Hold
+from retention_enforcer.domain.holds import Covered, Hold, covered_in
 from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.lease import Versioned
 from retention_enforcer.domain.subjects import Subject, subject_of
@@ -64,8 +66,8 @@ class Documents:
                 found[str(document["_id"])] = Versioned(body=self._body(document), version=version)
         return found
 
-    def all(self, kind: str | None = None) -> dict[str, Mapping[str, Any]]:
-        """Return all documents, or those of a kind.
+    def all(self, kind: str | None = None, *, without: str | None = None) -> dict[str, Mapping[str, Any]]:
+        """Return all documents, those of a kind, or those of all kinds but one.
 
         What `save` wrote is among them at once, what others wrote within a second.
         """
@@ -73,7 +75,7 @@ class Documents:
             with translated():
                 answer = self._client.search(
                     index=self._index,
-                    query={"term": {"kind": kind}} if kind is not None else None,
+                    query=_query(kind, without),
                     size=_MOST_DOCUMENTS,
                     allow_partial_search_results=False,
                     sort=["_doc"],
@@ -143,19 +145,44 @@ class Documents:
                 raise
 
 
+def _query(kind: str | None, without: str | None) -> dict[str, Any] | None:
+    if kind is not None:
+        return {"term": {"kind": kind}}
+    return {"bool": {"must_not": {"term": {"kind": without}}}} if without is not None else None
+
+
 def _source(kind: str, body: Mapping[str, Any], now: int) -> dict[str, Any]:
     return {"kind": kind, "updated": format_instant(now), "body": dict(body)}
 
 
 class ControlReader:
-    """Reads the operator's word."""
+    """Reads the operator's word, and beside it, where there is a `state`, what holds were seen to cover."""
 
-    def __init__(self, documents: Documents) -> None:
+    def __init__(self, documents: Documents, state: Documents | None = None) -> None:
         self._documents = documents
+        self._state = state
 
     def read(self) -> Control:
         """Return it as it is now."""
-        documents = self._documents.all()
+        control = self._read()
+        return replace(control, holds=self._with_coverage(control.holds)) if self._state else control
+
+    def _with_coverage(self, holds: tuple[Hold, ...]) -> tuple[Hold, ...]:
+        """Return the holds with what `hold add` saw them cover, and what the enforcer did."""
+        if not holds or self._state is None:
+            return holds
+        keys = [f"{COVERED}{hold.id}" for hold in holds]
+        stored = [self._documents.load(keys), self._state.load(keys)]
+
+        def covered(hold: Hold) -> Covered:
+            bodies = [found[f"{COVERED}{hold.id}"] for found in stored if f"{COVERED}{hold.id}" in found]
+            return {uuid: seen for body in bodies for uuid, seen in covered_in(body).items()}
+
+        looked = {key for found in stored for key in found}
+        return tuple(replace(h, covered=covered(h), looked=f"{COVERED}{h.id}" in looked) for h in holds)
+
+    def _read(self) -> Control:
+        documents = self._documents.all(without=COVERED)
         with readable("a document in retention-control"):
             accepted = documents.get(ACCEPTED, {})
             stopped = documents.get(STOP)

@@ -18,8 +18,12 @@ from retention_enforcer.domain.subjects import Match
 CHUNK = 2_000
 """Indices in one search. Each is a bucket, and Elasticsearch gives up at 65,536 buckets."""
 
+_MOST_LABELS = 20
+"""Subjects whose documents are counted one by one; of more, every one that an index can have counts as there."""
+
 _CHANGED = frozenset({"index_not_found_exception", "index_closed_exception"})
 _HOLDING = "holding-"
+_HELD_BY = "held-by-"
 _BUCKETS = "responses.aggregations.indices.buckets"
 _FIELDS = [
     "responses.status",
@@ -37,6 +41,7 @@ _FIELDS = [
     f"{_BUCKETS}.held.doc_count",
     f"{_BUCKETS}.held.due.doc_count",
     f"{_BUCKETS}.pairs.*.value",
+    f"{_BUCKETS}.{_HELD_BY}*.doc_count",
     f"{_BUCKETS}.{_HOLDING}*.doc_count",
 ]
 
@@ -55,6 +60,11 @@ class Search:
     held: tuple[Match, ...] = ()
     """What the documents of held subjects look like, to be counted."""
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Whose documents these are."""
+        return tuple(sorted({match.label for match in self.held}))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentsSeen:
@@ -72,6 +82,8 @@ class DocumentsSeen:
     overdue: int = 0
     held: int = 0
     """Documents of held subjects."""
+    held_by: frozenset[str] = frozenset()
+    """The labels of those of these subjects of which there are documents."""
     held_due: int = 0
     several: bool = False
     """Whether any of these may have several values in a field of a pair."""
@@ -120,6 +132,10 @@ def _body(search: Search, policy: Policy, now: int) -> dict[str, Any]:
             inner["pairs"] = _pairs(pairs)
         if search.timestamp is not None and search.category is not None and search.category.max_age is not None:
             inner["held"]["aggs"] = {"due": {"filter": _due(search.category, search.timestamp, policy, now)}}
+    if 1 < len(search.labels) <= _MOST_LABELS:
+        for number, label in enumerate(search.labels):
+            theirs = [match for match in search.held if match.label == label]
+            inner[f"{_HELD_BY}{number}"] = {"filter": query_of_any(theirs)}
     if inner:
         by_index["aggs"] = inner
     return {"size": 0, "track_total_hits": True, "aggs": {"indices": by_index}}
@@ -226,10 +242,19 @@ def _seen(bucket: Mapping[str, Any], search: Search) -> DocumentsSeen:
         due=int(dated.get("due", {}).get("doc_count", 0)),
         overdue=int(dated.get("overdue", {}).get("doc_count", 0)),
         held=int(bucket.get("held", {}).get("doc_count", 0)),
+        held_by=frozenset(_held_by(bucket, search)),
         held_due=int(bucket.get("held", {}).get("due", {}).get("doc_count", 0)),
         several=_several(bucket["pairs"]) if "pairs" in bucket else False,
         holding=tuple(int(bucket[f"{_HOLDING}{number}"]["doc_count"]) for number in range(len(search.fields))),
     )
+
+
+def _held_by(bucket: Mapping[str, Any], search: Search) -> Iterator[str]:
+    if not bucket.get("held", {}).get("doc_count"):
+        return
+    for number, label in enumerate(search.labels):
+        if bucket.get(f"{_HELD_BY}{number}", {"doc_count": 1})["doc_count"]:
+            yield label
 
 
 def _instant(aggregation: Mapping[str, Any]) -> int | None:

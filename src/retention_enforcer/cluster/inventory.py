@@ -276,9 +276,11 @@ class _Observation:
             stream_lifecycle=member.stream_lifecycle if member else False,
             spared=sought.matches.get(index.name, ()),
             held_documents=seen.held,
+            held_by=seen.held_by,
             held_due=seen.held_due if ageless is None else 0,
             ageless=ageless,
             evidence=evidence.get(index.uuid),
+            origin=index.origin,
         )
 
 

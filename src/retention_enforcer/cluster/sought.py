@@ -46,7 +46,8 @@ def sought_documents(
             if isinstance(what, Match):
                 matches.append(what)
             elif what is not None:
-                untold.append(Untold(label=one.label, note=one.note, reason=what.reason))
+                passing = exact.get(name) is None or what.reason == one.untold
+                untold.append(Untold(label=one.label, note=one.note, reason=what.reason, passing=passing))
         if matches:
             found.matches[name] = tuple(matches)
         if untold:

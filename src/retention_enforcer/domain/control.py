@@ -16,6 +16,10 @@ DETACHED = "detached-lifecycles"
 TERMINATIONS_APPROVED = "terminations-approved"
 """The key of the last approval of terminations there."""
 
+COVERED = "covered-"
+"""How the keys of what holds were seen to cover begin: in `retention-control` as `hold add` saw it, in
+`retention-state` as the enforcer did."""
+
 APPROVAL, ORDER, HOLD, CONFIRMED = "approval-", "order-", "hold-", "confirmed-"
 """How the keys of approvals, orders, holds and confirmations begin there."""
 

@@ -31,6 +31,10 @@ class IndexSeen:
     created: int
     documents: int | None = None
     """None where nobody counted them: they are governed, somebody's on purpose, or cannot be seen."""
+    names: tuple[str, ...] = ()
+    """Its name, its stream's, its aliases, and what it was made from by a lifecycle."""
+    origin: str | None = None
+    """The index that it was made from or restored from, as far as its settings tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -127,11 +127,15 @@ class IndexFacts:
     no trim takes them; in one for terminations those that are to be purged."""
     held_documents: int = 0
     """Documents of these subjects."""
+    held_by: frozenset[str] = frozenset()
+    """The labels of those of these subjects of which it has documents."""
     held_due: int = 0
     """Those of them that are older than limit - margin."""
     ageless: Ageless | None = None
     """Why its documents have no age; then all of them are undated."""
     evidence: Evidence | None = None
+    origin: str | None = None
+    """The index that it was made from or restored from, as far as its settings tell."""
 
     @property
     def lasting_aliases(self) -> tuple[str, ...]:
@@ -180,6 +184,8 @@ class Untold:
     """For what it is asked: a hold or a termination, by its id."""
     note: str
     reason: str
+    passing: bool = False
+    """Whether it could be told at another time: not the index itself is why it cannot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,17 +1,58 @@
-"""Holds: what must not be deleted for now, by whose word, for what reason and until when."""
+"""Holds: what must not be deleted for now, by whose word, for what reason and until when.
+
+What a hold was once seen to cover stays covered, whatever becomes of the name by which it was covered: an alias rolls
+over, an index leaves its stream, a restored one gets another name, a policy renames its categories.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Self
 
-from retention_enforcer.domain.facts import Held, IndexFacts
+from retention_enforcer.domain.errors import readable
+from retention_enforcer.domain.facts import CategoryFacts, Held, IndexFacts, SetApart
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import DAY, describe_duration, format_instant
-from retention_enforcer.domain.subjects import Subject
+from retention_enforcer.domain.policy import Category, Policy
+from retention_enforcer.domain.subjects import Subject, SubjectKind
 
 ANNOUNCED = DAY
 """How long before its end a hold's end is announced."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What was seen of an index when a hold covered it."""
+
+    created: int = 0
+    """When it was created, in epoch milliseconds; 0 where nobody could look. A restored index keeps it."""
+    fields: tuple[str, ...] = ()
+    """By which fields its documents named the held subject; none where it was held as a whole."""
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> Self:
+        """Read it from its document."""
+        return cls(created=int(entry["created"]), fields=tuple(str(name) for name in entry.get("fields", ())))
+
+    def body(self) -> dict[str, Any]:
+        """Return it as it stands in its document."""
+        return {"created": self.created, **({"fields": list(self.fields)} if self.fields else {})}
+
+
+Covered = Mapping[str, Seen]
+"""By uuid, the indices that a hold was seen to cover."""
+
+
+def covered_in(body: Mapping[str, Any]) -> dict[str, Seen]:
+    """Read what a hold was seen to cover from its document."""
+    with readable("what is remembered of what a hold covers"):
+        return {str(uuid): Seen.of(entry) for uuid, entry in body["indices"].items()}
+
+
+def covered_body(covered: Covered) -> dict[str, Any]:
+    """Return it as its document."""
+    return {"indices": {uuid: seen.body() for uuid, seen in sorted(covered.items())}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,21 +68,90 @@ class Hold:
     subject: Subject | None = None
     applications: tuple[str, ...] = field(default=(), repr=False)
     """Of a held account, those that were named with it when it was held: what says so may be gone later."""
+    covered: Covered = field(default_factory=dict, repr=False, compare=False)
+    """What it was seen to cover. Only added to; no part of what an operator wrote."""
+    looked: bool = field(default=False, compare=False)
+    """Whether anybody has written down what it covers, if only that there is nothing."""
 
     def is_alive(self, now: int) -> bool:
         """Whether it holds at this instant."""
         return now < self.until
 
-    def covers(self, category: str, index: IndexFacts, now: int) -> bool:
-        """Whether it covers a whole index of a category: by the category, its name, stream or an alias."""
-        names = (index.name, index.stream, *index.aliases, *index.former_names)
-        named = self.category == category or (self.index is not None and self.index in names)
-        return self.is_alive(now) and named
+    def names(self, category: str, index: IndexFacts) -> bool:
+        """Whether it is on a whole index of a category as things are: by the category, its name, stream or an alias."""
+        return self.category == category or (
+            self.index is not None and self.index in (index.name, index.stream, *index.aliases, *index.former_names)
+        )
 
-    def may_cover(self, category: str, name: str, now: int) -> bool:
+    def covers(self, category: str, index: IndexFacts, now: int) -> bool:
+        """Whether it covers a whole index of a category, as things are or as they once were."""
+        if self.subject is not None or not self.is_alive(now):
+            return False
+        return self.names(category, index) or self._once(index) is not None
+
+    def may_cover_all(self, policy: Policy, now: int) -> bool:
+        """Whether it is on a category that the policy does not have, and nobody knows what that was."""
+        unknown = self.category is not None and all(category.id != self.category for category in policy.categories)
+        return unknown and not self.looked and self.is_alive(now)
+
+    def lost_sight_of(self, category: Category, index: IndexFacts, now: int) -> bool:
+        """Whether an index had documents of the held subject, and now does not show them: it is held as a whole then.
+
+        They were told by fields that the policy does not name any more, or none of them is found.
+        """
+        if self.subject is None or not self.is_alive(now) or (seen := self._once(index)) is None:
+            return False
+        return self.id not in index.held_by or not {*seen.fields} <= {*self.fields_in(category)}
+
+    def may_cover(self, category: str, apart: SetApart, now: int) -> bool:
         """Whether it may cover an index of a category into which nobody can look."""
-        named = self.subject is not None or self.category == category or self.index == name
-        return self.is_alive(now) and named
+        named = self.subject is not None or self.category == category or self.index == apart.name
+        return self.is_alive(now) and (named or apart.uuid in self.covered)
+
+    def seen_in(self, category: Category, facts: CategoryFacts, now: int) -> dict[str, Seen]:
+        """Return what one look at a category shows that it covers, by uuid."""
+        if not self.is_alive(now):
+            return {}
+        if self.subject is not None:
+            return self._seen_of_subject(category, facts)
+        found = {
+            apart.uuid: Seen() for apart in facts.set_apart if apart.uuid and self.may_cover(category.id, apart, now)
+        }
+        return found | {i.uuid: Seen(created=i.created) for i in facts.indices if self.covers(category.id, i, now)}
+
+    def _seen_of_subject(self, category: Category, facts: CategoryFacts) -> dict[str, Seen]:
+        fields = self.fields_in(category)
+        untold = {
+            name
+            for name, those in facts.untold.items()
+            if any(one.label == self.id and not one.passing for one in those)
+        }
+        return {
+            index.uuid: Seen(created=index.created, fields=fields)
+            for index in facts.indices
+            if index.name in untold or self.id in index.held_by
+        }
+
+    def fields_in(self, category: Category) -> tuple[str, ...]:
+        """Return the fields by which a category's documents name the held subject, an account's applications too."""
+        subject, fields = self.subject, category.subjects
+        if subject is None:
+            return ()
+        pairs = subject.wanted(fields) or ()
+        along = (fields.application,) if subject.kind is SubjectKind.ACCOUNT and fields.application else ()
+        return tuple(sorted({*(name for name, _ in pairs), *along}))
+
+    def seen_before(self, uuid: str, created: int, origin: str | None) -> Seen | None:
+        """Return what was seen of an index that it once covered, else None.
+
+        One that was restored has another uuid, and keeps its creation; `origin` is set where it has another name.
+        """
+        if (seen := self.covered.get(uuid)) is not None or origin is None:
+            return seen
+        return next((seen for seen in self.covered.values() if seen.created == created), None)
+
+    def _once(self, index: IndexFacts) -> Seen | None:
+        return self.seen_before(index.uuid, index.created, index.origin)
 
     def __str__(self) -> str:
         """Return what anybody may read: owner and reason are an operator's free text, a subject's id is personal."""
@@ -57,6 +167,23 @@ def held(holds: Iterable[Hold], category: str, indices: Iterable[IndexFacts], no
     """Return which of a category's indices are held as a whole at this instant, and by which hold."""
     holds = tuple(holds)
     return {index.name: hold.held for index in indices for hold in holds if hold.covers(category, index, now)}
+
+
+def held_for_all(holds: Iterable[Hold], policy: Policy, indices: Iterable[IndexFacts], now: int) -> dict[str, Held]:
+    """Return the indices that are held since they may be what a hold covered once: all, or none."""
+    unknown = [hold for hold in holds if hold.may_cover_all(policy, now)]
+    what = "it is on a category that the policy does not have, and what that was is not known"
+    return {i.name: Held(hold=hold.id, text=f"{hold}; {what}") for i in indices for hold in unknown}
+
+
+def out_of_sight(holds: Iterable[Hold], category: Category, facts: CategoryFacts, now: int) -> dict[str, Held]:
+    """Return which indices are held as a whole since they had documents of a held subject and do not show them now."""
+    return {
+        index.name: Held(hold=hold.id, text=f"{hold}; it had documents of the held subject that are not found any more")
+        for hold in holds
+        for index in facts.indices
+        if hold.lost_sight_of(category, index, now)
+    }
 
 
 def on_subjects(holds: Iterable[Hold], now: int) -> tuple[Hold, ...]:

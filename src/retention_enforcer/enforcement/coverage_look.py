@@ -12,6 +12,7 @@ from retention_enforcer.domain.coverage import CoverageFacts, coverage_findings,
 from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.facts import Evidence
 from retention_enforcer.domain.findings import Finding, Sighting, sighted
+from retention_enforcer.domain.hold_shortfalls import shortfalls
 from retention_enforcer.domain.holds import ending_soon
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.snapshots import Known, SnapshotsSeen, snapshot_findings
@@ -86,6 +87,7 @@ class CoverageObserver:
             *coverage_findings(policy, facts, nothing_since),
             *snapshot_findings(policy, self._snapshots.read(policy), _known(facts, evidence), now),
             *ending_soon(control.holds, now),
+            *(one.finding for one in shortfalls(policy, control.holds, facts.indices, now)),
         )
         return CoverageLook(
             facts=facts,

@@ -11,15 +11,16 @@ from retention_enforcer.domain.expiry import build_plan
 from retention_enforcer.domain.facts import CategoryFacts, Held, Untold
 from retention_enforcer.domain.findings import Finding, Severity, sighted
 from retention_enforcer.domain.fuse import FuseLimits, UnsafePlan, raise_if_unsafe
-from retention_enforcer.domain.holds import Hold, held, on_subjects
+from retention_enforcer.domain.holds import Hold, held, held_for_all, on_subjects, out_of_sight
 from retention_enforcer.domain.ledger import Outcome
 from retention_enforcer.domain.lifecycle_audit import still_told, vanished_finding
 from retention_enforcer.domain.plan import Plan, Purge
-from retention_enforcer.domain.policy import Category
+from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.proof import Proof, verify
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.sought import Sought
 from retention_enforcer.enforcement.audit import Auditor
+from retention_enforcer.enforcement.hold_coverage import HoldCoverage
 from retention_enforcer.enforcement.managing import CategoryLifecycles, Managing
 from retention_enforcer.enforcement.memory import Memory
 from retention_enforcer.enforcement.ports import Clock, HoldResolver, Inventory
@@ -56,12 +57,18 @@ class CycleResult:
 
 
 class Observer:
-    """Reads a category's facts and plans; changes nothing."""
+    """Reads a category's facts and plans; changes nothing.
 
-    def __init__(self, inventory: Inventory, resolver: HoldResolver, clock: Clock) -> None:
+    With a `coverage`, what it sees that a hold covers is remembered before anybody acts on the look.
+    """
+
+    def __init__(
+        self, inventory: Inventory, resolver: HoldResolver, clock: Clock, coverage: HoldCoverage | None = None
+    ) -> None:
         self._inventory = inventory
         self._resolver = resolver
         self._clock = clock
+        self._coverage = coverage
 
     def look(
         self,
@@ -76,28 +83,34 @@ class Observer:
         """
         now = self._clock.now()
         evidence = {uuid: e for memory in memories.values() for uuid, e in memory.evidence.items()}
-        holds = scope.control.holds
+        holds = self._coverage.recalled(scope.control.holds) if self._coverage else scope.control.holds
         subjects = [*self._resolver.of(scope.policy, on_subjects(holds, now), now), *spared]
         observed = self._inventory.observe(scope.policy, categories, now, evidence, subjects)
         looks = {}
         for category in categories:
             facts = observed[category.id]
+            if self._coverage:
+                self._coverage.keep(holds, category, facts)
             memory = memories.get(category.id)
             facts = replace(
                 facts,
-                holds=_held_as_a_whole(holds, facts, now),
+                holds=_held_as_a_whole(scope.policy, holds, category, facts, now),
                 ordered=memory.ordered(category.id, scope.control, now) if memory else frozenset(),
             )
             looks[category.id] = (facts, build_plan(category, scope.policy.margin, facts, now))
         return looks
 
 
-def _held_as_a_whole(holds: Sequence[Hold], facts: CategoryFacts, now: int) -> dict[str, Held]:
+def _held_as_a_whole(
+    policy: Policy, holds: Sequence[Hold], category: Category, facts: CategoryFacts, now: int
+) -> dict[str, Held]:
     """Return which indices are held as a whole: by a hold on them, or since they cannot tell whose documents they have.
 
     Those with forbidden fields belong to other categories: they are, where any of their documents may be held.
     """
     found = {name: _untold(those[0]) for name, those in facts.untold.items()}
+    found |= held_for_all(holds, policy, facts.indices, now)
+    found |= out_of_sight(holds, category, facts, now)
     found |= held(holds, facts.category, facts.indices, now)
     for hold in holds:
         if hold.is_alive(now) and (hold.subject is not None or hold.category == facts.category):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from retention_enforcer.domain.control import HOLD, Control
-from retention_enforcer.domain.errors import ConfigurationError
+from retention_enforcer.domain.control import COVERED, HOLD, Control
+from retention_enforcer.domain.coverage import IndexSeen
+from retention_enforcer.domain.errors import ConfigurationError, Refused
 from retention_enforcer.domain.facts import CategoryFacts
-from retention_enforcer.domain.holds import Hold
+from retention_enforcer.domain.hold_shortfalls import shortfalls
+from retention_enforcer.domain.holds import Hold, covered_body
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.subjects import Subject, SubjectKind
 from retention_enforcer.enforcement.cycle import Observer
@@ -57,7 +59,9 @@ class Holding:
         control: ControlStore,
         lifecycles: LifecycleSwitch,
         clock: Clock,
+        whereabouts: Callable[[Policy], Sequence[IndexSeen]],
     ) -> None:
+        self._whereabouts = whereabouts
         self._policy = policy
         self._observer = observer
         self._resolver = resolver
@@ -83,6 +87,9 @@ class Holding:
                 "name one as `retention-enforcer plan` or GET _cat/indices shows it",
             )
         hold = replace(hold, applications=self._applications(hold, now))
+        covered = {uuid: seen for c in categories for uuid, seen in hold.seen_in(c, looked[c.id], now).items()}
+        # First: the hold is obeyed as soon as it is there, and its name may lead elsewhere by then.
+        self._documents.save(f"{COVERED}{hold.id}", covered_body(covered), now, COVERED)
         self._documents.save(f"{HOLD}{hold.id}", _body(hold), now)
         narrowed = [c for c in categories if hold.subject is None or hold.subject.wanted(c.subjects) is not None]
         return Protection(
@@ -111,6 +118,7 @@ class Holding:
         others = replace(control, holds=tuple(hold for hold in control.holds if hold.id != hold_id))
         put_back = self._lifecycles.put_back(lambda: self.held(others), others)
         self._documents.remove(f"{HOLD}{hold_id}")
+        self._documents.remove(f"{COVERED}{hold_id}")
         return put_back
 
     def held(self, control: Control) -> frozenset[str]:
@@ -121,10 +129,22 @@ class Holding:
         now = self._clock.now()
         for id_, (facts, _) in self._observer.look(scope, categories, {}).items():
             names |= {index.name for index in facts.indices if index.name in facts.holds or index.held_documents}
-            names |= {
-                a.name for a in facts.set_apart if any(hold.may_cover(id_, a.name, now) for hold in control.holds)
-            }
+            names |= {a.name for a in facts.set_apart if any(hold.may_cover(id_, a, now) for hold in control.holds)}
         return frozenset(names)
+
+    def raise_if_voided(self) -> None:
+        """Raise Refused, naming each, where holds name less under the policy here than what they were put on."""
+        holds = self._control.read().holds
+        if not holds:
+            return
+        found = shortfalls(self._policy, holds, self._whereabouts(self._policy), self._clock.now())
+        if voided := [one for one in found if one.voided]:
+            ids = ", ".join(one.hold.id for one in voided)
+            raise Refused(
+                f"under this policy holds cover less than before, so it is not accepted: {'; '.join(map(str, voided))}",
+                "add holds on what that is called in this policy (`retention-enforcer hold add`), then "
+                f"`retention-enforcer hold remove` for each of these: {ids}",
+            )
 
     def list(self) -> tuple[Hold, ...]:
         """Return all holds, those that have ended too."""
@@ -141,7 +161,7 @@ class Holding:
             covered = {i.name for i in facts.indices if i.name in facts.holds or i.held_documents}
             # Nobody can look into these: the hold may cover them. Without a uuid it is an alias, not an index.
             now = self._clock.now()
-            doubtful = {a.name for a in facts.set_apart if a.uuid and hold.may_cover(category.id, a.name, now)}
+            doubtful = {a.name for a in facts.set_apart if a.uuid and hold.may_cover(category.id, a, now)}
             names |= covered | doubtful
             unprotected |= {
                 index.name: STREAM_LIFECYCLE

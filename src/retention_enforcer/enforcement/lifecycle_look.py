@@ -238,9 +238,7 @@ class _Watch:
 def _held(scope: Scope, facts: CategoryFacts) -> set[str]:
     """Return the indices in doubt that a hold may cover."""
     holds = scope.control.holds
-    return {
-        a.name for a in facts.set_apart if any(hold.may_cover(facts.category, a.name, facts.as_of) for hold in holds)
-    }
+    return {a.name for a in facts.set_apart if any(hold.may_cover(facts.category, a, facts.as_of) for hold in holds)}
 
 
 def _begins(policy: LifecyclePolicy, index: IndexFacts, attached: Attachment) -> int:

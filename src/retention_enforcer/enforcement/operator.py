@@ -24,7 +24,7 @@ _LOOK = 1.0
 class ControlDocuments(Protocol):
     """Where the operator's word is kept."""
 
-    def save(self, key: str, body: Mapping[str, Any], now: int) -> None:
+    def save(self, key: str, body: Mapping[str, Any], now: int, kind: str | None = None) -> None:
         """Replace one document."""
 
     def remove(self, key: str) -> None:
