@@ -194,8 +194,8 @@ def test_one_hold_on_a_subject_keeps_nothing_for_another_that_was_removed(held: 
     ids = [one["id"] for one in held.run("hold", "list", "--output", "json").json if one["application"] == "14"]
     assert run(held).code == 3
     assert held.run("hold", "remove", ids[0]).code == 0
-    run(held)
-    assert held.is_gone("logs-a")
+    ran = run(held)
+    assert held.is_gone("logs-a"), ran.err
     assert held.count("logs-b") == 1
 
 
@@ -234,3 +234,52 @@ def test_a_category_that_is_called_otherwise_leaves_nothing_to_be_deleted(
     assert run(held).code == 3
     assert held.count("logs-a") == 1
     assert findings(held)
+
+
+def test_a_policy_that_voids_a_hold_is_not_accepted_until_the_hold_is_moved(held: Workbench) -> None:
+    index(held, "logs-a")
+    held.ready()
+    old = hold(held, "--category", "logs")
+    held.policy_text = policy(("boxes", "logs-*"))
+    refused = held.run("policy", "accept")
+    assert refused.code == 4
+    assert old in refused.err
+    assert "the policy has no category logs" in refused.err
+    hold(held, "--category", "boxes")
+    assert held.run("policy", "accept").code == 4, "the old one still stands"
+    assert held.run("hold", "remove", old).code == 0
+    assert held.run("policy", "accept").code == 0
+    assert run(held).code == 3
+    assert held.count("logs-a") == 1
+
+
+def test_a_name_that_moved_on_without_the_policy_does_not_keep_one_from_being_accepted(held: Workbench) -> None:
+    case = held.prefix + "case42"
+    index(held, "logs-a", aliases={case: {}})
+    held.ready()
+    hold(held, "--index", case)
+    held.es.indices.delete_alias(index=f"{held.prefix}logs-a", name=case)
+    assert held.run("policy", "accept").code == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "after"),
+    [
+        (("--category", "logs"), policy(("logs", "logs-b*"), ("boxes", "logs-a*"))),
+        (("--index", "logs-a"), policy(("logs", "logs-b*"))),
+        (("--application", "14"), policy(("logs", "logs-*"), subjects="application: app")),
+    ],
+    ids=["an index changes its category", "an index is claimed by none", "a subject's field is another"],
+)
+def test_each_kind_of_hold_that_an_edit_would_void_stops_it(
+    held: Workbench, target: tuple[str, str], after: str
+) -> None:
+    index(held, "logs-a")
+    held.ready()
+    option, name = target
+    id_ = hold(held, option, held.prefix + name if option == "--index" else name)
+    held.policy_text = after
+    refused = held.run("policy", "accept")
+    assert (refused.code, id_ in refused.err) == (4, True), refused.err
+    assert held.run("hold", "remove", id_).code == 0
+    assert held.run("policy", "accept").code == 0

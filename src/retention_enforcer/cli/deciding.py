@@ -27,7 +27,10 @@ def plan_approve(context: typer.Context, plan_hash: Annotated[str, typer.Argumen
 
 @policy_app.command("accept")
 def policy_accept(context: typer.Context) -> int:
-    """Accept the policy as it is here: show what it would purge now, and let it act."""
+    """Accept the policy as it is here: show what it would purge now, and let it act.
+
+    Refused (exit 4) where a hold covers less under it than before, until that hold is moved or removed.
+    """
     deployment = deployment_of(context)
     look = deployment.reader.look(deployment.policy.categories)
     for found in look.plans.values():
@@ -35,6 +38,7 @@ def policy_accept(context: typer.Context) -> int:
         say(f"{found.category}: {len(found.purge)} indices, {documents:,} of {found.documents:,} documents are due")
         for wrong in about_ages(deployment.policy.category(found.category), look.facts[found.category]):
             complain(f"note: {deployment.hide(wrong.text)}; {deployment.hide(wrong.mend)}")
+    deployment.holding.raise_if_voided()
     operator.accept_policy(deployment.control, deployment.fingerprint, deployment.clock)
     say(f"accepted: {deployment.fingerprint}")
     return OK
