@@ -452,6 +452,8 @@ PROBES: dict[tuple[Scope, str], Probe] = {
     (Scope.LEDGER, "create_doc"): _append,
     (Scope.LEDGER, CHANGE_SETTINGS): _at_flood_stage(lambda own: own.ledger_index, _append),
     (Scope.CONTROL, "read"): lambda w, c: ControlReader(Documents(c, w.own.control)).read(),
+    (Scope.CONTROL, "monitor"): lambda w, c: Documents(c, w.own.control).extent(),
+    (Scope.CONTROL, REFRESH): lambda w, c: Documents(c, w.own.control).extent(),
     (Scope.CONTROL, "index"): _save(Scope.CONTROL),
     (Scope.CONTROL, "delete"): lambda w, c: Documents(c, w.own.control).remove("x"),
     (Scope.CONTROL, "view_index_metadata"): _save(Scope.CONTROL),

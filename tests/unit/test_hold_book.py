@@ -11,6 +11,7 @@ import pytest
 
 from builders import NOW, category
 from ledgers import MemoryLedger
+from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused
 from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.instants import DAY, HOUR
@@ -19,7 +20,7 @@ from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.subjects import Subject, subject_of
 from retention_enforcer.enforcement.appender import Appender, Signature
-from retention_enforcer.enforcement.hold_book import HoldBook
+from retention_enforcer.enforcement.hold_book import HOLDS, HoldBook, lost_holds
 
 POLICY = Policy(name="test", categories=(category(), category("tenants", indices=["tenant-{application}-logs"])))
 NAMES = Pseudonyms(b"k" * 32)
@@ -31,6 +32,11 @@ def hold(id_: str = "h1", **more: Any) -> Hold:
     values: dict[str, Any] = {"owner": SECRETS[0], "reason": SECRETS[1], "until": NOW + 10 * DAY, **more}
     target = {} if {"category", "index", "subject"} & values.keys() else {"category": "backend-logs"}
     return Hold(id=id_, **values, **target)
+
+
+def word(*holds: Hold, removed: frozenset[str] = frozenset({"h1", "h2", "h3"})) -> Control:
+    """The operator's word with these holds; what else there was has been removed, unless that is said."""
+    return Control(holds=holds, removed=removed)
 
 
 class Clock:
@@ -77,7 +83,7 @@ class Bench:
         before = len(self.ledger.records)
         signature = Signature(instance="i", mode="enforce", policy="p")
         appender = Appender(self.ledger, Clock(), signature, lambda: 1)
-        HoldBook(self.state, appender, NAMES).keep(POLICY, iter(holds), now)
+        HoldBook(self.state, appender, NAMES).keep(POLICY, word(*holds), now)
         return [str(r["action"]) for r in self.ledger.records[before:] if r["kind"] == "hold"]
 
     def reasons(self) -> list[str]:
@@ -243,12 +249,33 @@ def test_what_this_process_recorded_is_read_again_only_under_another_lease(bench
     epochs = [1]
     signature = Signature(instance="i", mode="enforce", policy="p")
     book = HoldBook(bench.state, Appender(bench.ledger, Clock(), signature, lambda: epochs[-1]), NAMES)
-    book.keep(POLICY, [hold()], NOW)
+    book.keep(POLICY, word(hold()), NOW)
     read = bench.state.read
-    book.keep(POLICY, [hold()], NOW)
+    book.keep(POLICY, word(hold()), NOW)
     assert bench.state.read == read
-    book.keep(POLICY, [hold(), hold("h2")], NOW)
+    book.keep(POLICY, word(hold(), hold("h2")), NOW)
     assert bench.keep(hold()) == ["removed"]  # another holder's
     epochs.append(2)
-    book.keep(POLICY, [hold(), hold("h2")], NOW)
+    book.keep(POLICY, word(hold(), hold("h2")), NOW)
     assert [r["action"] for r in bench.ledger.records if r["kind"] == "hold"] == ["added", "added", "removed", "added"]
+
+
+def test_a_hold_that_is_gone_though_nobody_removed_it_is_lost_and_never_removed(bench: Bench) -> None:
+    bench.keep(hold("h1"), hold("h2"))
+    known = bench.state.load([HOLDS])[HOLDS]
+    assert lost_holds(known, word(hold("h2"), removed=frozenset())) == ["h1"]
+    assert lost_holds(known, word(removed=frozenset({"h2"}))) == ["h1"]
+    assert lost_holds(known, word()) == []
+    signature = Signature(instance="i", mode="enforce", policy="p")
+    book = HoldBook(bench.state, Appender(bench.ledger, Clock(), signature, lambda: 1), NAMES)
+    book.keep(POLICY, word(hold("h2"), removed=frozenset()), NOW)
+    assert [(r["action"], r["reason"][:7]) for r in bench.ledger.records if r["kind"] == "hold"][-1] == (
+        "lost",
+        "hold h1",
+    )
+
+
+def test_an_ended_hold_that_is_gone_was_not_lost(bench: Bench) -> None:
+    bench.keep(hold())
+    bench.keep(hold(), now=NOW + 10 * DAY)
+    assert lost_holds(bench.state.load([HOLDS])[HOLDS], word(removed=frozenset())) == []

@@ -35,6 +35,7 @@ from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.asking import Asking
 from retention_enforcer.enforcement.certifying import Certifier
 from retention_enforcer.enforcement.checks import Checks
+from retention_enforcer.enforcement.control_memory import ControlWatch
 from retention_enforcer.enforcement.coverage_look import CoverageObserver
 from retention_enforcer.enforcement.cycle import Observer
 from retention_enforcer.enforcement.ended import Ended
@@ -216,6 +217,11 @@ class Deployment:
         return ControlReader(self.control, self.state)
 
     @cached_property
+    def control_watch(self) -> ControlWatch:
+        """What knows whether the operator's word lost anything."""
+        return ControlWatch(self.control, self.control_reader, self.state)
+
+    @cached_property
     def bare_control_reader(self) -> ControlReader:
         """The operator's word alone: before each request of long work."""
         return ControlReader(self.control)
@@ -337,6 +343,7 @@ class Deployment:
             inventory=self.inventory,
             state=self.state,
             control=self.control_reader,
+            watch=self.control_watch,
             ledger=self.ledger,
             access=self.access,
             role=self.role,

@@ -95,6 +95,7 @@ def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: f
         ledger=deployment.ledger,
         state=deployment.state,
         control=deployment.control_reader,
+        watch=deployment.control_watch,
         appender=tools.appender,
         pseudonyms=deployment.pseudonyms,
         clock=deployment.clock,

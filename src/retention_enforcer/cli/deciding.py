@@ -69,6 +69,6 @@ def resume(context: typer.Context) -> int:
     control = replace(deployment.control_reader.read(), stopped_at=None)
     # Before the flag goes: an index without any lifecycle would get one of the enforcer's.
     put_back = deployment.lifecycle_switch.put_back(lambda: deployment.holding.held(control), control)
-    operator.resume(deployment.control)
+    operator.resume(deployment.control, deployment.clock)
     say("resumed: the next cycle acts again")
     return tell_put_back(put_back)

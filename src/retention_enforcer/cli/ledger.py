@@ -16,6 +16,7 @@ from retention_enforcer.daemon.exit_codes import OK
 from retention_enforcer.domain.checkpoints import Checkpoints
 from retention_enforcer.domain.errors import ConfigurationError, LedgerBroken
 from retention_enforcer.domain.ledger import Head, Record, canonical, check_chain
+from retention_enforcer.enforcement.control_memory import adopt_control
 from retention_enforcer.enforcement.intake import adopt
 from retention_enforcer.enforcement.standing import CHECKPOINT, LEDGER_MEMORY, LedgerMemory
 from retention_enforcer.reporting.records import records_table
@@ -66,7 +67,7 @@ def ledger_export(context: typer.Context) -> int:
 
 @ledger_app.command("adopt")
 def ledger_adopt(context: typer.Context) -> int:
-    """Go on with ledger, requests and registry as they are now, after one was lost or restored and somebody looked."""
+    """Go on with ledger, requests, registry and control as they are, after one was lost or restored, and a look."""
     deployment = deployment_of(context)
     head = check_chain(deployment.ledger.read())
     memory = LedgerMemory(uuid=deployment.ledger.uuid(), head=head, settled=0)
@@ -74,6 +75,11 @@ def ledger_adopt(context: typer.Context) -> int:
     deployment.state.remove(CHECKPOINT)  # the last may have been lost; the next is written at once
     say(f"adopted: the ledger goes on from record {head.sequence}")
     now = deployment.clock.now()
+    word = adopt_control(deployment.control, deployment.control_reader, deployment.state, now)
+    if word.holds:
+        say(f"holds that were lost, and hold nothing any more unless they are added again: {', '.join(word.holds)}")
+    if word.stop:
+        say("the stop flag was lost: the next cycle acts, unless `stop` is given again")
     adopted = adopt(deployment.requests, deployment.registry, deployment.ledger, deployment.state, now)
     if adopted.skipped_up_to is not None:
         say(f"adopted: requests are read after place {adopted.skipped_up_to}; ask again for what was not carried out")

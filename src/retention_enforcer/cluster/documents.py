@@ -19,6 +19,8 @@ from retention_enforcer.domain.control import (
     COVERED,
     HOLD,
     ORDER,
+    REMOVED,
+    RESUMED,
     STOP,
     TERMINATIONS_APPROVED,
     Approval,
@@ -192,6 +194,8 @@ class ControlReader:
                 approvals=tuple(_approval(key, body) for key, body in documents.items() if key.startswith(APPROVAL)),
                 orders=tuple(_order(key, body) for key, body in documents.items() if key.startswith(ORDER)),
                 holds=tuple(_hold(key, body) for key, body in documents.items() if key.startswith(HOLD)),
+                removed=frozenset(key.removeprefix(REMOVED) for key in documents if key.startswith(REMOVED)),
+                resumed_at=int(documents.get(RESUMED, {}).get("at", 0)),
                 stopped_at=int(stopped["at"]) if stopped else None,
                 terminations_approved_at=int(documents.get(TERMINATIONS_APPROVED, {}).get("at", 0)),
                 confirmed={

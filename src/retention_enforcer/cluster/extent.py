@@ -9,7 +9,7 @@ from elasticsearch import Elasticsearch
 from retention_enforcer.cluster.deletion import primary_numbers
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RequestRejected
-from retention_enforcer.domain.extent import Extent
+from retention_enforcer.domain.extent import RESTORE, Extent
 
 
 def read_extent(client: Elasticsearch, index: str) -> Extent:
@@ -47,4 +47,4 @@ def read_extent(client: Elasticsearch, index: str) -> Extent:
 
 def missing(index: str) -> Refused:
     """Return the refusal where an own index is not there."""
-    return Refused(f"{index} is missing or unreadable: nothing is deleted", "retention-enforcer setup")
+    return Refused(f"{index} is missing or unreadable: nothing is deleted", RESTORE)

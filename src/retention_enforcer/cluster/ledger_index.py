@@ -12,6 +12,7 @@ from elasticsearch import Elasticsearch
 from retention_enforcer.cluster.errors import forbidden_in, translated
 from retention_enforcer.cluster.flood_stage import write_own
 from retention_enforcer.domain.errors import ClusterUnavailable, LedgerBroken, Refused, RequestRejected
+from retention_enforcer.domain.extent import RESTORE
 from retention_enforcer.domain.ledger import Head, Record
 from retention_enforcer.domain.names import OWN
 
@@ -142,7 +143,7 @@ def _missing_is_refused() -> Iterator[None]:
 
 
 def _missing() -> Refused:
-    return Refused("retention-ledger is missing or unreadable: nothing is deleted", "retention-enforcer setup")
+    return Refused("retention-ledger is missing or unreadable: nothing is deleted", RESTORE)
 
 
 def _in_parts(uuids: Sequence[str]) -> Iterator[list[str]]:

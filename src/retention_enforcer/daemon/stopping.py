@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import structlog
 
 from retention_enforcer.daemon.gate import Gate
-from retention_enforcer.domain.control import STOP
+from retention_enforcer.domain.control import RESUMED, STOP
+from retention_enforcer.domain.errors import Refused, readable
 from retention_enforcer.enforcement.ports import Clock, StateStore
 
 _log = structlog.get_logger()
@@ -42,6 +43,7 @@ class StopFlag:
         if at == self._obeyed:
             return
         if at is None:
+            self._raise_if_lost()
             self._gate.open("stop")
             _log.warning("resumed by the operator", **{"event.action": "resume"})
         elif self._gate.close("stop", "stopped by the operator", _WAIT):
@@ -50,3 +52,16 @@ class StopFlag:
         else:
             return  # a request is still under way: confirmed at the next look
         self._obeyed = at
+
+    def _raise_if_lost(self) -> None:
+        """Raise Refused where the flag is gone, and no operator has taken it back, or given it up (`ledger adopt`)."""
+        resumed = self._flags.load([RESUMED]).get(RESUMED)
+        confirmed = self._state.load([STOP]).get(STOP)
+        with readable("the operator's resume"):
+            taken_back = int(resumed["at"]) if resumed else 0
+            given_up = confirmed is None or int(confirmed["at"]) == 0
+        if not given_up and self._obeyed is not None and taken_back < self._obeyed:
+            raise Refused(
+                "the stop flag is gone from retention-control, and nobody resumed: nothing is deleted",
+                "`retention-enforcer resume` if that is meant, else `retention-enforcer stop` again",
+            )

@@ -20,6 +20,10 @@ COVERED = "covered-"
 """How the keys of what holds were seen to cover begin: in `retention-control` as `hold add` saw it, in
 `retention-state` as the enforcer did."""
 
+REMOVED, RESUMED = "removed-hold-", "resumed"
+"""How the keys of the traces of `hold remove` begin, and the key of that of `resume`: without one, a hold or a stop
+flag that is gone was lost."""
+
 APPROVAL, ORDER, HOLD, CONFIRMED = "approval-", "order-", "hold-", "confirmed-"
 """How the keys of approvals, orders, holds and confirmations begin there."""
 
@@ -50,7 +54,11 @@ class Control:
     approvals: tuple[Approval, ...] = ()
     orders: tuple[Order, ...] = ()
     holds: tuple[Hold, ...] = ()
+    removed: frozenset[str] = frozenset()
+    """The ids of the holds that an operator removed."""
     stopped_at: int | None = None
+    resumed_at: int = 0
+    """Every stop up to then was taken back by an operator."""
     terminations_approved_at: int = 0
     """Terminations registered up to then need not wait."""
     confirmed: Mapping[str, int] = field(default_factory=dict)

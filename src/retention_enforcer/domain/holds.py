@@ -14,6 +14,7 @@ from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.facts import CategoryFacts, Held, IndexFacts, SetApart
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import DAY, describe_duration, format_instant
+from retention_enforcer.domain.names import governed_part
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.subjects import Subject, SubjectKind
 
@@ -79,9 +80,8 @@ class Hold:
 
     def names(self, category: str, index: IndexFacts) -> bool:
         """Whether it is on a whole index of a category as things are: by the category, its name, stream or an alias."""
-        return self.category == category or (
-            self.index is not None and self.index in (index.name, index.stream, *index.aliases, *index.former_names)
-        )
+        names = (index.name, index.stream, governed_part(index.name), *index.aliases, *index.former_names)
+        return self.category == category or (self.index is not None and self.index in names)
 
     def covers(self, category: str, index: IndexFacts, now: int) -> bool:
         """Whether it covers a whole index of a category, as things are or as they once were."""

@@ -143,6 +143,8 @@ RIGHTS = (
     Right(Scope.LEDGER, "create_doc", _ACTING, "ledger", "appends records; no role can change or delete one"),
     Right(Scope.LEDGER, CHANGE_SETTINGS, _ACTING, "a full disk", "lifts the flood stage's block, to go on recording"),
     Right(Scope.CONTROL, "read", _LOOKING, "the operator's word", "acceptance, approvals, holds, stop"),
+    Right(Scope.CONTROL, "monitor", _ACTING, "the operator's word", "how far it goes: an older one is not obeyed"),
+    Right(Scope.CONTROL, REFRESH, _ACTING, "the operator's word", "makes visible what was just said"),
     Right(Scope.CONTROL, "index", _DECIDING, "the operator's word", "accepts, approves, holds and stops"),
     Right(Scope.CONTROL, "delete", _DECIDING, "the operator's word", "resumes, and removes holds"),
     Right(Scope.CONTROL, "view_index_metadata", _DECIDING, "the operator's word", "whether the index is there"),

@@ -12,6 +12,7 @@ from retention_enforcer.domain.errors import ClusterUnavailable, Refused, Reques
 from retention_enforcer.domain.facts import ClusterFacts
 from retention_enforcer.domain.privileges import Role
 from retention_enforcer.domain.proof import about_ages
+from retention_enforcer.enforcement.control_memory import ControlWatch
 from retention_enforcer.enforcement.cycle import Observer
 from retention_enforcer.enforcement.memory import Memory, memory_key
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Inventory, LedgerStore, StateStore
@@ -51,6 +52,7 @@ class Checks:
         inventory: Inventory,
         state: StateStore,
         control: ControlStore,
+        watch: ControlWatch,
         ledger: LedgerStore,
         access: AccessLook,
         role: Role,
@@ -67,6 +69,7 @@ class Checks:
         self._inventory = inventory
         self._state = state
         self._control = control
+        self._watch = watch
         self._ledger = ledger
         self._clock = clock
         self._deletion = deletion
@@ -105,6 +108,8 @@ class Checks:
             f"goes on from record {body['sequence']}" if body else "no record is remembered yet",
             lambda: raise_if_ledger_lost(self._ledger, LedgerMemory.of(body) if body else None),
         )
+        if self._role is Role.ENFORCER:
+            yield _check("operator's word", "goes on from where it was", self._watch.check)
         yield _check("policy", f"{self._terms.fingerprint} is accepted", lambda: self._accepted(known.get(POLICY)))
 
     def _privileges(self) -> Iterator[Check]:

@@ -18,6 +18,7 @@ from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.ledger import Entry, Kind
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.appender import Appender
+from retention_enforcer.enforcement.control_memory import ControlWatch
 from retention_enforcer.enforcement.coverage import CoverageCycle
 from retention_enforcer.enforcement.coverage_look import CoverageLook
 from retention_enforcer.enforcement.cycle import Cycle, CycleResult
@@ -125,6 +126,7 @@ class Enforcer:
         ledger: LedgerStore,
         state: StateStore,
         control: ControlStore,
+        watch: ControlWatch,
         appender: Appender,
         pseudonyms: Pseudonyms,
         clock: Clock,
@@ -143,6 +145,7 @@ class Enforcer:
         self._ledger = ledger
         self._state = state
         self._control = control
+        self._watch = watch
         self._appender = appender
         self._pseudonyms = pseudonyms
         self._clock = clock
@@ -276,10 +279,9 @@ class Enforcer:
 
     def _read_control(self) -> Control:
         """Return the operator's word; what is new of holds is in the ledger before anything follows from it."""
-        control = self._control.read()
+        now = self._clock.now()
         with self._books:
-            self._hold_book.keep(self._terms.policy, control.holds, self._clock.now())
-        return control
+            return self._watch.read(lambda control: self._hold_book.keep(self._terms.policy, control, now), now)
 
     def _accepted(self, control: Control) -> bool:
         """Whether the policy here is the last one that was accepted; the first time this is seen, it is recorded."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from retention_enforcer.domain.control import COVERED, HOLD, Control
+from retention_enforcer.domain.control import COVERED, HOLD, REMOVED, Control
 from retention_enforcer.domain.coverage import IndexSeen
 from retention_enforcer.domain.errors import ConfigurationError, Refused
 from retention_enforcer.domain.facts import CategoryFacts
@@ -117,6 +117,8 @@ class Holding:
             raise ConfigurationError("there is no hold of this id", "see `retention-enforcer hold list`")
         others = replace(control, holds=tuple(hold for hold in control.holds if hold.id != hold_id))
         put_back = self._lifecycles.put_back(lambda: self.held(others), others)
+        now = self._clock.now()
+        self._documents.save(f"{REMOVED}{hold_id}", {"at": now}, now)  # first: without it the hold would be lost
         self._documents.remove(f"{HOLD}{hold_id}")
         self._documents.remove(f"{COVERED}{hold_id}")
         return put_back

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from retention_enforcer.domain.control import ACCEPTED, APPROVAL, ORDER, STOP
+from retention_enforcer.domain.control import ACCEPTED, APPROVAL, ORDER, RESUMED, STOP
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.expiry import build_plan
 from retention_enforcer.domain.facts import CategoryFacts
@@ -26,6 +26,9 @@ class ControlDocuments(Protocol):
 
     def save(self, key: str, body: Mapping[str, Any], now: int, kind: str | None = None) -> None:
         """Replace one document."""
+
+    def load(self, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """Return these documents as they are now; absent ones are absent."""
 
     def remove(self, key: str) -> None:
         """Remove one document; an absent one is no error."""
@@ -113,6 +116,9 @@ def stop(control: ControlDocuments, state: StateDocuments, clock: Clock) -> str:
     )
 
 
-def resume(control: ControlDocuments) -> None:
-    """Take the flag back."""
+def resume(control: ControlDocuments, clock: Clock) -> None:
+    """Take the flag back, and say so first: a flag that is gone without this was lost."""
+    now = clock.now()
+    flag = control.load([STOP]).get(STOP)
+    control.save(RESUMED, {"at": max(now, int(flag["at"]) if flag else 0)}, now)
     control.remove(STOP)
