@@ -283,7 +283,7 @@ def test_what_ignore_excludes_from_a_wildcard_stays_and_is_listed(bench: Workben
 def test_no_certificate_is_final_while_what_is_excluded_names_the_subject(bench: Workbench) -> None:
     bench.policy_text = bench.policy_text.replace('["metrics-*"]', '["{prefix}logs-archive-*"]')
     bench.settings["ENFORCER_GRACE"] = "0s"
-    archived = bench.index("logs-archive-1", [])
+    archived = bench.index("logs-archive-old", [])
     bench.es.index(index=archived, document={"@timestamp": now() - DAY, "sdkappid": "1"}, refresh=True)
     bench.ready()
     assert bench.run("erase", "--application", "1").code == 0
@@ -291,4 +291,4 @@ def test_no_certificate_is_final_while_what_is_excluded_names_the_subject(bench:
     ran = bench.run("certificate", "--application", "1", "--output", "json")
     assert ran.code == 3
     assert any(i["kind"] == "copy" and archived in i["text"] for i in ran.json[0]["open_items"])
-    assert bench.count("logs-archive-1") == 1
+    assert bench.count("logs-archive-old") == 1
