@@ -17,6 +17,7 @@ from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.cluster.coverage import Coverage
 from retention_enforcer.cluster.deletion import Deletion
 from retention_enforcer.cluster.documents import ControlReader, Documents
+from retention_enforcer.cluster.elastics_copies import ElasticsCopies
 from retention_enforcer.cluster.elsewhere import Elsewhere
 from retention_enforcer.cluster.erasure import Erasure
 from retention_enforcer.cluster.ledger_index import LedgerIndex
@@ -385,6 +386,15 @@ def _look_for_subjects(world: World, client: Elasticsearch) -> Any:
         raise RequestRejected(why, status=HTTPStatus.FORBIDDEN)
 
 
+def _stored_searches(world: World, client: Elasticsearch) -> Any:
+    stored = world.bench.es.async_search.submit(index=world.logs, keep_on_completion=True, keep_alive="1m")
+    copies = ElasticsCopies(client, Capabilities(client), world.own)
+    items = copies.look(world.policy, [ACCOUNT], SystemClock().now(), SystemClock().now())
+    world.bench.es.async_search.delete(id=stored["id"])
+    if why := next((item.text for item in items if "async searches cannot be listed" in item.text), None):
+        raise RequestRejected(why, status=HTTPStatus.FORBIDDEN)
+
+
 def _snapshots(problem: Callable[[Any], str | None]) -> Probe:
     def probe(world: World, client: Elasticsearch) -> Any:
         why = problem(Snapshots(client, Capabilities(client)).read(world.policy))
@@ -446,6 +456,7 @@ PROBES: dict[tuple[Scope, str], Probe] = {
     (Scope.EVERYTHING, "read"): _look_past,
     (Scope.EVERYTHING, "view_index_metadata"): _look_for_subjects,
     (Scope.EVERYTHING, REFRESH): _look_for_subjects,
+    (Scope.SEARCHES, "read"): _stored_searches,
     (Scope.LEDGER, "read"): lambda w, c: LedgerIndex(c, w.own.ledger).head(),
     (Scope.LEDGER, "view_index_metadata"): lambda w, c: LedgerIndex(c, w.own.ledger).uuid(),
     (Scope.LEDGER, REFRESH): lambda w, c: LedgerIndex(c, w.own.ledger).head(),

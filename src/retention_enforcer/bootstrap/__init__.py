@@ -13,6 +13,7 @@ from retention_enforcer.bootstrap.surroundings import Surroundings, SystemClock
 from retention_enforcer.cluster.client import Client, connect
 from retention_enforcer.cluster.coverage import Coverage
 from retention_enforcer.cluster.documents import ControlReader, Documents
+from retention_enforcer.cluster.elastics_copies import ElasticsCopies
 from retention_enforcer.cluster.elsewhere import Elsewhere
 from retention_enforcer.cluster.inventory import Inventory
 from retention_enforcer.cluster.ledger_index import LedgerIndex
@@ -330,6 +331,7 @@ class Deployment:
             observer=self.subject_observer,
             snapshots=Snapshots(self.client, self.capabilities),
             outside=Elsewhere(self.client, self.capabilities, self.own),
+            copies=ElasticsCopies(self.client, self.capabilities, self.own),
             pseudonyms=self.pseudonyms,
             control=self.control_reader,
             clock=self.clock,

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 from elasticsearch import Elasticsearch
 
+from retention_enforcer.cluster.changes import ATTEMPTS, IndicesChanged
 from retention_enforcer.cluster.documents_seen import Search, search_documents
 from retention_enforcer.cluster.expressions import covering, packed
 from retention_enforcer.cluster.indices_seen import refresh
@@ -14,6 +15,7 @@ from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.cluster.subject_fields import read_subject_fields
 from retention_enforcer.cluster.unreadable import without_fields
 from retention_enforcer.cluster.whose import read_whose
+from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.names import OwnIndices
 from retention_enforcer.domain.policy import Policy
@@ -34,9 +36,17 @@ class Elsewhere:
         """Return how many documents of these subjects each index outside has, and why some cannot be asked.
 
         An index without any of the fields by which the categories name a subject has none, also where nobody can look
-        into it. Raises ClusterUnavailable,
-        RequestRejected or IndicesChanged where the cluster does not answer.
+        into it. Raises ClusterUnavailable or RequestRejected where the cluster does not answer.
         """
+        for _ in range(ATTEMPTS):
+            try:
+                return self._look(policy, subjects, now)
+            except IndicesChanged:
+                continue
+        message = f"the indices changed each time while they were read, {ATTEMPTS} times"
+        raise ClusterUnavailable(message, "ask again")
+
+    def _look(self, policy: Policy, subjects: Collection[Subject], now: int) -> tuple[dict[str, int], dict[str, str]]:
         whose = read_whose(self._client, self._capabilities, policy, self._own)
         metadata, outside = whose.metadata, whose.outside()
         untold = {name: why for name, index in outside.items() if (why := _why_not(index)) is not None}

@@ -56,6 +56,7 @@ class Part(StrEnum):
     STREAMS = "data streams"
     LIFECYCLES = "lifecycles"
     SNAPSHOT_LIFECYCLES = "snapshot lifecycles"
+    TRANSFORMS = "transforms"
 
 
 class Capabilities:

@@ -19,6 +19,18 @@ class Promise:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeptCopy:
+    """What Elasticsearch itself keeps of documents, beside the indices that can be asked."""
+
+    kind: str
+    text: str
+    names: tuple[str, ...] = ()
+    """The names in the text that somebody has given: a subject's id may stand in them."""
+    until: int | None = None
+    """Epoch milliseconds; None where it ends by nobody's clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
     """About one termination or request, as of one instant (epoch milliseconds)."""
 

@@ -30,6 +30,7 @@ class Scope(StrEnum):
     CLUSTER = "the cluster"
     GOVERNED = "the policy's indices"
     EVERYTHING = "all indices"
+    SEARCHES = ".async-search"
     LEDGER = "retention-ledger"
     CONTROL = "retention-control"
     STATE = "retention-state"
@@ -137,6 +138,13 @@ RIGHTS = (
         "certificates",
         "makes visible what was just written to an index outside the policy that has a subject's field",
     ),
+    Right(
+        Scope.SEARCHES,
+        "read",
+        _LOOKING,
+        "certificates",
+        "which stored async searches there are, and until when: their results may hold what was deleted since",
+    ),
     Right(Scope.LEDGER, "read", _LOOKING, "ledger", "the chain, and its head before a record is appended"),
     Right(Scope.LEDGER, "view_index_metadata", _LOOKING, "ledger", "the uuid, by which it is known again"),
     Right(Scope.LEDGER, REFRESH, _LOOKING, "ledger", "makes the last record visible"),
@@ -176,6 +184,9 @@ RIGHTS = (
 )
 """All privileges that anybody needs. Each was taken away alone, and what it is said to be for did not work then."""
 
+_RESTRICTED: Mapping[Scope, Mapping[str, bool]] = {Scope.SEARCHES: {"allow_restricted_indices": True}}
+"""What a grant on Elasticsearch's own indices says besides."""
+
 _LOOKS = frozenset({"read", "view_index_metadata", "monitor", "maintenance", REFRESH})
 _FAR_TOO_MANY = ("all",)
 _CHANGES = ("index", "delete", "delete_index")
@@ -196,16 +207,15 @@ def names_in(scope: Scope, policy: Policy, own: OwnIndices = OWN) -> tuple[str, 
             return tuple(sorted({name for pattern in policy.patterns for name in _names_of(pattern.expression)}))
         case Scope.EVERYTHING:
             return ("*",)
-        case Scope.LEDGER:
-            return (own.ledger, own.ledger_index)
-        case Scope.CONTROL:
-            return (own.control,)
-        case Scope.STATE:
-            return (own.state,)
-        case Scope.REQUESTS:
-            return (own.requests,)
-        case Scope.TERMINATIONS:
-            return (own.terminations,)
+        case Scope.SEARCHES:
+            return (scope.value,)
+    return {
+        Scope.LEDGER: (own.ledger, own.ledger_index),
+        Scope.CONTROL: (own.control,),
+        Scope.STATE: (own.state,),
+        Scope.REQUESTS: (own.requests,),
+        Scope.TERMINATIONS: (own.terminations,),
+    }[scope]
 
 
 def _names_of(expression: str) -> tuple[str, ...]:
@@ -226,7 +236,7 @@ def descriptor(rights: Iterable[Right], policy: Policy, own: OwnIndices = OWN) -
     return {
         "cluster": by_scope.pop(Scope.CLUSTER, []),
         "indices": [
-            {"names": list(names_in(scope, policy, own)), "privileges": privileges}
+            {"names": list(names_in(scope, policy, own)), "privileges": privileges, **_RESTRICTED.get(scope, {})}
             for scope, privileges in by_scope.items()
         ],
     }

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from retention_enforcer.domain.certificate import Certificate, Promise
+from retention_enforcer.domain.certificate import Certificate, KeptCopy, Promise
 from retention_enforcer.domain.errors import ConfigurationError, LedgerBroken
 from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.ledger import Kind, Record, is_intact
@@ -35,6 +35,13 @@ class OutsideReader(Protocol):
         """Return how many documents each index has, and why some cannot be asked."""
 
 
+class CopiesReader(Protocol):
+    """Reads what Elasticsearch itself keeps of indices."""
+
+    def look(self, policy: Policy, subjects: Collection[Subject], clean: int, now: int) -> list[KeptCopy]:
+        """Return what was copied before nothing of these subjects was left, and is there still."""
+
+
 class Certifier:
     """Makes certificates."""
 
@@ -49,6 +56,7 @@ class Certifier:
         observer: SubjectObserver,
         snapshots: SnapshotReader,
         outside: OutsideReader,
+        copies: CopiesReader,
         pseudonyms: Pseudonyms,
         control: ControlStore,
         clock: Clock,
@@ -61,6 +69,7 @@ class Certifier:
         self._observer = observer
         self._snapshots = snapshots
         self._outside = outside
+        self._copies = copies
         self._pseudonyms = pseudonyms
         self._control = control
         self._clock = clock
@@ -209,6 +218,12 @@ class Certifier:
         for name, why in sorted(untold.items()):
             where = self._without_ids(name, termination)
             yield OpenItem(kind="not-looked-into", text=f"{where}, outside the policy, could not be asked: {why}")
+        clean = termination.erased_at if termination.erased_at is not None else now
+        for copy in self._copies.look(self._policy, subjects, clean, now):
+            text = copy.text
+            for name in copy.names:
+                text = text.replace(name, self._without_ids(name, termination))
+            yield OpenItem(kind=copy.kind, text=text, until=copy.until)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,297 @@
+"""Copies that Elasticsearch keeps itself, beside all indices: what may name a subject although no index is found to.
+
+    executed enrich policies     a copy of their sources, until the policy is executed anew
+    stored async searches        results, until they expire
+    transforms                   documents of another shape, in which a subject may stand under another field
+    percolator queries           a query can name a subject in its text, which no search for a field finds
+
+Where the cluster lacks a part, there is nothing of it. Where the enforcer may not look, that is an open item.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import warnings
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from elasticsearch import ApiError, Elasticsearch, ElasticsearchWarning, TransportError
+
+from retention_enforcer.cluster.errors import translated
+from retention_enforcer.cluster.expressions import covering, matches
+from retention_enforcer.cluster.preflight import Capabilities, Part
+from retention_enforcer.cluster.state import read_state
+from retention_enforcer.cluster.whose import Whose, read_whose
+from retention_enforcer.domain.certificate import KeptCopy
+from retention_enforcer.domain.claims import Standing
+from retention_enforcer.domain.errors import RequestRejected
+from retention_enforcer.domain.instants import format_instant
+from retention_enforcer.domain.names import IndexPattern, OwnIndices, overlap
+from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.subjects import Subject
+
+_ENRICHED = re.compile(r"\.enrich-(.+)-([0-9]+)", re.DOTALL)
+_ASYNC = ".async-search"
+_MOST_SEARCHES = 200
+"""Stored searches that are asked one by one when they began; of more, all count as old."""
+_MOST_QUERIES = 10_000
+_PAGE = 500
+_KEEP_ALIVE = "1m"
+_REACHED = ("open", "hidden")
+_EVERYTHING = ["*"]
+_COPY, _UNSEEN = "copy", "not-looked-into"
+
+
+class ElasticsCopies:
+    """Reads what Elasticsearch keeps of other indices; changes nothing."""
+
+    def __init__(self, client: Elasticsearch, capabilities: Capabilities, own: OwnIndices) -> None:
+        self._client = client
+        self._capabilities = capabilities
+        self._own = own
+
+    def look(self, policy: Policy, subjects: Collection[Subject], clean: int, now: int) -> list[KeptCopy]:
+        """Return what was copied before `clean`, when nothing of these subjects was left, and is there still.
+
+        Raises ClusterUnavailable or RequestRejected where the cluster does not answer.
+        """
+        whose = read_whose(self._client, self._capabilities, policy, self._own)
+        sources = _Sources(policy, whose)
+        return [
+            *self._enriched(sources, clean),
+            *self._transformed(sources, clean),
+            *self._searches(whose, clean, now),
+            *self._queries(whose, subjects),
+        ]
+
+    # --- enrich policies ---
+
+    def _enriched(self, sources: _Sources, clean: int) -> Iterator[KeptCopy]:
+        copies = {name: match for name in sources.whose.metadata if (match := _ENRICHED.fullmatch(name))}
+        if not copies:
+            return
+        policies = self._enrich_policies()
+        for name, match in sorted(copies.items()):
+            executed = min(int(match[2]), sources.whose.metadata[name].created)
+            known = policies.get(match[1])
+            if executed > clean or (known is not None and not sources.concern(*known)):
+                continue
+            text = (
+                f"the enrich policy {match[1]} keeps a copy of its sources as they were at {format_instant(executed)}"
+            )
+            anew = f"POST _enrich/policy/{match[1]}/_execute makes it anew, and it goes within 15 minutes"
+            end = anew if known else "nobody deletes it"
+            yield KeptCopy(kind=_COPY, text=f"{text}, in {name}: {end}", names=(match[1], name))
+
+    def _enrich_policies(self) -> dict[str, tuple[list[str], list[str]]]:
+        """Return the sources and the fields of each policy; the cluster's state has them, whoever may see them."""
+        state = read_state(self._client, metric=["metadata"], fields=["metadata.enrich.policies"])
+        found = {}
+        for name, policy in state.get("metadata", {}).get("enrich", {}).get("policies", {}).items():
+            for what in policy.values():
+                if isinstance(what, dict) and "indices" in what:
+                    fields = [str(what.get("match_field", "")), *map(str, what.get("enrich_fields", ()))]
+                    found[str(name)] = (_listed(what["indices"]), fields)
+        return found
+
+    # --- transforms ---
+
+    def _transformed(self, sources: _Sources, clean: int) -> Iterator[KeptCopy]:
+        whose = sources.whose
+        try:
+            request = partial(self._client.transform.get_transform, transform_id="_all", size=1_000)
+            answer = self._capabilities.ask(Part.TRANSFORMS, request)
+        except RequestRejected as error:
+            yield KeptCopy(kind=_UNSEEN, text=f"which transforms there are cannot be told: {error.message}")
+            return
+        transforms = answer.body["transforms"] if answer is not None else []
+        if answer is not None and answer.body["count"] > len(transforms):
+            yield KeptCopy(kind=_UNSEEN, text=f"of {answer.body['count']:,} transforms only 1,000 can be looked at")
+        for transform in transforms:
+            groups = [by for how in transform.get("pivot", {}).get("group_by", {}).values() for by in how.values()]
+            fields = [str(by.get("field", "")) for by in groups if isinstance(by, dict)]
+            if "pivot" not in transform or not sources.concern(_listed(transform["source"]["index"]), fields):
+                continue  # a latest one copies documents as they are: their fields are asked for as everywhere
+            into = str(transform["dest"]["index"])
+            old = [
+                name
+                for name, identity in whose.identities.items()
+                if into in (name, *identity.aliases)
+                and whose.claims[name].standing is not Standing.GOVERNED
+                and whose.metadata[name].created <= clean
+            ]
+            for name in old:
+                text = f"the transform {transform['id']} has made documents in {name}, by fields of another name"
+                end = f"POST _transform/{transform['id']}/_reset, and start it again, makes them anew"
+                yield KeptCopy(kind=_COPY, text=f"{text}: {end}", names=(transform["id"], name))
+
+    # --- async searches ---
+
+    def _searches(self, whose: Whose, clean: int, now: int) -> Iterator[KeptCopy]:
+        if _ASYNC not in whose.metadata:
+            return
+        try:
+            with translated(), warnings.catch_warnings():
+                warnings.simplefilter("ignore", ElasticsearchWarning)  # that it is one of Elasticsearch's own indices
+                answer = self._client.search(
+                    index=_ASYNC,
+                    query={"range": {"expiration_time": {"gt": now}}},
+                    size=_MOST_SEARCHES,
+                    track_total_hits=True,
+                    source=False,
+                    aggs={"last": {"max": {"field": "expiration_time"}}},
+                    ignore_unavailable=True,
+                ).body
+        except RequestRejected as error:
+            text = "stored async searches cannot be listed; each may hold results, for five days if nobody said longer"
+            yield KeptCopy(kind=_UNSEEN, text=f"{text}: {error.message}")
+            return
+        stored, hits = int(answer["hits"]["total"]["value"]), answer["hits"]["hits"]
+        if answer["_shards"]["failed"] or answer["_shards"]["total"] == 0:
+            yield KeptCopy(kind=_UNSEEN, text="stored async searches cannot be listed: not all shards answered")
+        elif stored > len(hits):
+            yield _stored(stored, int(answer["aggregations"]["last"]["value"]))
+        elif before := [end for hit in hits if (end := self._ends(str(hit["_id"]), clean)) is not None]:
+            yield _stored(len(before), max(before))
+
+    def _ends(self, document: str, clean: int) -> int | None:
+        """Return when a stored search expires that began before, None for one that began later or is gone."""
+        # An id is the document's and the task's, each with its length before it; of a search that is over the task
+        # does not matter, and any stands for it.
+        encoded = base64.urlsafe_b64encode(b"".join(bytes([len(part)]) + part for part in (document.encode(), b"x:1")))
+        try:
+            with translated():
+                status = self._client.async_search.status(id=encoded.decode()).body
+        except RequestRejected as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+        return int(status["expiration_time_in_millis"]) if int(status["start_time_in_millis"]) <= clean else None
+
+    # --- percolator queries ---
+
+    def _queries(self, whose: Whose, subjects: Collection[Subject]) -> Iterator[KeptCopy]:
+        metadata = whose.metadata
+        readable = {
+            name for name, index in metadata.items() if index.open and index.assigned and not index.read_blocked
+        }
+        mine = {name for name, claim in whose.claims.items() if claim.standing is Standing.OWN}
+        avoid = {name for name, index in metadata.items() if index.system or name not in readable} | mine
+        caught = {name: whose.other_names(name) for name in avoid}
+        for names in covering(_EVERYTHING, whose.reached(readable - avoid), caught, avoid):
+            with translated():
+                answer = self._client.field_caps(
+                    index=names,
+                    fields="*",
+                    types=["percolator"],
+                    include_unmapped=True,
+                    expand_wildcards=_REACHED,
+                    ignore_unavailable=True,
+                    filter_path=["indices", "fields.*.percolator.indices"],
+                ).body
+            everywhere = answer.get("indices", [])
+            for field, by_type in sorted(answer.get("fields", {}).items()):
+                for name in by_type.get("percolator", {}).get("indices", everywhere):
+                    yield from self._queries_in(str(name), str(field), [subject.id for subject in subjects])
+
+    def _queries_in(self, index: str, field: str, ids: Sequence[str]) -> Iterator[KeptCopy]:
+        wanted = re.compile("|".join(rf"(?<![A-Za-z0-9_]){re.escape(id_)}(?![A-Za-z0-9_])" for id_ in ids))
+        looked, named = 0, 0
+        try:
+            for page in self._pages(index, field):
+                looked += len(page)
+                named += sum(any(wanted.search(text) for text in _values(hit.get("_source"))) for hit in page)
+                if looked >= _MOST_QUERIES:
+                    yield KeptCopy(
+                        kind=_UNSEEN, text=f"{index} has more than {_MOST_QUERIES:,} stored queries", names=(index,)
+                    )
+                    break
+        except RequestRejected as error:
+            yield KeptCopy(
+                kind=_UNSEEN, text=f"{index} has stored queries that cannot be read: {error.message}", names=(index,)
+            )
+        if named:
+            yield KeptCopy(
+                kind=_COPY, text=f"{index} has {named:,} stored queries that name the subject", names=(index,)
+            )
+
+    def _pages(self, index: str, field: str) -> Iterator[list[Mapping[str, Any]]]:
+        """Yield the documents with a stored query. Raises RequestRejected where not all shards answer."""
+        with translated():
+            opened = self._client.open_point_in_time(index=index, keep_alive=_KEEP_ALIVE).body["id"]
+        after = None
+        try:
+            while True:
+                with translated():
+                    answer = self._client.search(
+                        pit={"id": opened, "keep_alive": _KEEP_ALIVE},
+                        query={"exists": {"field": field}},
+                        size=_PAGE,
+                        source_includes=[field],
+                        sort=[{"_shard_doc": "asc"}],
+                        search_after=after,
+                    ).body
+                if answer["_shards"]["failed"]:
+                    raise RequestRejected("a shard did not answer")
+                hits = answer["hits"]["hits"]
+                yield list(hits)
+                if len(hits) < _PAGE:
+                    return
+                after = hits[-1]["sort"]
+        finally:
+            with suppress(ApiError, TransportError):  # it ends by itself
+                self._client.close_point_in_time(id=opened)
+
+
+class _Sources:
+    """Tells whether what something was copied from may name a subject."""
+
+    def __init__(self, policy: Policy, whose: Whose) -> None:
+        self.whose = whose
+        self._categories = [category for category in policy.categories if category.subjects]
+        self._fields = {field for category in self._categories for field in category.subjects.names}
+
+    def concern(self, expressions: Iterable[str], fields: Iterable[str]) -> bool:
+        """Whether index expressions reach an index of a category that names subjects, or fields are those that do."""
+        if self._fields.intersection(fields):
+            return True
+        ids = {category.id for category in self._categories}
+        patterns = [pattern for category in self._categories for pattern in category.indices]
+        for text in expressions:
+            wildcard = IndexPattern(text.removeprefix("-"))
+            if any(overlap(wildcard, pattern) for pattern in patterns):
+                return True  # also where no such index is left: what was copied of it is
+            for name, claim in self.whose.claims.items():
+                others = self.whose.other_names(name)
+                if ids.intersection(claim.categories) and any(matches(text, each) for each in (name, *others)):
+                    return True
+        return False
+
+
+def _stored(searches: int, last: int) -> KeptCopy:
+    text = f"{searches:,} stored async searches began before nothing was left, and may hold results"
+    return KeptCopy(kind=_COPY, text=f"{text}: the last expires by itself", until=last)
+
+
+def _listed(indices: str | Iterable[str]) -> list[str]:
+    texts = [indices] if isinstance(indices, str) else list(indices)
+    return [part for text in texts for part in str(text).split(",")]
+
+
+def _values(part: object) -> Iterator[str]:
+    """Yield all values in a document, not the names of its fields."""
+    match part:
+        case dict():
+            for value in part.values():
+                yield from _values(value)
+        case list():
+            for value in part:
+                yield from _values(value)
+        case None:
+            pass
+        case _:
+            yield str(part)
