@@ -158,7 +158,7 @@ def test_an_index_is_followed_by_what_it_was_certainly_made_from(
         ({"name": ".mine", "aliases": ("logs-x", "logs-y")}, (Behind(category="logs", alias="logs-x"),)),
         ({"name": "tenant-1-logs", "aliases": ("logs-x",)}, (Behind(category="logs", alias="logs-x"),)),
         ({"name": "logs-a", "aliases": ("logs-x",)}, ()),
-        ({"name": "metrics-a", "aliases": ("logs-x",)}, ()),  # ignored on purpose
+        ({"name": "metrics-a", "aliases": ("logs-x",)}, (Behind(category="logs", alias="logs-x"),)),
         ({"name": "billing", "aliases": ("logs-ignored",)}, ()),
         ({"name": "billing", "aliases": ("keys",)}, ()),  # named literally: the name itself is in doubt
         ({"name": "any", "made_from": ("logs-a",), "aliases": ("logs-a",)}, ()),

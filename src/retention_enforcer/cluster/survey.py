@@ -150,7 +150,7 @@ def _place(found: Survey, policy: Policy, index: IndexMetadata) -> None:
 def _behind_alias(index: IndexMetadata, behind: Behind, claim: Claim) -> SetApart:
     whose = f"belongs to {claim.categories[0]}" if claim.categories else "is no category's"
     text = f"{behind.alias}, a name of {behind.category}, is an alias of {index.name}, which {whose}"
-    mend = f"take the alias from it, or have {behind.category} claim {index.name}, or put it under `ignore`"
+    mend = f"take the alias from it, or have {behind.category} claim {index.name}, or put the alias under `ignore`"
     return apart(index, Doubt.BEHIND_ALIAS, text, mend)
 
 

@@ -104,7 +104,8 @@ def claim_on(policy: Policy, own: OwnIndices, identity: Identity) -> Claim:
         if any(policy.ignores(name) for name in ignorable):
             standing = Standing.SYSTEM if identity.system else Standing.IGNORED
             excluded = tuple(c.id for c in policy.categories if any(map(c.claims, names)))
-            return Claim(standing=standing, excluded_from=excluded)
+            behind = tuple(_behind(policy, identity, ()))
+            return Claim(standing=standing, excluded_from=excluded, behind=behind)
         if claimed := [name for name in names if policy.claimants(name)]:
             categories = {id_ for name in claimed for id_ in policy.claimants(name)}
             return Claim(
