@@ -302,6 +302,30 @@ def test_while_owners_cannot_be_told_nothing_goes_along_with_an_account(tenants:
     assert of(tenants, "keys").count("11") == 2
 
 
+def test_what_was_seen_once_stands_while_something_else_cannot_be_looked_into(tenants: Workbench) -> None:
+    assert tenants.run("terminate", "--application", "1").code == 0
+    assert tenants.run("run", "--once").code == 0
+    was = purged_at(tenants)
+    tenants.es.indices.close(index=tenants.prefix + "keys")
+    for _ in range(2):
+        tenants.run("run", "--once")
+    assert (purged_at(tenants), states(tenants)) == (was, ["verifying"])
+    (found,) = tenants.run("terminations", "--output", "json").json
+    assert any("is closed" in item for item in found["open_items"])
+    tenants.es.indices.open(index=tenants.prefix + "keys", wait_for_active_shards="1")
+    assert tenants.run("run", "--once").code == 0
+    assert (purged_at(tenants), actions(tenants).count("verified")) == (was, 1)
+    add(tenants, "keys", {"sdkappid": "1"})
+    assert tenants.run("run", "--once").code == 0
+    assert purged_at(tenants) > was, "documents that come take it back"
+
+
+def purged_at(tenants: Workbench) -> int:
+    answer = tenants.es.search(index=tenants.own.terminations, query={"term": {"kind": "remembered"}})
+    (hit,) = answer["hits"]["hits"]
+    return int(hit["_source"]["body"]["purged_at"])
+
+
 def ask_in_grace(tenants: Workbench, *subject: str) -> None:
     """A day's grace, and a termination that the daemon has read."""
     tenants.settings["ENFORCER_GRACE"] = "24h"

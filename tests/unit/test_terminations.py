@@ -19,6 +19,7 @@ from retention_enforcer.domain.terminations import (
     DOUBT,
     QUIET,
     REMEMBERED,
+    UNDECIDED,
     OpenItem,
     Purged,
     State,
@@ -190,22 +191,30 @@ def test_an_id_is_forgotten_thirty_days_after_the_end_with_all_that_tells_it(end
 
 
 @pytest.mark.parametrize(
-    ("left", "items", "clear"),
+    ("left", "items", "first", "again"),
     [
-        (0, (), True),
-        (0, (OpenItem(kind="not-narrowed", text="t"),), True),
-        (1, (), False),
-        (0, (OpenItem(kind=DOUBT, text="t"),), False),
+        (0, (), NOW, (NOW - DAY, NOW - HOUR)),
+        (0, (OpenItem(kind="not-narrowed", text="t"),), NOW, (NOW - DAY, NOW - HOUR)),
+        (1, (), None, (None, None)),
+        (1, (OpenItem(kind=DOUBT, text="t"),), None, (None, None)),
+        (0, (OpenItem(kind=DOUBT, text="t"),), None, (NOW - DAY, NOW - HOUR)),
+        (0, (OpenItem(kind=UNDECIDED, text="t"),), None, (NOW - DAY, NOW - HOUR)),
     ],
 )
-def test_a_purge_is_proven_by_a_look_that_found_nothing_and_doubted_nothing(
-    left: int, items: tuple[OpenItem, ...], clear: bool
+def test_a_purge_is_proven_by_a_look_without_a_doubt_and_a_later_doubt_takes_that_not_back(
+    left: int, items: tuple[OpenItem, ...], first: int | None, again: tuple[int | None, int | None]
 ) -> None:
-    for before in (termination(), termination(purged_at=NOW - DAY, erased_at=NOW - HOUR)):
-        after = after_look(before, left=left, open_items=items, looked_in={"c": 2}, now=NOW)
-        assert after.purged_at == ((before.purged_at or NOW) if clear else None)
-        assert after.erased_at == (before.erased_at if clear else None)
-        assert (after.open_items, dict(after.looked_in)) == (items, {"c": 2})
+    after = after_look(termination(), left=left, open_items=items, looked_in={"c": 2}, now=NOW)
+    assert (after.purged_at, after.erased_at, after.open_items, dict(after.looked_in)) == (first, None, items, {"c": 2})
+    before = termination(purged_at=NOW - DAY, erased_at=NOW - HOUR)
+    after = after_look(before, left=left, open_items=items, looked_in={"c": 2}, now=NOW)
+    assert (after.purged_at, after.erased_at, after.open_items) == (*again, items)
+
+
+def test_what_is_in_doubt_is_not_closed() -> None:
+    quiet = termination(begun_at=NOW - 3 * DAY, purged_at=NOW - 2 * DAY, erased_at=NOW - 2 * DAY)
+    assert closes(quiet, NOW)
+    assert not closes(replace(quiet, open_items=(OpenItem(kind=DOUBT, text="t"),)), NOW)
 
 
 # --- several --------------------------------------------------------------------------------------------

@@ -281,15 +281,28 @@ def reinstated(terminations: Iterable[Termination], subject: Subject, now: int) 
 def after_look(
     termination: Termination, *, left: int, open_items: Collection[OpenItem], looked_in: Mapping[str, int], now: int
 ) -> Termination:
-    """Return a termination after its documents were looked for: `left` were found that could not be purged."""
-    clear = left == 0 and not any(item.kind in (DOUBT, UNDECIDED) for item in open_items)
+    """Return a termination after its documents were looked for: `left` were found that could not be purged.
+
+    What was seen once stands, with its time: that an index cannot be looked into now is an open item, and takes nothing
+    back. Documents that are there do.
+    """
+    purged_at, erased_at = termination.purged_at, termination.erased_at
+    if left:
+        purged_at = erased_at = None
+    elif purged_at is None and not in_doubt(open_items):
+        purged_at = now
     return replace(
         termination,
-        purged_at=(termination.purged_at or now) if clear else None,
-        erased_at=termination.erased_at if clear else None,
+        purged_at=purged_at,
+        erased_at=erased_at,
         open_items=tuple(open_items),
         looked_in=dict(looked_in),
     )
+
+
+def in_doubt(open_items: Iterable[OpenItem]) -> bool:
+    """Whether any of these keeps it from being known what there is of somebody."""
+    return any(item.kind in (DOUBT, UNDECIDED) for item in open_items)
 
 
 DOUBT = "not-looked-into"
@@ -307,7 +320,7 @@ def closes(termination: Termination, now: int) -> bool:
     """Whether a watched termination has been quiet for long enough."""
     since = max(termination.purged_at or now, termination.found_at or 0)
     watched = termination.erased_at is not None and termination.is_open and termination.suspended_at is None
-    return watched and now - since >= QUIET
+    return watched and now - since >= QUIET and not in_doubt(termination.open_items)
 
 
 def may_be_forgotten(termination: Termination, now: int) -> bool:
