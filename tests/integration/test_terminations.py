@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from elasticsearch import BadRequestError, Elasticsearch
 
-from customers import add, move, now, of, states
+from customers import add, interrupted, move, now, of, states
+from retention_enforcer.domain.errors import RequestRejected
 from retention_enforcer.domain.instants import DAY, HOUR, SECOND, format_instant
 from workbench import FixedClock, Workbench
 
@@ -300,6 +304,61 @@ def test_while_owners_cannot_be_told_nothing_goes_along_with_an_account(tenants:
     tenants.es.indices.close(index=tenants.prefix + "configuration")
     tenants.run("run", "--once")
     assert of(tenants, "keys").count("11") == 2
+
+
+@pytest.fixture
+def refusing(tenants: Workbench, es: Elasticsearch) -> Iterator[dict[str, str]]:
+    """The environment of an enforcer whose deletions of documents the cluster refuses, but for its own."""
+    name = f"{tenants.prefix}reader"
+    most = ["read", "view_index_metadata", "monitor", "maintenance", "delete_index", "indices:admin/settings/update"]
+    own = tenants.own.state.removesuffix("state")
+    privileges = [{"names": ["*"], "privileges": most}, {"names": [f"{own}*"], "privileges": ["all"]}]
+    try:
+        es.security.put_role(name=name, cluster=["all"], indices=privileges)
+    except BadRequestError as error:
+        pytest.skip(f"this server makes no roles: {error.message}")
+    es.security.put_user(username=name, password="changeme-changeme", roles=[name])
+    yield {
+        **tenants.environ,
+        "ENFORCER_ELASTICSEARCH_USERNAME": name,
+        "ENFORCER_ELASTICSEARCH_PASSWORD": "changeme-changeme",
+    }
+    es.security.delete_user(username=name)
+    es.security.delete_role(name=name)
+
+
+def test_a_purge_that_is_refused_is_a_finding_until_it_is_done(tenants: Workbench) -> None:
+    assert tenants.run("terminate", "--application", "1").code == 0
+    with interrupted(tenants, RequestRejected("the request was refused: no room for it", status=429)):
+        ran = tenants.run("run", "--once")
+    assert ran.code == 0, "its promise is not over"
+    assert "finding purge-failed: the purge for the terminate of application hmac-sha256:" in ran.err
+    assert "no room for it" in ran.err
+    assert "no room for it" in tenants.run("terminations", "--output", "json").out
+    (found,) = (f for f in tenants.run("report", "--output", "json").json["findings"] if f["kind"] == "purge-failed")
+    assert "no room for it" in found["text"]
+    assert "purge-failed" not in tenants.run("run", "--once").err
+    assert "purge-failed" not in tenants.run("report").out
+
+
+def test_a_purge_that_the_cluster_refuses_is_a_finding_with_its_cause(
+    tenants: Workbench, refusing: dict[str, str]
+) -> None:
+    assert tenants.run("terminate", "--application", "1").code == 0
+    ran = tenants.run("run", "--once", environ=refusing)
+    assert ran.code == 0, "its promise is not over"
+    assert "finding purge-failed: the purge for the terminate of application hmac-sha256:" in ran.err
+    assert "security_exception" in ran.err
+    (found,) = tenants.run("terminations", "--output", "json").json
+    assert any("delete_documents of" in item and "security_exception" in item for item in found["open_items"])
+    reported = tenants.run("report", "--output", "json").json
+    assert "security_exception" in str([f for f in reported["findings"] if f["kind"] == "purge-failed"])
+    move(tenants, terminated_at=now() - 8 * DAY)
+    ran = tenants.run("run", "--once", environ=refusing)
+    assert ran.code == 3
+    assert re.search("finding termination-late: .*security_exception", ran.err), "late, and why"
+    assert tenants.run("run", "--once").code == 3, "erasure has not ended"
+    assert "purge-failed" not in tenants.run("report").out
 
 
 def test_what_was_seen_once_stands_while_something_else_cannot_be_looked_into(tenants: Workbench) -> None:

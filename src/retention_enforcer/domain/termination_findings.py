@@ -9,7 +9,7 @@ from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.policy import ON_REQUEST
 from retention_enforcer.domain.requests import CHANGED
 from retention_enforcer.domain.subjects import SubjectKind
-from retention_enforcer.domain.terminations import Termination
+from retention_enforcer.domain.terminations import REFUSED, Termination
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +61,11 @@ def termination_findings(terminations: Iterable[Termination], undone: Undone) ->
         text = f"{_who(known[key])} is past its promise: {items}"
         mend = "mend what stands in the way; the next cycle goes on"
         yield _finding("termination-late", key, text, mend, Severity.ERROR)
+    for key, termination in known.items():
+        causes = "; ".join(item.text for item in termination.open_items if item.kind == REFUSED)
+        if causes and termination.is_open:
+            mend = "mend what the cluster says there; the next cycle tries again"
+            yield _finding("purge-failed", key, f"the purge for {_who(termination)} is not done: {causes}", mend)
     for key, undecided in sorted(undone.undecided.items()):
         mend = "correct the documents that say which account an application belongs to"
         yield _finding("owner-undecided", key, f"{_who(known[key])}: {undecided.text}", mend)

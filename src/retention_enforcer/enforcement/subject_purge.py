@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -29,6 +29,7 @@ from retention_enforcer.domain.termination_records import PURGED, VERIFIED, Told
 from retention_enforcer.domain.terminations import (
     DOUBT,
     HELD,
+    REFUSED,
     UNDECIDED,
     OpenItem,
     Purged,
@@ -117,9 +118,13 @@ class SubjectPurge:
         category: Category,
         purges: Sequence[Purge],
         terminations: dict[str, Termination],
+        failures: dict[str, str],
         cycle: str,
     ) -> set[Outcome]:
-        """Carry purges of one category out; return how they ended."""
+        """Carry purges of one category out; return how they ended.
+
+        `failures` says by the uuid of an index why the last purge of it did not succeed, and is kept up to date.
+        """
         announced = [(purge, self._announce(scope.policy, category, purge, terminations)) for purge in purges]
         counted = {purge.facts.uuid: took for purge, took in announced if took is not None}
         ready = [purge for purge, took in announced if took is not None]
@@ -131,6 +136,10 @@ class SubjectPurge:
             for done in results.done:
                 took = done.by_label if done.purge.takes is not None else counted[done.purge.facts.uuid]
                 self._note(scope.policy, category.id, done.purge.facts, took, terminations, record=done.record)
+                failures.pop(done.purge.facts.uuid, None)
+            for uuid, (purge, reason) in results.failures.items():
+                if uuid not in results.changed:
+                    failures[uuid] = f"{purge.action} of {purge.facts.name} did not succeed: {reason}"
         return set(results.outcomes)
 
     def leave_to_lifecycles(
@@ -202,14 +211,16 @@ class SubjectPurge:
         seen: Seen,
         terminations: dict[str, Termination],
         undecided: Mapping[str, Undecided],
+        failures: Mapping[str, str],
     ) -> None:
-        """Write down what is left of whom, and where it was looked for."""
+        """Write down what is left of whom, where it was looked for, and why it could not be purged."""
         now, look, plans = self._clock.now(), seen.look, seen.plans
         left = self.left(look)
         for key in seen.due:
             termination, found = terminations[key], left.documents.get(key, 0)
             items = [item for plan in plans.values() for item in plan.doubts.get(key, []) if found or item.kind != HELD]
             items += left.doubts.get(key, [])
+            items += _refused(seen.plans.values(), key, failures)
             items += not_narrowed(policy, termination, now)
             if key in undecided:
                 items.append(OpenItem(kind=UNDECIDED, text=undecided[key].text))
@@ -337,6 +348,14 @@ class SubjectPurge:
     def _hidden(self, policy: Policy, items: Sequence[OpenItem]) -> list[OpenItem]:
         hide = self._pseudonyms.hide_everywhere
         return [replace(item, text=hide(policy.patterns, item.text)) for item in dict.fromkeys(items)]
+
+
+def _refused(plans: Iterable[SubjectPlan], label: str, failures: Mapping[str, str]) -> Iterator[OpenItem]:
+    """Yield why what a termination should have purged is still to be purged, where that was tried."""
+    for purge in (purge for plan in plans for purge in plan.purges):
+        facts = purge.facts
+        if facts.uuid in failures and any(match.label == label for match in facts.spared):
+            yield OpenItem(kind=REFUSED, text=failures[facts.uuid])
 
 
 def _is_noted(termination: Termination, erasing: Erasing) -> bool:

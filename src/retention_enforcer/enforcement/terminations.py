@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -206,7 +206,7 @@ class TerminationWork:
             seen = self._look(scope, run)
         self._purge.leave_to_lifecycles(scope, seen.plans if seen else {}, run.terminations)
         if seen:
-            self._purge.take_stock(scope.policy, seen, run.terminations, run.undecided)
+            self._purge.take_stock(scope.policy, seen, run.terminations, run.undecided, run.failures)
         return Outcome.UNKNOWN in outcomes
 
     def _look(self, scope: Scope, run: _Run) -> Seen | None:
@@ -244,7 +244,7 @@ class TerminationWork:
                     continue
                 if self._registrar.must_look_again(run.intake):
                     return False
-                outcomes |= self._purge.carry_out(scope, category, some, run.terminations, cycle)
+                outcomes |= self._purge.carry_out(scope, category, some, run.terminations, run.failures, cycle)
         return True
 
     # --- afterwards ---
@@ -302,6 +302,8 @@ class _Run:
 
     intake: Intake
     undecided: dict[str, Undecided]
+    failures: dict[str, str] = field(default_factory=dict)
+    """By the uuid of an index, why the last purge of it did not succeed."""
 
     @property
     def terminations(self) -> dict[str, Termination]:
