@@ -420,6 +420,7 @@ def test_an_index_outside_that_nobody_can_look_into_is_told(wide: Workbench) -> 
     wide.index("shut", [now()])
     wide.es.indices.close(index=wide.prefix + "shut")
     wide.ready()
+    assert wide.run("run", "--once").code == 0
     report = wide.run("report", "--output", "json")
     assert report.code == 0
     (finding,) = of_kind(report, "not-looked-into", wide.prefix)

@@ -45,6 +45,7 @@ from retention_enforcer.domain.privileges import (
     role_name,
 )
 from retention_enforcer.domain.subjects import subject_of
+from retention_enforcer.enforcement.intake import LOOKED
 from retention_enforcer.policy_file import load_policy
 from workbench import Workbench
 
@@ -406,6 +407,8 @@ def _snapshots(problem: Callable[[Any], str | None]) -> Probe:
 
 def _report(world: World, client: Elasticsearch) -> Any:
     """The verdicts: whatever cannot be seen is not proven."""
+    now = SystemClock().now()
+    Documents(world.bench.es, world.own.state).save(LOOKED, {"at": now}, now)  # requests were just looked at
     ran = world.bench.run("report", environ=world.environ)
     if ran.code != 0:
         raise RequestRejected(ran.out + ran.err, status=HTTPStatus.FORBIDDEN)

@@ -385,6 +385,31 @@ def purged_at(tenants: Workbench) -> int:
     return int(hit["_source"]["body"]["purged_at"])
 
 
+def test_a_report_knows_what_was_purged_and_says_where_requests_are_not_known(tenants: Workbench) -> None:
+    def rows() -> dict[str, Any]:
+        report = tenants.run("report", "--output", "json").json
+        return {row["id"]: row for row in report["categories"]} | {"notes": report["notes"]}
+
+    never = rows()
+    assert (never["on-request"]["kept"], never["keys"]["kept"], never["logs"]["kept"]) == (False, False, True)
+    assert "requests have not been looked at yet" in str(never["notes"])
+    assert tenants.run("terminate", "--application", "1").code == 0
+    assert tenants.run("erase", "--application", "11").code == 0
+    assert tenants.run("run", "--once").code == 0
+    known = rows()
+    assert (known["on-request"]["kept"], known["keys"]["kept"]) == (True, True)
+    assert all(known[id_]["last_purge"] for id_ in ("keys", "application-logs", "logs", "on-request"))
+    tenants.es.indices.delete(index=tenants.own.requests)
+    assert tenants.run("setup", "--indices-only").code == 0
+    assert tenants.run("run", "--once").code == 4
+    state = tenants.es.get(index=tenants.own.state, id="terminations-looked-at")["_source"]
+    state["body"]["at"] -= HOUR
+    tenants.es.index(index=tenants.own.state, id="terminations-looked-at", document=state, refresh=True)
+    late = rows()
+    assert (late["on-request"]["kept"], late["keys"]["kept"]) == (False, False)
+    assert "requests were last looked at" in str(late["notes"])
+
+
 def ask_in_grace(tenants: Workbench, *subject: str) -> None:
     """A day's grace, and a termination that the daemon has read."""
     tenants.settings["ENFORCER_GRACE"] = "24h"

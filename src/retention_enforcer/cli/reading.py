@@ -29,9 +29,10 @@ from retention_enforcer.domain.lifecycle_policies import DEFAULT_POLL
 from retention_enforcer.enforcement.coverage_look import CoverageLook
 from retention_enforcer.enforcement.reader import Look
 from retention_enforcer.reporting.lifecycles import lifecycles_document, lifecycles_table
+from retention_enforcer.reporting.owed import Timed, requests_unknown
 from retention_enforcer.reporting.plans import plan_document, plan_table
 from retention_enforcer.reporting.policies import policy_table
-from retention_enforcer.reporting.report import Timed, make_report, report_document
+from retention_enforcer.reporting.report import make_report, report_document
 from retention_enforcer.reporting.report_page import report_page
 from retention_enforcer.reporting.report_table import report_table
 
@@ -121,6 +122,7 @@ def report(
     deployment = deployment_of(context)
     look = deployment.reader.look(deployment.policy.categories)
     coverage, problem = _cover(deployment, look)
+    asked, unknown = _asked(deployment, look.as_of)
     found = make_report(
         deployment.policy,
         look,
@@ -128,7 +130,8 @@ def report(
         coverage,
         head=deployment.reader.head(),
         notes=[f"Nothing past the policy was looked at: {problem}"] if problem else [],
-        asked=_asked(deployment),
+        asked=asked,
+        unknown=unknown,
     )
     if html is not None:
         write_file(html, report_page(found))
@@ -139,12 +142,14 @@ def report(
     return worst([OK if found.kept else NOT_KEPT, problem.exit_code if problem else OK])
 
 
-def _asked(deployment: Deployment) -> list[Timed]:
-    """Return what was asked for customers; nothing where there is no registry, as the look's note says."""
+def _asked(deployment: Deployment, now: int) -> tuple[list[Timed], str]:
+    """Return what customers asked for, as far as it was taken in, and why it is not known what else they did."""
     try:
-        return [(t, deployment.asking.times(t)) for t in deployment.asking.terminations()]
-    except Refused:
-        return []
+        asked = [(t, deployment.asking.times(t)) for t in deployment.asking.terminations()]
+        looked_at = deployment.asking.looked_at()
+    except Refused as error:
+        return [], error.message
+    return asked, requests_unknown(looked_at, now, deployment.settings.interval)
 
 
 def _cover(deployment: Deployment, look: Look) -> tuple[CoverageLook | None, RetentionError | None]:

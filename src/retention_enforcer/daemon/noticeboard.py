@@ -31,6 +31,7 @@ from retention_enforcer.reporting.known import (
     readable_holds,
     readable_terminations,
 )
+from retention_enforcer.reporting.owed import next_due
 
 CATEGORY, COVERAGE, TERMINATIONS, SITUATION = "category", "coverage", "terminations", "situation"
 """Names of jobs; that of a category's has its id behind it."""
@@ -95,7 +96,6 @@ class Noticeboard:
     def saw_cycle(self, result: CycleResult, seconds: float) -> None:
         """Take in a cycle of a category, and how long it took."""
         proof, left = result.proof, result.left
-        due = [purge.due for purge in left.purge] + [keep.due for keep in left.keep if keep.due is not None]
         findings = readable_findings(self._policy, self._pseudonyms, proof.findings, now=proof.as_of)
         with self._lock:
             known = self._known
@@ -103,7 +103,7 @@ class Noticeboard:
             seen = CategorySeen(
                 proof=replace(proof, findings=()),
                 findings=_first_sight(before.findings if before else (), findings),
-                next_due=min(due, default=None),
+                next_due=next_due(left),
                 last_purge=result.last_purge,
             )
             direct, ilm = (result.category, "direct"), (result.category, "ilm")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from retention_enforcer.domain.control import CONFIRMED, TERMINATIONS_APPROVED, Control
-from retention_enforcer.domain.errors import ConfigurationError, Refused
+from retention_enforcer.domain.errors import ConfigurationError, Refused, readable
 from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.policy import Policy
@@ -26,7 +26,7 @@ from retention_enforcer.domain.terminations import (
     open_twin,
     times_of,
 )
-from retention_enforcer.enforcement.intake import REQUESTS, RequestsMemory, remembered
+from retention_enforcer.enforcement.intake import LOOKED, REQUESTS, RequestsMemory, remembered
 from retention_enforcer.enforcement.operator import ControlDocuments
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Owners, Registry, Requests, StateStore
 from retention_enforcer.enforcement.scope import Scope
@@ -218,6 +218,12 @@ class Asking:
     def terminations(self) -> list[Termination]:
         """Return all terminations whose subjects are remembered, in the order in which they were registered."""
         return remembered(self._registry)
+
+    def looked_at(self) -> int | None:
+        """Return when the daemon last took requests in and worked on all of them; None if it never did."""
+        body = self._state.load([LOOKED]).get(LOOKED)
+        with readable("what retention-state remembers of the last look at requests"):
+            return int(body["at"]) if body is not None else None
 
     def about(self, subject: Subject) -> list[Termination]:
         """Return all terminations of a subject, those that are forgotten too: they are found by its pseudonym."""

@@ -24,6 +24,7 @@ from retention_enforcer.enforcement.coverage_look import CoverageLook
 from retention_enforcer.enforcement.cycle import Cycle, CycleResult
 from retention_enforcer.enforcement.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.hold_book import HoldBook
+from retention_enforcer.enforcement.intake import LOOKED
 from retention_enforcer.enforcement.memory import Memory, memory_key
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Deleter, Inventory, LedgerStore, StateStore
 from retention_enforcer.enforcement.recorder import Recorder, log_findings
@@ -238,7 +239,9 @@ class Enforcer:
                 raise
         if result.unknown:
             self._unfinished.add(TERMINATIONS)
-        findings = self._recorder.record_others(scope.policy, TERMINATIONS, result.findings, self._clock.now())
+        now = self._clock.now()
+        findings = self._recorder.record_others(scope.policy, TERMINATIONS, result.findings, now)
+        self._state.save(LOOKED, {"at": now}, now)
         self._keep_books()
         return replace(result, findings=findings)
 

@@ -15,8 +15,8 @@ from retention_enforcer.domain.termination_records import told_by, who_of
 from retention_enforcer.domain.terminations import Termination
 from retention_enforcer.enforcement.ports import LedgerStore, Registry, Requests, StateStore
 
-REQUESTS, REGISTRY = "requests", "registry"
-"""Keys in `retention-state`."""
+REQUESTS, REGISTRY, LOOKED = "requests", "registry", "terminations-looked-at"
+"""Keys in `retention-state`; the last says when the work on terminations last came to its end."""
 
 REMEMBERED = "remembered"
 """The kind of a termination in the registry whose subject is known; a forgotten one has its pseudonym for a kind."""

@@ -11,17 +11,13 @@ from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import SECOND, format_duration, format_instant, format_known_instant
 from retention_enforcer.domain.ledger import Head
-from retention_enforcer.domain.plan import Plan
 from retention_enforcer.domain.policy import ON_REQUEST, Policy
 from retention_enforcer.domain.proof import Proof
-from retention_enforcer.domain.requests import Ask
 from retention_enforcer.domain.termination_findings import Undone, termination_findings
-from retention_enforcer.domain.terminations import Termination, Times, categories_of, is_late
+from retention_enforcer.domain.terminations import is_late
 from retention_enforcer.enforcement.coverage_look import CoverageLook
 from retention_enforcer.enforcement.reader import Look
-
-Timed = tuple[Termination, Times]
-"""A termination, and the lengths that decide about it."""
+from retention_enforcer.reporting.owed import Timed, next_due, owed_under
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +34,7 @@ class Row:
     oldest: int | None = None
     margin: int | None = None
     last_purge: int | None = None
-    """When a cycle last purged anything."""
+    """When a cycle, or a termination or request, last purged anything under it."""
     next_due: int | None = None
     """When something is due next; in the past where it is due now."""
     findings: tuple[str, ...] = ()
@@ -96,10 +92,12 @@ def make_report(
     head: Head | None,
     notes: Iterable[str] = (),
     asked: Sequence[Timed] = (),
+    unknown: str = "",
 ) -> Report:
     """Return the report of a look at all categories and, if there was one, of a look past the policy.
 
-    `asked` are the terminations and requests that are remembered, with the lengths that decide about each.
+    `asked` are the terminations and requests that are remembered, with the lengths that decide about each; `unknown` is
+    why it is not known what else was asked for: what ends with a request is not kept then.
     """
     late = frozenset(t.key for t, times in asked if is_late(t, times, look.as_of))
     of_terminations = tuple(termination_findings((t for t, _ in asked), Undone(late=late)))
@@ -110,61 +108,62 @@ def make_report(
         as_of=look.as_of,
         head=head,
         rows=(
-            *(_row(policy, look, proof, beyond, asked) for proof in proofs),
-            _on_request(policy, look.as_of, asked, beyond),
+            *(_row(policy, look, proof, beyond, asked, unknown) for proof in proofs),
+            _on_request(policy, look.as_of, asked, beyond, unknown),
         ),
         findings=tuple(sorted(every, key=_urgency)),
         indices=_placed(coverage, look.facts) if coverage else (),
-        notes=tuple(note for note in (look.note, *notes) if note),
+        notes=tuple(note for note in (look.note, *notes, _unknown_note(unknown)) if note),
     )
 
 
-def _row(policy: Policy, look: Look, proof: Proof, beyond: Iterable[Finding], asked: Sequence[Timed]) -> Row:
+def _row(
+    policy: Policy, look: Look, proof: Proof, beyond: Iterable[Finding], asked: Sequence[Timed], unknown: str
+) -> Row:
     category = policy.category(proof.category)
-    concerning = [(t, times) for t, times in asked if category in categories_of(policy, t.ask) and t.is_open]
     memory = look.memories.get(proof.category)
+    owed = owed_under(
+        policy,
+        category.id,
+        asked,
+        look.as_of,
+        unknown=unknown,
+        next_due=next_due(look.plans[proof.category]),
+        last_purge=memory.purged_at if memory else None,
+    )
     findings = (*proof.findings, *(finding for finding in beyond if finding.category == proof.category))
     return Row(
         id=category.id,
         promise=category.promise,
         clause=str(category.clause),
-        kept=proof.kept and not any(is_late(t, times, look.as_of) for t, times in concerning),
+        kept=proof.kept and owed.kept,
         limit=proof.limit,
         indices=proof.indices,
         documents=proof.documents,
         oldest=proof.oldest,
         margin=proof.margin,
-        last_purge=memory.purged_at if memory else None,
-        next_due=_earliest(_next_due(look.plans[proof.category]), *_deadlines(concerning)),
+        last_purge=owed.last_purge,
+        next_due=owed.next_due,
         findings=tuple(finding.id for finding in findings),
     )
 
 
-def _deadlines(asked: Iterable[Timed]) -> list[int]:
-    """Return when the purges are due that have not ended."""
-    return [times.deadline(t) for t, times in asked if t.is_open and t.erased_at is None]
-
-
-def _earliest(*instants: int | None) -> int | None:
-    return min((instant for instant in instants if instant is not None), default=None)
-
-
-def _next_due(plan: Plan) -> int | None:
-    due = [purge.due for purge in plan.purge] + [keep.due for keep in plan.keep if keep.due is not None]
-    return min(due, default=None)
-
-
-def _on_request(policy: Policy, now: int, asked: Sequence[Timed], beyond: Iterable[Finding]) -> Row:
-    requests = [(t, times) for t, times in asked if t.ask is Ask.ERASE]
+def _on_request(policy: Policy, now: int, asked: Sequence[Timed], beyond: Iterable[Finding], unknown: str) -> Row:
+    owed = owed_under(policy, ON_REQUEST, asked, now, unknown=unknown)
     return Row(
         id=ON_REQUEST,
         promise=f"gone {format_duration(policy.on_request)} after a request",
         clause=None,
-        kept=not any(is_late(t, times, now) for t, times in requests),
+        kept=owed.kept,
         limit=policy.on_request,
-        next_due=_earliest(*_deadlines(requests)),
+        last_purge=owed.last_purge,
+        next_due=owed.next_due,
         findings=tuple(finding.id for finding in beyond if finding.category == ON_REQUEST),
     )
+
+
+def _unknown_note(unknown: str) -> str:
+    return f"What is owed to customers is not known, and not kept for that: {unknown}" if unknown else ""
 
 
 def _urgency(finding: Finding) -> tuple[bool, str, str, str]:

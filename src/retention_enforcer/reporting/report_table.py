@@ -46,15 +46,16 @@ def _figures(row: Row, now: int) -> list[str]:
     due = "-"
     if row.next_due is not None:
         due = f"in {describe_roughly(row.next_due - now)}" if row.next_due > now else "now"
+    purged = f"{describe_roughly(now - row.last_purge)} ago" if row.last_purge is not None else "-"
     if row.clause is None:
-        return [limit, *["-"] * (len(_COLUMNS) - len(_LEFT) - 1), due]
+        return [limit, *["-"] * (len(_COLUMNS) - len(_LEFT) - 2), purged, due]
     return [
         limit,
         f"{row.indices:,}",
         "-" if row.documents is None else f"{row.documents:,}",
         describe_roughly(now - row.oldest) if row.oldest is not None else "-",
         describe_roughly(row.margin) if row.margin is not None else "-",
-        f"{describe_roughly(now - row.last_purge)} ago" if row.last_purge is not None else "-",
+        purged,
         due,
     ]
 

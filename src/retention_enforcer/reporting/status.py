@@ -13,20 +13,9 @@ from enum import StrEnum
 from retention_enforcer.domain.findings import Severity
 from retention_enforcer.domain.instants import SECOND, describe_duration, format_duration, format_instant
 from retention_enforcer.domain.policy import ON_REQUEST, Category
-from retention_enforcer.domain.requests import Ask
-from retention_enforcer.domain.terminations import (
-    State,
-    Termination,
-    Times,
-    categories_of,
-    is_late,
-    state_of,
-    times_of,
-)
+from retention_enforcer.domain.terminations import State, Termination, Times, state_of, times_of
 from retention_enforcer.reporting.known import FindingSeen, JobSeen, Known
-
-PROVEN_FOR = 3
-"""For so many intervals a proof counts: one cycle may fail, and be repeated, before it has to be known."""
+from retention_enforcer.reporting.owed import PROVEN_FOR, Owed, owed_under, requests_unknown
 
 _CONTACT = 75.0 * SECOND
 """How old the last answer of the cluster, or the last look at the lease, may be: one look each 30 s may be missing."""
@@ -224,8 +213,16 @@ def _promise(
 ) -> Promise:
     seen = known.categories.get(category.id) if role is not Role.STANDBY else None
     proof = seen.proof if seen else None
-    concerning = [(t, times) for t, times in asked if t.is_open and category in categories_of(known.policy, t.ask)]
-    verdict, why = _verdict(known, category, role, concerning, now)
+    owed = owed_under(
+        known.policy,
+        category.id,
+        asked,
+        now,
+        unknown=_terminations_unknown(known, now),
+        next_due=seen.next_due if seen else None,
+        last_purge=seen.last_purge if seen else None,
+    )
+    verdict, why = _verdict(known, category, role, owed, now)
     oldest = proof.oldest if proof else None
     by_age = category.max_age is not None
     findings = seen.findings if seen else ()
@@ -244,18 +241,13 @@ def _promise(
         oldest=oldest,
         age=now - oldest if oldest is not None else None,
         margin=oldest + category.limit - now if oldest is not None and category.limit is not None else None,
-        last_purge=_latest(
-            seen.last_purge if seen else None,
-            *(purged.at for t, _ in asked for purged in t.purges if purged.category == category.id),
-        ),
-        next_due=_earliest(seen.next_due if seen else None, *_deadlines(concerning)),
+        last_purge=owed.last_purge,
+        next_due=owed.next_due,
         findings=(*(f.id for f in findings), *(f.id for f in _beside(known) if f.category == category.id)),
     )
 
 
-def _verdict(
-    known: Known, category: Category, role: Role, concerning: Iterable[tuple[Termination, Times]], now: int
-) -> tuple[Verdict, str]:
+def _verdict(known: Known, category: Category, role: Role, owed: Owed, now: int) -> tuple[Verdict, str]:
     if role is Role.STANDBY:
         return Verdict.NOT_PROVEN, _standing_by(known)
     job = known.jobs.get(f"category {category.id}", JobSeen())
@@ -265,29 +257,27 @@ def _verdict(
     if not seen.proof.kept:
         kinds = sorted({finding.kind for finding in seen.findings if finding.severity is Severity.ERROR})
         return Verdict.NOT_KEPT, ", ".join(kinds)
-    late = sum(is_late(t, times, now) for t, times in concerning)
-    if late:
-        return Verdict.NOT_KEPT, _late(late)
+    if owed.late:
+        return Verdict.NOT_KEPT, owed.late
     since = now - seen.proof.as_of
     if since > PROVEN_FOR * known.interval:
         return Verdict.NOT_PROVEN, _because(f"the last proof is {describe_duration(since)} old", job.error)
     margin = seen.proof.margin
     if margin is not None and margin < since:
         return Verdict.NOT_PROVEN, "the oldest document of the last proof is past the limit by now"
-    if category.after_termination is not None and (unknown := _terminations_unknown(known, now)):
-        return Verdict.NOT_PROVEN, unknown
+    if owed.unknown:
+        return Verdict.NOT_PROVEN, owed.unknown
     return Verdict.KEPT, ""
 
 
 def _on_request(known: Known, role: Role, asked: Sequence[tuple[Termination, Times]], now: int) -> Promise:
-    requests = [(t, times) for t, times in asked if t.ask is Ask.ERASE and t.is_open]
-    late = sum(is_late(t, times, now) for t, times in requests)
     unknown = _standing_by(known) if role is Role.STANDBY else _terminations_unknown(known, now)
+    owed = owed_under(known.policy, ON_REQUEST, asked, now, unknown=unknown)
     verdict, why = Verdict.KEPT, ""
-    if late:
-        verdict, why = Verdict.NOT_KEPT, _late(late)
-    elif unknown:
-        verdict, why = Verdict.NOT_PROVEN, unknown
+    if owed.late:
+        verdict, why = Verdict.NOT_KEPT, owed.late
+    elif owed.unknown:
+        verdict, why = Verdict.NOT_PROVEN, owed.unknown
     terminations = known.terminations if role is not Role.STANDBY else None
     return Promise(
         id=ON_REQUEST,
@@ -304,8 +294,8 @@ def _on_request(known: Known, role: Role, asked: Sequence[tuple[Termination, Tim
         oldest=None,
         age=None,
         margin=None,
-        last_purge=_latest(*(purged.at for t, _ in asked if t.ask is Ask.ERASE for purged in t.purges)),
-        next_due=_earliest(*_deadlines(requests)),
+        last_purge=owed.last_purge,
+        next_due=owed.next_due,
         findings=tuple(f.id for f in _beside(known) if f.category == ON_REQUEST),
     )
 
@@ -320,15 +310,8 @@ def _terminations_unknown(known: Known, now: int) -> str:
     if known.mode == "plan":
         return "plan mode takes no requests in: what is owed to customers is not known"
     seen, job = known.terminations, known.jobs.get("terminations", JobSeen())
-    if seen is None:
-        return _because("requests have not been looked at yet", job.error)
-    if now - seen.at > PROVEN_FOR * known.interval:
-        return _because(f"requests were last looked at {describe_duration(now - seen.at)} ago", job.error)
-    return ""
-
-
-def _late(number: int) -> str:
-    return "one request is past its promise" if number == 1 else f"{number:,} requests are past their promise"
+    unknown = requests_unknown(seen.at if seen else None, now, known.interval)
+    return _because(unknown, job.error) if unknown else ""
 
 
 def _because(text: str, error: str) -> str:
@@ -362,19 +345,6 @@ def _pending(termination: Termination, times: Times, now: int) -> Pending:
             for item in termination.open_items
         ),
     )
-
-
-def _deadlines(asked: Iterable[tuple[Termination, Times]]) -> list[int]:
-    """Return when the purges are due that have not ended."""
-    return [times.deadline(t) for t, times in asked if t.is_open and t.erased_at is None]
-
-
-def _earliest(*instants: int | None) -> int | None:
-    return min((instant for instant in instants if instant is not None), default=None)
-
-
-def _latest(*instants: int | None) -> int | None:
-    return max((instant for instant in instants if instant is not None), default=None)
 
 
 def _beside(known: Known) -> tuple[FindingSeen, ...]:

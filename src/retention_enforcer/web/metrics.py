@@ -16,7 +16,8 @@ from prometheus_client.registry import Collector
 
 from retention_enforcer.domain.instants import SECOND
 from retention_enforcer.reporting.known import DURATION_BUCKETS, JobSeen
-from retention_enforcer.reporting.status import PROVEN_FOR, Role, Status, Verdict
+from retention_enforcer.reporting.owed import PROVEN_FOR
+from retention_enforcer.reporting.status import Role, Status, Verdict
 
 
 def exposition(status: Status, kinds: frozenset[str], accept: str) -> tuple[bytes, str]:
