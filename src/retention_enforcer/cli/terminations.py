@@ -23,7 +23,7 @@ from retention_enforcer.daemon.exit_codes import OK
 from retention_enforcer.domain.errors import ConfigurationError
 from retention_enforcer.domain.instants import describe_duration, format_instant, parse_instant
 from retention_enforcer.domain.requests import Ask
-from retention_enforcer.domain.subjects import subject_of
+from retention_enforcer.domain.subjects import Subject, spellings, subject_of, whole_number
 from retention_enforcer.enforcement.asking import Prospect, Return
 from retention_enforcer.reporting.terminations import terminations_document, terminations_table
 
@@ -121,6 +121,17 @@ def _instant(text: str | None) -> int | None:
         raise ConfigurationError(f"--at: {error}") from None
 
 
+def _tell_spellings(subject: Subject | None, *, spelled: bool) -> None:
+    """Name the spellings of the ids that were given by which a field of numbers, or a number in a text, has them."""
+    for id_ in (subject.id, subject.application) if subject is not None else ():
+        if id_ is None or (number := whole_number(id_)) is None:
+            continue
+        if str(number) != id_:
+            complain(f"warning: where it is stored as a number, {id_} is there as {number}: ask for that as well")
+        elif spelled:
+            complain(f"warning: other spellings of {id_} are {', '.join(spellings(id_))}: ask for those that are used")
+
+
 def _tell_documents(category: str, documents: int, untold: list[str]) -> None:
     """Say how many documents there are in a category, and in what it cannot be told: 0 is not said for that."""
     if not untold:
@@ -147,6 +158,8 @@ def _tell(deployment: Deployment, ask: Ask, prospect: Prospect) -> None:
         say(f"  with it: {len(termination.applications)} applications")
     for id_, documents in prospect.documents.items():
         _tell_documents(id_, documents, [deployment.hide(why) for why in prospect.untold.get(id_, ())])
+    spelled = any("another spelling" in why for those in prospect.untold.values() for why in those)
+    _tell_spellings(termination.subject, spelled=spelled)
     if prospect.not_narrowed:
         say(f"  not to be narrowed to it: {', '.join(prospect.not_narrowed)}")
     _tell_times(deployment, prospect)

@@ -42,6 +42,7 @@ _FIELDS = [
     f"{_BUCKETS}.held.due.doc_count",
     f"{_BUCKETS}.pairs.*.value",
     f"{_BUCKETS}.{_HELD_BY}*.doc_count",
+    f"{_BUCKETS}.spelled.doc_count",
     f"{_BUCKETS}.{_HOLDING}*.doc_count",
 ]
 
@@ -59,6 +60,8 @@ class Search:
     """Fields of which it is asked how many documents hold them, also with a value that was not indexed."""
     held: tuple[Match, ...] = ()
     """What the documents of held subjects look like, to be counted."""
+    spelled: tuple[Match, ...] = ()
+    """What those look like that have the same ids as numbers in another spelling."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -87,6 +90,8 @@ class DocumentsSeen:
     held_due: int = 0
     several: bool = False
     """Whether any of these may have several values in a field of a pair."""
+    spelled: int = 0
+    """Documents with the same ids in another spelling."""
     holding: tuple[int, ...] = ()
     """Documents that hold each of the fields asked for."""
 
@@ -136,6 +141,8 @@ def _body(search: Search, policy: Policy, now: int) -> dict[str, Any]:
         for number, label in enumerate(search.labels):
             theirs = [match for match in search.held if match.label == label]
             inner[f"{_HELD_BY}{number}"] = {"filter": query_of_any(theirs)}
+    if search.spelled:
+        inner["spelled"] = {"filter": query_of_any(search.spelled)}
     if inner:
         by_index["aggs"] = inner
     return {"size": 0, "track_total_hits": True, "aggs": {"indices": by_index}}
@@ -244,6 +251,7 @@ def _seen(bucket: Mapping[str, Any], search: Search) -> DocumentsSeen:
         held=int(bucket.get("held", {}).get("doc_count", 0)),
         held_by=frozenset(_held_by(bucket, search)),
         held_due=int(bucket.get("held", {}).get("due", {}).get("doc_count", 0)),
+        spelled=int(bucket.get("spelled", {}).get("doc_count", 0)),
         several=_several(bucket["pairs"]) if "pairs" in bucket else False,
         holding=tuple(int(bucket[f"{_HOLDING}{number}"]["doc_count"]) for number in range(len(search.fields))),
     )

@@ -31,7 +31,7 @@ from retention_enforcer.cluster.indices_seen import (
     refresh,
 )
 from retention_enforcer.cluster.preflight import Capabilities, cluster_facts
-from retention_enforcer.cluster.sought import SoughtDocuments, sought_documents, tell_pairs_apart
+from retention_enforcer.cluster.sought import SoughtDocuments, sought_documents, tell_pairs_apart, tell_spellings
 from retention_enforcer.cluster.survey import Governed, Survey, by_category, survey
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
 from retention_enforcer.domain.facts import (
@@ -139,6 +139,7 @@ class _Observation:
         sought = self._sought_documents(found, doubtful.none_about(found.governed))
         answer = self._search(found, doubtful.none_about(found.governed), types, sought)
         tell_pairs_apart(self._client, sought, answer)
+        tell_spellings(self._client, sought, answer)
         doubtful.of_search(answer)
         doubtful.of_invisible_documents(self._client, counts, answer)
         ageless = ages_untold(self._client, doubtful.none_about(found.governed), types, computed, answer, evidence)
@@ -207,15 +208,23 @@ class _Observation:
         for indices in by_category(clear).values():
             category = indices[0].category
             dated = {g.metadata.name for g in indices if is_timestamp(types.of(category.timestamp, g.metadata.name))}
-            groups: dict[tuple[str | None, tuple[Match, ...]], list[str]] = {}
+            groups: dict[tuple[str | None, tuple[Match, ...], tuple[Match, ...]], list[str]] = {}
             for name in (g.metadata.name for g in indices):
-                asked = (category.timestamp if name in dated else None, sought.matches.get(name, ()))
+                timestamp = category.timestamp if name in dated else None
+                asked = (timestamp, sought.matches.get(name, ()), sought.spelled.get(name, ()))
                 groups.setdefault(asked, []).append(name)
-            for (timestamp, matches), names in groups.items():
+            for (timestamp, matches, spelled), names in groups.items():
                 for some in chunks(names):
                     shards = sum(found.metadata[name].shards for name in some)
                     searches.append(
-                        Search(category=category, names=some, shards=shards, timestamp=timestamp, held=matches)
+                        Search(
+                            category=category,
+                            names=some,
+                            shards=shards,
+                            timestamp=timestamp,
+                            held=matches,
+                            spelled=spelled,
+                        )
                     )
         return search_documents(self._client, self._policy, searches, self._now)
 

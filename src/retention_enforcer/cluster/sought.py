@@ -16,6 +16,8 @@ from retention_enforcer.domain.facts import Untold
 from retention_enforcer.domain.sought import Sought
 from retention_enforcer.domain.subjects import Match
 
+_SPELLED = "in another spelling, with a fraction or an exponent: ask for that as well"
+
 
 @dataclass(frozen=True, slots=True)
 class SoughtDocuments:
@@ -23,6 +25,8 @@ class SoughtDocuments:
 
     matches: dict[str, tuple[Match, ...]] = field(default_factory=dict)
     untold: dict[str, tuple[Untold, ...]] = field(default_factory=dict)
+    spelled: dict[str, tuple[Match, ...]] = field(default_factory=dict)
+    """What documents look like that have the same ids as numbers in another spelling."""
 
 
 def sought_documents(
@@ -40,11 +44,16 @@ def sought_documents(
     exact = read_subject_fields(client, expressions(asked), fields) if asked else {}
     for name in asked:
         index, stream = governed[name], governed[name].member
-        matches, untold = [], []
+        matches: list[Match] = []
+        untold: list[Untold] = []
+        spelled: list[Match] = []
         for one in sought:
             what = one.in_index(index.category, name, stream.stream if stream else None, exact.get(name))
             if isinstance(what, Match):
                 matches.append(what)
+                others = one.spelled_otherwise(index.category, what, exact[name])
+                # A hold rather keeps too much.
+                (matches if one.spare_tenants_own else spelled).extend(others)
             elif what is not None:
                 passing = exact.get(name) is None or what.reason == one.untold
                 untold.append(Untold(label=one.label, note=one.note, reason=what.reason, passing=passing))
@@ -52,6 +61,8 @@ def sought_documents(
             found.matches[name] = tuple(matches)
         if untold:
             found.untold[name] = tuple(untold)
+        if spelled:
+            found.spelled[name] = tuple(spelled)
     return found
 
 
@@ -79,3 +90,22 @@ def tell_pairs_apart(client: Elasticsearch, sought: SoughtDocuments, answer: Ans
         untold = (Untold(label=label, note="", reason=why) for label, why in reasons.items())
         sought.untold[name] = (*sought.untold.get(name, ()), *untold)
         answer.seen[name] = replace(seen, held=held, held_due=min(seen.held_due, held))
+
+
+def tell_spellings(client: Elasticsearch, sought: SoughtDocuments, answer: Answer) -> None:
+    """Say of indices where documents have the ids that are asked for as numbers in another spelling, as 1.4e9.
+
+    They are not asked for: nobody has said that they are the same. One search for each such index.
+    """
+    for name, seen in answer.seen.items():
+        if not seen.spelled:
+            continue
+        try:
+            told = {label: f"{n:,}" for label, n in SubjectCounts(client).by_label(name, sought.spelled[name]).items()}
+        except (ClusterUnavailable, RequestRejected):
+            told = {match.label: "some" for match in sought.spelled[name]}
+        untold = (
+            Untold(label=label, note="", reason=f"{documents} documents have this id as a number {_SPELLED}")
+            for label, documents in told.items()
+        )
+        sought.untold[name] = (*sought.untold.get(name, ()), *untold)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 
 from retention_enforcer.domain.names import governed_parts
 from retention_enforcer.domain.policy import Category
@@ -49,6 +50,20 @@ class Sought:
             return Inexact(reason="the index does not say how its documents name a subject")
         found = match(self.subject, category.subjects, exact)
         return self._completed(found, category, exact) if isinstance(found, Match) else found
+
+    def spelled_otherwise(self, category: Category, found: Match, exact: Exact) -> tuple[Match, ...]:
+        """Return which documents have the same ids as numbers that are spelled otherwise: they are not asked for."""
+        wanted = self.subject.wanted(category.subjects) or ()
+        choices = []
+        for (name, value), (asked, id_) in zip(found.conditions, wanted, strict=True):
+            field = exact[asked]
+            others = field.other_spellings(id_) if isinstance(field, ExactField) else ()
+            choices.append([(name, one) for one in (value, *others)])
+        return tuple(
+            replace(found, conditions=conditions, single=False)
+            for conditions in product(*choices)
+            if conditions != found.conditions
+        )
 
     def _completed(self, found: Match, category: Category, exact: Exact) -> Match | Inexact:
         # A hold rather keeps too much: it spares whatever may be of the pair.

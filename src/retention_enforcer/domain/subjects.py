@@ -30,6 +30,8 @@ NUMBERS = {
 # At most the digits of the largest number. Elasticsearch itself would read 007 and full-width digits as numbers too.
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,19}")
 _NEGATIVE = re.compile(r"-[1-9][0-9]{0,19}")
+# What Elasticsearch reads as a number in a text: signs, zeros, fractions, exponents, a suffix; digits of any script.
+_NUMERAL = re.compile(r"([+-]?)0*(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,4}))?[dDfF]?")
 _FORBIDDEN = frozenset(',*<>\\"')
 _BLANKS = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
 """Unicode's categories of blanks, controls and characters without width."""
@@ -137,12 +139,50 @@ class ExactField:
             return Inexact(reason=f"{self.name} leaves out values of more than {self.longest} characters, as this id")
         return self.name, id_
 
+    def other_spellings(self, id_: str) -> tuple[str, ...]:
+        """Return how else a document may spell this id where it was written as a number, and texts are stored."""
+        return () if self.numeric is not None else spellings(id_)
+
     def _number(self, id_: str, first: int, last: int) -> tuple[str, int] | Inexact | None:
         if _NEGATIVE.fullmatch(id_) and first <= int(id_):
             return Inexact(reason=f"{self.name} may hold this negative number, which is not asked for as an id")
         if _NUMBER.fullmatch(id_) and int(id_) <= last:
             return self.name, int(id_)
+        number = whole_number(id_)
+        if number is not None and first <= number <= last:
+            return Inexact(
+                reason=f"{self.name} is a number, and has this id, if at all, without sign, leading zeros, fraction or "
+                "exponent: ask for that spelling"
+            )
         return None
+
+
+def whole_number(text: str) -> int | None:
+    """Return the whole number as which Elasticsearch stores a text in a field of numbers; None where it is none."""
+    parts = _NUMERAL.fullmatch(text)
+    if parts is None or not any(character.isdigit() for character in re.split("[eE]", text)[0]):
+        return None
+    sign, whole, fraction, exponent = (part or "" for part in parts.groups())
+    places = int(exponent or 0)
+    digits = whole + fraction
+    if len(digits) + abs(places) > MOST_ID_BYTES:
+        return None  # larger than any type, or a fraction of nothing
+    shift = places - len(fraction)
+    number: int = int(digits or 0) * 10**shift if shift >= 0 else int(digits or 0) // 10**-shift
+    return -number if sign == "-" else number
+
+
+def spellings(id_: str) -> tuple[str, ...]:
+    """Return how JSON may spell the whole number that an id is, but for the id itself; none for any other id."""
+    if not _NUMBER.fullmatch(id_):
+        return ()
+    found = [f"{id_}.0"]
+    if len(id_) > 1:
+        first, rest, exponent = id_[0], id_[1:].rstrip("0"), len(id_) - 1
+        mantissas = [f"{first}.{rest}"] if rest else [first, f"{first}.0"]
+        exponents = dict.fromkeys(f"{sign}{digits}" for sign in ("", "+") for digits in (exponent, f"{exponent:02}"))
+        found += [f"{mantissa}{e}{exponent}" for mantissa in mantissas for e in "eE" for exponent in exponents]
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
