@@ -25,6 +25,7 @@ from retention_enforcer.cluster.lifecycle import ClusterLifecycles
 from retention_enforcer.cluster.preflight import Capabilities, cluster_facts
 from retention_enforcer.cluster.requests_index import RequestsIndex
 from retention_enforcer.cluster.snapshots import Snapshots
+from retention_enforcer.cluster.stream_lifecycles import StreamLifecycles
 from retention_enforcer.domain.deletion import Every, Trim
 from retention_enforcer.domain.errors import RequestRejected
 from retention_enforcer.domain.instants import DAY
@@ -34,6 +35,7 @@ from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.privileges import (
     BLOCK,
     CHANGE_SETTINGS,
+    CHANGE_STREAM_LIFECYCLE,
     REFRESH,
     RIGHTS,
     ROLLOVER,
@@ -374,6 +376,19 @@ def _detach(world: World, client: Elasticsearch) -> Any:
         raise RequestRejected("it is attached still", status=HTTPStatus.FORBIDDEN)
 
 
+def _stop_a_stream(world: World, client: Elasticsearch) -> Any:
+    es, name = world.bench.es, f"{world.bench.prefix}logs-stream"
+    es.indices.put_index_template(name=name, index_patterns=[name], data_stream={}, priority=500)
+    es.options(ignore_status=400).indices.create_data_stream(name=name)
+    try:
+        streams = StreamLifecycles(client, Capabilities(client), world.policy, timeout=30.0)
+        if why := streams.put(name, {"enabled": False, "data_retention": "7d"}):
+            raise RequestRejected(why, status=HTTPStatus.FORBIDDEN if "may not do" in why else 0)
+    finally:
+        es.indices.delete_data_stream(name=name)
+        es.indices.delete_index_template(name=name)
+
+
 def _look_past(world: World, client: Elasticsearch) -> Any:
     seen = Coverage(client, Capabilities(client), world.own).read(world.policy, SystemClock().now())
     if why := seen.unseen.get(world.outside):
@@ -456,6 +471,7 @@ PROBES: dict[tuple[Scope, str], Probe] = {
     (Scope.GOVERNED, BLOCK): lambda w, c: Deletion(c).stop_writes([w.logs]),
     (Scope.GOVERNED, CHANGE_SETTINGS): lambda w, c: Deletion(c).set_write_block(w.uuid(w.logs), blocked=True),
     (Scope.GOVERNED, "manage_ilm"): _detach,
+    (Scope.GOVERNED, CHANGE_STREAM_LIFECYCLE): _stop_a_stream,
     (Scope.EVERYTHING, "read"): _look_past,
     (Scope.EVERYTHING, "view_index_metadata"): _look_for_subjects,
     (Scope.EVERYTHING, REFRESH): _look_for_subjects,

@@ -28,6 +28,7 @@ from retention_enforcer.domain.lifecycle_choice import (
     wanted_lifecycles,
     without_lifecycles,
 )
+from retention_enforcer.domain.lifecycle_exemption import FAR_AHEAD, STREAM_LIFECYCLE
 from retention_enforcer.domain.lifecycle_policies import (
     Lifecycles,
     Stored,
@@ -195,6 +196,11 @@ def wanted(
     return wanted_lifecycle(under, lifecycles(under), one, there, now=NOW, **(decided or {}))
 
 
+RULED = {"stream": "logs", "stream_lifecycle": True}
+"""What is attached to an index that its stream's own lifecycle deletes."""
+
+GIVEN_BACK = FAR_AHEAD + 1
+
 WINDOW = DAY * 11 // 10 + HOUR
 """How long after its creation documents of now may still come into an index: 1.1 rollovers, and an hour."""
 
@@ -321,6 +327,35 @@ def test_adoption_replaces_somebody_elses_lifecycle() -> None:
     assert wanted(category(foreign_lifecycle="adopt"), lifecycle="theirs", attached={"policy": "theirs"}) == Plain()
 
 
+@pytest.mark.parametrize("foreign", ["adopt", "leave"])
+def test_what_prefers_its_stream_gets_none_of_ours(foreign: str) -> None:
+    found = wanted(category(foreign_lifecycle=foreign), attached={**RULED, "prefers_ilm": False}, stream="logs")
+    assert isinstance(found, NoLifecycle)
+    assert found.foreign
+    assert wanted(category(foreign_lifecycle=foreign), attached={"prefers_ilm": False}, stream="logs") == Plain()
+
+
+@pytest.mark.parametrize(
+    ("attached", "acting", "at_stake"),
+    [
+        ({}, None, False),
+        ({"policy": "p"}, "p", False),
+        ({"policy": "p", "prefers_ilm": False}, "p", False),
+        (RULED, STREAM_LIFECYCLE, True),
+        ({**RULED, "policy": "p"}, "p", True),
+        ({**RULED, "policy": "p", "prefers_ilm": False}, STREAM_LIFECYCLE, True),
+        ({**RULED, "origination": FAR_AHEAD}, None, False),
+        ({**RULED, "origination": FAR_AHEAD - 1}, STREAM_LIFECYCLE, True),
+        ({**RULED, "origination": FAR_AHEAD, "policy": "p"}, "p", False),
+    ],
+)
+def test_what_may_delete_an_index_now_and_once_ilm_leaves(
+    attached: dict[str, Any], acting: str | None, *, at_stake: bool
+) -> None:
+    found = Attachment(uuid="u", **attached)
+    assert (found.acting, found.at_stake) == (acting, at_stake)
+
+
 def test_of_an_alias_the_last_index_has_no_lifecycle_unless_its_own_rollover_hands_it_on() -> None:
     dated = [index(f"logs-{n}", index_age=n * DAY, aliases=("read",)) for n in (1, 2, 3)]
     writing = index("logs-000002", aliases=("w",), write_aliases=("w",), write_index=True)
@@ -360,6 +395,22 @@ def changes(one: IndexFacts, shall: Wanted, attached: Attachment) -> list[Change
         ({"policy": "theirs"}, NoLifecycle(reason="held: h1"), Way.DETACH),
         ({"policy": "theirs"}, NoLifecycle(reason="theirs", foreign=True), None),
         ({}, NoLifecycle(reason="held: h1"), None),
+        (RULED, NoLifecycle(reason="held: h1", held=True), Way.DETACH),
+        (RULED, NoLifecycle(reason="held: h1", held=True, foreign=True), Way.DETACH),
+        (RULED, NoLifecycle(reason="theirs", foreign=True), None),
+        ({**RULED, "origination": GIVEN_BACK}, NoLifecycle(reason="held: h1", held=True, foreign=True), None),
+        ({**RULED, "origination": GIVEN_BACK}, NoLifecycle(reason="theirs", foreign=True), Way.RELEASE),
+        ({**RULED, "origination": GIVEN_BACK}, NoLifecycle(reason="it straddles"), Way.RELEASE),
+        ({**RULED, "origination": GIVEN_BACK}, Plain(), Way.ATTACH),
+        ({**RULED, "origination": FAR_AHEAD}, NoLifecycle(reason="it straddles"), None),
+        ({**RULED, "origination": FAR_AHEAD}, Plain(), Way.ATTACH),
+        ({**RULED, "policy": PLAIN}, NoLifecycle(reason="it straddles"), Way.DETACH),
+        ({**RULED, "policy": "theirs"}, NoLifecycle(reason="held: h1", held=True, foreign=True), None),
+        (
+            {**RULED, "policy": "theirs", "prefers_ilm": False},
+            NoLifecycle(reason="held: h1", held=True, foreign=True),
+            Way.DETACH,
+        ),
     ],
 )
 def test_only_what_differs_is_changed(attached: dict[str, Any], shall: Wanted, way: Way | None) -> None:
@@ -372,6 +423,9 @@ def test_a_block_defers_everything_but_detaching(block: Block) -> None:
     one = index(blocks=frozenset({block}))
     assert changes(one, Plain(), attachment(one)) == []
     assert [c.way for c in changes(one, NoLifecycle(reason="held"), attachment(one, PLAIN))] == [Way.DETACH]
+    assert (
+        changes(one, NoLifecycle(reason="held", held=True), attachment(one, stream="logs", stream_lifecycle=True)) == []
+    )
 
 
 def test_detaching_comes_before_anything_else() -> None:
@@ -470,6 +524,25 @@ def test_what_deletes_at_once_leaves_what_is_in_any_doubt(doubt: Doubt) -> None:
     there = {"logs-a": Attachment(uuid="uuid-of-logs-a", policy=ENDED)}
     (change,) = doubtful_changes(facts(set_apart=[apart("logs-a", doubt=doubt)]), there, {ENDED})
     assert change.way is Way.DETACH
+
+
+@pytest.mark.parametrize(
+    ("attached", "held", "way"),
+    [
+        (RULED, True, Way.DETACH),
+        (RULED, False, None),
+        ({**RULED, "origination": GIVEN_BACK}, True, None),
+        ({**RULED, "origination": GIVEN_BACK}, False, Way.RELEASE),
+        ({**RULED, "policy": "theirs"}, True, None),
+    ],
+)
+def test_of_what_is_in_doubt_its_stream_loses_what_may_be_held(
+    attached: dict[str, Any], *, held: bool, way: Way | None
+) -> None:
+    there = {"logs-a": Attachment(uuid="uuid-of-logs-a", **attached)}
+    doubtful = facts(set_apart=[apart("logs-a", doubt=Doubt.CLOSED)])
+    made = doubtful_changes(doubtful, there, OWN, {"logs-a"} if held else ())
+    assert [change.way for change in made] == ([way] if way else [])
 
 
 @pytest.mark.parametrize(

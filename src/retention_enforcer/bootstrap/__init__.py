@@ -23,7 +23,7 @@ from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.cluster.privileges import Access
 from retention_enforcer.cluster.requests_index import RequestsIndex
 from retention_enforcer.cluster.snapshots import Snapshots
-from retention_enforcer.cluster.streams import read_streams
+from retention_enforcer.cluster.stream_lifecycles import StreamLifecycles
 from retention_enforcer.cluster.subjects import HeldSubjects, Owners
 from retention_enforcer.cluster.whose import governed_by
 from retention_enforcer.domain.errors import ConfigurationError
@@ -140,7 +140,11 @@ class Deployment:
     @cached_property
     def lifecycles(self) -> ClusterLifecycles:
         """The lifecycles of the cluster, if it has any (`capabilities`)."""
-        return ClusterLifecycles(self.client, self.settings.elasticsearch_timeout / SECOND)
+        return ClusterLifecycles(self.client, self._timeout)
+
+    @property
+    def _timeout(self) -> float:
+        return self.settings.elasticsearch_timeout / SECOND
 
     @cached_property
     def lifecycle_observer(self) -> LifecycleObserver:
@@ -284,17 +288,12 @@ class Deployment:
         return LifecycleSwitch(
             policy=self.policy,
             cluster=self.lifecycles,
+            streams=StreamLifecycles(self.client, self.capabilities, self.policy, self._timeout),
             has_lifecycles=self.capabilities.has_lifecycles,
-            under_stream_lifecycle=self._under_stream_lifecycle,
             governed=self.governed,
             documents=self.control,
             clock=self.clock,
         )
-
-    def _under_stream_lifecycle(self) -> frozenset[str]:
-        expressions = sorted({pattern.expression for pattern in self.policy.patterns})
-        members = read_streams(self.client, self.capabilities, self.policy, expressions)
-        return frozenset(name for name, member in members.items() if member.stream_lifecycle)
 
     @cached_property
     def asking(self) -> Asking:

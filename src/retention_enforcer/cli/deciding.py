@@ -48,7 +48,7 @@ def policy_accept(context: typer.Context) -> int:
 def stop(context: typer.Context) -> int:
     """Stop every deletion now, the daemon's and the lifecycles'. Exit 1 names what may go all the same.
 
-    Sets the flag, waits until the acting daemon has confirmed it, then detaches lifecycles from every governed index.
+    Sets the flag, waits until the acting daemon has confirmed it, then keeps lifecycles from every governed index.
     """
     deployment = deployment_of(context)
     try:

@@ -13,6 +13,7 @@ from retention_enforcer.daemon.exit_codes import FAILED, OK
 from retention_enforcer.domain.errors import ConfigurationError
 from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.instants import parse_instant
+from retention_enforcer.domain.lifecycle_exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.subjects import Subject, subject_of
 from retention_enforcer.enforcement.holding import Protection
 from retention_enforcer.enforcement.lifecycle_switch import PutBack
@@ -87,7 +88,8 @@ def hold_remove(context: typer.Context, hold_id: Annotated[str, typer.Argument(m
 def tell_put_back(put_back: PutBack) -> int:
     """Tell which lifecycles of others were put back, and which could not be."""
     for name, policy in sorted(put_back.attached.items()):
-        say(f"  {name} has its lifecycle {policy} again")
+        due = ": what is due to it goes at its next poll" if policy == STREAM_LIFECYCLE else ""
+        say(f"  {name} has its lifecycle {policy} again{due}")
     for name, why in sorted(put_back.failed.items()):
         say(f"  NOT PUT BACK {name}: {why}")
     return FAILED if put_back.failed else OK

@@ -17,6 +17,7 @@ from retention_enforcer.cluster.client import once, patience
 from retention_enforcer.cluster.documents_seen import holds
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import concrete
+from retention_enforcer.cluster.lifecycles_seen import STREAM_FIELDS, attachment_of, stream_members
 from retention_enforcer.cluster.pace import Pace
 from retention_enforcer.cluster.progress import Progress
 from retention_enforcer.cluster.state import read_state
@@ -35,6 +36,7 @@ from retention_enforcer.domain.deletion import (
 )
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, RequestRejected
 from retention_enforcer.domain.facts import Block
+from retention_enforcer.domain.lifecycle_exemption import STREAM_LIFECYCLE
 
 _PAGE = 1_000
 """Documents in one `_bulk`: short requests, so that the lease and a stop are asked for often. Fewer where the pace
@@ -107,20 +109,24 @@ class Deletion:
         wanted = set(uuids)
         fields = [
             "metadata.indices.*.settings.index.uuid",
-            "metadata.indices.*.settings.index.lifecycle.name",
+            "metadata.indices.*.settings.index.lifecycle",
             "metadata.indices.*.settings.index.max_result_window",
             "metadata.indices.*.rollover_info",
+            "metadata.indices.*.state",
+            *STREAM_FIELDS,
         ]
         state = read_state(self._reading, metric=["metadata"], fields=fields)
+        members = stream_members(state)
         there = {}
         for name, metadata in state.get("metadata", {}).get("indices", {}).items():
             settings = metadata["settings"]["index"]
             uuid = str(settings["uuid"])
             if uuid in wanted:
+                attached = attachment_of(metadata, members.get(name))
                 there[uuid] = Existing(
                     name=name,
                     rolled_over=bool(metadata.get("rollover_info")),
-                    lifecycle=settings.get("lifecycle", {}).get("name") or None,
+                    lifecycle=attached.policy or (STREAM_LIFECYCLE if attached.at_stake else None),
                     most_hits=int(settings.get("max_result_window", MOST_HITS)),
                 )
         return there

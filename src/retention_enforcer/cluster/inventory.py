@@ -282,7 +282,7 @@ class _Observation:
             end_time=index.end_time,
             blocks=index.blocks,
             lifecycle=governed.foreign_lifecycle,
-            stream_lifecycle=member.stream_lifecycle if member else False,
+            exempt=index.exemption is not None,
             spared=sought.matches.get(index.name, ()),
             held_documents=seen.held,
             held_by=seen.held_by,

@@ -1,4 +1,4 @@
-"""Puts, attaches and detaches the enforcer's own index lifecycles.
+"""Puts, attaches and detaches the enforcer's own index lifecycles, and keeps those of streams from single indices.
 
 Everything that changes something names concrete indices, is sent once, and is followed by a look: what is attached then
 is what the cluster's state says, not what the request answered. Detaching works whatever blocks an index carries,
@@ -18,7 +18,10 @@ from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import concrete, packed
 from retention_enforcer.cluster.lifecycles_seen import LifecyclesSeen
 from retention_enforcer.domain.errors import OutcomeUnknown, Refused, RequestRejected
+from retention_enforcer.domain.lifecycle_exemption import Exemption
 from retention_enforcer.domain.lifecycle_policies import LifecyclePolicy, Stored, compare_stored
+
+NOT_EXEMPT = "its stream's own lifecycle may delete it, and could not be kept from it"
 
 
 class ClusterLifecycles(LifecyclesSeen):
@@ -81,18 +84,77 @@ class ClusterLifecycles(LifecyclesSeen):
         failures = self._change(names, put, permit)
         return self._amiss(names, (policy, origination, rollover_alias), failures)
 
-    def detach(self, names: Collection[str], *, permit: Permission = nullcontext) -> frozenset[str]:
-        """Detach whatever lifecycle these indices have; return those that a look shows with one still.
+    def detach(self, names: Collection[str], *, permit: Permission = nullcontext) -> dict[str, str]:
+        """Keep every lifecycle from these indices; return those that a look shows some may delete still, and why.
 
-        It ends also what a lifecycle has begun. `origination_date` stays in their settings, without effect.
+        Where ILM leaves, the lifecycle of the stream takes over at once: so it is kept from the index first, and an
+        index that it cannot be kept from stays as it is. It ends also what a lifecycle has begun. Elsewhere
+        `origination_date` stays in their settings, without effect.
         """
 
         def remove(some: Sequence[str]) -> None:
             self._once.ilm.remove_policy(index=",".join(some))  # what failed it says, but a look says it as well
 
-        self._change(names, remove, permit)
         there = self.attachments_of(names)
-        return frozenset(name for name, attached in there.items() if attached.policy is not None)
+        at_stake = {name: attached for name, attached in there.items() if attached.at_stake}
+        failures = self.exempt(at_stake, permit=permit)
+        managed = [name for name, attached in there.items() if attached.policy is not None and name not in failures]
+        refused = self._change(managed, remove, permit)
+        return failures | {
+            name: _still_there(attached.policy, refused.get(name)) if attached.policy else NOT_EXEMPT
+            for name, attached in self.attachments_of(names).items()
+            if name not in failures and (attached.policy is not None or attached.at_stake)
+        }
+
+    def exempt(self, names: Collection[str], *, permit: Permission = nullcontext) -> dict[str, str]:
+        """Keep the lifecycles of their streams from these indices; return those that a look shows otherwise, and why.
+
+        It works for closed ones too; not under a block that forbids to change settings, which forbids to delete them
+        as long as it stands. What is no stream's is passed over.
+        """
+        there = {name: attached for name, attached in self.attachments_of(names).items() if attached.stream}
+        dates: dict[int | None, list[str]] = {}
+        for name, attached in there.items():
+            if attached.exemption is None:
+                date = Exemption(given_back=not attached.ruled_by_ilm, before=attached.origination).date
+                dates.setdefault(date, []).append(name)
+        failures = self._put_dates(dates, permit)
+        return {
+            name: f"{NOT_EXEMPT}: {failures[name]}" if name in failures else NOT_EXEMPT
+            for name, attached in self.attachments_of(there).items()
+            if attached.exemption is None
+        }
+
+    def release(self, names: Collection[str], *, permit: Permission = nullcontext) -> dict[str, str]:
+        """Let the lifecycles of their streams have these indices again; return those that a look shows exempt, and why.
+
+        They get the date back that was there before. What is due to such a lifecycle goes at its next poll.
+        """
+        dates: dict[int | None, list[str]] = {}
+        for name, attached in self.attachments_of(names).items():
+            if attached.exemption is not None:
+                dates.setdefault(attached.exemption.before, []).append(name)
+        failures = self._put_dates(dates, permit)
+        return {
+            name: failures.get(name, "its stream's lifecycle is kept from it still")
+            for name, attached in self.attachments_of(names).items()
+            if attached.exemption is not None
+        }
+
+    def _put_dates(self, dates: Mapping[int | None, list[str]], permit: Permission) -> dict[str, str]:
+        failures: dict[str, str] = {}
+        for date, those in dates.items():
+
+            def put(some: Sequence[str], date: int | None = date) -> None:
+                self._once.indices.put_settings(
+                    index=some,
+                    settings={"index.lifecycle.origination_date": date},
+                    master_timeout=self._patience,
+                    timeout=self._patience,
+                )
+
+            failures |= self._change(those, put, permit)
+        return failures
 
     def swap(
         self,
@@ -106,11 +168,12 @@ class ClusterLifecycles(LifecyclesSeen):
         """Give indices another policy, or another date; return those that a look shows without it, and why.
 
         Detached first: that works in every state, where overwriting the name lets an index that waits for its rollover
-        go on with the old policy in silence, and keeps the rollover's date where creation's has to count.
+        go on with the old policy in silence, and keeps the rollover's date where creation's has to count. What keeps
+        its stream's lifecycle from it meanwhile goes with the request that attaches.
         """
         attached = self.detach(names, permit=permit)
-        failures = dict.fromkeys(attached, "its old lifecycle could not be detached")
-        free = sorted(set(names) - attached)
+        failures = {name: f"its old lifecycle could not be detached: {why}" for name, why in attached.items()}
+        free = sorted(set(names) - attached.keys())
         return failures | self.attach(
             free, policy, origination=origination, rollover_alias=rollover_alias, permit=permit
         )
@@ -154,6 +217,10 @@ class ClusterLifecycles(LifecyclesSeen):
                 for name in batch:
                     failures |= self._change([name], request, permit)
         return failures
+
+
+def _still_there(policy: str, why: str | None) -> str:
+    return f"it still has the lifecycle {policy}{f': {why}' if why else ''}"
 
 
 def _batches(names: Collection[str]) -> Iterator[list[str]]:

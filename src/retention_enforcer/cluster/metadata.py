@@ -12,6 +12,7 @@ from retention_enforcer.cluster.expressions import packed
 from retention_enforcer.cluster.state import read_state
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.instants import parse_instant
+from retention_enforcer.domain.lifecycle_exemption import Exemption, exemption_in
 from retention_enforcer.domain.names import former_names
 
 _SETTINGS = (
@@ -20,6 +21,7 @@ _SETTINGS = (
     "hidden",
     "blocks",
     "lifecycle.name",
+    "lifecycle.origination_date",
     "store.type",
     "time_series.end_time",
     "xpack.ccr.following_index",
@@ -63,6 +65,8 @@ class IndexMetadata:
     blocks: frozenset[Block]
     read_blocked: bool
     lifecycle: str | None
+    exemption: Exemption | None
+    """What keeps it from the lifecycle of its stream."""
     mounted: bool
     follower: bool
     end_time: int | None
@@ -157,6 +161,7 @@ def described(name: str, index: Mapping[str, Any], shards: Mapping[str, list[Map
         blocks=frozenset(block for block in Block if block.value in blocks),
         read_blocked=_READ_BLOCK in blocks,
         lifecycle=settings.get("lifecycle", {}).get("name") or None,
+        exemption=exemption_in(int(settings.get("lifecycle", {}).get("origination_date", -1))),
         mounted=settings.get("store", {}).get("type") == "snapshot",
         follower=_true(settings.get("xpack", {}).get("ccr", {}).get("following_index")),
         end_time=parse_instant(end_time) if end_time else None,

@@ -14,9 +14,6 @@ from retention_enforcer.cluster.metadata import IndexMetadata
 from retention_enforcer.cluster.preflight import Capabilities, Part
 from retention_enforcer.domain.policy import Policy
 
-STREAM_LIFECYCLE = "data stream lifecycle"
-"""How the lifecycle that belongs to a stream, not to its indices, is named among the facts."""
-
 _MANAGED_BY_STREAM = "Data stream lifecycle"
 _FIELDS = [
     "data_streams.name",
@@ -40,7 +37,7 @@ class Membership:
     failure_store: bool
     write_index: bool
     stream_lifecycle: bool
-    """Whether the stream's own lifecycle manages the index (it exists since 8.11)."""
+    """Whether the stream's own lifecycle manages the index now (it exists since 8.11): not where ILM does."""
     system: bool = False
     """Whether the stream is Elasticsearch's own: flagged so, or hidden and made from a template of its own."""
 

@@ -12,10 +12,11 @@ from retention_enforcer.cluster.expressions import matches
 from retention_enforcer.cluster.lifecycles_seen import LifecyclesSeen
 from retention_enforcer.cluster.metadata import IndexMetadata
 from retention_enforcer.cluster.preflight import Capabilities
-from retention_enforcer.cluster.streams import STREAM_LIFECYCLE, Membership
+from retention_enforcer.cluster.streams import Membership
 from retention_enforcer.cluster.whose import Whose, read_whose
 from retention_enforcer.domain.claims import Behind, Claim, Standing, claimants_by_name
 from retention_enforcer.domain.facts import Doubt, SetApart
+from retention_enforcer.domain.lifecycle_exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.lifecycle_policies import own_lifecycles
 from retention_enforcer.domain.names import OWN, stream_in
 from retention_enforcer.domain.policy import Category, Policy
@@ -37,10 +38,14 @@ class Governed:
 
     @property
     def foreign_lifecycle(self) -> str | None:
-        """Somebody else's lifecycle: attached to it, or its stream's."""
-        if self.metadata.lifecycle is not None and not self.own_lifecycle:
-            return self.metadata.lifecycle
-        return STREAM_LIFECYCLE if self.member is not None and self.member.stream_lifecycle else None
+        """Somebody else's lifecycle: its stream's where that rules it, else one that is attached to it.
+
+        One that its stream's lifecycle is kept from for good, since ILM ruled it, is nobody's.
+        """
+        if self.member is not None and self.member.stream_lifecycle:
+            exemption = self.metadata.exemption
+            return STREAM_LIFECYCLE if exemption is None or exemption.given_back else None
+        return self.metadata.lifecycle if not self.own_lifecycle else None
 
     @property
     def container(self) -> bool:

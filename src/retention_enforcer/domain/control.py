@@ -13,6 +13,9 @@ ACCEPTED, STOP = "accepted-policy", "stop"
 DETACHED = "detached-lifecycles"
 """The key under which the operator's commands remember there which lifecycles of others they have detached."""
 
+STREAMS_STOPPED = "stopped-stream-lifecycles"
+"""The key under which `stop` remembers there what the lifecycles of streams said that it switched off."""
+
 TERMINATIONS_APPROVED = "terminations-approved"
 """The key of the last approval of terminations there."""
 

@@ -27,6 +27,7 @@ class Existing:
     name: str
     rolled_over: bool
     lifecycle: str | None = None
+    """The one that is attached, or else that of its stream where that may delete it."""
     most_hits: int = MOST_HITS
     """Its `index.max_result_window`: documents in one answer of a search."""
 

@@ -120,8 +120,8 @@ class IndexFacts:
     blocks: frozenset[Block] = frozenset()
     lifecycle: str | None = None
     """The lifecycle that is attached to it and is not the enforcer's."""
-    stream_lifecycle: bool = False
-    """Whether the lifecycle of its stream manages it."""
+    exempt: bool = False
+    """Whether it is kept from the lifecycle of its stream."""
     spared: tuple[Match, ...] = ()
     """What the documents of the subjects asked for look like here. In a look for expiry these are the held ones, and
     no trim takes them; in one for terminations those that are to be purged."""

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from retention_enforcer.domain.facts import Block, CategoryFacts, Doubt, IndexFacts
 from retention_enforcer.domain.lifecycle_choice import Attachment, NoLifecycle, Wanted
+from retention_enforcer.domain.lifecycle_exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.lifecycle_policies import LifecyclePolicy, Lifecycles, Variant, deletes_at_once
 
 _FORBID_SETTINGS = frozenset({Block.READ_ONLY, Block.METADATA})
@@ -25,6 +26,9 @@ class Way(StrEnum):
     """How an index gets from the lifecycle it has to the one it shall have."""
 
     DETACH = "detach"
+    """No lifecycle of anybody deletes it afterwards: its stream's own is kept from it first."""
+    RELEASE = "release"
+    """Its stream's own lifecycle gets it back."""
     ATTACH = "attach"
     SWAP = "swap"
     """Detach, then attach: a policy that is only overwritten goes on with what is cached of the old one."""
@@ -32,7 +36,7 @@ class Way(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One change of the lifecycle of one index. `policy` is None where it is detached."""
+    """One change of the lifecycle of one index. `policy` is None where it is detached, or released."""
 
     index: str
     uuid: str
@@ -50,13 +54,16 @@ def doubtful_changes(
 
     `own` names the enforcer's lifecycles, `held` the indices that a hold may cover: nobody can look whether it does.
     One that deletes at once goes in any doubt: whether somebody else has written into the index, or its tenant has come
-    back, nobody can tell.
+    back, nobody can tell. The lifecycle of its stream is kept from what may be held, and from nothing else.
     """
     for apart in facts.set_apart:
         attached = attachments.get(apart.name)
         if attached is None or attached.uuid != apart.uuid:
             continue
         if attached.policy is None or attached.policy not in own:
+            ruled = NoLifecycle(reason=f"a hold may cover it; {apart.text}", foreign=True, held=apart.name in held)
+            if (way := _way_out(ruled, attached)) is not None:
+                yield Change(index=apart.name, uuid=attached.uuid, way=way, reason=_reason(way, ruled))
             continue
         if apart.doubt in _NEVER_TO_GO_WHOLE or apart.name in held or deletes_at_once(attached.policy):
             reason = f"a hold may cover it; {apart.text}" if apart.name in held else apart.text
@@ -71,28 +78,48 @@ def lifecycle_changes(
 ) -> tuple[Change, ...]:
     """Return what differs, detaching first; nothing for what is as it shall be.
 
-    A block that forbids to change settings defers everything but detaching.
+    A block that forbids to change settings defers everything but taking a lifecycle off that is attached.
     """
     changes = [
         change
         for index in facts.indices
         if index.name in wanted
         and (change := _change(index, lifecycles, wanted[index.name], attachments[index.name])) is not None
-        and (change.way is Way.DETACH or not index.blocks & _FORBID_SETTINGS)
+        and (_takes_off(change, attachments[index.name]) or not index.blocks & _FORBID_SETTINGS)
     ]
     return tuple(sorted(changes, key=lambda change: (change.way is not Way.DETACH, change.index)))
 
 
+def _takes_off(change: Change, attached: Attachment) -> bool:
+    return change.way is Way.DETACH and attached.policy is not None
+
+
 def _change(index: IndexFacts, lifecycles: Lifecycles, wanted: Wanted, attached: Attachment) -> Change | None:
     if isinstance(wanted, NoLifecycle):
-        if attached.policy is None or wanted.foreign:
-            return None
-        return Change(index=index.name, uuid=index.uuid, way=Way.DETACH, reason=wanted.reason)
+        out = _way_out(wanted, attached)
+        return Change(index=index.name, uuid=index.uuid, way=out, reason=_reason(out, wanted)) if out else None
     way = Way.ATTACH if attached.policy is None else Way.SWAP
     change = change_to(index, lifecycles, wanted, way)
     if change is None:
         raise ValueError(f"{lifecycles.category} has no lifecycle policy {wanted.variant}")
     return None if attached.has(change.policy, change.origination, change.rollover_alias) else change
+
+
+def _way_out(wanted: NoLifecycle, attached: Attachment) -> Way | None:
+    """Return how an index gets rid of what must not delete it, or gets back to its stream's lifecycle."""
+    if attached.policy is not None and not wanted.foreign:
+        return Way.DETACH
+    if wanted.held:
+        return Way.DETACH if attached.acting == STREAM_LIFECYCLE else None
+    given_back = attached.exemption is not None and attached.exemption.given_back
+    return Way.RELEASE if given_back and attached.stream is not None else None
+
+
+def _reason(way: Way, wanted: NoLifecycle) -> str:
+    """Return why; one that begins with the name of a lifecycle where that gets the index."""
+    if way is Way.RELEASE:
+        return f"{STREAM_LIFECYCLE}: no hold keeps the index from it any more"
+    return wanted.reason
 
 
 def change_to(index: IndexFacts, lifecycles: Lifecycles, wanted: Wanted, way: Way, why: str = "") -> Change | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from retention_enforcer.domain.facts import CategoryFacts, Held, IndexFacts
 from retention_enforcer.domain.instants import describe_duration
+from retention_enforcer.domain.lifecycle_exemption import STREAM_LIFECYCLE, Exemption, exemption_in
 from retention_enforcer.domain.lifecycle_policies import (
     ROLLOVER_POLLS,
     LifecyclePolicy,
@@ -36,6 +37,39 @@ class Attachment:
     open: bool = True
     metadata_block: bool = False
     """Whether a block hides it from all but the cluster's state."""
+    stream: str | None = None
+    """The stream that it belongs to."""
+    stream_lifecycle: bool = False
+    """Whether its stream has a lifecycle of its own that is enabled: it deletes the index, or would if ILM left."""
+    prefers_ilm: bool = True
+    """`index.lifecycle.prefer_ilm`: which of the two rules where there are both."""
+
+    @property
+    def exemption(self) -> Exemption | None:
+        """What keeps it from its stream's lifecycle, if anything does."""
+        return exemption_in(self.origination)
+
+    @property
+    def before(self) -> int | None:
+        """The date that its age counted from before it was exempt, or counts from."""
+        return self.origination if self.exemption is None else self.exemption.before
+
+    @property
+    def ruled_by_ilm(self) -> bool:
+        """Whether index lifecycle management rules it now."""
+        return self.policy is not None and (self.prefers_ilm or not self.stream_lifecycle)
+
+    @property
+    def at_stake(self) -> bool:
+        """Whether its stream's lifecycle may delete it, now or as soon as ILM leaves."""
+        return self.stream_lifecycle and self.exemption is None
+
+    @property
+    def acting(self) -> str | None:
+        """The lifecycle that may delete it now, if any."""
+        if self.ruled_by_ilm:
+            return self.policy
+        return STREAM_LIFECYCLE if self.at_stake else None
 
     def has(self, policy: str | None, origination: int | None, rollover_alias: str | None) -> bool:
         """Whether it has this policy, counting from this date, or from none of its own, and rolling this alias over."""
@@ -75,6 +109,8 @@ class NoLifecycle:
 
     reason: str
     foreign: bool = False
+    held: bool = False
+    """Whether its stream's lifecycle must not rule it either."""
 
 
 Wanted = Rolled | Plain | Ended | NoLifecycle
@@ -143,7 +179,7 @@ def wanted_lifecycle(
     `held` is the hold that covers it, `stays` the alias that must not lose it; `ended` says that its tenant is
     terminated, the grace over, and every document of it the tenant's.
     """
-    why = _why_never(category, index, held, stays)
+    why = _why_never(category, index, attached, held, stays)
     if why is not None:
         return why
     if ended and lifecycles.ended is not None:
@@ -160,10 +196,16 @@ def _why_held(index: IndexFacts, hold: Held | None) -> str | None:
     return f"{index.held_documents} documents of held subjects" if index.held_documents else None
 
 
-def _why_never(category: Category, index: IndexFacts, held: str | None, stays: str | None) -> NoLifecycle | None:
+def _why_never(
+    category: Category, index: IndexFacts, attached: Attachment, held: str | None, stays: str | None
+) -> NoLifecycle | None:
     theirs = index.lifecycle is not None and category.foreign_lifecycle == "leave"
     if held:
-        return NoLifecycle(reason=f"held: {held}", foreign=theirs)
+        return NoLifecycle(reason=f"held: {held}", foreign=theirs, held=True)
+    if attached.stream_lifecycle and not attached.prefers_ilm:
+        return NoLifecycle(
+            reason="its stream's own lifecycle rules it: index.lifecycle.prefer_ilm is off", foreign=True
+        )
     if theirs:
         return NoLifecycle(reason=f"under somebody else's lifecycle {index.lifecycle}", foreign=True)
     if not category.enforce:
@@ -272,7 +314,11 @@ def without_lifecycles(
 ) -> dict[str, Wanted]:
     """Return, where no lifecycle is to delete anything, that the enforcer's own have to go; others are left."""
     return {
-        index.name: NoLifecycle(reason=reason, foreign=attached.policy not in own)
+        index.name: NoLifecycle(
+            reason=reason,
+            foreign=attached.policy not in own,
+            held=_why_held(index, facts.holds.get(index.name)) is not None,
+        )
         for index in facts.indices
         if (attached := attachments.get(index.name)) is not None and attached.uuid == index.uuid
     }

@@ -42,6 +42,7 @@ REFRESH = "indices:admin/refresh"
 BLOCK = "indices:admin/block/add*"
 ROLLOVER = "indices:admin/rollover"
 CHANGE_SETTINGS = "indices:admin/settings/update"
+CHANGE_STREAM_LIFECYCLE = "indices:admin/data_stream/lifecycle/put"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,8 @@ RIGHTS = (
         CHANGE_SETTINGS,
         frozenset({Role.OPERATOR, Role.ENFORCER}),
         "erasure and lifecycles",
-        "lifts a write block to erase and puts it back, lets merges erase; attaches a lifecycle, or puts it back",
+        "lifts a write block to erase and puts it back, lets merges erase; attaches a lifecycle, puts it back, or "
+        "keeps that of a stream from an index",
     ),
     Right(
         Scope.GOVERNED,
@@ -120,6 +122,13 @@ RIGHTS = (
         frozenset({Role.OPERATOR, Role.ENFORCER}),
         "holds against lifecycles",
         "detaches the lifecycle of what is held or stopped",
+    ),
+    Right(
+        Scope.GOVERNED,
+        CHANGE_STREAM_LIFECYCLE,
+        _DECIDING,
+        "stop, where streams have lifecycles",
+        "switches the lifecycle of a stream off, and on again (8.11 and newer)",
     ),
     Right(
         Scope.EVERYTHING, "read", _LOOKING, "the look past the policy", "what an index that seems to be a copy holds"

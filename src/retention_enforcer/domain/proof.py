@@ -9,6 +9,7 @@ from retention_enforcer.domain.deadlines import overdue_before
 from retention_enforcer.domain.facts import CategoryFacts, Doubt, ForbiddenField, IndexFacts
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import describe_duration
+from retention_enforcer.domain.lifecycle_exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.plan import Plan, Skip, SkipKind
 from retention_enforcer.domain.policy import Category
 
@@ -158,7 +159,7 @@ def _about_holds(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
 def _held_but_managed(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
     """One finding for all indices that are held, at least in part, while a lifecycle may delete them."""
     held = [index for index in facts.indices if index.name in facts.holds or index.held_documents]
-    managed = [index for index in held if index.lifecycle]
+    managed = [i for i in held if i.lifecycle and not (i.exempt and i.lifecycle == STREAM_LIFECYCLE)]
     if managed:
         named = ", ".join(f"{index.name} ({index.lifecycle})" for index in managed[:3])
         more = f" and {len(managed) - 3} more" if len(managed) > 3 else ""  # noqa: PLR2004 - as many as are named

@@ -15,7 +15,7 @@ from retention_enforcer.domain.holds import Hold, covered_body
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.subjects import Subject, SubjectKind
 from retention_enforcer.enforcement.cycle import Observer
-from retention_enforcer.enforcement.lifecycle_switch import STREAM_LIFECYCLE, LifecycleSwitch, PutBack
+from retention_enforcer.enforcement.lifecycle_switch import LifecycleSwitch, PutBack
 from retention_enforcer.enforcement.operator import ControlDocuments
 from retention_enforcer.enforcement.ports import Clock, ControlStore, HoldResolver
 from retention_enforcer.enforcement.scope import Scope
@@ -132,6 +132,9 @@ class Holding:
         for id_, (facts, _) in self._observer.look(scope, categories, {}).items():
             names |= {index.name for index in facts.indices if index.name in facts.holds or index.held_documents}
             names |= {a.name for a in facts.set_apart if any(hold.may_cover(id_, a, now) for hold in control.holds)}
+        for hold in control.holds:
+            if hold.index is not None and hold.is_alive(now):
+                names |= self._lifecycles.members_of(hold.index)  # nobody can look into a closed one
         return frozenset(names)
 
     def raise_if_voided(self) -> None:
@@ -155,9 +158,8 @@ class Holding:
     def _protect(
         self, hold: Hold, looked: Mapping[str, CategoryFacts], narrowed: Collection[Category]
     ) -> dict[str, str]:
-        """Detach lifecycles from what the hold covers, and return what may go all the same."""
+        """Keep lifecycles from what the hold covers, and return what may go all the same."""
         names: set[str] = set()
-        unprotected: dict[str, str] = {}
         for category in narrowed:
             facts = looked[category.id]
             covered = {i.name for i in facts.indices if i.name in facts.holds or i.held_documents}
@@ -165,12 +167,9 @@ class Holding:
             now = self._clock.now()
             doubtful = {a.name for a in facts.set_apart if a.uuid and hold.may_cover(category.id, a, now)}
             names |= covered | doubtful
-            unprotected |= {
-                index.name: STREAM_LIFECYCLE
-                for index in facts.indices
-                if index.name in covered and index.stream_lifecycle
-            }
-        return unprotected | self._lifecycles.detach(names)
+        if hold.index is not None:
+            names |= self._lifecycles.members_of(hold.index)
+        return self._lifecycles.detach(names)
 
 
 def _names(facts: CategoryFacts, name: str) -> bool:

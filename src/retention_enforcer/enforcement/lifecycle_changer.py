@@ -15,6 +15,7 @@ from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.ledger import APPLY_LIFECYCLE, DETACH_LIFECYCLE, Entry, Kind, Outcome, Record
 from retention_enforcer.domain.lifecycle_changes import Change, Way
 from retention_enforcer.domain.lifecycle_choice import Attachment
+from retention_enforcer.domain.lifecycle_exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.lifecycle_policies import LifecyclePolicy
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
@@ -122,7 +123,7 @@ class LifecycleChanger:
         if not ready:
             return
         announced = [self._intend(category, change, cycle) for change in ready]
-        raise_if_held = holds_unchanged(self._control if ready[0].policy is not None else None, holds)
+        raise_if_held = holds_unchanged(self._control if ready[0].way is not Way.DETACH else None, holds)
 
         def raise_if_changed() -> None:
             raise_if_held()
@@ -166,7 +167,8 @@ class LifecycleChanger:
         """Send what changes that are alike need; return the indices that a look shows otherwise, and why."""
         first, names = changes[0], [change.index for change in changes]
         if first.policy is None:
-            return dict.fromkeys(self._cluster.detach(names, permit=permit), "it still has a lifecycle")
+            take_off = self._cluster.release if first.way is Way.RELEASE else self._cluster.detach
+            return take_off(names, permit=permit)
         change = self._cluster.attach if first.way is Way.ATTACH else self._cluster.swap
         return change(
             names, first.policy, origination=first.origination, rollover_alias=first.rollover_alias, permit=permit
@@ -183,11 +185,11 @@ class LifecycleChanger:
             self._finish(one, Outcome.FAILED, "another index has the name now", result)
             return attached.policy is None or attached.policy != change.policy
         elif change.index in failures or not _is_as_wanted(attached, change):
-            reason = failures.get(change.index, f"it has {attached.policy or 'no lifecycle'}")
+            reason = failures.get(change.index, _has(attached))
             self._finish(one, Outcome.FAILED, reason, result)
         else:
             result.done.append(change)
-            self._finish(one, Outcome.DONE, f"it has {change.policy or 'no lifecycle'}", result)
+            self._finish(one, Outcome.DONE, _has(attached), result)
         return True
 
     def _give_up(self, announced: Sequence[_Announced], error: Refused, result: Changed) -> list[Change]:
@@ -207,7 +209,7 @@ class LifecycleChanger:
             change, attached = one.change, there.get(one.change.index)
             if attached is not None and attached.uuid == change.uuid and _is_as_wanted(attached, change):
                 made.append(change)
-                self._finish(one, Outcome.DONE, f"it has {change.policy or 'no lifecycle'}", result)
+                self._finish(one, Outcome.DONE, _has(attached), result)
             else:
                 self._finish(one, Outcome.REFUSED, f"not carried out: {error.message}", result)
         result.done += made
@@ -229,7 +231,7 @@ class LifecycleChanger:
         self, category: Category | None, changes: Sequence[Change], cycle: str, holds: Collection[Hold]
     ) -> None:
         """Look at the holds again after attaching: the look of `hold add` may have been before it."""
-        attached = [change for change in changes if change.policy is not None]
+        attached = [change for change in changes if change.way is not Way.DETACH]
         if not attached:
             return
         try:
@@ -246,7 +248,7 @@ class LifecycleChanger:
                 kind=Kind.INTENT,
                 category=category.id if category else None,
                 clause=str(category.clause) if category else None,
-                action=DETACH_LIFECYCLE if change.policy is None else APPLY_LIFECYCLE,
+                action=DETACH_LIFECYCLE if change.way is Way.DETACH else APPLY_LIFECYCLE,
                 target=(self._pseudonyms.index_name(self._policy.patterns, change.index), change.uuid),
                 reason=self._hidden(change, _describe(change)),
                 cycle=cycle,
@@ -265,9 +267,21 @@ class LifecycleChanger:
 
 
 def _is_as_wanted(attached: Attachment, change: Change) -> bool:
+    if change.way is Way.RELEASE:
+        return attached.exemption is None
     if change.policy is None:
-        return attached.policy is None
+        return attached.policy is None and not attached.at_stake
     return attached.has(change.policy, change.origination, change.rollover_alias)
+
+
+def _has(attached: Attachment) -> str:
+    """Return which lifecycles an index has, as an outcome says it."""
+    if attached.policy is not None:
+        return f"it has {attached.policy}"
+    if attached.exemption is not None:
+        kept = f"kept from it by index.lifecycle.origination_date {attached.origination}"
+        return f"it has no lifecycle; that of its stream is {kept}"
+    return f"it has {STREAM_LIFECYCLE}" if attached.stream_lifecycle else "it has no lifecycle"
 
 
 def _detach(change: Change, reason: str) -> Change:
@@ -291,7 +305,7 @@ def _batches(changes: Sequence[Change]) -> Iterator[list[Change]]:
         return (
             change.policy is not None,
             change.policy or "",
-            "" if change.policy is None else change.way,
+            "" if change.way is Way.DETACH else change.way,
             dated,
             change.rollover_alias or "",
         )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from retention_enforcer.domain.deadlines import due_at
-from retention_enforcer.domain.facts import CategoryFacts, IndexFacts
+from retention_enforcer.domain.facts import CategoryFacts, IndexFacts, SetApart
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.lifecycle_changes import Change, Way, change_to, doubtful_changes, lifecycle_changes
 from retention_enforcer.domain.lifecycle_choice import (
@@ -73,7 +73,8 @@ class LifecycleLook:
                 continue
             compiled = self.compiled(attached.policy)
             begins = _begins(compiled, index, attached) if compiled is not None else None
-            found[index.uuid] = Managed(policy=attached.policy, deletes_from=begins) if attached.policy else None
+            acting = attached.policy or attached.acting
+            found[index.uuid] = Managed(policy=acting, deletes_from=begins) if acting else None
         return found
 
 
@@ -138,7 +139,7 @@ class LifecycleObserver:
                 category, lifecycles, facts, attachments, self._names_ended(lifecycles, facts, attachments)
             )
         changes = (
-            *doubtful_changes(facts, attachments, own, _held(scope, facts)),
+            *doubtful_changes(facts, attachments, own, _held(scope, facts, attachments)),
             *lifecycle_changes(facts, lifecycles, wanted, attachments),
         )
         return LifecycleLook(
@@ -235,10 +236,19 @@ class _Watch:
         return next(found, None)
 
 
-def _held(scope: Scope, facts: CategoryFacts) -> set[str]:
-    """Return the indices in doubt that a hold may cover."""
-    holds = scope.control.holds
-    return {a.name for a in facts.set_apart if any(hold.may_cover(facts.category, a, facts.as_of) for hold in holds)}
+def _held(scope: Scope, facts: CategoryFacts, attachments: Mapping[str, Attachment]) -> set[str]:
+    """Return the indices in doubt that a hold may cover, by their own name or that of their stream."""
+
+    def as_named(apart: SetApart) -> tuple[SetApart, ...]:
+        stream = attachments[apart.name].stream if apart.name in attachments else None
+        return (apart, replace(apart, name=stream)) if stream is not None else (apart,)
+
+    return {
+        apart.name
+        for apart in facts.set_apart
+        for hold in scope.control.holds
+        if any(hold.may_cover(facts.category, one, facts.as_of) for one in as_named(apart))
+    }
 
 
 def _begins(policy: LifecyclePolicy, index: IndexFacts, attached: Attachment) -> int:

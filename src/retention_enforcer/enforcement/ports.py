@@ -95,6 +95,9 @@ class LifecycleSource(Protocol):
     def poll_interval(self) -> int:
         """Return how often the cluster looks at lifecycles, in milliseconds."""
 
+    def stream_round(self) -> int:
+        """Return how long it takes until the lifecycles of all streams were looked at anew, in milliseconds."""
+
     def contents(self) -> Mapping[str, Mapping[str, Any]]:
         """Return what all lifecycle policies of the cluster do and say (`phases` and `_meta`), by name."""
 
@@ -144,8 +147,31 @@ class LifecycleCluster(LifecycleSource, Protocol):
 
     def detach(
         self, names: Collection[str], *, permit: Callable[[], AbstractContextManager[None]] = ...
-    ) -> frozenset[str]:
-        """Detach whatever lifecycle these indices have; return those that, looked at again, still have one."""
+    ) -> dict[str, str]:
+        """Keep every lifecycle from these indices, first that of their stream; return what some may delete, and why."""
+
+    def exempt(
+        self, names: Collection[str], *, permit: Callable[[], AbstractContextManager[None]] = ...
+    ) -> dict[str, str]:
+        """Keep the lifecycles of their streams from these indices; return where a look shows otherwise, and why."""
+
+    def release(
+        self, names: Collection[str], *, permit: Callable[[], AbstractContextManager[None]] = ...
+    ) -> dict[str, str]:
+        """Let the lifecycles of their streams have these indices again; return where that failed, and why."""
+
+
+class StreamLifecycles(Protocol):
+    """The lifecycles that belong to streams; each stream is named, and looked at afterwards."""
+
+    def enabled(self) -> dict[str, dict[str, Any]]:
+        """Return the governed streams whose own lifecycle is enabled, and what it says."""
+
+    def of(self, streams: Collection[str]) -> dict[str, dict[str, Any]]:
+        """Return what the lifecycles of these streams say; a stream that is gone is absent."""
+
+    def put(self, stream: str, body: Mapping[str, Any]) -> str | None:
+        """Replace the lifecycle of one stream; return why a look shows another one, None where it is as put."""
 
 
 class DeletionHistory(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -11,6 +11,7 @@ from retention_enforcer.domain.errors import RequestRejected
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.lifecycle_changes import Change, Way
 from retention_enforcer.domain.lifecycle_choice import Attachment
+from retention_enforcer.domain.lifecycle_exemption import FAR_AHEAD
 from retention_enforcer.domain.lifecycle_policies import own_lifecycles
 from retention_enforcer.enforcement.lifecycle_changer import LifecycleChanger
 from retention_enforcer.enforcement.lifecycle_look import LifecycleObserver
@@ -58,23 +59,21 @@ class LifecycleRound:
                 return RoundResult(findings=(_finding("lifecycles-unusable", text, error.mend),))
 
     def _run(self, scope: Scope, cycle: str) -> RoundResult:
-        findings, (strays, former) = list(self._observer.service()), self._strays(scope)
-        findings += [_former(change) for change in former]
+        there = dict(sorted(self._cluster.attachments(["*"]).items()))
+        findings, (strays, former) = list(self._observer.service()), self._strays(scope, there)
+        findings += [_former(change, there[change.index]) for change in former]
         if self._changer is None or not scope.may_act:
-            findings += [_stray(change) for change in strays]
+            findings += [_stray(change, there[change.index]) for change in strays]
             return RoundResult(findings=tuple(findings))
         changed = self._changer.carry_out(None, strays, cycle, scope.control.holds)
-        findings += [_stray(change) for change, _ in changed.failures.values()]
+        findings += [_stray(change, there[change.index]) for change, _ in changed.failures.values()]
         return RoundResult(findings=tuple(findings), unknown=changed.unknown)
 
-    def _strays(self, scope: Scope) -> tuple[list[Change], list[Change]]:
+    def _strays(self, scope: Scope, there: Mapping[str, Attachment]) -> tuple[list[Change], list[Change]]:
         """Return how this policy's lifecycles leave what it does not claim, and how those of another policy would."""
-        attachments = self._cluster.attachments(["*"])
         governed = self._governed()  # afterwards: an index that came in between is not taken for nobody's
         managed = {
-            name: attached
-            for name, attached in sorted(attachments.items())
-            if attached.policy is not None and name not in governed
+            name: attached for name, attached in there.items() if attached.policy is not None and name not in governed
         }
         own = own_lifecycles(scope.policy, (a.policy for a in managed.values()), self._cluster.contents)
         strays: list[Change] = []
@@ -92,17 +91,19 @@ def _detach(name: str, attached: Attachment, put_by: str) -> Change:
     return Change(index=name, uuid=attached.uuid, way=Way.DETACH, reason=reason)
 
 
-def _stray(change: Change) -> Finding:
-    return _about("lifecycle-stray", change, f"{_by_hand(change)}; the enforcer does so when it acts")
+def _stray(change: Change, attached: Attachment) -> Finding:
+    return _about("lifecycle-stray", change, f"{_by_hand(change, attached)}; the enforcer does so when it acts")
 
 
-def _former(change: Change) -> Finding:
+def _former(change: Change, attached: Attachment) -> Finding:
     """Return that a policy that was accepted once, under another name, has the cluster delete an index still."""
-    return _about("lifecycle-former", change, f"{_by_hand(change)}, or let a category claim it")
+    return _about("lifecycle-former", change, f"{_by_hand(change, attached)}, or let a category claim it")
 
 
-def _by_hand(change: Change) -> str:
-    return f"POST {change.index}/_ilm/remove"
+def _by_hand(change: Change, attached: Attachment) -> str:
+    """Return what takes a lifecycle off; where the stream's own would take over, that is kept from the index first."""
+    first = f"set index.lifecycle.origination_date of it to {FAR_AHEAD}, then " if attached.at_stake else ""
+    return f"{first}POST {change.index}/_ilm/remove"
 
 
 def _about(kind: str, change: Change, mend: str) -> Finding:
