@@ -316,3 +316,45 @@ def test_where_an_index_prefers_its_stream_no_lifecycle_of_ours_is_attached(stre
     (stream, _), (ilm, _) = streams.members("logs-stream"), streams.members("logs-ilm")
     assert streams.attached(stream) is None, "it would do nothing"
     assert streams.attached(ilm) is not None, "where the stream's own is off, ILM rules all the same"
+
+
+# --- another policy is accepted -----------------------------------------------------------------------
+
+
+def test_no_lifecycle_of_an_earlier_policy_deletes_once_another_one_is_accepted(streams: StreamBench) -> None:
+    streams.make("logs-stream", Kind(lifecycle=None))
+    streams.index("logs-a", [streams.now() - HOUR])
+    streams.index("logs-left", [streams.now() - HOUR])
+    streams.ready()
+    assert streams.run("run", "--once").code == 0
+    rolled, write = streams.members("logs-stream")
+    streams.put_lifecycle("logs-stream")
+    assert None not in [streams.attached(name) for name in (rolled, write, "logs-a", "logs-left")]
+    again = streams.run("policy", "accept")
+    assert again.code == 0
+    assert "taken off" not in again.out
+    assert None not in [streams.attached(name) for name in (rolled, write, "logs-a", "logs-left")], "it is the same"
+    streams.max_age = "400d"
+    streams.policy_text = streams.policy_text.replace('"{prefix}logs-*"', '"{prefix}logs-a", "{prefix}logs-s*"')
+    accepted = streams.run("policy", "accept", environ=streams.environ)
+    assert accepted.code == 0, accepted.out
+    assert "4 indices had lifecycles that do something else: taken off, until the next cycle" in accepted.out
+    assert [streams.attached(name) for name in (rolled, write, "logs-a", "logs-left")] == [None] * 4
+    streams.polls()
+    assert rolled in streams.members("logs-stream"), "and its stream's own was kept from it first"
+    assert streams.run("run", "--once").code == 0
+    assert streams.attached(rolled) == streams.lifecycle("logs", "rolled")
+
+
+def test_what_cannot_be_taken_off_is_named_when_another_policy_is_accepted(streams: StreamBench) -> None:
+    streams.make("logs-stream", Kind(lifecycle=None))
+    streams.ready()
+    assert streams.run("run", "--once").code == 0
+    rolled, _ = streams.members("logs-stream")
+    streams.put_lifecycle("logs-stream")
+    streams.es.indices.put_settings(index=rolled, settings={"index.blocks.read_only": True})
+    streams.max_age = "400d"
+    accepted = streams.run("policy", "accept")
+    assert accepted.code == 1
+    assert f"NOT UNDER THIS POLICY {rolled}: its stream's own lifecycle may delete it" in accepted.out
+    assert streams.attached(rolled) is not None

@@ -48,6 +48,7 @@ from retention_enforcer.enforcement.reader import Reader
 from retention_enforcer.enforcement.standing import Terms
 from retention_enforcer.enforcement.stray_lifecycles import LifecycleRound
 from retention_enforcer.enforcement.subject_look import SubjectObserver
+from retention_enforcer.enforcement.superseded import SupersededLifecycles
 from retention_enforcer.enforcement.verifying import Verifier
 from retention_enforcer.settings import Settings, load_settings
 
@@ -294,6 +295,13 @@ class Deployment:
             documents=self.control,
             clock=self.clock,
         )
+
+    @cached_property
+    def superseded_lifecycles(self) -> SupersededLifecycles:
+        """What takes off the lifecycles of another policy than the one that is accepted."""
+        has, setting = self.capabilities.has_lifecycles, self.settings.lifecycle
+        observer = LifecycleObserver(self.lifecycles, has, setting, Ended())
+        return SupersededLifecycles(observer, self.lifecycles, self.governed, self.lifecycle_switch)
 
     @cached_property
     def asking(self) -> Asking:

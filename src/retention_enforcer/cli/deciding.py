@@ -12,6 +12,7 @@ from retention_enforcer.cli.holds import tell_put_back
 from retention_enforcer.daemon.exit_codes import FAILED, OK
 from retention_enforcer.domain.proof import about_ages
 from retention_enforcer.enforcement import operator
+from retention_enforcer.enforcement.scope import Scope
 
 
 @plan_app.command("approve")
@@ -29,7 +30,9 @@ def plan_approve(context: typer.Context, plan_hash: Annotated[str, typer.Argumen
 def policy_accept(context: typer.Context) -> int:
     """Accept the policy as it is here: show what it would purge now, and let it act.
 
-    Refused (exit 4) where a hold covers less under it than before, until that hold is moved or removed.
+    Refused (exit 4) where a hold covers less under it than before, until that hold is moved or removed. Lifecycles
+    of the enforcer's that do something else than it says are taken off; the next cycle attaches what is right. Exit 1
+    names what one may delete all the same.
     """
     deployment = deployment_of(context)
     look = deployment.reader.look(deployment.policy.categories)
@@ -41,7 +44,14 @@ def policy_accept(context: typer.Context) -> int:
     deployment.holding.raise_if_voided()
     operator.accept_policy(deployment.control, deployment.fingerprint, deployment.clock)
     say(f"accepted: {deployment.fingerprint}")
-    return OK
+    # Afterwards: a daemon that works under another policy attaches nothing any more.
+    scope = replace(Scope.looking(deployment.policy, look.control), fingerprint=deployment.fingerprint)
+    retired, failed = deployment.superseded_lifecycles.retire(scope, look.facts)
+    if retired:
+        say(f"{retired:,} indices had lifecycles that do something else: taken off, until the next cycle")
+    for name, why in sorted(failed.items()):
+        say(f"  NOT UNDER THIS POLICY {name}: {why}")
+    return FAILED if failed else OK
 
 
 @app.command()

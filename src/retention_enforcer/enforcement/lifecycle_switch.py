@@ -1,4 +1,4 @@
-"""What `hold add` and `stop` do to the cluster's own deletions, and how they are undone.
+"""What `hold add`, `stop` and `policy accept` do to the cluster's own deletions, and how they are undone.
 
 The operator's commands keep every lifecycle from what they cover, whoever's it is: first that of the stream, which
 would take over where ILM leaves, then the one that is attached. They look again when the lifecycles of all streams have
@@ -106,6 +106,13 @@ class LifecycleSwitch:
             return frozenset()
         there = self._cluster.attachments([stream])
         return frozenset(name for name, attached in there.items() if attached.stream == stream)
+
+    def retire(self, names: Collection[str]) -> dict[str, str]:
+        """Take lifecycles of the enforcer's own off; return those that something may delete all the same, and why."""
+        if not names:
+            return {}
+        there = self._cluster.attachments_of(names)
+        return dict.fromkeys(set(names) - there.keys(), GONE) | self._keep_off(there)
 
     def detach_all(self) -> dict[str, str]:
         """Keep every lifecycle from every governed index, and the enforcer's own from all; return what may go, and why.
