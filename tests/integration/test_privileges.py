@@ -489,6 +489,8 @@ PROBES: dict[tuple[Scope, str], Probe] = {
     (Scope.CONTROL, "view_index_metadata"): _save(Scope.CONTROL),
     (Scope.CONTROL, CHANGE_SETTINGS): _at_flood_stage(lambda own: own.control, _save(Scope.CONTROL)),
     (Scope.STATE, "read"): lambda w, c: Documents(c, w.own.state).load(["x"]),
+    (Scope.STATE, "monitor"): lambda w, c: Documents(c, w.own.state).extent(),
+    (Scope.STATE, REFRESH): lambda w, c: Documents(c, w.own.state).extent(),
     (Scope.STATE, "index"): _save(Scope.STATE),
     (Scope.STATE, "view_index_metadata"): _save(Scope.STATE),
     (Scope.STATE, CHANGE_SETTINGS): _at_flood_stage(lambda own: own.state, _save(Scope.STATE)),

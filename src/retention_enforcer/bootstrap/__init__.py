@@ -19,6 +19,7 @@ from retention_enforcer.cluster.inventory import Inventory
 from retention_enforcer.cluster.ledger_index import LedgerIndex
 from retention_enforcer.cluster.lifecycle import ClusterLifecycles
 from retention_enforcer.cluster.metadata import read_metadata
+from retention_enforcer.cluster.own_indices import OwnIndicesReader
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.cluster.privileges import Access
 from retention_enforcer.cluster.requests_index import RequestsIndex
@@ -223,6 +224,11 @@ class Deployment:
         return ControlReader(self.control, self.state)
 
     @cached_property
+    def own_indices(self) -> OwnIndicesReader:
+        """The enforcer's own indices, as they are."""
+        return OwnIndicesReader(self.client, self.own)
+
+    @cached_property
     def control_watch(self) -> ControlWatch:
         """What knows whether the operator's word lost anything."""
         return ControlWatch(self.control, self.control_reader, self.state)
@@ -353,6 +359,7 @@ class Deployment:
             state=self.state,
             control=self.control_reader,
             watch=self.control_watch,
+            own=self.own_indices,
             ledger=self.ledger,
             access=self.access,
             role=self.role,

@@ -28,6 +28,7 @@ from retention_enforcer.enforcement.hold_coverage import HoldCoverage
 from retention_enforcer.enforcement.intake import IntakeMemory, TakenRequests
 from retention_enforcer.enforcement.lifecycle_changer import LifecycleChanger
 from retention_enforcer.enforcement.lifecycles import LifecycleWork
+from retention_enforcer.enforcement.own_watch import OwnWatch, raise_if_deviating
 from retention_enforcer.enforcement.purge import Purger
 from retention_enforcer.enforcement.recorder import Recorder
 from retention_enforcer.enforcement.registrar import Registrar, TerminationBook
@@ -57,7 +58,13 @@ def acting_of(deployment: Deployment) -> Acting:
         return _planning(deployment)
     deployment.settings.require_pseudonym_key()
     timeout = deployment.settings.elasticsearch_timeout / SECOND
-    lease = LeaseKeeper(deployment.state, deployment.clock, deployment.instance)
+    lease = LeaseKeeper(
+        deployment.state,
+        deployment.clock,
+        deployment.instance,
+        deployment.ledger.last_epoch,
+        lambda: raise_if_deviating(deployment.own_indices.look()),
+    )
     word = OperatorsWord(deployment.terms, deployment.control, deployment.state)
     gate = Gate(lease.outlasts, timeout, word.raise_if_against)
     stop_flag = StopFlag(deployment.control, deployment.state, gate, deployment.clock, deployment.instance)
@@ -96,6 +103,7 @@ def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: f
         state=deployment.state,
         control=deployment.control_reader,
         watch=deployment.control_watch,
+        own=tools.own,
         appender=tools.appender,
         pseudonyms=deployment.pseudonyms,
         clock=deployment.clock,
@@ -115,6 +123,7 @@ class _Tools:
 
     gate: Gate
     observer: Observer
+    own: OwnWatch
     appender: Appender
     deletion: Deletion
     blocks: DeletionBlocks
@@ -125,7 +134,9 @@ class _Tools:
     @classmethod
     def of(cls, deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: float) -> _Tools:
         signature = Signature(instance=deployment.instance, mode="enforce", policy=deployment.fingerprint)
-        appender = Appender(deployment.ledger, deployment.clock, signature, lambda: lease.epoch)
+        own = OwnWatch(deployment.own_indices, deployment.state)
+        appender = Appender(deployment.ledger, deployment.clock, signature, lambda: lease.epoch, own.check_again)
+        own.forget = appender.forget
         deletion = Deletion(deployment.client, timeout, Pace(deployment.settings.purge_rate))
         blocks = DeletionBlocks(
             stop=deletion,
@@ -150,6 +161,7 @@ class _Tools:
             observer=Observer(
                 deployment.inventory, deployment.hold_resolver, deployment.clock, HoldCoverage(deployment.state)
             ),
+            own=own,
             appender=appender,
             deletion=deletion,
             blocks=blocks,

@@ -18,6 +18,7 @@ from retention_enforcer.domain.errors import ConfigurationError, LedgerBroken
 from retention_enforcer.domain.ledger import Head, Record, canonical, check_chain
 from retention_enforcer.enforcement.control_memory import adopt_control
 from retention_enforcer.enforcement.intake import adopt
+from retention_enforcer.enforcement.own_watch import ADOPTED
 from retention_enforcer.enforcement.standing import CHECKPOINT, LEDGER_MEMORY, LedgerMemory
 from retention_enforcer.reporting.records import records_table
 
@@ -88,6 +89,7 @@ def ledger_adopt(context: typer.Context) -> int:
         say(f"open in the ledger, but not in the registry: {len(adopted.lost)} terminations; ask for them again:")
         for who in adopted.lost:
             say(f"  {who}")
+    deployment.state.save(ADOPTED, {"at": now}, now)  # last: a daemon that runs begins anew with what there is
     return OK
 
 

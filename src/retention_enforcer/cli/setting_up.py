@@ -13,6 +13,7 @@ from retention_enforcer.cli.console import app, complain, deployment_of, print_j
 from retention_enforcer.cluster.own_indices import create_own_indices, creation_bodies
 from retention_enforcer.daemon.exit_codes import OK
 from retention_enforcer.domain.errors import ConfigurationError, RequestRejected
+from retention_enforcer.domain.extent import RESTORE
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.privileges import Role, descriptor, rights_of, role_name
 
@@ -45,8 +46,11 @@ def setup(
     if show:
         print_json(_requests(deployment, policy))
         return OK
-    for name, created in create_own_indices(deployment.client, deployment.own).items():
-        say(f"{'created' if created else 'in place'}: {name}")
+    done = create_own_indices(deployment.client, deployment.own)
+    for name, what in done.items():
+        say(f"{what}: {name}")
+    if "created" in done.values() and set(done.values()) != {"created"}:
+        complain(f"note: own indices were missing beside others that are there; {RESTORE}")
     if policy is not None:
         _secure(deployment, policy, wanted)
     return OK

@@ -76,6 +76,14 @@ class LedgerIndex:
             head = Head(head.sequence + 1, str(following["hash"]))
         return head
 
+    def last_epoch(self) -> int:
+        """Return the epoch under which the last record was written; 0 without one, or without a ledger."""
+        try:
+            record = self.get(self.head().sequence)
+        except Refused:
+            return 0
+        return int(record["epoch"]) if record else 0
+
     def read(self, after: int = 0) -> Iterator[Record]:
         """Yield all records with a higher sequence, in their order. Raises LedgerBroken for one in a wrong place."""
         self._refresh()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
@@ -41,7 +42,17 @@ class LeaseStore(Protocol):
 class LeaseKeeper:
     """One process's side of the lease. Safe to use from several threads."""
 
-    def __init__(self, store: LeaseStore, clock: Clock, instance: str) -> None:
+    def __init__(
+        self,
+        store: LeaseStore,
+        clock: Clock,
+        instance: str,
+        last_epoch: Callable[[], int] = lambda: 0,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Keep it in a store; `check` raises Refused where that may not be written into."""
+        self._last_epoch = last_epoch
+        self._check = check
         self._store = store
         self._clock = clock
         self._instance = instance
@@ -93,7 +104,9 @@ class LeaseKeeper:
             self._seen_at = started
             if not self._watch.may_take(found, started):
                 return False
-            epoch = Lease.of(found.body).epoch + 1 if found else 1
+            self._check()
+            # A lease that is gone was held: the ledger knows under which epochs.
+            epoch = (Lease.of(found.body).epoch if found else self._last_epoch()) + 1
             taken = Lease(holder=self._instance, epoch=epoch)
             if not self._write(taken, found.version if found else None, started):
                 return False

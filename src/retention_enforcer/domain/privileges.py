@@ -167,6 +167,8 @@ RIGHTS = (
     Right(Scope.CONTROL, "view_index_metadata", _DECIDING, "the operator's word", "whether the index is there"),
     Right(Scope.CONTROL, CHANGE_SETTINGS, _DECIDING, "a full disk", "lifts the flood stage's block, to stop even then"),
     Right(Scope.STATE, "read", _LOOKING, "memory", "lease, evidence, findings, the head of the ledger"),
+    Right(Scope.STATE, "monitor", _ACTING, "memory", "how far it goes: an older one is not gone on from"),
+    Right(Scope.STATE, REFRESH, _ACTING, "memory", "as above"),
     Right(Scope.STATE, "index", _ACTING, "memory", "lease, evidence, findings, the head of the ledger"),
     Right(Scope.STATE, "view_index_metadata", _ACTING, "memory", "whether the index is there"),
     Right(Scope.STATE, CHANGE_SETTINGS, _ACTING, "a full disk", "lifts the flood stage's block, to keep the lease"),

@@ -37,7 +37,15 @@ class Appender:
     it was written under a higher epoch: then this process has lost its lease, and must plan anew.
     """
 
-    def __init__(self, store: LedgerStore, clock: Clock, signature: Signature, epoch: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        store: LedgerStore,
+        clock: Clock,
+        signature: Signature,
+        epoch: Callable[[], int],
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._check = check
         self._store = store
         self._clock = clock
         self._signature = signature
@@ -60,14 +68,25 @@ class Appender:
     def append(self, entry: Entry) -> Record:
         """Store a record and return it.
 
-        Raises Refused if the lease was lost, ClusterUnavailable if the record is not stored.
+        Raises Refused if the lease or an own index was lost, ClusterUnavailable if the record is not stored.
         """
+        self._check()
         with self._lock:
             epoch = self._epoch()
             if self._led != epoch:
                 self._store_record(self._fields(Entry(kind=Kind.LEADER, reason="holds the lease"), epoch), epoch)
                 self._led = epoch
             return self._store_record(self._fields(entry, epoch), epoch)
+
+    @property
+    def written(self) -> Head | None:
+        """The last record that this process knows of, without asking; None before the first."""
+        return self._head
+
+    def forget(self) -> None:
+        """Ask the ledger anew where it ends: an operator adopted another one."""
+        with self._lock:
+            self._head = self._led = None
 
     def _fields(self, entry: Entry, epoch: int) -> dict[str, Any]:
         return {

@@ -15,6 +15,7 @@ from retention_enforcer.domain.proof import about_ages
 from retention_enforcer.enforcement.control_memory import ControlWatch
 from retention_enforcer.enforcement.cycle import Observer
 from retention_enforcer.enforcement.memory import Memory, memory_key
+from retention_enforcer.enforcement.own_watch import OwnLook, raise_if_deviating
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Inventory, LedgerStore, StateStore
 from retention_enforcer.enforcement.privileges import AccessLook, excess, shortcomings
 from retention_enforcer.enforcement.scope import Scope
@@ -53,6 +54,7 @@ class Checks:
         state: StateStore,
         control: ControlStore,
         watch: ControlWatch,
+        own: OwnLook,
         ledger: LedgerStore,
         access: AccessLook,
         role: Role,
@@ -70,6 +72,7 @@ class Checks:
         self._state = state
         self._control = control
         self._watch = watch
+        self._own = own
         self._ledger = ledger
         self._clock = clock
         self._deletion = deletion
@@ -96,7 +99,7 @@ class Checks:
         except RetentionError as error:
             yield Check(name="own indices", text=error.message, error=error)
             return
-        yield Check(name="own indices", text="in place")
+        yield _check("own indices", "in place, and as they must be", lambda: raise_if_deviating(self._own.look()))
         yield _check(
             "identity",
             "the cluster is the one that was recorded" if CLUSTER in known else "nothing was recorded yet",

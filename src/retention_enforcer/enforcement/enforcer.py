@@ -26,6 +26,7 @@ from retention_enforcer.enforcement.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.hold_book import HoldBook
 from retention_enforcer.enforcement.intake import LOOKED
 from retention_enforcer.enforcement.memory import Memory, memory_key
+from retention_enforcer.enforcement.own_watch import OwnWatch
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Deleter, Inventory, LedgerStore, StateStore
 from retention_enforcer.enforcement.recorder import Recorder, log_findings
 from retention_enforcer.enforcement.scope import Scope
@@ -128,6 +129,7 @@ class Enforcer:
         state: StateStore,
         control: ControlStore,
         watch: ControlWatch,
+        own: OwnWatch,
         appender: Appender,
         pseudonyms: Pseudonyms,
         clock: Clock,
@@ -147,6 +149,7 @@ class Enforcer:
         self._state = state
         self._control = control
         self._watch = watch
+        self._own = own
         self._appender = appender
         self._pseudonyms = pseudonyms
         self._clock = clock
@@ -167,6 +170,7 @@ class Enforcer:
 
         Raises Refused where nothing may be deleted.
         """
+        self._own.check()
         self._terminations.start()
         self._check()
         with self._books:
@@ -264,6 +268,7 @@ class Enforcer:
         self._terms.raise_if_not(accepted_fingerprint(self._control.read(), known))
 
     def _check(self) -> None:
+        self._own.check_again()
         with self._checking:
             if time.monotonic() - self._checked_at >= _CHECKED_FOR:
                 self._check_now()
@@ -277,6 +282,8 @@ class Enforcer:
         raise_if_wrong_cluster(cluster, self._terms.pinned_cluster, known.get(CLUSTER))
         body = known.get(LEDGER_MEMORY)
         raise_if_ledger_lost(self._ledger, LedgerMemory.of(body) if body else None)
+        if written := self._appender.written:  # whatever is remembered: all own indices may be older than this process
+            raise_if_ledger_lost(self._ledger, LedgerMemory(uuid=self._ledger.uuid(), head=written, settled=0))
         if CLUSTER not in known:
             self._state.save(CLUSTER, {"uuid": cluster.uuid}, now)
 
