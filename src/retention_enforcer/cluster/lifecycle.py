@@ -95,7 +95,7 @@ class ClusterLifecycles(LifecyclesSeen):
         def remove(some: Sequence[str]) -> None:
             self._once.ilm.remove_policy(index=",".join(some))  # what failed it says, but a look says it as well
 
-        there = self.attachments_of(names)
+        there = self.attachments_of(concrete(names) if names else ())
         at_stake = {name: attached for name, attached in there.items() if attached.at_stake}
         failures = self.exempt(at_stake, permit=permit)
         managed = [name for name, attached in there.items() if attached.policy is not None and name not in failures]
@@ -112,7 +112,8 @@ class ClusterLifecycles(LifecyclesSeen):
         It works for closed ones too; not under a block that forbids to change settings, which forbids to delete them
         as long as it stands. What is no stream's is passed over.
         """
-        there = {name: attached for name, attached in self.attachments_of(names).items() if attached.stream}
+        found = self.attachments_of(concrete(names) if names else ())
+        there = {name: attached for name, attached in found.items() if attached.stream}
         dates: dict[int | None, list[str]] = {}
         for name, attached in there.items():
             if attached.exemption is None:
@@ -131,7 +132,7 @@ class ClusterLifecycles(LifecyclesSeen):
         They get the date back that was there before. What is due to such a lifecycle goes at its next poll.
         """
         dates: dict[int | None, list[str]] = {}
-        for name, attached in self.attachments_of(names).items():
+        for name, attached in self.attachments_of(concrete(names) if names else ()).items():
             if attached.exemption is not None:
                 dates.setdefault(attached.exemption.before, []).append(name)
         failures = self._put_dates(dates, permit)
