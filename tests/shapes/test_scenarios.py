@@ -51,8 +51,6 @@ OPEN: frozenset[str] = frozenset(
         "test_a_certificate_knows_snapshots_of_what_went_by_age",
         "test_an_altered_record_is_not_certified",
         "test_a_ledger_that_was_written_anew_is_not_whole",
-        "test_a_hidden_field_is_not_an_absent_one",
-        "test_a_certificate_does_not_trust_a_hidden_field",
         "test_a_purge_that_the_cluster_refuses_is_said",
         "test_the_report_knows_when_a_termination_purged",
         "test_milestones_stay_where_they_were",

@@ -9,6 +9,7 @@ from elasticsearch import Elasticsearch
 from retention_enforcer.cluster.documents_seen import Answer, DocumentsSeen
 from retention_enforcer.cluster.expressions import packed
 from retention_enforcer.cluster.indices_seen import Counts, FieldTypes, Refreshed, count, with_nested_fields
+from retention_enforcer.cluster.restrictions import Restrictions
 from retention_enforcer.cluster.survey import Governed, Survey, apart
 from retention_enforcer.domain.facts import Doubt, SetApart
 
@@ -31,6 +32,16 @@ class Doubts:
         """Return all that is set apart in a category, in the order of the names."""
         read = (a for name, a in self._by_index.items() if self._found.governed[name].category.id == category)
         return tuple(sorted([*self._found.set_apart[category], *read], key=lambda a: a.name))
+
+    def of_restrictions(self, hidden: Restrictions) -> None:
+        """Doubt indices of which security hides fields or documents: what is hidden looks like what is not there."""
+        for name, governed in self._found.governed.items():
+            stream = governed.member.stream if governed.member else None
+            what = hidden.on([name, *([stream] if stream else [])])
+            if what is not None:
+                text = f"security hides {what} of {name} from the enforcer"
+                mend = "give the enforcer's role access without field and document level security on this index"
+                self._add(name, Doubt.INVISIBLE, text, mend)
 
     def of_counts(self, missing: Iterable[str], counts: Mapping[str, Counts]) -> None:
         """Doubt indices that gave no counts, twice, and those of whose shards one is missing."""

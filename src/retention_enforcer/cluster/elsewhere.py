@@ -60,7 +60,8 @@ class Elsewhere:
             return {}, untold
         avoid = {name for name, index in metadata.items() if index.system or _why_not(index) is not None}
         caught = {name: whose.other_names(name) for name in avoid}
-        exact = read_subject_fields(self._client, covering(_EVERYTHING, whose.reached(readable), caught, avoid), fields)
+        reached = whose.reached(readable)
+        exact = read_subject_fields(self._client, covering(_EVERYTHING, reached, caught, avoid), fields)
         searches = []
         for name in sorted(readable):
             if name not in exact:
@@ -83,7 +84,14 @@ class Elsewhere:
         untold |= self._unrefreshed(live)
         answer = search_documents(self._client, policy, searches, now)
         untold |= answer.unknown
+        untold |= self._hidden(reached)
         return {name: seen.held for name, seen in answer.seen.items() if seen.held}, untold
+
+    def _hidden(self, streams: Mapping[str, str | None]) -> dict[str, str]:
+        """Return which of these indices security hides something of; by their names, with their streams."""
+        hidden = self._capabilities.restrictions()
+        found = {name: hidden.on([name, *([stream] if stream else [])]) for name, stream in streams.items()}
+        return {name: f"security hides {what} of it from the enforcer" for name, what in found.items() if what}
 
     def _unrefreshed(self, shards: Mapping[str, int]) -> dict[str, str]:
         """Make visible what was just written; return which of these indices did not do so on all their shards.

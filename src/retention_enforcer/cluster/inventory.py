@@ -69,12 +69,12 @@ class Inventory:
     ) -> dict[str, CategoryFacts]:
         """Return the facts of each category, by its id; `evidence` is by the index's uuid.
 
-        At most eight requests, for any number of indices in categories with a wildcard each; more only where names
-        do not fit into one URL, or an index cannot be kept out of a wildcard otherwise (see `expressions`), two for
-        indices that hold more documents than can be seen, and one for those with documents of which none has the
-        timestamp. A category that forbids fields costs up to four more, and three to learn of the other categories'
-        indices where it is observed alone; subjects that are asked for four; lifecycles that are not those of this
-        policy for one.
+        At most eight requests, and two a minute for what security hides, for any number of indices in categories with
+        a wildcard each; more only where names do not fit into one URL, or an index cannot be kept out of a wildcard
+        otherwise (see `expressions`), two for indices that hold more documents than can be seen, and one for those with
+        documents of which none has the timestamp. A category that forbids fields costs up to four more, and three to
+        learn of the other categories' indices where it is observed alone; subjects that are asked for four; lifecycles
+        that are not those of this policy for one.
         Raises ClusterUnavailable or RequestRejected where the cluster does not answer for all of it.
         """
         silent: frozenset[str] = frozenset()
@@ -127,6 +127,7 @@ class _Observation:
     def of(self, categories: Sequence[Category], evidence: Mapping[str, Evidence]) -> dict[str, CategoryFacts]:
         found = survey(self._client, self._capabilities, self._policy, categories)
         doubtful = doubts.Doubts(found)
+        doubtful.of_restrictions(self._capabilities.restrictions())
         write_aliases = self._write_aliases(found)
         # Counted before the refresh: what is written from here on has a higher sequence number than the one that is
         # planned with, whether or not the search below sees it. A count that is too high is taken again.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from http import HTTPStatus
@@ -11,11 +12,15 @@ from typing import TypeVar
 from elasticsearch import ApiError, Elasticsearch
 
 from retention_enforcer.cluster.errors import kind_of, reason_of, translated
+from retention_enforcer.cluster.restrictions import Restrictions, read_restrictions
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused
 from retention_enforcer.domain.facts import ClusterFacts
 
 T = TypeVar("T")
 
+
+_HIDDEN_FOR = 60.0
+"""Seconds for which it is believed what security hides."""
 
 OLDEST = (8, 2)
 """The first version that tells the types of fields by index as it is asked here (`types` of `_field_caps`)."""
@@ -69,6 +74,14 @@ class Capabilities:
     def __init__(self, client: Elasticsearch) -> None:
         self._client = client
         self._known: dict[Part, bool] = {}
+        self._restrictions: tuple[float, Restrictions] | None = None
+
+    def restrictions(self) -> Restrictions:
+        """Return what security hides from this connection, as of the last minute: roles change while it goes on."""
+        now = time.monotonic()
+        if self._restrictions is None or now - self._restrictions[0] >= _HIDDEN_FOR:
+            self._restrictions = (now, read_restrictions(self._client))
+        return self._restrictions[1]
 
     def has_lifecycles(self) -> bool:
         """Whether the cluster manages index lifecycles itself."""
