@@ -89,7 +89,9 @@ def abilities(es: Elasticsearch) -> Ability:
     licence = quiet.perform_request("GET", "/_license", headers={"accept": "application/json"}).body
     if isinstance(licence, dict) and licence.get("license", {}).get("type") in {"trial", "enterprise"}:
         found |= {"licence"}
-    nodes = es.nodes.info(filter_path="nodes.*.modules.name,nodes.*.settings.path.repo").body.get("nodes", {})
+    nodes = es.nodes.info(
+        filter_path="nodes.*.modules.name,nodes.*.settings.path.repo,nodes.*.settings.xpack"
+    ).body.get("nodes", {})
     modules = {m["name"] for node in nodes.values() for m in node.get("modules", [])}
     named = {
         "percolator": "percolator",
@@ -106,6 +108,9 @@ def abilities(es: Elasticsearch) -> Ability:
     found |= {ability for module, ability in named.items() if module in modules}
     if any(node.get("settings", {}).get("path", {}).get("repo") for node in nodes.values()):
         found.add("snapshots")
+    cached = (node.get("settings", {}).get("xpack", {}).get("searchable", {}) for node in nodes.values())
+    if any("shared_cache" in one.get("snapshot", {}) for one in cached):
+        found.add("shared cache")
     if "licence" not in found:
         found -= {"mounts"}
     return Ability(frozenset(found))
