@@ -32,24 +32,14 @@ Stories = Callable[..., Story]
 OPEN: frozenset[str] = frozenset(
     {
         "test_a_hold_does_not_hand_an_index_to_the_lifecycle_of_its_stream",
-        "test_what_a_hold_has_covered_stays_covered_when_its_name_moves_on",
-        "test_a_hold_survives_an_older_copy_of_the_control_index",
         "test_a_clock_that_steps_for_both_destroys_nothing_at_once",
         "test_one_old_document_does_not_make_younger_ones_foreseen",
         "test_an_approval_does_not_outlive_what_was_shown",
-        "test_another_policy_that_is_accepted_meanwhile_ends_a_trim",
-        "test_an_application_that_is_reinstated_does_not_go_with_its_account",
         "test_a_repeated_request_does_not_move_the_first_sight",
-        "test_an_edit_of_the_policy_does_not_void_a_hold",
-        "test_what_is_ignored_below_a_wildcard_stays",
         "test_accepting_a_longer_limit_takes_the_old_lifecycles_off",
         "test_an_approval_does_not_enlarge_the_whole_of_a_share",
         "test_own_indices_that_are_wiped_and_made_anew_stop_a_running_daemon",
-        "test_a_backing_index_outside_its_stream_is_not_overlooked",
-        "test_an_index_that_a_lifecycle_renamed_is_followed",
         "test_a_certificate_looks_into_every_copy",
-        "test_a_certificate_knows_snapshots_of_what_went_by_age",
-        "test_an_altered_record_is_not_certified",
         "test_a_ledger_that_was_written_anew_is_not_whole",
         "test_a_purge_that_the_cluster_refuses_is_said",
         "test_the_report_knows_when_a_termination_purged",
@@ -606,7 +596,7 @@ def test_a_ledger_that_was_written_anew_is_not_whole(stories: Stories) -> None:
         previous, made = "0" * 64, []
         for record in story.bench.records():
             body = {k: v for k, v in record.items() if k != "hash"} | {"previous": previous}
-            if body["kind"] == "outcome":
+            if body["sequence"] == 1:  # before the checkpoint: what came after the last one, it cannot know
                 body["reason"] = "nothing to see here"
             made.append(_sealed(body))
             previous = made[-1]["hash"]
