@@ -115,7 +115,7 @@ def purge(
     *,
     documents: int = 1,
     action: Action = Action.DELETE_INDEX,
-    foreseen: bool = False,
+    foreseen: int = 0,
     uuid: str | None = None,
 ) -> Purge:
     """A purge of one index."""

@@ -283,6 +283,16 @@ def test_an_order_counts_once(wide: Workbench) -> None:
     assert wide.count("logs-audio") == 1
 
 
+def test_an_order_is_void_under_another_policy(wide: Workbench) -> None:
+    wide.index("media-1", [now()] * 3)
+    wide.ready()
+    assert wide.run("erase", "--category", "media", "--confirm").code == 0
+    wide.settings["ENFORCER_MAX_SHARE"] = "0.4"
+    assert wide.run("policy", "accept").code == 0
+    assert wide.run("run", "--once").code == 3
+    assert wide.count("media-1") == 3
+
+
 @pytest.mark.parametrize("category", ["logs", "nothing", "*"])
 def test_nothing_but_what_must_never_be_stored_can_be_erased_like_that(wide: Workbench, category: str) -> None:
     wide.ready()

@@ -262,23 +262,30 @@ pairs = st.dictionaries(names, st.sampled_from(list(Action)))
 Pairs = dict[str, Action]
 
 
-def plan_of(these: Pairs, category_id: str = "backend-logs", documents: int = 1) -> Plan:
-    purges = (purge(name, action=action, documents=documents) for name, action in these.items())
+def plan_of(these: Pairs, category_id: str = "backend-logs", foreseen: int = 0, surprising: int = 1) -> Plan:
+    purges = (
+        purge(name, action=action, documents=foreseen + surprising, foreseen=foreseen) for name, action in these.items()
+    )
     return plan(*purges, category_id=category_id)
 
 
 @given(pairs, st.data())
-def test_the_hash_of_a_plan_does_not_depend_on_order_or_on_anything_but_its_pairs(
+def test_the_hash_of_a_plan_depends_neither_on_order_nor_on_what_was_foreseen(
     these: Pairs, data: st.DataObject
 ) -> None:
     shuffled = dict(data.draw(st.permutations(list(these.items()))))
-    other = replace(plan_of(shuffled, documents=99), as_of=NOW + HOUR, limit=DAY, documents=7)
+    other = replace(plan_of(shuffled, foreseen=99), as_of=NOW + HOUR, limit=DAY, documents=7)
     assert other.hash == plan_of(these).hash
 
 
 @given(pairs, pairs)
 def test_the_hashes_of_two_plans_are_equal_only_if_their_pairs_are(one: Pairs, other: Pairs) -> None:
     assert (plan_of(one).hash == plan_of(other).hash) is (one == other)
+
+
+@given(pairs.filter(bool), st.integers(2, 99))
+def test_the_hash_of_a_plan_depends_on_how_much_of_it_was_not_foreseen(these: Pairs, more: int) -> None:
+    assert plan_of(these, surprising=more).hash != plan_of(these).hash
 
 
 @given(pairs.filter(bool))

@@ -170,7 +170,7 @@ def test_a_whole_deletion_says_how_old_the_oldest_document_is_and_since_when_it_
     found = purged(index(ages=[DUE, DUE]))
     assert found.reason == DUE_REASON
     assert (found.action, found.documents, found.due) == (Action.DELETE_INDEX, 2, NOW - 20 * MINUTE)
-    assert (found.cut, found.rollover, found.foreseen) == (NOW - DUE_AGE, None, False)
+    assert (found.cut, found.rollover, found.foreseen) == (NOW - DUE_AGE, None, 0)
 
 
 def test_a_whole_deletion_says_how_many_young_documents_go_early() -> None:
@@ -515,33 +515,6 @@ def test_an_index_that_waits_and_gets_urgent_sooner_says_so() -> None:
 def test_a_whole_deletion_waits_for_no_pause() -> None:
     evidence = Evidence(oldest=None, first_seen=NOW - DAY, documents=9, last_trim=NOW - 1)
     assert what(verdict(index(ages=[DUE_AGE + 1], evidence=evidence))) == WHOLE
-
-
-# --- what was foreseen --------------------------------------------------------------------------------
-
-DUE_SINCE = NOW - 20 * MINUTE
-FORESEEN = [
-    ("no evidence", None, False),
-    ("the same oldest document, seen a ms before it was due", (NOW - DUE, DUE_SINCE - 1), True),
-    ("the same oldest document, first seen when it was due", (NOW - DUE, DUE_SINCE), False),
-    ("the same oldest document, seen by a cycle that was refused", (NOW - DUE, NOW - 5 * MINUTE), False),
-    ("another oldest document", (NOW - DUE + 1, DUE_SINCE - DAY), False),
-    ("nothing to be remembered under this policy", (None, DUE_SINCE - DAY), False),
-]
-
-
-@pytest.mark.parametrize(("known", "expected"), [pytest.param(k, e, id=i) for i, k, e in FORESEEN])
-@pytest.mark.parametrize("ages", [(DUE,), STRADDLING], ids=["whole", "trim"])
-def test_a_purge_is_foreseen_if_its_oldest_document_was_known_before_it_was_due(
-    ages: tuple[int, ...], known: tuple[int | None, int] | None, expected: bool
-) -> None:
-    evidence = Evidence(oldest=known[0], first_seen=known[1], documents=9) if known else None
-    assert purged(index(ages=ages, evidence=evidence)).foreseen is expected
-
-
-def test_undated_documents_in_an_index_that_was_empty_are_not_foreseen() -> None:
-    empty = Evidence(oldest=None, first_seen=NOW - 20 * DAY, documents=0, sequence_numbers=(41,))
-    assert not purged(index(undated=5_000, evidence=empty)).foreseen
 
 
 # --- the plan as a whole ------------------------------------------------------------------------------

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from builders import DUE_AGE, LIMIT, MARGIN, NOW, apart, category, facts, index, purge
-from retention_enforcer.domain.control import Approval, Control, Order
+from builders import DUE_AGE, LIMIT, NOW, apart, facts, index, purge
+from retention_enforcer.domain.control import Approval, Control, Order, Shown
 from retention_enforcer.domain.errors import Refused
-from retention_enforcer.domain.expiry import build_plan
-from retention_enforcer.domain.facts import Evidence, IndexFacts
+from retention_enforcer.domain.facts import Evidence, IndexFacts, Outlook
 from retention_enforcer.domain.findings import Sighting
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
 from retention_enforcer.domain.lifecycle_audit import Vanished
@@ -59,8 +58,9 @@ def test_an_index_of_the_same_name_is_another_index() -> None:
     assert after == {"new": known}
 
 
-def test_an_index_in_doubt_keeps_what_is_known_of_it() -> None:
-    assert remember({UUID: SEEN}, facts(set_apart=[apart("logs-a")]), ()) == {UUID: SEEN}
+def test_an_index_in_doubt_keeps_what_is_known_of_it_but_for_what_was_seen_coming() -> None:
+    known = {UUID: replace(SEEN, outlook=OUTLOOK)}
+    assert remember(known, facts(set_apart=[apart("logs-a")]), ()) == {UUID: SEEN}
     assert remember({}, facts(set_apart=[apart("logs-a"), apart("logs", uuid=None)]), ()) == {}
 
 
@@ -83,13 +83,7 @@ def test_what_vanished_is_read_back_as_it_was_written() -> None:
     assert Memory.of(json.loads(json.dumps(known.body())), "f") == known
 
 
-# --- from cycle to cycle ------------------------------------------------------------------------------
-
-
-def foreseen(one: IndexFacts, evidence: Evidence) -> bool:
-    planned = build_plan(category(), MARGIN, facts(replace(one, evidence=evidence)), NOW).purge
-    return any(purge.foreseen for purge in planned)
-
+# --- documents without a date -------------------------------------------------------------------------
 
 DUE_DOCUMENTS = index(ages=[DUE_AGE + HOUR] * 3)
 DUE_UNDATED = index(undated=5_000)
@@ -97,30 +91,6 @@ DUE_UNDATED = index(undated=5_000)
 
 def look(known: dict[str, Evidence], one: IndexFacts, at: int) -> dict[str, Evidence]:
     return remember(known, facts(one, now=at), ())
-
-
-@pytest.mark.parametrize("one", [DUE_DOCUMENTS, DUE_UNDATED], ids=["dated", "undated"])
-def test_what_an_earlier_cycle_knew_before_it_was_due_is_foreseen(one: IndexFacts) -> None:
-    assert foreseen(one, look({}, one, NOW - 20 * DAY)[UUID])
-
-
-@pytest.mark.parametrize("one", [DUE_DOCUMENTS, DUE_UNDATED], ids=["dated", "undated"])
-def test_what_only_a_refused_cycle_saw_is_not_foreseen(one: IndexFacts) -> None:
-    """An empty index fills with what is due already: a refused cycle remembers it, and must not release the next."""
-    empty = look({}, index(), NOW - 20 * DAY)
-    assert not foreseen(one, empty[UUID])
-    assert not foreseen(one, look(empty, one, EARLIER)[UUID])
-
-
-@pytest.mark.parametrize("one", [DUE_DOCUMENTS, DUE_UNDATED], ids=["dated", "undated"])
-def test_what_was_seen_under_another_policy_is_not_foreseen(one: IndexFacts) -> None:
-    before = Memory(fingerprint="old", evidence=look({}, one, NOW - 20 * DAY))
-    after = Memory.of(before.body(), "new")
-    assert not foreseen(one, after.evidence[UUID])
-    assert not foreseen(one, look(dict(after.evidence), one, EARLIER)[UUID])
-
-
-# --- documents without a date -------------------------------------------------------------------------
 
 
 def test_sequence_numbers_are_remembered_where_there_are_undated_documents_alone() -> None:
@@ -151,13 +121,15 @@ def test_that_there_were_dated_documents_is_remembered_as_long_as_the_policy_is_
 
 # --- the document -------------------------------------------------------------------------------------
 
+OUTLOOK = Outlook(documents=2, due=0, foreseen=0, coming=1)
 FULL = Memory(
     fingerprint="f1",
-    evidence={UUID: SEEN, "u2": Evidence(oldest=None, first_seen=NOW, documents=0)},
+    evidence={UUID: replace(SEEN, outlook=OUTLOOK), "u2": Evidence(oldest=None, first_seen=NOW, documents=0)},
     findings={"abc": Sighting(first=NOW - DAY, last=NOW)},
     used={"approval-1": [("u1", "delete_documents"), ("u1", "delete_index")]},
     kept=False,
     proven_at=NOW - HOUR,
+    looked_at=NOW - MINUTE,
 )
 
 
@@ -173,7 +145,8 @@ def test_without_a_document_nothing_is_remembered() -> None:
 def test_another_policy_leaves_no_evidence_but_the_times_of_trims() -> None:
     other = Memory.of(FULL.body(), "f2")
     assert other.fingerprint == "f2"
-    assert {e.oldest for e in other.evidence.values()} == {None}
+    assert {(e.oldest, e.outlook) for e in other.evidence.values()} == {(None, None)}
+    assert other.looked_at is None
     assert other.evidence[UUID].last_trim == NOW - 2 * HOUR
     assert (other.findings, other.used, other.kept, other.proven_at) == (
         FULL.findings,
@@ -200,8 +173,14 @@ def test_each_category_has_a_document_of_its_own() -> None:
 A, B = purge("logs-a"), purge("logs-b", action=Action.DELETE_DOCUMENTS)
 
 
-def approval(key: str = "k1", *, until: int = NOW + 1, pairs: Any = (A.pair, B.pair)) -> Approval:
-    return Approval(key=key, pairs=frozenset(pairs), until=until)
+SHOWN = Shown(documents=7, foreseen=2)
+
+
+def approval(
+    key: str = "k1", *, until: int = NOW + 1, pairs: Any = (A.pair, B.pair), policy: str | None = "f1"
+) -> Approval:
+    shown = dict.fromkeys(pairs, SHOWN)
+    return Approval(key=key, pairs=frozenset(pairs), until=until, policy=policy, shown=shown)
 
 
 FRESH = Memory(fingerprint="f1")
@@ -209,23 +188,43 @@ FRESH = Memory(fingerprint="f1")
 
 def test_an_approval_holds_until_its_end() -> None:
     control = Control(approvals=(approval(),))
-    assert FRESH.approved(control, NOW) == {A.pair, B.pair}
-    assert FRESH.approved(control, NOW + 1) == frozenset()
+    assert FRESH.approved(control, NOW) == {A.pair: SHOWN, B.pair: SHOWN}
+    assert FRESH.approved(control, NOW + 1) == {}
 
 
 def test_each_pair_of_an_approval_counts_once() -> None:
     control = Control(approvals=(approval(),))
     after_one = FRESH.use(control, [A], NOW)
-    assert after_one.approved(control, NOW) == {B.pair}
+    assert after_one.approved(control, NOW) == {B.pair: SHOWN}
     after_both = after_one.use(control, [B], NOW)
-    assert after_both.approved(control, NOW) == frozenset()
+    assert after_both.approved(control, NOW) == {}
 
 
 def test_what_was_used_stays_used_after_a_restart() -> None:
     control = Control(approvals=(approval(),))
     stored = json.loads(json.dumps(FRESH.use(control, [A], NOW).body()))
-    assert Memory.of(stored, "f1").approved(control, NOW) == {B.pair}
-    assert Memory.of(stored, "another policy").approved(control, NOW) == {B.pair}
+    assert Memory.of(stored, "f1").approved(control, NOW) == {B.pair: SHOWN}
+
+
+def test_an_approval_counts_under_its_own_policy_alone_and_stays_used_under_it() -> None:
+    control = Control(approvals=(approval(),))
+    used = FRESH.use(control, [A], NOW)
+    other = Memory.of(json.loads(json.dumps(used.body())), "another policy")
+    assert other.approved(control, NOW) == {}
+    back = Memory.of(json.loads(json.dumps(other.use(control, [B], NOW).body())), "f1")
+    assert back.approved(control, NOW) == {B.pair: SHOWN}
+
+
+def test_an_approval_that_does_not_say_its_policy_or_what_was_shown_releases_nothing() -> None:
+    assert FRESH.approved(Control(approvals=(approval(policy=None),)), NOW) == {}
+    assert FRESH.approved(Control(approvals=(replace(approval(), shown={}),)), NOW) == {}
+
+
+def test_of_two_approvals_of_the_same_the_one_that_showed_more_counts() -> None:
+    more = Shown(documents=9, foreseen=0)
+    both = (approval("k1"), replace(approval("k2"), shown={A.pair: more}))
+    for those in (both, both[::-1]):
+        assert FRESH.approved(Control(approvals=those), NOW) == {A.pair: more, B.pair: SHOWN}
 
 
 def test_a_purge_that_nobody_approved_uses_nothing_up() -> None:
@@ -235,7 +234,7 @@ def test_a_purge_that_nobody_approved_uses_nothing_up() -> None:
 
 def test_a_second_approval_of_the_same_plan_counts_again() -> None:
     used = FRESH.use(Control(approvals=(approval("k1"),)), [A, B], NOW)
-    assert used.approved(Control(approvals=(approval("k1"), approval("k2"))), NOW) == {A.pair, B.pair}
+    assert used.approved(Control(approvals=(approval("k1"), approval("k2"))), NOW).keys() == {A.pair, B.pair}
 
 
 def test_approvals_that_have_ended_or_were_taken_back_are_forgotten() -> None:
@@ -277,7 +276,7 @@ def test_a_proof_is_recorded_when_its_verdict_changes_and_daily(
 
 
 def order(category_id: str = "media", key: str = "o1", *, until: int = NOW + 1, pairs: Any = (A.pair, B.pair)) -> Order:
-    return Order(key=key, pairs=frozenset(pairs), until=until, category=category_id)
+    return Order(key=key, pairs=frozenset(pairs), until=until, category=category_id, policy="f1")
 
 
 def test_an_order_is_for_its_own_category_until_its_end() -> None:
@@ -289,20 +288,20 @@ def test_an_order_is_for_its_own_category_until_its_end() -> None:
 
 def test_an_approval_orders_nothing_and_an_order_approves_nothing() -> None:
     assert FRESH.ordered("media", Control(approvals=(approval(),)), NOW) == frozenset()
-    assert FRESH.approved(Control(orders=(order(),)), NOW) == frozenset()
+    assert FRESH.approved(Control(orders=(order(),)), NOW) == {}
 
 
 def test_each_pair_of_an_order_counts_once_also_after_a_restart() -> None:
     control = Control(orders=(order(),))
     stored = json.loads(json.dumps(FRESH.use(control, [replace(A, ordered=True)], NOW).body()))
     assert Memory.of(stored, "f1").ordered("media", control, NOW) == {B.pair}
-    assert Memory.of(stored, "another policy").ordered("media", control, NOW) == {B.pair}
+    assert Memory.of(stored, "another policy").ordered("media", control, NOW) == frozenset()
 
 
 def test_what_goes_by_its_age_uses_no_order_up() -> None:
     control = Control(approvals=(approval(),), orders=(order(),))
     assert FRESH.use(control, [A], NOW).ordered("media", control, NOW) == {A.pair, B.pair}
-    assert FRESH.use(control, [A], NOW).approved(control, NOW) == {B.pair}
+    assert FRESH.use(control, [A], NOW).approved(control, NOW) == {B.pair: SHOWN}
 
 
 def test_when_a_cycle_last_purged_is_remembered_whatever_the_policy() -> None:

@@ -101,7 +101,7 @@ def test_an_order_for_one_index_is_none_for_another(given: dict[str, Any]) -> No
 def test_a_whole_deletion_takes_all_documents_on_an_operators_order() -> None:
     found = purged(index(ages=[DAY, -DAY], undated=1, index_age=3 * DAY), WHOLE)
     assert (found.action, found.documents, found.takes, found.rollover) == (Action.DELETE_INDEX, 3, None, None)
-    assert (found.ordered, found.foreseen, found.due, found.spare) == (True, False, NOW - 3 * DAY, ())
+    assert (found.ordered, found.foreseen, found.due, found.spare) == (True, 0, NOW - 3 * DAY, ())
     assert found.reason == "3 documents that must never be stored: erased on an operator's order"
 
 

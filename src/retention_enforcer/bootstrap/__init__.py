@@ -28,6 +28,7 @@ from retention_enforcer.cluster.stream_lifecycles import StreamLifecycles
 from retention_enforcer.cluster.subjects import HeldSubjects, Owners
 from retention_enforcer.cluster.whose import governed_by
 from retention_enforcer.domain.errors import ConfigurationError
+from retention_enforcer.domain.foresight import horizon_of
 from retention_enforcer.domain.instants import SECOND, format_duration
 from retention_enforcer.domain.lifecycle_policies import Lifecycles, Unmeetable, compile_lifecycles
 from retention_enforcer.domain.policy import Policy, fingerprint
@@ -117,7 +118,7 @@ class Deployment:
     @cached_property
     def inventory(self) -> Inventory:
         """What reads facts."""
-        return Inventory(self.client, self.capabilities)
+        return Inventory(self.client, self.capabilities, horizon_of(self.settings.interval))
 
     @cached_property
     def observer(self) -> Observer:
@@ -325,6 +326,7 @@ class Deployment:
             clock=self.clock,
             grace=self.settings.grace,
             most=self.settings.max_terminations,
+            fingerprint=self.fingerprint,
         )
 
     @cached_property

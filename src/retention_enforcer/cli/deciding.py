@@ -20,7 +20,8 @@ def plan_approve(context: typer.Context, plan_hash: Annotated[str, typer.Argumen
     """Release the purges of the plan with this hash, each once, for 24 hours."""
     deployment = deployment_of(context)
     look = deployment.reader.look(deployment.policy.categories)
-    approved = operator.approve_plan(deployment.control, look.plans.values(), plan_hash, deployment.clock)
+    plans, fingerprint = look.plans.values(), deployment.fingerprint
+    approved = operator.approve_plan(deployment.control, plans, plan_hash, fingerprint, deployment.clock)
     documents = sum(purge.documents for purge in approved.purge)
     say(f"approved for 24 h: {approved.category}, {len(approved.purge)} purges, {documents:,} documents")
     return OK

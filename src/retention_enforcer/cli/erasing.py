@@ -22,7 +22,8 @@ def erase_never_stored(deployment: Deployment, category: str, *, confirm: bool) 
             f"this would erase {documents:,} documents in {len(would.purge)} indices, without a way back",
             "look at `retention-enforcer report`, then give --confirm",
         )
-    plan = operator.order_erasure(deployment.control, forbidding, facts, policy.margin, deployment.clock)
+    margin, fingerprint = policy.margin, deployment.fingerprint
+    plan = operator.order_erasure(deployment.control, forbidding, facts, margin, fingerprint, deployment.clock)
     for purge in plan.purge:
         what = "the index" if purge.action == "delete_index" else "of its documents"
         say(f"{purge.facts.name}: {purge.documents:,} documents, {what}")

@@ -26,6 +26,7 @@ from retention_enforcer.domain.control import (
     Approval,
     Control,
     Order,
+    Shown,
 )
 from retention_enforcer.domain.errors import ConfigurationError, Refused, RequestRejected, readable
 from retention_enforcer.domain.extent import Extent
@@ -198,6 +199,7 @@ class ControlReader:
                 resumed_at=int(documents.get(RESUMED, {}).get("at", 0)),
                 stopped_at=int(stopped["at"]) if stopped else None,
                 terminations_approved_at=int(documents.get(TERMINATIONS_APPROVED, {}).get("at", 0)),
+                terminations_approved_under=documents.get(TERMINATIONS_APPROVED, {}).get("policy"),
                 confirmed={
                     key.removeprefix(CONFIRMED): int(body["terminated_at"])
                     for key, body in documents.items()
@@ -207,11 +209,23 @@ class ControlReader:
 
 
 def _approval(key: str, body: Mapping[str, Any]) -> Approval:
-    return Approval(key=key, pairs=_pairs(body), until=int(body["until"]))
+    shown = {
+        (str(uuid), str(action)): Shown(documents=int(documents), foreseen=int(foreseen))
+        for uuid, action, documents, foreseen in body.get("shown", ())
+    }
+    return Approval(
+        key=key, pairs=_pairs(body), until=int(body["until"]), policy=_optional_text(body, "policy"), shown=shown
+    )
 
 
 def _order(key: str, body: Mapping[str, Any]) -> Order:
-    return Order(key=key, pairs=_pairs(body), until=int(body["until"]), category=str(body["category"]))
+    return Order(
+        key=key,
+        pairs=_pairs(body),
+        until=int(body["until"]),
+        policy=_optional_text(body, "policy"),
+        category=str(body["category"]),
+    )
 
 
 def _pairs(body: Mapping[str, Any]) -> frozenset[tuple[str, str]]:

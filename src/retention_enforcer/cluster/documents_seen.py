@@ -62,6 +62,10 @@ class Search:
     """What the documents of held subjects look like, to be counted."""
     spelled: tuple[Match, ...] = ()
     """What those look like that have the same ids as numbers in another spelling."""
+    horizon: int = 0
+    """For how long ahead it is counted what becomes due, in milliseconds; 0: not at all."""
+    since: int | None = None
+    """The instant since which it is counted what became due; None: not at all."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -83,6 +87,10 @@ class DocumentsSeen:
     newest: int | None = None
     due: int = 0
     overdue: int = 0
+    coming: int = 0
+    """Documents that become due within the horizon."""
+    lately: int = 0
+    """Documents that became due since the look before."""
     held: int = 0
     """Documents of held subjects."""
     held_by: frozenset[str] = frozenset()
@@ -130,7 +138,7 @@ def _body(search: Search, policy: Policy, now: int) -> dict[str, Any]:
     inner = {f"{_HOLDING}{number}": {"filter": holds(field)} for number, field in enumerate(search.fields)}
     if search.timestamp is not None and search.category is not None:
         inner["having"] = {"filter": holds(search.timestamp)}
-        inner["dated"] = _dated(search.category, search.timestamp, policy, now)
+        inner["dated"] = _dated(search, search.category, search.timestamp, policy, now)
     if search.held:
         inner["held"] = {"filter": query_of_any(search.held)}
         if pairs := [match for match in search.held if match.single]:
@@ -148,13 +156,18 @@ def _body(search: Search, policy: Policy, now: int) -> dict[str, Any]:
     return {"size": 0, "track_total_hits": True, "aggs": {"indices": by_index}}
 
 
-def _dated(category: Category, timestamp: str, policy: Policy, now: int) -> dict[str, Any]:
+def _dated(search: Search, category: Category, timestamp: str, policy: Policy, now: int) -> dict[str, Any]:
     first, last = believable(policy, now)
     field = {"field": timestamp}
     inner = {"oldest": {"min": field}, "newest": {"max": field}, "values": {"value_count": field}}
     if category.max_age is not None:
         inner["due"] = {"filter": _due(category, timestamp, policy, now)}
         inner["overdue"] = {"filter": _range(timestamp, gte=first, lt=overdue_before(category, now))}
+        cut = due_before(category, policy.margin, now)
+        if search.horizon:
+            inner["coming"] = {"filter": _range(timestamp, gte=cut, lt=cut + search.horizon)}
+        if search.since is not None:
+            inner["lately"] = {"filter": _range(timestamp, gte=cut - (now - search.since), lt=cut)}
     return {"filter": _range(timestamp, gte=first, lte=last), "aggs": inner}
 
 
@@ -248,6 +261,8 @@ def _seen(bucket: Mapping[str, Any], search: Search) -> DocumentsSeen:
         newest=_instant(dated.get("newest", {})),
         due=int(dated.get("due", {}).get("doc_count", 0)),
         overdue=int(dated.get("overdue", {}).get("doc_count", 0)),
+        coming=int(dated.get("coming", {}).get("doc_count", 0)),
+        lately=int(dated.get("lately", {}).get("doc_count", 0)),
         held=int(bucket.get("held", {}).get("doc_count", 0)),
         held_by=frozenset(_held_by(bucket, search)),
         held_due=int(bucket.get("held", {}).get("due", {}).get("doc_count", 0)),

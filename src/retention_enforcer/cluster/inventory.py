@@ -51,9 +51,11 @@ from retention_enforcer.domain.subjects import Match
 class Inventory:
     """Reads facts; changes nothing (but refreshes, so that what was written is seen)."""
 
-    def __init__(self, client: Elasticsearch, capabilities: Capabilities | None = None) -> None:
+    def __init__(self, client: Elasticsearch, capabilities: Capabilities | None = None, horizon: int = 0) -> None:
+        """Make one that counts, too, what becomes due within `horizon` (milliseconds)."""
         self._client = client
         self._capabilities = capabilities or Capabilities(client)
+        self._horizon = horizon
 
     def cluster(self) -> ClusterFacts:
         """Return who the cluster is and what time it has."""
@@ -66,8 +68,11 @@ class Inventory:
         now: int,
         evidence: Mapping[str, Evidence],
         sought: Sequence[Sought] = (),
+        looks: Mapping[str, int] | None = None,
     ) -> dict[str, CategoryFacts]:
         """Return the facts of each category, by its id; `evidence` is by the index's uuid.
+
+        `looks` says when each category was looked at before, under the same policy, as far as it was.
 
         At most eight requests, and two a minute for what security hides, for any number of indices in categories with
         a wildcard each; more only where names do not fit into one URL, or an index cannot be kept out of a wildcard
@@ -80,7 +85,10 @@ class Inventory:
         silent: frozenset[str] = frozenset()
         for _ in range(ATTEMPTS):
             try:
-                observation = _Observation(self._client, self._capabilities, policy, now, silent, sought)
+                ahead = _Ahead(horizon=self._horizon, now=now, looks=looks or {})
+                observation = _Observation(
+                    self._client, self._capabilities, policy, now=now, silent=silent, sought=sought, ahead=ahead
+                )
                 return observation.of(categories, evidence)
             except IndicesChanged as changed:
                 silent |= changed.uuids
@@ -105,6 +113,20 @@ class _Read:
     ageless: Mapping[str, Ageless]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ahead:
+    """What is counted so that the next look knows what was foreseen."""
+
+    horizon: int
+    now: int
+    looks: Mapping[str, int]
+
+    def since(self, category: str) -> int | None:
+        """Return since when it is counted what became due: from the look before, where that is near."""
+        at = self.looks.get(category)
+        return at if at is not None and 0 <= self.now - at <= self.horizon else None
+
+
 class _Observation:
     """One attempt. `silent` are the uuids of indices that did not answer in an earlier one."""
 
@@ -113,9 +135,11 @@ class _Observation:
         client: Elasticsearch,
         capabilities: Capabilities,
         policy: Policy,
+        *,
         now: int,
         silent: frozenset[str],
         sought: Sequence[Sought],
+        ahead: _Ahead,
     ) -> None:
         self._client = client
         self._capabilities = capabilities
@@ -123,6 +147,7 @@ class _Observation:
         self._now = now
         self._silent = silent
         self._sought = sought
+        self._ahead = ahead
 
     def of(self, categories: Sequence[Category], evidence: Mapping[str, Evidence]) -> dict[str, CategoryFacts]:
         found = survey(self._client, self._capabilities, self._policy, categories)
@@ -158,6 +183,8 @@ class _Observation:
                 forbidden=forbidden.get(category.id, ()),
                 taken_over=found.taken_over[category.id],
                 excluded=tuple(sorted(n for n, c in found.whose.claims.items() if category.id in c.excluded_from)),
+                looked_at=self._ahead.looks.get(category.id),
+                horizon=self._ahead.horizon,
             )
             for category in categories
         }
@@ -225,6 +252,8 @@ class _Observation:
                             timestamp=timestamp,
                             held=matches,
                             spelled=spelled,
+                            horizon=self._ahead.horizon,
+                            since=self._ahead.since(category.id),
                         )
                     )
         return search_documents(self._client, self._policy, searches, self._now)
@@ -289,6 +318,8 @@ class _Observation:
             held_by=seen.held_by,
             held_due=seen.held_due if ageless is None else 0,
             ageless=ageless,
+            coming=seen.coming if ageless is None else 0,
+            lately=seen.lately if ageless is None else 0,
             evidence=evidence.get(index.uuid),
             origin=index.origin,
         )

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 
 from retention_enforcer.domain.deadlines import describe_due, due_at, due_before
 from retention_enforcer.domain.facts import CategoryFacts, ForbiddenField, IndexFacts
+from retention_enforcer.domain.foresight import Foreseen, foreseen_in, gap_of
 from retention_enforcer.domain.instants import describe_duration
 from retention_enforcer.domain.orders import ordered_fields, ordered_purge
 from retention_enforcer.domain.plan import (
@@ -64,6 +65,7 @@ def build_plan(category: Category, margin: int, facts: CategoryFacts, now: int) 
         keep=tuple(v for v in verdicts if isinstance(v, Keep)),
         skip=tuple(v for v in verdicts if isinstance(v, Skip)),
         excluded=facts.excluded,
+        gap=gap_of(facts),
     )
 
 
@@ -215,20 +217,23 @@ class _Judge:
             reason=f"{reason}; {target} is rolled over first" if target else reason,
             cut=self.cut,
             rollover=target,
-            foreseen=_foreseen(index, due),
+            foreseen=min(index.documents, self._foreseen(index).whole),
         )
 
+    def _foreseen(self, index: IndexFacts) -> Foreseen:
+        return foreseen_in(index, self.category, self.margin, self.facts)
+
     def _trim(self, index: IndexFacts, oldest: int, why: str) -> Purge:
-        due = self._due_at(oldest)
+        documents = index.due - index.held_due
         return Purge(
             facts=index,
             action=Action.DELETE_DOCUMENTS,
-            documents=index.due - index.held_due,
-            due=due,
+            documents=documents,
+            due=self._due_at(oldest),
             reason=f"{self._describe(oldest)}; {why}",
             cut=self.cut,
             spare=index.spared,
-            foreseen=_foreseen(index, due),
+            foreseen=min(documents, self._foreseen(index).dated),
         )
 
     def _as_far_as_possible(self, index: IndexFacts, purge: Purge) -> Verdict:
@@ -264,15 +269,3 @@ class _Judge:
         if index.oldest is not None:
             again = min(again, self._due_at(index.oldest) + pause)
         return Keep(facts=index, due=again, reason=reason)
-
-
-def _foreseen(index: IndexFacts, due: int) -> bool:
-    """Whether an earlier cycle already knew the oldest document, before it was due.
-
-    Having merely seen it is not enough: a cycle that was refused would release the next one. Documents without a date
-    have no oldest: they were known if there were as many.
-    """
-    evidence = index.evidence
-    if evidence is None or evidence.oldest != index.oldest or evidence.first_seen >= due:
-        return False
-    return index.oldest is not None or (evidence.documents or 0) >= index.documents

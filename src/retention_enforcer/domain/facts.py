@@ -41,6 +41,22 @@ class Doubt(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """How many documents of an index the look before this one counted, for what this one calls foreseen."""
+
+    documents: int
+    due: int
+    """Dated ones, due then."""
+    foreseen: int
+    """Those of them that were foreseen."""
+    coming: int
+    """Dated ones that were not due yet, but would be within the horizon."""
+    undated: int = 0
+    undated_foreseen: int = 0
+    """Those without a date that were due by the index's creation then, and foreseen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """What earlier cycles under the same policy knew of an index. Instants in milliseconds."""
 
@@ -64,6 +80,8 @@ class Evidence:
     timestamp; empty where it held none, and where that was not seen."""
     dated_before: bool = False
     """Whether it once had dated documents, where it has none any more: its timestamp is no mistake."""
+    outlook: Outlook | None = None
+    """None where the last look did not see into the index, or was under another policy."""
 
     @property
     def ever_dated(self) -> bool:
@@ -133,6 +151,10 @@ class IndexFacts:
     """Those of them that are older than limit - margin."""
     ageless: Ageless | None = None
     """Why its documents have no age; then all of them are undated."""
+    coming: int = 0
+    """Dated documents that are not due yet, but will be within the horizon."""
+    lately: int = 0
+    """Due documents that were not due yet at the look before, if that is no further back than the horizon."""
     evidence: Evidence | None = None
     origin: str | None = None
     """The index that it was made from or restored from, as far as its settings tell."""
@@ -241,6 +263,10 @@ class CategoryFacts:
     taken_over: frozenset[str] = frozenset()
     """Names of the category that lead to other indices now, or of what others were made from: who misses an index of
     such a name must not take its documents for gone."""
+    looked_at: int | None = None
+    """When the look before this one was, under the same policy; None where there was none."""
+    horizon: int = 0
+    """For how long a look foresees, in milliseconds."""
     ordered: frozenset[tuple[str, str]] = frozenset()
     """What an operator ordered to be erased although no age asks for it: pairs of index uuid and action."""
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from retention_enforcer.domain.deletion import Every, Holding, OfSubjects
 from retention_enforcer.domain.facts import FORBID_DOCUMENT_DELETION, FORBID_INDEX_DELETION, IndexFacts
+from retention_enforcer.domain.foresight import Gap
 from retention_enforcer.domain.subjects import Match
 
 
@@ -50,8 +51,8 @@ class Purge:
     """Whether an operator ordered exactly this, so that it is no surprise."""
     rollover: str | None = None
     """The stream or alias to roll over first, since the index is its write index."""
-    foreseen: bool = False
-    """Whether an earlier cycle saw the same oldest document before it was due."""
+    foreseen: int = 0
+    """How many of its documents an earlier cycle knew before they were due."""
 
     @property
     def pair(self) -> tuple[str, str]:
@@ -93,13 +94,19 @@ class Plan:
     skip: tuple[Skip, ...] = ()
     excluded: tuple[str, ...] = ()
     """Indices that the policy's `ignore` takes out of the category: nothing is planned for them."""
+    gap: Gap | None = None
+    """That the look before was too long ago to have foreseen anything."""
 
     @property
     def hash(self) -> str:
-        """What `plan approve` takes: the hash of the category and its (index uuid, action) pairs; empty for none."""
+        """What `plan approve` takes; empty for no purge.
+
+        The hash of the category and, for each purge, uuid, action and the number of documents that were not foreseen:
+        what is foreseen becomes due while somebody reads, and changes nothing about what has to be looked at.
+        """
         if not self.purge:
             return ""
-        covered = [self.category, sorted(purge.pair for purge in self.purge)]
+        covered = [self.category, sorted((*purge.pair, purge.documents - purge.foreseen) for purge in self.purge)]
         return hashlib.sha256(json.dumps(covered, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -94,6 +94,7 @@ class Asking:
         clock: Clock,
         grace: int,
         most: int,
+        fingerprint: str,
     ) -> None:
         self._policy = policy
         self._requests = requests
@@ -107,6 +108,7 @@ class Asking:
         self._clock = clock
         self._grace = grace
         self._most = most
+        self._fingerprint = fingerprint
 
     def ask(
         self, ask: Ask, subject: Subject, *, at: int | None, reason: str, requested_by: str, confirm: bool
@@ -212,7 +214,7 @@ class Asking:
         known = self.terminations()
         if known:
             at = max(max(t.asked_at, t.suspended_at or 0) for t in known)
-            self._documents.save(TERMINATIONS_APPROVED, {"at": at}, self._clock.now())
+            self._documents.save(TERMINATIONS_APPROVED, {"at": at, "policy": self._fingerprint}, self._clock.now())
         return sum(termination.waits for termination in known)
 
     def terminations(self) -> list[Termination]:

@@ -85,7 +85,8 @@ class Observer:
         evidence = {uuid: e for memory in memories.values() for uuid, e in memory.evidence.items()}
         holds = self._coverage.recalled(scope.control.holds) if self._coverage else scope.control.holds
         subjects = [*self._resolver.of(scope.policy, on_subjects(holds, now), now), *spared]
-        observed = self._inventory.observe(scope.policy, categories, now, evidence, subjects)
+        looks_before = {id_: m.looked_at for id_, m in memories.items() if m.looked_at is not None}
+        observed = self._inventory.observe(scope.policy, categories, now, evidence, subjects, looks_before)
         looks = {}
         for category in categories:
             facts = observed[category.id]
@@ -177,28 +178,33 @@ class Cycle:
         memories = {category.id: memory}
         facts, plan = self._observer.look(scope, [category], memories)[category.id]
         unknown = self._lifecycles is not None and self._lifecycles.protect(category, scope, facts, cycle)
-        first, results, refused = plan, Results(), None
+        first, together, results, refused = plan, plan, Results(), None
         acting = scope.may_act and category.enforce and self._purger is not None
         now = self._clock.now()
-        approved = memory.approved(scope.control, now) & {purge.pair for purge in plan.purge}
+        planned = {purge.pair for purge in plan.purge}
+        approved = {pair: shown for pair, shown in memory.approved(scope.control, now).items() if pair in planned}
         limits = FuseLimits(max_share=scope.max_share, approved=approved)
         if acting and plan.purge and self._purger and self._recorder:
-            self._recorder.use_approvals(category, memory, scope.control, plan.purge, now)
             released, refused = _released(plan, limits)
+            self._recorder.use_approvals(category, memory, scope.control, released, now)
             self._purger.carry_out(category, released, cycle, results, scope.control.holds)
             memories = {category.id: memory.after_trims(results.trimmed, now)}
             facts, plan = self._observer.look(scope, [category], memories)[category.id]
             for _ in range(_PASSES - 1):
-                again = _only(plan, results.take_changed(), first.documents)
-                if not again.purge:
+                changed = results.take_changed()
+                again = [purge for purge in plan.purge if purge.facts.uuid in changed]
+                if not again:
                     break
-                self._purger.carry_out(category, _released(again, limits)[0], cycle, results, scope.control.holds)
+                together = _together(together, again, changed)
+                may_go, _ = _released(together, limits)
+                going = [purge for purge in again if purge in may_go]
+                self._purger.carry_out(category, going, cycle, results, scope.control.holds)
                 memories = {category.id: memory.after_trims(results.trimmed, now)}
                 facts, plan = self._observer.look(scope, [category], memories)[category.id]
         proof = verify(category, facts, plan)
         managing = Managing()
         if self._lifecycles is not None:
-            managing = self._lifecycles.apply(category, scope, facts, first, limits, cycle)
+            managing = self._lifecycles.apply(category, scope, facts, together, limits, cycle)
         went = self._auditor.look(category, memory.evidence, facts, cycle) if self._auditor else ()
         vanished = still_told((*memory.vanished, *went), self._clock.now())
         found = (
@@ -226,9 +232,10 @@ class Cycle:
         return result, Seen(facts=facts, trimmed=results.trimmed, managed=managing.managed, vanished=vanished)
 
 
-def _only(plan: Plan, uuids: Collection[str], documents: int) -> Plan:
-    """Return a plan for some indices alone: the fuse let them pass once, as a share of so many documents."""
-    return replace(plan, documents=documents, purge=tuple(p for p in plan.purge if p.facts.uuid in uuids))
+def _together(before: Plan, again: Collection[Purge], changed: Collection[str]) -> Plan:
+    """Return one plan of all that a cycle planned, so that it lets no more through than in a single pass."""
+    stays = [purge for purge in before.purge if purge.facts.uuid not in changed]
+    return replace(before, purge=(*stays, *again))
 
 
 def _released(plan: Plan, limits: FuseLimits) -> tuple[Sequence[Purge], UnsafePlan | None]:

@@ -291,7 +291,8 @@ class Enforcer:
         """Return the operator's word; what is new of holds is in the ledger before anything follows from it."""
         now = self._clock.now()
         with self._books:
-            return self._watch.read(lambda control: self._hold_book.keep(self._terms.policy, control, now), now)
+            word = self._watch.read(lambda control: self._hold_book.keep(self._terms.policy, control, now), now)
+        return word.under(self._terms.fingerprint)
 
     def _accepted(self, control: Control) -> bool:
         """Whether the policy here is the last one that was accepted; the first time this is seen, it is recorded."""

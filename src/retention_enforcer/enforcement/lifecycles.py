@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from retention_enforcer.domain.errors import Refused, RequestRejected
 from retention_enforcer.domain.facts import CategoryFacts, IndexFacts
 from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.foresight import foreseen_in
 from retention_enforcer.domain.fuse import FuseLimits, Soon, UnsafePlan, raise_if_unsafe_lifecycles
 from retention_enforcer.domain.instants import DAY, format_instant
 from retention_enforcer.domain.lifecycle_changes import Change, Way, earliest_deletion
@@ -78,7 +79,7 @@ class LifecycleWork:
     def apply(
         self, category: Category, scope: Scope, facts: CategoryFacts, plan: Plan, limits: FuseLimits, cycle: str
     ) -> Managing:
-        """Put policies and attach them, only where something differs. `plan` is that of the cycle's beginning."""
+        """Put policies and attach them, only where something differs. `plan` is all that the cycle planned."""
         if not self._observer.available:
             return Managing()
         try:
@@ -100,7 +101,7 @@ class LifecycleWork:
         if putting.touched:
             look = self._observer.look(scope, category, facts)
         changes = [change for change in _with_hanging(look, watched) if change.policy in (None, *usable)]
-        allowed, refused = self._under_the_fuse(changes, look, facts, plan, limits)
+        allowed, refused = self._under_the_fuse(changes, look, facts, plan, limits, scope.policy.margin)
         changed = self._changer.carry_out(category, allowed, cycle, scope.control.holds)
         if allowed:
             look = self._observer.look(scope, category, facts)
@@ -118,9 +119,10 @@ class LifecycleWork:
         facts: CategoryFacts,
         plan: Plan,
         limits: FuseLimits,
+        margin: int,
     ) -> tuple[Sequence[Change], UnsafePlan | None]:
         """Return the changes that may be made: what a lifecycle deletes within a day counts as if it went now."""
-        soon = _soon(changes, look, facts, self._clock.now())
+        soon = _soon(changes, look, facts, margin, self._clock.now())
         ending = [change.uuid for change in changes if change.policy == _name_of(look.lifecycles.ended)]
         written = self._written_since({*soon, *ending}, facts)
         changes = [change for change in changes if change.uuid not in written]
@@ -128,7 +130,7 @@ class LifecycleWork:
         try:
             raise_if_unsafe_lifecycles(plan, list(soon.values()), limits)
         except UnsafePlan as unsafe:
-            surprising = {uuid for uuid, one in soon.items() if not one.foreseen}
+            surprising = {uuid for uuid, one in soon.items() if one.foreseen < one.documents}
             return [change for change in changes if change.uuid not in surprising], unsafe
         return changes, None
 
@@ -244,7 +246,9 @@ def _name_of(policy: LifecyclePolicy | None) -> str:
     return policy.name if policy is not None else ""
 
 
-def _soon(changes: Sequence[Change], look: LifecycleLook, facts: CategoryFacts, now: int) -> dict[str, Soon]:
+def _soon(
+    changes: Sequence[Change], look: LifecycleLook, facts: CategoryFacts, margin: int, now: int
+) -> dict[str, Soon]:
     """Return, by uuid, what lifecycles that are to be attached delete within a day."""
     by_uuid: dict[str, IndexFacts] = {index.uuid: index for index in facts.indices}
     soon = {}
@@ -254,8 +258,7 @@ def _soon(changes: Sequence[Change], look: LifecycleLook, facts: CategoryFacts, 
             continue  # what a customer asked for is no surprise
         if earliest_deletion(change, policy, index, look.attachments[index.name]) > now + DAY:
             continue
-        evidence = index.evidence
-        foreseen = evidence is not None and evidence.oldest == index.oldest and evidence.oldest is not None
+        foreseen = foreseen_in(index, look.category, margin, facts).known
         soon[change.uuid] = Soon(uuid=change.uuid, documents=index.documents, foreseen=foreseen)
     return soon
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from retention_enforcer.domain.control import Approval, Control
+from retention_enforcer.domain.control import Control, Release, Shown
 from retention_enforcer.domain.errors import readable
-from retention_enforcer.domain.facts import CategoryFacts, Evidence
+from retention_enforcer.domain.facts import CategoryFacts, Evidence, Outlook
 from retention_enforcer.domain.findings import Sighting
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.lifecycle_audit import Vanished
@@ -39,6 +39,8 @@ class Memory:
     """When a cycle last purged anything."""
     vanished: tuple[Vanished, ...] = ()
     """Indices that went without the enforcer, as long as they are told of."""
+    looked_at: int | None = None
+    """When this policy's last look was, whatever it came to; None where there was none."""
 
     @classmethod
     def of(cls, body: Mapping[str, Any] | None, fingerprint: str) -> Memory:
@@ -66,6 +68,7 @@ class Memory:
                 deletes_from=entry.get("deletes_from"),
                 sequence_numbers=tuple(entry.get("sequence_numbers", ())),
                 dated_before=bool(entry.get("dated_before", False)) and same,
+                outlook=Outlook(**entry["outlook"]) if same and "outlook" in entry else None,
             )
             for uuid, entry in body["indices"].items()
         }
@@ -78,6 +81,7 @@ class Memory:
             proven_at=int(body["proven_at"]),
             purged_at=body.get("purged_at"),
             vanished=tuple(_vanished(entry) for entry in body.get("vanished", ())),
+            looked_at=body.get("looked_at") if same else None,
         )
 
     def body(self) -> dict[str, Any]:
@@ -91,32 +95,46 @@ class Memory:
             "proven_at": self.proven_at,
             **({"purged_at": self.purged_at} if self.purged_at is not None else {}),
             **({"vanished": [_vanished_body(one) for one in self.vanished]} if self.vanished else {}),
+            **({"looked_at": self.looked_at} if self.looked_at is not None else {}),
         }
 
-    def approved(self, control: Control, now: int) -> frozenset[tuple[str, str]]:
-        """Return the (index uuid, action) pairs that are approved at this instant and were not used yet."""
-        return self._released(control.approvals, now)
+    def approved(self, control: Control, now: int) -> dict[tuple[str, str], Shown]:
+        """Return what is approved at this instant under this policy and was not used yet, with what was shown of it.
 
-    def _released(self, releases: Iterable[Approval], now: int) -> frozenset[tuple[str, str]]:
-        return frozenset(
-            pair
-            for release in releases
-            if now < release.until
-            for pair in release.pairs
-            if pair not in self.used.get(release.key, ())
-        )
+        Of two approvals of the same the one that showed more counts.
+        """
+        approved: dict[tuple[str, str], Shown] = {}
+        for approval in control.approvals:
+            for pair in self._unused(approval, now):
+                shown, known = approval.shown.get(pair), approved.get(pair)
+                if shown is not None and (known is None or known.documents < shown.documents):
+                    approved[pair] = shown
+        return approved
+
+    def _unused(self, release: Release, now: int) -> frozenset[tuple[str, str]]:
+        """Return which pairs of a release count at this instant: under its policy, until its end, each once."""
+        if now >= release.until or release.policy != self.fingerprint:
+            return frozenset()
+        return release.pairs - {*self.used.get(release.key, ())}
 
     def ordered(self, category: str, control: Control, now: int) -> frozenset[tuple[str, str]]:
         """Return the pairs that an operator ordered to be erased in a category, and that were not used yet."""
-        return self._released((order for order in control.orders if order.category == category), now)
+        orders = (order for order in control.orders if order.category == category)
+        return frozenset(pair for order in orders for pair in self._unused(order, now))
 
     def use(self, control: Control, purges: Collection[Purge], now: int) -> Memory:
         """Return the memory with the approvals of these purges used up; approvals that have ended are forgotten."""
         planned = {purge.pair for purge in purges}
         ordered = {purge.pair for purge in purges if purge.ordered}
-        alive = [(a, planned) for a in control.approvals] + [(o, ordered) for o in control.orders]
+        alive: list[tuple[Release, set[tuple[str, str]]]] = [(a, planned) for a in control.approvals]
+        alive += [(o, ordered) for o in control.orders]
         used = {
-            release.key: sorted({*self.used.get(release.key, ()), *(release.pairs & pairs)})
+            release.key: sorted(
+                {
+                    *self.used.get(release.key, ()),
+                    *(release.pairs & pairs if release.policy == self.fingerprint else ()),
+                }
+            )
             for release, pairs in alive
             if now < release.until
         }
@@ -144,7 +162,7 @@ def _evidence_body(evidence: Evidence) -> dict[str, Any]:
 
 
 def _vanished_body(vanished: Vanished) -> dict[str, Any]:
-    return {**asdict(vanished), "evidence": _evidence_body(vanished.evidence)}
+    return {**asdict(vanished), "evidence": _evidence_body(replace(vanished.evidence, outlook=None))}
 
 
 def _vanished(body: Mapping[str, Any]) -> Vanished:
@@ -179,14 +197,16 @@ def remember(
     trimmed: Collection[str],
     managed: Mapping[str, Managed | None] | None = None,
     shown: Callable[[str], str] = str,
+    ahead: Mapping[str, Outlook] | None = None,
 ) -> dict[str, Evidence]:
     """Return the evidence after a look: an oldest document that is still the oldest keeps its first sight.
 
-    What is set apart now was not seen, and keeps what is known of it. `managed` says by uuid which lifecycles there
+    What is set apart now was not seen, and keeps what is known of it, but for what was seen coming (`ahead`, by uuid):
+    into that nobody looked. `managed` says by uuid which lifecycles there
     are, and what it does not speak of keeps the one that is known; `shown` is how the name of an index may be written.
     """
     unseen = {apart.uuid for apart in facts.set_apart if apart.uuid}
-    evidence = {uuid: entry for uuid, entry in known.items() if uuid in unseen}
+    evidence = {uuid: replace(entry, outlook=None) for uuid, entry in known.items() if uuid in unseen}
     for index in facts.indices:
         before = known.get(index.uuid)
         lifecycle = (managed or {}).get(index.uuid, _lifecycle_in(before))
@@ -205,6 +225,7 @@ def remember(
             # One that held none then, and does now, was written to.
             sequence_numbers=index.sequence_numbers if index.undated else (),
             dated_before=index.oldest is None and (index.uuid in trimmed or (before is not None and before.ever_dated)),
+            outlook=(ahead or {}).get(index.uuid),
         )
     return evidence
 

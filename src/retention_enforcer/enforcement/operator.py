@@ -47,15 +47,23 @@ def accept_policy(control: ControlDocuments, fingerprint: str, clock: Clock) -> 
     control.save(ACCEPTED, {"fingerprint": fingerprint, "at": now}, now)
 
 
-def approve_plan(control: ControlDocuments, plans: Iterable[Plan], plan_hash: str, clock: Clock) -> Plan:
-    """Release the purges of the plan with this hash, each once, for a day; return that plan.
+def approve_plan(
+    control: ControlDocuments, plans: Iterable[Plan], plan_hash: str, fingerprint: str, clock: Clock
+) -> Plan:
+    """Release the purges of the plan with this hash under this policy, each once, for a day; return that plan.
 
     Raises Refused where no plan of now has it: what would be released is not what was looked at.
     """
     for plan in plans:
         if plan_hash and plan.hash == plan_hash:
             now = clock.now()
-            body = {"hash": plan.hash, "pairs": sorted(p.pair for p in plan.purge), "until": now + DAY}
+            body = {
+                "hash": plan.hash,
+                "policy": fingerprint,
+                "pairs": sorted(p.pair for p in plan.purge),
+                "shown": sorted((*p.pair, p.documents, p.foreseen) for p in plan.purge),
+                "until": now + DAY,
+            }
             control.save(f"{APPROVAL}{plan.hash}-{now}", body, now)
             return plan
     raise Refused(
@@ -65,7 +73,7 @@ def approve_plan(control: ControlDocuments, plans: Iterable[Plan], plan_hash: st
 
 
 def order_erasure(
-    control: ControlDocuments, category: Category, facts: CategoryFacts, margin: int, clock: Clock
+    control: ControlDocuments, category: Category, facts: CategoryFacts, margin: int, fingerprint: str, clock: Clock
 ) -> Plan:
     """Order that what must never be stored is erased: what is there now, each index once, within a day.
 
@@ -74,7 +82,12 @@ def order_erasure(
     plan = erasure_plan(category, facts, margin, clock.now())
     if plan.purge:
         now = clock.now()
-        body = {"category": category.id, "pairs": sorted(p.pair for p in plan.purge), "until": now + DAY}
+        body = {
+            "category": category.id,
+            "policy": fingerprint,
+            "pairs": sorted(p.pair for p in plan.purge),
+            "until": now + DAY,
+        }
         control.save(f"{ORDER}{category.id}-{now}", body, now)
     return plan
 

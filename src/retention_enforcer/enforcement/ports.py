@@ -43,8 +43,12 @@ class Inventory(Protocol):
         now: int,
         evidence: Mapping[str, Evidence],
         sought: Sequence[Sought] = (),
+        looks: Mapping[str, int] | None = None,
     ) -> dict[str, CategoryFacts]:
-        """Return the facts of each category, by its id; the documents of some subjects are counted apart."""
+        """Return the facts of each category, by its id; the documents of some subjects are counted apart.
+
+        `looks` says when each category was looked at before, under the same policy.
+        """
 
 
 class HoldResolver(Protocol):

@@ -158,7 +158,7 @@ class Reader:
     ) -> dict[str, UnsafePlan]:
         refusals = {}
         for id_, plan in plans.items():
-            approved = memories[id_].approved(control, now) if id_ in memories else frozenset()
+            approved = memories[id_].approved(control, now) if id_ in memories else {}
             try:
                 raise_if_unsafe(plan, FuseLimits(max_share=self._terms.max_share, approved=approved))
             except UnsafePlan as unsafe:

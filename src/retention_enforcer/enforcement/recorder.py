@@ -13,6 +13,7 @@ from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.findings import Finding, FindingsChange, Severity, compare_findings, refreshed
+from retention_enforcer.domain.foresight import outlooks
 from retention_enforcer.domain.instants import format_duration, format_instant
 from retention_enforcer.domain.ledger import Entry, Kind
 from retention_enforcer.domain.lifecycle_audit import Vanished
@@ -95,7 +96,9 @@ class Recorder:
                 seen.trimmed,
                 seen.managed,
                 lambda name: self._pseudonyms.index_name(policy.patterns, name),
+                outlooks(category, policy.margin, seen.facts),
             ),
+            looked_at=seen.facts.as_of if category.max_age is not None else None,
             vanished=seen.vanished,
             findings=refreshed(memory.findings, change.sightings),
             kept=proof.kept,

@@ -123,7 +123,8 @@ class Settings(BaseSettings):
 
     interval: _Interval = Field(default="5m", validate_default=True)
     """The time between two cycles of a category, at least `1s` and at most a quarter of the policy's margin: a cycle
-    may fail and be repeated before a limit is reached. The default suits margins from `20m`."""
+    may fail and be repeated before a limit is reached. The default suits margins from `20m`. For `run --once` the
+    time between two runs of its scheduler: a look foresees what becomes due within three intervals after it."""
 
     grace: _Grace = Field(default="24h", validate_default=True)
     """How long a termination waits before its purge, so that a mistake can be taken back. `0s` purges at once. With
@@ -132,8 +133,8 @@ class Settings(BaseSettings):
 
     max_share: Annotated[float, BeforeValidator(values.share)] = Field(default="0.5", validate_default=True)
     """The part of a category's documents, above 0 and at most 1, that one plan may destroy unforeseen; a larger plan
-    is refused until somebody approves it. Half is more than a day of a fortnight and less than all. Part of the
-    fingerprint."""
+    is refused until somebody approves it. What was foreseen or approved counts neither in the part nor in the whole.
+    Half is more than a day of a fortnight and less than all. Part of the fingerprint."""
 
     purge_rate: Annotated[int, BeforeValidator(values.count)] = Field(default="20000", validate_default=True)
     """How many documents may be deleted a second, from 1, over all categories and terminations together; whole indices
