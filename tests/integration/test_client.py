@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
-from elasticsearch import Elasticsearch
+from elasticsearch import ApiError, Elasticsearch
 
 from retention_enforcer.cluster.client import READ_RETRIES, connect
 from retention_enforcer.cluster.errors import from_answer, one_line, translated
@@ -517,3 +517,23 @@ def test_wrong_credentials_are_named_without_being_shown(server: Server) -> None
 def test_a_long_text_becomes_one_short_line() -> None:
     assert one_line("a\n  b") == "a b"
     assert len(one_line("x" * 1_000)) == 300
+
+
+def test_one_node_of_several_is_asked_until_it_cannot_answer() -> None:
+    """What is read on one node is acted on through the same, which may be cut off from the others."""
+    cut_off = [False]
+
+    def one(handler: BaseHTTPRequestHandler) -> None:
+        answering(503 if cut_off[0] else 200, {})(handler)
+
+    with listening(one) as first, listening(one) as second, closing(connect([first.url, second.url])) as client:
+        for _ in range(6):
+            client.indices.refresh(index="a")
+        assert {len(first.requests), len(second.requests)} == {0, 6}
+        before = {peer.url: len(peer.requests) for peer in (first, second)}
+        cut_off[0] = True
+        with pytest.raises(ApiError):
+            client.options(max_retries=0).indices.refresh(index="a")
+        cut_off[0] = False
+        client.indices.refresh(index="a")
+        assert sorted(len(peer.requests) - before[peer.url] for peer in (first, second)) == [1, 1]

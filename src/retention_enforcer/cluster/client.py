@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from elastic_transport import ConnectionError as ConnectionBroken
-from elastic_transport import HttpHeaders, Urllib3HttpNode
+from elastic_transport import HttpHeaders, NodeSelector, Urllib3HttpNode
 from elastic_transport.client_utils import DEFAULT, DefaultType
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from elastic_transport import BaseNode, NodeConfig
     from elastic_transport._node import NodeApiResponse
 
 Client = Elasticsearch
@@ -56,6 +57,26 @@ class WholeAnswers(Urllib3HttpNode):
         return answer
 
 
+class SameNode(NodeSelector):
+    """Asks one node as long as it answers, and goes on to the next when it does not.
+
+    A node that is cut off from the others answers reads with what it last knew. What follows from a read goes through
+    the node that was read from: there it fails, and the next look is at another node. Were the nodes asked in turn, a
+    hold would be looked for on one, and the deletion sent to another.
+    """
+
+    def __init__(self, node_configs: list[NodeConfig]) -> None:
+        super().__init__(node_configs)
+        self._asked: BaseNode | None = None
+
+    def select(self, nodes: Sequence[BaseNode]) -> BaseNode:
+        """Return the node of the last time if it is among those that answer, else another one."""
+        asked = self._asked
+        if asked is None or asked not in nodes:
+            self._asked = asked = nodes[0]
+        return asked
+
+
 def connect(
     urls: Sequence[str],
     *,
@@ -87,6 +108,7 @@ def connect(
             request_timeout=timeout,
             http_compress=False,  # it runs beside its cluster, where compressing takes a tenth of a purge's time
             node_class=WholeAnswers,
+            node_selector_class=SameNode,
             max_retries=READ_RETRIES,
             retry_on_timeout=False,
         )
