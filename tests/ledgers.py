@@ -25,6 +25,9 @@ class MemoryLedger:
     def get(self, sequence: int) -> Record | None:
         return self.records[sequence - 1] if 0 < sequence <= len(self.records) else None
 
+    def standing(self, sequence: int) -> Record | None:
+        return self.get(sequence)
+
     def read(self, after: int = 0) -> Iterator[Record]:
         yield from self.records[after:]
 

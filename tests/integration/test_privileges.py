@@ -479,6 +479,7 @@ PROBES: dict[tuple[Scope, str], Probe] = {
     (Scope.LEDGER, "read"): lambda w, c: LedgerIndex(c, w.own.ledger).head(),
     (Scope.LEDGER, "view_index_metadata"): lambda w, c: LedgerIndex(c, w.own.ledger).uuid(),
     (Scope.LEDGER, REFRESH): lambda w, c: LedgerIndex(c, w.own.ledger).head(),
+    (Scope.LEDGER, "monitor"): lambda w, c: LedgerIndex(c, w.own.ledger).standing(1),
     (Scope.LEDGER, "create_doc"): _append,
     (Scope.LEDGER, CHANGE_SETTINGS): _at_flood_stage(lambda own: own.ledger_index, _append),
     (Scope.CONTROL, "read"): lambda w, c: ControlReader(Documents(c, w.own.control)).read(),

@@ -53,13 +53,30 @@ def test_somebody_else_who_took_it_first_has_a_whole_term() -> None:
     assert not watch.may_take(lease(2, holder="third"), STARTED + TERM)
 
 
+def written_by(token: str, holder: str = "host-1") -> Versioned:
+    return Versioned(body=Lease(holder=holder, epoch=3, token=token).body(), version=(1, 1))
+
+
+def test_what_the_one_who_asks_has_written_itself_and_does_not_hold_may_be_taken_at_once() -> None:
+    assert Watch().may_take(written_by("mine"), STARTED, "mine")
+
+
+@pytest.mark.parametrize("token", ["", "other"])
+def test_a_process_of_the_same_name_is_somebody_else(token: str) -> None:
+    assert not Watch().may_take(written_by(token), STARTED, "mine")
+
+
+def test_a_lease_of_before_there_were_tokens_is_nobodys_own() -> None:
+    assert not Watch().may_take(written_by(""), STARTED, "")
+
+
 def test_ten_renewals_may_fail() -> None:
     assert TERM >= 11 * RENEWAL
 
 
 def test_a_lease_is_read_as_it_was_written() -> None:
-    one = Lease(holder="host-1", epoch=7, beat=99)
-    assert Lease.of(one.body()) == one
+    for one in (Lease(holder="host-1", epoch=7, beat=99), Lease(holder="host-1", epoch=7, beat=99, token="t")):
+        assert Lease.of(one.body()) == one
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, cast
 
 import pytest
 
 from ledgers import MemoryLedger
 from retention_enforcer.domain.deletion import Existing
-from retention_enforcer.domain.ledger import APPLY_LIFECYCLE, DETACH_LIFECYCLE, Entry, Kind, Outcome
+from retention_enforcer.domain.errors import ClusterUnavailable
+from retention_enforcer.domain.ledger import APPLY_LIFECYCLE, DETACH_LIFECYCLE, ROLLOVER, Entry, Kind, Outcome, Record
 from retention_enforcer.enforcement.appender import Appender, Signature
 from retention_enforcer.enforcement.ports import Deleter
 from retention_enforcer.enforcement.settle import settle_intents
@@ -56,3 +57,32 @@ def test_an_interrupted_change_of_a_lifecycle(action: str, there: Existing | Non
     settle_intents(ledger, appender, cast("Deleter", Looking(there)), after=0)
     last: Any = ledger.records[-1]
     assert (last["kind"], last["outcome"]) == ("outcome", outcome)
+
+
+@pytest.mark.parametrize("shows", [0, 2])
+def test_nothing_is_settled_by_a_copy_that_does_not_show_all_of_the_ledger(shows: int) -> None:
+
+    class Copy(MemoryLedger):
+        def read(self, after: int = 0) -> Iterator[Record]:
+            yield from self.records[after:shows]
+
+    ledger = Copy()
+    appender = Appender(ledger, Clock(), Signature(instance="i", mode="enforce", policy="p"), lambda: 1)
+    for _ in range(2):
+        appender.append(Entry(kind=Kind.INTENT, action=ROLLOVER, target=("logs-a", "u"), cycle="c-1"))
+    with pytest.raises(ClusterUnavailable, match="does not show its record 3"):
+        settle_intents(ledger, appender, cast("Deleter", Looking(None)), after=0)
+    assert len(ledger.records) == 3
+
+
+def test_an_intent_beyond_the_head_is_none() -> None:
+    class Copy(MemoryLedger):
+        def read(self, after: int = 0) -> Iterator[Record]:
+            yield from self.records
+            yield {**self.records[-1], "sequence": len(self.records) + 1}
+
+    ledger = Copy()
+    appender = Appender(ledger, Clock(), Signature(instance="i", mode="enforce", policy="p"), lambda: 1)
+    appender.append(Entry(kind=Kind.INTENT, action=ROLLOVER, target=("logs-a", "u"), cycle="c-1"))
+    settle_intents(ledger, appender, cast("Deleter", Looking(None)), after=0)
+    assert [record.get("intent") for record in ledger.records if record["kind"] == "outcome"] == [2]

@@ -71,6 +71,8 @@ def ledger_adopt(context: typer.Context) -> int:
     """Go on with ledger, requests, registry and control as they are, after one was lost or restored, and a look."""
     deployment = deployment_of(context)
     head = check_chain(deployment.ledger.read())
+    if head.sequence and deployment.ledger.standing(head.sequence) is None:
+        raise LedgerBroken(f"record {head.sequence}: the copies of the ledger differ", _COMPARE)
     memory = LedgerMemory(uuid=deployment.ledger.uuid(), head=head, settled=0)
     deployment.state.save(LEDGER_MEMORY, memory.body(), deployment.clock.now())
     deployment.state.remove(CHECKPOINT)  # the last may have been lost; the next is written at once

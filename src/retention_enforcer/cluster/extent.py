@@ -45,6 +45,35 @@ def read_extent(client: Elasticsearch, index: str) -> Extent:
     return Extent(uuid=str(found["uuid"]), until=int(copies[0]["seq_no"]["local_checkpoint"]))
 
 
+def lasting(client: Elasticsearch, index: str) -> tuple[str, int]:
+    """Return the node of an index's one primary shard, and up to which sequence number every copy has what it has.
+
+    What the same node shows afterwards with a number up to this one is never lost, whatever becomes of that node.
+    """
+    with translated():
+        answer = client.indices.stats(
+            index=index,
+            metric="docs",
+            level="shards",
+            filter_path=[
+                "indices.*.shards.*.routing.primary",
+                "indices.*.shards.*.routing.state",
+                "indices.*.shards.*.routing.node",
+                "indices.*.shards.*.seq_no.global_checkpoint",
+            ],
+        ).body
+    primaries = [
+        copy
+        for found in answer.get("indices", {}).values()
+        for copies in found["shards"].values()
+        for copy in copies
+        if copy["routing"]["primary"] and copy["routing"]["state"] == "STARTED" and "seq_no" in copy
+    ]
+    if len(primaries) != 1:
+        raise ClusterUnavailable(f"{index} has no primary shard that answers", "see the cluster's health")
+    return str(primaries[0]["routing"]["node"]), int(primaries[0]["seq_no"]["global_checkpoint"])
+
+
 def missing(index: str) -> Refused:
     """Return the refusal where an own index is not there."""
     return Refused(f"{index} is missing or unreadable: nothing is deleted", RESTORE)

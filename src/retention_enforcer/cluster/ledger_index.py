@@ -10,6 +10,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.errors import forbidden_in, translated
+from retention_enforcer.cluster.extent import lasting
 from retention_enforcer.cluster.flood_stage import write_own
 from retention_enforcer.domain.errors import ClusterUnavailable, LedgerBroken, Refused, RequestRejected
 from retention_enforcer.domain.extent import RESTORE
@@ -60,12 +61,35 @@ class LedgerIndex:
 
     def get(self, sequence: int) -> Record | None:
         """Return a record as it is now, or None."""
+        document = self._document(sequence)
+        return dict(document["_source"]) if document["found"] else None
+
+    def standing(self, sequence: int) -> Record | None:
+        """Return a record that every copy of the ledger has, or None where there is none to be seen.
+
+        A primary that is cut off from its copies answers with what it wrote and nobody acknowledged, and takes its
+        place for taken. Only up to its global checkpoint has every copy what it has. Raises ClusterUnavailable for a
+        record past that: it may still be lost.
+        """
+        with _missing_is_refused():
+            node, until = lasting(self._client, self._alias)
+        document = self._document(sequence, preference=f"_only_nodes:{node}")
+        if not document["found"]:
+            return None
+        if int(document["_seq_no"]) > until:
+            raise ClusterUnavailable(
+                f"record {sequence} of the ledger is not on all of its copies yet: it may still be lost",
+                "see the cluster's health; nothing follows from the record until it is certain",
+            )
+        return dict(document["_source"])
+
+    def _document(self, sequence: int, preference: str | None = None) -> Mapping[str, Any]:
         with _missing_is_refused(), translated():
-            answer = self._client.mget(index=self._alias, ids=[_document_id(sequence)])
-        document = answer["docs"][0]
+            answer = self._client.mget(index=self._alias, ids=[_document_id(sequence)], preference=preference)
+        document: Mapping[str, Any] = answer["docs"][0]
         if "error" in document:
             raise forbidden_in(document) or _missing()
-        return dict(document["_source"]) if document["found"] else None
+        return document
 
     def head(self) -> Head:
         """Return the place and hash of the last record."""
@@ -120,8 +144,14 @@ class LedgerIndex:
         return int(counted["count"])
 
     def _refresh(self) -> None:
+        """Make all records visible on every copy. Raises ClusterUnavailable where one does not take part.
+
+        A copy that is cut off from the others would answer with an older ledger.
+        """
         with _missing_is_refused(), translated():
-            self._client.indices.refresh(index=self._alias)
+            answer = self._client.indices.refresh(index=self._alias)
+        if answer["_shards"]["failed"]:
+            raise ClusterUnavailable("not every copy of the ledger answers", "see the cluster's health")
 
     def _search(
         self, *, after: int, size: int, order: str, query: Mapping[str, Any] | None = None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
@@ -56,6 +58,7 @@ class LeaseKeeper:
         self._store = store
         self._clock = clock
         self._instance = instance
+        self._token = secrets.token_hex(8)
         self._watch = Watch()
         self._lock = threading.Lock()
         self._lease: Lease | None = None
@@ -102,12 +105,12 @@ class LeaseKeeper:
             found = self._store.versions([_KEY]).get(_KEY)
             self.holder = Lease.of(found.body).holder if found else ""
             self._seen_at = started
-            if not self._watch.may_take(found, started):
+            if not self._watch.may_take(found, started, self._token):
                 return False
             self._check()
             # A lease that is gone was held: the ledger knows under which epochs.
             epoch = (Lease.of(found.body).epoch if found else self._last_epoch()) + 1
-            taken = Lease(holder=self._instance, epoch=epoch)
+            taken = Lease(holder=self._instance, epoch=epoch, token=self._token)
             if not self._write(taken, found.version if found else None, started):
                 return False
             _log.info(f"lease taken, epoch {epoch}", **{"event.action": "lease", "retention.epoch": epoch})
@@ -134,7 +137,7 @@ class LeaseKeeper:
             if self._lease is None:
                 return
             started = _now()
-            renewed = Lease(holder=self._instance, epoch=self._lease.epoch, beat=self._lease.beat + 1)
+            renewed = replace(self._lease, beat=self._lease.beat + 1)
             try:
                 written = self._write(renewed, self._version, started)
             except RetentionError as error:
@@ -172,7 +175,7 @@ class LeaseKeeper:
             return  # still ours until its term ends, as far as anybody can tell
         self._seen_at = _now()
         lease = Lease.of(found.body) if found else None
-        if found and lease and self._lease and (lease.holder, lease.epoch) == (self._instance, self._lease.epoch):
+        if found and lease and self._lease and (lease.token, lease.epoch) == (self._token, self._lease.epoch):
             self._lease, self._version = lease, found.version
             return
         self.holder = lease.holder if lease else ""

@@ -3,6 +3,10 @@
 The lease is one document with a holder, an epoch and a beat that grows with each renewal. Nobody compares clocks: who
 waits watches the document, and takes it over once it has not changed for a whole term on the waiter's own monotonic
 clock. A holder counts its term from before it sent the renewal, so it stops before anybody else can begin.
+
+Only what was acknowledged counts. Whoever reads what nobody acknowledged, or an older lease, on a node that is cut off,
+names a version in the next write that the others do not have, and gets nothing. The token says which process wrote a
+lease: one whose answer was lost need not wait for a term until it may write again, since nobody else holds it.
 """
 
 from __future__ import annotations
@@ -35,16 +39,20 @@ class Lease:
     holder: str
     epoch: int
     beat: int = 0
+    token: str = ""
+    """Which process wrote it; no two have the same. Empty where it was written before there were any."""
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Lease:
         """Read it from its document."""
         with readable("the lease in retention-state"):
-            return cls(holder=str(body["holder"]), epoch=int(body["epoch"]), beat=int(body["beat"]))
+            token = str(body.get("token", ""))
+            return cls(holder=str(body["holder"]), epoch=int(body["epoch"]), beat=int(body["beat"]), token=token)
 
     def body(self) -> dict[str, Any]:
         """Return it as its document."""
-        return {"holder": self.holder, "epoch": self.epoch, "beat": self.beat}
+        token = {"token": self.token} if self.token else {}
+        return {"holder": self.holder, "epoch": self.epoch, "beat": self.beat, **token}
 
 
 @dataclass(slots=True)
@@ -54,9 +62,15 @@ class Watch:
     seen: tuple[int, int] | None = None
     since: float = 0.0
 
-    def may_take(self, lease: Versioned | None, now: float) -> bool:
-        """Whether the lease may be taken over: it was given back, never taken, or not renewed for a whole term."""
-        if lease is None or not Lease.of(lease.body).holder:
+    def may_take(self, lease: Versioned | None, now: float, token: str = "") -> bool:
+        """Whether the lease may be taken over: it was given back, never taken, or not renewed for a whole term.
+
+        Or it was written by the one who asks, by its token, who does not hold it: the answer was lost.
+        """
+        if lease is None:
+            return True
+        found = Lease.of(lease.body)
+        if not found.holder or (token and found.token == token):
             return True
         if lease.version != self.seen:
             self.seen, self.since = lease.version, now

@@ -268,6 +268,12 @@ class LedgerStore(Protocol):
     def get(self, sequence: int) -> Record | None:
         """Return a record as it is now, or None."""
 
+    def standing(self, sequence: int) -> Record | None:
+        """Return a record that every copy has; None where there is none to be seen, which proves nothing.
+
+        Raises ClusterUnavailable where there is one that may still be lost.
+        """
+
     def read(self, after: int = 0) -> Iterator[Record]:
         """Yield all records with a higher sequence, in their order."""
 

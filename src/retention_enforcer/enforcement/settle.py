@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 
 from retention_enforcer.domain.deletion import Existing
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected, readable
@@ -11,6 +12,7 @@ from retention_enforcer.domain.ledger import (
     DETACH_LIFECYCLE,
     ROLLOVER,
     Entry,
+    Head,
     Kind,
     Outcome,
     Record,
@@ -27,8 +29,11 @@ def settle_intents(
 
     By the index's uuid: gone is `done`, there is `failed` (the next plan asks for it again), unreadable is `unknown`
     and asked again the next time. With a job only its intents are looked at: those of others may be under way.
+
+    Raises ClusterUnavailable where it is not certain which records the ledger has.
     """
-    intents = [i for i in unanswered(ledger.read(after)) if job in (None, job_of(str(i.get("cycle", ""))))]
+    records = _certain(ledger.read(after), after, appender.head)
+    intents = [i for i in unanswered(records) if job in (None, job_of(str(i.get("cycle", ""))))]
     unsettled: list[int] = []
     for intent in intents:
         outcome, reason = _look(intent, deleter)
@@ -36,6 +41,17 @@ def settle_intents(
         if outcome is Outcome.UNKNOWN:
             unsettled.append(int(intent["sequence"]))
     return min(unsettled) - 1 if unsettled else appender.head.sequence
+
+
+def _certain(records: Iterable[Record], after: int, head: Head) -> list[Record]:
+    """Return the records up to the head, which stand for good.
+
+    A copy that is cut off from the others may show what nobody acknowledged, or lack what somebody did.
+    """
+    found = [record for record in records if int(record["sequence"]) <= head.sequence]
+    if head.sequence > after and (not found or found[-1].get("hash") != head.hash):
+        raise ClusterUnavailable(f"the ledger does not show its record {head.sequence}", "see the cluster's health")
+    return found
 
 
 def cycle_of(job: str) -> str:

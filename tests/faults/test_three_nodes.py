@@ -1,0 +1,123 @@
+"""A node is cut off from the two others: what it alone wrote and nobody acknowledged is never built upon."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cluster_of_three import NODES, ThreeNodes, three_nodes
+from cuts import cut_at_random
+from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.cluster.documents import Documents
+from retention_enforcer.cluster.ledger_index import LedgerIndex
+from retention_enforcer.daemon.lease import LeaseKeeper
+from retention_enforcer.domain.errors import ClusterUnavailable
+from retention_enforcer.domain.ledger import Entry, Kind, check_chain
+from retention_enforcer.enforcement.appender import Appender, Signature
+from workbench import Workbench
+
+pytestmark = [pytest.mark.three_nodes, pytest.mark.slow, pytest.mark.timeout(600)]
+
+SIGNATURE = Signature(instance="i", mode="enforce", policy="p")
+SHORT = 3.0
+"""Seconds for which a request to a node that is cut off is waited for."""
+
+
+@pytest.fixture(scope="module")
+def nodes(embedded_version: str) -> Iterator[ThreeNodes]:
+    with three_nodes(embedded_version, **{"cluster.indices.tombstones.size": "1"}) as made:
+        yield made
+
+
+@contextmanager
+def ready(nodes: ThreeNodes, folder: Path) -> Iterator[Workbench]:
+    prefix = f"n{secrets.token_hex(3)}-"
+    with nodes.client() as es:
+        bench = Workbench(es=es, url=nodes.urls, username="", password="", prefix=prefix, folder=folder)
+        bench.ready()
+        nodes.wait_until_whole()
+        yield bench
+
+
+@pytest.mark.parametrize("killed", [True, False], ids=["which dies", "which comes back"])
+def test_a_record_that_the_cut_off_node_alone_has_is_not_stored(
+    nodes: ThreeNodes, tmp_path: Path, killed: bool
+) -> None:
+    with ready(nodes, tmp_path) as bench:
+        victim = nodes.primary_of(bench.es, bench.own.ledger_index)
+        others = [name for name in NODES if name != victim]
+        with nodes.client(victim, timeout=SHORT) as alone, nodes.client(*others, timeout=20) as rest:
+            ledger = LedgerIndex(alone, bench.own.ledger)
+            appender = Appender(ledger, SystemClock(), SIGNATURE, lambda: 1)
+            appender.append(Entry(kind=Kind.FINDING, reason="one"))
+            with nodes.cut_off(victim, reset=True):
+                with pytest.raises(ClusterUnavailable):
+                    appender.append(Entry(kind=Kind.FINDING, reason="two"))
+                lost = ledger.get(3)
+                assert lost is not None, "it is there to be read"
+                assert lost["reason"] == "two"
+                with pytest.raises(ClusterUnavailable):
+                    appender.append(Entry(kind=Kind.FINDING, reason="three"))
+                nodes.wait_until_whole(others, "yellow")
+                if killed:
+                    nodes.kill(victim)
+                there = LedgerIndex(rest, bench.own.ledger)
+                assert there.get(3) is None, "nobody else has it"
+            ledger._client = rest
+            appender.append(Entry(kind=Kind.FINDING, reason="three"))
+            if killed:
+                nodes.start(victim)
+            nodes.wait_until_whole()
+            records = list(there.read())
+            check_chain(records)
+            assert [record.get("reason") for record in records] == ["holds the lease", "one", "two", "three"]
+
+
+def test_a_head_that_the_cut_off_node_alone_has_is_no_head(nodes: ThreeNodes, tmp_path: Path) -> None:
+    with ready(nodes, tmp_path) as bench:
+        victim = nodes.primary_of(bench.es, bench.own.ledger_index)
+        with nodes.client(victim, timeout=SHORT) as alone:
+            ledger = LedgerIndex(alone, bench.own.ledger)
+            first = Appender(ledger, SystemClock(), SIGNATURE, lambda: 1)
+            first.append(Entry(kind=Kind.FINDING, reason="one"))
+            with nodes.cut_off(victim, reset=True):
+                with pytest.raises(ClusterUnavailable):
+                    first.append(Entry(kind=Kind.FINDING, reason="two"))
+                after_a_restart = Appender(ledger, SystemClock(), SIGNATURE, lambda: 2)
+                with pytest.raises(ClusterUnavailable):
+                    _ = after_a_restart.head
+            nodes.wait_until_whole()
+            after_a_restart.append(Entry(kind=Kind.FINDING, reason="three"))
+            check_chain(ledger.read())
+
+
+def test_a_lease_that_was_written_on_the_cut_off_node_alone_is_not_held(nodes: ThreeNodes, tmp_path: Path) -> None:
+    with ready(nodes, tmp_path) as bench:
+        victim = nodes.primary_of(bench.es, bench.own.state)
+        others = [name for name in NODES if name != victim]
+        with nodes.client(victim, timeout=SHORT) as alone, nodes.client(*others) as rest:
+            mine = LeaseKeeper(Documents(alone, bench.own.state), SystemClock(), "same name")
+            twin = LeaseKeeper(Documents(rest, bench.own.state), SystemClock(), "same name")
+            with nodes.cut_off(victim, reset=True):
+                with pytest.raises(ClusterUnavailable):
+                    mine.try_to_take()
+                assert not mine.held
+                nodes.wait_until_whole(others, "yellow")
+                assert twin.try_to_take()
+                mine.renew()
+                assert not mine.held
+            nodes.wait_until_whole()
+            twin.renew()
+            mine.renew()
+            assert not mine.try_to_take()
+            assert (twin.held, mine.held) == (True, False)
+            twin.release()
+            assert mine.try_to_take()
+
+
+def test_cuts_at_random_moments(nodes: ThreeNodes, tmp_path: Path) -> None:
+    print(cut_at_random(nodes, tmp_path, secrets.randbits(32), 2))

@@ -1,0 +1,179 @@
+"""A record counts once its creation was acknowledged, or every copy has it; until then nothing follows from it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from ledgers import MemoryLedger
+from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused
+from retention_enforcer.domain.ledger import Entry, Head, Kind, Record, check_chain, seal
+from retention_enforcer.enforcement import appender as module
+from retention_enforcer.enforcement.appender import Appender, Signature
+
+SIGNATURE = Signature(instance="i", mode="enforce", policy="p")
+
+
+class Clock:
+    def now(self) -> int:
+        return 1_800_000_000_000
+
+
+class TwoCopies(MemoryLedger):
+    """A primary that may be cut off from its replica; what it then writes, it alone has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.replica: list[Record] = []
+        self.cut_off = False
+        self.answers_lost = 0
+
+    def create(self, record: Record) -> bool:
+        if not super().create(record):
+            return False
+        if self.cut_off:
+            raise OutcomeUnknown("no answer")
+        self.replica = list(self.records)
+        if self.answers_lost:
+            self.answers_lost -= 1
+            raise OutcomeUnknown("no answer")
+        return True
+
+    def standing(self, sequence: int) -> Record | None:
+        if self.get(sequence) is not None and sequence > len(self.replica):
+            raise ClusterUnavailable("not on all copies")
+        return self.get(sequence)
+
+    def heal(self) -> None:
+        """The primary is the same: what it wrote gets to the replica."""
+        self.cut_off, self.replica = False, list(self.records)
+
+    def promote(self) -> None:
+        """The replica is the primary now."""
+        self.cut_off, self.records = False, list(self.replica)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PAUSE", 0)
+
+
+def entry(reason: str) -> Entry:
+    return Entry(kind=Kind.FINDING, reason=reason)
+
+
+def of(store: MemoryLedger, epoch: Callable[[], int] = lambda: 1) -> Appender:
+    return Appender(store, Clock(), SIGNATURE, epoch)
+
+
+def reasons(store: MemoryLedger) -> list[str]:
+    check_chain(store.records)
+    return [str(record["reason"]) for record in store.records]
+
+
+def test_an_answer_that_was_lost_costs_nothing_where_every_copy_has_the_record() -> None:
+    store = TwoCopies()
+    store.answers_lost = 2
+    appender = of(store)
+    assert appender.append(entry("one"))["sequence"] == 2
+    assert reasons(store) == ["holds the lease", "one"]
+
+
+@pytest.mark.parametrize("end", [TwoCopies.heal, TwoCopies.promote])
+def test_what_one_copy_alone_has_is_not_stored_and_is_the_first_that_is_stored_afterwards(
+    end: Callable[[TwoCopies], None],
+) -> None:
+    store = TwoCopies()
+    appender = of(store)
+    appender.append(entry("one"))
+    store.cut_off = True
+    for reason in ("two", "three"):
+        with pytest.raises(ClusterUnavailable):
+            appender.append(entry(reason))
+    assert len(store.records) == 3, "no other record was built upon it"
+    end(store)
+    appender.append(entry("four"))
+    assert reasons(store) == ["holds the lease", "one", "two", "four"]
+
+
+@pytest.mark.parametrize("end", [TwoCopies.heal, TwoCopies.promote])
+def test_the_record_of_the_lease_is_written_once(end: Callable[[TwoCopies], None]) -> None:
+    store = TwoCopies()
+    store.cut_off = True
+    appender = of(store)
+    with pytest.raises(ClusterUnavailable):
+        appender.append(entry("one"))
+    end(store)
+    appender.append(entry("two"))
+    assert reasons(store) == ["holds the lease", "two"]
+
+
+@pytest.mark.parametrize("theirs", [1, 2])
+def test_what_somebody_else_wrote_in_its_place_is_followed_or_obeyed(theirs: int) -> None:
+    store = TwoCopies()
+    appender = of(store)
+    appender.append(entry("one"))
+    store.cut_off = True
+    with pytest.raises(ClusterUnavailable):
+        appender.append(entry("two"))
+    store.promote()
+    head = Head(2, store.records[-1]["hash"])
+    store.create(seal({"kind": "finding", "reason": "theirs", "epoch": theirs, "instance": "other"}, head))
+    if theirs > 1:
+        with pytest.raises(Refused, match="record 3 was written by other under a later lease"):
+            appender.append(entry("three"))
+    else:
+        appender.append(entry("three"))
+        assert reasons(store) == ["holds the lease", "one", "theirs", "three"]
+
+
+def test_nothing_is_offered_again_without_the_lease() -> None:
+    store, held = TwoCopies(), [1]
+
+    def epoch() -> int:
+        if not held:
+            raise Refused("no lease")
+        return held[0]
+
+    appender = of(store, epoch)
+    store.cut_off = True
+    with pytest.raises(ClusterUnavailable):
+        appender.append(entry("one"))
+    store.promote()
+    held.clear()
+    with pytest.raises(Refused):
+        appender.append(entry("two"))
+    assert store.records == []
+
+
+def test_a_head_that_one_copy_alone_has_is_none() -> None:
+    store = TwoCopies()
+    of(store).append(entry("one"))
+    store.cut_off = True
+    with pytest.raises(OutcomeUnknown):
+        store.create(seal({"kind": "finding", "reason": "two", "epoch": 1}, Head(2, store.records[-1]["hash"])))
+    later = of(store)
+    with pytest.raises(ClusterUnavailable):
+        _ = later.head
+    store.promote()
+    assert later.head.sequence == 2
+
+
+def test_any_order_of_cuts_leaves_a_whole_chain() -> None:
+    for what in itertools.product(["cut", "heal", "promote", "append"], repeat=5):
+        store = TwoCopies()
+        appender, counted = of(store), list[str]()
+        for number, act in enumerate(what):
+            if act == "append":
+                try:
+                    counted.append(str(appender.append(entry(str(number)))["reason"]))
+                except ClusterUnavailable:
+                    continue
+            elif act == "cut":
+                store.cut_off = True
+            else:
+                getattr(store, act)()
+        store.promote()
+        assert set(counted) <= set(reasons(store))
