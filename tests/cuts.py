@@ -184,7 +184,8 @@ class Stage:
     def _index(self, name: str) -> None:
         full = self.bench.prefix + name
         settings = {"number_of_shards": 1, "auto_expand_replicas": "0-1"}
-        self.es.indices.create(index=full, settings=settings, mappings={"properties": {"@timestamp": {"type": "date"}}})
+        patient = self.es.options(ignore_status=400)  # there already: the request was sent again after a lost answer
+        patient.indices.create(index=full, settings=settings, mappings={"properties": {"@timestamp": {"type": "date"}}})
         found = self.es.indices.get_settings(index=full, flat_settings=True)[full]["settings"]
         self.written[name] = str(found["index.uuid"])
         if name != "records":

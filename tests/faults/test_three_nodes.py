@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -117,6 +119,102 @@ def test_a_lease_that_was_written_on_the_cut_off_node_alone_is_not_held(nodes: T
             assert (twin.held, mine.held) == (True, False)
             twin.release()
             assert mine.try_to_take()
+
+
+POLICY = """\
+version: 1
+name: {prefix}policy
+margin: 1h
+categories:
+  - id: keys
+    clause: {{document: Test promises, section: "1", item: keys, updated: 2026-01-01}}
+    indices: ["{prefix}usage"]
+    subjects: {{application: sdkappid}}
+    after_termination: 7d
+  - id: application-logs
+    clause: {{document: Test promises, section: "2", item: application logs, updated: 2026-01-01}}
+    indices: ["{prefix}application-logs-{{application}}-x"]
+    subjects: {{application: sdkappid}}
+    after_termination: 7d
+"""
+GOES, STAYS = "1400123456", "1400777777"
+"""Two applications."""
+
+
+def test_a_certificate_waits_for_the_node_that_was_away_with_copies(nodes: ThreeNodes, tmp_path: Path) -> None:
+    """Its replicas were made anew elsewhere, and what it has is in no list of indices when it is back."""
+    with ready(nodes, tmp_path) as bench:
+        bench.policy_text = POLICY
+        bench.settings |= {"ENFORCER_GRACE": "0s", "ENFORCER_LIFECYCLE": "direct"}
+        assert bench.run("policy", "accept").code == 0
+        whole, trimmed = f"application-logs-{GOES}-x", "usage"
+        settings = {"number_of_replicas": 1, "index.unassigned.node_left.delayed_timeout": "0s"}
+        for name in (whole, trimmed):
+            bench.index(name, [], settings=settings)
+            for application in {GOES} if name == whole else {GOES, STAYS}:
+                bench.es.index(index=bench.prefix + name, document={"sdkappid": application}, refresh=True)
+        nodes.wait_until_whole()
+        assert bench.run("run", "--once").code == 0
+        away = next(
+            node
+            for node in nodes.holders_of(bench.es, bench.prefix + whole)
+            if node in nodes.holders_of(bench.es, bench.prefix + trimmed)
+        )
+        others = [name for name in NODES if name != away]
+        nodes.kill(away)
+        nodes.wait_until_whole(others)
+
+        assert bench.run("terminate", "--application", GOES).code == 0
+        erased(bench)
+        for number in range(2):  # of which the cluster remembers one
+            bench.index(f"other-{number}", [])
+            bench.es.indices.delete(index=f"{bench.prefix}other-{number}")
+        assert GOES not in "".join(items(bench, "copy-away"))
+        (said,) = items(bench, "copy-away")
+        assert said.startswith(f"the node {away} is away and had a copy of ")
+        for uuid in (purged["uuid"] for purged in certificate(bench)["purged"]):
+            assert uuid in said
+
+        nodes.start(away)
+        nodes.wait_until_whole()
+        (dangling,) = bench.es.dangling_indices.list_dangling_indices()["dangling_indices"]
+        assert dangling["index_name"] == bench.prefix + whole
+        (said,) = items(bench, "dangling")
+        assert said.endswith(f"was deleted, and is on the disk of {away} again")
+        found = bench.run("report", "--output", "json").json["findings"]
+        assert [f["index"] for f in found if f["kind"] == "dangling-index"] == [bench.prefix + whole]
+
+        bench.es.dangling_indices.delete_dangling_index(index_uuid=dangling["index_uuid"], accept_data_loss=True)
+        assert bench.run("run", "--once").code == 0
+        final = certificate(bench)
+        assert final["open_items"] == []
+        assert final["final"]
+
+
+def certificate(bench: Workbench) -> Any:
+    ran = bench.run("certificate", "--application", GOES, "--output", "json")
+    assert ran.code in (0, 3), ran.err
+    assert (ran.code == 0) == ran.json[0]["final"]
+    return ran.json[0]
+
+
+def items(bench: Workbench, kind: str) -> list[str]:
+    """What keeps the certificate from being final, of one kind."""
+    found = certificate(bench)
+    assert not found["final"]
+    return [item["text"] for item in found["open_items"] if item["kind"] == kind]
+
+
+def erased(bench: Workbench) -> None:
+    """Run until everything that was purged is erased, as far as the cluster's copies go."""
+    end = time.monotonic() + 240
+    while True:
+        ran = bench.run("run", "--once")
+        assert ran.code in (0, 3), ran.err
+        found = certificate(bench)
+        if found["erased_at"] is not None:
+            return
+        assert time.monotonic() < end, found["open_items"]
 
 
 def test_cuts_at_random_moments(nodes: ThreeNodes, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from elasticsearch import ApiError, Elasticsearch
 
 from customers import POLICY
 from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.cluster.copies import CopiesOnNodes
 from retention_enforcer.cluster.coverage import Coverage
 from retention_enforcer.cluster.deletion import Deletion
 from retention_enforcer.cluster.documents import ControlReader, Documents
@@ -36,6 +37,7 @@ from retention_enforcer.domain.privileges import (
     BLOCK,
     CHANGE_SETTINGS,
     CHANGE_STREAM_LIFECYCLE,
+    DANGLING,
     REFRESH,
     RIGHTS,
     ROLLOVER,
@@ -459,6 +461,7 @@ PROBES: dict[tuple[Scope, str], Probe] = {
     (Scope.CLUSTER, "monitor"): lambda w, c: cluster_facts(c),
     (Scope.CLUSTER, "monitor_snapshot"): _snapshots(lambda seen: seen.repositories and seen.repositories[0].problem),
     (Scope.CLUSTER, "read_slm"): _snapshots(lambda seen: seen.lifecycles_problem),
+    (Scope.CLUSTER, DANGLING): lambda w, c: CopiesOnNodes(c).dangling(),
     (Scope.CLUSTER, "manage_ilm"): _put_policy,
     (Scope.GOVERNED, "read"): _trim,
     (Scope.GOVERNED, "view_index_metadata"): _start,

@@ -11,6 +11,7 @@ from retention_enforcer import policy_file
 from retention_enforcer.bootstrap.acting import Acting, acting_of
 from retention_enforcer.bootstrap.surroundings import Surroundings, SystemClock
 from retention_enforcer.cluster.client import Client, connect
+from retention_enforcer.cluster.copies import CopiesOnNodes
 from retention_enforcer.cluster.coverage import Coverage
 from retention_enforcer.cluster.documents import ControlReader, Documents
 from retention_enforcer.cluster.elastics_copies import ElasticsCopies
@@ -39,6 +40,7 @@ from retention_enforcer.enforcement.asking import Asking
 from retention_enforcer.enforcement.certifying import Certifier
 from retention_enforcer.enforcement.checks import Checks
 from retention_enforcer.enforcement.control_memory import ControlWatch
+from retention_enforcer.enforcement.copies_book import CopiesBook
 from retention_enforcer.enforcement.coverage_look import CoverageObserver
 from retention_enforcer.enforcement.cycle import Observer
 from retention_enforcer.enforcement.ended import Ended
@@ -138,7 +140,13 @@ class Deployment:
     @cached_property
     def coverage_observer(self) -> CoverageObserver:
         """What looks past the policy."""
-        return CoverageObserver(self.coverage, Snapshots(self.client, self.capabilities), self.clock)
+        snapshots = Snapshots(self.client, self.capabilities)
+        return CoverageObserver(self.coverage, snapshots, self.clock, self.copies.findings)
+
+    @cached_property
+    def copies(self) -> CopiesBook:
+        """What knows which nodes have copies."""
+        return CopiesBook(CopiesOnNodes(self.client), self.state, self.pseudonyms, self.clock)
 
     @cached_property
     def lifecycles(self) -> ClusterLifecycles:
@@ -347,6 +355,7 @@ class Deployment:
             snapshots=Snapshots(self.client, self.capabilities),
             outside=Elsewhere(self.client, self.capabilities, self.own),
             copies=ElasticsCopies(self.client, self.capabilities, self.own),
+            nodes=self.copies,
             pseudonyms=self.pseudonyms,
             control=self.control_reader,
             clock=self.clock,

@@ -109,6 +109,7 @@ def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: f
         clock=deployment.clock,
         cycle=_cycle(deployment, tools, changer),
         coverage=CoverageCycle(deployment.coverage_observer, deployment.pseudonyms, tools.recorder),
+        copies=deployment.copies,
         hold_book=HoldBook(deployment.state, tools.appender, deployment.pseudonyms),
         terminations=_terminations(deployment, tools),
         lifecycles=LifecycleRound(deployment.lifecycle_observer, deployment.lifecycles, deployment.governed, changer),

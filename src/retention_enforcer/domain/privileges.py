@@ -43,6 +43,7 @@ BLOCK = "indices:admin/block/add*"
 ROLLOVER = "indices:admin/rollover"
 CHANGE_SETTINGS = "indices:admin/settings/update"
 CHANGE_STREAM_LIFECYCLE = "indices:admin/data_stream/lifecycle/put"
+DANGLING = "cluster:admin/indices/dangling/list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,13 @@ RIGHTS = (
         _LOOKING,
         "snapshot policies past a limit",
         "how long snapshots are kept; whether the cluster deletes by lifecycles of its own",
+    ),
+    Right(
+        Scope.CLUSTER,
+        DANGLING,
+        _LOOKING,
+        "deleted indices that a node brings back",
+        "which indices are on disks and in no list; whether a certificate may be final",
     ),
     Right(Scope.CLUSTER, "manage_ilm", _ACTING, "lifecycles", "reads and puts the compiled lifecycle policies"),
     Right(Scope.GOVERNED, "read", _LOOKING, "plan and proof", "counts documents, and finds the oldest"),

@@ -20,6 +20,7 @@ from retention_enforcer.domain.termination_plan import asked_in, not_narrowed, p
 from retention_enforcer.domain.termination_records import unfounded
 from retention_enforcer.domain.terminations import UNDECIDED, OpenItem, Termination, categories_of, narrows
 from retention_enforcer.enforcement.asking import Asking
+from retention_enforcer.enforcement.copies_book import CopiesBook
 from retention_enforcer.enforcement.coverage_look import SnapshotReader
 from retention_enforcer.enforcement.erasing import ERASURE, Erasing
 from retention_enforcer.enforcement.ports import Clock, ControlStore, LedgerStore, Registry
@@ -57,6 +58,7 @@ class Certifier:
         snapshots: SnapshotReader,
         outside: OutsideReader,
         copies: CopiesReader,
+        nodes: CopiesBook,
         pseudonyms: Pseudonyms,
         control: ControlStore,
         clock: Clock,
@@ -70,6 +72,7 @@ class Certifier:
         self._snapshots = snapshots
         self._outside = outside
         self._copies = copies
+        self._nodes = nodes
         self._pseudonyms = pseudonyms
         self._control = control
         self._clock = clock
@@ -113,6 +116,7 @@ class Certifier:
             *self._erasures(termination),
             *self._in_snapshots(termination, snapshots),
             *self._elsewhere(termination, now),
+            *self._nodes.open_items(self._policy, termination),
         )
         return Certificate(
             as_of=now,

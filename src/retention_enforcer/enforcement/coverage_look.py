@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -71,10 +71,17 @@ class CoverageLook:
 class CoverageObserver:
     """Reads what no category's cycle sees, and judges it."""
 
-    def __init__(self, cluster: WholeCluster, snapshots: SnapshotReader, clock: Clock) -> None:
+    def __init__(
+        self,
+        cluster: WholeCluster,
+        snapshots: SnapshotReader,
+        clock: Clock,
+        on_disks: Callable[[Policy], tuple[Finding, ...]] | None = None,
+    ) -> None:
         self._cluster = cluster
         self._snapshots = snapshots
         self._clock = clock
+        self._on_disks = on_disks
 
     def look(
         self, policy: Policy, control: Control, evidence: Mapping[str, Evidence], memory: CoverageMemory
@@ -88,6 +95,7 @@ class CoverageObserver:
             *snapshot_findings(policy, self._snapshots.read(policy), _known(facts, evidence), now),
             *ending_soon(control.holds, now),
             *(one.finding for one in shortfalls(policy, control.holds, facts.indices, now)),
+            *(self._on_disks(policy) if self._on_disks else ()),
         )
         return CoverageLook(
             facts=facts,

@@ -19,6 +19,7 @@ from retention_enforcer.domain.ledger import Entry, Kind
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.appender import Appender
 from retention_enforcer.enforcement.control_memory import ControlWatch
+from retention_enforcer.enforcement.copies_book import CopiesBook
 from retention_enforcer.enforcement.coverage import CoverageCycle
 from retention_enforcer.enforcement.coverage_look import CoverageLook
 from retention_enforcer.enforcement.cycle import Cycle, CycleResult
@@ -135,6 +136,7 @@ class Enforcer:
         clock: Clock,
         cycle: Cycle,
         coverage: CoverageCycle,
+        copies: CopiesBook,
         hold_book: HoldBook,
         terminations: TerminationWork,
         lifecycles: LifecycleRound,
@@ -155,6 +157,7 @@ class Enforcer:
         self._clock = clock
         self._cycle = cycle
         self._coverage = coverage
+        self._copies = copies
         self._hold_book = hold_book
         self._terminations = terminations
         self._lifecycles = lifecycles
@@ -206,6 +209,7 @@ class Enforcer:
         memories = [Memory.of(body, fingerprint) for body in bodies.values()]
         evidence = {uuid: known for memory in memories for uuid, known in memory.evidence.items()}
         look = self._coverage.run(policy, control, evidence)
+        self._copies.keep(policy, look.facts)
         self._keep_books()
         return replace(look, findings=(*look.findings, *strays))
 
