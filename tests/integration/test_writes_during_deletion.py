@@ -111,6 +111,33 @@ def test_a_block_of_the_operators_stays_where_the_index_does(bench: Workbench, m
     assert blocked(bench) == [bench.prefix + "logs-a"]
 
 
+@pytest.mark.parametrize("theirs", [True, False], ids=["nobody takes it off", "they take it off"])
+def test_an_index_that_had_a_block_is_written_to_no_more_either(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch, *, theirs: bool
+) -> None:
+    now = SystemClock().now()
+    full = bench.index("logs-a", [now - 20 * DAY])
+    bench.ready()
+    bench.es.indices.add_block(index=full, block="write")
+    answers: list[str] = []
+
+    def allow(names: list[str]) -> None:
+        if not theirs:
+            bench.es.indices.put_settings(index=full, settings={"index.blocks.write": None})
+
+    def write(names: list[str]) -> None:
+        try:
+            answers.append(bench.es.index(index=names[0], document={"@timestamp": now})["result"])
+        except ApiError as error:
+            answers.append(error.message)
+
+    before(monkeypatch, "identities", allow)  # after it was planned
+    before(monkeypatch, "delete_indices", write)
+    assert bench.run("run", "--once").code == 0
+    assert answers == ["cluster_block_exception"]
+    assert bench.is_gone("logs-a")
+
+
 def test_a_producer_loses_nothing_that_was_acknowledged(bench: Workbench) -> None:
     """Young documents come into indices that are due, at the moment in which they go."""
     indices, seconds = 40, 20

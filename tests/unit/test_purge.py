@@ -358,13 +358,56 @@ def test_a_block_of_somebody_else_is_theirs(bench: Bench) -> None:
     assert "logs-a" in bench.cluster.blocked
 
 
-def test_an_index_that_was_blocked_when_it_was_planned_goes_without_a_block_of_ours() -> None:
+def blocked_when_planned() -> Bench:
     bench = Bench("logs-a")
     bench.facts = [replace(bench.facts[0], blocks=frozenset({Block.WRITE}))]
     bench.cluster.blocked = {"logs-a"}
-    bench.cluster.on_stop = lambda names: pytest.fail("it needs no block")
+    return bench
+
+
+def test_an_index_that_was_blocked_when_it_was_planned_goes_without_a_block_of_ours() -> None:
+    bench = blocked_when_planned()
+    told: list[str] = []
+    bench.cluster.on_delete = lambda names: told.extend(bench.remembered) is None
     bench.carry_out()
     assert bench.story("logs-a") == ["intent", "done"]
+    assert told == []
+
+
+def test_it_stays_blocked_where_it_stays() -> None:
+    bench = blocked_when_planned()
+    bench.cluster.on_delete = lambda names: False
+    bench.carry_out()
+    assert bench.story("logs-a") == ["intent", "failed"]
+    assert bench.cluster.blocked == {"logs-a"}
+
+
+def test_a_block_that_somebody_took_off_since_is_put_on_and_comes_off_where_the_index_stays() -> None:
+    bench = blocked_when_planned()
+    bench.cluster.blocked = set()
+    told: list[object] = []
+
+    def refuse(names: Sequence[str]) -> bool:
+        told.extend([bench.cluster.blocked.copy(), bench.remembered])
+        return False
+
+    bench.cluster.on_delete = refuse
+    bench.carry_out()
+    assert told == [{"logs-a"}, ["uuid-of-logs-a"]]
+    assert bench.cluster.blocked == set()
+    assert bench.remembered == []
+
+
+def test_nobody_takes_their_block_off_where_it_is_not_known_whether_ours_is_on() -> None:
+    bench = blocked_when_planned()
+
+    def lose(names: Sequence[str]) -> None:
+        raise OutcomeUnknown("the answer was lost", "")
+
+    bench.cluster.on_stop = lose
+    bench.carry_out()
+    assert bench.story("logs-a") == ["intent", "refused"]
+    assert bench.cluster.blocked == {"logs-a"}
 
 
 def test_the_block_comes_off_where_the_deletion_is_refused(bench: Bench) -> None:

@@ -72,27 +72,30 @@ class DeletionBlocks:
     def put_on(self, purges: Sequence[Purge], job: str) -> set[str]:
         """Stop the writes of the indices of these purges; return the uuids of those that nothing is written to now.
 
-        An index that was blocked when it was looked at needs no block of ours. One that somebody else has blocked since
-        is left to them: it is planned anew.
+        The request names all of them: an index that was blocked when it was looked at may not be by now. As long as it
+        is, that block is somebody's and stays theirs. One that somebody else has blocked since is left to them: it is
+        planned anew.
 
         Raises RequestRejected where the cluster blocks none, OutcomeUnknown and ClusterUnavailable where that is not
         known, and Refused where nothing may be destroyed; what may be blocked by then is taken off by `take_off`.
         """
-        quiet = {p.facts.uuid for p in purges if Block.WRITE in p.facts.blocks}
-        wanted = {p.facts.name: p.facts.uuid for p in purges if p.facts.uuid not in quiet}
-        if not wanted:
-            return quiet
+        uuids = {p.facts.name: p.facts.uuid for p in purges}
+        theirs = {p.facts.uuid for p in purges if Block.WRITE in p.facts.blocks}
+        wanted = set(uuids.values()) - theirs
         with self._permit.destructive():
-            ours = self._hold(job, wanted.values())
+            ours = self._hold(job, wanted)
         try:
             with self._permit.destructive():
-                blocked = self._stop.stop_writes(sorted(wanted))
+                blocked = self._stop.stop_writes(sorted(uuids))
         except RequestRejected:
-            self._let_go(job, set(wanted.values()) - ours)
+            self._let_go(job, wanted - ours)
             raise
-        ours |= {uuid for name, uuid in wanted.items() if name in blocked}
-        self._let_go(job, set(wanted.values()) - ours)
-        return quiet | ours
+        newly = {uuids[name] for name in blocked}
+        if lifted := newly & theirs:  # they took theirs off
+            self._hold(job, lifted)
+        ours |= newly
+        self._let_go(job, wanted - ours)
+        return theirs | ours
 
     def take_off(self, uuid: str, job: str) -> str:
         """Take the block off an index that stays; return what is to be said of it, nothing where there was none.
@@ -112,8 +115,11 @@ class DeletionBlocks:
         self._let_go(job, [uuid])
         return TAKEN_OFF
 
-    def take_off_other(self, uuid: str, job: str) -> None:
-        """Take the block off an index that was made anew under the name of one that is to go."""
+    def take_off_other(self, uuid: str, planned: str, job: str) -> None:
+        """Take the block off an index that was made anew under the name of a planned one, if it is ours."""
+        with self._lock:
+            if planned not in self._by_job.get(job, ()):
+                return
         self._hold(job, [uuid])
         self.take_off(uuid, job)
 

@@ -292,7 +292,7 @@ class Purger:
             facts, identity = one.purge.facts, now.get(one.purge.facts.name)
             if identity is None or identity.uuid != facts.uuid:
                 if identity is not None and blocked:  # made anew under its name: the block is on the wrong one
-                    self._blocks.take_off_other(identity.uuid, _job(one))
+                    self._blocks.take_off_other(identity.uuid, facts.uuid, _job(one))
                 self._finish(one, Outcome.REFUSED, "not the index that was planned any more", results)
             elif identity.sequence_numbers != facts.sequence_numbers:
                 results.changed.add(facts.uuid)
