@@ -88,6 +88,39 @@ def test_a_hold_or_a_flag_that_somebody_deleted_is_lost_and_one_taken_back_is_no
     assert old.is_gone("logs-a")
 
 
+def restored(bench: Workbench, backups: Backups, snapshot: str, repository: str) -> None:
+    """Put an older memory in the place of the one there is, as a restore of all own indices but the ledger would."""
+    bench.es.indices.close(index=bench.own.state)
+    backups.es.snapshot.restore(
+        repository=repository, snapshot=snapshot, indices=bench.own.state, wait_for_completion=True
+    )
+
+
+def test_an_older_memory_does_not_bring_back_what_was_approved_and_used(bench: Workbench, backups: Backups) -> None:
+    old = [SystemClock().now() - 20 * DAY] * 1_200
+    bench.index("logs-a", [*old, *[SystemClock().now()] * 100])
+    bench.ready()
+    assert bench.run("run", "--once").code == 4
+    plan_hash = bench.run("plan", "--output", "json").plan("logs")["hash"]
+    assert bench.run("plan", "approve", plan_hash).code == 0
+    repository = backups.repository()
+    backups.take(repository, "before")
+    assert bench.run("run", "--once").code == 0
+    bench.add("logs-a", old)
+    assert bench.run("run", "--once").code == 4, "it counted once"
+    restored(bench, backups, "before", repository)
+    refused = bench.run("run", "--once")
+    assert refused.code == 4
+    assert "retention-state is older than the ledger" in refused.err
+    assert bench.count("logs-a") == 1_300
+    adopted = bench.run("ledger", "adopt")
+    assert (adopted.code, "retention-state was older" in adopted.out) == (0, True)
+    assert bench.run("run", "--once").code == 4, "whether it was carried out nobody knows any more"
+    assert bench.count("logs-a") == 1_300
+    again = bench.run("ledger", "adopt")
+    assert "retention-state" not in again.out
+
+
 def test_two_operators_at_once_lose_nothing_in_the_eyes_of_a_run(old: Workbench) -> None:
     def work() -> None:
         deployment = Deployment(Surroundings(environ=old.environ, own=old.own))

@@ -13,6 +13,7 @@ import typer
 from retention_enforcer.bootstrap import Deployment
 from retention_enforcer.cli.console import Output, OutputOption, deployment_of, ledger_app, print_json, print_table, say
 from retention_enforcer.daemon.exit_codes import OK
+from retention_enforcer.daemon.lease import adopt_epoch
 from retention_enforcer.domain.checkpoints import Checkpoints
 from retention_enforcer.domain.errors import ConfigurationError, LedgerBroken
 from retention_enforcer.domain.ledger import Head, Record, canonical, check_chain
@@ -68,7 +69,7 @@ def ledger_export(context: typer.Context) -> int:
 
 @ledger_app.command("adopt")
 def ledger_adopt(context: typer.Context) -> int:
-    """Go on with ledger, requests, registry and control as they are, after one was lost or restored, and a look."""
+    """Go on with ledger, memory, requests, registry and control as they are, after one was lost or restored."""
     deployment = deployment_of(context)
     head = check_chain(deployment.ledger.read())
     if head.sequence and deployment.ledger.standing(head.sequence) is None:
@@ -91,6 +92,15 @@ def ledger_adopt(context: typer.Context) -> int:
         say(f"open in the ledger, but not in the registry: {len(adopted.lost)} terminations; ask for them again:")
         for who in adopted.lost:
             say(f"  {who}")
+    if adopt_epoch(deployment.state, deployment.ledger.last_epoch(), now):
+        control = deployment.control_reader.read()
+        for release in (*control.approvals, *control.orders):  # whether they were carried out nobody knows any more
+            deployment.control.remove(release.key)
+        say("retention-state was older than the ledger: approvals and orders are void, give again what is still meant;")
+        say(
+            "holds cover what they name now, and what they were added on: add again what has moved since. A policy that"
+        )
+        say("an environment accepted counts anew: let no instance run that has an older one")
     deployment.state.save(ADOPTED, {"at": now}, now)  # last: a daemon that runs begins anew with what there is
     return OK
 

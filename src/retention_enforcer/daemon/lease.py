@@ -108,13 +108,30 @@ class LeaseKeeper:
             if not self._watch.may_take(found, started, self._token):
                 return False
             self._check()
-            # A lease that is gone was held: the ledger knows under which epochs.
-            epoch = (Lease.of(found.body).epoch if found else self._last_epoch()) + 1
+            epoch = self._epoch_before(found) + 1
             taken = Lease(holder=self._instance, epoch=epoch, token=self._token)
             if not self._write(taken, found.version if found else None, started):
                 return False
             _log.info(f"lease taken, epoch {epoch}", **{"event.action": "lease", "retention.epoch": epoch})
             return True
+
+    def _epoch_before(self, found: Versioned | None) -> int:
+        """Return the last holder's epoch. A lease that is gone was held: the ledger knows under which epochs.
+
+        Each holder writes it here before its first record: a lease that is behind the ledger is an older one, and so
+        is all else that is remembered beside it.
+        """
+        last = self._last_epoch()
+        if found is None:
+            return last
+        epoch = Lease.of(found.body).epoch
+        if epoch < last:
+            raise Refused(
+                f"retention-state is older than the ledger, which has records of epoch {last}, not {epoch}: nothing is "
+                "deleted",
+                "restore a younger one, or look at what happened and say so with `retention-enforcer ledger adopt`",
+            )
+        return epoch
 
     def wait(self, at_most: float, stop: threading.Event) -> bool:
         """Wait for the lease; False if the time is over, or a stop was asked for, before it was had."""
@@ -181,3 +198,14 @@ class LeaseKeeper:
         self.holder = lease.holder if lease else ""
         self._lease = None
         _log.error(f"lease lost to {self.holder or 'nobody'}", **{"event.action": "lease"})
+
+
+def adopt_epoch(store: LeaseStore, last: int, now: int) -> bool:
+    """Have the next holder follow the ledger's last epoch where the lease is an older one; True where it was."""
+    found = store.versions([_KEY]).get(_KEY)
+    if found is None or Lease.of(found.body).epoch >= last:
+        return False
+    free = Lease(holder="", epoch=last)
+    if store.replace_version(_KEY, free.body(), now, found.version) is None:
+        raise Refused("somebody took the lease meanwhile", "give the command again")
+    return True
