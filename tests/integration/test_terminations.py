@@ -361,6 +361,26 @@ def test_a_purge_that_the_cluster_refuses_is_a_finding_with_its_cause(
     assert "purge-failed" not in tenants.run("report").out
 
 
+def test_a_purge_that_a_block_forbids_is_a_finding_until_the_block_is_gone(tenants: Workbench) -> None:
+    keys = tenants.prefix + "keys"
+    tenants.es.indices.put_settings(index=keys, settings={"index.blocks.read_only": True})
+    try:
+        assert tenants.run("terminate", "--application", "1").code == 0
+        assert tenants.run("terminate", "--application", "9").code == 0
+        ran = tenants.run("run", "--once")
+        assert ran.code == 0, "its promise is not over"
+        assert ran.err.count("finding purge-failed") == 1, "there is nothing of the other one"
+        assert "index.blocks.read_only" in ran.err
+        reported = tenants.run("report", "--output", "json").json
+        (found,) = (f for f in reported["findings"] if f["kind"] == "purge-failed")
+        assert "index.blocks.read_only" in found["text"]
+    finally:
+        tenants.es.indices.put_settings(index=keys, settings={"index.blocks.read_only": None})
+    assert "purge-failed" not in tenants.run("run", "--once").err
+    assert of(tenants, "keys").count("1") == 0
+    assert "purge-failed" not in tenants.run("report").out
+
+
 def test_what_was_seen_once_stands_while_something_else_cannot_be_looked_into(tenants: Workbench) -> None:
     assert tenants.run("terminate", "--application", "1").code == 0
     assert tenants.run("run", "--once").code == 0

@@ -23,7 +23,7 @@ from retention_enforcer.domain.termination_plan import (
     plan_purges,
     sought_of,
 )
-from retention_enforcer.domain.terminations import DOUBT, Termination
+from retention_enforcer.domain.terminations import DOUBT, REFUSED, Termination
 
 ONE = Match(conditions=(("app", "1"),), label="one")
 TWO = Match(conditions=(("app", "2"),), label="two")
@@ -99,8 +99,13 @@ def test_what_cannot_lose_single_documents_is_an_open_item_of_each(change: dict[
     assert plan.purges == []
     assert plan.doubts.keys() == {"one", "two"}
     for (item,) in plan.doubts.values():
-        assert item.kind == DOUBT
+        assert item.kind == REFUSED, "a finding, and no doubt: it is known what there is"
         assert told in item.text
+
+
+def test_what_cannot_lose_single_documents_concerns_those_alone_who_have_some() -> None:
+    plan = planned(of_subjects(blocks=frozenset({Block.READ_ONLY}), held_by=frozenset({"two"})))
+    assert plan.doubts.keys() == {"two"}
 
 
 def test_a_write_block_is_no_obstacle_to_a_purge_that_lifts_it() -> None:

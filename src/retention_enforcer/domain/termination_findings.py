@@ -64,7 +64,7 @@ def termination_findings(terminations: Iterable[Termination], undone: Undone) ->
     for key, termination in known.items():
         causes = "; ".join(item.text for item in termination.open_items if item.kind == REFUSED)
         if causes and termination.is_open:
-            mend = "mend what the cluster says there; the next cycle tries again"
+            mend = "mend what stands in the way there; the next cycle tries again"
             yield _finding("purge-failed", key, f"the purge for {_who(termination)} is not done: {causes}", mend)
     for key, undecided in sorted(undone.undecided.items()):
         mend = "correct the documents that say which account an application belongs to"

@@ -23,7 +23,15 @@ from retention_enforcer.domain.requests import Ask
 from retention_enforcer.domain.rollover import rollover_target
 from retention_enforcer.domain.sought import Sought, is_tenants_own
 from retention_enforcer.domain.subjects import Ownership, Subject, SubjectKind
-from retention_enforcer.domain.terminations import DOUBT, HELD, OpenItem, Termination, categories_of, narrows
+from retention_enforcer.domain.terminations import (
+    DOUBT,
+    HELD,
+    REFUSED,
+    OpenItem,
+    Termination,
+    categories_of,
+    narrows,
+)
 
 
 @dataclass(slots=True)
@@ -118,7 +126,8 @@ def _judge(
         why = (
             ", ".join(sorted(f"index.blocks.{block}" for block in forbidden)) or "a mounted snapshot can only go whole"
         )
-        plan.doubt(labels, f"{index.name} cannot lose single documents: {why}")
+        having = sorted(index.held_by) or labels
+        plan.doubt(having, f"{index.name} cannot lose single documents: {why}", kind=REFUSED)
         return
     plan.purges.append(
         Purge(

@@ -313,7 +313,8 @@ UNDECIDED = "owner-undecided"
 """The kind of an open item for applications of which it cannot be told whether they go along; nor is that proven."""
 
 REFUSED = "purge-failed"
-"""The kind of an open item for what could not be purged although it should have been: refused, or without an answer."""
+"""The kind of an open item for what could not be purged although it should have been: refused, without an answer, or
+not tried since the index itself forbids it."""
 
 HELD = "held"
 """The kind of an open item for what a hold keeps."""
