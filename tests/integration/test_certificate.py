@@ -94,6 +94,34 @@ def test_categories_that_end_by_age_are_open_until_then(tenants: Workbench) -> N
     assert found["found_now"]["logs"] == 0
 
 
+RAW = """\
+  - id: raw
+    clause: {{document: Test promises, section: "3", item: raw, updated: 2026-01-01}}
+    indices: ["{prefix}raw-*"]
+    max_age: {max_age}
+"""
+
+
+def test_what_should_have_ended_by_its_age_is_open_as_long_as_it_is_there(tenants: Workbench) -> None:
+    tenants.policy_text += RAW
+    assert tenants.run("policy", "accept").code == 0
+    index(tenants, "raw-a", {"@timestamp": now() - 20 * DAY})
+    words = ("--owner", "legal", "--reason", "a case", "--until", format_instant(now() + 10 * DAY))
+    assert tenants.run("hold", "add", "--index", tenants.prefix + "raw-a", *words).code == 0
+    assert tenants.run("erase", "--application", "1").code == 0
+    assert tenants.run("run", "--once").code == 3, "the hold keeps it past its limit"
+
+    def of_raw() -> list[str]:
+        return [item["text"] for item in items(tenants, "raw does not name the application of a document")]
+
+    assert [text.rpartition(": ")[2] for text in of_raw()] == ["what it has ends by its age"]
+    move(tenants, registered_at=now() - 15 * DAY, terminated_at=now() - 15 * DAY)
+    (text,) = of_raw()
+    assert text.endswith(f"should have ended by its age, and may be there: {tenants.prefix}raw-a")
+    tenants.es.indices.delete(index=f"{tenants.prefix}raw-a")
+    assert of_raw() == []
+
+
 def test_what_a_hold_keeps_is_named(tenants: Workbench) -> None:
     until = format_instant(now() + 10 * DAY)
     words = ("--owner", "legal", "--reason", "a case", "--until", until)

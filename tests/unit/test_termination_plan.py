@@ -19,8 +19,10 @@ from retention_enforcer.domain.termination_plan import (
     Asked,
     SubjectPlan,
     asked_in,
+    left_by_age,
     not_narrowed,
     plan_purges,
+    should_have_ended,
     sought_of,
 )
 from retention_enforcer.domain.terminations import DOUBT, REFUSED, Termination
@@ -193,3 +195,27 @@ def test_what_cannot_be_narrowed_is_open_until_its_age_ends_it() -> None:
     assert (items["aged"].until, items["nobody"].until) == (NOW + 14 * DAY, None)
     assert {item.text.split()[0] for item in not_narrowed(POLICY, one, NOW + 14 * DAY)} == {"nobody"}
     assert DOUBT not in {item.kind for item in items.values()}
+
+
+@pytest.mark.parametrize(
+    ("left", "named"),
+    [
+        ({"ages": [13 * DAY]}, False),
+        ({"ages": [13 * DAY, 14 * DAY]}, True),
+        ({"ages": [13 * DAY], "undated": 1}, True),
+        ({}, False),
+    ],
+)
+def test_what_should_have_ended_by_its_age_is_open_while_it_is_there(left: dict[str, Any], named: bool) -> None:
+    one, later = termination(ask=Ask.ERASE), NOW + 14 * DAY
+    (aged,) = should_have_ended(POLICY, one, later)
+    assert (aged.id, should_have_ended(POLICY, one, later - 1)) == ("aged", ())
+    found = list(left_by_age(aged, one, facts(index("aged-a", now=later, **left))))
+    assert [item.text.split(": ")[-1] for item in found] == (["aged-a"] if named else [])
+
+
+def test_what_should_have_ended_by_its_age_is_open_where_nobody_can_look() -> None:
+    one = termination(ask=Ask.ERASE)
+    (aged,) = should_have_ended(POLICY, one, NOW + 14 * DAY)
+    (item,) = left_by_age(aged, one, facts(set_apart=(apart("aged-a"),)))
+    assert (item.kind, "aged-a" in item.text) == ("not-narrowed", True)

@@ -10,7 +10,7 @@ One look asks for the terminated subjects, the other for what is held. For each 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from retention_enforcer.domain.deadlines import due_at
@@ -32,6 +32,11 @@ from retention_enforcer.domain.terminations import (
     categories_of,
     narrows,
 )
+
+NOT_NARROWED = "not-narrowed"
+"""The kind of an open item for a category that does not name the subjects of its documents."""
+
+_NAMED = 3
 
 
 @dataclass(slots=True)
@@ -226,18 +231,59 @@ def asked_in(policy: Policy, category: Category, terminations: Iterable[Terminat
 
 
 def not_narrowed(policy: Policy, termination: Termination, now: int) -> list[OpenItem]:
-    """Return the categories that cannot be narrowed to a subject: what they have of it ends by its age, or not."""
+    """Return the categories that cannot be narrowed to a subject: what they have of it ends by its age, or not.
+
+    Nothing of one whose limit is over since: what is left there all the same, `left_by_age` says.
+    """
     items = []
-    since = max(termination.terminated_at, termination.asked_at)
+    for category in _not_narrowed(policy, termination):
+        text = _names_no(category, termination)
+        if category.max_age is None:
+            items.append(OpenItem(kind=NOT_NARROWED, text=f"{text}: nothing of it can be purged"))
+        elif (until := _known_since(termination) + category.max_age) > now:
+            items.append(OpenItem(kind=NOT_NARROWED, text=f"{text}: what it has ends by its age", until=until))
+    return items
+
+
+def should_have_ended(policy: Policy, termination: Termination, now: int) -> tuple[Category, ...]:
+    """Return the categories in which what there may have been of a subject should have gone by its age by now."""
+    since = _known_since(termination)
+    aged = (c for c in _not_narrowed(policy, termination) if c.max_age is not None and since + c.max_age <= now)
+    return tuple(aged)
+
+
+def left_by_age(category: Category, termination: Termination, facts: CategoryFacts) -> Iterator[OpenItem]:
+    """Yield what should have gone by its age and may be there: held, blocked, undated, not to be looked into."""
+    text, since = _names_no(category, termination), _known_since(termination)
+    left = [
+        index.name
+        for index in facts.indices
+        if index.undated or (index.oldest is not None and index.oldest <= since)  # all are, where they have no age
+    ]
+    if left:
+        what = f"what it has from before should have ended by its age, and may be there: {_some(left)}"
+        yield OpenItem(kind=NOT_NARROWED, text=f"{text}: {what}")
+    for apart in facts.set_apart:
+        what = f"whether all from before is gone is not known: {apart.text}; {apart.mend}"
+        yield OpenItem(kind=NOT_NARROWED, text=f"{text}: {what}")
+
+
+def _not_narrowed(policy: Policy, termination: Termination) -> Iterator[Category]:
     for category in policy.categories:
         on_request = termination.ask is Ask.ERASE and not category.never_stored
         concerned = on_request or category in categories_of(policy, termination.ask)
-        if termination.subject is None or not concerned or narrows(category, termination.subject):
-            continue
-        text = f"{category.id} does not name the {termination.kind} of a document"
-        if category.max_age is None:
-            items.append(OpenItem(kind="not-narrowed", text=f"{text}: nothing of it can be purged"))
-        elif since + category.max_age > now:
-            until = since + category.max_age
-            items.append(OpenItem(kind="not-narrowed", text=f"{text}: what it has ends by its age", until=until))
-    return items
+        if termination.subject is not None and concerned and not narrows(category, termination.subject):
+            yield category
+
+
+def _known_since(termination: Termination) -> int:
+    return max(termination.terminated_at, termination.asked_at)
+
+
+def _names_no(category: Category, termination: Termination) -> str:
+    return f"{category.id} does not name the {termination.kind} of a document"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(sorted(names)[:_NAMED]) + more

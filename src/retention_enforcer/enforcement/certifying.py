@@ -16,7 +16,14 @@ from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.requests import Ask
 from retention_enforcer.domain.snapshots import Snapshot, SnapshotsSeen, claimants_of
 from retention_enforcer.domain.subjects import Subject
-from retention_enforcer.domain.termination_plan import asked_in, not_narrowed, plan_purges, sought_of
+from retention_enforcer.domain.termination_plan import (
+    asked_in,
+    left_by_age,
+    not_narrowed,
+    plan_purges,
+    should_have_ended,
+    sought_of,
+)
 from retention_enforcer.domain.termination_records import unfounded
 from retention_enforcer.domain.terminations import UNDECIDED, OpenItem, Termination, categories_of, narrows
 from retention_enforcer.enforcement.asking import Asking
@@ -113,6 +120,7 @@ class Certifier:
             *_unproven(termination, ledger),
             *(item for item in termination.open_items if item.kind == UNDECIDED),
             *not_narrowed(self._policy, termination, now),
+            *self._left_by_age(termination, now),
             *self._erasures(termination),
             *self._in_snapshots(termination, snapshots),
             *self._elsewhere(termination, now),
@@ -145,6 +153,13 @@ class Certifier:
         look = self._observer.look(scope, sought_of(self._policy, termination))
         found = {id_: _found(facts) for id_, facts in look.sought.items()}
         return found, list(self._kept(termination, look))
+
+    def _left_by_age(self, termination: Termination, now: int) -> Iterator[OpenItem]:
+        """Yield what should have gone by its age, in categories that do not say whose it is, and may be there."""
+        categories = should_have_ended(self._policy, termination, now)
+        found = self._observer.look_at(Scope.looking(self._policy, self._control.read()), categories)
+        for category in categories:
+            yield from left_by_age(category, termination, found[category.id])
 
     def _kept(self, termination: Termination, look: SubjectLook) -> Iterator[OpenItem]:
         """Yield what could not be looked into, and why what was found is not purged: held, blocked, not to be told."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from retention_enforcer.domain.facts import CategoryFacts, IndexFacts
+from retention_enforcer.domain.policy import Category
 from retention_enforcer.domain.sought import Sought
 from retention_enforcer.enforcement.cycle import Observer
 from retention_enforcer.enforcement.ports import Clock, Inventory
@@ -57,3 +58,7 @@ class SubjectObserver:
         held = {id_: facts for id_, (facts, _) in self._observer.look(scope, categories, {}, spared).items()}
         found = self._inventory.observe(scope.policy, categories, self._clock.now(), {}, sought)
         return SubjectLook(sought=found, held=held)
+
+    def look_at(self, scope: Scope, categories: Sequence[Category]) -> Mapping[str, CategoryFacts]:
+        """Look at categories that name no subject, for what is left of before; none asks nothing of the cluster."""
+        return self._inventory.observe(scope.policy, categories, self._clock.now(), {}) if categories else {}
