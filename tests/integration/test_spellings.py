@@ -60,3 +60,11 @@ def test_a_hold_spares_a_number_in_any_of_its_spellings(tenants: Workbench, user
     assert tenants.run("erase", "--application", "1.4e9").code == 0
     assert tenants.run("run", "--once").code == 0
     assert of(tenants, "logs-b", "user_id") == (["7.0"] if user else ["7.0", "8"])
+
+
+def test_a_copy_outside_the_policy_is_found_in_any_spelling(tenants: Workbench) -> None:
+    index(tenants, "copy", {"sdkappid": 1.4e9})
+    assert tenants.run("erase", "--application", "1400000000").code == 0
+    assert tenants.run("run", "--once").code == 0
+    texts = [item["text"] for item in certificate(tenants, "1400000000")["open_items"]]
+    assert f"{tenants.prefix}copy, outside the policy, has 1 documents of the subject" in texts

@@ -19,7 +19,8 @@ from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.names import OwnIndices
 from retention_enforcer.domain.policy import Policy
-from retention_enforcer.domain.subjects import Match, Subject, match
+from retention_enforcer.domain.sought import spelled_otherwise
+from retention_enforcer.domain.subjects import Inexact, Match, Subject, match
 
 _EVERYTHING = ["*"]
 
@@ -67,14 +68,16 @@ class Elsewhere:
             if name not in exact:
                 untold[name] = "the enforcer may not read it"
                 continue
-            found = [
-                match(subject, fieldset, exact[name])
-                for fieldset in fieldsets
-                for subject in subjects
-                if subject.wanted(fieldset) is not None
-            ]
-            matches = tuple(one for one in found if isinstance(one, Match))
-            doubt = next((one for one in found if one is not None and not isinstance(one, Match)), None)
+            asked = [(subject, one) for one in fieldsets for subject in subjects if subject.wanted(one) is not None]
+            found = [(subject, fieldset, match(subject, fieldset, exact[name])) for subject, fieldset in asked]
+            # In a copy an id in another spelling is as good as the id: nothing is deleted by it.
+            matches = tuple(
+                each
+                for subject, fieldset, one in found
+                if isinstance(one, Match)
+                for each in (one, *spelled_otherwise(subject, fieldset, one, exact[name]))
+            )
+            doubt = next((one for _, _, one in found if isinstance(one, Inexact)), None)
             if doubt is not None:
                 untold[name] = doubt.reason
             if matches:

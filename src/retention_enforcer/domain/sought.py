@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from retention_enforcer.domain.names import governed_parts
-from retention_enforcer.domain.policy import Category
+from retention_enforcer.domain.policy import Category, SubjectFields
 from retention_enforcer.domain.subjects import ExactField, Inexact, Match, Subject, SubjectKind, match
 
 Exact = dict[str, ExactField | Inexact | None]
@@ -53,17 +53,7 @@ class Sought:
 
     def spelled_otherwise(self, category: Category, found: Match, exact: Exact) -> tuple[Match, ...]:
         """Return which documents have the same ids as numbers that are spelled otherwise: they are not asked for."""
-        wanted = self.subject.wanted(category.subjects) or ()
-        choices = []
-        for (name, value), (asked, id_) in zip(found.conditions, wanted, strict=True):
-            field = exact[asked]
-            others = field.other_spellings(id_) if isinstance(field, ExactField) else ()
-            choices.append([(name, one) for one in (value, *others)])
-        return tuple(
-            replace(found, conditions=conditions, single=False)
-            for conditions in product(*choices)
-            if conditions != found.conditions
-        )
+        return spelled_otherwise(self.subject, category.subjects, found, exact)
 
     def _completed(self, found: Match, category: Category, exact: Exact) -> Match | Inexact:
         # A hold rather keeps too much: it spares whatever may be of the pair.
@@ -76,6 +66,20 @@ class Sought:
         if isinstance(condition, tuple):
             return replace(found, unless_other=condition)
         return condition or Inexact(reason=f"{field} cannot hold this account, but may hold another one")
+
+
+def spelled_otherwise(subject: Subject, fields: SubjectFields, found: Match, exact: Exact) -> tuple[Match, ...]:
+    """Return what documents look like that have a subject's ids as numbers in another spelling than the one found."""
+    choices = []
+    for (name, value), (asked, id_) in zip(found.conditions, subject.wanted(fields) or (), strict=True):
+        field = exact[asked]
+        others = field.other_spellings(id_) if isinstance(field, ExactField) else ()
+        choices.append([(name, one) for one in (value, *others)])
+    return tuple(
+        replace(found, conditions=conditions, single=False)
+        for conditions in product(*choices)
+        if conditions != found.conditions
+    )
 
 
 def is_tenants_own(subject: Subject, category: Category, name: str, stream: str | None) -> bool:
