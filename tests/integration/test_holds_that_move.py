@@ -9,6 +9,7 @@ from elasticsearch import ApiError
 
 from backups import Backups
 from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.domain.control import ACCEPTED
 from retention_enforcer.domain.instants import DAY, format_instant
 from workbench import Ran, Workbench
 
@@ -70,6 +71,14 @@ def findings(bench: Workbench, kind: str = "hold-covers-less") -> list[str]:
 
 def run(bench: Workbench) -> Ran:
     return bench.run("run", "--once")
+
+
+def accept_unasked(bench: Workbench) -> None:
+    """Accept the policy past the command that would refuse it, as somebody may who writes into `retention-control`."""
+    shown = bench.run("policy", "show", "--output", "json").json
+    body = {"fingerprint": shown["fingerprint"], "at": SystemClock().now()}
+    source = {"kind": ACCEPTED, "updated": "2026-01-01T00:00:00.000Z", "body": body}
+    bench.es.index(index=bench.own.control, id=ACCEPTED, document=source, refresh=True)
 
 
 # --- names that move on -------------------------------------------------------------------------------
@@ -177,7 +186,7 @@ def test_a_subject_that_the_policy_cannot_name_any_more_keeps_its_indices_whole(
     held.ready()
     hold(held, "--application", "14")
     held.policy_text = policy(("logs", "logs-*"), subjects="application: app")
-    held.settings["ENFORCER_ACCEPT_POLICY"] = held.run("policy", "show", "--output", "json").json["fingerprint"]
+    accept_unasked(held)
     assert run(held).code == 3
     assert held.count("logs-a") == 2
     assert held.is_gone("logs-b")
@@ -229,7 +238,7 @@ def test_a_category_that_is_called_otherwise_leaves_nothing_to_be_deleted(
     held.ready()
     hold(held, "--category", "logs")
     held.policy_text = policy(*after)
-    held.settings["ENFORCER_ACCEPT_POLICY"] = held.run("policy", "show", "--output", "json").json["fingerprint"]
+    accept_unasked(held)
     assert run(held).code == 3
     assert held.count("logs-a") == 1
     assert findings(held)
@@ -250,6 +259,29 @@ def test_a_policy_that_voids_a_hold_is_not_accepted_until_the_hold_is_moved(held
     assert held.run("policy", "accept").code == 0
     assert run(held).code == 3
     assert held.count("logs-a") == 1
+
+
+def test_nor_is_one_that_the_environment_accepts(held: Workbench) -> None:
+    def accepting() -> None:
+        shown = held.run("policy", "show", "--output", "json").json
+        held.settings["ENFORCER_ACCEPT_POLICY"] = shown["fingerprint"]
+
+    assert held.run("setup", "--indices-only").code == 0
+    accepting()
+    index(held, "logs-a")
+    old = hold(held, "--category", "logs")
+    assert run(held).code == 3
+    held.policy_text = policy(("journals", "logs-*"))
+    accepting()
+    index(held, "logs-b")  # no run has seen that the hold covers it
+    refused = run(held)
+    assert refused.code == 4
+    assert "the policy has no category logs" in refused.err
+    assert (held.count("logs-a"), held.count("logs-b")) == (1, 1)
+    hold(held, "--category", "journals")
+    assert held.run("hold", "remove", old).code == 0
+    assert run(held).code == 3
+    assert (held.count("logs-a"), held.count("logs-b")) == (1, 1)
 
 
 def test_a_name_that_moved_on_without_the_policy_does_not_keep_one_from_being_accepted(held: Workbench) -> None:

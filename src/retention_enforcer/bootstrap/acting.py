@@ -115,6 +115,7 @@ def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: f
         lifecycles=LifecycleRound(deployment.lifecycle_observer, deployment.lifecycles, deployment.governed, changer),
         recorder=tools.recorder,
         blocks=tools.blocks,
+        raise_if_voided=deployment.holding.raise_if_voided,
     )
 
 

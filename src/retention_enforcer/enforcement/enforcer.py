@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -142,7 +142,9 @@ class Enforcer:
         lifecycles: LifecycleRound,
         recorder: Recorder,
         blocks: DeletionBlocks,
+        raise_if_voided: Callable[[], None],
     ) -> None:
+        self._raise_if_voided = raise_if_voided
         self._blocks = blocks
         self._terms = terms
         self._inventory = inventory
@@ -314,11 +316,13 @@ class Enforcer:
         """Count the environment's acceptance from when it was first seen: no restart makes it later.
 
         From this process's beginning, not from when it got the lease: what was accepted while it waited is newer.
+        Raises Refused where `policy accept` would: under this policy a hold covers less than before.
         """
         mine = self._terms.fingerprint
         known = self._state.load([POLICY]).get(POLICY, {})
         words = words_of(known)
         if self._terms.accept == mine and mine not in words:
+            self._raise_if_voided()
             after = {"environment": {**words, mine: self._began}}
             if "recorded" in known:
                 after["recorded"] = known["recorded"]

@@ -167,7 +167,8 @@ class Settings(BaseSettings):
     accept_policy: _Sha256 | None = None
     """The fingerprint of the policy that may act, 64 hexadecimal digits: the operator's word where nobody can type
     `policy accept`. Each fingerprint counts once, from when a run first saw it here: what was accepted later stays
-    accepted, whatever instance comes back, and going back to an earlier policy takes `policy accept`."""
+    accepted, whatever instance comes back, and going back to an earlier policy takes `policy accept`. It is refused
+    as there where a hold covers less under it (exit 4)."""
 
     @classmethod
     def settings_customise_sources(
