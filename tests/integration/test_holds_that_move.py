@@ -167,6 +167,27 @@ def test_an_index_that_is_restored_under_another_name_stays_held(held: Workbench
     assert "logs-restored" in findings(held)[0]
 
 
+def test_an_index_that_is_restored_under_its_name_stays_held_although_an_alias_led_to_it(
+    held: Workbench, backups: Backups
+) -> None:
+    case = held.prefix + "case42"
+    name = index(held, "logs-a", aliases={case: {}})
+    index(held, "logs-b")
+    held.ready()
+    hold(held, "--index", case)
+    held.es.indices.delete_alias(index=name, name=case)
+    repository = backups.repository()
+    backups.take(repository, "s1")
+    held.es.indices.delete(index=name)
+    held.es.snapshot.restore(repository=repository, snapshot="s1", indices=name, wait_for_completion=True)
+    assert run(held).code == 3
+    assert held.count("logs-a") == 1
+    assert held.is_gone("logs-b")
+    (text,) = findings(held)
+    assert name in text
+    assert "are gone" not in text
+
+
 def test_a_held_index_that_somebody_deletes_is_a_finding(held: Workbench) -> None:
     index(held, "logs-a")
     index(held, "logs-b")

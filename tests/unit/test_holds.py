@@ -105,7 +105,14 @@ def test_what_was_restored_under_another_name_is_known_by_its_creation() -> None
     one = hold(index="logs-a", covered=once(A))
     assert one.covers("logs", RESTORED, NOW)
     assert not one.covers("logs", replace(RESTORED, created=A.created + 1), NOW)
-    assert not one.covers("logs", replace(RESTORED, origin=None), NOW), "only made in the same millisecond"
+
+
+def test_what_was_restored_under_the_same_name_is_known_once_the_one_before_it_is_gone() -> None:
+    one, restored = hold(index="an alias", covered=once(A)), replace(RESTORED, name="logs-a", origin=None)
+    assert one.covers("logs", restored, NOW, present={"new"})
+    assert not one.covers("logs", restored, NOW, present={"new", A.uuid}), "only made in the same millisecond"
+    assert not one.covers("logs", replace(restored, created=A.created + 1), NOW)
+    assert not hold(index="an alias", covered={A.uuid: Seen()}).covers("logs", replace(restored, created=0), NOW)
 
 
 @pytest.mark.parametrize(

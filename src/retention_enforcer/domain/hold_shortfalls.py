@@ -6,13 +6,13 @@ edited calls a category otherwise, or no longer says which field names a subject
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from retention_enforcer.domain.claims import Standing
 from retention_enforcer.domain.coverage import IndexSeen
 from retention_enforcer.domain.findings import Finding, Severity
-from retention_enforcer.domain.holds import Hold
+from retention_enforcer.domain.holds import Hold, Seen
 from retention_enforcer.domain.policy import Policy
 
 _NAMED = 5
@@ -54,10 +54,10 @@ def shortfalls(policy: Policy, holds: Iterable[Hold], indices: Iterable[IndexSee
 
 
 def _shortfall(policy: Policy, hold: Hold, indices: Sequence[IndexSeen]) -> Shortfall | None:
-    once = [index for index in indices if hold.seen_before(index.uuid, index.created, index.origin) is not None]
-    unnamed = [index for index in once if not _is_named(policy, hold, index)]
     known = {index.uuid for index in indices}
-    restored = {index.created for index in once}
+    once = [(index, seen) for index in indices if (seen := _seen_before(hold, index, known)) is not None]
+    unnamed = [index for index, seen in once if not _is_named(policy, hold, index, seen)]
+    restored = {index.created for index, _ in once}
     gone = [u for u, seen in hold.covered.items() if u not in known and seen.created not in restored]
     homeless = hold.category is not None and hold.category not in {category.id for category in policy.categories}
     texts = list(_texts(hold, indices, unnamed, len(gone), homeless=homeless))
@@ -87,13 +87,16 @@ def _texts(
         yield f"{gone:,} of the indices that it covered are gone"
 
 
-def _is_named(policy: Policy, hold: Hold, index: IndexSeen) -> bool:
+def _seen_before(hold: Hold, index: IndexSeen, present: Collection[str]) -> Seen | None:
+    return hold.seen_before(index.uuid, index.created, index.origin, present)
+
+
+def _is_named(policy: Policy, hold: Hold, index: IndexSeen, seen: Seen) -> bool:
     if index.claim.standing is not Standing.GOVERNED:
         return False
     if hold.subject is not None:
-        seen = hold.seen_before(index.uuid, index.created, index.origin)
         told = {name for id_ in index.claim.categories for name in hold.fields_in(policy.category(id_))}
-        return seen is not None and {*seen.fields} <= told
+        return {*seen.fields} <= told
     if hold.category is not None:
         return hold.category in index.claim.categories
     return hold.index in index.names

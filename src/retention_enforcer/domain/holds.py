@@ -6,7 +6,7 @@ over, an index leaves its stream, a restored one gets another name, a policy ren
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -83,23 +83,26 @@ class Hold:
         names = (index.name, index.stream, governed_part(index.name), *index.aliases, *index.former_names)
         return self.category == category or (self.index is not None and self.index in names)
 
-    def covers(self, category: str, index: IndexFacts, now: int) -> bool:
-        """Whether it covers a whole index of a category, as things are or as they once were."""
+    def covers(self, category: str, index: IndexFacts, now: int, present: Collection[str] = ()) -> bool:
+        """Whether it covers a whole index of a category, as things are or as they once were.
+
+        `present` are the uuids of the indices that are known to be there.
+        """
         if self.subject is not None or not self.is_alive(now):
             return False
-        return self.names(category, index) or self._once(index) is not None
+        return self.names(category, index) or self._once(index, present) is not None
 
     def may_cover_all(self, policy: Policy, now: int) -> bool:
         """Whether it is on a category that the policy does not have, and nobody knows what that was."""
         unknown = self.category is not None and all(category.id != self.category for category in policy.categories)
         return unknown and not self.looked and self.is_alive(now)
 
-    def lost_sight_of(self, category: Category, index: IndexFacts, now: int) -> bool:
+    def lost_sight_of(self, category: Category, index: IndexFacts, now: int, present: Collection[str] = ()) -> bool:
         """Whether an index had documents of the held subject, and now does not show them: it is held as a whole then.
 
         They were told by fields that the policy does not name any more, or none of them is found.
         """
-        if self.subject is None or not self.is_alive(now) or (seen := self._once(index)) is None:
+        if self.subject is None or not self.is_alive(now) or (seen := self._once(index, present)) is None:
             return False
         return self.id not in index.held_by or not {*seen.fields} <= {*self.fields_in(category)}
 
@@ -117,7 +120,9 @@ class Hold:
         found = {
             apart.uuid: Seen() for apart in facts.set_apart if apart.uuid and self.may_cover(category.id, apart, now)
         }
-        return found | {i.uuid: Seen(created=i.created) for i in facts.indices if self.covers(category.id, i, now)}
+        present = uuids_of(facts.indices)
+        covered = (i for i in facts.indices if self.covers(category.id, i, now, present))
+        return found | {index.uuid: Seen(created=index.created) for index in covered}
 
     def _seen_of_subject(self, category: Category, facts: CategoryFacts) -> dict[str, Seen]:
         fields = self.fields_in(category)
@@ -141,17 +146,20 @@ class Hold:
         along = (fields.application,) if subject.kind is SubjectKind.ACCOUNT and fields.application else ()
         return tuple(sorted({*(name for name, _ in pairs), *along}))
 
-    def seen_before(self, uuid: str, created: int, origin: str | None) -> Seen | None:
+    def seen_before(self, uuid: str, created: int, origin: str | None, present: Collection[str]) -> Seen | None:
         """Return what was seen of an index that it once covered, else None.
 
-        One that was restored has another uuid, and keeps its creation; `origin` is set where it has another name.
+        One that was restored has another uuid, and keeps its creation. It is known by that where it has another name,
+        which `origin` says, or where the one that was covered is not `present` (uuids) any more; else two indices were
+        made in the same millisecond.
         """
-        if (seen := self.covered.get(uuid)) is not None or origin is None:
+        if (seen := self.covered.get(uuid)) is not None or not created:
             return seen
-        return next((seen for seen in self.covered.values() if seen.created == created), None)
+        alike = ((known, seen) for known, seen in self.covered.items() if seen.created == created)
+        return next((seen for known, seen in alike if origin is not None or known not in present), None)
 
-    def _once(self, index: IndexFacts) -> Seen | None:
-        return self.seen_before(index.uuid, index.created, index.origin)
+    def _once(self, index: IndexFacts, present: Collection[str]) -> Seen | None:
+        return self.seen_before(index.uuid, index.created, index.origin, present)
 
     def __str__(self) -> str:
         """Return what anybody may read: owner and reason are an operator's free text, a subject's id is personal."""
@@ -165,8 +173,14 @@ class Hold:
 
 def held(holds: Iterable[Hold], category: str, indices: Iterable[IndexFacts], now: int) -> dict[str, Held]:
     """Return which of a category's indices are held as a whole at this instant, and by which hold."""
-    holds = tuple(holds)
-    return {index.name: hold.held for index in indices for hold in holds if hold.covers(category, index, now)}
+    holds, indices = tuple(holds), tuple(indices)
+    present = uuids_of(indices)
+    return {index.name: hold.held for index in indices for hold in holds if hold.covers(category, index, now, present)}
+
+
+def uuids_of(indices: Iterable[IndexFacts]) -> frozenset[str]:
+    """Return the uuids of indices."""
+    return frozenset(index.uuid for index in indices)
 
 
 def held_for_all(holds: Iterable[Hold], policy: Policy, indices: Iterable[IndexFacts], now: int) -> dict[str, Held]:
@@ -178,11 +192,12 @@ def held_for_all(holds: Iterable[Hold], policy: Policy, indices: Iterable[IndexF
 
 def out_of_sight(holds: Iterable[Hold], category: Category, facts: CategoryFacts, now: int) -> dict[str, Held]:
     """Return which indices are held as a whole since they had documents of a held subject and do not show them now."""
+    present = uuids_of(facts.indices)
     return {
         index.name: Held(hold=hold.id, text=f"{hold}; it had documents of the held subject that are not found any more")
         for hold in holds
         for index in facts.indices
-        if hold.lost_sight_of(category, index, now)
+        if hold.lost_sight_of(category, index, now, present)
     }
 
 
