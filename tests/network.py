@@ -23,7 +23,6 @@ version: 1
 name: {prefix}policy
 margin: 1h
 on_request: 7d
-ignore: ["t*"]
 categories:
   - id: logs
     clause: {{document: Test promises, section: "1", item: logs, updated: 2026-01-01}}

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 CASES = [
     (Place("PUT /retention-state/_doc/lease", 1), Fault.BLACK_HOLE_AFTER),
-    (Place("GET /_cluster/state/metadata,routing_table,blocks/{indices}", 1), Fault.SLOW_CLOSE),
+    (Place("GET /_cluster/state/metadata,routing_table,blocks", 1), Fault.SLOW_CLOSE),
     (Place("GET /_snapshot", 1), Fault.CUT),  # so short that it is cut within its headers
     (Place("PUT /retention-ledger/_create/{sequence}", 3), Fault.RESET_AFTER),
     (Place("POST /{indices}/_rollover/{indices}", 1), Fault.AWAY),
