@@ -135,6 +135,22 @@ def test_a_request_that_cannot_be_meant_is_a_finding_and_nothing_else(tenants: W
     assert "a request is refused" not in tenants.run("run", "--once").err
 
 
+def test_a_request_that_nobody_can_act_on_is_in_the_report_as_long_as_it_is_there(tenants: Workbench) -> None:
+    body = {"kind": "application", "id": "", "action": "erase"}
+    answer = tenants.es.index(index=tenants.own.requests, document=body, refresh=True)
+    assert tenants.run("run", "--once").code == 0
+
+    def reported() -> list[str]:
+        findings = tenants.run("report", "--output", "json").json["findings"]
+        return [finding["text"] for finding in findings if finding["kind"] == "request-refused"]
+
+    (text,) = reported()
+    assert text.startswith("a request is refused: ")
+    tenants.es.delete(index=tenants.own.requests, id=answer["_id"], refresh=True)
+    assert tenants.run("run", "--once").code == 0
+    assert reported() == []
+
+
 @pytest.mark.parametrize("id_", ["-x", "_all", "..", "\uff11\uff11", "11 1", "1.0", "01"])
 def test_odd_ids_are_exact_and_never_patterns(tenants: Workbench, id_: str) -> None:
     assert tenants.run("terminate", "--application", id_).code == 0

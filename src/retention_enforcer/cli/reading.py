@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -122,7 +123,7 @@ def report(
     deployment = deployment_of(context)
     look = deployment.reader.look(deployment.policy.categories)
     coverage, problem = _cover(deployment, look)
-    asked, unknown = _asked(deployment, look.as_of)
+    asked, refused, unknown = _asked(deployment, look.as_of)
     found = make_report(
         deployment.policy,
         look,
@@ -131,6 +132,7 @@ def report(
         head=deployment.reader.head(),
         notes=[f"Nothing past the policy was looked at: {problem}"] if problem else [],
         asked=asked,
+        refused=refused,
         unknown=unknown,
     )
     if html is not None:
@@ -142,14 +144,14 @@ def report(
     return worst([OK if found.kept else NOT_KEPT, problem.exit_code if problem else OK])
 
 
-def _asked(deployment: Deployment, now: int) -> tuple[list[Timed], str]:
-    """Return what customers asked for, as far as it was taken in, and why it is not known what else they did."""
+def _asked(deployment: Deployment, now: int) -> tuple[list[Timed], Mapping[int, str], str]:
+    """Return what customers asked for, what of it was refused, and why it is not known what else they did."""
     try:
         asked = [(t, deployment.asking.times(t)) for t in deployment.asking.terminations()]
-        looked_at = deployment.asking.looked_at()
+        refused, looked_at = deployment.asking.refused(), deployment.asking.looked_at()
     except Refused as error:
-        return [], error.message
-    return asked, requests_unknown(looked_at, now, deployment.settings.interval)
+        return [], {}, error.message
+    return asked, refused, requests_unknown(looked_at, now, deployment.settings.interval)
 
 
 def _cover(deployment: Deployment, look: Look) -> tuple[CoverageLook | None, RetentionError | None]:

@@ -227,6 +227,11 @@ class Asking:
         with readable("what retention-state remembers of the last look at requests"):
             return int(body["at"]) if body is not None else None
 
+    def refused(self) -> Mapping[int, str]:
+        """Return the malformed requests that are still there, by their places, and why they were refused."""
+        body = self._state.load([REQUESTS]).get(REQUESTS)
+        return RequestsMemory.of(body).refused if body is not None else {}
+
     def about(self, subject: Subject) -> list[Termination]:
         """Return all terminations of a subject, those that are forgotten too: they are found by its pseudonym."""
         pseudonym = self._pseudonyms.of(subject.text)

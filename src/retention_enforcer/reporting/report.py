@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from retention_enforcer.domain.claims import Standing
@@ -92,15 +93,17 @@ def make_report(
     head: Head | None,
     notes: Iterable[str] = (),
     asked: Sequence[Timed] = (),
+    refused: Mapping[int, str] = MappingProxyType({}),
     unknown: str = "",
 ) -> Report:
     """Return the report of a look at all categories and, if there was one, of a look past the policy.
 
-    `asked` are the terminations and requests that are remembered, with the lengths that decide about each; `unknown` is
-    why it is not known what else was asked for: what ends with a request is not kept then.
+    `asked` are the terminations and requests that are remembered, with the lengths that decide about each, `refused`
+    the malformed requests that are there, by their places, and why nobody can act on them; `unknown` is why it is not
+    known what else was asked for: what ends with a request is not kept then.
     """
     late = frozenset(t.key for t, times in asked if is_late(t, times, look.as_of))
-    of_terminations = tuple(termination_findings((t for t, _ in asked), Undone(late=late)))
+    of_terminations = tuple(termination_findings((t for t, _ in asked), Undone(late=late, refused=refused)))
     beyond = (*(coverage.findings if coverage else ()), *of_terminations)
     every = [*(finding for proof in proofs for finding in proof.findings), *beyond]
     return Report(
