@@ -85,6 +85,7 @@ def test_a_certificate_counts_on_nothing_that_was_altered(certified: Workbench, 
         ({"purged_at": body["purged_at"] - DAY}, "that no document of it was left at"),
         ({"terminated_at": body["terminated_at"] + DAY}, "that it was asked for from"),
         ({"purges": [{**body["purges"][0], "documents": 1_000}, *body["purges"][1:]]}, "that 1000 documents of index"),
+        ({"applications": [f"8{application}"]}, "that 1 applications went along, and which"),
     ):
         altered = {**hit["_source"], "body": {**body, **change}}
         certified.es.index(index=certified.own.terminations, id=hit["_id"], document=altered, refresh=True)

@@ -10,7 +10,16 @@ import pytest
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.requests import Ask
 from retention_enforcer.domain.subjects import subject_of
-from retention_enforcer.domain.termination_records import expunged_of, purged_of, seen_at, told_by, unfounded, who_of
+from retention_enforcer.domain.termination_records import (
+    expunged_of,
+    forgotten_along,
+    purged_of,
+    resolved_to,
+    seen_at,
+    told_by,
+    unfounded,
+    who_of,
+)
 from retention_enforcer.domain.terminations import Purged, Termination
 
 
@@ -76,6 +85,7 @@ def said(*records: tuple[str, str], start: int = 1) -> list[dict[str, Any]]:
     return [{**about(of(1), *one), "sequence": n, "time": time} for n, one in enumerate(records, start)]
 
 
+KEYED = Pseudonyms(b"k" * 32)
 AT = 1_767_312_000_000  # 2026-01-02T00:00:00Z
 FOUNDED = said(
     ("registered", "terminated at 1970-01-01T00:00:00.000Z; reason hmac-sha256:x:y"),
@@ -92,10 +102,11 @@ CLEAN = replace(
 
 
 def test_what_the_ledger_says_too_is_founded() -> None:
-    assert unfounded(CLEAN, FOUNDED) == []
-    assert unfounded(replace(CLEAN, purged_at=None, erased_at=None, purges=()), FOUNDED) == [], "less is not unfounded"
+    assert unfounded(CLEAN, FOUNDED, KEYED) == []
+    less = replace(CLEAN, purged_at=None, erased_at=None, purges=())
+    assert unfounded(less, FOUNDED, KEYED) == [], "less is not unfounded"
     older = said(("registered", "terminated at 1970-01-01T00:00:00.000Z"), ("verified", "no document is left"))
-    assert unfounded(replace(of(1), purged_at=AT - 60_000), older) == [], "a record that does not say when"
+    assert unfounded(replace(of(1), purged_at=AT - 60_000), older, KEYED) == [], "a record that does not say when"
 
 
 @pytest.mark.parametrize(
@@ -105,18 +116,37 @@ def test_what_the_ledger_says_too_is_founded() -> None:
         ({"purged_at": AT - 1}, "no document of it was left"),
         ({"terminated_at": 1}, "asked for from"),
         ({"closed_at": AT}, "closed"),
+        ({"applications": ("8",)}, "1 applications went along"),
         ({"purges": (replace(CLEAN.purges[0], documents=4),)}, "4 documents of index u1"),
         ({"purges": (replace(CLEAN.purges[0], uuid="u2"),)}, "3 documents of index u2"),
     ],
 )
 def test_what_the_registry_alone_says_is_named(change: dict[str, Any], named: str) -> None:
-    (text,) = unfounded(replace(CLEAN, **change), FOUNDED)
+    (text,) = unfounded(replace(CLEAN, **change), FOUNDED, KEYED)
     assert named in text
 
 
 def test_a_milestone_from_before_the_last_purge_is_none() -> None:
     later = [*FOUNDED, *said(("purged", purged_of(1, "u1", "outcome 9")), start=5)]
-    assert [text.split(" at ")[0] for text in unfounded(CLEAN, later)] == [
+    assert [text.split(" at ")[0] for text in unfounded(CLEAN, later, KEYED)] == [
         "that no document of it was left",
         "that all was erased",
     ]
+
+
+@pytest.mark.parametrize(
+    ("applications", "founded"), [(("8", "9"), True), (("8",), False), ((), False), (("8", "10"), False)]
+)
+def test_which_applications_went_along_is_what_was_last_recorded(applications: tuple[str, ...], founded: bool) -> None:
+    records = [*FOUNDED, *said(("resolved", "3 applications"), ("resolved", resolved_to(["8", "9"], KEYED)), start=5)]
+    texts = unfounded(replace(CLEAN, applications=applications), records, KEYED)
+    assert [" applications went along" in text for text in texts] == ([] if founded else [True])
+    assert unfounded(replace(CLEAN, applications=("8", "10")), records, Pseudonyms(b"o" * 32)) == [], "another key"
+
+
+def test_of_one_that_is_forgotten_nobody_can_look_for_its_applications() -> None:
+    along = said(("resolved", resolved_to(["8", "9"], KEYED)), ("forgotten", "only the pseudonym is left"), start=5)
+    assert unfounded(CLEAN, [*FOUNDED, *along], KEYED) == []
+    assert forgotten_along(CLEAN, [*FOUNDED, *along]) == 2
+    assert forgotten_along(replace(CLEAN, applications=("8", "9")), along) == 0
+    assert forgotten_along(CLEAN, FOUNDED) == 0

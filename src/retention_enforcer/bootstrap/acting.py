@@ -248,6 +248,7 @@ def _terminations(deployment: Deployment, tools: _Tools) -> TerminationWork:
         write_blocks=write_blocks,
         eraser=eraser,
         ended=deployment.ended,
+        pseudonyms=deployment.pseudonyms,
         clock=deployment.clock,
         grace=deployment.settings.grace,
     )

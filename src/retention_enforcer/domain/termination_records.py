@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from retention_enforcer.domain.instants import MINUTE, format_instant, parse_instant
 from retention_enforcer.domain.ledger import Kind, Record
+from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.terminations import Termination
 
 REGISTERED, FORWARD, PURGED, EXPUNGED = "registered", "brought-forward", "purged", "expunge"
+RESOLVED, FORGOTTEN = "resolved", "forgotten"
 VERIFIED, ERASED, CLOSED, WATCH_ENDED = "verified", "erased", "closed", "watch-ended"
 ENDED = frozenset({"cancelled", WATCH_ENDED, CLOSED})
 """Actions of these records."""
@@ -20,6 +22,7 @@ _SLACK = 10 * MINUTE
 _WHO = re.compile(r"(?:terminate|erase) of (?:account|application|user) \S+, request \S+?(?=: |$)")
 _PURGED_OF = re.compile(r": (\d+) documents of index (\S+?),")
 _AT = re.compile(r": (?:terminated )?at (\S+Z)")
+_RESOLVED_TO = re.compile(r": (\d+) applications(?:, (\S+))?")
 _EXPUNGED_OF = re.compile(r"index (\S+?): ")
 
 
@@ -43,6 +46,15 @@ def seen_at(instant: int, what: str) -> str:
     return f"at {format_instant(instant)}, {what}"
 
 
+def resolved_to(applications: Sequence[str], pseudonyms: Pseudonyms) -> str:
+    """Return how a record says which applications go along with an account: how many, and which under one pseudonym."""
+    return f"{len(applications)} applications, {_all_of(applications, pseudonyms)}"
+
+
+def _all_of(applications: Sequence[str], pseudonyms: Pseudonyms) -> str:
+    return pseudonyms.of("\n".join(applications))
+
+
 @dataclass(frozen=True, slots=True)
 class _Seen:
     """What a record says of a milestone."""
@@ -62,7 +74,7 @@ class _Seen:
         return abs(self.at - instant) <= self.slack
 
 
-def unfounded(termination: Termination, records: Iterable[Record]) -> list[str]:
+def unfounded(termination: Termination, records: Collection[Record], pseudonyms: Pseudonyms) -> list[str]:
     """Return what the registry says of a termination, and the ledger does not: it may have been written by hand.
 
     `records` are all of a ledger that is whole, or those about this termination.
@@ -91,12 +103,40 @@ def unfounded(termination: Termination, records: Iterable[Record]) -> list[str]:
             texts.append(f"that {what} at {format_instant(instant)}")
     if termination.closed_at is not None and not told.keys() & {CLOSED, WATCH_ENDED}:
         texts.append(f"that it was closed at {format_instant(termination.closed_at)}")
+    forgotten = not termination.applications and FORGOTTEN in told
+    if not forgotten and not _fits(termination.applications, _resolved(who, records), pseudonyms):
+        texts.append(f"that {len(termination.applications)} applications went along, and which")
     texts += [
         f"that {purged.documents} documents of index {purged.uuid} were purged"
         for purged in termination.purges
         if (purged.documents, purged.uuid) not in took
     ]
     return texts
+
+
+def forgotten_along(termination: Termination, records: Iterable[Record]) -> int:
+    """Return how many applications went along of which nobody knows any more which these are."""
+    told = None if termination.applications else _resolved(who_of(termination), records)
+    return int(told[1]) if told is not None else 0
+
+
+def _resolved(who: str, records: Iterable[Record]) -> re.Match[str] | None:
+    """Return what the last record says of which applications go along; None where there is none."""
+    told = None
+    for record in records:
+        reason = str(record.get("reason", ""))
+        if record.get("action") == RESOLVED and (named := _WHO.match(reason)) and named.group() == who:
+            told = _RESOLVED_TO.match(reason[named.end() :])
+    return told
+
+
+def _fits(applications: Sequence[str], told: re.Match[str] | None, pseudonyms: Pseudonyms) -> bool:
+    """Whether these are the applications of a record; one under another key, or of an older version, tells how many."""
+    if told is None:
+        return not applications
+    which = told[2]
+    same = not which or not pseudonyms.made(which) or which == _all_of(applications, pseudonyms)
+    return same and int(told[1]) == len(applications)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

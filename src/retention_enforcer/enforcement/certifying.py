@@ -24,7 +24,7 @@ from retention_enforcer.domain.termination_plan import (
     should_have_ended,
     sought_of,
 )
-from retention_enforcer.domain.termination_records import unfounded
+from retention_enforcer.domain.termination_records import forgotten_along, unfounded
 from retention_enforcer.domain.terminations import UNDECIDED, OpenItem, Termination, categories_of, narrows
 from retention_enforcer.enforcement.asking import Asking
 from retention_enforcer.enforcement.copies_book import CopiesBook
@@ -117,7 +117,7 @@ class Certifier:
         items = (
             *doubts,
             *altered,
-            *_unproven(termination, ledger),
+            *_unproven(termination, ledger, self._pseudonyms),
             *(item for item in termination.open_items if item.kind == UNDECIDED),
             *not_narrowed(self._policy, termination, now),
             *self._left_by_age(termination, now),
@@ -255,13 +255,16 @@ class _Ledger:
     """Why nothing can be rested on it; else empty."""
 
 
-def _unproven(termination: Termination, ledger: _Ledger) -> Iterator[OpenItem]:
-    """Yield why what the registry says of a termination is not proven by the ledger."""
+def _unproven(termination: Termination, ledger: _Ledger, pseudonyms: Pseudonyms) -> Iterator[OpenItem]:
+    """Yield why what the registry says of a termination is not proven by the ledger, and what neither says any more."""
     if ledger.problem:
         yield OpenItem(kind="ledger", text=f"{ledger.problem}: see `retention-enforcer ledger verify`")
-    else:
-        for text in unfounded(termination, ledger.about):
-            yield OpenItem(kind="ledger", text=f"the registry says {text}, and the ledger has no record of it")
+        return
+    for text in unfounded(termination, ledger.about, pseudonyms):
+        yield OpenItem(kind="ledger", text=f"the registry says {text}, and the ledger has no record of it")
+    if along := forgotten_along(termination, ledger.about):
+        text = f"{along} applications went along, and are forgotten: nobody can look for what there is of them"
+        yield OpenItem(kind="not-looked-into", text=text)
 
 
 def _found(facts: CategoryFacts) -> int | None:

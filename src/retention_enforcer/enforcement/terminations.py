@@ -12,10 +12,18 @@ from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.findings import Finding
 from retention_enforcer.domain.ledger import Outcome
 from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.subjects import SubjectKind
 from retention_enforcer.domain.termination_findings import Undecided, Undone, termination_findings
 from retention_enforcer.domain.termination_plan import SubjectPlan, applications_of, sought_of
-from retention_enforcer.domain.termination_records import CLOSED, ERASED, seen_at
+from retention_enforcer.domain.termination_records import (
+    CLOSED,
+    ERASED,
+    FORGOTTEN,
+    RESOLVED,
+    resolved_to,
+    seen_at,
+)
 from retention_enforcer.domain.terminations import (
     Termination,
     Times,
@@ -69,6 +77,7 @@ class TerminationWork:
         write_blocks: WriteBlocks,
         eraser: Eraser,
         ended: Ended,
+        pseudonyms: Pseudonyms,
         clock: Clock,
         grace: int,
     ) -> None:
@@ -81,6 +90,7 @@ class TerminationWork:
         self._write_blocks = write_blocks
         self._eraser = eraser
         self._ended = ended
+        self._pseudonyms = pseudonyms
         self._clock = clock
         self._grace = grace
         self._back: frozenset[str] = frozenset()
@@ -187,7 +197,7 @@ class TerminationWork:
             found = applications_of(termination, owned, account)
             if found != termination.applications:
                 terminations[key] = replace(termination, applications=found)
-                self._book.enter(terminations[key], "resolved", f"{len(found)} applications")
+                self._book.enter(terminations[key], RESOLVED, resolved_to(found, self._pseudonyms))
         return undecided
 
     # --- purging ---
@@ -278,7 +288,7 @@ class TerminationWork:
         for termination, subject in old:
             self._requests.forget(subject, intake.requests.extent.until)
             terminations[termination.key] = forgotten(termination)
-            self._book.enter(terminations[termination.key], "forgotten", "only the pseudonym is left")
+            self._book.enter(terminations[termination.key], FORGOTTEN, "only the pseudonym is left")
 
     def _returned(self, scope: Scope, terminations: Mapping[str, Termination]) -> dict[str, int]:
         """Return of which closed subjects there are documents again, and how many: reported, not purged.
