@@ -161,6 +161,26 @@ def test_dot_indices_are_asked_as_all_others_outside(tenants: Workbench, name: s
         tenants.es.indices.delete(index=hidden)
 
 
+def test_what_elasticsearch_writes_of_lifecycles_is_in_no_doubt(tenants: Workbench, es: Elasticsearch) -> None:
+    lifecycle, mine = f"{tenants.prefix}lifecycle", f"{tenants.prefix}managed"
+    try:
+        es.ilm.put_lifecycle(name=lifecycle, policy={"phases": {"hot": {"actions": {}}}})
+    except ApiError as error:
+        pytest.skip(f"this server has no lifecycles ({error.meta.status})")
+    try:
+        es.indices.create(index=mine, settings={"index.lifecycle.name": lifecycle, "number_of_replicas": 0})
+        try:
+            eventually(lambda: bool(es.indices.get(index=".ds-ilm-history-*", expand_wildcards="all").body))
+        except AssertionError:
+            pytest.skip("this server keeps no history of lifecycles")
+        assert tenants.run("terminate", "--application", "1").code == 0
+        assert tenants.run("run", "--once").code == 0
+        assert items(tenants, "ilm-history") == []
+    finally:
+        es.options(ignore_status=404).indices.delete(index=mine)
+        es.ilm.delete_lifecycle(name=lifecycle)
+
+
 def items(bench: Workbench, word: str) -> list[dict[str, Any]]:
     """The certificate's open items that speak of something."""
     return [item for item in certificate(bench)[1]["open_items"] if word in item["text"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 
 from elasticsearch import Elasticsearch
@@ -15,6 +16,7 @@ from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.cluster.subject_fields import read_subject_fields
 from retention_enforcer.cluster.unreadable import without_fields
 from retention_enforcer.cluster.whose import read_whose
+from retention_enforcer.domain.claims import Identity
 from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.names import OwnIndices
@@ -23,6 +25,8 @@ from retention_enforcer.domain.sought import spelled_otherwise
 from retention_enforcer.domain.subjects import Inexact, Match, Subject, match
 
 _EVERYTHING = ["*"]
+_HISTORY = re.compile(r"\.?(?:ilm|slm)-history-[0-9]+")
+_NOTIFICATIONS = re.compile(r"\.transform-notifications-[0-9]+")
 
 
 class Elsewhere:
@@ -78,7 +82,7 @@ class Elsewhere:
                 for each in (one, *spelled_otherwise(subject, fieldset, one, exact[name]))
             )
             doubt = next((one for _, _, one in found if isinstance(one, Inexact)), None)
-            if doubt is not None:
+            if doubt is not None and not _only_tells_of_indices(whose.identities[name]):
                 untold[name] = doubt.reason
             if matches:
                 shards = metadata[name].shards
@@ -107,6 +111,15 @@ class Elsewhere:
         silent = refreshed.unnamed or refreshed.copies < sum(shards.values())
         failed = shards if silent else [name for name in shards if name in refreshed.failed]
         return dict.fromkeys(failed, "what was just written to it cannot be made visible")
+
+
+def _only_tells_of_indices(identity: Identity) -> bool:
+    """Whether Elasticsearch itself writes this index, and nothing of anybody's documents into it.
+
+    Their mappings ignore unknown fields, so that each of them would be in doubt for ever.
+    """
+    histories = identity.system and _HISTORY.fullmatch(identity.stream or "") is not None
+    return histories or _NOTIFICATIONS.fullmatch(identity.name) is not None
 
 
 def _why_not(index: IndexMetadata) -> str | None:
