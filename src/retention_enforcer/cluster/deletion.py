@@ -223,7 +223,7 @@ class Deletion:
         try:
             there = self.existing([trim.uuid]).get(trim.uuid)
             if there is None:
-                raise RequestRejected(f"{trim.index} is not the index that was planned any more", "it is planned anew")
+                raise _another(trim)
             yield _View(point_in_time=opened["id"], size=min(self._read_size, there.most_hits))
         finally:
             # It ends by itself after its time; a cluster that is away is met again by what comes next.
@@ -264,6 +264,7 @@ class Deletion:
             raise RequestRejected(f"a search of {trim.index} found documents of another index", "nothing is deleted")
         (index,) = concrete([trim.index])
         with permit(), translated(destructive=True):
+            self._raise_if_another(trim)
             answer = self._once.bulk(
                 index=index,
                 timeout=self._patience,
@@ -285,6 +286,12 @@ class Deletion:
             raise OutcomeUnknown("the cluster answered for other deletions than were sent", "it is looked at again")
         gone = [hit for hit, item in zip(hits, items, strict=True) if item["status"] == HTTPStatus.OK]
         return _Deleted(asked=len(hits), documents=len(gone), by_label=_by_label(trim.takes, gone))
+
+    def _raise_if_another(self, trim: Trim) -> None:
+        """Refuse a page that was read before somebody made the index anew: with ids and numbers alike it would fit."""
+        there = self.identities([trim.index]).get(trim.index)
+        if there is None or there.uuid != trim.uuid:
+            raise _another(trim)
 
     def _left(self, trim: Trim) -> int:
         with translated():
@@ -319,6 +326,10 @@ class _Deleted:
     asked: int
     documents: int
     by_label: Counter[str]
+
+
+def _another(trim: Trim) -> RequestRejected:
+    return RequestRejected(f"{trim.index} is not the index that was planned any more", "it is planned anew")
 
 
 _encode = json.JSONEncoder().encode
