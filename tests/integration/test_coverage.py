@@ -188,7 +188,7 @@ def _judge_governed(bench: Workbench, report: Ran) -> None:
         return {str(f["index"]).removeprefix(prefix) for f in of_kind(report, kind, prefix)}
 
     assert index_of("closed") == {"logs-closed"}
-    assert index_of("undated") == {"logs-undated"}
+    assert index_of("timestamp-absent") == {"logs-undated"}
     assert index_of("timestamp-type") == {"logs-keyword"}
     assert index_of("alias-named") == {"reading", "filtered"}
     assert index_of("never-stored") == {"media-1"}

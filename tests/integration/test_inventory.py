@@ -287,14 +287,14 @@ def test_hidden_indices_are_claimed_and_dot_indices_are_not(es: Elasticsearch, p
 
 
 @WARNS_OF_DOTS
-def test_a_backing_index_that_no_visible_stream_has_is_set_apart(es: Elasticsearch, prefix: str) -> None:
+def test_a_backing_index_belongs_to_the_stream_in_its_name_wherever_it_is(es: Elasticsearch, prefix: str) -> None:
     name = f".ds-{prefix}logs-2026.11.01-000001"
     create(es, name, NOW - DAY, aliases={f"{prefix}logs-restored": {}})
     try:
-        doubt = the_doubt(observe_one(es, f"{prefix}logs*"))
+        index = the_index(observe_one(es, f"{prefix}logs*"))
     finally:
         es.indices.delete(index=name)
-    assert (doubt.name, doubt.doubt) == (name, Doubt.PARTIAL)
+    assert (index.name, index.documents, index.oldest) == (name, 1, NOW - DAY)
 
 
 def test_an_index_named_without_a_wildcard_is_a_container(es: Elasticsearch, prefix: str) -> None:
@@ -336,12 +336,13 @@ def test_a_claim_of_a_category_that_is_not_observed_counts_too(es: Elasticsearch
     assert list(facts) == ["logs"]
 
 
-def test_an_alias_under_a_wildcard_is_ignored(
+def test_an_alias_under_a_wildcard_does_not_make_another_index_governed(
     es: Elasticsearch, prefix: str, beside: Callable[[CategoryFacts], None]
 ) -> None:
     create(es, f"{prefix}other", NOW - 20 * DAY, NOW - 20 * DAY, aliases={f"{prefix}logs-alias": {}})
     facts = observe_one(es, f"{prefix}logs-*")
-    assert (names(facts), facts.set_apart) == ([f"{prefix}logs-beside"], ())
+    assert names(facts) == [f"{prefix}logs-beside"]
+    assert (the_doubt(facts).name, the_doubt(facts).doubt) == (f"{prefix}other", Doubt.BEHIND_ALIAS)
     beside(facts)
 
 
@@ -401,10 +402,8 @@ def test_an_unassigned_index_is_set_apart_alone_and_delays_nothing(
     facts = observe_one(es, f"{prefix}logs-*")
 
     assert time.monotonic() - began < 20  # a refresh that includes it takes a minute
-    if name.endswith("other"):
-        assert facts.set_apart == ()
-    else:
-        assert (the_doubt(facts).name, the_doubt(facts).doubt) == (name, Doubt.UNASSIGNED)
+    doubt = Doubt.BEHIND_ALIAS if name.endswith("other") else Doubt.UNASSIGNED
+    assert (the_doubt(facts).name, the_doubt(facts).doubt) == (name, doubt)
     beside(facts)
 
 

@@ -246,7 +246,8 @@ def test_a_document_with_several_timestamps_decides_nothing(console: Console) ->
 
 # --- hostile ids ----------------------------------------------------------------------------------------
 
-HOSTILE = ["-x", "_all", "..", ".", "a b", "\uff11\uff10\uff10", "100 OR 200", "/100/", "10?", "{}", "x" * 256]
+FULL_WIDTH = "\uff11\uff10\uff10"
+HOSTILE = ["-x", "_all", "..", ".", "a b", FULL_WIDTH, "100 OR 200", "/100/", "10?", "{}", "x" * 256]
 
 
 @pytest.mark.parametrize(
@@ -263,8 +264,15 @@ def test_a_strange_id_is_exactly_itself(console: Console, mapping: Mapping[str, 
 
 def test_a_strange_id_is_in_no_number(console: Console) -> None:
     console.index("console", says(100, 14), says(200, 15), uin=LONG, app=LONG)
-    strange = [*HOSTILE, "0100", "100.0", "1e2", "9" * 30]
+    strange = [*(id_ for id_ in HOSTILE if id_ != FULL_WIDTH), "9" * 30]
     assert console.owners(*strange).applications == dict.fromkeys(strange, frozenset())
+
+
+@pytest.mark.parametrize("id_", ["0100", "100.0", "1e2", FULL_WIDTH])
+def test_a_number_in_another_spelling_is_not_taken_for_nobody(console: Console, id_: str) -> None:
+    console.index("console", says(100, 14), says(200, 15), uin=LONG, app=LONG)
+    with pytest.raises(Refused, match="ask for that spelling"):
+        console.owners(id_)
 
 
 @pytest.mark.parametrize("id_", ["", "*", "1*", "a,b", "100,200", "<now>", "\\", '"100"', " 100", "100\n", "x" * 300])
