@@ -144,12 +144,14 @@ def lifecycles(bench: Workbench, es: Elasticsearch) -> Iterator[Workbench]:
             es.options(ignore_status=[400, 404]).ilm.delete_lifecycle(name=name)
 
 
-def with_lifecycle(bench: Workbench, actions: dict[str, Any], *, phase: str, shards: int = 1, age: int = OLD) -> None:
-    """Make `logs-x` with three documents, and a lifecycle that makes something else of it at once."""
+def with_lifecycle(
+    bench: Workbench, actions: dict[str, Any], *, phase: str, shards: int = 1, age: int = OLD, undated: int = 0
+) -> None:
+    """Make `logs-x` with three documents and undated ones, and a lifecycle that makes something else of it at once."""
     policy = {"phases": {phase: {"min_age": "0ms", "actions": actions}}}
     bench.es.ilm.put_lifecycle(name=f"{bench.prefix}theirs", policy=policy)
     settings = {"index.lifecycle.name": f"{bench.prefix}theirs", "number_of_shards": shards}
-    bench.index("logs-x", [now() - age] * 3, settings=settings)
+    bench.index("logs-x", [*[now() - age] * 3, *[None] * undated], settings=settings)
 
 
 def renamed(bench: Workbench, beginning: str) -> str:
@@ -176,6 +178,16 @@ def test_an_index_that_a_lifecycle_shrank_is_followed_and_deleted(lifecycles: Wo
     assert ran.code == 0, ran.err
     assert not bench.es.indices.exists(index=name)
     assert not bench.es.indices.exists_alias(name=bench.prefix + "logs-x")
+
+
+def test_undated_documents_that_a_lifecycle_shrank_are_of_unknown_age(lifecycles: Workbench) -> None:
+    with_lifecycle(lifecycles, {"shrink": {"number_of_shards": 1}}, phase="warm", shards=2, age=DAY, undated=1)
+    lifecycles.ready()
+    renamed(lifecycles, "shrink-")
+    found = report(lifecycles)
+    (undated,) = (finding for finding in found["findings"] if finding["kind"] == "undated")
+    assert (found["kept"], undated["severity"]) == (False, "error")
+    assert "before it was shrunk" in undated["text"]
 
 
 @pytest.mark.parametrize("storage", ["full_copy", "shared_cache"])

@@ -16,7 +16,7 @@ from retention_enforcer.domain.claims import (
     claimants_by_name,
     possible_claimants,
 )
-from retention_enforcer.domain.names import OWN, IndexPattern, OwnIndices
+from retention_enforcer.domain.names import OWN, IndexPattern, OwnIndices, is_shrunk
 from retention_enforcer.domain.policy import Policy
 
 POLICY = Policy(
@@ -181,3 +181,18 @@ def test_by_a_name_alone_only_what_is_said_by_it_is_claimed() -> None:
     assert possible_claimants(POLICY, "shrink-abcd-logs-a") == ("logs",)
     assert possible_claimants(POLICY, f"partial-shrink-abcd-.ds-logs-a-{BEHIND}") == ("logs",)
     assert possible_claimants(POLICY, "restored-logs-ignored") == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "shrunk"),
+    [
+        ("shrink-abcd-logs-1", True),
+        ("restored-shrink-ab_d-logs-1", True),
+        ("partial-shrink-abcd-.ds-logs-2026.01.01-000001", True),
+        ("logs-1", False),
+        ("restored-logs-1", False),
+        ("shrink-logs", False),
+    ],
+)
+def test_what_was_shrunk_is_known_by_the_name_that_a_lifecycle_gives(name: str, shrunk: bool) -> None:
+    assert is_shrunk(name) == shrunk

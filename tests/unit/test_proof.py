@@ -37,6 +37,12 @@ KEPT: list[tuple[str, CategoryFacts, dict[str, Any], dict[str, Severity]]] = [
     ("a document that is due and within the limit", facts(index(ages=[DUE_AGE + 1])), {}, {}),
     ("a document exactly at the limit", facts(index(ages=[LIMIT])), {}, {}),
     (
+        "dated documents older than an index that was shrunk",
+        facts(index(ages=[DAY], index_age=1, resized=True)),
+        {},
+        {},
+    ),
+    (
         "undated, index created exactly at the limit",
         facts(index(undated=1, index_age=LIMIT)),
         {},
@@ -66,6 +72,12 @@ NOT_KEPT: list[tuple[str, CategoryFacts, dict[str, Any], dict[str, Severity]]] =
     (
         "undated, index created a ms past the limit",
         facts(index(undated=1, index_age=LIMIT + 1)),
+        {},
+        {"undated": Severity.ERROR},
+    ),
+    (
+        "undated, from before the index was made from another",
+        facts(index(undated=1, index_age=DAY, resized=True)),
         {},
         {"undated": Severity.ERROR},
     ),

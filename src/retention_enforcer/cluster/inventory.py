@@ -322,6 +322,7 @@ class _Observation:
             lately=seen.lately if ageless is None else 0,
             evidence=evidence.get(index.uuid),
             origin=index.origin,
+            resized=index.resized,
         )
 
 

@@ -13,7 +13,7 @@ from retention_enforcer.cluster.state import read_state
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.instants import parse_instant
 from retention_enforcer.domain.lifecycle_exemption import Exemption, exemption_in
-from retention_enforcer.domain.names import former_names
+from retention_enforcer.domain.names import former_names, is_shrunk
 
 _SETTINGS = (
     "uuid",
@@ -80,6 +80,8 @@ class IndexMetadata:
     resized_from: str | None = None
     """The index it was cloned, split or shrunk from. By hand the settings say so only until its shards have recovered;
     what a lifecycle has shrunk keeps the name (8.17)."""
+    resized: bool = False
+    """Whether it was certainly cloned, split or shrunk: it was created then, and its documents were there before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +171,7 @@ def described(name: str, index: Mapping[str, Any], shards: Mapping[str, list[Map
         origin=_origin(name, settings),
         made_from=tuple(_made_from(name, index, settings)),
         resized_from=settings.get("resize", {}).get("source", {}).get("name"),
+        resized=_resized(name, index, settings),
     )
 
 
@@ -182,6 +185,13 @@ def _made_from(name: str, index: Mapping[str, Any], settings: Mapping[str, Any])
     if index.get("ilm", {}).get("shrink_index_name") == name:
         # Also where the settings have forgotten the source: the lifecycle itself says what it has shrunk into this.
         yield from former_names(name)[:1]
+
+
+def _resized(name: str, index: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    # What is mounted is as old as what was in the snapshot: that may have been shrunk.
+    mounted = settings.get("store", {}).get("snapshot", {}).get("index_name")
+    source = settings.get("resize", {}).get("source", {}).get("name")
+    return bool(source) or index.get("ilm", {}).get("shrink_index_name") == name or is_shrunk(str(mounted or ""))
 
 
 def _origin(name: str, settings: Mapping[str, Any]) -> str | None:

@@ -158,6 +158,8 @@ class IndexFacts:
     evidence: Evidence | None = None
     origin: str | None = None
     """The index that it was made from or restored from, as far as its settings tell."""
+    resized: bool = False
+    """Whether its documents are certainly older than `created`: it was shrunk, split or cloned from another index."""
 
     @property
     def lasting_aliases(self) -> tuple[str, ...]:

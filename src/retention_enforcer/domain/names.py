@@ -64,6 +64,8 @@ _BEHIND_STREAM = re.compile(r"\.[df]s-(.+?)(?:-[0-9]{4}\.[0-9]{2}\.[0-9]{2})?-[0
 _MADE_BY_LIFECYCLE = re.compile(r"(?:shrink-[a-z0-9_-]{4}|restored|partial|downsample-[a-z0-9_]+)-(.+)", re.DOTALL)
 """How lifecycles name what they make from an index: the same, with something before it."""
 
+_SHRUNK = re.compile(r"shrink-[a-z0-9_-]{4}-.+", re.DOTALL)
+
 
 def stream_in(name: str) -> str | None:
     """Return the stream in the name of a backing or failure index (`.ds-<stream>-2026.01.31-000001`), or None."""
@@ -82,6 +84,11 @@ def former_names(name: str) -> tuple[str, ...]:
         name = match[1]
         found.append(name)
     return tuple(found)
+
+
+def is_shrunk(name: str) -> bool:
+    """Whether a lifecycle calls so what it has shrunk, or what it made from that."""
+    return any(_SHRUNK.fullmatch(each) for each in (name, *former_names(name)))
 
 
 def governed_part(name: str) -> str:

@@ -43,7 +43,8 @@ def verify(category: Category, facts: CategoryFacts, plan: Plan) -> Proof:
     """Return the proof of a category from the facts observed after the cycle, and the plan they would ask for.
 
     `kept` is false if a document is past the limit, if anything is in doubt, if documents without a believable
-    timestamp lie in an index created before the limit, or if a never-stored category holds a document.
+    timestamp lie in an index created before the limit, or shrunk, split or cloned from another, or if a never-stored
+    category holds a document.
     """
     findings = tuple(_findings(category, facts, plan))
     dated = [index.oldest for index in facts.indices if index.oldest is not None]
@@ -229,10 +230,14 @@ def _about_index(category: Category, index: IndexFacts, now: int) -> Iterator[Fi
         yield finding("overdue", text, "see what this index's line in `plan` says, and the other findings about it")
     if index.undated and index.ageless is None:
         past = index.created < overdue_before(category, now)
+        why = ", and the index was created before the limit" if past else ""
+        if index.resized and not past:
+            why = (
+                ", and were in another index before it was shrunk, split or cloned into this one: since when is unknown"
+            )
         yield finding(
             "undated",
-            f"{index.undated:,} documents of {index.name} have no believable {category.timestamp}"
-            + (", and the index was created before the limit" if past else ""),
+            f"{index.undated:,} documents of {index.name} have no believable {category.timestamp}{why}",
             f"correct {category.timestamp} at its producer, and delete or re-index these documents",
-            Severity.ERROR if past else Severity.WARNING,
+            Severity.ERROR if why else Severity.WARNING,
         )
