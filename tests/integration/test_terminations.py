@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +12,9 @@ from elasticsearch import BadRequestError, Elasticsearch
 from customers import add, interrupted, move, now, of, states
 from retention_enforcer.domain.errors import RequestRejected
 from retention_enforcer.domain.instants import DAY, HOUR, SECOND, format_instant
+from retention_enforcer.domain.plan import Purge
+from retention_enforcer.enforcement.subject_look import SubjectObserver
+from retention_enforcer.enforcement.write_blocks import WriteBlocks
 from workbench import FixedClock, Workbench
 
 
@@ -182,6 +185,30 @@ def test_requests_that_were_made_anew_are_not_carried_out(tenants: Workbench) ->
     assert tenants.run("terminate", "--application", "1").code == 0
     assert tenants.run("run", "--once").code == 0
     assert of(tenants, "keys").count("1") == 0
+
+
+def test_a_write_block_of_a_deletion_that_came_off_since_is_not_put_back(
+    tenants: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = tenants.prefix + "logs-a"
+    assert tenants.run("erase", "--application", "111").code == 0
+    look, lifted = SubjectObserver.look, WriteBlocks.lifted
+
+    def block(self: SubjectObserver, *arguments: Any) -> Any:  # as a deletion by age does beside it
+        tenants.es.indices.add_block(index=full, block="write")
+        return look(self, *arguments)
+
+    def take_off(self: WriteBlocks, purges: Sequence[Purge], cycle: str) -> Any:
+        if full in {purge.facts.name for purge in purges}:
+            tenants.es.indices.put_settings(index=full, settings={"index.blocks.write": None})
+        monkeypatch.setattr(SubjectObserver, "look", look)
+        return lifted(self, purges, cycle)
+
+    monkeypatch.setattr(SubjectObserver, "look", block)
+    monkeypatch.setattr(WriteBlocks, "lifted", take_off)
+    assert tenants.run("run", "--once").code == 0
+    assert tenants.count("logs-a") == 4
+    assert "blocks" not in tenants.es.indices.get_settings(index=full)[full]["settings"]["index"]
 
 
 def test_a_write_block_is_lifted_for_the_purge_and_put_back(tenants: Workbench) -> None:

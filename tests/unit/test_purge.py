@@ -24,6 +24,7 @@ from retention_enforcer.enforcement.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.fresh_permit import INTENT_LIFETIME
 from retention_enforcer.enforcement.purge import Purger, Results
 from retention_enforcer.enforcement.settle import job_of
+from retention_enforcer.enforcement.write_blocks import WriteBlocks
 
 NOW = 1_800_000_000_000
 SIGNATURE = Signature(instance="i", mode="enforce", policy="p")
@@ -85,10 +86,12 @@ class Cluster:
         self.blocked |= newly
         return newly
 
-    def set_write_block(self, uuid: str, *, blocked: bool) -> None:
+    def set_write_block(self, uuid: str, *, blocked: bool) -> bool:
         self.on_lift()
-        assert not blocked
-        self.blocked -= {f.name for f in self.indices.values() if f.uuid == uuid}
+        names = {f.name for f in self.indices.values() if f.uuid == uuid}
+        had = bool(names & self.blocked)
+        self.blocked = self.blocked | names if blocked else self.blocked - names
+        return had
 
     def delete_indices(self, names: Sequence[str]) -> None:
         self.requests.append(list(names))
@@ -459,6 +462,46 @@ def test_without_the_lease_a_block_is_left_to_the_next_holder(bench: Bench) -> N
     bench.carry_out()
     assert bench.cluster.blocked == {"logs-a", "logs-b"}
     assert bench.remembered == ["uuid-of-logs-a", "uuid-of-logs-b"]
+
+
+# --- the write block that another job lifts ---
+
+
+def write_blocks(bench: Bench) -> WriteBlocks:
+    appender = Appender(bench.ledger, bench.clock, SIGNATURE, lambda: 1)
+    return WriteBlocks(bench.cluster, bench, appender, bench.permit, bench.clock, bench.blocks)
+
+
+def trims(bench: Bench) -> list[Purge]:
+    facts = [replace(f, blocks=frozenset({Block.WRITE})) for f in bench.facts]
+    action = Action.DELETE_DOCUMENTS
+    return [Purge(facts=f, action=action, documents=1, due=NOW, reason="asked for", cut=NOW) for f in facts]
+
+
+@pytest.mark.parametrize("theirs", [True, False], ids=["somebody's", "ours"])
+def test_a_block_under_which_an_index_is_deleted_is_not_lifted(theirs: bool) -> None:
+    bench = blocked_when_planned() if theirs else Bench("logs-a")
+    seen: list[set[str]] = []
+
+    def trim_meanwhile(names: Sequence[str]) -> bool:
+        with write_blocks(bench).lifted(trims(bench), "terminations-1"):
+            seen.append(bench.cluster.blocked.copy())
+        return False
+
+    bench.cluster.on_delete = trim_meanwhile
+    bench.carry_out()
+    assert seen == [{"logs-a"}]
+    assert bench.cluster.blocked == ({"logs-a"} if theirs else set())
+    with write_blocks(bench).lifted(trims(bench), "terminations-2"):
+        assert bench.cluster.blocked == set(), "afterwards it is"
+    assert bench.cluster.blocked == ({"logs-a"} if theirs else set())
+
+
+def test_a_block_that_came_off_since_is_not_put_back(bench: Bench) -> None:
+    bench.cluster.blocked = {"logs-b"}
+    with write_blocks(bench).lifted(trims(bench), "terminations-1"):
+        assert bench.cluster.blocked == set()
+    assert bench.cluster.blocked == {"logs-b"}
 
 
 def test_a_list_that_cannot_be_blocked_is_tried_one_by_one(bench: Bench) -> None:

@@ -215,7 +215,9 @@ def _cycle(deployment: Deployment, tools: _Tools, changer: LifecycleChanger) -> 
 
 def _terminations(deployment: Deployment, tools: _Tools) -> TerminationWork:
     book = TerminationBook(deployment.registry, tools.appender, deployment.clock)
-    write_blocks = WriteBlocks(tools.deletion, deployment.state, tools.appender, tools.gate, deployment.clock)
+    write_blocks = WriteBlocks(
+        tools.deletion, deployment.state, tools.appender, tools.gate, deployment.clock, tools.blocks
+    )
     eraser = Eraser(
         erasures=Erasure(deployment.client, tools.timeout),
         registry=deployment.registry,

@@ -111,6 +111,7 @@ class Deletion:
             "metadata.indices.*.settings.index.uuid",
             "metadata.indices.*.settings.index.lifecycle",
             "metadata.indices.*.settings.index.max_result_window",
+            "metadata.indices.*.settings.index.blocks.write",
             "metadata.indices.*.rollover_info",
             "metadata.indices.*.state",
             *STREAM_FIELDS,
@@ -128,6 +129,7 @@ class Deletion:
                     rolled_over=bool(metadata.get("rollover_info")),
                     lifecycle=attached.policy or (STREAM_LIFECYCLE if attached.at_stake else None),
                     most_hits=int(settings.get("max_result_window", MOST_HITS)),
+                    write_blocked=settings.get("blocks", {}).get("write") in ("true", True),
                 )
         return there
 
@@ -162,16 +164,17 @@ class Deletion:
             )
         return quiet
 
-    def set_write_block(self, uuid: str, *, blocked: bool) -> None:
-        """Set or lift the write block of an index; nothing happens where it is gone."""
+    def set_write_block(self, uuid: str, *, blocked: bool) -> bool:
+        """Set or lift the write block of an index, and return whether it had one; nothing happens where it is gone."""
         there = self.existing([uuid]).get(uuid)
         if there is None:
-            return
+            return False
         settings = {f"index.blocks.{Block.WRITE}": True if blocked else None}
         with translated(destructive=True):
             self._once.indices.put_settings(
                 index=concrete([there.name]), settings=settings, master_timeout=self._patience, timeout=self._patience
             )
+        return there.write_blocked
 
     def roll_over(self, target: str, new_index: str | None) -> None:
         """Roll a stream or an alias over."""

@@ -30,6 +30,8 @@ class Existing:
     """The one that is attached, or else that of its stream where that may delete it."""
     most_hits: int = MOST_HITS
     """Its `index.max_result_window`: documents in one answer of a search."""
+    write_blocked: bool = False
+    """Whether it has `index.blocks.write`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,8 @@ indices: a run that is killed leaves none behind after the next start.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import structlog
@@ -38,8 +39,8 @@ class WriteStop(Protocol):
         Raises RequestRejected if nothing was blocked.
         """
 
-    def set_write_block(self, uuid: str, *, blocked: bool) -> None:
-        """Set or lift the write block of an index, if it is still there."""
+    def set_write_block(self, uuid: str, *, blocked: bool) -> bool:
+        """Set or lift the write block of an index, if it is still there; return whether it had one."""
 
 
 class DeletionBlocks:
@@ -68,6 +69,8 @@ class DeletionBlocks:
         self._lock = threading.Lock()
         self._by_job: dict[str, set[str]] = {}
         self._remembered: frozenset[str] = frozenset()
+        self._going: dict[str, set[str]] = {}
+        """By job, the indices that its deletions are about, also those that somebody else has blocked."""
 
     def put_on(self, purges: Sequence[Purge], job: str) -> set[str]:
         """Stop the writes of the indices of these purges; return the uuids of those that nothing is written to now.
@@ -82,6 +85,8 @@ class DeletionBlocks:
         uuids = {p.facts.name: p.facts.uuid for p in purges}
         theirs = {p.facts.uuid for p in purges if Block.WRITE in p.facts.blocks}
         wanted = set(uuids.values()) - theirs
+        with self._lock:
+            self._going.setdefault(job, set()).update(theirs)
         with self._permit.destructive():
             ours = self._hold(job, wanted)
         try:
@@ -127,7 +132,19 @@ class DeletionBlocks:
         """Note that an index is gone, and its block with it."""
         self._let_go(job, [uuid])
 
-    def keep(self) -> None:
+    def end(self, job: str) -> None:
+        """Note that a job deletes nothing for the moment, and remember the blocks that are on now."""
+        with self._lock:
+            self._going.pop(job, None)
+        self._keep()
+
+    @contextmanager
+    def none_of(self, uuids: Collection[str]) -> Iterator[frozenset[str]]:
+        """Yield those of these indices that no deletion is about; none begins to be while it lasts."""
+        with self._lock:
+            yield frozenset(uuids).difference(*self._by_job.values(), *self._going.values())
+
+    def _keep(self) -> None:
         """Remember exactly the blocks that are on now; without the lease that is for the next holder to do."""
         with self._lock:
             if self._lasts():
@@ -151,7 +168,7 @@ class DeletionBlocks:
             if (said := self.take_off(uuid, job)) == TAKEN_OFF:
                 reason = f"index.blocks.write of index {uuid}, left behind by a deletion that was interrupted: {said}"
                 self._appender.append(Entry(kind=Kind.FINDING, action="lift_block", reason=reason))
-        self.keep()
+        self._keep()
 
     def _hold(self, job: str, uuids: Collection[str]) -> set[str]:
         """Remember blocks before they are put on; return those that were on already, since they did not come off."""
@@ -163,7 +180,7 @@ class DeletionBlocks:
         return before
 
     def _let_go(self, job: str, uuids: Collection[str]) -> None:
-        """Forget blocks that are off; what is remembered follows with the next ones that are put on, or `keep`."""
+        """Forget blocks that are off; what is remembered follows with the next ones that are put on, or `end`."""
         with self._lock:
             held = self._by_job.get(job, set())
             held.difference_update(uuids)

@@ -129,7 +129,7 @@ class Purger:
             self._carry_out(category, purges, cycle, results)
         finally:
             del self._planned_under[cycle]
-            self._blocks.keep()
+            self._blocks.end(job_of(cycle))
 
     def _carry_out(self, category: Category, purges: Sequence[Purge], cycle: str, results: Results) -> None:
         whole = [p for p in purges if p.action is Action.DELETE_INDEX]

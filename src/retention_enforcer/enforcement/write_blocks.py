@@ -13,6 +13,7 @@ from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.ledger import Entry, Kind
 from retention_enforcer.domain.plan import Purge
 from retention_enforcer.enforcement.appender import Appender
+from retention_enforcer.enforcement.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.ports import Clock, Permit, StateStore
 
 _log = structlog.get_logger()
@@ -23,8 +24,8 @@ _LIFTED = "lifted-blocks"
 class WriteBlockSwitch(Protocol):
     """Sets the block of one index."""
 
-    def set_write_block(self, uuid: str, *, blocked: bool) -> None:
-        """Set or lift the write block of an index, if it is still there."""
+    def set_write_block(self, uuid: str, *, blocked: bool) -> bool:
+        """Set or lift the write block of an index, if it is still there; return whether it had one."""
 
 
 class WriteBlocks:
@@ -34,8 +35,15 @@ class WriteBlocks:
     """
 
     def __init__(
-        self, switch: WriteBlockSwitch, state: StateStore, appender: Appender, permit: Permit, clock: Clock
+        self,
+        switch: WriteBlockSwitch,
+        state: StateStore,
+        appender: Appender,
+        permit: Permit,
+        clock: Clock,
+        deletions: DeletionBlocks,
     ) -> None:
+        self._deletions = deletions
         self._switch = switch
         self._state = state
         self._appender = appender
@@ -46,22 +54,30 @@ class WriteBlocks:
     def lifted(self, purges: Sequence[Purge], cycle: str) -> Iterator[None]:
         """Lift the write blocks of the indices of these purges, and put them back afterwards.
 
-        One that the cluster does not lift stays: its purge fails, and no other.
+        One that the cluster does not lift stays: its purge fails, and no other. So does one under which an index is
+        about to be deleted as a whole; what had come off by itself is not put back.
         """
-        blocked = {p.facts.uuid for p in purges if Block.WRITE in p.facts.blocks}
-        if not blocked:
+        seen = {p.facts.uuid for p in purges if Block.WRITE in p.facts.blocks}
+        if not seen:
             yield
             return
-        self._remember(self._lifted() | blocked)
-        for uuid in sorted(blocked):
-            try:
-                self._set(uuid, cycle, blocked=False)
-            except RequestRejected as error:
-                _log.warning(error.message, **{"event.action": "lift_block", "event.outcome": "failure"})
+        with self._deletions.none_of(seen) as blocked:
+            self._remember(self._lifted() | blocked)
+            free = {uuid for uuid in sorted(blocked) if not self._lift(uuid, cycle)}
+            if free:
+                self._remember(self._lifted() - free)
         try:
             yield
         finally:
             self.restore(cycle)
+
+    def _lift(self, uuid: str, cycle: str) -> bool:
+        """Lift one block; False only where there was none any more."""
+        try:
+            return self._set(uuid, cycle, blocked=False)
+        except RequestRejected as error:
+            _log.warning(error.message, **{"event.action": "lift_block", "event.outcome": "failure"})
+            return True
 
     def restore(self, cycle: str) -> dict[str, str]:
         """Put back every block that is lifted, by this process or by one that was interrupted.
@@ -79,15 +95,18 @@ class WriteBlocks:
             self._remember(set(failed))
         return failed
 
-    def _set(self, uuid: str, cycle: str, *, blocked: bool) -> None:
+    def _set(self, uuid: str, cycle: str, *, blocked: bool) -> bool:
         action = "restore_block" if blocked else "lift_block"
         if blocked:  # nothing is destroyed by it, and it must not stay off because the enforcer is told to stop
-            self._switch.set_write_block(uuid, blocked=True)
+            had = self._switch.set_write_block(uuid, blocked=True)
         else:
             with self._permit.destructive():
-                self._switch.set_write_block(uuid, blocked=False)
+                had = self._switch.set_write_block(uuid, blocked=False)
+            if not had:
+                return False
         reason = f"index.blocks.write of index {uuid}, for the deletion of single documents"
         self._appender.append(Entry(kind=Kind.TERMINATION, action=action, reason=reason, cycle=cycle))
+        return had
 
     def _lifted(self) -> set[str]:
         with readable("what retention-state remembers of lifted blocks"):
