@@ -70,6 +70,18 @@ def test_within_a_few_intervals_what_was_seen_coming_goes(bench: Workbench, step
     assert bench.count("logs-a") is None
 
 
+def test_nothing_is_foreseen_in_the_place_of_what_is_still_to_come(bench: Workbench, stepped: Stepped) -> None:
+    now = SystemClock().now()
+    bench.index("logs-a", [*[now - CUT + 14 * MINUTE] * 1_000, *[now] * 100])
+    bench.ready()
+    assert bench.run("run", "--once", clock=stepped.to(now)).code == 0
+    bench.add("logs-a", [now - CUT + 2 * MINUTE] * 1_500)
+    refused = bench.run("run", "--once", clock=stepped.to(now + 4 * MINUTE))
+    assert refused.code == 4
+    assert "1,500 of 2,600 documents" in refused.err
+    assert bench.count("logs-a") == 2_600
+
+
 def test_after_a_longer_gap_the_same_documents_are_refused_with_the_gap(bench: Workbench, stepped: Stepped) -> None:
     now = SystemClock().now()
     bench.index("logs-a", [now - CUT + 10 * MINUTE] * 900)

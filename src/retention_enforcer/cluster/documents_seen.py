@@ -91,6 +91,8 @@ class DocumentsSeen:
     """Documents that become due within the horizon."""
     lately: int = 0
     """Documents that became due since the look before."""
+    still: int = 0
+    """Documents that become due within the horizon of the look before."""
     held: int = 0
     """Documents of held subjects."""
     held_by: frozenset[str] = frozenset()
@@ -167,7 +169,9 @@ def _dated(search: Search, category: Category, timestamp: str, policy: Policy, n
         if search.horizon:
             inner["coming"] = {"filter": _range(timestamp, gte=cut, lt=cut + search.horizon)}
         if search.since is not None:
-            inner["lately"] = {"filter": _range(timestamp, gte=cut - (now - search.since), lt=cut)}
+            passed = now - search.since
+            inner["lately"] = {"filter": _range(timestamp, gte=cut - passed, lt=cut)}
+            inner["still"] = {"filter": _range(timestamp, gte=cut, lt=max(cut, cut + search.horizon - passed))}
     return {"filter": _range(timestamp, gte=first, lte=last), "aggs": inner}
 
 
@@ -263,6 +267,7 @@ def _seen(bucket: Mapping[str, Any], search: Search) -> DocumentsSeen:
         overdue=int(dated.get("overdue", {}).get("doc_count", 0)),
         coming=int(dated.get("coming", {}).get("doc_count", 0)),
         lately=int(dated.get("lately", {}).get("doc_count", 0)),
+        still=int(dated.get("still", {}).get("doc_count", 0)),
         held=int(bucket.get("held", {}).get("doc_count", 0)),
         held_by=frozenset(_held_by(bucket, search)),
         held_due=int(bucket.get("held", {}).get("due", {}).get("doc_count", 0)),

@@ -320,6 +320,7 @@ class _Observation:
             ageless=ageless,
             coming=seen.coming if ageless is None else 0,
             lately=seen.lately if ageless is None else 0,
+            still=seen.still if ageless is None else 0,
             evidence=evidence.get(index.uuid),
             origin=index.origin,
             resized=index.resized,

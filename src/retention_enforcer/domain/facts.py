@@ -155,6 +155,9 @@ class IndexFacts:
     """Dated documents that are not due yet, but will be within the horizon."""
     lately: int = 0
     """Due documents that were not due yet at the look before, if that is no further back than the horizon."""
+    still: int = 0
+    """Dated documents that are not due yet, but will be within the horizon of the look before: those it saw coming that
+    have not come."""
     evidence: Evidence | None = None
     origin: str | None = None
     """The index that it was made from or restored from, as far as its settings tell."""

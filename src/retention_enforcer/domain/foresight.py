@@ -74,7 +74,8 @@ def foreseen_in(index: IndexFacts, category: Category, margin: int, facts: Categ
         return Foreseen()
     near, created_due = is_near(facts), due_at(category, margin, index.created)
     surprising = before.due - before.foreseen
-    came = min(before.coming, index.lately) if near else 0
+    # What is still to come of what was seen coming has not come: nothing else may count in its place.
+    came = min(max(0, before.coming - index.still), index.lately) if near else 0
     dated = max(0, min(index.due - surprising, before.foreseen + came))
     was_due = created_due < facts.looked_at
     undated = 0
