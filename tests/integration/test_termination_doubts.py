@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from customers import MAPPING, add, index, interrupted, now, of, states
+from customers import FIELDS, MAPPING, add, index, interrupted, now, of, states
 from retention_enforcer.cluster.requests_index import RequestsIndex
 from retention_enforcer.cluster.subject_counts import SubjectCounts
 from retention_enforcer.domain.errors import ClusterUnavailable
@@ -248,3 +248,20 @@ def test_an_id_that_cannot_be_told_and_an_interrupted_purge_keep_nobody_else_wai
     assert of(tenants, "keys") == []
     account, application = states(tenants)
     assert (account, application) == ("purging", "verifying"), "what cannot be told is not proven"
+
+
+def test_whose_documents_an_index_cannot_tell_is_a_finding_until_it_is_gone(tenants: Workbench) -> None:
+    index(tenants, "logs-t", {"sdkappid": "1"}, mappings={"properties": {**FIELDS, "sdkappid": {"type": "text"}}})
+    assert tenants.run("erase", "--application", "1").code == 0
+    ran = tenants.run("run", "--once")
+    assert (ran.code, ran.err.count("finding purge-unproven")) == (0, 1)
+
+    def reported() -> list[str]:
+        findings = tenants.run("report", "--output", "json").json["findings"]
+        return [finding["text"] for finding in findings if finding["kind"] == "purge-unproven"]
+
+    (text,) = reported()
+    assert f"{tenants.prefix}logs-t cannot tell whose its documents are: sdkappid is of type text" in text
+    tenants.es.indices.delete(index=tenants.prefix + "logs-t")
+    assert "purge-unproven" not in tenants.run("run", "--once").err
+    assert reported() == []

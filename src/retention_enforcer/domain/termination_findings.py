@@ -9,7 +9,9 @@ from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.policy import ON_REQUEST
 from retention_enforcer.domain.requests import CHANGED
 from retention_enforcer.domain.subjects import SubjectKind
-from retention_enforcer.domain.terminations import REFUSED, Termination
+from retention_enforcer.domain.terminations import DOUBT, REFUSED, Termination
+
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,7 @@ class Undone:
 
 
 def termination_findings(terminations: Iterable[Termination], undone: Undone) -> Iterator[Finding]:
-    """Yield the findings, one a termination and a cause; those that wait are one."""
+    """Yield the findings, one a termination and a cause; those that wait are one, and those in doubt."""
     known = {termination.key: termination for termination in terminations}
     waiting = [termination for termination in known.values() if termination.waits]
     if waiting:
@@ -66,6 +68,7 @@ def termination_findings(terminations: Iterable[Termination], undone: Undone) ->
         if causes and termination.is_open:
             mend = "mend what stands in the way there; the next cycle tries again"
             yield _finding("purge-failed", key, f"the purge for {_who(termination)} is not done: {causes}", mend)
+    yield from _unproven(known.values())
     for key, undecided in sorted(undone.undecided.items()):
         mend = "correct the documents that say which account an application belongs to"
         yield _finding("owner-undecided", key, f"{_who(known[key])}: {undecided.text}", mend)
@@ -82,6 +85,21 @@ def termination_findings(terminations: Iterable[Termination], undone: Undone) ->
     for place, why in sorted(undone.refused.items()):
         mend = _delete(place) if why == CHANGED else _delete(place, "delete or correct")
         yield _finding("request-refused", str(place), f"a request is refused: {why}", mend)
+
+
+def _unproven(terminations: Iterable[Termination]) -> Iterator[Finding]:
+    """Yield one finding for all of whom it cannot be told what there is: nothing of that is purged."""
+    doubted = [t for t in terminations if t.is_open and any(item.kind == DOUBT for item in t.open_items)]
+    if doubted:
+        causes = dict.fromkeys(item.text for t in doubted for item in t.open_items if item.kind == DOUBT)
+        named = "; ".join(list(causes)[:_NAMED])
+        more = f"; and {len(causes) - _NAMED:,} more causes" if len(causes) > _NAMED else ""
+        yield _finding(
+            "purge-unproven",
+            "doubts",
+            f"of {len(doubted):,} terminations and requests it cannot be told whether all is purged: {named}{more}",
+            "see `retention-enforcer terminations`, and mend what stands in the way there; the next cycle tries again",
+        )
 
 
 def _instead(termination: Termination) -> str:
