@@ -187,6 +187,16 @@ def test_requests_that_were_made_anew_are_not_carried_out(tenants: Workbench) ->
     assert of(tenants, "keys").count("1") == 0
 
 
+@pytest.mark.parametrize(("application", "gone"), [("abc", True), ("ABC", False)])
+def test_an_empty_index_goes_only_for_the_application_in_its_name(
+    tenants: Workbench, application: str, gone: bool
+) -> None:
+    tenants.index("application-logs-abc-x", [])
+    assert tenants.run("terminate", "--application", application).code == 0
+    assert tenants.run("run", "--once").code == 0
+    assert tenants.is_gone("application-logs-abc-x") is gone
+
+
 def test_a_write_block_of_a_deletion_that_came_off_since_is_not_put_back(
     tenants: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

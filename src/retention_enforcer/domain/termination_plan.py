@@ -96,7 +96,8 @@ def _judge(
     stays: bool,
 ) -> None:
     own = _owners(category, index, asked)
-    leftover = bool(own) and not index.documents and not index.write_index  # a stream would make the next one at once
+    certain = _owners(category, index, asked, by_name_alone=True)
+    leftover = bool(certain) and not index.documents and not index.write_index  # a stream would make the next at once
     if not index.held_documents and not leftover:
         return
     labels = sorted({match.label for match in index.spared} | own)
@@ -148,12 +149,19 @@ def _judge(
     )
 
 
-def _owners(category: Category, index: IndexFacts, asked: Asked) -> set[str]:
-    """Return for which labels an index is a tenant's own."""
+def _owners(category: Category, index: IndexFacts, asked: Asked, *, by_name_alone: bool = False) -> set[str]:
+    """Return for which labels an index is a tenant's own.
+
+    Where its documents cannot tell, only an id that is spelled as in the name: of `ABC` and `abc` both have that name.
+    """
     return {
         label
         for label, subjects in asked.tenants.items()
-        if any(is_tenants_own(subject, category, index.name, index.stream) for subject in subjects)
+        if any(
+            is_tenants_own(subject, category, index.name, index.stream)
+            for subject in subjects
+            if not by_name_alone or subject.id == subject.id.lower()
+        )
     }
 
 
