@@ -9,7 +9,7 @@ import pytest
 from backups import Backups
 from retention_enforcer.bootstrap import Deployment, Surroundings, SystemClock
 from retention_enforcer.domain.instants import DAY, format_instant
-from workbench import Workbench
+from workbench import FixedClock, Workbench
 
 WORDS = ("--owner", "legal", "--reason", "a case")
 
@@ -119,6 +119,16 @@ def test_an_older_memory_does_not_bring_back_what_was_approved_and_used(bench: W
     assert bench.count("logs-a") == 1_300
     again = bench.run("ledger", "adopt")
     assert "retention-state" not in again.out
+
+
+def test_a_flag_that_is_lost_is_missed_although_a_fast_clock_resumed_before(old: Workbench) -> None:
+    assert old.run("stop").code == 0
+    assert old.run("resume", clock=FixedClock(ahead=2 * DAY)).code == 0
+    assert old.run("stop").code == 0
+    assert old.run("run", "--once").code == 3
+    old.es.delete(index=old.own.control, id="stop", refresh=True)
+    assert old.run("run", "--once").code == 4
+    assert old.count("logs-a") == 1
 
 
 def test_two_operators_at_once_lose_nothing_in_the_eyes_of_a_run(old: Workbench) -> None:

@@ -105,8 +105,11 @@ def stop(control: ControlDocuments, state: StateDocuments, clock: Clock) -> str:
 
     Raises Refused where a daemon goes on renewing its lease without having confirmed.
     """
-    at = clock.now()
-    control.save(STOP, {"at": at}, at)
+    now = clock.now()
+    resumed = control.load([RESUMED]).get(RESUMED)
+    # After the last `resume`, whatever clock that had: what it took back is not this flag, if this one is lost.
+    at = max(now, int(resumed["at"]) + 1 if resumed else 0)
+    control.save(STOP, {"at": at}, now)
     lapsed_at = time.monotonic() + TERM
     seen: tuple[int, int] | None = None
     until = time.monotonic() + 2 * TERM
