@@ -292,8 +292,12 @@ class Deletion:
 
     def _raise_if_another(self, trim: Trim) -> None:
         """Refuse a page that was read before somebody made the index anew: with ids and numbers alike it would fit."""
-        there = self.identities([trim.index]).get(trim.index)
-        if there is None or there.uuid != trim.uuid:
+        # From the cluster's state: statistics are refused of an index whose metadata is blocked.
+        fields = ["metadata.indices.*.settings.index.uuid"]
+        (name,) = concrete([trim.index])
+        state = read_state(self._reading, metric=["metadata"], fields=fields, index=name)
+        found = state.get("metadata", {}).get("indices", {}).get(trim.index)
+        if found is None or found["settings"]["index"]["uuid"] != trim.uuid:
             raise _another(trim)
 
     def _left(self, trim: Trim) -> int:
