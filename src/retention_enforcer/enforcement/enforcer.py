@@ -274,7 +274,7 @@ class Enforcer:
         self._terms.raise_if_not(accepted_fingerprint(self._control.read(), known))
 
     def _check(self) -> None:
-        self._own.check_again()
+        self._own.check()  # each job for itself: what was wiped a moment ago must not be worked with
         with self._checking:
             if time.monotonic() - self._checked_at >= _CHECKED_FOR:
                 self._check_now()
