@@ -20,7 +20,7 @@ from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.ledger import Entry, Kind
 from retention_enforcer.domain.plan import Purge
 from retention_enforcer.enforcement.appender import Appender
-from retention_enforcer.enforcement.ports import Clock, Permit, StateStore
+from retention_enforcer.enforcement.ports import Clock, Permit, StateStore, WriteBlockSwitch
 
 _log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ TAKEN_OFF = "its write block was taken off"
 _NOT_TAKEN_OFF = "its write block could not be taken off"
 
 
-class WriteStop(Protocol):
+class WriteStop(WriteBlockSwitch, Protocol):
     """Stops and allows the writes of indices."""
 
     def stop_writes(self, names: Sequence[str]) -> frozenset[str]:
@@ -38,9 +38,6 @@ class WriteStop(Protocol):
 
         Raises RequestRejected if nothing was blocked.
         """
-
-    def set_write_block(self, uuid: str, *, blocked: bool) -> bool:
-        """Set or lift the write block of an index, if it is still there; return whether it had one."""
 
 
 class DeletionBlocks:

@@ -90,6 +90,13 @@ class Deleter(Protocol):
         """Delete what a trim names, and nothing else, until none is left; enter `permit` for each request."""
 
 
+class WriteBlockSwitch(Protocol):
+    """Sets the write block of one index."""
+
+    def set_write_block(self, uuid: str, *, blocked: bool) -> bool:
+        """Set or lift the write block of an index, if it is still there; return whether it had one."""
+
+
 class LifecycleSource(Protocol):
     """Reads what the cluster knows of index lifecycles."""
 

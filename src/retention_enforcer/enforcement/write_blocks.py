@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
 
 import structlog
 
@@ -14,18 +13,11 @@ from retention_enforcer.domain.ledger import Entry, Kind
 from retention_enforcer.domain.plan import Purge
 from retention_enforcer.enforcement.appender import Appender
 from retention_enforcer.enforcement.deletion_blocks import DeletionBlocks
-from retention_enforcer.enforcement.ports import Clock, Permit, StateStore
+from retention_enforcer.enforcement.ports import Clock, Permit, StateStore, WriteBlockSwitch
 
 _log = structlog.get_logger()
 
 _LIFTED = "lifted-blocks"
-
-
-class WriteBlockSwitch(Protocol):
-    """Sets the block of one index."""
-
-    def set_write_block(self, uuid: str, *, blocked: bool) -> bool:
-        """Set or lift the write block of an index, if it is still there; return whether it had one."""
 
 
 class WriteBlocks:
