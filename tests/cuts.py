@@ -196,7 +196,8 @@ class Stage:
         operations: list[dict[str, Any]] = []
         for _ in range(documents):
             operations += [{"create": {"_index": self.bench.prefix + name}}, {"@timestamp": at}]
-        self.es.bulk(operations=operations, refresh=True)
+        # A shard whose primary was on the node that is away may wait for a minute until it takes writes again.
+        self.es.options(request_timeout=120).bulk(operations=operations, refresh=True)
 
     def _wait_until_gone(self, names: list[str]) -> None:
         end = time.monotonic() + HEALED_WITHIN

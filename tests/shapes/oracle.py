@@ -198,6 +198,10 @@ class Oracle:
         theirs = seen.lifecycle is not None and not seen.lifecycle.startswith("retention-")
         return theirs or seen.stream_lifecycle
 
+    def is_held(self, key: Key) -> bool:
+        """Whether any hold covers a document."""
+        return any(key in held.keys for held in self.holds.values())
+
     def _judge_held(self, seen: Seen, key: Key) -> None:
         for held in self.holds.values():
             if key in held.keys and seen.name not in held.excused:
@@ -217,7 +221,7 @@ class Oracle:
             self.blame("claimed twice, and deleted", f"{seen.name}: {len(keys)} documents")
             return
         (promise,) = claimed
-        early = [key for key in keys if not self._is_due(promise, key, instant) and not self._is_asked(promise, key)]
+        early = [key for key in keys if not self.is_due(promise, key, instant) and not self._is_asked(promise, key)]
         early = [key for key in early if promise.id not in self.orders]
         if not early:
             return
@@ -227,7 +231,7 @@ class Oracle:
         what = "of unknown age" if doc is None or not doc.times or not doc.dated else "not due"
         self.blame("not due, and deleted", f"{seen.name}: {len(early)} of {len(keys)} documents, the first {what}")
 
-    def _is_due(self, promise: Promise, key: Key, instant: int) -> bool:
+    def is_due(self, promise: Promise, key: Key, instant: int) -> bool:
         doc = self.doc(key)
         if doc is None or promise.max_age is None or not doc.times or not doc.dated or self.accepted is None:
             return doc is None and promise.max_age is not None
@@ -383,15 +387,10 @@ class Oracle:
                         "kept, and it is not", f"{said}: {promise.id}, {seen.name} has a document past its limit"
                     )
 
-    def judge_final(self, census: Census, subject: Subject, request: str) -> None:
-        """A final certificate: the subject is in no index, snapshot, or copy of Elasticsearch's own.
-
-        What a termination leaves to its age is left out there: it ends nothing but what ends with it.
-        """
+    def judge_final(self, census: Census, subject: Subject) -> None:
+        """A final certificate: the subject is in no index, snapshot, or copy of Elasticsearch's own."""
         for key in census.documents:
             doc, seen = self.doc(key), census.indices[key[0]]
-            if request == "terminate" and self._goes_by_age(seen, census):
-                continue
             if doc is not None and covers(doc, subject, doubtful=True) and seen.name not in self._own_names():
                 self.blame("final, and it is not", f"{subject.kind}: {seen.name} has a document of it")
         for name, (application, is_there) in self.world.elsewhere.items():
@@ -399,10 +398,6 @@ class Oracle:
                 self.blame("final, and it is not", f"{subject.kind}: it is in {name}")
         if self.tampered:
             self.blame("final over altered records", f"{subject.kind}: records were changed by hand")
-
-    def _goes_by_age(self, seen: Seen, census: Census) -> bool:
-        claimed = self.governed(self.accepted, seen, census) if self.accepted else []
-        return any(promise.max_age is not None for promise in claimed)
 
     def judge_milestones(self, documents: Iterable[dict[str, Any]]) -> None:
         """What was seen once stands, with its time."""
@@ -431,7 +426,7 @@ class Oracle:
             for promise in self.governed(self.accepted, census.indices[key[0]], census)
             if "read_only" in census.indices[key[0]].blocks
             if (asked.ask == "erase" or promise.after_termination) and promise.names(asked.subject.kind)
-            if not any(key in held.keys for held in self.holds.values())
+            if not self.is_held(key)
         ]
         found = list(findings)
         for asked, name in stuck:

@@ -202,6 +202,7 @@ class Story:
                     self.oracle.reinstated.append(subject)
             else:
                 self.oracle.asked.append(Asked(subject, ask, now()))
+                self.oracle.reinstated = [one for one in self.oracle.reinstated if one != subject]
         return ran
 
     def approve(self, category: str) -> Ran:
@@ -213,7 +214,8 @@ class Story:
             for purge in found["purge"]:
                 keys = list(self.census.of(purge["uuid"]))
                 if purge["action"] != "delete_index":
-                    keys = [key for key in keys if self.oracle._is_due(promise, key, now() + self.ahead)]
+                    due = [key for key in keys if self.oracle.is_due(promise, key, now() + self.ahead)]
+                    keys = [key for key in due if not self.oracle.is_held(key)]
                 self.oracle.approved |= set(keys)
                 if len(keys) != purge["documents"]:
                     self.oracle.blame(
@@ -226,7 +228,7 @@ class Story:
         if ran.code in {0, 3} and ran.out.strip():
             for one in ran.json:
                 if one["final"]:
-                    self.oracle.judge_final(self.census, subject, one["request"])
+                    self.oracle.judge_final(self.census, subject)
                 self.told += [f"    open: {item['text'][:200]}" for item in one["open_items"]]
                 self._judge_counts(one)
         return ran
