@@ -512,6 +512,25 @@ def test_a_request_that_was_edited_is_no_new_one_and_a_finding(tenants: Workbenc
     assert not any(request in key for key in raw)
 
 
+def test_one_edited_to_a_reinstatement_waits_for_a_person_and_purges_nothing(tenants: Workbench) -> None:
+    tenants.settings["ENFORCER_GRACE"] = "24h"
+    assert tenants.run("policy", "accept").code == 0
+    body = {"kind": "application", "id": "1", "action": "terminate"}
+    request = tenants.es.index(index=tenants.own.requests, document=body, refresh=True)["_id"]
+    assert tenants.run("run", "--once").code == 0
+    tenants.es.update(index=tenants.own.requests, id=request, doc={"action": "reinstate"}, refresh=True)
+    move(tenants, registered_at=now() - 2 * DAY, terminated_at=now() - 2 * DAY)
+    before = tenants.count("keys")
+    ran = tenants.run("run", "--once")
+    assert states(tenants) == ["waiting-for-approval"]
+    assert "a request is refused: it was taken in once, and written again since" in ran.err
+    assert tenants.count("keys") == before
+    assert tenants.run("terminations", "approve").code == 0
+    assert tenants.run("run", "--once").code == 0
+    assert states(tenants) == ["verifying"], "its files are not clean yet"
+    assert tenants.count("keys") < before
+
+
 def test_an_application_that_goes_with_its_account_is_not_said_to_be_reinstated(tenants: Workbench) -> None:
     ask_in_grace(tenants, "--account", "100")
     for subject in (("--application", "1"), ("--application", "11"), ("--application", "1", "--user", "u")):

@@ -108,6 +108,30 @@ def test_a_reinstatement_and_a_repetition_are_known_by_their_ids_too(office: Off
     assert [t.is_open for t in office.register()] == [False, True], "an old word does not win either way"
 
 
+@pytest.mark.parametrize(
+    ("edit", "waits"),
+    [
+        ({"action": "reinstate"}, [True, False]),
+        ({"action": "reinstate", "id": "2"}, [False, True]),
+        ({"action": "reinstate", "id": "3"}, [False, False]),
+        ({"action": "reinstate", "kind": "user", "application": "1", "id": "u"}, [True, False]),
+        ({"action": "erase"}, [False, False]),
+        ({"reason": "a comment"}, [False, False]),
+    ],
+)
+def test_one_edited_to_a_reinstatement_reinstates_nobody_and_holds_back_what_it_would_have_ended(
+    office: Office, edit: dict[str, str], waits: list[bool]
+) -> None:
+    id_ = office.requests.add(**TERMINATE)
+    office.requests.add(**{**TERMINATE, "id": "2"})
+    office.register()
+    office.requests.edit(id_, **edit)
+    assert [(t.is_open, t.waits) for t in office.register()] == [(True, waiting) for waiting in waits]
+    assert [t.waits for t in office.register()] == waits, "it goes on waiting"
+    office.control = Control(terminations_approved_at=NOW)
+    assert [(t.is_open, t.waits) for t in office.register()] == [(True, False)] * 2
+
+
 def test_ids_that_were_lost_or_never_noted_are_noted_before_anything_is_read(office: Office) -> None:
     id_, skipped = office.requests.add(**TERMINATE), office.requests.add(**{**TERMINATE, "action": "reinstate"})
     office.register()

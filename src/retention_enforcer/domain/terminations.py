@@ -278,6 +278,14 @@ def reinstated(terminations: Iterable[Termination], subject: Subject, now: int) 
     return tuple(changed)
 
 
+def reached_by(terminations: Iterable[Termination], subject: Subject) -> tuple[Termination, ...]:
+    """Return the open terminations that take a subject's documents: its own, and those along with which it goes."""
+    whole = {subject}
+    if subject.application is not None:
+        whole.add(Subject(kind=SubjectKind.APPLICATION, id=subject.application))
+    return tuple(t for t in terminations if t.is_open and whole.intersection(one for one, _ in t.subjects()))
+
+
 def after_look(
     termination: Termination, *, left: int, open_items: Collection[OpenItem], looked_in: Mapping[str, int], now: int
 ) -> Termination:

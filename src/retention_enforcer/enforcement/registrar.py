@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -23,7 +23,14 @@ from retention_enforcer.domain.termination_records import (
     told_by,
     who_of,
 )
-from retention_enforcer.domain.terminations import Termination, brought_forward, held_back, open_twin, reinstated
+from retention_enforcer.domain.terminations import (
+    Termination,
+    brought_forward,
+    held_back,
+    open_twin,
+    reached_by,
+    reinstated,
+)
 from retention_enforcer.enforcement.appender import Appender
 from retention_enforcer.enforcement.intake import REMEMBERED, IntakeMemory, RequestsMemory, TakenRequests, remembered
 from retention_enforcer.enforcement.ports import Clock, LedgerStore, Registry, Requests
@@ -117,7 +124,7 @@ class Registrar:
         told = told_by(self._ledger.read()) if adopted else Told()
         self._end_what_has_ended(terminations, told)
         if (adopted and not registry.suspended) or memory.skipped:
-            self._suspend(terminations)
+            self._suspend(terminations, terminations.values(), "what was asked for since may have been lost")
             memory = replace(memory, skipped=False)
             self._memory.keep_requests(memory, self._clock.now())
         if not memory.knows_ids:
@@ -148,7 +155,8 @@ class Registrar:
                 if problem is None:
                     self._taken.note(written.id, extent.uuid, written.sequence, self._clock.now())
             else:  # there it may have been interrupted after it was noted
-                problem = None if place == (extent.uuid, written.sequence) else self._refuse_changed(written)
+                known = place == (extent.uuid, written.sequence)
+                problem = None if known else self._refuse_changed(written, terminations)
             if problem is not None:
                 refused[written.sequence] = problem
             memory = RequestsMemory(extent=replace(extent, until=written.sequence), refused=refused)
@@ -174,10 +182,18 @@ class Registrar:
         self._memory.keep_requests(memory, now)
         return memory
 
-    def _refuse_changed(self, written: Written) -> str:
-        """Record that a request that was taken in stands in a new place, and return why it is not taken in again."""
+    def _refuse_changed(self, written: Written, terminations: dict[str, Termination]) -> str:
+        """Record that a request that was taken in stands in a new place, and return why it is not taken in again.
+
+        One that asks for a reinstatement now is not taken for one; but somebody may have meant it, and what is purged
+        does not come back: so what it would keep from being purged waits for a person.
+        """
         text = f"request {self._pseudonyms.of(written.id)} was taken in once, and written again since"
         self._appender.append(Entry(kind=Kind.TERMINATION, action="refused", reason=text))
+        request = read_request(written.id, written.body)
+        if isinstance(request, Request) and request.ask is Ask.REINSTATE:
+            reached = reached_by(terminations.values(), request.subject)
+            self._suspend(terminations, reached, "a request that was edited asks for the subject's reinstatement")
         return CHANGED
 
     def _end_what_has_ended(self, terminations: dict[str, Termination], told: Told) -> None:
@@ -187,12 +203,13 @@ class Registrar:
                 terminations[key] = replace(termination, closed_at=self._clock.now(), reinstated=True)
                 self._book.enter(terminations[key], CLOSED, "it had ended before an older registry was restored")
 
-    def _suspend(self, terminations: dict[str, Termination]) -> None:
-        """Have all wait for a person, those that have begun too: their customers may have come back meanwhile."""
-        for key, termination in terminations.items():
+    def _suspend(self, terminations: dict[str, Termination], whose: Iterable[Termination], why: str) -> None:
+        """Have these wait for a person, those that have begun too: their customers may have come back meanwhile."""
+        for termination in list(whose):
             if termination.is_open and termination.suspended_at is None:
-                terminations[key] = replace(termination, suspended_at=self._clock.now())
-                self._book.enter(terminations[key], "held-back", "what was asked for since may have been lost")
+                waiting = replace(termination, suspended_at=self._clock.now())
+                self._book.enter(waiting, "held-back", why)
+                terminations[termination.key] = waiting
 
     def _take(self, written: Written, uuid: str, terminations: dict[str, Termination], control: Control) -> str | None:
         """Carry one request into the registry; return why it is refused, if it is."""
@@ -200,7 +217,7 @@ class Registrar:
         if key in terminations:
             return None  # interrupted after it was stored
         if written.rewritten and any(t.request == written.id for t in terminations.values()):
-            return self._refuse_changed(written)  # interrupted after it was stored, and changed since
+            return self._refuse_changed(written, terminations)  # interrupted after it was stored, and changed since
         request = read_request(written.id, written.body)
         if isinstance(request, Malformed):
             text = f"request {self._pseudonyms.of(written.id)} is malformed: {request.problem}"
