@@ -11,7 +11,7 @@ from elasticsearch import ApiError, Elasticsearch
 from backups import Backups
 from customers import MAPPING, add, index, move, now
 from managed import eventually
-from retention_enforcer.domain.instants import DAY, format_instant
+from retention_enforcer.domain.instants import DAY, format_instant, parse_instant
 from workbench import Ran, Workbench
 
 
@@ -92,6 +92,18 @@ def test_categories_that_end_by_age_are_open_until_then(tenants: Workbench) -> N
     assert found["promises"] == [{"category": "on-request", "clause": "deletion on request", "limit": 7 * DAY // 1000}]
     assert len(found["applications"]) == 2
     assert found["found_now"]["logs"] == 0
+
+
+def test_what_a_termination_leaves_to_its_age_is_open_until_then(tenants: Workbench) -> None:
+    assert tenants.run("terminate", "--application", "1").code == 0
+    assert tenants.run("run", "--once").code == 0
+    ran, found = certificate(tenants)
+    assert (ran.code, found["final"], open_kinds(found)) == (3, False, {"by-age", "erasure"})
+    (item,) = [item for item in found["open_items"] if item["kind"] == "by-age"]
+    assert item["text"] == "2 documents of the subject are in logs: they go by their age"
+    assert now() + 12 * DAY < parse_instant(item["until"]) <= now() + 14 * DAY
+    tenants.es.indices.delete(index=f"{tenants.prefix}logs-a")
+    assert open_kinds(certificate(tenants)[1]) == {"erasure"}
 
 
 RAW = """\

@@ -19,7 +19,9 @@ from retention_enforcer.domain.termination_plan import (
     Asked,
     SubjectPlan,
     asked_in,
+    goes_by_age,
     left_by_age,
+    left_to_age,
     not_narrowed,
     plan_purges,
     should_have_ended,
@@ -219,3 +221,41 @@ def test_what_should_have_ended_by_its_age_is_open_where_nobody_can_look() -> No
     (aged,) = should_have_ended(POLICY, one, NOW + 14 * DAY)
     (item,) = left_by_age(aged, one, facts(set_apart=(apart("aged-a"),)))
     assert (item.kind, "aged-a" in item.text) == ("not-narrowed", True)
+
+
+def test_what_a_termination_leaves_to_its_age_is_what_can_tell_whose_it_is() -> None:
+    account = termination(subject=subject_of(account="100"))
+    assert [c.id for c in left_to_age(POLICY, account)] == ["aged"]
+    assert left_to_age(POLICY, replace(account, ask=Ask.ERASE)) == (), "a request to delete ends it"
+    assert left_to_age(POLICY, termination()) == (), "it does not name applications"
+    assert left_to_age(POLICY, replace(account, subject=None)) == ()
+
+
+@pytest.mark.parametrize(
+    ("indices", "until"),
+    [
+        ([{"ages": [DAY, 3 * DAY], "held_documents": 1}], 13 * DAY),
+        ([{"ages": [DAY], "held_documents": 1}, {"ages": [2 * DAY], "held_documents": 1}], 13 * DAY),
+        ([{"ages": [DAY], "held_documents": 1}, {"ages": [14 * DAY], "held_documents": 1}], 13 * DAY),
+        ([{"ages": [14 * DAY], "held_documents": 1}], None),
+        ([{"ages": [DAY], "undated": 1, "held_documents": 1}], None),
+        ([{"undated": 1, "held_documents": 1}, {"ages": [DAY], "held_documents": 1}], None),
+    ],
+)
+def test_what_is_left_to_its_age_is_open_until_the_last_is_past_its_limit(
+    indices: list[dict[str, Any]], until: int | None
+) -> None:
+    found = facts(*(index(f"aged-{n}", now=NOW, **one) for n, one in enumerate(indices)))
+    (item,) = goes_by_age(POLICY.categories[1], found, NOW)
+    assert (item.kind, item.until) == ("by-age", until if until is None else NOW + until)
+    assert "of the subject are in aged" in item.text
+
+
+def test_what_is_left_to_its_age_and_cannot_be_looked_into_is_in_doubt() -> None:
+    aged = POLICY.categories[1]
+    assert list(goes_by_age(aged, facts(index("aged-a", now=NOW, ages=[DAY])), NOW)) == []
+    (item,) = goes_by_age(aged, facts(set_apart=(apart("aged-a"),)), NOW)
+    assert (item.kind, "aged-a" in item.text) == (DOUBT, True)
+    untold = {"aged-a": (Untold(label="one", note="", reason="uin is a text"),)}
+    (item,) = goes_by_age(aged, facts(index("aged-a", now=NOW, ages=[DAY]), untold=untold), NOW)
+    assert (item.kind, item.text) == (DOUBT, "aged-a cannot tell whose its documents are: uin is a text")

@@ -19,7 +19,6 @@ from retention_enforcer.domain.facts import FORBID_INDEX_DELETION, Block, Catego
 from retention_enforcer.domain.lifecycle_choice import last_of_alias
 from retention_enforcer.domain.plan import Action, Purge
 from retention_enforcer.domain.policy import Category, Policy
-from retention_enforcer.domain.requests import Ask
 from retention_enforcer.domain.rollover import rollover_target
 from retention_enforcer.domain.sought import Sought, is_tenants_own
 from retention_enforcer.domain.subjects import Ownership, Subject, SubjectKind
@@ -35,6 +34,9 @@ from retention_enforcer.domain.terminations import (
 
 NOT_NARROWED = "not-narrowed"
 """The kind of an open item for a category that does not name the subjects of its documents."""
+
+BY_AGE = "by-age"
+"""The kind of an open item for documents of the subject that its termination leaves to their age."""
 
 _NAMED = 3
 
@@ -276,10 +278,43 @@ def left_by_age(category: Category, termination: Termination, facts: CategoryFac
         yield OpenItem(kind=NOT_NARROWED, text=f"{text}: {what}")
 
 
+def left_to_age(policy: Policy, termination: Termination) -> tuple[Category, ...]:
+    """Return the categories that can tell the subject's documents, and lose them by their age all the same."""
+    subject, purged = termination.subject, categories_of(policy, termination.ask)
+    if subject is None:
+        return ()
+    return tuple(c for c in policy.categories if c not in purged and narrows(c, subject))
+
+
+def goes_by_age(category: Category, facts: CategoryFacts, now: int) -> Iterator[OpenItem]:
+    """Yield what such a category has of the subject, or may have, and when the last of it is past its limit."""
+    having = [index for index in facts.indices if index.held_documents]
+    if having:
+        text = f"{sum(i.held_documents for i in having):,} documents of the subject are in {category.id}"
+        ends = [_past_its_limit(category, index) for index in having]
+        until = max((end for end in ends if end is not None), default=now)
+        if None in ends or until <= now:
+            where = _some([index.name for index in having])
+            yield OpenItem(kind=BY_AGE, text=f"{text}: they go by their age, and nobody can say when: {where}")
+        else:
+            yield OpenItem(kind=BY_AGE, text=f"{text}: they go by their age", until=until)
+    for name, reasons in sorted(facts.untold.items()):
+        for reason in sorted({untold.reason for untold in reasons}):
+            yield OpenItem(kind=DOUBT, text=f"{name} cannot tell whose its documents are: {reason}")
+    for apart in facts.set_apart:
+        yield OpenItem(kind=DOUBT, text=f"{apart.text}: whether it holds anything is not known; {apart.mend}")
+
+
+def _past_its_limit(category: Category, index: IndexFacts) -> int | None:
+    """Return when an index has no document left that is within the limit; None where that is open."""
+    if category.max_age is None or index.newest is None or index.undated:
+        return None
+    return index.newest + category.max_age
+
+
 def _not_narrowed(policy: Policy, termination: Termination) -> Iterator[Category]:
     for category in policy.categories:
-        on_request = termination.ask is Ask.ERASE and not category.never_stored
-        concerned = on_request or category in categories_of(policy, termination.ask)
+        concerned = not category.never_stored or category in categories_of(policy, termination.ask)
         if termination.subject is not None and concerned and not narrows(category, termination.subject):
             yield category
 

@@ -18,7 +18,9 @@ from retention_enforcer.domain.snapshots import Snapshot, SnapshotsSeen, claiman
 from retention_enforcer.domain.subjects import Subject
 from retention_enforcer.domain.termination_plan import (
     asked_in,
+    goes_by_age,
     left_by_age,
+    left_to_age,
     not_narrowed,
     plan_purges,
     should_have_ended,
@@ -121,6 +123,7 @@ class Certifier:
             *(item for item in termination.open_items if item.kind == UNDECIDED),
             *not_narrowed(self._policy, termination, now),
             *self._left_by_age(termination, now),
+            *self._left_to_age(termination, now),
             *self._erasures(termination),
             *self._in_snapshots(termination, snapshots),
             *self._elsewhere(termination, now),
@@ -160,6 +163,15 @@ class Certifier:
         found = self._observer.look_at(Scope.looking(self._policy, self._control.read()), categories)
         for category in categories:
             yield from left_by_age(category, termination, found[category.id])
+
+    def _left_to_age(self, termination: Termination, now: int) -> Iterator[OpenItem]:
+        """Yield what a termination does not end: documents of the subject in categories that go by age alone."""
+        categories = left_to_age(self._policy, termination)
+        ids = frozenset(category.id for category in categories)
+        sought = [replace(one, categories=ids) for one in sought_of(self._policy, termination)]
+        look = self._observer.look(Scope.looking(self._policy, self._control.read()), sought)
+        for category in categories:
+            yield from goes_by_age(category, look.sought[category.id], now)
 
     def _kept(self, termination: Termination, look: SubjectLook) -> Iterator[OpenItem]:
         """Yield what could not be looked into, and why what was found is not purged: held, blocked, not to be told."""
