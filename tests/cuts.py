@@ -240,6 +240,8 @@ def staged(nodes: ThreeNodes, folder: Path, seed: int) -> Iterator[Stage]:
     """Set everything up; the seed decides all that chance decides."""
     with ExitStack() as stack:
         es = stack.enter_context(nodes.client(timeout=30))
+        # A write that is sent again after a lost answer must not make an index anew that has gone meanwhile.
+        es.cluster.put_settings(persistent={"action.auto_create_index": "false"})
         prefix = f"c{seed % 100_000}-"
         bench = Workbench(es=es, url=nodes.urls, username="", password="", prefix=prefix, folder=folder)
         bench.policy_text = POLICY

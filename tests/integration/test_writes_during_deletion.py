@@ -20,6 +20,7 @@ from retention_enforcer.domain.deletion import Trim
 from retention_enforcer.domain.instants import DAY
 from workbench import Workbench
 
+PAGE = 5_000
 MAPPING = {"properties": {"@timestamp": {"type": "date"}}}
 
 
@@ -170,39 +171,54 @@ def test_an_index_that_had_a_block_is_written_to_no_more_either(
     assert bench.is_gone("logs-a")
 
 
-def test_a_producer_loses_nothing_that_was_acknowledged(bench: Workbench) -> None:
-    """Young documents come into indices that are due, at the moment in which they go."""
-    indices, seconds = 40, 20
+@pytest.mark.parametrize(
+    ("indices", "rate", "batch", "seconds"),
+    [
+        pytest.param(40, 400, 1, 20, id="40 indices"),
+        pytest.param(200, 2_000, 20, 60, id="200 indices", marks=(pytest.mark.soak, pytest.mark.timeout(1_200))),
+    ],
+)
+def test_a_producer_loses_nothing_that_was_acknowledged(
+    bench: Workbench, indices: int, rate: int, batch: int, seconds: int
+) -> None:
+    """Young documents come into indices that are due, at the moment in which they go: `rate` of them a second.
+
+    Each index is written to for a short while, at a moment of chance: some before they go, some as they do, some after.
+    """
     bench.policy_text = bench.policy_text.replace("rollover: 1d", "rollover: 1h")
     now = SystemClock().now()
     for n in range(indices):
         bench.index(f"logs-{n:03d}", [now - 20 * DAY], mappings=MAPPING)
     bench.ready()
-    producer = Producer(bench, indices, rate=400)
+    producer = Producer(bench, indices, rate, batch, seconds)
     with closing(producer):
-        deadline = time.monotonic() + seconds
         codes = []
-        while time.monotonic() < deadline and len(bench.records()) < 4 * indices:
+        while producer.is_writing() or not codes:
             codes.append(bench.run("run", "--once").code)
+    print(f"{len(producer.acknowledged):,} acknowledged, {producer.refused:,} refused in {seconds} s")
     assert set(codes) <= {0, 3}
     assert producer.acknowledged, "nothing was written"
     assert producer.missing() == []
     assert blocked(bench) == []
     assert bench.run("ledger", "verify").code == 0
     done = Counter(r["action"] for r in bench.records() if r.get("outcome") == "done")
+    print(dict(done))
     assert done["delete_index"] > 0, f"no index went while it was written to: {done}"
 
 
 class Producer:
-    """Writes young documents into random indices, and knows which were acknowledged."""
+    """Writes young documents into one index after the other, in a random order, and knows which were acknowledged."""
 
-    def __init__(self, bench: Workbench, indices: int, rate: int) -> None:
+    def __init__(self, bench: Workbench, indices: int, rate: int, batch: int, seconds: int) -> None:
         self.acknowledged: list[str] = []
+        self.refused = 0
         self._bench = bench
-        self._indices = indices
-        self._pause = 1 / rate
+        self._names = [f"{bench.prefix}logs-{n:03d}" for n in range(indices)]
+        random.Random(1).shuffle(self._names)
+        self._batch = batch
+        self._pause = batch / rate
+        self._seconds = seconds
         self._end = threading.Event()
-        self._clients: list[Elasticsearch] = []
         self._threads = [threading.Thread(target=self._write, args=(n,)) for n in range(2)]
         for thread in self._threads:
             thread.start()
@@ -212,27 +228,36 @@ class Producer:
         for thread in self._threads:
             thread.join()
 
+    def is_writing(self) -> bool:
+        return any(thread.is_alive() for thread in self._threads)
+
     def missing(self) -> list[str]:
         """What was acknowledged and is nowhere."""
-        self._bench.es.indices.refresh(index=f"{self._bench.prefix}logs-*")
-        pages = self._bench.es.search(
-            index=f"{self._bench.prefix}logs-*", query={"exists": {"field": "young"}}, size=10_000, source=False
-        )
-        there = {hit["_id"] for hit in pages["hits"]["hits"]}
+        everywhere = f"{self._bench.prefix}logs-*"
+        self._bench.es.indices.refresh(index=everywhere)
+        there: set[str] = set()
+        for start in range(0, len(self.acknowledged), PAGE):
+            page = {"ids": {"values": self.acknowledged[start : start + PAGE]}}
+            answer = self._bench.es.search(index=everywhere, query=page, size=PAGE, source=False)
+            there |= {hit["_id"] for hit in answer["hits"]["hits"]}
         return [id_ for id_ in self.acknowledged if id_ not in there]
 
     def _write(self, thread: int) -> None:
         login = (self._bench.username, self._bench.password)
         client = Elasticsearch(self._bench.url, basic_auth=login if all(login) else None, max_retries=0)
-        chance, n = random.Random(thread), 0
+        began = due = time.monotonic()
+        n = 0
         with closing(client):
-            while not self._end.wait(self._pause * 2) and n < 4_900:
-                n += 1
-                # Now and then only, so that some indices are quiet as they go and some are not.
-                name = f"{self._bench.prefix}logs-{chance.randrange(self._indices):03d}"
-                document = {"@timestamp": SystemClock().now(), "young": 1}
-                try:
-                    answer = client.index(index=name, id=f"{thread}-{n}", document=document)
-                except ApiError:
-                    continue  # refused: not acknowledged
-                self.acknowledged.append(answer["_id"])
+            while not self._end.wait(max(0.0, due - time.monotonic())) and due < began + self._seconds:
+                name = self._names[int((due - began) / self._seconds * len(self._names))]
+                due += self._pause * len(self._threads)  # what a slow answer delays is caught up with
+                operations: list[dict[str, Any]] = []
+                for _ in range(self._batch):
+                    n += 1
+                    operations += [{"create": {"_index": name, "_id": f"{thread}-{n}"}}]
+                    operations += [{"@timestamp": SystemClock().now(), "young": 1}]
+                for item in client.bulk(operations=operations)["items"]:
+                    if item["create"]["status"] == 201:
+                        self.acknowledged.append(item["create"]["_id"])
+                    else:
+                        self.refused += 1

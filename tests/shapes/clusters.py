@@ -222,8 +222,9 @@ def _plain(story: Story, name: str) -> bool:
     fields = found["mappings"].get("properties", {})
     blocks = found["settings"]["index"].get("blocks", {})
     mode = found["settings"]["index"].get("mode")
+    takes_writes = story.bench.es.cluster.health(index=name)["status"] != "red"
     plain = all(fields.get(f, {}).get("type") == t for f, t in (("@timestamp", "date"), ("sdkappid", "keyword")))
-    return plain and not blocks and mode is None and "_routing" not in found["mappings"]
+    return takes_writes and plain and not blocks and mode is None and "_routing" not in found["mappings"]
 
 
 @step("an alias rolls over", 2)
