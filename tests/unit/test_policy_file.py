@@ -258,6 +258,17 @@ WRONG = [
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [("max_age: 14d", "maxage: 14d", "unknown key"), ('["shop-logs-*"]', "[[a]]", "indices.entry 1")],
+)
+def test_a_list_with_one_faulty_entry_is_not_called_empty(old: str, new: str, text: str) -> None:
+    alone = changed(old, new).split("  - id: keys")[0]
+    error = refusal(alone)
+    assert text in error.message
+    assert "more below" not in error.mend
+
+
+@pytest.mark.parametrize(
     ("old", "new", "line", "text", "mend"), [row[1:] for row in WRONG], ids=[row[0].replace(" ", "-") for row in WRONG]
 )
 def test_a_wrong_policy_is_refused_with_file_line_and_mend(old: str, new: str, line: int, text: str, mend: str) -> None:

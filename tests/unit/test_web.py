@@ -6,7 +6,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from http.client import HTTPConnection
 from typing import Any
@@ -24,6 +24,7 @@ from retention_enforcer.domain.instants import DAY, SECOND
 from retention_enforcer.reporting.known import Durations, JobSeen, Known, LeaseSeen
 from retention_enforcer.settings import load_settings
 from retention_enforcer.web import PageServer, make_application
+from retention_enforcer.web import server as server_module
 from retention_enforcer.web.client import ask_health
 from statuses import HEALTHY, INTERVAL, TRTC, all_seen, known, situation, terminations
 
@@ -170,6 +171,68 @@ def test_what_fails_in_an_answer_ends_neither_the_server_nor_anything_else() -> 
         health = ask_health(("127.0.0.1", server.port))
         assert (health.alive, health.ready) == (True, False)
         assert ask_health(("127.0.0.1", server.port)).alive
+
+
+def unfinished(
+    port: int, many: int, text: bytes = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
+) -> list[socket.socket]:
+    """Connections whose requests never end."""
+    opened = [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(many)]
+    for one in opened:
+        one.sendall(text)
+    return opened
+
+
+@pytest.mark.parametrize("text", [b"", b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"])
+def test_connections_that_ask_for_nothing_keep_nobody_from_asking(served: PageServer, text: bytes) -> None:
+    opened = unfinished(served.port, 100, text)
+    for _ in range(5):
+        assert ask_health(("127.0.0.1", served.port)).alive
+    for one in opened:
+        one.close()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"GET /livez HTTP/1.1\r\nHost: loc",
+        b"POST /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\na",
+        b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\nGET",
+    ],
+)
+def test_a_request_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch, text: bytes) -> None:
+    monkeypatch.setattr(server_module, "_ANSWERED_WITHIN", 0.3)
+    with PageServer(application(), "127.0.0.1", 0) as server:
+        (one,) = unfinished(server.port, 1, text)
+        with closing(one), suppress(ConnectionResetError):
+            while one.recv(65_536):
+                pass  # what was answered; then the end: without it this times out
+
+
+@pytest.mark.parametrize(
+    ("address", "asked", "status"),
+    [
+        ("127.0.0.1", "localhost:9464", 200),
+        ("127.0.0.1", "127.0.0.1", 200),
+        ("127.0.0.1", "[::1]:9464", 200),
+        ("127.0.0.1", "10.1.2.3:9464", 200),
+        ("127.0.0.1", "LOCALHOST", 200),
+        ("127.0.0.1", "elsewhere.example", 421),
+        ("127.0.0.1", "localhost.elsewhere.example:9464", 421),
+        ("127.0.0.1", "", 421),
+        ("127.0.0.1", "[", 421),
+        ("0.0.0.0", "enforcer:9464", 200),  # noqa: S104
+    ],
+)
+def test_on_the_machines_own_address_only_its_own_names_are_answered(address: str, asked: str, status: int) -> None:
+    with (
+        PageServer(application(), address, 0) as server,
+        closing(HTTPConnection("127.0.0.1", server.port, timeout=5)) as connection,
+    ):
+        connection.request("GET", "/livez", headers={"Host": asked})
+        answer = connection.getresponse()
+        assert (answer.status, b"Host header" in answer.read()) == (status, status == 421)
 
 
 # --- metrics ------------------------------------------------------------------------------------------

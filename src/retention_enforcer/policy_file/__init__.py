@@ -127,8 +127,10 @@ def _shape_problems(error: ValidationError) -> list[Problem]:
     if version:
         return [_shape_problem(version[0])]  # another version may have other keys: nothing more can be said
     meant = {(*detail["loc"][:-1], _nearest(detail)) for detail in details if detail["type"] == "extra_forbidden"}
-    # A misspelt key that is required is one problem, not two.
-    return [_shape_problem(detail) for detail in details if detail["type"] != "missing" or detail["loc"] not in meant]
+    within = {detail["loc"][:end] for detail in details for end in range(len(detail["loc"]))}
+    # A misspelt key that is required is one problem, not two; and a list is not empty that has a faulty entry.
+    twice = {("missing", loc) for loc in meant} | {("too_short", loc) for loc in within}
+    return [_shape_problem(detail) for detail in details if (detail["type"], detail["loc"]) not in twice]
 
 
 def _shape_problem(detail: ErrorDetails) -> Problem:
