@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from apscheduler.schedulers.background import BackgroundScheduler
-
 from retention_enforcer.daemon.exit_codes import FAILED, worst
 from retention_enforcer.daemon.lease import LeaseKeeper
+from retention_enforcer.daemon.schedule import Schedule
 from retention_enforcer.daemon.work import Worker, jobs_of, log_error, log_instead_of_raising, run_even_if_defective
 from retention_enforcer.domain.errors import Refused, RetentionError
 from retention_enforcer.domain.lease import RENEWAL
@@ -36,14 +35,14 @@ def run_once(
             f"the lease is held by {lease.holder}: nothing was done",
             "stop that instance, or leave the work to it",
         )
-    scheduler = BackgroundScheduler(timezone="UTC")
-    for job in (lease.renew, lambda: log_instead_of_raising(tend)):
-        scheduler.add_job(job, "interval", seconds=RENEWAL, coalesce=True, misfire_grace_time=None)
-    scheduler.start()
+    schedule = Schedule(2)
+    schedule.every(RENEWAL, "lease", lease.renew)
+    schedule.every(RENEWAL, "stop", lambda: log_instead_of_raising(tend))
+    schedule.start()
     try:
         return _under_lease(worker, categories, stop)
     finally:
-        scheduler.shutdown(wait=True)
+        schedule.shut_down()
         lease.release()
 
 

@@ -9,17 +9,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from functools import partial
 
 import structlog
-from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
 
 from retention_enforcer.daemon.exit_codes import FAILED, OK
 from retention_enforcer.daemon.gate import Gate
 from retention_enforcer.daemon.lease import LeaseKeeper
 from retention_enforcer.daemon.noticeboard import SITUATION, NotedWorker, Noticeboard
+from retention_enforcer.daemon.schedule import Schedule
 from retention_enforcer.daemon.work import QuietTell, Worker, jobs_of, log_defect, log_error
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RetentionError
 from retention_enforcer.domain.lease import RENEWAL
@@ -68,11 +66,7 @@ class Service:
         self._board = board
         self._situation = situation
         # A thread for each job: one that waits for its cluster delays no other.
-        self._scheduler = BackgroundScheduler(
-            timezone="UTC",
-            executors={"default": ThreadPoolExecutor(len(self._jobs) + _BESIDES)},
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
-        )
+        self._schedule = Schedule(len(self._jobs) + _BESIDES)
         self._started = threading.Event()
         self._end = threading.Event()
         self._defects: dict[str, int] = {}
@@ -81,14 +75,13 @@ class Service:
 
     def run(self) -> int:
         """Run until told to end; return the exit code."""
-        self._scheduler.add_listener(self._count_defect, EVENT_JOB_ERROR)
-        now = datetime.now(UTC)
-        self._scheduler.add_job(self._board.beat, "interval", seconds=_BEAT, id="beat")
-        self._scheduler.add_job(self._look_around, "interval", seconds=_LOOK_AROUND, id=SITUATION, next_run_time=now)
-        self._scheduler.add_job(self._tend, "interval", seconds=RENEWAL, id="lease", next_run_time=now)
+        self._schedule.on_defect(self._count_defect)
+        self._schedule.every(_BEAT, "beat", self._board.beat)
+        self._schedule.every(_LOOK_AROUND, SITUATION, self._look_around, at_once=True)
+        self._schedule.every(RENEWAL, "lease", self._tend, at_once=True)
         for name in self._jobs:
-            self._scheduler.add_job(self._run, "interval", seconds=self._interval, id=name, args=[name])
-        self._scheduler.start()
+            self._schedule.every(self._interval, name, partial(self._run, name))
+        self._schedule.start()
         _log.info("running", **{"event.action": "start", "retention.jobs": len(self._jobs)})
         self._end.wait()
         return self._shut_down()
@@ -126,7 +119,7 @@ class Service:
                 self._worker.start()
                 self._started.set()
                 for name in self._jobs:
-                    self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
+                    self._schedule.run_at_once(name)
             self._look_at_acceptance()
             self._last_refusal = ""
             self._board.stands(started=True)
@@ -163,9 +156,9 @@ class Service:
             self._jobs[name]()
             self._defects.pop(name, None)
 
-    def _count_defect(self, event: JobExecutionEvent) -> None:
-        self._defects[event.job_id] = self._defects.get(event.job_id, 0) + 1
-        log_defect(event.exception, event.job_id)
+    def _count_defect(self, defect: BaseException, name: str) -> None:
+        self._defects[name] = self._defects.get(name, 0) + 1
+        log_defect(defect, name)
         if self._broken:
             self._end.set()
 
@@ -185,7 +178,7 @@ class Service:
         return FAILED if self._broken else OK
 
     def _end_in_order(self) -> None:
-        self._scheduler.shutdown(wait=True)
+        self._schedule.shut_down()
         try:
             if self._running:
                 self._worker.finish()
