@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,10 @@ from elastic_transport import Urllib3HttpNode
 from elasticsearch import BadRequestError, Elasticsearch
 from elasticsearch.helpers import bulk
 
-from retention_enforcer.cluster.expressions import packed
+from retention_enforcer.cluster.expressions import Batch, batches, packed
+from retention_enforcer.cluster.limits import OWN
 from retention_enforcer.cluster.subject_fields import Verdict, read_subject_fields
 from retention_enforcer.cluster.subject_queries import query_of, query_of_any
-from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.domain.policy import SubjectFields
 from retention_enforcer.domain.subjects import NUMBERS, ExactField, Inexact, Match, Subject, match, subject_of
 
@@ -45,7 +45,15 @@ def write(es: Elasticsearch, name: str, *documents: Any) -> None:
 
 
 def read(es: Elasticsearch, name: str, *fields: str) -> dict[str, Verdict]:
-    return read_subject_fields(es, [name], fields or FIELDS.names)[name]
+    return read_together(es, name, [name], fields or FIELDS.names)[name]
+
+
+def read_together(
+    es: Elasticsearch, expression: str, names: Sequence[str], fields: Sequence[str]
+) -> dict[str, dict[str, Verdict]]:
+    """What is said of some indices that one expression reaches."""
+    wanted = dict.fromkeys(names, fields)
+    return read_subject_fields(es, wanted, lambda some: [Batch(expression, tuple(some))], OWN)
 
 
 def carrying(es: Elasticsearch, name: str, subject: Subject) -> list[str] | Inexact | None:
@@ -187,7 +195,7 @@ def test_a_field_that_left_a_value_out_is_refused(
 ) -> None:
     create(es, f"{prefix}logs", {"properties": {"app": mapping}}, *({"app": value} for value in values))
     create(es, f"{prefix}more", {"properties": {"app": KEYWORD}}, {"app": "14"})
-    verdicts = read_subject_fields(es, [f"{prefix}*"], ["app"])
+    verdicts = read_together(es, f"{prefix}*", [f"{prefix}logs", f"{prefix}more"], ["app"])
     assert verdicts[f"{prefix}more"]["app"] == ExactField(name="app")
     verdict = verdicts[f"{prefix}logs"]["app"]
     if refused:
@@ -306,7 +314,8 @@ def test_many_indices_of_unlike_mappings_take_four_requests(server: Server, es: 
         create(es, f"{prefix}logs-{number}", {"properties": {"app": mapping}})
     create(es, f"{prefix}logs-without", {"properties": {"other": KEYWORD}})
     with watched(server) as (client, sent):
-        verdicts = read_subject_fields(client, [f"{prefix}logs-*"], FIELDS.names)
+        every = [*(f"{prefix}logs-{number}" for number in range(12)), f"{prefix}logs-without"]
+        verdicts = read_together(client, f"{prefix}logs-*", every, FIELDS.names)
     assert len(sent) == 4
     assert len(verdicts) == 13
     for number in range(12):
@@ -321,17 +330,19 @@ def test_indices_named_one_by_one_are_read_in_as_many_lists_as_needed(es: Elasti
     for name in names:
         create(es, name, {"properties": {"app": KEYWORD}})
     assert len(list(packed(names))) == 2
-    verdicts = read_subject_fields(es, packed(names), ["app"])
+    verdicts = read_subject_fields(es, dict.fromkeys(names, ("app",)), batches, OWN)
     assert verdicts == {name: {"app": ExactField(name="app")} for name in names}
 
 
 def test_an_index_that_is_not_there_is_absent_from_the_answer(es: Elasticsearch, prefix: str) -> None:
-    assert read_subject_fields(es, [f"{prefix}absent"], FIELDS.names) == {}
-    assert read_subject_fields(es, [f"{prefix}absent-*"], FIELDS.names) == {}
-    assert read_subject_fields(es, [], FIELDS.names) == {}
+    assert read_together(es, f"{prefix}absent", [f"{prefix}absent"], FIELDS.names) == {}
+    assert read_together(es, f"{prefix}absent-*", [f"{prefix}absent"], FIELDS.names) == {}
+    assert read_subject_fields(es, {}, batches, OWN) == {}
 
 
-def test_an_index_that_comes_while_others_are_read_is_not_known(server: Server, es: Elasticsearch, prefix: str) -> None:
+def test_an_index_that_comes_while_others_are_read_is_not_told_of(
+    server: Server, es: Elasticsearch, prefix: str
+) -> None:
     create(es, f"{prefix}logs-1", {"properties": {"app": KEYWORD}})
 
     def appear(target: str) -> None:
@@ -339,9 +350,8 @@ def test_an_index_that_comes_while_others_are_read_is_not_known(server: Server, 
             create(es, f"{prefix}logs-2", {})
 
     with watched(server, appear) as (client, _):
-        verdicts = read_subject_fields(client, [f"{prefix}logs-*"], ["app"])
-    assert verdicts[f"{prefix}logs-1"] == {"app": ExactField(name="app")}
-    assert isinstance(verdicts[f"{prefix}logs-2"]["app"], Inexact)
+        verdicts = read_together(client, f"{prefix}logs-*", [f"{prefix}logs-1"], ["app"])
+    assert verdicts == {f"{prefix}logs-1": {"app": ExactField(name="app")}}
 
 
 def test_an_index_whose_fields_change_while_they_are_read_is_not_known(
@@ -357,13 +367,13 @@ def test_an_index_whose_fields_change_while_they_are_read_is_not_known(
             create(es, f"{prefix}logs-2", {"properties": {"app": LONG}})
 
     with watched(server, change) as (client, _):
-        verdicts = read_subject_fields(client, [f"{prefix}logs-*"], ["app"])
+        verdicts = read_together(client, f"{prefix}logs-*", [f"{prefix}logs-1", f"{prefix}logs-2"], ["app"])
     assert isinstance(verdicts[f"{prefix}logs-1"]["app"], Inexact)
     assert isinstance(verdicts[f"{prefix}logs-2"]["app"], Inexact)
 
 
 @pytest.mark.parametrize("at", ["_field_caps", "_msearch"])
-def test_an_index_that_goes_while_it_is_read_leaves_nothing_known(
+def test_an_index_that_goes_while_it_is_read_is_not_known(
     server: Server, es: Elasticsearch, prefix: str, at: str
 ) -> None:
     create(es, f"{prefix}logs-1", {"properties": {"app": KEYWORD}})
@@ -371,10 +381,13 @@ def test_an_index_that_goes_while_it_is_read_leaves_nothing_known(
 
     def vanish(target: str) -> None:
         if at in target:
-            es.indices.delete(index=f"{prefix}logs-2")
+            es.indices.delete(index=f"{prefix}logs-2", ignore_unavailable=True)
 
-    with watched(server, vanish) as (client, _), pytest.raises(ClusterUnavailable, match="closed or deleted"):
-        read_subject_fields(client, [f"{prefix}logs-*"], ["app"])
+    both = [f"{prefix}logs-1", f"{prefix}logs-2"]
+    with watched(server, vanish) as (client, _):
+        verdicts = read_together(client, f"{prefix}logs-*", both, ["app"])
+    assert verdicts[both[0]] == {"app": ExactField(name="app")}
+    assert isinstance(verdicts[both[1]]["app"], Inexact)
 
 
 def test_an_index_whose_shard_does_not_answer_is_not_known(server: Server, es: Elasticsearch, prefix: str) -> None:
@@ -388,6 +401,5 @@ def test_an_index_whose_shard_does_not_answer_is_not_known(server: Server, es: E
             es.indices.create(index=f"{prefix}logs-2", settings=nowhere, wait_for_active_shards=0)
 
     with watched(server, lose) as (client, _):
-        verdicts = read_subject_fields(client, [f"{prefix}logs-*"], ["app"])
-    assert verdicts[f"{prefix}logs-1"] == {"app": ExactField(name="app")}
-    assert isinstance(verdicts[f"{prefix}logs-2"]["app"], Inexact)
+        verdicts = read_together(client, f"{prefix}logs-*", [f"{prefix}logs-1"], ["app"])
+    assert verdicts == {f"{prefix}logs-1": {"app": ExactField(name="app")}}

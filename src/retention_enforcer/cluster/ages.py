@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from elasticsearch import Elasticsearch
 
+from retention_enforcer.cluster.batches import Refusals
 from retention_enforcer.cluster.documents_seen import Answer, DocumentsSeen
-from retention_enforcer.cluster.expressions import packed
+from retention_enforcer.cluster.expressions import batches
 from retention_enforcer.cluster.indices_seen import FieldTypes, read_dates
 from retention_enforcer.cluster.survey import Governed
 from retention_enforcer.domain.facts import Ageless, Evidence
@@ -41,7 +42,8 @@ def ages_untold(
         for name, index in by_age.items()
         if name not in found and _has_none(index, answer.seen.get(name, DocumentsSeen()), evidence)
     }
-    dates = read_dates(client, packed(sorted(without))) if without else {}
+    # Where that is refused no field is proposed; what else is said stands.
+    dates = read_dates(client, batches(sorted(without)), Refusals()) if without else {}
     for name, index in without.items():
         found[name] = absent(name, index.category.timestamp, answer.seen[name].documents, dates.get(name, ()))
     return found

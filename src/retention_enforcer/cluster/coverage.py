@@ -13,21 +13,24 @@ from dataclasses import dataclass
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.ages import is_timestamp
-from retention_enforcer.cluster.changes import ATTEMPTS, IndicesChanged
-from retention_enforcer.cluster.documents_seen import Answer, DocumentsSeen, Search, chunks, search_documents
+from retention_enforcer.cluster.batches import Cause, Refusals
+from retention_enforcer.cluster.changes import ATTEMPTS
+from retention_enforcer.cluster.documents_seen import Answer, DocumentsSeen, Search, search_documents
 from retention_enforcer.cluster.errors import SECURITY
-from retention_enforcer.cluster.expressions import covering
+from retention_enforcer.cluster.expressions import by_fields, covering
 from retention_enforcer.cluster.indices_seen import FieldTypes, read_types
 from retention_enforcer.cluster.metadata import IndexMetadata
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.cluster.whose import Whose, read_whose
 from retention_enforcer.domain.claims import Standing, claimants_by_name
 from retention_enforcer.domain.coverage import Copy, CoverageFacts, IndexSeen
-from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
+from retention_enforcer.domain.errors import RequestRejected
 from retention_enforcer.domain.names import OwnIndices
 from retention_enforcer.domain.policy import Category, Policy
 
 _EVERYTHING = ["*"]
+_UNREAD = Cause("the enforcer may not read it")
+GONE = "it was closed or deleted while it was looked into"
 
 
 class Coverage:
@@ -42,24 +45,16 @@ class Coverage:
         """Return whose each index is, and which of those outside the policy seem to be copies.
 
         Needs the cluster privilege `monitor`, and `read` on the indices outside the policy: one that may not be read
-        is among the unseen. Raises ClusterUnavailable or RequestRejected where the cluster does not answer.
+        is among the unseen, and so is each that cannot be looked into, with its cause. Raises ClusterUnavailable or
+        RequestRejected where the cluster does not answer at all.
         """
-        for _ in range(ATTEMPTS):
-            try:
-                return self._read(policy, now)
-            except IndicesChanged:
-                continue
-        message = f"the indices changed each time while they were read, {ATTEMPTS} times"
-        raise ClusterUnavailable(message, "the next look tries again")
-
-    def whereabouts(self, policy: Policy) -> tuple[IndexSeen, ...]:
-        """Return whose each index is, without looking into any."""
-        whose = read_whose(self._client, self._capabilities, policy, self._own)
-        return tuple(_index_seen(whose, name) for name in sorted(whose.metadata))
-
-    def _read(self, policy: Policy, now: int) -> CoverageFacts:
         whose = read_whose(self._client, self._capabilities, policy, self._own)
         seen, unseen, copies = self._look_into(policy, whose, now)
+        for _ in range(ATTEMPTS - 1):
+            if GONE not in unseen.values():
+                break
+            whose = read_whose(self._client, self._capabilities, policy, self._own)
+            seen, unseen, copies = self._look_into(policy, whose, now)
         return CoverageFacts(
             as_of=now,
             indices=tuple(
@@ -70,6 +65,11 @@ class Coverage:
             unseen=unseen,
         )
 
+    def whereabouts(self, policy: Policy) -> tuple[IndexSeen, ...]:
+        """Return whose each index is, without looking into any."""
+        whose = read_whose(self._client, self._capabilities, policy, self._own)
+        return tuple(_index_seen(whose, name) for name in sorted(whose.metadata))
+
     def _look_into(
         self, policy: Policy, whose: Whose, now: int
     ) -> tuple[dict[str, DocumentsSeen], dict[str, str], tuple[Copy, ...]]:
@@ -78,8 +78,9 @@ class Coverage:
         outside = {n: i for n, i in whose.outside().items() if whose.claims[n].standing is not Standing.IGNORED}
         readable = {name: index for name, index in outside.items() if _why_unreadable(index) is None}
         unseen = {name: why for name, index in outside.items() if (why := _why_unreadable(index)) is not None}
-        types = self._types(policy, readable, whose)
-        unseen |= {name: "the enforcer may not read it" for name in readable if name not in types.indices}
+        refusals = Refusals()
+        types = self._types(policy, readable, whose, refusals)
+        unseen |= {n: refusals.causes.get(n, _UNREAD).text for n in readable if n not in types.indices}
         suspects = {
             name: suspicion
             for name, index in readable.items()
@@ -87,14 +88,16 @@ class Coverage:
         }
         searches = list(_searches(readable.keys() & types.indices, suspects, metadata))
         try:
-            answer = search_documents(self._client, policy, searches, now)
+            answer = search_documents(self._client, policy, searches, now, self._capabilities.limits())
         except RequestRejected as error:
             if error.kind != SECURITY:
                 raise
             # The types of fields can be had with fewer privileges than documents; it does not say of which index.
-            answer = Answer(seen={}, unknown=dict.fromkeys((n for s in searches for n in s.names), error.message))
-        unseen |= answer.unknown
-        seen = {name: DocumentsSeen() for search in searches for name in search.names if name not in answer.unknown}
+            answer = Answer(
+                seen={}, unknown=dict.fromkeys((n for s in searches for n in s.shards), Cause(error.message))
+            )
+        unseen |= {**{name: cause.text for name, cause in answer.unknown.items()}, **dict.fromkeys(answer.gone, GONE)}
+        seen = {name: DocumentsSeen() for search in searches for name in search.shards if name not in unseen}
         seen |= answer.seen
         copies = tuple(
             _copy(readable[name], suspicion, seen[name])
@@ -103,7 +106,9 @@ class Coverage:
         )
         return seen, unseen, copies
 
-    def _types(self, policy: Policy, readable: Mapping[str, IndexMetadata], whose: Whose) -> FieldTypes:
+    def _types(
+        self, policy: Policy, readable: Mapping[str, IndexMetadata], whose: Whose, refusals: Refusals
+    ) -> FieldTypes:
         """Return the types of the fields by which the categories know their documents, in the readable indices."""
         fields = {f for c in policy.categories for f in (c.timestamp, *c.subjects.names)}
         if not readable:
@@ -111,8 +116,11 @@ class Coverage:
         metadata = whose.metadata
         avoid = {name for name, index in metadata.items() if index.system or _why_unreadable(index) is not None}
         caught = {name: whose.other_names(name) for name in avoid}
-        reached = whose.reached(readable)
-        return read_types(self._client, covering(_EVERYTHING, reached, caught, avoid), fields)
+        asked = (
+            (covering(_EVERYTHING, whose.reached(names), caught, avoid), some)
+            for names, some in by_fields(dict.fromkeys(readable, fields), list)
+        )
+        return read_types(self._client, asked, refusals)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,14 +167,12 @@ def _searches(
         if category:
             first[category.id] = category
     for id_, names in sorted(groups.items(), key=lambda group: group[0] or ""):
-        for some in chunks(names):
-            category = first.get(id_)
-            yield Search(
-                category=category,
-                names=some,
-                shards=sum(metadata[name].shards for name in some),
-                timestamp=category.timestamp if category else None,
-            )
+        category = first.get(id_)
+        yield Search(
+            category=category,
+            shards={name: metadata[name].shards for name in names},
+            timestamp=category.timestamp if category else None,
+        )
 
 
 def _copy(index: IndexMetadata, suspicion: _Suspicion, seen: DocumentsSeen) -> Copy:

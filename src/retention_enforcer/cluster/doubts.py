@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 
 from elasticsearch import Elasticsearch
 
+from retention_enforcer.cluster.batches import Cause, Refusals
 from retention_enforcer.cluster.documents_seen import Answer, DocumentsSeen
-from retention_enforcer.cluster.expressions import packed
-from retention_enforcer.cluster.indices_seen import Counts, FieldTypes, Refreshed, count, with_nested_fields
+from retention_enforcer.cluster.expressions import batches
+from retention_enforcer.cluster.indices_seen import Counts, count, with_nested_fields
 from retention_enforcer.cluster.restrictions import Restrictions
 from retention_enforcer.cluster.survey import Governed, Survey, apart
 from retention_enforcer.domain.facts import Doubt, SetApart
@@ -44,40 +45,22 @@ class Doubts:
                 self._add(name, Doubt.INVISIBLE, text, mend)
 
     def of_counts(self, missing: Iterable[str], counts: Mapping[str, Counts]) -> None:
-        """Doubt indices that gave no counts, twice, and those of whose shards one is missing."""
+        """Doubt indices that gave no counts, and those of whose shards one is missing."""
         for name in missing:
             text = f"{name} is in the cluster's state, but gives no statistics"
             self._add(name, Doubt.PARTIAL, text, _SEE_PRIVILEGES)
         for name, governed in self._found.governed.items():
             if name in counts and len(counts[name].sequence_numbers) < governed.metadata.shards:
-                self._partial(name, "a shard gave no statistics")
+                self._partial(name, "a shard gave no statistics", "")
 
-    def of_refresh(self, refreshed: Refreshed, counts: Mapping[str, Counts]) -> None:
-        """Doubt indices that were not refreshed: what was written last may be invisible.
+    def of_refusals(self, refusals: Refusals) -> None:
+        """Doubt indices that were refused alone, or did not answer, each for its own cause."""
+        self.of_causes(refusals.causes)
 
-        Where a failure names no index, or fewer copies of shards took part than are active, all are in doubt.
-        """
-        for name in refreshed.failed & self._found.governed.keys():
-            self._partial(name, "the refresh failed, so that the newest documents may be invisible")
-        governed = self._found.governed.values()
-        live = [g.metadata for g in governed if g.metadata.name in counts and not g.metadata.mounted]
-        expected = sum(index.active_copies for index in live)
-        if refreshed.unnamed or (not refreshed.failed and refreshed.copies < expected):
-            for name in self._found.governed:
-                why = f"a refresh reached {refreshed.copies} of {expected} copies of shards, and does not say which"
-                self._partial(name, why)
-
-    def of_types(self, types: FieldTypes) -> None:
-        """Doubt indices that do not say of what type their timestamps are."""
-        for name, governed in self._found.governed.items():
-            field = governed.category.timestamp
-            if name not in types.indices:
-                self._partial(name, f"it does not say of what type {field} is")
-
-    def of_search(self, answer: Answer) -> None:
-        """Doubt indices of which the search did not see everything."""
-        for name, reason in answer.unknown.items():
-            self._partial(name, f"the search failed: {reason}")
+    def of_causes(self, causes: Mapping[str, Cause]) -> None:
+        """Doubt indices that cannot be looked into, each for its own cause."""
+        for name in causes.keys() & self._found.governed.keys():
+            self._partial(name, causes[name].text, causes[name].mend)
 
     def of_invisible_documents(self, client: Elasticsearch, counts: Mapping[str, Counts], answer: Answer) -> None:
         """Doubt indices that hold more documents than the search saw.
@@ -85,8 +68,10 @@ class Doubts:
         Nested documents explain it, and so does a deletion in between, which a second count shows.
         """
         fewer = [name for name in self.none_about(self._found.governed) if _hides_some(name, counts, answer)]
-        unexplained = set(fewer) - with_nested_fields(client, fewer)
-        again = count(client, packed(sorted(unexplained)))
+        refusals = Refusals()
+        unexplained = set(fewer) - with_nested_fields(client, batches(sorted(fewer)), refusals)
+        again = count(client, batches(sorted(unexplained)), refusals)
+        self.of_refusals(refusals)
         for name in unexplained:
             if name in again and not _hides_some(name, again, answer):
                 continue
@@ -97,8 +82,8 @@ class Doubts:
             mend = "give the enforcer's role access without document level security on this index"
             self._add(name, Doubt.INVISIBLE, text, mend)
 
-    def _partial(self, name: str, why: str) -> None:
-        self._add(name, Doubt.PARTIAL, f"{name}: {why}", _SEE_HEALTH.format(name=name))
+    def _partial(self, name: str, why: str, mend: str) -> None:
+        self._add(name, Doubt.PARTIAL, f"{name}: {why}", mend or _SEE_HEALTH.format(name=name))
 
     def _add(self, name: str, doubt: Doubt, text: str, mend: str) -> None:
         self._by_index.setdefault(name, apart(self._found.governed[name].metadata, doubt, text, mend))

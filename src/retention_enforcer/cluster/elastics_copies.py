@@ -21,6 +21,7 @@ from typing import Any
 
 from elasticsearch import ApiError, Elasticsearch, ElasticsearchWarning, TransportError
 
+from retention_enforcer.cluster.batches import Refusals, ask_each
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import covering, matches
 from retention_enforcer.cluster.preflight import Capabilities, Part
@@ -182,21 +183,29 @@ class ElasticsCopies:
         mine = {name for name, claim in whose.claims.items() if claim.standing is Standing.OWN}
         avoid = {name for name, index in metadata.items() if index.system or name not in readable} | mine
         caught = {name: whose.other_names(name) for name in avoid}
-        for names in covering(_EVERYTHING, whose.reached(readable - avoid), caught, avoid):
-            with translated():
-                answer = self._client.field_caps(
-                    index=names,
-                    fields="*",
-                    types=["percolator"],
-                    include_unmapped=True,
-                    expand_wildcards=_REACHED,
-                    ignore_unavailable=True,
-                    filter_path=["indices", "fields.*.percolator.indices"],
-                ).body
+        refusals = Refusals()
+        asked = covering(_EVERYTHING, whose.reached(readable - avoid), caught, avoid)
+        for answer in ask_each(asked, refusals, self._percolators):
             everywhere = answer.get("indices", [])
             for field, by_type in sorted(answer.get("fields", {}).items()):
                 for name in by_type.get("percolator", {}).get("indices", everywhere):
                     yield from self._queries_in(str(name), str(field), [subject.id for subject in subjects])
+        for name, cause in sorted(refusals.causes.items()):
+            text = f"whether {name} has stored queries cannot be told: {cause.text}"
+            yield KeptCopy(kind=_UNSEEN, text=text, names=(name,))
+
+    def _percolators(self, names: str) -> Mapping[str, Any]:
+        with translated():
+            answer = self._client.field_caps(
+                index=names,
+                fields="*",
+                types=["percolator"],
+                include_unmapped=True,
+                expand_wildcards=_REACHED,
+                ignore_unavailable=True,
+                filter_path=["indices", "fields.*.percolator.indices"],
+            )
+        return dict(answer.body)
 
     def _queries_in(self, index: str, field: str, ids: Sequence[str]) -> Iterator[KeptCopy]:
         wanted = re.compile("|".join(rf"(?<![A-Za-z0-9_]){re.escape(id_)}(?![A-Za-z0-9_])" for id_ in ids))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.changes import ATTEMPTS, IndicesChanged
+from retention_enforcer.cluster.batches import Refusals
+from retention_enforcer.cluster.changes import ATTEMPTS
+from retention_enforcer.cluster.coverage import GONE
 from retention_enforcer.cluster.documents_seen import Search, search_documents
-from retention_enforcer.cluster.expressions import covering, packed
+from retention_enforcer.cluster.expressions import Batch, batches, covering
 from retention_enforcer.cluster.indices_seen import refresh
 from retention_enforcer.cluster.metadata import IndexMetadata
 from retention_enforcer.cluster.preflight import Capabilities
@@ -17,7 +19,6 @@ from retention_enforcer.cluster.subject_fields import read_subject_fields
 from retention_enforcer.cluster.unreadable import without_fields
 from retention_enforcer.cluster.whose import read_whose
 from retention_enforcer.domain.claims import Identity
-from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.names import OwnIndices
 from retention_enforcer.domain.policy import Policy
@@ -41,15 +42,15 @@ class Elsewhere:
         """Return how many documents of these subjects each index outside has, and why some cannot be asked.
 
         An index without any of the fields by which the categories name a subject has none, also where nobody can look
-        into it. Raises ClusterUnavailable or RequestRejected where the cluster does not answer.
+        into it. Raises ClusterUnavailable or RequestRejected where the cluster does not answer at all.
         """
+        found: dict[str, int] = {}
+        untold: dict[str, str] = {}
         for _ in range(ATTEMPTS):
-            try:
-                return self._look(policy, subjects, now)
-            except IndicesChanged:
-                continue
-        message = f"the indices changed each time while they were read, {ATTEMPTS} times"
-        raise ClusterUnavailable(message, "ask again")
+            found, untold = self._look(policy, subjects, now)
+            if GONE not in untold.values():
+                break
+        return found, untold
 
     def _look(self, policy: Policy, subjects: Collection[Subject], now: int) -> tuple[dict[str, int], dict[str, str]]:
         whose = read_whose(self._client, self._capabilities, policy, self._own)
@@ -65,8 +66,12 @@ class Elsewhere:
             return {}, untold
         avoid = {name for name, index in metadata.items() if index.system or _why_not(index) is not None}
         caught = {name: whose.other_names(name) for name in avoid}
-        reached = whose.reached(readable)
-        exact = read_subject_fields(self._client, covering(_EVERYTHING, reached, caught, avoid), fields)
+
+        def reach(names: Collection[str]) -> Iterator[Batch]:
+            return covering(_EVERYTHING, whose.reached(names), caught, avoid)
+
+        limits = self._capabilities.limits()
+        exact = read_subject_fields(self._client, dict.fromkeys(readable, fields), reach, limits)
         searches = []
         for name in sorted(readable):
             if name not in exact:
@@ -85,13 +90,12 @@ class Elsewhere:
             if doubt is not None and not _only_tells_of_indices(whose.identities[name]):
                 untold[name] = doubt.reason
             if matches:
-                shards = metadata[name].shards
-                searches.append(Search(category=None, names=(name,), shards=shards, timestamp=None, held=matches))
-        live = {n: search.shards for search in searches for n in search.names if not metadata[n].mounted}
-        untold |= self._unrefreshed(live)
-        answer = search_documents(self._client, policy, searches, now)
-        untold |= answer.unknown
-        untold |= self._hidden(reached)
+                shards, most = {name: metadata[name].shards}, metadata[name].most_terms
+                searches.append(Search(category=None, shards=shards, timestamp=None, held=matches, most_terms=most))
+        untold |= self._unrefreshed({n: metadata[n] for s in searches for n in s.shards if not metadata[n].mounted})
+        answer = search_documents(self._client, policy, searches, now, limits)
+        untold |= {**{name: cause.text for name, cause in answer.unknown.items()}, **dict.fromkeys(answer.gone, GONE)}
+        untold |= self._hidden(whose.reached(readable))
         return {name: seen.held for name, seen in answer.seen.items() if seen.held}, untold
 
     def _hidden(self, streams: Mapping[str, str | None]) -> dict[str, str]:
@@ -100,17 +104,16 @@ class Elsewhere:
         found = {name: hidden.on([name, *([stream] if stream else [])]) for name, stream in streams.items()}
         return {name: f"security hides {what} of it from the enforcer" for name, what in found.items() if what}
 
-    def _unrefreshed(self, shards: Mapping[str, int]) -> dict[str, str]:
+    def _unrefreshed(self, live: Mapping[str, IndexMetadata]) -> dict[str, str]:
         """Make visible what was just written; return which of these indices did not do so on all their shards.
 
         What may not be refreshed is passed over without a word: then fewer copies answer than there are primaries.
         """
-        if not shards:
-            return {}
-        refreshed = refresh(self._client, packed(sorted(shards)))
-        silent = refreshed.unnamed or refreshed.copies < sum(shards.values())
-        failed = shards if silent else [name for name in shards if name in refreshed.failed]
-        return dict.fromkeys(failed, "what was just written to it cannot be made visible")
+        refusals = Refusals()
+        refresh(self._client, batches(sorted(live)), {name: index.shards for name, index in live.items()}, refusals)
+        causes = {**{name: cause.text for name, cause in refusals.causes.items()}, **dict.fromkeys(refusals.gone, GONE)}
+        invisible = "what was just written to it cannot be made visible"
+        return {name: why if why == GONE else f"{invisible}: {why}" for name, why in causes.items()}
 
 
 def _only_tells_of_indices(identity: Identity) -> bool:

@@ -8,9 +8,10 @@ only where that is certainly not so may the caller go on as if it had never been
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
+from typing import Any
 
 import urllib3.exceptions
 from elastic_transport import ApiError, ConnectionTimeout, TlsError, TransportError
@@ -20,12 +21,24 @@ from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown,
 
 CLUSTER_BLOCK = "cluster_block_exception"
 SECURITY = "security_exception"
+GONE = frozenset({"index_not_found_exception", "index_closed_exception"})
+"""Kinds of error that say that an index is there, or open, no more."""
+
 
 _REJECTED_UNSENT = frozenset({CLUSTER_BLOCK, "es_rejected_execution_exception"})
 """Kinds of error that come before anything is done, whatever their status."""
 
 _LONGEST = 300
-_VALUE_PREVIEW = re.compile(r"\.? ?Preview of field's value.*", re.DOTALL)
+_VALUES = (
+    (re.compile(r"\.? ?Preview of field's value.*", re.DOTALL), ""),
+    (re.compile(r'"[^"]*"'), '"…"'),
+    (re.compile(r"(?<![A-Za-z0-9])'.*?'(?![A-Za-z0-9])"), "'…'"),
+    (re.compile(r"(?i)\b((?:value|date field|_?id|string|term|number|token|input)s?):? \[[^\]]*\]"), r"\1 […]"),
+    (re.compile(r"\[[^\]]*\](?=: version conflict)"), "[…]"),
+)
+"""What in a reason may be the content of a document, or somebody's id."""
+
+_SETTING = re.compile(r"\[?\b((?:[a-z][a-z0-9_]*\.)+[a-z][a-z0-9_]*)\b\]?")
 _ACTION = re.compile(r"action \[([^\]]+)\]")
 _PRIVILEGES = re.compile(r"granted by the (index|cluster) privileges \[([^\]]+)\]")
 _NODES_MEND = "see that the nodes run and can be reached from here, and that ENFORCER_ELASTICSEARCH_URL names them"
@@ -78,8 +91,7 @@ def answered(error: ApiError, *, destructive: bool) -> RetentionError:
 
 def from_answer(status: int, body: object, *, destructive: bool = False) -> RetentionError:
     """Return the domain's error for an answer, or a part of one, by its HTTP status and its body."""
-    kind, reason = kind_of(body), reason_of(body)
-    said = f"{kind}: {reason}" if kind else reason or "no reason given"
+    kind, reason, said = kind_of(body), reason_of(body), cause_of(body) or f"it gave no reason (HTTP {status})"
     if status == HTTPStatus.UNAUTHORIZED:
         return RequestRejected("the cluster does not accept the credentials", _CREDENTIALS_MEND, kind=kind, status=401)
     if status == HTTPStatus.FORBIDDEN and kind in (SECURITY, ""):  # the answer to a HEAD says nothing
@@ -93,6 +105,8 @@ def from_answer(status: int, body: object, *, destructive: bool = False) -> Rete
         if destructive and kind not in _REJECTED_UNSENT:
             return OutcomeUnknown(f"the cluster answered {status}, after it may have begun: {said}", _READ_BACK_MEND)
         return ClusterUnavailable(f"the cluster answered {status}: {said}", _LOAD_MEND)
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        said = "the request is larger than http.max_content_length"
     return RequestRejected(f"the cluster refused ({status}): {said}", _mend_of(kind), kind=kind, status=status)
 
 
@@ -116,10 +130,46 @@ def reason_of(body: object) -> str:
     return one_line(str(error or ""))
 
 
+def cause_of(part: object) -> str:
+    """Return what lies at the root of an error, its type and its reason, in one short line; empty where nothing does.
+
+    Of an answer, or of one shard's failure. A search that failed as a whole says "all shards failed", and nothing
+    else: why stands with its shards, or in what it was caused by.
+    """
+    error = part.get("error", part.get("reason", part)) if isinstance(part, dict) else part
+    if not isinstance(error, dict):
+        return one_line(str(error or ""))
+    root = _deepest(error)
+    kind, reason = root.get("type"), root.get("reason")
+    return one_line(": ".join(str(one) for one in (kind, reason) if one))
+
+
+def _deepest(error: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the innermost error with a reason: of a shard that failed, else of the root, and below that its causes."""
+    shards = [shard.get("reason") for shard in error.get("failed_shards") or ()]
+    roots = [one for one in (*shards, *(error.get("root_cause") or ())) if isinstance(one, dict) and one is not error]
+    found: Mapping[str, Any] = roots[0] if roots else error
+    here = found if roots else error
+    while isinstance(here.get("caused_by"), dict):
+        here = here["caused_by"]
+        if here.get("reason"):
+            found = here
+    return found
+
+
 def one_line(text: str) -> str:
-    """Return a text in one line of limited length, without the values that Elasticsearch quotes from documents."""
-    line = " ".join(_VALUE_PREVIEW.sub("", text).split())
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+    """Return a text in one line of limited length, without the values that Elasticsearch quotes from documents.
+
+    The name of a setting that it tells to change is kept, however far behind it stands.
+    """
+    line = " ".join(text.split())
+    for pattern, instead in _VALUES:
+        line = pattern.sub(instead, line)
+    if len(line) <= _LONGEST:
+        return line
+    settings = [name for name in dict.fromkeys(_SETTING.findall(line)) if name not in line[: _LONGEST // 2]]
+    end = f"… [{settings[-1]}]" if settings and len(settings[-1]) < _LONGEST // 2 else "…"
+    return f"{line[: _LONGEST - len(end)]}{end}"
 
 
 def _mend_of(kind: str) -> str:

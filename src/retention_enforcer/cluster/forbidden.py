@@ -13,10 +13,12 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.documents_seen import Search, chunks, search_documents
+from retention_enforcer.cluster.batches import Refusals, ask_each
+from retention_enforcer.cluster.documents_seen import Search, search_documents
 from retention_enforcer.cluster.errors import translated
-from retention_enforcer.cluster.expressions import packed
+from retention_enforcer.cluster.expressions import Batch, batches, fitting
 from retention_enforcer.cluster.indices_seen import refresh
+from retention_enforcer.cluster.limits import Limits
 from retention_enforcer.cluster.subject_fields import parents
 from retention_enforcer.cluster.survey import Governed
 from retention_enforcer.domain.facts import ForbiddenField, IndexFacts
@@ -31,8 +33,8 @@ _REACHED = ("open", "hidden")
 class Reach:
     """The expressions that reach the governed indices, and those among them whose mapping can be read."""
 
-    searchable: Sequence[str]
-    mappings: Sequence[str]
+    searchable: Sequence[Batch]
+    mappings: Sequence[Batch]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +53,13 @@ def read_forbidden(
     categories: Iterable[Category],
     governed: Mapping[str, Governed],
     reach: Reach,
+    *,
     now: int,
+    limits: Limits,
 ) -> dict[str, tuple[ForbiddenField, ...]]:
     """Return, by category, the forbidden fields that these governed indices have; at most four requests for all.
 
-    Raises IndicesChanged where an index came or went meanwhile.
+    What is refused of an index is not known of it: that it cannot be looked into is for its own category to say.
     """
     categories = list(categories)
     names = sorted({field for category in categories for field in category.forbidden_fields})
@@ -64,7 +68,7 @@ def read_forbidden(
     if any(category.never_stored for category in categories):
         fields |= {(f.index, f.name): f for f in _binary(client, reach.searchable)}
     known = [field for _, field in sorted(fields.items()) if field.index in governed]
-    counted = _count(client, policy, known, governed, now)
+    counted = _count(client, policy, known, governed, now, limits)
     return {c.id: tuple(_forbidden(f, governed[f.index], counted) for f in known if _forbids(c, f)) for c in categories}
 
 
@@ -72,12 +76,12 @@ def _forbids(category: Category, field: _Field) -> bool:
     return field.name in category.forbidden_fields or (category.never_stored and field.type == _BINARY)
 
 
-def _by_name(client: Elasticsearch, expressions: Iterable[str], names: Sequence[str]) -> Iterator[_Field]:
+def _by_name(client: Elasticsearch, asked: Sequence[Batch], names: Sequence[str]) -> Iterator[_Field]:
     """Yield the fields of these names; an object shows by what is in it, and can hold more than is mapped."""
     if not names:
         return
     inside = [f"{name}.*" for name in names]
-    found = list(_mapped(client, expressions, {"fields": [*names, *inside]}))
+    found = [field for page in fitting([*names, *inside]) for field in _mapped(client, asked, {"fields": page})]
     for field in found:
         above = next((name for name in names if field.name.startswith(f"{name}.")), None)
         if above is not None:
@@ -89,12 +93,12 @@ def _by_name(client: Elasticsearch, expressions: Iterable[str], names: Sequence[
             yield replace(field, countable=field.countable and not hidden)
 
 
-def _binary(client: Elasticsearch, expressions: Iterable[str]) -> Iterator[_Field]:
-    yield from _mapped(client, expressions, {"fields": "*", "types": [_BINARY]})
+def _binary(client: Elasticsearch, asked: Iterable[Batch]) -> Iterator[_Field]:
+    yield from _mapped(client, asked, {"fields": "*", "types": [_BINARY]})
 
 
-def _mapped(client: Elasticsearch, expressions: Iterable[str], what: Mapping[str, Any]) -> Iterator[_Field]:
-    for names in expressions:
+def _mapped(client: Elasticsearch, asked: Iterable[Batch], what: Mapping[str, Any]) -> Iterator[_Field]:
+    def request(names: str) -> Mapping[str, Any]:
         with translated():
             answer = client.field_caps(
                 index=names,
@@ -103,7 +107,10 @@ def _mapped(client: Elasticsearch, expressions: Iterable[str], what: Mapping[str
                 expand_wildcards=_REACHED,
                 ignore_unavailable=True,
                 **what,
-            ).body
+            )
+        return dict(answer.body)
+
+    for answer in ask_each(asked, Refusals(), request):
         everywhere = answer.get("indices", ())
         for field, by_type in answer.get("fields", {}).items():
             for type_, caps in by_type.items():
@@ -114,23 +121,23 @@ def _mapped(client: Elasticsearch, expressions: Iterable[str], what: Mapping[str
                         yield _Field(index=index, name=field, type=type_, countable=countable)
 
 
-def _disabled_objects(client: Elasticsearch, expressions: Iterable[str], names: Sequence[str]) -> Iterator[_Field]:
+def _disabled_objects(client: Elasticsearch, asked: Sequence[Batch], names: Sequence[str]) -> Iterator[_Field]:
     """Yield objects whose content is stored but not mapped: the types of fields do not show them."""
     paths = {name: f"properties.{name.replace('.', '.properties.')}" for name in names}
-    if not paths:
-        return
-    for some in expressions:
-        with translated():
-            answer = client.indices.get_mapping(
-                index=some,
-                filter_path=[f"*.mappings.{path}.enabled" for path in paths.values()],
-                expand_wildcards=_REACHED,
-                ignore_unavailable=True,
-            ).body
-        for index, mapping in answer.items():
-            for name, path in paths.items():
-                if _at(mapping["mappings"], path) is not None:
-                    yield _Field(index=index, name=name, type="object", countable=False)
+    for page in fitting([f"*.mappings.{path}.enabled" for path in paths.values()]):
+
+        def request(some: str, page: Sequence[str] = page) -> Mapping[str, Any]:
+            with translated():
+                answer = client.indices.get_mapping(
+                    index=some, filter_path=page, expand_wildcards=_REACHED, ignore_unavailable=True
+                )
+            return dict(answer.body)
+
+        for answer in ask_each(asked, Refusals(), request):
+            for index, mapping in answer.items():
+                for name, path in paths.items():
+                    if _at(mapping["mappings"], path) is not None:
+                        yield _Field(index=index, name=name, type="object", countable=False)
 
 
 def _at(mapping: Mapping[str, Any], path: str) -> Mapping[str, Any] | None:
@@ -141,30 +148,30 @@ def _at(mapping: Mapping[str, Any], path: str) -> Mapping[str, Any] | None:
 
 
 def _count(
-    client: Elasticsearch, policy: Policy, fields: Collection[_Field], governed: Mapping[str, Governed], now: int
+    client: Elasticsearch,
+    policy: Policy,
+    fields: Collection[_Field],
+    governed: Mapping[str, Governed],
+    now: int,
+    limits: Limits,
 ) -> dict[tuple[str, str], tuple[int, int]]:
     """Return, by index and field, how many documents are seen to hold it and how many there are; unknown is absent."""
     asked = tuple(sorted({field.name for field in fields if "*" not in field.name}))
+    indices = {name: governed[name].metadata for name in sorted({field.index for field in fields})}
     # Other categories' indices are refreshed in their own cycles, which may come later than this one.
-    refresh(client, packed(sorted({field.index for field in fields})))
-    searches = [
-        Search(
-            category=None,
-            names=names,
-            shards=sum(governed[name].metadata.shards for name in names),
-            timestamp=None,
-            fields=asked,
-        )
-        for names in chunks({field.index for field in fields})
-    ]
-    answer = search_documents(client, policy, searches, now)
+    live = {name: index.active_copies for name, index in indices.items() if not index.mounted}
+    refusals = Refusals()
+    refresh(client, batches(live), live, refusals)
+    shards = {name: index.shards for name, index in indices.items() if name not in refusals.causes}
+    search = Search(category=None, shards=shards, timestamp=None, fields=asked)
+    answer = search_documents(client, policy, [search], now, limits)
     counted = {}
     for field in fields:
         seen = answer.seen.get(field.index)
         if seen is not None:
             holding = seen.holding[asked.index(field.name)] if field.name in asked else 0
             counted[field.index, field.name] = (holding, seen.documents)
-        elif field.index not in answer.unknown:
+        elif field.index in shards.keys() - answer.unknown.keys() - answer.gone:
             counted[field.index, field.name] = (0, 0)
     return counted
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from retention_enforcer.cluster.batches import Cause, Refusals, ask_each
 from retention_enforcer.cluster.deletion import primary_numbers
-from retention_enforcer.cluster.errors import SECURITY, translated
-from retention_enforcer.cluster.expressions import packed
+from retention_enforcer.cluster.errors import cause_of, translated
+from retention_enforcer.cluster.expressions import Batch
 from retention_enforcer.domain.errors import RequestRejected
 
 _REACHED = ("open", "hidden")
@@ -35,39 +37,39 @@ class Counts:
     sequence_numbers: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refreshed:
-    """How a refresh went: on how many copies of shards it worked, and which indices it names as failed."""
-
-    copies: int
-    failed: frozenset[str]
-    unnamed: int
-    """Failures that name no index."""
-
-
-def refresh(client: Elasticsearch, expressions: Iterable[str]) -> Refreshed:
+def refresh(client: Elasticsearch, asked: Iterable[Batch], copies: Mapping[str, int], refusals: Refusals) -> None:
     """Make everything written so far visible to searches.
 
-    Without it neither search nor counts show what a refresh interval holds back.
+    Without it neither search nor counts show what a refresh interval holds back. `copies` says how many active copies
+    of shards each index has: where a failure names no index, or fewer took part, it is done by halves.
     """
-    copies, failed, unnamed = 0, set[str](), 0
-    fields = ["_shards.successful", "_shards.failed", "_shards.failures.index"]
-    for names in expressions:
+    fields = ["_shards.successful", "_shards.failed", "_shards.failures"]
+    asked = list(asked)
+    expected = {batch.expression: sum(copies[name] for name in batch.names) for batch in asked}
+
+    def request(expression: str) -> None:
         with translated():
             shards = client.indices.refresh(
-                index=names, filter_path=fields, expand_wildcards=_REACHED, ignore_unavailable=True
+                index=expression, filter_path=fields, expand_wildcards=_REACHED, ignore_unavailable=True
             ).body["_shards"]
-        copies += int(shards["successful"])
-        named = {failure["index"] for failure in shards.get("failures", []) if "index" in failure}
-        failed |= named
-        unnamed += int(shards["failed"]) if not named else 0
-    return Refreshed(copies=copies, failed=frozenset(failed), unnamed=unnamed)
+        named = {failure["index"]: cause_of(failure) for failure in shards.get("failures", []) if "index" in failure}
+        for name, cause in named.items():
+            refusals.causes.setdefault(name, Cause(f"the refresh failed: {cause}"))
+        wanted = expected.get(expression)
+        if wanted is None:
+            wanted = sum(copies[name] for name in expression.split(","))
+        if not named and (shards["failed"] or int(shards["successful"]) < wanted):
+            text = f"a refresh reached {shards['successful']} of {wanted} copies of shards, and does not say which"
+            raise RequestRejected(text)
+
+    for _ in ask_each(asked, refusals, request):
+        pass
 
 
-def count(client: Elasticsearch, expressions: Iterable[str]) -> dict[str, Counts]:
+def count(client: Elasticsearch, asked: Iterable[Batch], refusals: Refusals) -> dict[str, Counts]:
     """Return the counts of all open indices that the expressions reach; one that may not be counted is absent."""
     found: dict[str, Counts] = {}
-    for answer in _counted(client, expressions):
+    for answer in ask_each(asked, refusals, lambda names: _stats(client, names)):
         for name, index in answer.get("indices", {}).items():
             primaries = index.get("primaries", {})
             found[name] = Counts(
@@ -77,21 +79,6 @@ def count(client: Elasticsearch, expressions: Iterable[str]) -> dict[str, Counts
                 sequence_numbers=primary_numbers(index),
             )
     return found
-
-
-def _counted(client: Elasticsearch, expressions: Iterable[str]) -> Iterator[Mapping[str, Any]]:
-    for names in expressions:
-        try:
-            yield _stats(client, names)
-        except RequestRejected as error:
-            parts = names.split(",")
-            plain = [part for part in parts if "*" not in part and not part.startswith("-")]
-            if error.kind != SECURITY or not plain:
-                raise
-            # One index by its name is enough for a refusal of all.
-            if len(parts) > 1:
-                wildcards = ",".join(part for part in parts if part not in plain)
-                yield from _counted(client, [*([wildcards] if wildcards else []), *plain])
 
 
 def _stats(client: Elasticsearch, names: str) -> Mapping[str, Any]:
@@ -107,17 +94,21 @@ def _stats(client: Elasticsearch, names: str) -> Mapping[str, Any]:
     return dict(answer.body)
 
 
-def read_write_aliases(client: Elasticsearch, expressions: Iterable[str]) -> dict[str, tuple[str, ...]]:
+def read_write_aliases(client: Elasticsearch, asked: Iterable[Batch], refusals: Refusals) -> dict[str, tuple[str, ...]]:
     """Return the aliases that name an index as the one to write to, for each index of which anything is said."""
-    found: dict[str, tuple[str, ...]] = {}
-    for names in expressions:
+
+    def request(names: str) -> Mapping[str, Any]:
         with translated():
             answer = client.indices.get_alias(
                 index=names,
                 filter_path="*.aliases",  # with an exclusion 8.10 loses aliases of which nothing is said
                 expand_wildcards=_REACHED,
                 ignore_unavailable=True,
-            ).body
+            )
+        return dict(answer.body)
+
+    found: dict[str, tuple[str, ...]] = {}
+    for answer in ask_each(asked, refusals, request):
         for name, index in answer.items():
             aliases = index.get("aliases", {})
             found[name] = tuple(sorted(alias for alias, what in aliases.items() if what.get("is_write_index") is True))
@@ -138,57 +129,74 @@ class FieldTypes:
         return next((type_ for type_, indices in by_type.items() if type_ != "unmapped" and index in indices), None)
 
 
-def read_types(client: Elasticsearch, expressions: Iterable[str], fields: Collection[str]) -> FieldTypes:
+FieldsAsked = Iterable[tuple[Iterable[Batch], Sequence[str]]]
+"""Indices, and the fields that they are asked for, as many as fit into a URL."""
+
+
+def read_types(client: Elasticsearch, asked: FieldsAsked, refusals: Refusals) -> FieldTypes:
     """Return the types of some fields. A runtime field counts as a field; an alias as what it leads to."""
     answered: set[str] = set()
-    types: dict[str, dict[str, frozenset[str]]] = {field: {} for field in fields}
-    for names in expressions:
-        with translated():
-            answer = client.field_caps(
-                index=names,
-                fields=sorted(fields),
-                include_unmapped=True,
-                filter_path=["indices", "fields.*.*.indices", "fields.*.*.type"],
-                expand_wildcards=_REACHED,
-                ignore_unavailable=True,
-            ).body
-        everywhere = frozenset(answer.get("indices", ()))
-        answered |= everywhere
-        for field, by_type in answer.get("fields", {}).items():
-            if field not in types:
-                continue  # an object above a field that was asked for: Elasticsearch tells of it unasked
-            for type_, what in by_type.items():
-                # The indices are listed only where they do not all agree.
-                indices = frozenset(what.get("indices", everywhere))
-                types[field][type_] = types[field].get(type_, frozenset()) | indices
-    return FieldTypes(indices=frozenset(answered), types=types)
+    silent: set[str] = set()
+    types: dict[str, dict[str, frozenset[str]]] = {}
+    for batches, fields in asked:
+        wanted, here = list(batches), set[str]()
+        for answer in ask_each(wanted, refusals, partial(_types, client, fields)):
+            everywhere = frozenset(answer.get("indices", ()))
+            here |= everywhere
+            for field, by_type in answer.get("fields", {}).items():
+                if field not in fields:
+                    continue  # an object above a field that was asked for: Elasticsearch tells of it unasked
+                known = types.setdefault(field, {})
+                for type_, what in by_type.items():
+                    # The indices are listed only where they do not all agree.
+                    known[type_] = known.get(type_, frozenset()) | frozenset(what.get("indices", everywhere))
+        answered |= here
+        silent |= {name for batch in wanted for name in batch.names} - here
+    return FieldTypes(indices=frozenset(answered - silent), types=types)
 
 
-_COMPUTED = ["runtime.*.type", "**.null_value", "**.script", "**.path"]
+def _types(client: Elasticsearch, fields: Sequence[str], names: str) -> Mapping[str, Any]:
+    with translated():
+        answer = client.field_caps(
+            index=names,
+            fields=sorted(fields),
+            include_unmapped=True,
+            filter_path=["indices", "fields.*.*.indices", "fields.*.*.type"],
+            expand_wildcards=_REACHED,
+            ignore_unavailable=True,
+        )
+    return dict(answer.body)
+
+
+_COMPUTED = ["runtime.*.type", "**.null_value", "**.script", "**.path", "**.doc_values"]
 
 
 def read_computed(
-    client: Elasticsearch, expressions: Iterable[str], fields: Collection[str]
+    client: Elasticsearch, asked: Iterable[Batch], fields: Collection[str], refusals: Refusals
 ) -> dict[str, dict[str, str]]:
     """Return, by index and field, why a value that a search finds there need not be what was written.
 
     An index of which nothing is to be said is absent. No expression may reach an index with a metadata block.
     """
     found: dict[str, dict[str, str]] = {}
-    for names in expressions:
-        with translated():
-            answer = client.indices.get_mapping(
-                index=names,
-                filter_path=[f"*.mappings.{path}" for path in _COMPUTED],
-                expand_wildcards=_REACHED,
-                ignore_unavailable=True,
-            ).body
+    for answer in ask_each(asked, refusals, lambda names: _mappings(client, names, _COMPUTED)):
         for index, what in answer.items():
             mapped = dict(_said_of_fields(what["mappings"]))
             why = {field: _why_computed(field, what["mappings"].get("runtime", {}), mapped) for field in fields}
             if some := {field: reason for field, reason in why.items() if reason is not None}:
                 found[index] = some
     return found
+
+
+def _mappings(client: Elasticsearch, names: str, paths: Iterable[str]) -> Mapping[str, Any]:
+    with translated():
+        answer = client.indices.get_mapping(
+            index=names,
+            filter_path=[f"*.mappings.{path}" for path in paths],
+            expand_wildcards=_REACHED,
+            ignore_unavailable=True,
+        )
+    return dict(answer.body)
 
 
 def _said_of_fields(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -205,13 +213,15 @@ def _why_computed(field: str, runtime: Collection[str], mapped: Mapping[str, Map
     said = mapped.get(target, {})
     if "script" in said:
         return "is computed by a script"
+    if str(said.get("doc_values", True)).lower() == "false":
+        return "has no doc_values, so that nobody can ask for the oldest"
     return "has a null_value, so that documents without a date have one" if "null_value" in said else None
 
 
-def read_dates(client: Elasticsearch, expressions: Iterable[str]) -> dict[str, frozenset[str]]:
+def read_dates(client: Elasticsearch, asked: Iterable[Batch], refusals: Refusals) -> dict[str, frozenset[str]]:
     """Return the names of the fields with dates in each index that has any."""
-    found: dict[str, set[str]] = {}
-    for names in expressions:
+
+    def request(names: str) -> Mapping[str, Any]:
         with translated():
             answer = client.field_caps(
                 index=names,
@@ -222,7 +232,11 @@ def read_dates(client: Elasticsearch, expressions: Iterable[str]) -> dict[str, f
                 filter_path=["indices", "fields.*.*.indices", "fields.*.*.type"],
                 expand_wildcards=_REACHED,
                 ignore_unavailable=True,
-            ).body
+            )
+        return dict(answer.body)
+
+    found: dict[str, set[str]] = {}
+    for answer in ask_each(asked, refusals, request):
         everywhere = answer.get("indices", ())
         for field, by_type in answer.get("fields", {}).items():
             for type_, what in by_type.items():
@@ -231,14 +245,10 @@ def read_dates(client: Elasticsearch, expressions: Iterable[str]) -> dict[str, f
     return {index: frozenset(fields) for index, fields in found.items()}
 
 
-def with_nested_fields(client: Elasticsearch, names: Collection[str]) -> set[str]:
+def with_nested_fields(client: Elasticsearch, asked: Iterable[Batch], refusals: Refusals) -> set[str]:
     """Return which of these indices have a nested field: there, a document counts as several."""
     found = set()
-    for some in packed(sorted(names)):
-        with translated():
-            answer = client.indices.get_mapping(
-                index=some, filter_path="*.mappings.**.type", expand_wildcards=_REACHED, ignore_unavailable=True
-            ).body
+    for answer in ask_each(asked, refusals, lambda names: _mappings(client, names, ["**.type"])):
         found |= {name for name, index in answer.items() if "nested" in _types_in(index)}
     return found
 

@@ -10,16 +10,18 @@ Nothing is changed but that what was written becomes visible.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster import doubts
 from retention_enforcer.cluster.ages import ages_untold, is_timestamp
+from retention_enforcer.cluster.batches import Cause, Refusals
 from retention_enforcer.cluster.changes import ATTEMPTS, IndicesChanged
-from retention_enforcer.cluster.documents_seen import Answer, DocumentsSeen, Search, chunks, search_documents
-from retention_enforcer.cluster.expressions import covering
+from retention_enforcer.cluster.documents_seen import Answer, DocumentsSeen, Search, search_documents
+from retention_enforcer.cluster.expressions import Batch, by_fields, covering
 from retention_enforcer.cluster.forbidden import Reach, read_forbidden
 from retention_enforcer.cluster.indices_seen import (
     Counts,
@@ -33,7 +35,6 @@ from retention_enforcer.cluster.indices_seen import (
 from retention_enforcer.cluster.preflight import Capabilities, cluster_facts
 from retention_enforcer.cluster.sought import SoughtDocuments, sought_documents, tell_pairs_apart, tell_spellings
 from retention_enforcer.cluster.survey import Governed, Survey, by_category, survey
-from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
 from retention_enforcer.domain.facts import (
     Ageless,
     Block,
@@ -45,7 +46,6 @@ from retention_enforcer.domain.facts import (
 )
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.sought import Sought
-from retention_enforcer.domain.subjects import Match
 
 
 class Inventory:
@@ -74,31 +74,33 @@ class Inventory:
 
         `looks` says when each category was looked at before, under the same policy, as far as it was.
 
-        At most eight requests, and two a minute for what security hides, for any number of indices in categories with
-        a wildcard each; more only where names do not fit into one URL, or an index cannot be kept out of a wildcard
-        otherwise (see `expressions`), two for indices that hold more documents than can be seen, and one for those with
-        documents of which none has the timestamp. A category that forbids fields costs up to four more, and three to
-        learn of the other categories' indices where it is observed alone; subjects that are asked for four; lifecycles
-        that are not those of this policy for one.
-        Raises ClusterUnavailable or RequestRejected where the cluster does not answer for all of it.
+        At most eight requests, and four a minute for what security hides and which limits hold, for any number of
+        indices in categories with a wildcard each; more only where names or fields do not fit into one URL, or an index
+        cannot be kept out of a wildcard otherwise (see `expressions`), two for indices that hold more documents than
+        can be seen, and one for those with documents of which none has the timestamp. A category that forbids fields
+        costs up to four more, and three to learn of the other categories' indices where it is observed alone; subjects
+        that are asked for four; lifecycles that are not those of this policy for one.
+        An index that cannot be looked into is set apart, by itself, and changes nothing for the others: halves of a
+        request that is refused cost two more for each doubling. Raises ClusterUnavailable or RequestRejected where the
+        cluster does not answer at all.
         """
         silent: frozenset[str] = frozenset()
-        for _ in range(ATTEMPTS):
+        ahead = _Ahead(horizon=self._horizon, now=now, looks=looks or {})
+        for attempt in range(ATTEMPTS):
+            observation = _Observation(
+                self._client,
+                self._capabilities,
+                policy,
+                now=now,
+                silent=silent if attempt < ATTEMPTS - 1 else None,
+                sought=sought,
+                ahead=ahead,
+            )
             try:
-                ahead = _Ahead(horizon=self._horizon, now=now, looks=looks or {})
-                observation = _Observation(
-                    self._client, self._capabilities, policy, now=now, silent=silent, sought=sought, ahead=ahead
-                )
                 return observation.of(categories, evidence)
             except IndicesChanged as changed:
                 silent |= changed.uuids
-            except RequestRejected as error:
-                if error.kind != "index_not_found_exception":
-                    raise
-        message = f"the indices changed each time while they were read, {ATTEMPTS} times"
-        raise ClusterUnavailable(
-            message, "see what creates, closes or deletes indices so often; the next cycle tries again"
-        )
+        raise AssertionError("the last attempt sets apart what changes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ class _Ahead:
 
 
 class _Observation:
-    """One attempt. `silent` are the uuids of indices that did not answer in an earlier one."""
+    """One attempt. `silent` are the uuids of indices that did not answer in an earlier one; None for the last."""
 
     def __init__(
         self,
@@ -137,7 +139,7 @@ class _Observation:
         policy: Policy,
         *,
         now: int,
-        silent: frozenset[str],
+        silent: frozenset[str] | None,
         sought: Sequence[Sought],
         ahead: _Ahead,
     ) -> None:
@@ -151,22 +153,20 @@ class _Observation:
 
     def of(self, categories: Sequence[Category], evidence: Mapping[str, Evidence]) -> dict[str, CategoryFacts]:
         found = survey(self._client, self._capabilities, self._policy, categories)
+        self._raise_if_new(found.not_shown)
         doubtful = doubts.Doubts(found)
         doubtful.of_restrictions(self._capabilities.restrictions())
         write_aliases = self._write_aliases(found)
         # Counted before the refresh: what is written from here on has a higher sequence number than the one that is
         # planned with, whether or not the search below sees it. A count that is too high is taken again.
         counts = self._counts(found, doubtful)
-        refreshed = refresh(self._client, self._expressions(found, _live(found), _not_to_refresh(found)))
-        doubtful.of_refresh(refreshed, counts)
-        types = self._types(found)
-        doubtful.of_types(types)
-        computed = self._computed(found)
+        self._refresh(found, doubtful)
+        types = self._types(found, doubtful)
+        computed = self._computed(found, doubtful)
         sought = self._sought_documents(found, doubtful.none_about(found.governed))
-        answer = self._search(found, doubtful.none_about(found.governed), types, sought)
+        answer = self._search(found, doubtful, types, computed, sought)
         tell_pairs_apart(self._client, sought, answer)
         tell_spellings(self._client, sought, answer)
-        doubtful.of_search(answer)
         doubtful.of_invisible_documents(self._client, counts, answer)
         ageless = ages_untold(self._client, doubtful.none_about(found.governed), types, computed, answer, evidence)
         forbidden = self._forbidden(categories, found)
@@ -190,73 +190,111 @@ class _Observation:
         }
 
     def _write_aliases(self, found: Survey) -> Mapping[str, tuple[str, ...]]:
+        """Return which aliases write to which index; one of which that is refused counts as written to."""
         having = {name: g for name, g in found.governed.items() if g.metadata.aliases and not _counts_blocked(g)}
-        return read_write_aliases(self._client, self._expressions(found, having, _metadata_blocked(found)))
+        asked = self._expressions(found, having, _metadata_blocked(found))
+        return read_write_aliases(self._client, asked, Refusals())
 
     def _counts(self, found: Survey, doubtful: doubts.Doubts) -> dict[str, Counts]:
         """Return the counts of all governed indices but those with a metadata block, which give none."""
-        asked = {name: g for name, g in found.governed.items() if not _counts_blocked(g)}
-        counts = count(self._client, self._expressions(found, asked, _metadata_blocked(found)))
-        missing = {n: g for n, g in asked.items() if n not in counts or counts[n].uuid != g.metadata.uuid}
-        self._raise_if_new(missing)
+        refusals = Refusals()
+        wanted = {name: g for name, g in found.governed.items() if not _counts_blocked(g)}
+        counts = count(self._client, self._expressions(found, wanted, _metadata_blocked(found)), refusals)
+        missing = {n: g for n, g in wanted.items() if n not in counts or counts[n].uuid != g.metadata.uuid}
+        missing = {n: g for n, g in missing.items() if n not in refusals.causes}
+        doubtful.of_refusals(refusals)
+        self._raise_if_new(g.metadata.uuid for g in missing.values())
         doubtful.of_counts(missing, counts)
         return counts
 
-    def _types(self, found: Survey) -> FieldTypes:
-        fields = {g.category.timestamp for g in found.governed.values()}
-        types = read_types(self._client, self._expressions(found, found.governed, _unsearchable(found)), fields)
-        self._raise_if_new({name: g for name, g in found.governed.items() if name not in types.indices})
+    def _refresh(self, found: Survey, doubtful: doubts.Doubts) -> None:
+        refusals = Refusals()
+        copies = {name: index.active_copies for name, index in found.metadata.items()}
+        refresh(self._client, self._expressions(found, _live(found), _not_to_refresh(found)), copies, refusals)
+        doubtful.of_refusals(refusals)
+
+    def _types(self, found: Survey, doubtful: doubts.Doubts) -> FieldTypes:
+        refusals = Refusals()
+        wanted = {name: (g.category.timestamp,) for name, g in found.governed.items()}
+        asked = (
+            (self._expressions(found, names, _unsearchable(found)), fields) for names, fields in by_fields(wanted, list)
+        )
+        types = read_types(self._client, asked, refusals)
+        doubtful.of_refusals(refusals)
+        # Also where it is in doubt already: what went meanwhile is in doubt for what it did not answer before.
+        silent = {n: g for n, g in found.governed.items() if n not in types.indices and n not in refusals.causes}
+        self._raise_if_new(g.metadata.uuid for g in silent.values())
+        doubtful.of_causes(
+            {n: Cause(f"it does not say of what type {g.category.timestamp} is") for n, g in silent.items()}
+        )
         return types
 
-    def _computed(self, found: Survey) -> dict[str, dict[str, str]]:
+    def _computed(self, found: Survey, doubtful: doubts.Doubts) -> dict[str, dict[str, str]]:
         """Return why timestamps are not the mapped ones; what a metadata block hides is not known of."""
+        refusals = Refusals()
         readable = {n: g for n, g in found.governed.items() if n not in _unsearchable(found) | _metadata_blocked(found)}
-        expressions = self._expressions(found, readable, _metadata_blocked(found))
-        return read_computed(self._client, expressions, {g.category.timestamp for g in readable.values()})
+        asked = self._expressions(found, readable, _metadata_blocked(found))
+        computed = read_computed(self._client, asked, {g.category.timestamp for g in readable.values()}, refusals)
+        doubtful.of_refusals(refusals)
+        return computed
 
-    def _raise_if_new(self, missing: Mapping[str, Governed]) -> None:
+    def _raise_if_new(self, missing: Iterable[str]) -> None:
         """Look again where an index does not answer that did, or might have, in an earlier attempt: it may be gone."""
-        uuids = {g.metadata.uuid for g in missing.values()}
-        if not uuids <= self._silent:
-            raise IndicesChanged(uuids)
+        missing = frozenset(missing)
+        if self._silent is not None and not missing <= self._silent:
+            raise IndicesChanged(missing)
 
     def _sought_documents(self, found: Survey, clear: Mapping[str, Governed]) -> SoughtDocuments:
         """Return the documents of the subjects asked for; an index with a hidden mapping cannot tell them apart."""
         avoid = _unsearchable(found) | _metadata_blocked(found)
 
-        def reach(names: Collection[str]) -> Iterator[str]:
+        def reach(names: Collection[str]) -> Iterator[Batch]:
             return self._expressions(found, set(names) - avoid, avoid)
 
-        return sought_documents(self._client, self._sought, clear, reach)
+        return sought_documents(self._client, self._sought, clear, reach, self._capabilities.limits())
 
     def _search(
-        self, found: Survey, clear: Mapping[str, Governed], types: FieldTypes, sought: SoughtDocuments
+        self,
+        found: Survey,
+        doubtful: doubts.Doubts,
+        types: FieldTypes,
+        computed: Mapping[str, Mapping[str, str]],
+        sought: SoughtDocuments,
     ) -> Answer:
         searches = []
+        clear = doubtful.none_about(found.governed)
         for indices in by_category(clear).values():
             category = indices[0].category
-            dated = {g.metadata.name for g in indices if is_timestamp(types.of(category.timestamp, g.metadata.name))}
-            groups: dict[tuple[str | None, tuple[Match, ...], tuple[Match, ...]], list[str]] = {}
-            for name in (g.metadata.name for g in indices):
-                timestamp = category.timestamp if name in dated else None
-                asked = (timestamp, sought.matches.get(name, ()), sought.spelled.get(name, ()))
-                groups.setdefault(asked, []).append(name)
-            for (timestamp, matches, spelled), names in groups.items():
-                for some in chunks(names):
-                    shards = sum(found.metadata[name].shards for name in some)
-                    searches.append(
-                        Search(
-                            category=category,
-                            names=some,
-                            shards=shards,
-                            timestamp=timestamp,
-                            held=matches,
-                            spelled=spelled,
-                            horizon=self._ahead.horizon,
-                            since=self._ahead.since(category.id),
-                        )
+            groups: dict[tuple[Any, ...], dict[str, int]] = {}
+            for index in (g.metadata for g in indices):
+                has_age = is_timestamp(types.of(category.timestamp, index.name))
+                told = category.timestamp not in computed.get(index.name, {})
+                asked = (
+                    category.timestamp if has_age and told else None,
+                    sought.matches.get(index.name, ()),
+                    sought.spelled.get(index.name, ()),
+                    index.most_terms,
+                )
+                groups.setdefault(asked, {})[index.name] = index.shards
+            for (timestamp, matches, spelled, most_terms), shards in groups.items():
+                searches.append(
+                    Search(
+                        category=category,
+                        shards=shards,
+                        timestamp=timestamp,
+                        held=matches,
+                        spelled=spelled,
+                        horizon=self._ahead.horizon,
+                        since=self._ahead.since(category.id),
+                        most_terms=most_terms,
                     )
-        return search_documents(self._client, self._policy, searches, self._now)
+                )
+        answer = search_documents(self._client, self._policy, searches, self._now, self._capabilities.limits())
+        self._raise_if_new(found.governed[name].metadata.uuid for name in answer.gone)
+        failed = answer.unknown.items()
+        doubtful.of_causes({name: Cause(f"the search failed: {why.text}", why.mend) for name, why in failed})
+        doubtful.of_causes(dict.fromkeys(answer.gone, Cause("each time it was read it was gone, or closed, meanwhile")))
+        return answer
 
     def _forbidden(self, categories: Sequence[Category], found: Survey) -> dict[str, tuple[ForbiddenField, ...]]:
         """Return what the categories that forbid fields forbid, in the indices of all categories.
@@ -273,9 +311,12 @@ class _Observation:
             searchable=list(self._expressions(found, found.governed, _unsearchable(found))),
             mappings=list(self._expressions(found, _mapping_readable(found), _metadata_blocked(found))),
         )
-        return read_forbidden(self._client, self._policy, forbidding, found.governed, reach, self._now)
+        limits = self._capabilities.limits()
+        return read_forbidden(
+            self._client, self._policy, forbidding, found.governed, reach, now=self._now, limits=limits
+        )
 
-    def _expressions(self, found: Survey, wanted: Collection[str], avoid: Collection[str]) -> Iterator[str]:
+    def _expressions(self, found: Survey, wanted: Collection[str], avoid: Collection[str]) -> Iterator[Batch]:
         reached = {name: found.reached_by(name) for name in wanted}
         caught = {name: found.other_names(name) for name in avoid}
         return covering(found.expressions, reached, caught, avoid)

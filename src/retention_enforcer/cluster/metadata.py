@@ -9,6 +9,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.expressions import packed
+from retention_enforcer.cluster.limits import terms_in
 from retention_enforcer.cluster.state import read_state
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.instants import parse_instant
@@ -30,6 +31,7 @@ _SETTINGS = (
     "store.snapshot.index_name",
     "downsample.source.name",
     "downsample.origin.name",
+    "max_terms_count",
 )
 _STREAMS = "metadata.data_stream.data_stream.*"
 _PLACES = ("indices.", "failure_*.", "failure_*.*.")
@@ -69,6 +71,8 @@ class IndexMetadata:
     """What keeps it from the lifecycle of its stream."""
     mounted: bool
     follower: bool
+    most_terms: int
+    """Values that one `terms` query may have."""
     end_time: int | None
     system: bool = False
     """Whether Elasticsearch flags it as its own."""
@@ -166,6 +170,7 @@ def described(name: str, index: Mapping[str, Any], shards: Mapping[str, list[Map
         exemption=exemption_in(int(settings.get("lifecycle", {}).get("origination_date", -1))),
         mounted=settings.get("store", {}).get("type") == "snapshot",
         follower=_true(settings.get("xpack", {}).get("ccr", {}).get("following_index")),
+        most_terms=terms_in(settings),
         end_time=parse_instant(end_time) if end_time else None,
         system=index.get("system") is True,
         origin=_origin(name, settings),

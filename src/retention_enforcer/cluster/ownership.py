@@ -12,15 +12,16 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.documents_seen import chunks
-from retention_enforcer.cluster.errors import translated
-from retention_enforcer.cluster.expressions import packed
+from retention_enforcer.cluster.errors import GONE, from_answer, translated
+from retention_enforcer.cluster.expressions import batches
 from retention_enforcer.cluster.inventory import Inventory
+from retention_enforcer.cluster.limits import Limits, most_terms
 from retention_enforcer.cluster.preflight import Capabilities
-from retention_enforcer.cluster.subject_fields import read_subject_fields, search_error
+from retention_enforcer.cluster.searches import count_in, counted, within
+from retention_enforcer.cluster.subject_fields import read_subject_fields
 from retention_enforcer.cluster.subject_queries import query_of_any
 from retention_enforcer.domain.deadlines import believable
-from retention_enforcer.domain.errors import ClusterUnavailable, Refused
+from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RequestRejected
 from retention_enforcer.domain.facts import Block, CategoryFacts, IndexFacts
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.subjects import (
@@ -34,7 +35,7 @@ from retention_enforcer.domain.subjects import (
 )
 
 PAGE = 1_000
-"""Pairs of account and application in one answer; with two further buckets each, far below the limit of 65,536."""
+"""Pairs of account and application in one answer, where the cluster allows as many buckets."""
 
 
 def applications_of(
@@ -120,6 +121,10 @@ class _Source:
     timestamp: str | None
     """None where no document has a believable one, and the field may be of any type."""
     names: tuple[str, ...]
+    page: int
+    """Pairs in one answer."""
+    most_terms: int
+    """Values in one `terms` query."""
 
 
 def _sources(client: Elasticsearch, policy: Policy, now: int, capabilities: Capabilities | None) -> tuple[_Source, ...]:
@@ -127,19 +132,29 @@ def _sources(client: Elasticsearch, policy: Policy, now: int, capabilities: Capa
     categories = [category for category in policy.categories if category.owns]
     if not categories:
         return ()
+    capabilities = capabilities or Capabilities(client)
+    limits = capabilities.limits()
     # Refreshes, and sets apart what is not wholly visible.
     facts = Inventory(client, capabilities).observe(policy, categories, now, {})
-    together: dict[tuple[ExactField, ExactField, str | None], list[str]] = {}
+    together: dict[tuple[ExactField, ExactField, str | None], dict[str, int | None]] = {}
     for category in categories:
         _refuse_if_in_doubt(facts[category.id])
         indices = {index.name: index for index in facts[category.id].indices if index.documents}
-        for name, (account, application) in _exact_fields(client, category, indices).items():
+        for name, (account, application) in _exact_fields(client, category, indices, limits).items():
             timestamp = category.timestamp if indices[name].oldest is not None else None
-            together.setdefault((account, application, timestamp), []).append(name)
+            shards = len(indices[name].sequence_numbers)
+            together.setdefault((account, application, timestamp), {})[name] = shards
     return tuple(
-        _Source(account=account, application=application, timestamp=timestamp, names=some)
-        for (account, application, timestamp), names in together.items()
-        for some in chunks(names)
+        _Source(
+            account=account,
+            application=application,
+            timestamp=timestamp,
+            names=some,
+            page=min(PAGE, limits.buckets),
+            most_terms=most_terms(client, some),
+        )
+        for (account, application, timestamp), those in together.items()
+        for some in within(those, limits)
     )
 
 
@@ -155,10 +170,10 @@ def _refuse_if_in_doubt(facts: CategoryFacts) -> None:
 
 
 def _exact_fields(
-    client: Elasticsearch, category: Category, indices: Mapping[str, IndexFacts]
+    client: Elasticsearch, category: Category, indices: Mapping[str, IndexFacts], limits: Limits
 ) -> dict[str, tuple[ExactField, ExactField]]:
     """Return the fields of account and application in each index that has both."""
-    read = read_subject_fields(client, packed(sorted(indices)), category.owns.names)
+    read = read_subject_fields(client, dict.fromkeys(sorted(indices), category.owns.names), batches, limits)
     found = {}
     for name in indices:
         if name not in read:
@@ -195,7 +210,7 @@ class _Reader:
         """Yield each pair that the documents name of which one of `wanted` is true."""
         after: Mapping[str, Any] | None = None
         while wanted:
-            pairs = self._page(source, query_of_any(wanted), after)
+            pairs = self._page(source, query_of_any(wanted, source.most_terms), after)
             yield from map(_naming, pairs["buckets"])
             after = pairs.get("after_key")
             if after is None:
@@ -203,7 +218,7 @@ class _Reader:
 
     def _page(self, source: _Source, query: Mapping[str, Any], after: Mapping[str, Any] | None) -> Mapping[str, Any]:
         composite: dict[str, Any] = {
-            "size": PAGE,
+            "size": source.page,
             "sources": [
                 {"account": {"terms": {"field": source.account.name}}},
                 {"application": {"terms": {"field": source.application.name}}},
@@ -220,7 +235,11 @@ class _Reader:
         with translated():
             (response,) = self.client.msearch(searches=[head, body]).body["responses"]
         if "error" in response:
-            raise search_error(response)
+            error = from_answer(int(response["status"]), response)
+            if isinstance(error, RequestRejected) and error.kind in GONE:
+                message = "an index was closed or deleted while it was read"
+                raise ClusterUnavailable(message, "the next cycle tries again")
+            raise error
         shards = response["_shards"]
         if response["timed_out"] or shards["failed"] or shards["successful"] != shards["total"]:
             raise ClusterUnavailable("only a part of the shards answered", "see the cluster's health")
@@ -230,12 +249,12 @@ class _Reader:
         first, last = believable(self.policy, self.now)
         within = {"range": {timestamp: {"gte": first, "lte": last, "format": "epoch_millis"}}}
         values = {"newest": {"max": {"field": timestamp}}, "values": {"value_count": {"field": timestamp}}}
-        return {"filter": within, "aggs": values}
+        return counted(within, values)
 
 
 def _naming(bucket: Mapping[str, Any]) -> Naming:
     dated = bucket.get("dated", {})
-    documents = int(dated.get("doc_count", 0))
+    documents = count_in(bucket, "dated")
     return Naming(
         account=str(bucket["key"]["account"]),
         application=str(bucket["key"]["application"]),

@@ -12,6 +12,7 @@ from typing import TypeVar
 from elasticsearch import ApiError, Elasticsearch
 
 from retention_enforcer.cluster.errors import kind_of, reason_of, translated
+from retention_enforcer.cluster.limits import Limits, read_limits
 from retention_enforcer.cluster.restrictions import Restrictions, read_restrictions
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused
 from retention_enforcer.domain.facts import ClusterFacts
@@ -20,7 +21,7 @@ T = TypeVar("T")
 
 
 _HIDDEN_FOR = 60.0
-"""Seconds for which it is believed what security hides."""
+"""Seconds for which it is believed what security hides, and which limits hold."""
 
 OLDEST = (8, 2)
 """The first version that tells the types of fields by index as it is asked here (`types` of `_field_caps`)."""
@@ -75,6 +76,7 @@ class Capabilities:
         self._client = client
         self._known: dict[Part, bool] = {}
         self._restrictions: tuple[float, Restrictions] | None = None
+        self._limits: tuple[float, Limits] | None = None
 
     def restrictions(self) -> Restrictions:
         """Return what security hides from this connection, as of the last minute: roles change while it goes on."""
@@ -82,6 +84,13 @@ class Capabilities:
         if self._restrictions is None or now - self._restrictions[0] >= _HIDDEN_FOR:
             self._restrictions = (now, read_restrictions(self._client))
         return self._restrictions[1]
+
+    def limits(self) -> Limits:
+        """Return what one request may ask for on this cluster, as of the last minute: settings change meanwhile."""
+        now = time.monotonic()
+        if self._limits is None or now - self._limits[0] >= _HIDDEN_FOR:
+            self._limits = (now, read_limits(self._client))
+        return self._limits[1]
 
     def has_lifecycles(self) -> bool:
         """Whether the cluster manages index lifecycles itself."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.documents_seen import Answer
+from retention_enforcer.cluster.expressions import Batch
+from retention_enforcer.cluster.limits import Limits
 from retention_enforcer.cluster.subject_counts import SubjectCounts
 from retention_enforcer.cluster.subject_fields import read_subject_fields
 from retention_enforcer.cluster.survey import Governed
@@ -33,15 +35,15 @@ def sought_documents(
     client: Elasticsearch,
     sought: Collection[Sought],
     governed: Mapping[str, Governed],
-    expressions: Callable[[Collection[str]], Iterator[str]],
+    reach: Callable[[Collection[str]], Iterator[Batch]],
+    limits: Limits,
 ) -> SoughtDocuments:
-    """Return what is asked for in these indices, of which each can be read; `expressions` reach the indices named."""
+    """Return what is asked for in these indices, of which each can be read; `reach` gives the expressions for some."""
     found = SoughtDocuments()
     if not sought:
         return found
-    fields = {f for g in governed.values() for f in g.category.subjects.names}
-    asked = {name for name, g in governed.items() if g.category.subjects}
-    exact = read_subject_fields(client, expressions(asked), fields) if asked else {}
+    asked = {name: g.category.subjects.names for name, g in governed.items() if g.category.subjects}
+    exact = read_subject_fields(client, asked, reach, limits)
     for name in asked:
         index, stream = governed[name], governed[name].member
         matches: list[Match] = []

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.errors import translated
+from retention_enforcer.cluster.errors import cause_of, translated
 from retention_enforcer.cluster.expressions import concrete_name
+from retention_enforcer.cluster.limits import most_terms
+from retention_enforcer.cluster.searches import count_in, counted
 from retention_enforcer.cluster.subject_queries import query_of_any
 from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.domain.subjects import Match
@@ -32,31 +35,36 @@ class SubjectCounts:
         for match in matches:
             asked.setdefault(match.label, []).append(match)
         found: dict[str, int] = {}
+        most = most_terms(self._client, [concrete_name(index)])
         for some in _chunks(sorted(asked)):
-            filters = {f"n{number}": query_of_any(asked[label]) for number, label in enumerate(some)}
-            counted = self._count(index, filters, spare)
-            found |= {label: counted[f"n{number}"] for number, label in enumerate(some) if counted[f"n{number}"]}
+            queries = {f"n{number}": query_of_any(asked[label], most) for number, label in enumerate(some)}
+            counts = self._count(index, queries, query_of_any(spare, most) if spare else None)
+            found |= {label: counts[f"n{number}"] for number, label in enumerate(some) if counts[f"n{number}"]}
         return found
 
     def of_any(self, index: str, matches: Sequence[Match]) -> int:
         """Return how many documents of an index match any of these. Raises as `by_label`."""
-        return self._count(index, {"any": query_of_any(matches)}, ())["any"]
+        most = most_terms(self._client, [concrete_name(index)])
+        return self._count(index, {"any": query_of_any(matches, most)}, None)["any"]
 
-    def _count(self, index: str, filters: Mapping[str, object], spare: Sequence[Match]) -> dict[str, int]:
+    def _count(
+        self, index: str, queries: Mapping[str, Mapping[str, Any]], spare: Mapping[str, Any] | None
+    ) -> dict[str, int]:
         with translated():
             answer = self._client.search(
                 index=concrete_name(index),
-                query={"bool": {"must_not": [query_of_any(spare)]}} if spare else None,
+                query={"bool": {"must_not": [spare]}} if spare else None,
                 size=0,
                 track_total_hits=False,
-                aggs={"labels": {"filters": {"filters": dict(filters)}}},
-                filter_path=["_shards", "timed_out", "aggregations.labels.buckets.*.doc_count"],
+                aggs={name: counted(query) for name, query in queries.items()},
+                filter_path=["_shards", "timed_out", "aggregations.*.documents.value"],
             ).body
         shards = answer["_shards"]
         if shards["failed"] or shards["successful"] != shards["total"] or answer["timed_out"]:
-            raise ClusterUnavailable(f"only a part of the shards of {index} answered", "see the cluster's health")
-        buckets = answer["aggregations"]["labels"]["buckets"]
-        return {name: int(bucket["doc_count"]) for name, bucket in buckets.items()}
+            causes = [cause_of(failure) for failure in shards.get("failures", [])]
+            message = f"only a part of the shards of {index} answered"
+            raise ClusterUnavailable(": ".join([message, *causes[:1]]), "see the cluster's health")
+        return {name: count_in(answer["aggregations"], name) for name in queries}
 
 
 def _chunks(labels: Sequence[str]) -> Iterator[Sequence[str]]:

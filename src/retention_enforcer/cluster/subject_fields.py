@@ -10,16 +10,19 @@ Only where all of them agree is a field exact, or certainly absent.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.documents_seen import chunks
-from retention_enforcer.cluster.errors import from_answer, kind_of, reason_of, translated
-from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
+from retention_enforcer.cluster.batches import Refusals, ask_each
+from retention_enforcer.cluster.errors import translated
+from retention_enforcer.cluster.expressions import Batch, batches, by_fields, fitting
+from retention_enforcer.cluster.limits import Limits
+from retention_enforcer.cluster.searches import Question, ask_about, count_in, counted
+from retention_enforcer.domain.errors import RequestRejected
 from retention_enforcer.domain.subjects import NUMBERS, ExactField, Inexact
 
 Verdict = ExactField | Inexact | None
@@ -29,25 +32,38 @@ _UNLIMITED = 2_147_483_647
 """What `ignore_above` is where a keyword has no limit."""
 
 _UNREAD = Inexact(reason="the index does not say of what type its fields are")
-_MOVED = frozenset({"index_not_found_exception", "index_closed_exception"})
+_MAPPINGS = 50
+"""Whole mappings in one answer: one may have thousands of fields."""
+_FIELDS_AT_A_TIME = 10
+"""Fields of which one search counts the documents that ignored them."""
 
 
 def read_subject_fields(
-    client: Elasticsearch, expressions: Iterable[str], fields: Collection[str]
+    client: Elasticsearch,
+    wanted: Mapping[str, Collection[str]],
+    reach: Callable[[Collection[str]], Iterable[Batch]],
+    limits: Limits,
 ) -> dict[str, dict[str, Verdict]]:
-    """Return, for each open index that the expressions reach, how each of these fields can be asked for an id.
+    """Return, for each of these open indices, how each of the fields that it is asked for can be asked for an id.
 
     None: no document of the index can have such a field. An index that did not answer at all is absent: that is
-    not None. Three requests an expression, and one search for all. The indices have been refreshed; none of them is
-    closed, unassigned, or has a metadata or read block. What was written before a field was added to the mapping
+    not None; one that is refused is so inexact for each field. `reach` gives the expressions for some of them. Three
+    requests for as many fields as fit into a URL, and one search for all. The indices have been refreshed; none of them
+    is closed, unassigned, or has a metadata or read block. What was written before a field was added to the mapping
     by hand, in an index that then ignored unmapped fields, is not known of.
-    Raises ClusterUnavailable or RequestRejected where the cluster does not answer for all of it.
+    Raises ClusterUnavailable or RequestRejected where the cluster does not answer at all.
     """
     found: dict[str, _Fields] = {}
-    for names in expressions:
-        found.update(_read(client, names, fields))
-    ignored = _Ignored.read(client, found, _asked(fields))
-    return {index: {f: ignored.judge(index, f, said.judge(f)) for f in fields} for index, said in found.items()}
+    refusals = Refusals()
+    for names, fields in by_fields(wanted, _asked):
+        for name, said in _read(client, list(reach(names)), fields, refusals).items():
+            found[name] = found[name].beside(said) if name in found else said
+    there = {name: fields for name, fields in wanted.items() if name in found}
+    ignored = _Ignored.read(client, there, limits)
+    verdicts = {index: {f: ignored.judge(index, f, found[index].judge(f)) for f in there[index]} for index in there}
+    for index, cause in refusals.causes.items():
+        verdicts[index] = {field: Inexact(reason=cause.text) for field in wanted.get(index, ())}
+    return {index: verdict for index, verdict in verdicts.items() if index in wanted}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +76,14 @@ class _Fields:
     """The mapping without its fields; empty where there is nothing to be said."""
     types: Mapping[str, str] | None
     """The type of each field in a search."""
+
+    def beside(self, other: _Fields) -> _Fields:
+        """Return what is said here and there, of other fields; nothing where one of both did not answer."""
+        return _Fields(
+            mapped=None if self.mapped is None or other.mapped is None else {**self.mapped, **other.mapped},
+            outline=merged(self.outline, other.outline),
+            types=None if self.types is None or other.types is None else {**self.types, **other.types},
+        )
 
     def judge(self, name: str) -> Verdict:
         if self.mapped is None or self.types is None:
@@ -143,12 +167,24 @@ def _place(outline: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return here
 
 
-def _asked(fields: Collection[str]) -> list[str]:
+def _asked(fields: Iterable[str]) -> list[str]:
     return sorted({name for f in fields for name in (f, _keyword_of(f))})
 
 
+_KEYWORD = ".keyword"
+
+
 def _keyword_of(name: str) -> str:
-    return f"{name}.keyword"
+    return f"{name}{_KEYWORD}"
+
+
+def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Return two parts of the same mapping as one."""
+    both = {**one, **other}
+    for key in one.keys() & other.keys():
+        if isinstance(one[key], dict) and isinstance(other[key], dict):
+            both[key] = merged(one[key], other[key])
+    return both
 
 
 def parents(name: str) -> list[str]:
@@ -160,10 +196,18 @@ def parents(name: str) -> list[str]:
 # --- what indices say -----------------------------------------------------------------------------------
 
 
-def _read(client: Elasticsearch, expression: str, fields: Collection[str]) -> dict[str, _Fields]:
-    mappings = _read_mappings(client, expression, fields)
-    outlines = _read_outlines(client, expression, fields)
-    types = _read_types(client, expression, fields)
+def _read(
+    client: Elasticsearch, asked: Sequence[Batch], fields: Sequence[str], refusals: Refusals
+) -> dict[str, _Fields]:
+    mappings: dict[str, dict[str, Mapping[str, Any]]] = {}
+    outlines: dict[str, Mapping[str, Any]] = {}
+    types: dict[str, dict[str, str]] = {}
+    for mapping in ask_each(asked, refusals, lambda names: _read_mappings(client, names, fields)):
+        mappings.update(mapping)
+    for outline in _read_outlines(client, asked, fields, refusals):
+        outlines.update({index: merged(outlines.get(index, {}), said) for index, said in outline.items()})
+    for said in ask_each(asked, refusals, lambda names: _read_types(client, names, fields)):
+        types.update(said)
     return {
         index: _Fields(mapped=mappings.get(index), outline=outlines.get(index, {}), types=types.get(index))
         for index in mappings.keys() | types.keys()
@@ -195,23 +239,33 @@ def _read_mappings(
     }
 
 
-def _read_outlines(client: Elasticsearch, expression: str, fields: Collection[str]) -> dict[str, Mapping[str, Any]]:
-    """Return runtime fields, and what the mapping says of the objects around the fields, or in the place of one.
+def _read_outlines(
+    client: Elasticsearch, asked: Sequence[Batch], fields: Collection[str], refusals: Refusals
+) -> Iterator[dict[str, Mapping[str, Any]]]:
+    """Yield runtime fields, and what the mapping says of the objects around the fields, or in the place of one.
 
-    An index of which none of that is to be said is absent.
+    An index of which none of that is to be said is absent. By a path for each place; where there are too many for one
+    URL, what the mapping says of all its fields is read, of a few indices at a time.
     """
     objects = sorted({name for f in fields for name in (*parents(f), f)})
     places = [f"properties.{name.replace('.', '.properties.')}." for name in objects]
     keys = ["dynamic", "enabled", *(place + key for place in places for key in ("dynamic", "enabled", "type"))]
     inside = [f"properties.{f.replace('.', '.properties.')}.properties.*.type" for f in sorted(fields)]
-    with translated():
-        answer = client.indices.get_mapping(
-            index=expression,
-            filter_path=[f"*.mappings.{path}" for path in ("runtime.*.type", *keys, *inside)],
-            expand_wildcards=_REACHED,
-            ignore_unavailable=True,
-        ).body
-    return {index: what["mappings"] for index, what in answer.items()}
+    paths = [f"*.mappings.{path}" for path in ("runtime.*.type", *keys, *inside)]
+    if len(list(fitting(paths))) > 1:
+        paths = [f"*.mappings.{path}" for path in ("runtime.*.type", "**.dynamic", "**.enabled", "**.type")]
+        names = sorted({name for batch in asked for name in batch.names})
+        pages = (names[start : start + _MAPPINGS] for start in range(0, len(names), _MAPPINGS))
+        asked = [batch for page in pages for batch in batches(page)]
+
+    def request(names: str) -> dict[str, Mapping[str, Any]]:
+        with translated():
+            answer = client.indices.get_mapping(
+                index=names, filter_path=paths, expand_wildcards=_REACHED, ignore_unavailable=True
+            ).body
+        return {index: what["mappings"] for index, what in answer.items()}
+
+    yield from ask_each(asked, refusals, request)
 
 
 def _read_types(client: Elasticsearch, expression: str, fields: Collection[str]) -> dict[str, dict[str, str]]:
@@ -247,19 +301,41 @@ class _Ignored:
     """Why nothing is known of an index."""
 
     @classmethod
-    def read(cls, client: Elasticsearch, indices: Collection[str], fields: Sequence[str]) -> _Ignored:
+    def read(cls, client: Elasticsearch, wanted: Mapping[str, Collection[str]], limits: Limits) -> _Ignored:
+        """Ask which indices have such documents at all, and those for each field."""
         ignored = cls()
-        lines: list[Mapping[str, Any]] = []
-        for some in chunks(indices):
-            # Partial results, since they name what is missing.
-            lines.append({"index": some, "allow_partial_search_results": True, "request_cache": False})
-            lines.append(_ignored_by(fields, len(some)))
-        if not lines or not fields:
-            return ignored
-        with translated():
-            responses = client.msearch(searches=lines).body["responses"]
-        for some, response in zip(chunks(indices), responses, strict=True):
-            ignored._take(some, fields, response)
+        alike: dict[tuple[str, ...], dict[str, int | None]] = {}
+        for index, fields in wanted.items():
+            alike.setdefault(tuple(_asked(fields)), {})[index] = None
+        refusals = Refusals()
+        any_of_them = (
+            Question(
+                indices=indices, query={"bool": {"should": [_ignores(name) for name in page]}}, inner={}, about=page
+            )
+            for fields, indices in alike.items()
+            for page in _pages(fields)
+        )
+        some = [(page, list(found)) for page, found in ask_about(client, any_of_them, limits, refusals)]
+        each = (
+            Question(
+                indices=dict.fromkeys(indices),
+                query=None,
+                inner={f"n{number}": counted(_ignores(name)) for number, name in enumerate(page)},
+                about=page,
+            )
+            for page, indices in some
+            if indices
+        )
+        for page, found in ask_about(client, each, limits, refusals):
+            for index, bucket in found.items():
+                counts = {name: count_in(bucket, f"n{number}") for number, name in enumerate(page)}
+                ignored.counts.setdefault(index, {}).update(counts)
+        ignored.unknown.update(
+            {
+                **dict.fromkeys(refusals.gone, "it is gone"),
+                **{index: cause.text for index, cause in refusals.causes.items()},
+            }
+        )
         return ignored
 
     def judge(self, index: str, name: str, verdict: Verdict) -> Verdict:
@@ -274,39 +350,11 @@ class _Ignored:
             return Inexact(reason=f"{some:,} documents have a value in {name} that it left out, too long or malformed")
         return verdict
 
-    def _take(self, names: Collection[str], fields: Sequence[str], response: Mapping[str, Any]) -> None:
-        if "error" in response:
-            if kind_of(response) != "search_phase_execution_exception":
-                raise search_error(response)
-            self.unknown.update(dict.fromkeys(names, reason_of(response)))
-            return
-        shards, buckets = response["_shards"], response["aggregations"]["indices"]["buckets"]
-        failed = {failure.get("index") for failure in shards.get("failures", [])}
-        complete = shards["successful"] + shards["failed"] == shards["total"] and bool(failed) == bool(shards["failed"])
-        counted = sum(bucket["doc_count"] for bucket in buckets) == response["hits"]["total"]["value"]
-        if response["timed_out"] or not complete or not counted or None in failed:
-            failed = set(names)
-        self.unknown.update({name: "a shard did not answer" for name in failed if name is not None})
-        for bucket in buckets:
-            by_field = zip(fields, bucket["fields"]["buckets"], strict=True)
-            self.counts[bucket["key"]] = {name: int(some["doc_count"]) for name, some in by_field}
+
+def _ignores(name: str) -> dict[str, Any]:
+    return {"term": {"_ignored": {"value": name}}}
 
 
-def _ignored_by(fields: Sequence[str], indices: int) -> dict[str, Any]:
-    each = {"filters": {"filters": [{"term": {"_ignored": {"value": name}}} for name in fields]}}
-    return {
-        "size": 0,
-        "track_total_hits": True,
-        "query": {"terms": {"_ignored": fields}},
-        "aggs": {"indices": {"terms": {"field": "_index", "size": indices}, "aggs": {"fields": each}}},
-    }
-
-
-def search_error(response: Mapping[str, Any]) -> Exception:
-    """Return the domain's error for one of several searches that failed."""
-    if kind_of(response) in _MOVED:
-        return ClusterUnavailable("an index was closed or deleted while it was read", "the next cycle tries again")
-    return from_answer(int(response["status"]), response)
-
-
-# --- queries --------------------------------------------------------------------------------------------
+def _pages(fields: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    for start in range(0, len(fields), _FIELDS_AT_A_TIME):
+        yield tuple(fields[start : start + _FIELDS_AT_A_TIME])

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from retention_enforcer.cluster.limits import MOST_TERMS
 from retention_enforcer.domain.subjects import Match
 
 _Pair = tuple[str, str | int]
-
-MOST_TERMS = 10_000
-"""Values in one `terms` query. Elasticsearch refuses more than 65,536; 10,000 took 15-140 ms (measured)."""
 
 
 def query_of(match: Match) -> dict[str, Any]:
@@ -18,10 +16,10 @@ def query_of(match: Match) -> dict[str, Any]:
     return query_of_any([match])
 
 
-def query_of_any(matches: Iterable[Match]) -> dict[str, Any]:
+def query_of_any(matches: Iterable[Match], most_terms: int = MOST_TERMS) -> dict[str, Any]:
     """Return the query for the documents of which at least one of these is true; none for none.
 
-    What differs in the last value alone goes into one `terms` query.
+    What differs in the last value alone goes into one `terms` query, of at most `most_terms` values.
     """
     values: dict[tuple[tuple[_Pair, ...], str, _Pair | None], dict[str | int, None]] = {}
     guarded: list[dict[str, Any]] = []
@@ -34,7 +32,7 @@ def query_of_any(matches: Iterable[Match]) -> dict[str, Any]:
     clauses = [
         _all_of([*(_term(*pair) for pair in common), {"terms": {name: some}}], unless_other)
         for (common, name, unless_other), those in values.items()
-        for some in _pieces(list(those))
+        for some in _pieces(list(those), most_terms)
     ]
     clauses += guarded
     return {"bool": {"should": clauses, "minimum_should_match": 1}} if clauses else {"match_none": {}}
@@ -59,6 +57,6 @@ def _term(name: str, value: str | int) -> dict[str, Any]:
     return {"term": {name: {"value": value}}}
 
 
-def _pieces(values: list[str | int]) -> Iterator[list[str | int]]:
-    for start in range(0, len(values), MOST_TERMS):
-        yield values[start : start + MOST_TERMS]
+def _pieces(values: list[str | int], most: int) -> Iterator[list[str | int]]:
+    for start in range(0, len(values), most):
+        yield values[start : start + most]

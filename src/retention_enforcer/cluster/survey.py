@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.changes import IndicesChanged
 from retention_enforcer.cluster.expressions import matches
 from retention_enforcer.cluster.lifecycles_seen import LifecyclesSeen
 from retention_enforcer.cluster.metadata import IndexMetadata
@@ -75,6 +74,11 @@ class Survey:
         """The places of indices in streams."""
         return self.whose.members
 
+    @property
+    def not_shown(self) -> tuple[str, ...]:
+        """The indices of streams that the state does not have."""
+        return tuple(sorted(self.members.keys() - self.whose.metadata.keys()))
+
     def other_names(self, name: str) -> tuple[str, ...]:
         """Return the aliases and the stream through which wildcards reach an index too."""
         return self.whose.other_names(name)
@@ -89,13 +93,9 @@ def survey(client: Elasticsearch, capabilities: Capabilities, policy: Policy, ca
     """Return the indices of some categories, from the cluster's state and its streams; reads no documents.
 
     From the state of the whole cluster: an index can be governed under any name, by what it was made from.
-    Raises IndicesChanged if a governed stream has an index that the state lacks.
     """
     expressions = tuple(sorted({pattern.expression for c in categories for pattern in c.indices}))
     whose = read_whose(client, capabilities, policy, OWN)
-    for name, member in whose.members.items():
-        if name not in whose.metadata and policy.claimants(member.stream):
-            raise IndicesChanged
     concerned = {name: index for name, index in whose.metadata.items() if _concerns(whose, name, expressions)}
     found = Survey(
         expressions=expressions,
@@ -111,7 +111,7 @@ def survey(client: Elasticsearch, capabilities: Capabilities, policy: Policy, ca
     for index in concerned.values():
         _place(found, policy, index)
     for category in categories:
-        found.set_apart[category.id] += _aliases_named(found, category)
+        found.set_apart[category.id] += [*_aliases_named(found, category), *_not_shown(found, policy, category)]
     return found
 
 
@@ -177,6 +177,16 @@ def _aliases_named(found: Survey, category: Category) -> Iterator[SetApart]:
                 text=f"{pattern.text} is an alias: which indices it means can change without the policy",
                 mend="name the indices behind it, with a wildcard if they roll over",
             )
+
+
+def _not_shown(found: Survey, policy: Policy, category: Category) -> Iterator[SetApart]:
+    """Yield the indices of governed streams that the state lacks: there is nothing by which to look into them."""
+    for name in found.not_shown:
+        stream = found.members[name].stream
+        if category.id in policy.claimants(stream):
+            text = f"{name} is an index of the stream {stream}, and the cluster's state does not show it"
+            mend = f"see GET _data_stream/{stream}, and the cluster's health"
+            yield SetApart(name=name, uuid=None, doubt=Doubt.PARTIAL, text=text, mend=mend)
 
 
 def _unreadable(index: IndexMetadata) -> SetApart | None:
