@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retention_enforcer.cluster.subject_queries import MOST_TERMS, query_of_any
+from retention_enforcer.cluster.subject_queries import query_of_any
+from retention_enforcer.domain.deletion import MOST_TERMS
 from retention_enforcer.domain.errors import ConfigurationError
 from retention_enforcer.domain.policy import SubjectFields
 from retention_enforcer.domain.subjects import (

@@ -18,12 +18,14 @@ from retention_enforcer.cluster.documents_seen import holds
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import concrete
 from retention_enforcer.cluster.lifecycles_seen import STREAM_FIELDS, attachment_of, stream_members
+from retention_enforcer.cluster.limits import read_limits, terms_in
 from retention_enforcer.cluster.pace import Pace
 from retention_enforcer.cluster.progress import Progress
 from retention_enforcer.cluster.state import read_state
 from retention_enforcer.cluster.subject_queries import query_of_any
 from retention_enforcer.domain.deletion import (
     MOST_HITS,
+    MOST_VALUES,
     Due,
     Every,
     Existing,
@@ -36,6 +38,7 @@ from retention_enforcer.domain.deletion import (
 )
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, RequestRejected
 from retention_enforcer.domain.facts import Block
+from retention_enforcer.domain.instants import SECOND
 from retention_enforcer.domain.lifecycle_exemption import STREAM_LIFECYCLE
 
 _PAGE = 1_000
@@ -43,16 +46,17 @@ _PAGE = 1_000
 would have to wait for longer than a second after them."""
 
 _READ = 5_000
-"""Documents in one answer of a search: each answer costs the query once more. No more than go within a minute: the
-point in time lives for two after each."""
+"""Documents in one answer of a search: each answer costs the query once more. No more than go within half of the time
+for which the point in time lives after each."""
+
+_LINE = 120
+"""Bytes of a deletion in a `_bulk`, beside the document's id and routing."""
 
 _AT_A_TIME = 2
 """Requests under way: while the cluster carries one out, the next is on its way. Each asks for its own permission."""
 
 _PASSES = 5
 """Passes over an index: each further one meets only what was written, or could not be deleted, during the last."""
-
-_KEEP_ALIVE = "2m"
 
 _ALL = ""
 """In the counts of a trim, all documents that went, whoever's they were."""
@@ -70,7 +74,6 @@ class Deletion:
         self._reading = client
         self._pace = pace or Pace()
         self._page_size = self._pace.most(_PAGE, seconds=1)
-        self._read_size = self._pace.most(_READ, seconds=60)
         self._patience = patience(timeout)
         self._once = once(client)
 
@@ -111,6 +114,8 @@ class Deletion:
             "metadata.indices.*.settings.index.uuid",
             "metadata.indices.*.settings.index.lifecycle",
             "metadata.indices.*.settings.index.max_result_window",
+            "metadata.indices.*.settings.index.max_terms_count",
+            "metadata.indices.*.settings.index.max_docvalue_fields_search",
             "metadata.indices.*.settings.index.blocks.write",
             "metadata.indices.*.rollover_info",
             "metadata.indices.*.state",
@@ -129,6 +134,8 @@ class Deletion:
                     rolled_over=bool(metadata.get("rollover_info")),
                     lifecycle=attached.policy or (STREAM_LIFECYCLE if attached.at_stake else None),
                     most_hits=int(settings.get("max_result_window", MOST_HITS)),
+                    most_terms=terms_in(settings),
+                    most_values=int(settings.get("max_docvalue_fields_search", MOST_VALUES)),
                     write_blocked=settings.get("blocks", {}).get("write") in ("true", True),
                 )
         return there
@@ -208,7 +215,7 @@ class Deletion:
 
         with self._view(trim) as view, ThreadPoolExecutor(_AT_A_TIME) as sender:
             under_way: deque[Future[_Deleted]] = deque()
-            for page in self._pages(trim, view):
+            for page in self._pages(view):
                 hits = _certain(trim.takes, page)
                 if not hits:
                     continue
@@ -221,40 +228,65 @@ class Deletion:
     @contextmanager
     def _view(self, trim: Trim) -> Iterator[_View]:
         """Open a view of the index that a deletion, and a new index under its name, would end."""
+        limits = read_limits(self._reading)
+        keep_alive = f"{limits.keep_alive}ms"
         with translated():
-            opened = self._reading.open_point_in_time(index=concrete([trim.index]), keep_alive=_KEEP_ALIVE)
+            opened = self._reading.open_point_in_time(index=concrete([trim.index]), keep_alive=keep_alive)
         try:
-            there = self.existing([trim.uuid]).get(trim.uuid)
-            if there is None:
-                raise _another(trim)
-            yield _View(point_in_time=opened["id"], size=min(self._read_size, there.most_hits))
+            there = self._there(trim)
+            size = self._pace.most(_READ, seconds=max(1, limits.keep_alive // (2 * SECOND)))
+            yield _View(
+                point_in_time=opened["id"],
+                keep_alive=keep_alive,
+                query=_query(trim, there.most_terms),
+                size=min(size, there.most_hits),
+                values=list(_values_at_a_time(trim.takes, there.most_values)),
+                bytes=limits.body,
+            )
         finally:
             # It ends by itself after its time; a cluster that is away is met again by what comes next.
             with suppress(ClusterUnavailable, RequestRejected), translated():
                 self._once.close_point_in_time(id=opened["id"])
 
-    def _pages(self, trim: Trim, view: _View) -> Iterator[list[dict[str, Any]]]:
+    def _there(self, trim: Trim) -> Existing:
+        there = self.existing([trim.uuid]).get(trim.uuid)
+        if there is None:
+            raise _another(trim)
+        return there
+
+    def _pages(self, view: _View) -> Iterator[list[dict[str, Any]]]:
         """Yield the documents in pages; while some are deleted the next are read."""
         with ThreadPoolExecutor(max_workers=1) as reader:
-            answer = reader.submit(self._read, trim, view, None)
+            answer = reader.submit(self._read, view, None)
             while hits := answer.result():
                 if len(hits) == view.size:
-                    answer = reader.submit(self._read, trim, view, hits[-1]["sort"])
-                for start in range(0, len(hits), self._page_size):
-                    yield hits[start : start + self._page_size]
+                    answer = reader.submit(self._read, view, hits[-1]["sort"])
+                yield from _pages_of(hits, self._page_size, view.bytes)
                 if len(hits) < view.size:
                     return
 
-    def _read(self, trim: Trim, view: _View, after: list[Any] | None) -> list[dict[str, Any]]:
+    def _read(self, view: _View, after: list[Any] | None) -> list[dict[str, Any]]:
+        """Return the next documents, with the values by which they are told apart: once more for each few fields."""
+        first, *others = [self._search(view, after, values) for values in view.values]
+        for more in others:
+            if [hit["_id"] for hit in more] != [hit["_id"] for hit in first]:
+                raise ClusterUnavailable("a point in time gave other documents than before", "it is tried again")
+            for hit, beside in zip(first, more, strict=True):
+                hit["fields"] = {**hit.get("fields", {}), **beside.get("fields", {})}
+        return first
+
+    def _search(
+        self, view: _View, after: list[Any] | None, values: Sequence[Mapping[str, str]] | None
+    ) -> list[dict[str, Any]]:
         with translated():
             answer = self._reading.search(
-                pit={"id": view.point_in_time, "keep_alive": _KEEP_ALIVE},
-                query=_query(trim),
+                pit={"id": view.point_in_time, "keep_alive": view.keep_alive},
+                query=view.query,
                 sort=[{"_shard_doc": "asc"}],
                 search_after=after,
                 size=view.size,
                 source=False,
-                docvalue_fields=_telling_fields(trim.takes),
+                docvalue_fields=values,
                 seq_no_primary_term=True,
                 track_total_hits=False,
             )
@@ -303,7 +335,8 @@ class Deletion:
     def _left(self, trim: Trim) -> int:
         with translated():
             refreshed = self._reading.indices.refresh(index=concrete([trim.index]))
-            answer = self._reading.count(index=concrete([trim.index]), query=_query(trim))
+            query = _query(trim, self._there(trim).most_terms)
+            answer = self._reading.count(index=concrete([trim.index]), query=query)
         if refreshed["_shards"]["failed"]:
             raise ClusterUnavailable(f"{trim.index} was not refreshed on all shards", "see the cluster's health")
         _raise_if_partial(answer.body)
@@ -323,7 +356,13 @@ class _View:
     """An index as it was at one moment, and how many of its documents one answer gives."""
 
     point_in_time: str
+    keep_alive: str
+    query: Mapping[str, Any]
     size: int
+    values: Sequence[Sequence[Mapping[str, str]] | None]
+    """The fields of whose values are asked, as many at a time as the index allows."""
+    bytes: int
+    """Of the body of one request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -372,19 +411,38 @@ def _guarded(hit: Mapping[str, Any]) -> str:
     return f'"_id":{_encode(hit["_id"])},{version}{routing}'
 
 
-def _query(trim: Trim) -> dict[str, Any]:
-    taken = _taken(trim.takes)
+def _query(trim: Trim, most_terms: int) -> dict[str, Any]:
+    taken = _taken(trim.takes, most_terms)
     if not trim.spare:
         return taken
-    return {"bool": {"filter": [taken], "must_not": [query_of_any(trim.spare)]}}
+    return {"bool": {"filter": [taken], "must_not": [query_of_any(trim.spare, most_terms)]}}
 
 
-def _telling_fields(takes: Selection) -> list[dict[str, str]] | None:
-    """Return the fields without which it could not be counted for whom a document went."""
-    return [{"field": name} for name in takes.fields] if isinstance(takes, OfSubjects) else None
+def _values_at_a_time(takes: Selection, most: int) -> Iterator[Sequence[Mapping[str, str]] | None]:
+    """Yield the fields without which it could not be counted for whom a document went; None where there are none."""
+    fields = [{"field": name} for name in takes.fields] if isinstance(takes, OfSubjects) else []
+    if not fields:
+        yield None
+    for start in range(0, len(fields), max(1, most)):
+        yield fields[start : start + max(1, most)]
 
 
-def _taken(takes: Selection) -> dict[str, Any]:
+def _pages_of(hits: Sequence[dict[str, Any]], most: int, size: int) -> Iterator[list[dict[str, Any]]]:
+    """Yield documents in pages that one `_bulk` may delete; a character of an id takes six bytes at most."""
+    page: list[dict[str, Any]] = []
+    used = 0
+    for hit in hits:
+        more = _LINE + 6 * (len(hit["_id"]) + len(hit.get("_routing", "")))
+        if page and (len(page) == most or used + more > size):
+            yield page
+            page, used = [], 0
+        page.append(hit)
+        used += more
+    if page:
+        yield page
+
+
+def _taken(takes: Selection, most_terms: int) -> dict[str, Any]:
     match takes:
         case Due():
             bounds = {"gte": takes.earliest, "lt": takes.cut, "format": "epoch_millis"}
@@ -394,7 +452,7 @@ def _taken(takes: Selection) -> dict[str, Any]:
         case Every():
             return {"match_all": {}}
         case OfSubjects():
-            return query_of_any(takes.matches)
+            return query_of_any(takes.matches, most_terms)
 
 
 def _raise_if_partial(answer: Mapping[str, Any]) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.batches import Cause, Refusals
-from retention_enforcer.cluster.limits import MOST_TERMS, Limits
+from retention_enforcer.cluster.limits import Limits
 from retention_enforcer.cluster.searches import Question, ask_about, count_in, counted
 from retention_enforcer.cluster.subject_queries import query_of_any
 from retention_enforcer.domain.deadlines import believable, due_before, overdue_before
+from retention_enforcer.domain.deletion import MOST_TERMS
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.subjects import Match
 

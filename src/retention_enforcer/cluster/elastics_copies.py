@@ -22,15 +22,16 @@ from typing import Any
 from elasticsearch import ApiError, Elasticsearch, ElasticsearchWarning, TransportError
 
 from retention_enforcer.cluster.batches import Refusals, ask_each
-from retention_enforcer.cluster.errors import translated
+from retention_enforcer.cluster.errors import cause_of, translated
 from retention_enforcer.cluster.expressions import covering, matches
 from retention_enforcer.cluster.preflight import Capabilities, Part
 from retention_enforcer.cluster.state import read_state
 from retention_enforcer.cluster.whose import Whose, read_whose
 from retention_enforcer.domain.certificate import KeptCopy
 from retention_enforcer.domain.claims import Standing
+from retention_enforcer.domain.deletion import MOST_HITS
 from retention_enforcer.domain.errors import RequestRejected
-from retention_enforcer.domain.instants import format_instant
+from retention_enforcer.domain.instants import MINUTE, format_instant
 from retention_enforcer.domain.names import IndexPattern, OwnIndices, overlap
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.subjects import Subject
@@ -41,7 +42,7 @@ _MOST_SEARCHES = 200
 """Stored searches that are asked one by one when they began; of more, all count as old."""
 _MOST_QUERIES = 10_000
 _PAGE = 500
-_KEEP_ALIVE = "1m"
+_KEEP_ALIVE = MINUTE
 _REACHED = ("open", "hidden")
 _EVERYTHING = ["*"]
 _COPY, _UNSEEN = "copy", "not-looked-into"
@@ -228,27 +229,36 @@ class ElasticsCopies:
                 kind=_COPY, text=f"{index} has {named:,} stored queries that name the subject", names=(index,)
             )
 
+    def _window(self, index: str) -> int:
+        """Return how many documents of an index one search may give."""
+        field = "metadata.indices.*.settings.index.max_result_window"
+        found = read_state(self._client, metric=["metadata"], fields=[field], index=index).get("metadata", {})
+        settings = found.get("indices", {}).get(index, {}).get("settings", {}).get("index", {})
+        return max(1, int(settings.get("max_result_window", MOST_HITS)))
+
     def _pages(self, index: str, field: str) -> Iterator[list[Mapping[str, Any]]]:
         """Yield the documents with a stored query. Raises RequestRejected where not all shards answer."""
+        keep_alive = f"{min(_KEEP_ALIVE, self._capabilities.limits().keep_alive)}ms"
+        page = min(_PAGE, self._window(index))
         with translated():
-            opened = self._client.open_point_in_time(index=index, keep_alive=_KEEP_ALIVE).body["id"]
+            opened = self._client.open_point_in_time(index=index, keep_alive=keep_alive).body["id"]
         after = None
         try:
             while True:
                 with translated():
                     answer = self._client.search(
-                        pit={"id": opened, "keep_alive": _KEEP_ALIVE},
+                        pit={"id": opened, "keep_alive": keep_alive},
                         query={"exists": {"field": field}},
-                        size=_PAGE,
+                        size=page,
                         source_includes=[field],
                         sort=[{"_shard_doc": "asc"}],
                         search_after=after,
                     ).body
-                if answer["_shards"]["failed"]:
-                    raise RequestRejected("a shard did not answer")
+                if failures := answer["_shards"].get("failures"):
+                    raise RequestRejected(f"a shard did not answer: {cause_of(failures[0])}")
                 hits = answer["hits"]["hits"]
                 yield list(hits)
-                if len(hits) < _PAGE:
+                if len(hits) < page:
                     return
                 after = hits[-1]["sort"]
         finally:

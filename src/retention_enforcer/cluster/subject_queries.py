@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from retention_enforcer.cluster.limits import MOST_TERMS
+from retention_enforcer.domain.deletion import MOST_TERMS
 from retention_enforcer.domain.subjects import Match
 
 _Pair = tuple[str, str | int]

@@ -18,6 +18,10 @@ class Identity:
 
 MOST_HITS = 10_000
 """`index.max_result_window` where nobody has changed it."""
+MOST_TERMS = 10_000
+"""Values in one `terms` query. Elasticsearch refuses more than 65,536; 10,000 took 15-140 ms (measured)."""
+MOST_VALUES = 100
+"""`index.max_docvalue_fields_search` where nobody has changed it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,10 @@ class Existing:
     """The one that is attached, or else that of its stream where that may delete it."""
     most_hits: int = MOST_HITS
     """Its `index.max_result_window`: documents in one answer of a search."""
+    most_terms: int = MOST_TERMS
+    """Values in one `terms` query: its `index.max_terms_count`, where that is lower than what is asked anyhow."""
+    most_values: int = MOST_VALUES
+    """Its `index.max_docvalue_fields_search`: fields of which one search gives the values."""
     write_blocked: bool = False
     """Whether it has `index.blocks.write`."""
 
