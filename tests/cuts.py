@@ -184,10 +184,16 @@ class Stage:
     def _index(self, name: str) -> None:
         full = self.bench.prefix + name
         settings = {"number_of_shards": 1, "auto_expand_replicas": "0-1"}
-        patient = self.es.options(ignore_status=400)  # there already: the request was sent again after a lost answer
-        patient.indices.create(index=full, settings=settings, mappings={"properties": {"@timestamp": {"type": "date"}}})
-        found = self.es.indices.get_settings(index=full, flat_settings=True)[full]["settings"]
-        self.written[name] = str(found["index.uuid"])
+        mappings = {"properties": {"@timestamp": {"type": "date"}}}
+        patient = self.es.options(ignore_status=(400, 404))
+        while True:
+            # 400: it is there already, since the request was sent again after a lost answer. 404: it went meanwhile,
+            # empty and old enough after a long wait.
+            patient.indices.create(index=full, settings=settings, mappings=mappings)
+            found = patient.indices.get_settings(index=full, flat_settings=True).body
+            if full in found:
+                break
+        self.written[name] = str(found[full]["settings"]["index.uuid"])
         if name != "records":
             self._write(name, 5)
 
