@@ -7,9 +7,10 @@ import json
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,7 +21,9 @@ import pytest
 import trustme
 from elasticsearch import ApiError, Elasticsearch
 
-from retention_enforcer.cluster.client import READ_RETRIES, connect
+from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.cluster import client as client_module
+from retention_enforcer.cluster.client import READ_RETRIES, connect, find_one_that_answers
 from retention_enforcer.cluster.errors import from_answer, one_line, translated
 from retention_enforcer.cluster.preflight import cluster_facts
 from retention_enforcer.domain.errors import (
@@ -31,6 +34,8 @@ from retention_enforcer.domain.errors import (
     RequestRejected,
     RetentionError,
 )
+from retention_enforcer.domain.instants import DAY
+from workbench import Workbench
 
 if TYPE_CHECKING:
     from conftest import Server
@@ -187,6 +192,81 @@ def test_a_read_that_timed_out_is_not_repeated() -> None:
         failure_of(peer.client(timeout=0.3), destructive=False)
         released.set()
     assert len(peer.requests) == 1
+
+
+def test_a_node_that_answers_is_asked_and_one_that_is_silent_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "_GREETING", 0.3)
+    released, silent = threading.Event(), list[int]()
+    speak, say_nothing = answering(200, {}), silent_until(released)
+
+    def first_is_silent(handler: BaseHTTPRequestHandler) -> None:
+        port = handler.connection.getsockname()[1]
+        if not silent:
+            silent.append(port)
+        (say_nothing if port in silent else speak)(handler)
+
+    with (
+        listening(first_is_silent) as one,
+        listening(first_is_silent) as other,
+        closing(connect([one.url, other.url], timeout=30)) as client,
+    ):
+        began = time.monotonic()
+        find_one_that_answers(client)
+        for _ in range(3):
+            time.sleep(0.6)  # a node that failed is set aside by the library for a second
+            client.cluster.health()
+        assert time.monotonic() - began < 10
+        released.set()
+    assert sorted([len(one.requests), len(other.requests)]) == [1, 4]
+
+
+def test_one_that_refuses_a_login_has_answered_and_where_none_answers_the_next_request_says_so() -> None:
+    refusal = {"error": {"type": "security_exception", "reason": "no"}}
+    with (
+        listening(answering(401, refusal)) as one,
+        listening(answering(401, refusal)) as other,
+        closing(connect([one.url, other.url])) as client,
+    ):
+        find_one_that_answers(client)
+    assert len(one.requests) + len(other.requests) == 1
+    with closing(connect(["http://127.0.0.1:9", "http://127.0.0.1:10"])) as client:
+        find_one_that_answers(client)
+        with pytest.raises(ClusterUnavailable), translated():
+            client.cluster.health()
+
+
+@pytest.mark.parametrize(("status", "goes_on"), [(405, False), (413, False), (404, False), (500, True), (503, True)])
+def test_a_node_that_says_no_is_asked_again_and_one_that_fails_is_not(status: int, *, goes_on: bool) -> None:
+    with (
+        listening(answering(status, {})) as one,
+        listening(answering(status, {})) as other,
+        closing(connect([one.url, other.url])) as client,
+    ):
+        for _ in range(2):
+            with pytest.raises(ApiError):
+                client.options(max_retries=0).cluster.health()
+    assert (len(one.requests) == len(other.requests) == 1) is goes_on
+
+
+def test_where_there_is_no_choice_nothing_is_asked() -> None:
+    with listening(answering(200, {})) as alone, closing(connect([alone.url])) as client:
+        find_one_that_answers(client)
+    assert alone.requests == []
+
+
+def test_a_run_is_not_kept_by_nodes_that_take_connections_and_say_nothing(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "_GREETING", 1.0)
+    bench.index("logs-a", [SystemClock().now() - 20 * DAY])
+    bench.ready()
+    with ExitStack() as stack:
+        silent = [stack.enter_context(closing(socket.create_server(("127.0.0.1", 0)))) for _ in range(3)]
+        urls = [f"http://127.0.0.1:{one.getsockname()[1]}" for one in silent]
+        began = time.monotonic()
+        ran = replace(bench, url=",".join([*urls, bench.url])).run("run", "--once")
+    assert (ran.code, bench.is_gone("logs-a")) == (0, True), ran.err
+    assert time.monotonic() - began < 30, "as long as one request to one of them would be waited for"
 
 
 @pytest.mark.parametrize("url", ["localhost:9200", "ftp://localhost:9200", "http://localhost:port"])

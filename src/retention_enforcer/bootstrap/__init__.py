@@ -10,7 +10,7 @@ from functools import cached_property
 from retention_enforcer import policy_file
 from retention_enforcer.bootstrap.acting import Acting, acting_of
 from retention_enforcer.bootstrap.surroundings import Surroundings, SystemClock
-from retention_enforcer.cluster.client import Client, connect
+from retention_enforcer.cluster.client import Client, connect, find_one_that_answers
 from retention_enforcer.cluster.copies import CopiesOnNodes
 from retention_enforcer.cluster.coverage import Coverage
 from retention_enforcer.cluster.documents import ControlReader, Documents
@@ -93,7 +93,7 @@ class Deployment:
         s = self.settings
         password = s.elasticsearch_password
         basic_auth = (s.elasticsearch_username, password.get_secret_value()) if password else None
-        return connect(
+        client = connect(
             s.require_elasticsearch_url(),
             api_key=s.elasticsearch_api_key.get_secret_value() if s.elasticsearch_api_key else None,
             basic_auth=(basic_auth[0] or "", basic_auth[1]) if basic_auth else None,
@@ -101,6 +101,8 @@ class Deployment:
             ca_fingerprint=s.elasticsearch_ca_fingerprint,
             timeout=s.elasticsearch_timeout / SECOND,
         )
+        find_one_that_answers(client)
+        return client
 
     @cached_property
     def capabilities(self) -> Capabilities:

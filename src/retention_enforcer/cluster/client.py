@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import threading
 from collections.abc import Sequence
 from http import HTTPStatus
 from importlib.metadata import version
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from elastic_transport import ConnectionError as ConnectionBroken
-from elastic_transport import HttpHeaders, NodeSelector, Urllib3HttpNode
+from elastic_transport import HttpHeaders, NodePool, TransportError, Urllib3HttpNode
 from elastic_transport.client_utils import DEFAULT, DefaultType
 from elasticsearch import Elasticsearch
 
@@ -28,7 +29,11 @@ PRODUCT = "retention-enforcer"
 READ_RETRIES = 2
 """How often a request that failed is sent again. Requests that destroy are sent `once`."""
 
+_GREETING = 5.0
+"""Seconds for which a node's first answer is waited for, where another can be asked."""
+
 _WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+_BUSY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
@@ -40,6 +45,16 @@ class WholeAnswers(Urllib3HttpNode):
     proxies that speak HTTP/1.1, always say how long an answer is.
     """
 
+    def __init__(self, config: NodeConfig) -> None:
+        super().__init__(config)
+        self._last = threading.local()
+
+    @property
+    def said_no(self) -> bool:
+        """Whether this thread's last request was refused for what it is: the node itself works."""
+        status = getattr(self._last, "status", None)
+        return status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _BUSY
+
     def perform_request(
         self,
         method: str,
@@ -49,32 +64,55 @@ class WholeAnswers(Urllib3HttpNode):
         request_timeout: DefaultType | float | None = DEFAULT,
     ) -> NodeApiResponse:
         """Send a request and return its whole answer. Raises ConnectionError where a part of it is missing."""
+        self._last.status = None
         answer = super().perform_request(method, target, body, headers, request_timeout)
         length, encoding = (answer.meta.headers.get(name) or "" for name in ("content-length", "transfer-encoding"))
         ends = length.strip().isdecimal() or encoding.strip().lower() == "chunked"
         if not ends and method != "HEAD" and answer.meta.status not in _WITHOUT_BODY:
             raise ConnectionBroken("the connection ended within the headers of the answer")
+        self._last.status = answer.meta.status
         return answer
 
 
-class SameNode(NodeSelector):
-    """Asks one node as long as it answers, and goes on to the next when it does not.
+class SameNode(NodePool):
+    """Asks one node as long as it answers, and goes on to another when it does not.
 
     A node that is cut off from the others answers reads with what it last knew. What follows from a read goes through
     the node that was read from: there it fails, and the next look is at another node. Were the nodes asked in turn, a
     hold would be looked for on one, and the deletion sent to another.
     """
 
-    def __init__(self, node_configs: list[NodeConfig]) -> None:
-        super().__init__(node_configs)
-        self._asked: BaseNode | None = None
+    _asked: BaseNode | None = None
 
-    def select(self, nodes: Sequence[BaseNode]) -> BaseNode:
-        """Return the node of the last time if it is among those that answer, else another one."""
+    def get(self) -> BaseNode:
+        """Return the node of the last time, or another one where that failed since."""
         asked = self._asked
-        if asked is None or asked not in nodes:
-            self._asked = asked = nodes[0]
+        if asked is None:
+            self._asked = asked = super().get()
         return asked
+
+    def find_one_that_answers(self, within: float) -> None:
+        """Ask each for a sign of life until one gives it, and ask that one from now on; any answer is one."""
+        nodes = self.all()
+        for node in nodes if len(nodes) > 1 else ():
+            try:
+                node.perform_request("GET", "/", request_timeout=within)
+            except TransportError:
+                self.mark_dead(node)
+            else:
+                self._asked = node
+                return
+
+    def mark_dead(self, node: BaseNode, _now: float | None = None) -> None:
+        """Set a node aside, for good if another answers: also once it could be tried again.
+
+        Not one that says no to a request that no node would carry out: the library takes a 405 or 413 for a failure.
+        """
+        if isinstance(node, WholeAnswers) and node.said_no:
+            return
+        super().mark_dead(node, _now)
+        if node is self._asked:
+            self._asked = None
 
 
 def connect(
@@ -108,13 +146,24 @@ def connect(
             request_timeout=timeout,
             http_compress=False,  # it runs beside its cluster, where compressing takes a tenth of a purge's time
             node_class=WholeAnswers,
-            node_selector_class=SameNode,
+            node_pool_class=SameNode,
             max_retries=READ_RETRIES,
             retry_on_timeout=False,
         )
     except (ValueError, OSError) as error:
         mend = "check ENFORCER_ELASTICSEARCH_URL, and _CA_CERTS or _CA_FINGERPRINT"
         raise ConfigurationError(f"no client can be made of these settings: {error}", mend) from error
+
+
+def find_one_that_answers(client: Elasticsearch) -> None:
+    """Have a node that answers be asked from now on, where there is a choice: one may take connections and be silent.
+
+    What is said to a silent one is lost with the time that it is waited for, and what depends on it comes too late.
+    Where none answers, the next request says why.
+    """
+    pool = client.transport.node_pool
+    if isinstance(pool, SameNode):
+        pool.find_one_that_answers(_GREETING)
 
 
 def once(client: Elasticsearch) -> Elasticsearch:
