@@ -1024,6 +1024,7 @@ def _(world: World, place: Place) -> Rounds:
         wait_for_completion_timeout="5s",
     )
     id_ = found["id"]
+    world.searches.append(id_)
     world.elsewhere[f"async search {id_[:8]}"] = (world.gone.id, lambda: _async_is_there(world, id_))
 
 

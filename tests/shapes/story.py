@@ -223,8 +223,8 @@ class Story:
                     )
         return ran
 
-    def certificate(self, subject: Subject) -> Ran:
-        ran = self.command("certificate", *subject.options, "--output", "json")
+    def certificate(self, subject: Subject, environ: dict[str, str] | None = None) -> Ran:
+        ran = self.command("certificate", *subject.options, "--output", "json", environ=environ)
         if ran.code in {0, 3} and ran.out.strip():
             for one in ran.json:
                 if one["final"]:

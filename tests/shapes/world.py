@@ -131,6 +131,8 @@ class World:
     blocked: set[str] = field(default_factory=set)
     """Indices with a block that cleaning up must lift."""
     repository: str | None = None
+    searches: list[str] = field(default_factory=list)
+    """Stored async searches, by their ids: each keeps the certificates of the whole cluster open."""
     left_out: list[str] = field(default_factory=list)
     aged: dict[str, int] = field(default_factory=dict)
     _queue: list[tuple[dict[str, Any], dict[str, Any], Doc, bool]] = field(default_factory=list)
@@ -336,6 +338,8 @@ class World:
         self._remove_the_rest(es)
 
     def _remove_the_rest(self, es: Elasticsearch) -> None:
+        for search in self.searches:
+            es.async_search.delete(id=search)
         if self.repository:
             es.snapshot.delete(repository=self.repository, snapshot="*")
             es.snapshot.delete_repository(name=self.repository)
