@@ -80,6 +80,8 @@ class Oracle:
     milestones: dict[tuple[str, str], str] = field(default_factory=dict)
     tampered: bool = False
     """Whether somebody changed records of the ledger by hand."""
+    forged: bool = False
+    """Whether somebody changed by hand what the registry says of a request."""
     found: list[Violation] = field(default_factory=list)
     ahead: int = 0
     """How far both clocks, the cluster's and the enforcer's, are ahead of the true time."""
@@ -398,6 +400,8 @@ class Oracle:
                 self.blame("final, and it is not", f"{subject.kind}: it is in {name}")
         if self.tampered:
             self.blame("final over altered records", f"{subject.kind}: records were changed by hand")
+        if self.forged:
+            self.blame("final over a forged registry", f"{subject.kind}: a milestone was changed by hand")
 
     def judge_milestones(self, documents: Iterable[dict[str, Any]]) -> None:
         """What was seen once stands, with its time."""

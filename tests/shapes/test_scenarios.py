@@ -169,6 +169,18 @@ def test_an_approval_does_not_outlive_what_was_shown(stories: Stories) -> None:
     blameless(story)
 
 
+def test_an_approval_covers_no_more_than_was_shown(stories: Stories) -> None:
+    story = stories(only(Promise(id="records", indices=("{p}records",), max_age="14d")))
+    name = story.world.index(story.world.prefix + "records", many_old(1_200, 20))
+    story.world.flush()
+    story.ready()
+    story.command("run", "--once")
+    story.approve("records")
+    story.write(name, *many_old(800, 21))
+    story.command("run", "--once")
+    blameless(story)
+
+
 def test_nothing_goes_by_a_timestamp_field_that_no_document_has(stories: Stories) -> None:
     story = stories(only(logs("8s", timestamp="tiem", rollover="1s"), margin="4s"))
     story.bench.settings |= {"ENFORCER_INTERVAL": "1s"}
@@ -552,6 +564,30 @@ def test_an_altered_record_is_not_certified(stories: Stories) -> None:
     story.event("one record is edited, and sealed anew", altered)
     story.census.ledger = []
     story.certificate(gone)
+    blameless(story)
+
+
+def test_a_forged_milestone_is_not_certified(stories: Stories) -> None:
+    story = stories(only(logs()))
+    gone = story.world.gone
+    story.world.index(story.world.prefix + "logs-a", old(3, 1, application=gone.id))
+    story.world.flush()
+    story.ready()
+    story.ask("erase", gone)
+    for _ in range(2):
+        story.command("run", "--once")
+    registry = story.bench.own.terminations
+
+    def forged() -> None:
+        story.world.es.indices.refresh(index=registry)
+        (hit,) = story.world.es.search(index=registry, query={"term": {"kind": "remembered"}})["hits"]["hits"]
+        said = hit["_source"]["body"]
+        source = hit["_source"] | {"body": said | {"erased_at": said["erased_at"] - DAY}}
+        story.world.es.index(index=registry, id=hit["_id"], document=source, refresh=True)
+
+    story.event("its erasure is dated back in the registry", forged)
+    story.oracle.forged = True
+    nothing_else_open(story.certificate(gone), "ledger")
     blameless(story)
 
 
