@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from elastic_transport import ConnectionError as ConnectionBroken
-from elastic_transport import HttpHeaders, NodePool, TransportError, Urllib3HttpNode
+from elastic_transport import ConnectionTimeout, HttpHeaders, NodePool, TransportError, Urllib3HttpNode
 from elastic_transport.client_utils import DEFAULT, DefaultType
 from elasticsearch import Elasticsearch
 
@@ -50,10 +50,11 @@ class WholeAnswers(Urllib3HttpNode):
         self._last = threading.local()
 
     @property
-    def said_no(self) -> bool:
-        """Whether this thread's last request was refused for what it is: the node itself works."""
-        status = getattr(self._last, "status", None)
-        return status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _BUSY
+    def is_well(self) -> bool:
+        """Whether this thread's last request failed by what it is: refused for it, or given less time than others."""
+        status = self._last.status
+        refused = status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _BUSY
+        return bool(refused or self._last.in_a_hurry)
 
     def perform_request(
         self,
@@ -64,8 +65,13 @@ class WholeAnswers(Urllib3HttpNode):
         request_timeout: DefaultType | float | None = DEFAULT,
     ) -> NodeApiResponse:
         """Send a request and return its whole answer. Raises ConnectionError where a part of it is missing."""
-        self._last.status = None
-        answer = super().perform_request(method, target, body, headers, request_timeout)
+        self._last.status, self._last.in_a_hurry = None, False
+        try:
+            answer = super().perform_request(method, target, body, headers, request_timeout)
+        except ConnectionTimeout:
+            usual = self.config.request_timeout
+            self._last.in_a_hurry = isinstance(request_timeout, float) and usual is not None and request_timeout < usual
+            raise
         length, encoding = (answer.meta.headers.get(name) or "" for name in ("content-length", "transfer-encoding"))
         ends = length.strip().isdecimal() or encoding.strip().lower() == "chunked"
         if not ends and method != "HEAD" and answer.meta.status not in _WITHOUT_BODY:
@@ -98,17 +104,16 @@ class SameNode(NodePool):
             try:
                 node.perform_request("GET", "/", request_timeout=within)
             except TransportError:
-                self.mark_dead(node)
-            else:
-                self._asked = node
-                return
+                continue
+            self._asked = node
+            return
 
     def mark_dead(self, node: BaseNode, _now: float | None = None) -> None:
         """Set a node aside, for good if another answers: also once it could be tried again.
 
         Not one that says no to a request that no node would carry out: the library takes a 405 or 413 for a failure.
         """
-        if isinstance(node, WholeAnswers) and node.said_no:
+        if isinstance(node, WholeAnswers) and node.is_well:
             return
         super().mark_dead(node, _now)
         if node is self._asked:

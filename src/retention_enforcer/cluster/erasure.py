@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.client import once, patience
+from retention_enforcer.cluster.client import PRODUCT, once, patience
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import concrete_name
 from retention_enforcer.cluster.state import read_state
 from retention_enforcer.domain.erasure import Act, Progress
-from retention_enforcer.domain.erasure_facts import Copy, Expunge, Gone, IndexGone, LeaseBehind, Mark, Remains
-from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
+from retention_enforcer.domain.erasure_facts import (
+    Copy,
+    Expunge,
+    Gone,
+    IndexGone,
+    LeaseBehind,
+    Mark,
+    MergeRefused,
+    Remains,
+)
+from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, RequestRejected
 from retention_enforcer.domain.facts import Block
 
 Permission = Callable[[], AbstractContextManager[None]]
@@ -25,6 +34,10 @@ Permission = Callable[[], AbstractContextManager[None]]
 _ALLOWED = "index.merge.policy.expunge_deletes_allowed"
 _EVERY_DELETION = "0"
 """The share of deleted documents, in per cent, above which a segment is rewritten; 10 by default."""
+
+_MERGES = "indices:admin/forcemerge*"
+_BEGUN_WITHIN = 1.0
+"""Seconds after which a force merge is left to itself."""
 
 _STATE = [
     "nodes.*.name",
@@ -116,7 +129,11 @@ class Erasure:
             case Act.WAIT:
                 return progress.waited(self.leases_behind(index, mark), now)
             case Act.EXPUNGE:
-                return progress.begun(self.begin_expunge(index, mark, permit), now)
+                try:
+                    return progress.begun(self.begin_expunge(index, mark, permit), now)
+                except MergeRefused as error:
+                    # As if it had failed later: the index's own setting is to be put back.
+                    return progress.begun(error.expunge, now).watched(finished=True, now=now, failure=error.message)
             case Act.WATCH if expunge is not None:
                 return self._watch(progress, expunge, now)
             case Act.RESTORE if expunge is not None:
@@ -174,6 +191,7 @@ class Erasure:
 
         Only once no lease is behind: else it may do nothing, and nothing says so. What it is to put back comes from
         the mark, so that a second beginning does not take the first one's setting for the index's own.
+        Raises MergeRefused where the setting is changed, and the rewrite does not come about.
         """
         state = self._state(index, mark.uuid)
         _raise_if_absent(index, state)
@@ -183,34 +201,31 @@ class Erasure:
         segments = self._segments(index, state)
         held = {state.started[place]: segments[place] for place in idle}
         self._set_allowed(index, _EVERY_DELETION, permit)
+        task = f"{PRODUCT}/expunge-{secrets.token_hex(8)}"
+        expunge = Expunge(uuid=mark.uuid, task=task, allowed=mark.allowed, held=held)
         try:
-            task = self._start_merge(index, permit)
-        except RequestRejected:
-            self._set_allowed(index, mark.allowed, permit)
-            raise
-        return Expunge(uuid=mark.uuid, task=task, allowed=mark.allowed, held=held)
+            self._start_merge(index, task, permit)
+        except RequestRejected as error:
+            raise MergeRefused(expunge, error) from error
+        return expunge
 
     def finished(self, expunge: Expunge) -> bool:
-        """Whether the task has ended, or the cluster knows it no more. Raises RequestRejected if it failed."""
-        try:
-            with translated():
-                # The client's own method warns, for every call, that this part of Elasticsearch is not final.
-                answer = self._client.perform_request(
-                    "GET",
-                    f"/_tasks/{quote(expunge.task, safe=':')}",
-                    params={"filter_path": "completed,error.type,error.reason,response._shards.failed"},
-                    headers={"accept": "application/json"},
-                ).body
-        except RequestRejected as error:
-            if error.status != HTTPStatus.NOT_FOUND:
-                raise
-            return True
-        if "error" in answer:
-            kind, reason = str(answer["error"].get("type", "")), answer["error"].get("reason", "no reason given")
-            raise RequestRejected(f"the force merge failed: {reason}", "see the cluster's log", kind=kind)
-        if failed := int(answer.get("response", {}).get("_shards", {}).get("failed", 0)):
-            raise RequestRejected(f"the force merge failed on {failed} copies of shards", "see the cluster's log")
-        return bool(answer["completed"])
+        """Whether no node is at it any more; whether it did what it should the segments say.
+
+        Raises ClusterUnavailable where a node did not say.
+        """
+        with translated():
+            # The client's own method warns, for every call, that this part of Elasticsearch is not final.
+            answer = self._client.perform_request(
+                "GET",
+                "/_tasks",
+                params={"actions": _MERGES, "filter_path": "node_failures,task_failures,nodes.*.tasks.*.headers"},
+                headers={"accept": "application/json"},
+            ).body
+        if answer.get("node_failures") or answer.get("task_failures"):
+            raise ClusterUnavailable("a node does not say at what it is", "see the cluster's health; it is asked again")
+        tasks = (task for node in answer.get("nodes", {}).values() for task in node["tasks"].values())
+        return not any(task.get("headers", {}).get("X-Opaque-Id") == expunge.task for task in tasks)
 
     def end_expunge(self, index: str, expunge: Expunge, permit: Permission) -> None:
         """Put the index's own setting back, and make the rewrite the only thing that is kept."""
@@ -344,12 +359,20 @@ class Erasure:
                 timeout=self._patience,
             )
 
-    def _start_merge(self, index: str, permit: Permission) -> str:
-        with permit(), translated(destructive=True):
-            answer = self._once.indices.forcemerge(
-                index=concrete_name(index), only_expunge_deletes=True, wait_for_completion=False
-            )
-        return str(answer["task"])
+    def _start_merge(self, index: str, task: str, permit: Permission) -> None:
+        """Start it, known by what the task is called. Raises RequestRejected where it was refused, or failed at once.
+
+        Its answer is not waited for: Elasticsearch goes on when nobody listens any more. Were it told that nobody will
+        (`wait_for_completion=false`), it would keep the index's name, and with it a tenant's id, in `.tasks` for ever.
+        """
+        hurried = self._once.options(opaque_id=task, request_timeout=_BEGUN_WITHIN)
+        try:
+            with permit(), translated(destructive=True):
+                answer = hurried.indices.forcemerge(index=concrete_name(index), only_expunge_deletes=True).body
+        except OutcomeUnknown:
+            return
+        if failed := int(answer["_shards"]["failed"]):
+            raise RequestRejected(f"the force merge failed on {failed} copies of shards", "see the cluster's log")
 
 
 def _described(

@@ -100,6 +100,14 @@ class Expunge:
         return {"uuid": self.uuid, "task": self.task, "allowed": self.allowed, "held": held_body(self.held)}
 
 
+class MergeRefused(RequestRejected):
+    """A rewrite was prepared, and does not come about; what was prepared is to be put back."""
+
+    def __init__(self, expunge: Expunge, why: RequestRejected) -> None:
+        super().__init__(why.message, why.mend, kind=why.kind, status=why.status)
+        self.expunge = expunge
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
     """One assigned copy of a shard, as it answered."""
