@@ -39,6 +39,14 @@ def test_what_is_elsewhere_is_an_open_item(tenants: Workbench, backups: Backups)
     assert "copy" in open_kinds(found)
 
 
+def test_where_the_policy_governs_no_index_nothing_of_copies_is_in_doubt(tenants: Workbench) -> None:
+    for name in [n for n in tenants.es.indices.get(index=f"{tenants.prefix}*") if "retention-" not in n]:
+        tenants.es.indices.delete(index=name)
+    assert tenants.run("erase", "--application", "1").code == 0
+    assert tenants.run("run", "--once").code == 0
+    assert "copies" not in " ".join(item["text"] for item in certificate(tenants)[1]["open_items"])
+
+
 def test_what_nobody_can_look_into_counts_only_where_its_mapping_leaves_room(
     tenants: Workbench, es: Elasticsearch
 ) -> None:

@@ -52,7 +52,8 @@ class CopiesBook:
 
     def keep(self, policy: Policy, facts: CoverageFacts) -> None:
         """Remember who has a copy of each governed index; what is away keeps what it had when it was last seen."""
-        before, placed = self._memory() or CopiesMemory(), self.nodes.placed()
+        memory, placed = self._memory(), self.nodes.placed()
+        before = memory or CopiesMemory()
         governed = {
             index.uuid: Kept(
                 category=index.claim.categories[0], name=self.pseudonyms.index_name(policy.patterns, index.name)
@@ -60,7 +61,7 @@ class CopiesBook:
             for index in facts.of(Standing.GOVERNED)
         }
         after = before.after(governed, placed, self._still(before, placed))
-        if after != before:
+        if after != memory:  # that it was looked, and nothing found, is remembered as well
             self.state.save(COPIES, after.body(), self.clock.now())
 
     def findings(self, policy: Policy) -> tuple[Finding, ...]:
@@ -113,7 +114,7 @@ class CopiesBook:
 
     def _memory(self) -> CopiesMemory | None:
         body = self.state.load([COPIES]).get(COPIES)
-        return CopiesMemory.of(body) if body else None
+        return None if body is None else CopiesMemory.of(body)
 
     def _memory_if_any(self) -> CopiesMemory:
         try:
