@@ -57,6 +57,9 @@ def test_without_a_key_nobody_is_named() -> None:
 )
 def test_only_the_application_in_the_name_of_an_index_is_replaced(name: str, expected: str) -> None:
     assert NAMES.index_name(APPLICATIONS.indices, name) == expected
+    assert NAMES.index_name(APPLICATIONS.indices, expected) == expected, "what was replaced stays as it is"
+    told = f"{expected}, 3 documents: by hmac"
+    assert NAMES.hide(APPLICATIONS.indices, expected, told) == told
 
 
 def test_a_category_without_applications_keeps_its_names() -> None:

@@ -43,7 +43,12 @@ class Pseudonyms:
         return f"{_SCHEME}{self._key_id(self._key)}:{digest}"
 
     def index_name(self, patterns: Sequence[IndexPattern], name: str) -> str:
-        """Return the name of an index with the application's id in it replaced; the index's uuid identifies it."""
+        """Return the name of an index with the application's id in it replaced; the index's uuid identifies it.
+
+        A name in which it was replaced before stays as it is: no index has a colon in its name.
+        """
+        if _SCHEME in name:
+            return name
         for governed in governed_parts(name):
             for pattern in patterns:
                 if (application := pattern.application_in(governed)) is not None:
@@ -66,7 +71,7 @@ class Pseudonyms:
         """
         ids = (pattern.application_in(governed) for governed in governed_parts(name) for pattern in patterns)
         application = next((id_ for id_ in ids if id_ is not None), None)
-        if application is None:  # the text may speak of its aliases, or of other indices
+        if application is None or _SCHEME in name:  # the text may speak of its aliases, or of other indices
             return self.hide_everywhere(patterns, text)
         alone = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(application)}(?![A-Za-z0-9_])")
         parts = [alone.sub(self.of(application), part) for part in text.split(name)]
