@@ -107,6 +107,9 @@ def test_what_a_termination_leaves_to_its_age_is_open_until_then(tenants: Workbe
     assert tenants.run("run", "--once").code == 0
     ran, found = certificate(tenants)
     assert (ran.code, found["final"], open_kinds(found)) == (3, False, {"by-age", "erasure"})
+    texts = [item["text"] for item in found["open_items"]]
+    assert any(f"the files of {tenants.prefix}keys (" in text for text in texts)
+    assert all(tenants.prefix in text for text in texts if "the files of" in text)
     (item,) = [item for item in found["open_items"] if item["kind"] == "by-age"]
     assert item["text"] == "2 documents of the subject are in logs: they go by their age"
     assert now() + 12 * DAY < parse_instant(item["until"]) <= now() + 14 * DAY

@@ -170,6 +170,22 @@ class Act(StrEnum):
     CHECK = "check"
     DONE = "done"
 
+    @property
+    def doing(self) -> str:
+        """What is done, for those who read a certificate."""
+        return _DOING[self]
+
+
+_DOING = {
+    Act.MARK: "what was deleted is to be made durable on every copy",
+    Act.WAIT: "leases of its copies may still keep what was deleted",
+    Act.EXPUNGE: "its segments are to be rewritten",
+    Act.WATCH: "its segments are being rewritten",
+    Act.RESTORE: "its own setting is to be put back",
+    Act.CHECK: "its copies are to be looked at",
+    Act.DONE: "it is done",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:

@@ -206,10 +206,10 @@ class Certifier:
         for body in self._registry.all(ERASURE).values():
             erasing = Erasing.of(body)
             if termination.key in erasing.labels | erasing.again:
-                why = "; ".join(erasing.progress.reasons) or f"under way ({erasing.progress.act})"
-                yield OpenItem(
-                    kind="erasure", text=f"the files of index {erasing.progress.uuid} are not clean yet: {why}"
-                )
+                progress = erasing.progress
+                why = "; ".join(progress.reasons) or progress.act.doing
+                text = f"the files of {progress.index} ({progress.uuid}) are not clean yet: {why}"
+                yield OpenItem(kind="erasure", text=text)
 
     def _in_snapshots(self, termination: Termination, seen: SnapshotsSeen) -> Iterator[OpenItem]:
         """Yield the snapshots that may hold documents of the subject.
