@@ -290,7 +290,7 @@ class Workbench:
 @pytest.fixture
 def bench(server: Any, es: Elasticsearch, prefix: str, tmp_path: Path) -> Iterator[Workbench]:
     """An enforcer of this test's own on the real server: nothing is set up or accepted yet."""
-    with _workbench(server, es, prefix, tmp_path) as made:
+    with made_for(server, es, prefix, tmp_path) as made:
         yield made
 
 
@@ -300,11 +300,11 @@ def benches(
 ) -> Iterator[Callable[[], Workbench]]:
     """Makes enforcers that several tests of a module share."""
     with ExitStack() as stack:
-        yield lambda: stack.enter_context(_workbench(server, es, prefixes(), tmp_path_factory.mktemp("bench")))
+        yield lambda: stack.enter_context(made_for(server, es, prefixes(), tmp_path_factory.mktemp("bench")))
 
 
 @contextmanager
-def _workbench(server: Any, es: Elasticsearch, prefix: str, folder: Path) -> Iterator[Workbench]:
+def made_for(server: Any, es: Elasticsearch, prefix: str, folder: Path) -> Iterator[Workbench]:
     made = Workbench(
         es=es, url=server.url, username=server.username, password=server.password, prefix=prefix, folder=folder
     )
