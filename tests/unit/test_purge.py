@@ -59,6 +59,7 @@ class Cluster:
         self.requests: list[list[str]] = []
         self.on_delete: Callable[[Sequence[str]], bool] = lambda _: True
         self.seen: dict[str, Identity] = {}
+        self.on_look: Callable[[Sequence[str]], None] = lambda _: None
         self.readable = True
         self.rolled: set[str] = set()
         self.on_roll_over: Callable[[], bool] = lambda: True
@@ -67,6 +68,7 @@ class Cluster:
         self.on_lift: Callable[[], object] = lambda: None
 
     def identities(self, names: Sequence[str]) -> dict[str, Identity]:
+        self.on_look(names)
         there = [self.indices[n] for n in names if n in self.indices]
         found = {f.name: Identity(uuid=f.uuid, sequence_numbers=f.sequence_numbers) for f in there}
         return {**found, **self.seen}
@@ -207,6 +209,20 @@ def test_a_refused_list_is_tried_one_by_one_each_under_its_own_intent(bench: Ben
     assert bench.story("logs-a") == ["intent", "refused", "intent", "done"]
     assert bench.story("logs-b") == ["intent", "refused", "intent", "failed"]
     assert list(bench.results.failures) == [bench.facts[1].uuid]
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_list_that_cannot_be_looked_at_is_tried_one_by_one(bench: Bench, *, last: bool) -> None:
+    def refuse_lists_and_b(names: Sequence[str]) -> None:
+        if "logs-b" in names and (bench.cluster.blocked or not last):
+            raise RequestRejected("odd", kind="illegal_argument_exception", status=400)
+
+    bench.cluster.on_look = refuse_lists_and_b
+    bench.carry_out()
+    assert bench.story("logs-a") == ["intent", "refused", "intent", "done"]
+    assert bench.story("logs-b") == ["intent", "refused", "intent", "refused"]
+    assert bench.cluster.requests == [["logs-a"]]
+    assert bench.cluster.blocked == {"logs-a"}  # that one is gone
 
 
 def test_a_lost_answer_is_done_where_the_index_is_gone_and_unknown_where_it_is_not(bench: Bench) -> None:

@@ -15,7 +15,7 @@ from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.client import once, patience
 from retention_enforcer.cluster.documents_seen import holds
-from retention_enforcer.cluster.errors import translated
+from retention_enforcer.cluster.errors import raise_if_partial, translated
 from retention_enforcer.cluster.expressions import concrete
 from retention_enforcer.cluster.lifecycles_seen import STREAM_FIELDS, attachment_of, stream_members
 from retention_enforcer.cluster.limits import read_limits, terms_in
@@ -290,7 +290,7 @@ class Deletion:
                 seq_no_primary_term=True,
                 track_total_hits=False,
             )
-        _raise_if_partial(answer.body)
+        raise_if_partial(answer.body)
         return list(answer["hits"]["hits"])
 
     def _delete_documents(self, trim: Trim, hits: Sequence[Mapping[str, Any]], permit: Permission) -> _Deleted:
@@ -339,7 +339,7 @@ class Deletion:
             answer = self._reading.count(index=concrete([trim.index]), query=query)
         if refreshed["_shards"]["failed"]:
             raise ClusterUnavailable(f"{trim.index} was not refreshed on all shards", "see the cluster's health")
-        _raise_if_partial(answer.body)
+        raise_if_partial(answer.body)
         return int(answer["count"])
 
 
@@ -453,9 +453,3 @@ def _taken(takes: Selection, most_terms: int) -> dict[str, Any]:
             return {"match_all": {}}
         case OfSubjects():
             return query_of_any(takes.matches, most_terms)
-
-
-def _raise_if_partial(answer: Mapping[str, Any]) -> None:
-    shards = answer["_shards"]
-    if shards["failed"] or shards["successful"] != shards["total"] or answer.get("timed_out"):
-        raise ClusterUnavailable("only a part of the shards answered", "see the cluster's health")

@@ -22,7 +22,7 @@ from typing import Any
 from elasticsearch import ApiError, Elasticsearch, ElasticsearchWarning, TransportError
 
 from retention_enforcer.cluster.batches import Refusals, ask_each
-from retention_enforcer.cluster.errors import cause_of, translated
+from retention_enforcer.cluster.errors import raise_if_partial, translated
 from retention_enforcer.cluster.expressions import covering, matches
 from retention_enforcer.cluster.preflight import Capabilities, Part
 from retention_enforcer.cluster.state import read_state
@@ -30,7 +30,7 @@ from retention_enforcer.cluster.whose import Whose, read_whose
 from retention_enforcer.domain.certificate import KeptCopy
 from retention_enforcer.domain.claims import Standing
 from retention_enforcer.domain.deletion import MOST_HITS
-from retention_enforcer.domain.errors import RequestRejected
+from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
 from retention_enforcer.domain.instants import MINUTE, format_instant
 from retention_enforcer.domain.names import IndexPattern, OwnIndices, overlap
 from retention_enforcer.domain.policy import Policy
@@ -220,7 +220,7 @@ class ElasticsCopies:
                         kind=_UNSEEN, text=f"{index} has more than {_MOST_QUERIES:,} stored queries", names=(index,)
                     )
                     break
-        except RequestRejected as error:
+        except (ClusterUnavailable, RequestRejected) as error:
             yield KeptCopy(
                 kind=_UNSEEN, text=f"{index} has stored queries that cannot be read: {error.message}", names=(index,)
             )
@@ -237,7 +237,7 @@ class ElasticsCopies:
         return max(1, int(settings.get("max_result_window", MOST_HITS)))
 
     def _pages(self, index: str, field: str) -> Iterator[list[Mapping[str, Any]]]:
-        """Yield the documents with a stored query. Raises RequestRejected where not all shards answer."""
+        """Yield the documents with a stored query. Raises ClusterUnavailable where not all shards answer."""
         keep_alive = f"{min(_KEEP_ALIVE, self._capabilities.limits().keep_alive)}ms"
         page = min(_PAGE, self._window(index))
         with translated():
@@ -254,8 +254,7 @@ class ElasticsCopies:
                         sort=[{"_shard_doc": "asc"}],
                         search_after=after,
                     ).body
-                if failures := answer["_shards"].get("failures"):
-                    raise RequestRejected(f"a shard did not answer: {cause_of(failures[0])}")
+                raise_if_partial(answer)
                 hits = answer["hits"]["hits"]
                 yield list(hits)
                 if len(hits) < page:

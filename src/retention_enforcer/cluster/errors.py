@@ -144,6 +144,17 @@ def cause_of(part: object) -> str:
     return one_line(": ".join(str(one) for one in (kind, reason) if one))
 
 
+def raise_if_partial(answer: Mapping[str, Any]) -> None:
+    """Raise ClusterUnavailable, with the cause where one is named, unless every shard answered a search in time."""
+    shards = answer["_shards"]
+    if not shards["failed"] and shards["successful"] == shards["total"] and not answer.get("timed_out"):
+        return
+    causes = [cause_of(failure) for failure in shards.get("failures", [])]
+    late = ["the search took longer than search.default_search_timeout"] if answer.get("timed_out") else []
+    message = f"only {shards['successful']} of {shards['total']} shards answered"
+    raise ClusterUnavailable(": ".join([message, *[*causes, *late][:1]]), "see the cluster's health")
+
+
 def _deepest(error: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the innermost error with a reason: of a shard that failed, else of the root, and below that its causes."""
     shards = [shard.get("reason") for shard in error.get("failed_shards") or ()]

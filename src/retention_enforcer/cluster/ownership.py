@@ -12,7 +12,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.errors import GONE, from_answer, translated
+from retention_enforcer.cluster.errors import GONE, from_answer, raise_if_partial, translated
 from retention_enforcer.cluster.expressions import batches
 from retention_enforcer.cluster.inventory import Inventory
 from retention_enforcer.cluster.limits import Limits, most_terms
@@ -240,9 +240,7 @@ class _Reader:
                 message = "an index was closed or deleted while it was read"
                 raise ClusterUnavailable(message, "the next cycle tries again")
             raise error
-        shards = response["_shards"]
-        if response["timed_out"] or shards["failed"] or shards["successful"] != shards["total"]:
-            raise ClusterUnavailable("only a part of the shards answered", "see the cluster's health")
+        raise_if_partial(response)
         return dict(response["aggregations"]["pairs"])
 
     def _dated(self, timestamp: str) -> dict[str, Any]:

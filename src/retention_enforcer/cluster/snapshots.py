@@ -9,7 +9,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.errors import kind_of, reason_of, translated
+from retention_enforcer.cluster.errors import cause_of, kind_of, translated
 from retention_enforcer.cluster.expressions import packed
 from retention_enforcer.cluster.preflight import Capabilities, Part
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected, RetentionError
@@ -176,7 +176,7 @@ def _raise_if_failed(answer: Mapping[str, Any]) -> None:
     """Raise what is wrong with a repository: 8.10 says it beside an empty list, under 200; 8.17 as an error."""
     for failure in answer.get("failures", {}).values():
         body = {"error": failure}
-        raise RequestRejected(f"the cluster refused: {kind_of(body)}: {reason_of(body)}", kind=kind_of(body))
+        raise RequestRejected(f"the cluster refused: {cause_of(body)}", kind=kind_of(body))
 
 
 def _line(error: RetentionError) -> str:

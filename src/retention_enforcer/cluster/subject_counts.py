@@ -7,12 +7,11 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.errors import cause_of, translated
+from retention_enforcer.cluster.errors import raise_if_partial, translated
 from retention_enforcer.cluster.expressions import concrete_name
 from retention_enforcer.cluster.limits import most_terms
 from retention_enforcer.cluster.searches import count_in, counted
 from retention_enforcer.cluster.subject_queries import query_of_any
-from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.domain.subjects import Match
 
 _CHUNK = 200
@@ -59,11 +58,7 @@ class SubjectCounts:
                 aggs={name: counted(query) for name, query in queries.items()},
                 filter_path=["_shards", "timed_out", "aggregations.*.documents.value"],
             ).body
-        shards = answer["_shards"]
-        if shards["failed"] or shards["successful"] != shards["total"] or answer["timed_out"]:
-            causes = [cause_of(failure) for failure in shards.get("failures", [])]
-            message = f"only a part of the shards of {index} answered"
-            raise ClusterUnavailable(": ".join([message, *causes[:1]]), "see the cluster's health")
+        raise_if_partial(answer)
         return {name: count_in(answer["aggregations"], name) for name in queries}
 
 

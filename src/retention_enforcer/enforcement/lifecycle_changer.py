@@ -95,13 +95,22 @@ class LifecycleChanger:
         names = [index.name for index in indices]
         same: set[str] = set()
         for start in range(0, len(names), BATCH):
-            now = self._deleter.identities(names[start : start + BATCH])
+            now = self._as_they_are(names[start : start + BATCH])
             same |= {
                 index.uuid
                 for index in indices[start : start + BATCH]
                 if now.get(index.name) == Identity(uuid=index.uuid, sequence_numbers=index.sequence_numbers)
             }
         return frozenset(same)
+
+    def _as_they_are(self, names: Sequence[str]) -> dict[str, Identity]:
+        """Return what these indices are now; one that is refused that look counts as gone, and no other with it."""
+        try:
+            return self._deleter.identities(names)
+        except RequestRejected:
+            if len(names) == 1:
+                return {}
+        return {name: identity for one in names for name, identity in self._as_they_are([one]).items()}
 
     def put(self, category: Category, policy: LifecyclePolicy, cycle: str) -> None:
         """Put a policy that no index has, or one that does the same as before."""

@@ -284,8 +284,10 @@ class Purger:
         try:
             now = self._deleter.identities(names)
         except RequestRejected as error:
-            for one in recorded:
-                self._finish(one, Outcome.REFUSED, f"not looked at: {error.message}", results)
+            if len(recorded) > 1:
+                message = f"the list was refused a last look ({error.kind}): each is tried alone"
+                raise _NoneDeleted(recorded, message) from None
+            self._finish(recorded[0], Outcome.REFUSED, f"not looked at: {error.message}", results)
             return []
         same: list[_Recorded] = []
         for one in recorded:
