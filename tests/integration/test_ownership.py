@@ -419,4 +419,4 @@ def test_an_index_that_is_lost_while_it_is_read_leaves_nothing_told(
     client = Elasticsearch(server.url, basic_auth=login, node_class=ActingNode)
     with closing(client), pytest.raises((ClusterUnavailable, Refused)):
         owners_of(client, console.policy, ["100"], NOW)
-    assert ActingNode.searches == at
+    assert ActingNode.searches >= at  # the search for what was left out is asked again by halves
