@@ -26,11 +26,11 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from elasticsearch import BadRequestError, Elasticsearch
 from elasticsearch.helpers import bulk
 
+from naming import having
 from retention_enforcer.cluster.client import connect
 from retention_enforcer.cluster.deletion import Deletion
 from retention_enforcer.demo.server import EmbeddedServer
 from retention_enforcer.domain.deletion import OfSubjects, Trim
-from retention_enforcer.domain.subjects import Match
 
 DOCUMENTS = int(os.environ.get("BENCH_DOCUMENTS", "1000000"))
 TENANTS, SHARE = 1_000, 10
@@ -68,7 +68,7 @@ def guarded(login: Login, index: str, tenants: Sequence[str]) -> int:
     """As the product does: in this process, without its pace."""
     with closing(connect([login.url], basic_auth=(login.username, login.password), timeout=60.0)) as client:
         deletion = Deletion(client, 60.0)
-        matches = tuple(Match(conditions=(("sdkappid", name),), label=name) for name in tenants)
+        matches = tuple(having(("sdkappid", name), label=name) for name in tenants)
         with login.client() as es:
             uuid = es.indices.get_settings(index=index)[index]["settings"]["index"]["uuid"]
         trimmed = deletion.trim(Trim(index=index, uuid=uuid, takes=OfSubjects(matches=matches)), nullcontext)

@@ -11,12 +11,14 @@ from elastic_transport import Urllib3HttpNode
 from elasticsearch import BadRequestError, Elasticsearch
 from elasticsearch.helpers import bulk
 
+from naming import named
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.cluster.ownership import PAGE, applications_of, owners_of
 from retention_enforcer.domain.errors import ClusterUnavailable, ConfigurationError, Refused
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
 from retention_enforcer.domain.names import IndexPattern
-from retention_enforcer.domain.policy import EARLIEST, Category, Clause, Policy, SubjectFields
+from retention_enforcer.domain.places import SubjectPlaces
+from retention_enforcer.domain.policy import EARLIEST, Category, Clause, Policy
 from retention_enforcer.domain.subjects import Ownership
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 NOW = SystemClock().now()
 CLAUSE = Clause(document="a module", section="6", item="console", updated="2022-08-11")
-FIELDS = SubjectFields(account="uin", application="app")
+FIELDS = named(account="uin", application="app")
 KEYWORD = {"type": "keyword"}
 LONG = {"type": "long"}
 DATE = {"type": "date"}
@@ -34,13 +36,11 @@ DATE = {"type": "date"}
 def policy(prefix: str) -> Policy:
     """One category that says who owns what, in any number of indices, and one that says nothing."""
 
-    def category(id_: str, pattern: str, owns: SubjectFields) -> Category:
+    def category(id_: str, pattern: str, owns: SubjectPlaces) -> Category:
         indices = (IndexPattern(prefix + pattern),)
         return Category(id=id_, clause=CLAUSE, indices=indices, subjects=FIELDS, owns=owns, after_termination=7 * DAY)
 
-    return Policy(
-        name="trtc", categories=(category("console", "console*", FIELDS), category("keys", "keys*", SubjectFields()))
-    )
+    return Policy(name="trtc", categories=(category("console", "console*", FIELDS), category("keys", "keys*", named())))
 
 
 class Console:

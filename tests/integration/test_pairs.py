@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from customers import MAPPING, add, index, of
+from naming import having
 from retention_enforcer.cluster.deletion import Deletion
 from retention_enforcer.cluster.subject_counts import SubjectCounts
 from retention_enforcer.domain.deletion import OfSubjects, Trim
 from retention_enforcer.domain.errors import RequestRejected
-from retention_enforcer.domain.subjects import Match
 from workbench import Workbench
 
 LONGS = {"properties": {**MAPPING["properties"], "sdkappid": {"type": "long"}, "user_id": {"type": "long"}}}
@@ -87,7 +87,7 @@ def test_what_was_written_since_the_look_is_judged_by_its_own_values(tenants: Wo
     index(tenants, "logs-b", OF_TWO, {"sdkappid": "31", "user_id": "u2"})
     name = tenants.prefix + "logs-b"
     uuid = tenants.es.indices.get_settings(index=name)[name]["settings"]["index"]["uuid"]
-    pair = Match(conditions=(("sdkappid", "31"), ("user_id", "u2")), label="one", single=True)
+    pair = having(("sdkappid", "31"), ("user_id", "u2"), label="one", single=True)
     trimmed = Deletion(tenants.es).trim(Trim(index=name, uuid=uuid, takes=OfSubjects(matches=(pair,))), nullcontext)
     assert (trimmed.deleted, trimmed.left, trimmed.by_label) == (1, 1, {"one": 1})
     assert of(tenants, "logs-b") == ["['31', '32']"]

@@ -11,17 +11,19 @@ from elastic_transport import Urllib3HttpNode
 from elasticsearch import BadRequestError, Elasticsearch
 from elasticsearch.helpers import bulk
 
+from naming import named
 from retention_enforcer.cluster.expressions import Batch, batches, packed
 from retention_enforcer.cluster.limits import OWN
 from retention_enforcer.cluster.subject_fields import Verdict, read_subject_fields
 from retention_enforcer.cluster.subject_queries import query_of, query_of_any
-from retention_enforcer.domain.policy import SubjectFields
+from retention_enforcer.domain.places import Place
 from retention_enforcer.domain.subjects import NUMBERS, ExactField, Inexact, Match, Subject, match, subject_of
 
 if TYPE_CHECKING:
     from conftest import Server
 
-FIELDS = SubjectFields(account="uin", application="app", user="user.id")
+FIELDS = named(account="uin", application="app", user="user.id")
+ALL = ("uin", "app", "user.id")
 KEYWORD = {"type": "keyword"}
 LONG = {"type": "long"}
 
@@ -45,20 +47,29 @@ def write(es: Elasticsearch, name: str, *documents: Any) -> None:
 
 
 def read(es: Elasticsearch, name: str, *fields: str) -> dict[str, Verdict]:
-    return read_together(es, name, [name], fields or FIELDS.names)[name]
+    return read_together(es, name, [name], fields or ALL)[name]
 
 
 def read_together(
     es: Elasticsearch, expression: str, names: Sequence[str], fields: Sequence[str]
 ) -> dict[str, dict[str, Verdict]]:
     """What is said of some indices that one expression reaches."""
-    wanted = dict.fromkeys(names, fields)
-    return read_subject_fields(es, wanted, lambda some: [Batch(expression, tuple(some))], OWN)
+    wanted = dict.fromkeys(names, tuple(Place(field=name) for name in fields))
+    found = read_subject_fields(es, wanted, lambda some: [Batch(expression, tuple(some))], OWN)
+    return {index: {place.field: verdict for place, verdict in those.items()} for index, those in found.items()}
+
+
+def found_in(es: Elasticsearch, name: str, subject: Subject) -> Match | Inexact | None:
+    """Return what is told of a subject in one index: at most one thing is."""
+    exact = {Place(field=field): verdict for field, verdict in read(es, name).items()}
+    told = match(subject, FIELDS, exact)
+    assert len(told) < 2
+    return told[0] if told else None
 
 
 def carrying(es: Elasticsearch, name: str, subject: Subject) -> list[str] | Inexact | None:
     """Return the numbers of the documents in one index that carry a subject."""
-    found = match(subject, FIELDS, read(es, name))
+    found = found_in(es, name, subject)
     if not isinstance(found, Match):
         return found
     by_itself, among_others = (
@@ -216,8 +227,11 @@ def test_a_field_that_had_no_place_any_more_is_not_absent(es: Elasticsearch, pre
         "index.mapping.total_fields.limit": 1,
         "index.mapping.total_fields.ignore_dynamic_beyond_limit": True,
     }
-    create(es, f"{prefix}logs", {"properties": {"other": KEYWORD}}, {"app": "14"}, **limits)
-    assert isinstance(read(es, f"{prefix}logs")["app"], Inexact)
+    create(es, f"{prefix}logs", {"properties": {"other": KEYWORD}}, {"app": "14"}, {"user": {"id": "eve"}}, **limits)
+    verdicts = read(es, f"{prefix}logs")
+    assert isinstance(verdicts["app"], Inexact)
+    assert isinstance(verdicts["user.id"], Inexact), "only the object around it is said to be left out"
+    assert verdicts["uin"] is None
 
 
 # --- subjects -------------------------------------------------------------------------------------------
@@ -274,9 +288,9 @@ def test_several_subjects_are_found_together(es: Elasticsearch, prefix: str) -> 
     pairs = [("14", "eve"), ("14", "eva"), ("15", "eve"), ("16", "eve")]
     mappings = {"properties": {"app": KEYWORD, "user.id": KEYWORD}}
     create(es, f"{prefix}logs", mappings, *({"app": app, "user.id": user} for app, user in pairs))
-    exact = read(es, f"{prefix}logs")
     subjects = [subject_of(application="14", user="eve"), subject_of(application="15")]
-    matches = [found for s in subjects if isinstance(found := match(s, FIELDS, exact), Match)]
+    told = (found_in(es, f"{prefix}logs", subject) for subject in subjects)
+    matches = [found for found in told if isinstance(found, Match)]
     hits = es.search(index=f"{prefix}logs", query=query_of_any(matches))["hits"]["hits"]
     assert sorted(hit["_id"] for hit in hits) == ["0", "2"]
     assert es.count(index=f"{prefix}logs", query=query_of_any([]))["count"] == 0
@@ -315,14 +329,14 @@ def test_many_indices_of_unlike_mappings_take_four_requests(server: Server, es: 
     create(es, f"{prefix}logs-without", {"properties": {"other": KEYWORD}})
     with watched(server) as (client, sent):
         every = [*(f"{prefix}logs-{number}" for number in range(12)), f"{prefix}logs-without"]
-        verdicts = read_together(client, f"{prefix}logs-*", every, FIELDS.names)
+        verdicts = read_together(client, f"{prefix}logs-*", every, ALL)
     assert len(sent) == 4
     assert len(verdicts) == 13
     for number in range(12):
         verdict, (_, expected) = verdicts[f"{prefix}logs-{number}"], APP[kinds[number % len(kinds)]]
         assert isinstance(verdict["app"], Inexact) if isinstance(expected, str) else verdict["app"] == expected
         assert verdict["uin"] is None
-    assert verdicts[f"{prefix}logs-without"] == dict.fromkeys(FIELDS.names)
+    assert verdicts[f"{prefix}logs-without"] == dict.fromkeys(ALL)
 
 
 def test_indices_named_one_by_one_are_read_in_as_many_lists_as_needed(es: Elasticsearch, prefix: str) -> None:
@@ -330,13 +344,14 @@ def test_indices_named_one_by_one_are_read_in_as_many_lists_as_needed(es: Elasti
     for name in names:
         create(es, name, {"properties": {"app": KEYWORD}})
     assert len(list(packed(names))) == 2
-    verdicts = read_subject_fields(es, dict.fromkeys(names, ("app",)), batches, OWN)
-    assert verdicts == {name: {"app": ExactField(name="app")} for name in names}
+    app = Place(field="app")
+    verdicts = read_subject_fields(es, dict.fromkeys(names, (app,)), batches, OWN)
+    assert verdicts == {name: {app: ExactField(name="app")} for name in names}
 
 
 def test_an_index_that_is_not_there_is_absent_from_the_answer(es: Elasticsearch, prefix: str) -> None:
-    assert read_together(es, f"{prefix}absent", [f"{prefix}absent"], FIELDS.names) == {}
-    assert read_together(es, f"{prefix}absent-*", [f"{prefix}absent"], FIELDS.names) == {}
+    assert read_together(es, f"{prefix}absent", [f"{prefix}absent"], ALL) == {}
+    assert read_together(es, f"{prefix}absent-*", [f"{prefix}absent"], ALL) == {}
     assert read_subject_fields(es, {}, batches, OWN) == {}
 
 

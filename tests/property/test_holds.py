@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import DUE_AGE, LIMIT, MARGIN, NOW, apart, category, facts, forbidden, index
+from naming import having
 from retention_enforcer.domain.deletion import Every, Holding
 from retention_enforcer.domain.expiry import build_plan
 from retention_enforcer.domain.facts import Block, CategoryFacts, Evidence, IndexFacts
 from retention_enforcer.domain.instants import DAY, HOUR
 from retention_enforcer.domain.plan import Action, Plan, Purge
 from retention_enforcer.domain.policy import Category
-from retention_enforcer.domain.subjects import Match
 
 MEDIA = category("media", max_age=None, never_stored=True)
 patient = settings(deadline=None)  # the machine may be busy
@@ -88,7 +88,7 @@ def looked_at(draw: st.DrawFn, name: str, those: Sequence[Document], aliases: Se
         end_time=draw(st.none() | st.integers(NOW - HOUR, NOW + HOUR)),
         blocks=draw(blocks),
         evidence=None if last_trim is None else evidence,
-        spared=(Match(conditions=(("sdkappid", f"held in {name}"),)),) if held else (),
+        spared=(having(("sdkappid", f"held in {name}")),) if held else (),
         held_documents=len(held),
         held_due=sum(d.age is not None and d.age > DUE_AGE for d in held),
     )

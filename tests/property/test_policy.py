@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from naming import named
 from retention_enforcer.domain.errors import ConfigurationError
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND, format_duration, parse_duration
 from retention_enforcer.domain.names import IndexPattern, overlap
-from retention_enforcer.domain.policy import Category, Clause, Policy, SubjectFields, fingerprint
+from retention_enforcer.domain.policy import Category, Clause, Policy, fingerprint
 from retention_enforcer.policy_file import load_policy_text
 
 TRTC = (Path(__file__).parents[2] / "config" / "trtc.yaml").read_text()
@@ -62,7 +63,7 @@ LOGS = Category(
     id="logs",
     clause=Clause(document="Privacy", section="6", item="logs", updated="2022-08-11"),
     indices=(IndexPattern("shop-logs-*"),),
-    subjects=SubjectFields(application="app"),
+    subjects=named(application="app"),
     max_age=14 * DAY,
 )
 POLICY = Policy(name="shop", categories=(LOGS, replace(LOGS, id="more", indices=(IndexPattern("shop-more-*"),))))
@@ -70,7 +71,7 @@ SETTINGS: dict[str, Any] = {"grace": DAY, "max_share": 0.5, "lifecycle": "auto"}
 
 NAME = st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True)
 LIMIT = st.integers(1, 10**12)
-FIELDS = st.builds(SubjectFields, account=st.none() | NAME, application=st.none() | NAME, user=st.none() | NAME)
+FIELDS = st.builds(named, account=st.none() | NAME, application=st.none() | NAME, user=st.none() | NAME)
 OF_A_CATEGORY = {
     "id": NAME,
     "indices": st.lists(NAME.map(IndexPattern), min_size=1, max_size=3).map(tuple),

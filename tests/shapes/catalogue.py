@@ -708,6 +708,123 @@ def _(world: World, place: Place) -> Rounds:
     yield
 
 
+# --- subjects in one of several places ----------------------------------------------------------------
+
+PAIRS = {"type": "nested", "properties": {"key": {"type": "keyword"}, "value": {"type": "keyword"}}}
+SPANS = {"project": {"type": "keyword"}, "tags": PAIRS, "_q": {"type": "keyword"}}
+
+
+def _pairs(*pairs: tuple[str, Any]) -> list[dict[str, Any]]:
+    return [{"key": key, "value": value} for key, value in pairs]
+
+
+def _elsewhere(draft: Draft, **fields: Any) -> dict[str, Any]:
+    """A document that names its application in these fields alone."""
+    return {name: value for name, value in draft.source().items() if name != "sdkappid"} | fields
+
+
+def _spans(world: World, place: Place, render: Callable[[Draft], dict[str, Any]], **fields: Any) -> Rounds:
+    """Documents of a place, and beside each one of another application that only seems to be of the same."""
+
+    def decoy(draft: Draft) -> dict[str, Any]:
+        app = draft.application
+        tags = _pairs(("x", app), ("app.id", f"{app}2"), ("app.ids", app), (app, "app.id"))
+        return _elsewhere(draft, note=app, tags=tags, _q=[app, f"app.id={app}2", f"xapp.id={app}", "app.id"])
+
+    name = world.index(place.name("spans"), place.drafts, fields={**SPANS, **fields}, render=render)
+    yield
+    decoys = [d for d in place.drafts if d.application in {world.gone.id, world.kept.id}]
+    world.write(name, decoys, render=decoy, facts=lambda d: replace(true_of(d), applications=(f"{d.application}2",)))
+    yield
+
+
+@shape("subject in another field of a list")
+def _(world: World, place: Place) -> Rounds:
+    yield from _spans(world, place, lambda d: _elsewhere(d, project=d.application))
+
+
+@shape("subject in nested pairs")
+def _(world: World, place: Place) -> Rounds:
+    yield from _spans(
+        world, place, lambda d: _elsewhere(d, tags=_pairs(("x", "y"), ("app.id", d.application), ("user.id", "u1")))
+    )
+
+
+@shape("subject after a text")
+def _(world: World, place: Place) -> Rounds:
+    yield from _spans(world, place, lambda d: _elsewhere(d, _q=["error", f"app.id={d.application}", "user.id=u1"]))
+
+
+@shape("subject in all places of a list")
+def _(world: World, place: Place) -> Rounds:
+    def render(draft: Draft) -> dict[str, Any]:
+        app = draft.application
+        return {**draft.source(), "project": app, "tags": _pairs(("app.id", app)), "_q": [f"app.id={app}"]}
+
+    yield from _spans(world, place, render)
+
+
+@shape("several subjects in the places of a list")
+def _(world: World, place: Place) -> Rounds:
+    def render(draft: Draft) -> dict[str, Any]:
+        return _elsewhere(draft, project="second", tags=_pairs(("app.id", draft.application), ("app.id", "third")))
+
+    def facts(draft: Draft) -> Doc:
+        return replace(true_of(draft), applications=(draft.application, "second", "third"))
+
+    world.index(place.name("spans"), place.drafts, fields=SPANS, render=render, facts=facts)
+    yield
+
+
+for _kind, _mapping in {
+    "as plain objects": {"properties": PAIRS["properties"]},
+    "with values of text": {"type": "nested", "properties": {"key": {"type": "keyword"}, "value": {"type": "text"}}},
+    "in flattened objects": {"type": "flattened"},
+    "that are kept unindexed": {"type": "object", "enabled": False},
+    "with values that are left out": {
+        "type": "nested",
+        "properties": {"key": {"type": "keyword"}, "value": {"type": "keyword", "ignore_above": 3}},
+    },
+    "with a key that is left out": {
+        "type": "nested",
+        "properties": {"key": {"type": "keyword", "ignore_above": 3}, "value": {"type": "keyword"}},
+    },
+}.items():
+
+    def _pairs_mapped(world: World, place: Place, mapping: dict[str, Any] = _mapping) -> Rounds:  # type: ignore[assignment]
+        def render(draft: Draft) -> dict[str, Any]:
+            return _elsewhere(draft, tags=_pairs(("app.id", draft.application), ("x", "a longer one")))
+
+        flat = mapping.get("type") == "flattened"
+        world.index(
+            place.name("spans"),
+            place.drafts,
+            fields={**SPANS, "tags": mapping},
+            render=(lambda d: _elsewhere(d, tags={"app.id": d.application})) if flat else render,
+        )
+        yield
+
+    shape(f"subject in pairs {_kind}")(_pairs_mapped)
+
+
+@shape("subject after a text that is left out")
+def _(world: World, place: Place) -> Rounds:
+    short = {"type": "keyword", "ignore_above": 9}
+    yield from _spans(world, place, lambda d: _elsewhere(d, _q=[f"app.id={d.application}"]), _q=short)
+
+
+@shape("re-indexed copy of nested pairs")
+def _(world: World, place: Place) -> Rounds:
+    yield from _spans(world, place, lambda d: _elsewhere(d, tags=_pairs(("app.id", d.application))))
+    world.copy(place.name("spans"), place.name("pairs"))
+
+
+@shape("re-indexed copy of nested pairs, as they are")
+def _(world: World, place: Place) -> Rounds:
+    yield from _spans(world, place, lambda d: _elsewhere(d, tags=_pairs(("app.id", d.application))))
+    world.copy(place.name("spans"), place.name("pairs"), mappings=SPANS)
+
+
 @shape("tenant's own index", states=("young", "subject"))
 def _(world: World, place: Place) -> Rounds:
     application = world.gone.id if place.state == "subject" else f"{world.token}_t{place.number}"

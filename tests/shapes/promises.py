@@ -105,6 +105,11 @@ class Promises:
         return re.fullmatch(text, name) is not None
 
 
+ANYWHERE = "[sdkappid, project, {path: tags, key: app.id, value: value}, {field: _q, prefix: app.id=}]"
+"""An application in one of several places: fields, nested pairs of key and value, or after a text."""
+ANYBODY = "[user_id, {path: tags, key: user.id}, {field: _q, prefix: user.id=}]"
+
+
 def usual(prefix: str) -> Promises:
     """The policy of most clusters here."""
     return Promises(
@@ -117,6 +122,12 @@ def usual(prefix: str) -> Promises:
             Promise(id="epochs", indices=("{p}epochs-*",), max_age="14d", timestamp="start"),
             Promise(id="spelled", indices=("{p}spelled-*",), max_age="14d", timestamp="day"),
             Promise(id="box", indices=("{p}box-*",), max_age="14d"),
+            Promise(
+                id="spans",
+                indices=("{p}spans-*",),
+                max_age="14d",
+                subjects=(("application", ANYWHERE), ("user", ANYBODY)),
+            ),
             Promise(
                 id="configuration",
                 indices=("{p}configuration",),

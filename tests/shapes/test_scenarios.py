@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import os
+import random
 import re
 import time
 from collections.abc import Callable
@@ -18,7 +19,9 @@ from typing import Any
 
 import pytest
 
-from shapes.promises import DAY, HOUR, Promise, Promises, Subject, usual
+from shapes.catalogue import SPANS
+from shapes.oracle import covers
+from shapes.promises import ANYBODY, ANYWHERE, DAY, HOUR, Promise, Promises, Subject, usual
 from shapes.story import Story, right_before
 from shapes.world import FIELDS, Draft, now, true_of
 from workbench import KEY, Ran
@@ -333,6 +336,56 @@ def test_a_pair_is_not_matched_across_an_array(stories: Stories) -> None:
     story.ask("erase", subject)
     story.command("run", "--once")
     story.certificate(subject)
+    blameless(story)
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_users_in_whichever_places_go_alone_and_are_spared_alone(stories: Stories, held: bool) -> None:
+    spans = Promise(
+        id="spans", indices=("{p}spans-*",), max_age="14d", subjects=(("application", ANYWHERE), ("user", ANYBODY))
+    )
+    story, rng = stories(only(spans)), random.Random(f"{held}")
+    token = story.world.token
+    apps, users = [f"{token}_a", f"{token}_a2"], [f"{token}u", f"{token}u2", f"{token}"]
+    written: dict[Draft, tuple[dict[str, Any], set[str], set[str]]] = {}
+    for number in range(300):
+        draft = Draft(at=now() - rng.choice([1, 20]) * DAY - number)
+        fields: dict[str, list[Any]] = {"tags": [{"key": "x", "value": rng.choice(users + apps)}], "_q": ["x"]}
+        named: dict[str, set[str]] = {"app": set(), "user": set()}
+        for kind, field, ids in (("app", "sdkappid", apps), ("user", "user_id", users)):
+            for _ in range(rng.choice([0, 1, 1, 1, 2])):
+                id_ = rng.choice(ids)
+                named[kind].add(id_)
+                where = rng.choice(["tags", "_q", field, *(["project"] if kind == "app" else [])])
+                value = {"tags": {"key": f"{kind}.id", "value": id_}, "_q": f"{kind}.id={id_}"}.get(where, id_)
+                fields.setdefault(where, []).append(value)
+        rng.shuffle(fields["tags"])
+        written[draft] = (fields, named["app"], named["user"])
+    for name in ("spans-a", "spans-b"):
+        drafts = [draft for number, draft in enumerate(written) if number % 2 == (name == "spans-b")]
+        story.world.index(
+            story.world.prefix + name,
+            drafts,
+            fields=SPANS,
+            render=lambda d: {"@timestamp": d.at, **written[d][0]},
+            facts=lambda d: replace(true_of(d), applications=tuple(written[d][1]), users=tuple(written[d][2])),
+        )
+    story.world.flush()
+    story.ready()
+    subject, other = Subject("user", users[0], apps[0]), Subject("user", users[1], apps[0])
+    if held:
+        story.add_hold("subject", other)
+    story.ask("erase", subject)
+    story.ask("erase", Subject("application", apps[1]))
+    story.command("run", "--once")
+    story.report()
+    left = [story.oracle.doc(key) for key in story.census.documents]
+    assert not [doc for doc in left if doc is not None and covers(doc, subject)], (
+        "all of the one that is certain is gone"
+    )
+    assert any(doc is not None and covers(doc, subject, doubtful=True) for doc in left)
+    for one in (subject, Subject("application", apps[1])):
+        story.certificate(one)
     blameless(story)
 
 

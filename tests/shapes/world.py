@@ -217,12 +217,12 @@ class World:
                 action["routing"] = routing
             self._queue.append((action, render(draft), (facts or true_of)(draft), own_ids))
 
-    def copy(self, source: str, target: str, **settings: Any) -> None:
-        """Re-index by hand: the same documents under the same ids."""
+    def copy(self, source: str, target: str, *, mappings: Mapping[str, Any] | None = None, **settings: Any) -> None:
+        """Re-index by hand: the same documents under the same ids; what `mappings` does not say is left to chance."""
         self.es.indices.create(
             index=target,
             settings={"number_of_shards": 1, "number_of_replicas": 0, **settings},
-            mappings={"properties": FIELDS},
+            mappings={"properties": {**FIELDS, **(mappings or {})}},
         )
         self.es.indices.refresh(index=source)
         hits = self.es.search(index=source, size=1_000)["hits"]["hits"]

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from builders import DUE_AGE, LIMIT, MARGIN, NOW, UNWRITTEN, apart, category, facts, index, verdict_on
+from naming import having
 from retention_enforcer.domain.expiry import build_plan
 from retention_enforcer.domain.facts import Ageless, Block, CategoryFacts, Doubt, Evidence, IndexFacts
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
 from retention_enforcer.domain.plan import Action, Keep, Plan, Purge, Skip, SkipKind
 from retention_enforcer.domain.policy import Category
-from retention_enforcer.domain.subjects import Match
 
 SPAN = DAY * 11 // 10
 """What an index of one rollover may span and still go whole."""
@@ -532,7 +532,7 @@ def test_a_category_without_indices_has_an_empty_plan() -> None:
 
 # --- documents of held subjects -----------------------------------------------------------------------
 
-SPARED = (Match(conditions=(("sdkappid", "14"),)),)
+SPARED = (having(("sdkappid", "14")),)
 HELD_DECISIONS: list[tuple[str, dict[str, Any], str]] = [
     ("all due, one held", {"ages": [DUE, DUE], "held_documents": 1, "held_due": 1}, TRIM),
     ("all due, all held", {"ages": [DUE, DUE], "held_documents": 2, "held_due": 2}, "held"),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from builders import NOW, apart, category, facts, index, seen
+from naming import after, field, named, tag
 from retention_enforcer.domain.coverage import IndexSeen
 from retention_enforcer.domain.facts import Held, IndexFacts, Untold
 from retention_enforcer.domain.hold_shortfalls import shortfalls
@@ -23,7 +24,8 @@ from retention_enforcer.domain.holds import (
     out_of_sight,
 )
 from retention_enforcer.domain.instants import DAY
-from retention_enforcer.domain.policy import Policy, SubjectFields
+from retention_enforcer.domain.places import SubjectPlaces
+from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.subjects import Subject, SubjectKind
 
 A = index("logs-a", aliases=("reading", "writing"))
@@ -76,7 +78,7 @@ def test_without_holds_nothing_is_held() -> None:
 # --- what was covered once ----------------------------------------------------------------------------
 
 APPLICATION = Subject(kind=SubjectKind.APPLICATION, id="14")
-SUBJECTS = SubjectFields(application="sdkappid")
+SUBJECTS = named(application="sdkappid")
 LOGS = category("logs", subjects=SUBJECTS)
 
 
@@ -121,12 +123,15 @@ def test_what_was_restored_under_the_same_name_is_known_once_the_one_before_it_i
         pytest.param(SUBJECTS, {"h1"}, False, id="found as before"),
         pytest.param(SUBJECTS, {"h2"}, True, id="only another's are found"),
         pytest.param(SUBJECTS, set(), True, id="none is found"),
-        pytest.param(SubjectFields(application="app"), {"h1"}, True, id="the policy names another field"),
-        pytest.param(SubjectFields(), set(), True, id="the policy names none"),
+        pytest.param(named(application="app"), {"h1"}, True, id="the policy names another field"),
+        pytest.param(named(), set(), True, id="the policy names none"),
+        pytest.param(SubjectPlaces(application=field("app") + field("sdkappid")), {"h1"}, False, id="one more place"),
+        pytest.param(SubjectPlaces(application=(tag("app"),)), {"h1"}, True, id="nested pairs in its place"),
+        pytest.param(SubjectPlaces(application=(after("app=", "sdkappid"),)), {"h1"}, True, id="after a text in it"),
     ],
 )
 def test_an_index_that_had_documents_of_a_held_subject_is_held_where_they_are_out_of_sight(
-    fields: SubjectFields, held_by: set[str], lost: bool
+    fields: SubjectPlaces, held_by: set[str], lost: bool
 ) -> None:
     one = hold(subject=APPLICATION, covered=once(A, fields=("sdkappid",)))
     now = category("logs", subjects=fields)

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from builders import LIMIT, MARGIN, NOW, apart, category, facts, forbidden, index, verdict_on
+from naming import having
 from retention_enforcer.domain.deletion import Every, Holding
 from retention_enforcer.domain.expiry import build_plan
 from retention_enforcer.domain.facts import Block, CategoryFacts, ForbiddenField, IndexFacts
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.plan import Action, Keep, Plan, Purge, Skip
 from retention_enforcer.domain.policy import Category
-from retention_enforcer.domain.subjects import Match
 
 MEDIA = category("media", indices=["logs-*"], max_age=None, never_stored=True)
 WHOLE, TRIM, KEEP = Action.DELETE_INDEX.value, Action.DELETE_DOCUMENTS.value, "keep"
@@ -112,7 +112,7 @@ def test_documents_go_all_where_their_index_stays() -> None:
 
 
 def test_a_trim_on_an_order_spares_what_is_held_though_none_was_seen() -> None:
-    spared = (Match(conditions=(("sdkappid", "14"),)),)
+    spared = (having(("sdkappid", "14")),)
     assert purged(index(ages=[DAY], container=True, spared=spared), TRIM).spare == spared
 
 

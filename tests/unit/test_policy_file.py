@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from naming import after, field, named, tag
 from retention_enforcer.domain.errors import ConfigurationError
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
 from retention_enforcer.domain.names import IndexPattern
-from retention_enforcer.domain.policy import EARLIEST, Category, Policy, SubjectFields
+from retention_enforcer.domain.places import Key, Place, SubjectPlaces
+from retention_enforcer.domain.policy import EARLIEST, Category, Policy
 from retention_enforcer.policy_file import load_policy, load_policy_text, policy_schema
 
 TRTC = Path(__file__).parents[2] / "config" / "trtc.yaml"
@@ -73,7 +75,7 @@ WRONG = [
     ("a list as a key", "margin: 1h", "[margin]: 1h", 3, "a key is a list", "a word"),
     ("a value left out", "margin: 1h", "margin:", 3, "a value is missing", "write one"),
     ("a null", "max_age: 14d", "max_age: null", 10, "a value is missing", "write one"),
-    ("too deep a nesting", "margin: 1h", "margin: [[[[[[[[[[1]]]]]]]]]]", 3, "nested too deep", "four levels"),
+    ("too deep a nesting", "margin: 1h", "margin: [[[[[[[[[[1]]]]]]]]]]", 3, "nested too deep", "six levels"),
     # the shape
     ("an unknown key", "margin: 1h", "margn: 1h", 3, "margn: unknown key", "write margin"),
     ("an unknown key like no other", "margin: 1h", "zzz: 1h", 3, "zzz: unknown key", "known here: version, name"),
@@ -245,6 +247,40 @@ WRONG = [
         "without the application",
         "too",
     ),
+    *(
+        (f"a user that is {what}", "user: user_id", f"user: {user}", 9, f"category logs, subjects.user{text}", mend)
+        for what, user, text, mend in [
+            ("a number of a list", "[user_id, true]", ".entry 2: true is not a text", "between quotes"),
+            ("an empty list", "[]", ": this list is empty", "at least one"),
+            ("a list in a list", "[u, [user_id]]", ".entry 2: ['user_id'] is not a text", "between quotes"),
+            ("twice in a list", "[user_id, uid, user_id]", ".entry 3: 'user_id' stands here twice", "once"),
+            ("a wildcard in a list", '[user_id, "u*"]', ".entry 2: 'u*' is not the name of a field", "full name"),
+            ("a path alone", "{path: tags}", ": key is missing", "write key"),
+            ("a key alone", "{key: user.id}", ": path is missing", "write path"),
+            ("a field in braces", "{field: user_id}", ": prefix is missing", "write prefix"),
+            ("a prefix alone", '{prefix: "id="}', ": field is missing", "write field"),
+            ("an empty prefix", '{field: _q, prefix: ""}', ".prefix: the text is empty", "write something"),
+            ("half of both", "{path: tags, key: k, prefix: p}", ".prefix: unknown key", "known here: path, key"),
+            ("a key misspelt", "{path: tags, key: k, keyfield: n}", ".keyfield: unknown key", "write key_field"),
+            ("a wildcard in objects", '{path: "t*", key: k}', ": 't*.key' is not the name of a field", "full name"),
+            ("a key with a tab", '{path: tags, key: "a\\tb"}', ": there is a character in it", "one line"),
+            (
+                "a pair twice",
+                "[{path: t, key: k}, {path: t, key: k}]",
+                ".entry 2: 't.value where",
+                "once",
+            ),
+        ]
+    ),
+    (
+        "an owner in nested objects",
+        "owns: {account: owner,",
+        "owns: {account: {path: tags, key: k},",
+        15,
+        "alone",
+        "uin",
+    ),
+    ("an owner in a part", "owns: {account: owner,", 'owns: {account: [{field: q, prefix: "a="}],', 15, "alone", "uin"),
     ("a field with a wildcard", "user: user_id", "user: user_*", 9, "'user_*' is not the name of a field", "full name"),
     (
         "two that claim one index",
@@ -358,8 +394,42 @@ def test_every_key_reaches_the_policy() -> None:
     assert (logs.max_age, logs.after_termination, logs.rollover) == (14 * DAY, 3 * DAY, 12 * HOUR)
     assert (logs.timestamp, logs.enforce, logs.foreign_lifecycle) == ("event.created", False, "adopt")
     assert logs.forbidden_fields == ("audio",)
-    assert logs.subjects == SubjectFields(application="app", user="user_id")
-    assert policy.category("keys").owns == SubjectFields(account="owner", application="app")
+    assert logs.subjects == named(application="app", user="user_id")
+    assert policy.category("keys").owns == named(account="owner", application="app")
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("user_id", field("user_id")),
+        ("[user_id]", field("user_id")),
+        ("[sender, recipient]", field("sender") + field("recipient")),
+        ("{path: tags, key: user.id, value: value}", (tag("user.id"),)),
+        ("{path: tags, key: user.id}", (tag("user.id"),)),
+        (
+            "{path: process.tags, key: user.id, key_field: k, value: v.text}",
+            (Place(field="process.tags.v.text", key=Key(path="process.tags", field="process.tags.k", text="user.id")),),
+        ),
+        ('{field: _q, prefix: "user.id="}', (after("user.id="),)),
+        ("{field: _q, prefix: user.id=}", (after("user.id="),)),
+        ('{field: _q, prefix: " id: "}', (after(" id: "),)),
+        (
+            '[user_id, {path: tags, key: user.id}, {path: tags, key: enduser.id}, {field: _q, prefix: "user.id="}]',
+            (*field("user_id"), tag("user.id"), tag("enduser.id"), after("user.id=")),
+        ),
+    ],
+)
+def test_a_subject_is_in_a_field_in_nested_objects_after_a_text_or_in_any_of_several(
+    written: str, read: tuple[Place, ...]
+) -> None:
+    policy = load_policy_text(changed("user: user_id", f"user: {written}"), "shop.yaml")
+    assert policy.category("logs").subjects == SubjectPlaces(application=field("app"), user=read)
+    assert len({str(place) for place in read}) == len(read)
+
+
+def test_an_owner_can_be_in_several_fields() -> None:
+    policy = load_policy_text(changed("owns: {account: owner,", "owns: {account: [owner, payer],"), "shop.yaml")
+    assert policy.category("keys").owns.account == field("owner") + field("payer")
 
 
 class TestFiles:
@@ -447,7 +517,8 @@ class TestTheDefaultPolicy:
     def test_it_has_a_category_for_each_clause_with_its_promise(self, policy: Policy) -> None:
         def promise(category: Category) -> tuple[Any, ...]:
             subjects = category.subjects
-            fields = (subjects.account, subjects.application, subjects.user)
+            kinds = (subjects.account, subjects.application, subjects.user)
+            fields = tuple(str(places[0]) if places else None for places in kinds)
             return category.max_age, category.after_termination, category.never_stored, fields
 
         assert len(policy.categories) == 10
@@ -464,7 +535,7 @@ class TestTheDefaultPolicy:
 
     def test_applications_are_found_in_the_console_configuration_alone(self, policy: Policy) -> None:
         assert {category.id: category.owns for category in policy.categories if category.owns} == {
-            "console-configuration": SubjectFields(account="uin", application="sdkappid")
+            "console-configuration": named(account="uin", application="sdkappid")
         }
 
     def test_media_may_exist_in_no_mapping(self, policy: Policy) -> None:

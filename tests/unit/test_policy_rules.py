@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from naming import named
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
 from retention_enforcer.domain.names import IndexPattern
-from retention_enforcer.domain.policy import Category, Clause, Policy, SubjectFields
+from retention_enforcer.domain.policy import Category, Clause, Policy
 from retention_enforcer.domain.policy_rules import earliest_problems, policy_problems, settings_problems
 
 CLAUSE = Clause(document="Privacy", section="6", item="logs", updated="2022-08-11")
@@ -55,13 +56,13 @@ WRONG = [
     (category(indices=patterns("shop-logs-*", "")), (*FIRST, "indices", 1)),
     (category(indices=patterns("shop-{application}-logs")), (*FIRST, "indices", 0)),
     (category(indices=patterns("shop-ke*")), ("categories", 1, "indices", 0)),
-    (category(subjects=SubjectFields(user="user_id")), (*FIRST, "subjects")),
-    (category(owns=SubjectFields(account="owner")), (*FIRST, "owns")),
-    (category(owns=SubjectFields(account="a", application="b", user="c")), (*FIRST, "owns")),
+    (category(subjects=named(user="user_id")), (*FIRST, "subjects")),
+    (category(owns=named(account="owner")), (*FIRST, "owns")),
+    (category(owns=named(account="a", application="b", user="c")), (*FIRST, "owns")),
     (category(timestamp=""), (*FIRST, "timestamp")),
     (category(timestamp="event created"), (*FIRST, "timestamp")),
     (category(timestamp="event..created"), (*FIRST, "timestamp")),
-    (category(subjects=SubjectFields(application="app*")), (*FIRST, "subjects", "application")),
+    (category(subjects=named(application="app*")), (*FIRST, "subjects", "application")),
     (category(forbidden_fields=("audio", "video\x00")), (*FIRST, "forbidden_fields", 1)),
 ]
 
@@ -83,8 +84,8 @@ def test_a_wrong_policy_has_one_problem_at_one_place(policy: Policy, path: tuple
         category(rollover=(14 * DAY - HOUR) // 2),
         category(max_age=None, never_stored=True),
         category(indices=patterns("shop-logs-*", "shop-logs-old-*")),
-        category(indices=patterns("a-{application}-*"), subjects=SubjectFields(application="app.id", user="user.id")),
-        category(owns=SubjectFields(account="uin", application="app")),
+        category(indices=patterns("a-{application}-*"), subjects=named(application="app.id", user="user.id")),
+        category(owns=named(account="uin", application="app")),
     ],
 )
 def test_what_can_be_kept_has_no_problem(policy: Policy) -> None:

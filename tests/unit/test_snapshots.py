@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import LIMIT, MARGIN, NOW, category
+from naming import named
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import DAY, HOUR
-from retention_enforcer.domain.policy import Category, Policy, SubjectFields
+from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.snapshots import (
     Known,
     Repository,
@@ -29,7 +30,7 @@ TENANTS = category(
     "tenants",
     indices=["tenant-{application}-*"],
     max_age=20 * DAY,
-    subjects=SubjectFields(application="sdkappid"),
+    subjects=named(application="sdkappid"),
 )
 POLICY = Policy(name="test", categories=(LOGS, KEYS, TENANTS), margin=MARGIN)
 

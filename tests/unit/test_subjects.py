@@ -6,12 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from naming import after, field, having, named, tag
 from retention_enforcer.cluster.subject_queries import query_of_any
 from retention_enforcer.domain.deletion import OfSubjects
 from retention_enforcer.domain.errors import ConfigurationError
-from retention_enforcer.domain.policy import SubjectFields
+from retention_enforcer.domain.places import Place, SubjectPlaces
 from retention_enforcer.domain.subjects import (
     NUMBERS,
+    AnyOf,
+    Condition,
     ExactField,
     Inexact,
     Match,
@@ -26,7 +29,9 @@ from retention_enforcer.domain.subjects import (
     whole_number,
 )
 
-ALL = SubjectFields(account="uin", application="sdkappid", user="user_id")
+APP, USER_ID = Place(field="sdkappid"), Place(field="user_id")
+LISTED = SubjectPlaces(account=(Place(field="sender"), Place(field="recipient"), tag("account"), after("account=")))
+ALL = named(account="uin", application="sdkappid", user="user_id")
 ACCOUNT = subject_of(account="100")
 APPLICATION = subject_of(application="14")
 USER = subject_of(application="14", user="eve")
@@ -143,7 +148,7 @@ def test_only_a_user_has_an_application(kind: SubjectKind, application: str | No
 
 
 def test_no_id_is_in_what_python_shows() -> None:
-    shown = f"{USER!r} {USER} {Match(conditions=(('f', 'eve'),))!r} {Naming(account='eve', application='14', newest=0)}"
+    shown = f"{USER!r} {USER} {having(('f', 'eve'))!r} {Naming(account='eve', application='14', newest=0)}"
     assert "eve" not in shown
     assert "14" not in shown
 
@@ -155,18 +160,19 @@ def test_the_text_of_a_user_has_its_application() -> None:
 @pytest.mark.parametrize(
     ("subject", "fields", "wanted"),
     [
-        (ACCOUNT, ALL, (("uin", "100"),)),
-        (APPLICATION, ALL, (("sdkappid", "14"),)),
-        (USER, ALL, (("sdkappid", "14"), ("user_id", "eve"))),
-        (ACCOUNT, SubjectFields(application="sdkappid"), None),
-        (APPLICATION, SubjectFields(account="uin"), None),
-        (USER, SubjectFields(application="sdkappid"), None),
-        (USER, SubjectFields(user="user_id"), None),
-        (ACCOUNT, SubjectFields(), None),
+        (ACCOUNT, ALL, ((field("uin"), "100"),)),
+        (APPLICATION, ALL, ((field("sdkappid"), "14"),)),
+        (USER, ALL, ((field("sdkappid"), "14"), (field("user_id"), "eve"))),
+        (ACCOUNT, LISTED, ((LISTED.account, "100"),)),
+        (ACCOUNT, named(application="sdkappid"), None),
+        (APPLICATION, named(account="uin"), None),
+        (USER, named(application="sdkappid"), None),
+        (USER, named(user="user_id"), None),
+        (ACCOUNT, named(), None),
     ],
 )
 def test_a_document_must_have_each_field_that_names_the_subject(
-    subject: Subject, fields: SubjectFields, wanted: tuple[tuple[str, str], ...] | None
+    subject: Subject, fields: SubjectPlaces, wanted: tuple[tuple[tuple[Place, ...], str], ...] | None
 ) -> None:
     assert subject.wanted(fields) == wanted
 
@@ -194,8 +200,8 @@ def test_a_document_must_have_each_field_that_names_the_subject(
     ],
 )
 def test_a_number_is_asked_for_only_as_it_is_written(type_: str, id_: str, value: int | None) -> None:
-    expected = None if value is None else ("f", value)
-    assert ExactField(name="f", numeric=NUMBERS[type_]).condition(id_) == expected
+    number = ExactField(name="f", numeric=NUMBERS[type_])
+    assert number.condition(id_) == (None if value is None else Condition(where=number, value=value))
 
 
 def test_a_negative_number_may_be_there_but_is_not_asked_for() -> None:
@@ -216,15 +222,28 @@ def test_a_negative_number_may_be_there_but_is_not_asked_for() -> None:
     ],
 )
 def test_what_is_longer_than_a_keyword_takes_cannot_be_told(longest: int | None, id_: str, exact: bool) -> None:
-    condition = ExactField(name="f", longest=longest).condition(id_)
-    assert condition == ("f", id_) if exact else isinstance(condition, Inexact)
+    where = ExactField(name="f", longest=longest)
+    condition = where.condition(id_)
+    assert condition == Condition(where=where, value=id_) if exact else isinstance(condition, Inexact)
+
+
+def test_what_stands_before_an_id_counts_in_its_length() -> None:
+    where = ExactField(name="_q", longest=12, prefix="user.id=")
+    assert where.condition("1234") == Condition(where=where, value="user.id=1234")
+    found = where.condition("12345")
+    assert isinstance(found, Inexact)
+    assert "this id with what stands before it" in found.reason
+
+
+def test_a_field_of_numbers_has_no_text_before_an_id() -> None:
+    assert ExactField(name="_q", numeric=NUMBERS["long"], prefix="user.id=").condition("14") is None
 
 
 @pytest.mark.parametrize(
     ("application", "user", "expected"),
     [
-        (ExactField(name="a"), ExactField(name="u.keyword"), Match(conditions=(("a", "14"), ("u.keyword", "eve")))),
-        (LONG, KEYWORD, Match(conditions=(("f", 14), ("f", "eve")))),
+        (ExactField(name="a"), ExactField(name="u.keyword"), having(("a", "14"), ("u.keyword", "eve"))),
+        (LONG, KEYWORD, having((LONG, 14), (KEYWORD, "eve"))),
         (None, KEYWORD, None),
         (KEYWORD, None, None),
         (KEYWORD, LONG, None),
@@ -238,26 +257,29 @@ def test_what_is_longer_than_a_keyword_takes_cannot_be_told(longest: int | None,
 def test_both_must_match_and_one_that_certainly_does_not_decides(
     application: ExactField | Inexact | None, user: ExactField | Inexact | None, expected: Match | Inexact | None
 ) -> None:
-    assert match(USER, ALL, {"sdkappid": application, "user_id": user}) == expected
+    assert match(USER, ALL, {APP: application, USER_ID: user}) == (() if expected is None else (expected,))
 
 
 def test_only_the_subjects_own_fields_count() -> None:
-    exact = {"uin": UNSURE, "sdkappid": KEYWORD, "user_id": None}
-    assert match(APPLICATION, ALL, exact) == Match(conditions=(("f", "14"),))
+    exact = {Place(field="uin"): UNSURE, APP: KEYWORD, USER_ID: None}
+    assert match(APPLICATION, ALL, exact) == (having(("f", "14")),)
 
 
 def test_a_category_without_the_field_cannot_tell() -> None:
-    assert isinstance(match(USER, SubjectFields(application="sdkappid"), {"sdkappid": None}), Inexact)
+    (found,) = match(USER, named(application="sdkappid"), {APP: None})
+    assert isinstance(found, Inexact)
 
 
 def test_a_field_that_was_not_asked_about_is_not_absent() -> None:
     with pytest.raises(KeyError):
-        match(ACCOUNT, ALL, {"sdkappid": KEYWORD})
+        match(ACCOUNT, ALL, {APP: KEYWORD})
 
 
 def test_a_match_has_a_condition() -> None:
     with pytest.raises(ValueError, match="every document"):
-        Match(conditions=())
+        having()
+    with pytest.raises(ValueError, match="every document"):
+        Match(parts=(AnyOf(fields=(KEYWORD,), conditions=()),))
 
 
 # --- owners ---------------------------------------------------------------------------------------------
@@ -312,7 +334,7 @@ def test_an_application_with_a_malformed_id_is_not_taken() -> None:
 
 # --- several values in the fields of a pair -------------------------------------------------------------
 
-PAIR = Match(conditions=(("app", "1"), ("user", "u")), label="pair", single=True)
+PAIR = having(("app", "1"), ("user", "u"), label="pair", single=True)
 
 
 @pytest.mark.parametrize(
@@ -327,12 +349,14 @@ PAIR = Match(conditions=(("app", "1"), ("user", "u")), label="pair", single=True
     ],
 )
 def test_a_pair_fits_a_document_that_has_one_value_of_each(values: dict[str, list[str]], expected: bool) -> None:
-    assert PAIR.fits(values) is expected
-    assert (OfSubjects(matches=(PAIR,)).labels(values) == {"pair"}) is expected
+    carried = {ExactField(name=name): those for name, those in values.items()}
+    assert PAIR.fits(carried) is expected
+    assert (OfSubjects(matches=(PAIR,)).labels(carried) == {"pair"}) is expected
 
 
 def test_a_hold_on_a_pair_fits_whatever_may_be_of_it() -> None:
-    assert replace(PAIR, single=False).fits({"app": ["1", "2"], "user": ["u", "v"]})
+    values = {ExactField(name="app"): ["1", "2"], ExactField(name="user"): ["u", "v"]}
+    assert replace(PAIR, single=False).fits(values)
 
 
 def test_a_guarded_query_leaves_out_what_has_any_other_value() -> None:
@@ -382,7 +406,7 @@ def test_an_id_that_a_field_of_numbers_has_in_another_spelling_is_in_doubt(id_: 
     assert isinstance(found, Inexact)
     assert "ask for that spelling" in found.reason
     assert id_ not in found.reason
-    assert KEYWORD.condition(id_) == ("f", id_)
+    assert KEYWORD.condition(id_) == Condition(where=KEYWORD, value=id_)
 
 
 def test_other_spellings_are_those_of_whole_numbers_alone() -> None:

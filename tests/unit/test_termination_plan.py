@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from builders import NOW, apart, category, facts, index
+from naming import having, named
 from retention_enforcer.domain.deletion import OfSubjects
 from retention_enforcer.domain.facts import Block, IndexFacts, Untold
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.plan import Action
-from retention_enforcer.domain.policy import Policy, SubjectFields
+from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.requests import Ask
-from retention_enforcer.domain.subjects import Match, subject_of
+from retention_enforcer.domain.subjects import subject_of
 from retention_enforcer.domain.termination_plan import (
     Asked,
     SubjectPlan,
@@ -29,10 +30,10 @@ from retention_enforcer.domain.termination_plan import (
 )
 from retention_enforcer.domain.terminations import DOUBT, REFUSED, Termination
 
-ONE = Match(conditions=(("app", "1"),), label="one")
-TWO = Match(conditions=(("app", "2"),), label="two")
-HELD = Match(conditions=(("app", "1"),), label="hold")
-FIELDS = SubjectFields(account="uin", application="app")
+ONE = having(("app", "1"), label="one")
+TWO = having(("app", "2"), label="two")
+HELD = having(("app", "1"), label="hold")
+FIELDS = named(account="uin", application="app")
 CATEGORY = category("keys", indices=["keys", "logs-*", "own-{application}-x"], max_age=None, subjects=FIELDS)
 ASKED = Asked(
     labels=frozenset({"one", "two"}),
@@ -168,7 +169,7 @@ POLICY = Policy(
     name="p",
     categories=(
         replace(CATEGORY, after_termination=7 * DAY),
-        category("aged", indices=["aged-*"], subjects=SubjectFields(account="uin")),
+        category("aged", indices=["aged-*"], subjects=named(account="uin")),
         category("nobody", indices=["nobody-*"], max_age=None, after_termination=7 * DAY),
     ),
 )

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from builders import category
+from naming import named
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.instants import DAY, HOUR
-from retention_enforcer.domain.policy import Policy, SubjectFields
+from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.requests import Ask
 from retention_enforcer.domain.subjects import Subject, SubjectKind, subject_of
 from retention_enforcer.domain.termination_document import termination_body, termination_of
@@ -100,9 +101,9 @@ POLICY = Policy(
     name="p",
     on_request=5 * DAY,
     categories=(
-        category("a", indices=["a-*"], max_age=None, after_termination=9 * DAY, subjects=SubjectFields(account="uin")),
-        category("b", indices=["b-*"], after_termination=8 * DAY, subjects=SubjectFields(application="app")),
-        category("c", indices=["c-*"], subjects=SubjectFields(application="app", user="user")),
+        category("a", indices=["a-*"], max_age=None, after_termination=9 * DAY, subjects=named(account="uin")),
+        category("b", indices=["b-*"], after_termination=8 * DAY, subjects=named(application="app")),
+        category("c", indices=["c-*"], subjects=named(application="app", user="user")),
         category("d", indices=["d-*"]),
     ),
 )

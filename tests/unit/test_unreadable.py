@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from naming import after, tag
 from retention_enforcer.cluster.unreadable import cannot_have
+from retention_enforcer.domain.places import Place
 
 KEYWORD = {"type": "keyword"}
 PLAIN = {"properties": {"message": {"type": "text"}, "host": {"properties": {"name": KEYWORD}}}}
@@ -42,7 +44,7 @@ def deep(levels: int) -> dict[str, Any]:
     ],
 )
 def test_only_a_plain_mapping_without_the_field_says_so(mapping: dict[str, Any], certain: bool) -> None:
-    assert cannot_have({"mappings": {"_doc": mapping}}, ["user.id"]) is certain
+    assert cannot_have({"mappings": {"_doc": mapping}}, [Place(field="user.id")]) is certain
 
 
 @pytest.mark.parametrize(
@@ -54,8 +56,27 @@ def test_only_a_plain_mapping_without_the_field_says_so(mapping: dict[str, Any],
     ],
 )
 def test_an_index_of_another_kind_is_never_certain(index: dict[str, Any]) -> None:
-    assert not cannot_have(index, ["user.id"])
+    assert not cannot_have(index, [Place(field="user.id")])
 
 
 def test_what_elasticsearch_keeps_of_each_document_is_in_no_mapping() -> None:
-    assert not cannot_have({"mappings": {"_doc": PLAIN}}, ["_routing"])
+    assert not cannot_have({"mappings": {"_doc": PLAIN}}, [Place(field="_routing")])
+    assert cannot_have({"mappings": {"_doc": PLAIN}}, [after("user.id=", "_q")])
+
+
+@pytest.mark.parametrize(
+    ("tags", "certain"),
+    [
+        ({"type": "nested", "properties": {"key": KEYWORD, "value": KEYWORD}}, False),
+        ({"properties": {"key": KEYWORD, "value": KEYWORD}}, False),
+        ({"type": "flattened"}, False),
+        ({"type": "nested", "dynamic": "false", "properties": {}}, False),
+        ({"type": "nested", "properties": {"other": KEYWORD}}, True),
+        ({"type": "nested", "properties": {"key": KEYWORD}}, True),
+        ({"properties": {"environment": KEYWORD}}, True),
+        (KEYWORD, True),
+        (KEYWORD | {"fields": {"value": KEYWORD}}, True),
+    ],
+)
+def test_a_pair_is_nowhere_where_its_key_or_its_value_has_no_place(tags: dict[str, Any], certain: bool) -> None:
+    assert cannot_have({"mappings": {"_doc": {"properties": {"tags": tags}}}}, [tag("user.id")]) is certain

@@ -32,7 +32,7 @@ from retention_enforcer.enforcement.reader import Look
 from retention_enforcer.reporting.lifecycles import lifecycles_document, lifecycles_table
 from retention_enforcer.reporting.owed import Timed, requests_unknown
 from retention_enforcer.reporting.plans import plan_document, plan_table
-from retention_enforcer.reporting.policies import policy_table
+from retention_enforcer.reporting.policies import named_in, policy_table
 from retention_enforcer.reporting.report import make_report, report_document
 from retention_enforcer.reporting.report_page import report_page
 from retention_enforcer.reporting.report_table import report_table
@@ -80,6 +80,8 @@ def policy_show(
                 "promise": c.promise,
                 "indices": [str(p) for p in c.indices],
                 "without": [str(p) for p in policy.excluded(c)],
+                "subjects": named_in(c.subjects),
+                "owns": named_in(c.owns),
                 "clause": str(c.clause),
             }
             for c in policy.categories

@@ -110,7 +110,7 @@ class Coverage:
         self, policy: Policy, readable: Mapping[str, IndexMetadata], whose: Whose, refusals: Refusals
     ) -> FieldTypes:
         """Return the types of the fields by which the categories know their documents, in the readable indices."""
-        fields = {f for c in policy.categories for f in (c.timestamp, *c.subjects.names)}
+        fields = {f for c in policy.categories for f in (c.timestamp, *c.subjects.fields)}
         if not readable:
             return FieldTypes(indices=frozenset(), types={})
         metadata = whose.metadata
@@ -140,8 +140,8 @@ def _suspicion(policy: Policy, index: IndexMetadata, types: FieldTypes) -> _Susp
         categories = [policy.category(id_) for id_ in claimants_by_name(policy, origin)]
     else:
         alike = [c for c in policy.categories if _has_all_fields(c, index.name, types)]
-        most = max((len(c.subjects.names) for c in alike), default=0)
-        categories = [c for c in alike if len(c.subjects.names) == most]
+        most = max((len(c.subjects.kinds) for c in alike), default=0)
+        categories = [c for c in alike if len(c.subjects.kinds) == most]
     if not categories:
         return None
     dated = is_timestamp(types.of(categories[0].timestamp, index.name))
@@ -149,9 +149,16 @@ def _suspicion(policy: Policy, index: IndexMetadata, types: FieldTypes) -> _Susp
 
 
 def _has_all_fields(category: Category, name: str, types: FieldTypes) -> bool:
-    """Whether an index has the timestamp and the subjects' fields of a category; a timestamp alone says nothing."""
-    fields = (category.timestamp, *category.subjects.names)
-    return bool(category.subjects) and all(types.of(field, name) is not None for field in fields)
+    """Whether an index has the timestamp of a category, and names all its kinds of subjects in one of their places.
+
+    A timestamp alone says nothing.
+    """
+
+    def has(*fields: str) -> bool:
+        return all(types.of(field, name) is not None for field in fields)
+
+    named = all(any(has(*place.fields) for place in places) for places in category.subjects.kinds)
+    return bool(category.subjects) and named and has(category.timestamp)
 
 
 def _searches(

@@ -22,9 +22,10 @@ from retention_enforcer.cluster.limits import read_limits, terms_in
 from retention_enforcer.cluster.pace import Pace
 from retention_enforcer.cluster.progress import Progress
 from retention_enforcer.cluster.state import read_state
-from retention_enforcer.cluster.subject_queries import query_of_any
+from retention_enforcer.cluster.subject_queries import Telling, query_of_any
 from retention_enforcer.domain.deletion import (
     MOST_HITS,
+    MOST_OBJECTS,
     MOST_VALUES,
     Due,
     Every,
@@ -40,6 +41,7 @@ from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown,
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.instants import SECOND
 from retention_enforcer.domain.lifecycle_exemption import STREAM_LIFECYCLE
+from retention_enforcer.domain.subjects import ExactField
 
 _PAGE = 1_000
 """Documents in one `_bulk`: short requests, so that the lease and a stop are asked for often. Fewer where the pace
@@ -116,6 +118,7 @@ class Deletion:
             "metadata.indices.*.settings.index.max_result_window",
             "metadata.indices.*.settings.index.max_terms_count",
             "metadata.indices.*.settings.index.max_docvalue_fields_search",
+            "metadata.indices.*.settings.index.max_inner_result_window",
             "metadata.indices.*.settings.index.blocks.write",
             "metadata.indices.*.rollover_info",
             "metadata.indices.*.state",
@@ -136,6 +139,7 @@ class Deletion:
                     most_hits=int(settings.get("max_result_window", MOST_HITS)),
                     most_terms=terms_in(settings),
                     most_values=int(settings.get("max_docvalue_fields_search", MOST_VALUES)),
+                    most_objects=int(settings.get("max_inner_result_window", MOST_OBJECTS)),
                     write_blocked=settings.get("blocks", {}).get("write") in ("true", True),
                 )
         return there
@@ -216,10 +220,10 @@ class Deletion:
         with self._view(trim) as view, ThreadPoolExecutor(_AT_A_TIME) as sender:
             under_way: deque[Future[_Deleted]] = deque()
             for page in self._pages(view):
-                hits = _certain(trim.takes, page)
+                hits = _certain(trim.takes, page, view.telling)
                 if not hits:
                     continue
-                under_way.append(sender.submit(self._delete_documents, trim, hits, permit))
+                under_way.append(sender.submit(self._delete_documents, trim, hits, view.telling, permit))
                 if len(under_way) == _AT_A_TIME:
                     count(under_way.popleft().result())
             while under_way:
@@ -235,12 +239,14 @@ class Deletion:
         try:
             there = self._there(trim)
             size = self._pace.most(_READ, seconds=max(1, limits.keep_alive // (2 * SECOND)))
+            telling = Telling(_telling_fields(trim.takes), min(there.most_objects, MOST_OBJECTS))
             yield _View(
                 point_in_time=opened["id"],
                 keep_alive=keep_alive,
                 query=_query(trim, there.most_terms),
                 size=min(size, there.most_hits),
-                values=list(_values_at_a_time(trim.takes, there.most_values)),
+                telling=telling,
+                values=list(telling.values(there.most_values)),
                 bytes=limits.body,
             )
         finally:
@@ -267,8 +273,8 @@ class Deletion:
 
     def _read(self, view: _View, after: list[Any] | None) -> list[dict[str, Any]]:
         """Return the next documents, with the values by which they are told apart: once more for each few fields."""
-        first, *others = [self._search(view, after, values) for values in view.values]
-        for more in others:
+        first = self._search(view, after, view.telling.along_with(view.query), view.values[0])
+        for more in (self._search(view, after, view.query, values) for values in view.values[1:]):
             if [hit["_id"] for hit in more] != [hit["_id"] for hit in first]:
                 raise ClusterUnavailable("a point in time gave other documents than before", "it is tried again")
             for hit, beside in zip(first, more, strict=True):
@@ -276,12 +282,16 @@ class Deletion:
         return first
 
     def _search(
-        self, view: _View, after: list[Any] | None, values: Sequence[Mapping[str, str]] | None
+        self,
+        view: _View,
+        after: list[Any] | None,
+        query: Mapping[str, Any],
+        values: Sequence[Mapping[str, str]] | None,
     ) -> list[dict[str, Any]]:
         with translated():
             answer = self._reading.search(
                 pit={"id": view.point_in_time, "keep_alive": view.keep_alive},
-                query=view.query,
+                query=query,
                 sort=[{"_shard_doc": "asc"}],
                 search_after=after,
                 size=view.size,
@@ -293,7 +303,9 @@ class Deletion:
         raise_if_partial(answer.body)
         return list(answer["hits"]["hits"])
 
-    def _delete_documents(self, trim: Trim, hits: Sequence[Mapping[str, Any]], permit: Permission) -> _Deleted:
+    def _delete_documents(
+        self, trim: Trim, hits: Sequence[Mapping[str, Any]], telling: Telling, permit: Permission
+    ) -> _Deleted:
         """Delete exactly the versions that were read; return what went. Newer ones are left to the next pass."""
         if {hit["_index"] for hit in hits} != {trim.index}:
             raise RequestRejected(f"a search of {trim.index} found documents of another index", "nothing is deleted")
@@ -320,7 +332,7 @@ class Deletion:
         if len(items) != len(hits):
             raise OutcomeUnknown("the cluster answered for other deletions than were sent", "it is looked at again")
         gone = [hit for hit, item in zip(hits, items, strict=True) if item["status"] == HTTPStatus.OK]
-        return _Deleted(asked=len(hits), documents=len(gone), by_label=_by_label(trim.takes, gone))
+        return _Deleted(asked=len(hits), documents=len(gone), by_label=_by_label(trim.takes, gone, telling))
 
     def _raise_if_another(self, trim: Trim) -> None:
         """Refuse a page that was read before somebody made the index anew: with ids and numbers alike it would fit."""
@@ -353,12 +365,13 @@ def primary_numbers(index: Mapping[str, Any]) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _View:
-    """An index as it was at one moment, and how many of its documents one answer gives."""
+    """An index as it was at one moment, how many of its documents one answer gives, and what tells whose they are."""
 
     point_in_time: str
     keep_alive: str
     query: Mapping[str, Any]
     size: int
+    telling: Telling
     values: Sequence[Sequence[Mapping[str, str]] | None]
     """The fields of whose values are asked, as many at a time as the index allows."""
     bytes: int
@@ -382,21 +395,21 @@ _encode = json.JSONEncoder().encode
 """One for all: the client makes a new one for every line."""
 
 
-def _certain(takes: Selection, hits: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """Return the documents that certainly are taken: what has several values in a field of a pair stays."""
+def _certain(takes: Selection, hits: Sequence[Mapping[str, Any]], telling: Telling) -> Sequence[Mapping[str, Any]]:
+    """Return the documents that certainly are taken: what has several values in the places of a pair stays."""
     if not isinstance(takes, OfSubjects) or not takes.told_by_values:
         return hits
-    return [hit for hit in hits if takes.labels(hit.get("fields", {}))]
+    return [hit for hit in hits if takes.labels(telling.read(hit))]
 
 
-def _by_label(takes: Selection, gone: Iterable[Mapping[str, Any]]) -> Counter[str]:
+def _by_label(takes: Selection, gone: Iterable[Mapping[str, Any]], telling: Telling) -> Counter[str]:
     """Return for whom documents went: looked up once for all that carry the same."""
     counted: Counter[str] = Counter()
     if isinstance(takes, OfSubjects):
-        alike = Counter([tuple([(name, *values) for name, values in hit.get("fields", {}).items()]) for hit in gone])
+        alike = Counter(tuple(telling.read(hit).values()) for hit in gone)
         for carried, documents in alike.items():
-            labels = takes.labels({name: values for name, *values in carried})
-            counted.update(dict.fromkeys(labels, documents))
+            values = dict(zip(takes.fields, carried, strict=True))
+            counted.update(dict.fromkeys(takes.labels(values), documents))
     return counted
 
 
@@ -418,13 +431,9 @@ def _query(trim: Trim, most_terms: int) -> dict[str, Any]:
     return {"bool": {"filter": [taken], "must_not": [query_of_any(trim.spare, most_terms)]}}
 
 
-def _values_at_a_time(takes: Selection, most: int) -> Iterator[Sequence[Mapping[str, str]] | None]:
-    """Yield the fields without which it could not be counted for whom a document went; None where there are none."""
-    fields = [{"field": name} for name in takes.fields] if isinstance(takes, OfSubjects) else []
-    if not fields:
-        yield None
-    for start in range(0, len(fields), max(1, most)):
-        yield fields[start : start + max(1, most)]
+def _telling_fields(takes: Selection) -> tuple[ExactField, ...]:
+    """Return the places without which it could not be counted for whom a document went."""
+    return takes.fields if isinstance(takes, OfSubjects) else ()
 
 
 def _pages_of(hits: Sequence[dict[str, Any]], most: int, size: int) -> Iterator[list[dict[str, Any]]]:

@@ -15,7 +15,7 @@ from retention_enforcer.cluster.subject_queries import query_of_any
 from retention_enforcer.domain.deadlines import believable, due_before, overdue_before
 from retention_enforcer.domain.deletion import MOST_TERMS
 from retention_enforcer.domain.policy import Category, Policy
-from retention_enforcer.domain.subjects import Match
+from retention_enforcer.domain.subjects import ExactField, Match
 
 _MOST_LABELS = 20
 """Subjects whose documents are counted one by one; of more, every one that an index can have counts as there."""
@@ -44,6 +44,11 @@ class Search:
     """The instant since which it is counted what became due; None: not at all."""
     most_terms: int = MOST_TERMS
     """Values in one `terms` query, as these indices allow."""
+
+    @property
+    def pairs(self) -> tuple[Match, ...]:
+        """Those of which a document with several ids of one kind is none."""
+        return tuple(match for match in self.held if match.single)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -77,7 +82,7 @@ class DocumentsSeen:
     """The labels of those of these subjects of which there are documents."""
     held_due: int = 0
     several: bool = False
-    """Whether any of these may have several values in a field of a pair."""
+    """Whether any of these may name several of one kind of a pair."""
     spelled: int = 0
     """Documents with the same ids in another spelling."""
     holding: tuple[int, ...] = ()
@@ -121,8 +126,8 @@ def _inner(search: Search, policy: Policy, now: int) -> dict[str, Any]:
         if search.timestamp is not None and search.category is not None and search.category.max_age is not None:
             due = {"due": counted(_due(search.category, search.timestamp, policy, now))}
         inner["held"] = counted(_any_of(search, search.held), due)
-        if pairs := [match for match in search.held if match.single]:
-            inner["pairs"] = _pairs(search, pairs)
+        if search.pairs:
+            inner["pairs"] = _pairs(search)
     if 1 < len(search.labels) <= _MOST_LABELS:
         for number, label in enumerate(search.labels):
             theirs = [match for match in search.held if match.label == label]
@@ -153,16 +158,35 @@ def _dated(search: Search, category: Category, timestamp: str, policy: Policy, n
     return counted(_range(timestamp, gte=first, lte=last), inner)
 
 
-def _pairs(search: Search, matches: Sequence[Match]) -> dict[str, Any]:
-    """Return what counts the documents of pairs, and the values in each of their fields."""
-    fields = {name for match in matches for name, _ in match.conditions}
-    values = {f"values-{number}": {"value_count": {"field": name}} for number, name in enumerate(sorted(fields))}
-    return counted(_any_of(search, matches), values)
+def _pairs(search: Search) -> dict[str, Any]:
+    """Return what counts the documents of pairs, and the values in the plain fields of each kind."""
+    values = {
+        name: {"value_count": {"field": where.name}}
+        for kind in _counted_kinds(search.pairs)
+        for name, where in kind.items()
+        if where.plain
+    }
+    return counted(_any_of(search, search.pairs), values)
 
 
-def _several(pairs: Mapping[str, Any]) -> bool:
+def _several(pairs: Mapping[str, Any], matches: Sequence[Match]) -> bool:
+    """Whether any document of a pair may name more than one of a kind.
+
+    That is counted where each value is an id; elsewhere any may, and it is looked at closer.
+    """
     documents = pairs["documents"]["value"]
-    return any(counted["value"] != documents for counted in pairs.values())
+    if not documents:
+        return False
+    return any(
+        not all(where.plain for where in kind.values()) or sum(pairs[name]["value"] for name in kind) != documents
+        for kind in _counted_kinds(matches)
+    )
+
+
+def _counted_kinds(matches: Sequence[Match]) -> list[dict[str, ExactField]]:
+    """Return the places of each kind that pairs are told by, under the names of their counts."""
+    kinds = dict.fromkeys(part.fields for match in matches for part in match.parts)
+    return [{f"values-{k}-{n}": where for n, where in enumerate(fields)} for k, fields in enumerate(kinds)]
 
 
 def _due(category: Category, timestamp: str, policy: Policy, now: int) -> dict[str, Any]:
@@ -199,7 +223,7 @@ def _seen(bucket: Mapping[str, Any], search: Search) -> DocumentsSeen:
         held_by=frozenset(_held_by(bucket, search)),
         held_due=count_in(bucket, "held", "due"),
         spelled=count_in(bucket, "spelled"),
-        several=_several(bucket["pairs"]) if "pairs" in bucket else False,
+        several=_several(bucket["pairs"], search.pairs) if "pairs" in bucket else False,
         holding=tuple(count_in(bucket, f"{_HOLDING}{number}") for number in range(len(search.fields))),
     )
 

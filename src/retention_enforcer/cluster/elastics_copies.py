@@ -271,7 +271,7 @@ class _Sources:
     def __init__(self, policy: Policy, whose: Whose) -> None:
         self.whose = whose
         self._categories = [category for category in policy.categories if category.subjects]
-        self._fields = {field for category in self._categories for field in category.subjects.names}
+        self._fields = {field for category in self._categories for field in category.subjects.fields}
 
     def concern(self, expressions: Iterable[str], fields: Iterable[str]) -> bool:
         """Whether index expressions reach an index of a category that names subjects, or fields are those that do."""

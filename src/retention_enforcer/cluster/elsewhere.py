@@ -16,7 +16,7 @@ from retention_enforcer.cluster.indices_seen import refresh
 from retention_enforcer.cluster.metadata import IndexMetadata
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.cluster.subject_fields import read_subject_fields
-from retention_enforcer.cluster.unreadable import without_fields
+from retention_enforcer.cluster.unreadable import without_places
 from retention_enforcer.cluster.whose import read_whose
 from retention_enforcer.domain.claims import Identity
 from retention_enforcer.domain.facts import Block
@@ -57,10 +57,10 @@ class Elsewhere:
         metadata, outside = whose.metadata, whose.outside()
         untold = {name: why for name, index in outside.items() if (why := _why_not(index)) is not None}
         readable = outside.keys() - untold
-        fieldsets = {category.subjects for category in policy.categories if category.subjects}
-        fields = {field for fieldset in fieldsets for field in fieldset.names}
+        named = {category.subjects for category in policy.categories if category.subjects}
+        places = {place for one in named for place in one.all}
         if untold:
-            without = without_fields(self._client, untold, fields)
+            without = without_places(self._client, untold, places)
             untold = {name: why for name, why in untold.items() if name not in without}
         if not readable:
             return {}, untold
@@ -71,22 +71,27 @@ class Elsewhere:
             return covering(_EVERYTHING, whose.reached(names), caught, avoid)
 
         limits = self._capabilities.limits()
-        exact = read_subject_fields(self._client, dict.fromkeys(readable, fields), reach, limits)
+        exact = read_subject_fields(self._client, dict.fromkeys(readable, places), reach, limits)
         searches = []
         for name in sorted(readable):
             if name not in exact:
                 untold[name] = "the enforcer may not read it"
                 continue
-            asked = [(subject, one) for one in fieldsets for subject in subjects if subject.wanted(one) is not None]
-            found = [(subject, fieldset, match(subject, fieldset, exact[name])) for subject, fieldset in asked]
+            found = [
+                (subject, one, what)
+                for one in named
+                for subject in subjects
+                if subject.wanted(one) is not None
+                for what in match(subject, one, exact[name])
+            ]
             # In a copy an id in another spelling is as good as the id: nothing is deleted by it.
             matches = tuple(
                 each
-                for subject, fieldset, one in found
-                if isinstance(one, Match)
-                for each in (one, *spelled_otherwise(subject, fieldset, one, exact[name]))
+                for subject, one, what in found
+                if isinstance(what, Match)
+                for each in (what, *spelled_otherwise(subject, one, what))
             )
-            doubt = next((one for _, _, one in found if isinstance(one, Inexact)), None)
+            doubt = next((what for _, _, what in found if isinstance(what, Inexact)), None)
             if doubt is not None and not _only_tells_of_indices(whose.identities[name]):
                 untold[name] = doubt.reason
             if matches:

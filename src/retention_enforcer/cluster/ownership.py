@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from elasticsearch import Elasticsearch
@@ -25,6 +26,8 @@ from retention_enforcer.domain.errors import ClusterUnavailable, Refused, Reques
 from retention_enforcer.domain.facts import Block, CategoryFacts, IndexFacts
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.subjects import (
+    AnyOf,
+    Condition,
     ExactField,
     Inexact,
     Match,
@@ -82,7 +85,7 @@ def owners_of(
             if isinstance(condition, Inexact):
                 doubts[application] = condition.reason
             elif condition is not None:
-                wanted.append(Match(conditions=(condition,)))
+                wanted.append(_having(condition))
         # All accounts that are named with them: that of the newest document may be another one.
         namings += reader.namings(source, wanted)
     chosen = set(candidates)  # a document may name others beside
@@ -102,11 +105,15 @@ def _named_with(reader: _Reader, sources: Iterable[_Source], accounts: Sequence[
             if isinstance(condition, Inexact):
                 raise _refused(source.names[0], condition)
             if condition is not None:
-                wanted.append(Match(conditions=(condition,)))
+                wanted.append(_having(condition))
         for naming in reader.namings(source, wanted):
             if naming.account in named:
                 named[naming.account].add(naming.application)
     return {account: frozenset(applications) for account, applications in named.items()}
+
+
+def _having(condition: Condition) -> Match:
+    return Match(parts=(AnyOf(fields=(condition.where,), conditions=(condition,)),))
 
 
 # --- where it is read -----------------------------------------------------------------------------------
@@ -140,10 +147,11 @@ def _sources(client: Elasticsearch, policy: Policy, now: int, capabilities: Capa
     for category in categories:
         _refuse_if_in_doubt(facts[category.id])
         indices = {index.name: index for index in facts[category.id].indices if index.documents}
-        for name, (account, application) in _exact_fields(client, category, indices, limits).items():
+        for name, pairs in _exact_fields(client, category, indices, limits).items():
             timestamp = category.timestamp if indices[name].oldest is not None else None
             shards = len(indices[name].sequence_numbers)
-            together.setdefault((account, application, timestamp), {})[name] = shards
+            for account, application in pairs:
+                together.setdefault((account, application, timestamp), {})[name] = shards
     return tuple(
         _Source(
             account=account,
@@ -171,20 +179,22 @@ def _refuse_if_in_doubt(facts: CategoryFacts) -> None:
 
 def _exact_fields(
     client: Elasticsearch, category: Category, indices: Mapping[str, IndexFacts], limits: Limits
-) -> dict[str, tuple[ExactField, ExactField]]:
-    """Return the fields of account and application in each index that has both."""
-    read = read_subject_fields(client, dict.fromkeys(sorted(indices), category.owns.names), batches, limits)
+) -> dict[str, list[tuple[ExactField, ExactField]]]:
+    """Return in which fields documents of each index may name an account and an application: all pairs of them."""
+    owns = category.owns
+    read = read_subject_fields(client, dict.fromkeys(sorted(indices), owns.all), batches, limits)
     found = {}
     for name in indices:
         if name not in read:
             raise ClusterUnavailable(f"{name} does not say what its fields are", "the next cycle tries again")
-        judged = [read[name][field] for field in category.owns.names]
-        for verdict in judged:
+        for verdict in read[name].values():
             if isinstance(verdict, Inexact):
                 raise _refused(name, verdict)
-        account, application = judged
-        if isinstance(account, ExactField) and isinstance(application, ExactField):
-            found[name] = (account, application)
+        accounts, applications = (
+            [where for place in places if isinstance(where := read[name][place], ExactField)]
+            for places in (owns.account, owns.application)
+        )
+        found[name] = list(product(accounts, applications))
     return found
 
 

@@ -42,7 +42,7 @@ def sought_documents(
     found = SoughtDocuments()
     if not sought:
         return found
-    asked = {name: g.category.subjects.names for name, g in governed.items() if g.category.subjects}
+    asked = {name: g.category.subjects.all for name, g in governed.items() if g.category.subjects}
     exact = read_subject_fields(client, asked, reach, limits)
     for name in asked:
         index, stream = governed[name], governed[name].member
@@ -50,15 +50,15 @@ def sought_documents(
         untold: list[Untold] = []
         spelled: list[Match] = []
         for one in sought:
-            what = one.in_index(index.category, name, stream.stream if stream else None, exact.get(name))
-            if isinstance(what, Match):
-                matches.append(what)
-                others = one.spelled_otherwise(index.category, what, exact[name])
-                # A hold rather keeps too much.
-                (matches if one.spare_tenants_own else spelled).extend(others)
-            elif what is not None:
-                passing = exact.get(name) is None or what.reason == one.untold
-                untold.append(Untold(label=one.label, note=one.note, reason=what.reason, passing=passing))
+            for what in one.in_index(index.category, name, stream.stream if stream else None, exact.get(name)):
+                if isinstance(what, Match):
+                    matches.append(what)
+                    others = one.spelled_otherwise(index.category, what)
+                    # A hold rather keeps too much.
+                    (matches if one.spare_tenants_own else spelled).extend(others)
+                else:
+                    passing = exact.get(name) is None or what.reason == one.untold
+                    untold.append(Untold(label=one.label, note=one.note, reason=what.reason, passing=passing))
         if matches:
             found.matches[name] = tuple(matches)
         if untold:
@@ -69,7 +69,7 @@ def sought_documents(
 
 
 def tell_pairs_apart(client: Elasticsearch, sought: SoughtDocuments, answer: Answer) -> None:
-    """Leave out documents with several values in the fields of a pair, where an index has any, and say how many.
+    """Leave out documents that name several of one kind of a pair, where an index has any, and say how many.
 
     Nobody can tell which values of an array of objects belong together. Two searches for each such index.
     """
@@ -78,7 +78,7 @@ def tell_pairs_apart(client: Elasticsearch, sought: SoughtDocuments, answer: Ans
             continue
         pairs = [match for match in sought.matches[name] if match.single]
         matches = tuple(replace(match, guarded=match.single) for match in sought.matches[name])
-        fields = " or ".join(sorted({field for match in pairs for field, _ in match.conditions}))
+        fields = " or ".join(sorted({where.name for match in pairs for part in match.parts for where in part.fields}))
         reason = f"documents have several values in {fields}, so that nobody can tell which belong together"
         counts = SubjectCounts(client)
         try:

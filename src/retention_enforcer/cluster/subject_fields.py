@@ -1,17 +1,18 @@
-"""Which field of each index can be asked for exactly an id, and the queries that ask.
+"""Which places in each index can be asked for exactly an id.
 
     the mapping of the fields     type and parameters, defaults included
     the mapping's outline         runtime fields, objects and nested documents, and what is kept without being indexed
     the types in a search         everything by which a name is not the field of the mapping
     a search for `_ignored`       documents whose value was too long or malformed are not found by it
 
-Only where all of them agree is a field exact, or certainly absent.
+Only where all of them agree is a place exact, or certainly absent. A key and its id are looked for in one object of
+nested ones; where these are mapped as plain objects, nobody can tell which key belongs to which value.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -22,7 +23,9 @@ from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import Batch, batches, by_fields, fitting
 from retention_enforcer.cluster.limits import Limits
 from retention_enforcer.cluster.searches import Question, ask_about, count_in, counted
+from retention_enforcer.cluster.subject_queries import without_value
 from retention_enforcer.domain.errors import RequestRejected
+from retention_enforcer.domain.places import Key, Place
 from retention_enforcer.domain.subjects import NUMBERS, ExactField, Inexact
 
 Verdict = ExactField | Inexact | None
@@ -30,6 +33,9 @@ Verdict = ExactField | Inexact | None
 _REACHED = ("open", "hidden")
 _UNLIMITED = 2_147_483_647
 """What `ignore_above` is where a keyword has no limit."""
+
+_NO_OBJECTS = frozenset({"keyword", "text", "wildcard", "match_only_text"})
+"""Types of fields of which a document with an object in its place is refused, and never ignored."""
 
 _UNREAD = Inexact(reason="the index does not say of what type its fields are")
 _MAPPINGS = 50
@@ -40,14 +46,14 @@ _FIELDS_AT_A_TIME = 10
 
 def read_subject_fields(
     client: Elasticsearch,
-    wanted: Mapping[str, Collection[str]],
+    wanted: Mapping[str, Collection[Place]],
     reach: Callable[[Collection[str]], Iterable[Batch]],
     limits: Limits,
-) -> dict[str, dict[str, Verdict]]:
-    """Return, for each of these open indices, how each of the fields that it is asked for can be asked for an id.
+) -> dict[str, dict[Place, Verdict]]:
+    """Return, for each of these open indices, how each of the places that it is asked for can be asked for an id.
 
-    None: no document of the index can have such a field. An index that did not answer at all is absent: that is
-    not None; one that is refused is so inexact for each field. `reach` gives the expressions for some of them. Three
+    None: no document of the index can name anybody there. An index that did not answer at all is absent: that is
+    not None; one that is refused is so inexact for each place. `reach` gives the expressions for some of them. Three
     requests for as many fields as fit into a URL, and one search for all. The indices have been refreshed; none of them
     is closed, unassigned, or has a metadata or read block. What was written before a field was added to the mapping
     by hand, in an index that then ignored unmapped fields, is not known of.
@@ -55,14 +61,22 @@ def read_subject_fields(
     """
     found: dict[str, _Fields] = {}
     refusals = Refusals()
-    for names, fields in by_fields(wanted, _asked):
+    of_index = {index: {name for place in places for name in place.fields} for index, places in wanted.items()}
+    for names, fields in by_fields(of_index, _asked):
         for name, said in _read(client, list(reach(names)), fields, refusals).items():
             found[name] = found[name].beside(said) if name in found else said
-    there = {name: fields for name, fields in wanted.items() if name in found}
-    ignored = _Ignored.read(client, there, limits)
-    verdicts = {index: {f: ignored.judge(index, f, found[index].judge(f)) for f in there[index]} for index in there}
+    verdicts = {
+        index: {place: found[index].judge(place) for place in places}
+        for index, places in wanted.items()
+        if index in found
+    }
+    ignored = _Ignored.read(client, verdicts, limits)
+    verdicts = {
+        index: {place: ignored.judge(index, place, verdict) for place, verdict in those.items()}
+        for index, those in verdicts.items()
+    }
     for index, cause in refusals.causes.items():
-        verdicts[index] = {field: Inexact(reason=cause.text) for field in wanted.get(index, ())}
+        verdicts[index] = {place: Inexact(reason=cause.text) for place in wanted.get(index, ())}
     return {index: verdict for index, verdict in verdicts.items() if index in wanted}
 
 
@@ -85,25 +99,58 @@ class _Fields:
             types=None if self.types is None or other.types is None else {**self.types, **other.types},
         )
 
-    def judge(self, name: str) -> Verdict:
+    def judge(self, place: Place) -> Verdict:
         if self.mapped is None or self.types is None:
             return _UNREAD
-        if "," in name:
+        if any("," in name for name in place.fields):
             return Inexact(reason="the cluster cannot be asked for a field with a comma in its name")
+        if place.key is not None:
+            return self._in_objects(place.field, place.key, self.mapped, self.types)
+        found = self._field(place.field, (), self.mapped, self.types)
+        return replace(found, prefix=place.prefix) if isinstance(found, ExactField) else found
+
+    def _in_objects(
+        self, name: str, key: Key, mapped: Mapping[str, Mapping[str, Any]], types: Mapping[str, str]
+    ) -> Verdict:
+        kind = _place(self.outline, key.path).get("type")
+        if kind in _NO_OBJECTS and types.get(key.path, kind) == kind:
+            return None
+        within = (*parents(key.path), key.path)
+        of_keys = self._field(key.field, within, mapped, types)
+        of_ids = self._field(name, within, mapped, types)
+        if of_keys is None or of_ids is None:
+            return None
+        if isinstance(of_keys, Inexact) or isinstance(of_ids, Inexact):
+            return of_keys if isinstance(of_keys, Inexact) else of_ids
+        if types.get(key.path) != "nested" or kind != "nested":
+            why = "so that nobody can tell which key belongs to which value"
+            mend = "map it as nested in the template, and re-index"
+            return Inexact(reason=f"{key.path} is an object, and not nested, {why}: {mend}")
+        if of_keys.numeric is not None:
+            return Inexact(reason=f"{of_keys.name} is a number, and no key: map it as keyword in the template")
+        if isinstance(of_keys.condition(key.text), Inexact):
+            return Inexact(reason=f"{of_keys.name} leaves out keys of more than {of_keys.longest} characters, as this")
+        return replace(of_ids, key=replace(key, field=of_keys.name))
+
+    def _field(
+        self, name: str, within: Collection[str], mapped: Mapping[str, Mapping[str, Any]], types: Mapping[str, str]
+    ) -> Verdict:
+        """Judge a field that may be in these nested objects, and in no others."""
         for parent in parents(name):
-            if _place(self.outline, parent).get("type") == "nested":
+            if parent not in within and _place(self.outline, parent).get("type") == "nested":
                 return Inexact(reason=f"{name} is in nested documents, below {parent}")
-        mapping = self.mapped.get(name)
-        if mapping is not None and mapping.get("type") == "text" and _keyword_of(name) in self.mapped:
-            return self._mapped(_keyword_of(name), self.mapped[_keyword_of(name)], self.types)
-        return self._absent(name, self.types) if mapping is None else self._mapped(name, mapping, self.types)
+        mapping, keyword = mapped.get(name), _keyword_of(name)
+        if mapping is not None and mapping.get("type") == "text" and keyword in mapped:
+            return self._mapped(keyword, mapped[keyword], types)
+        return self._absent(name, within, types) if mapping is None else self._mapped(name, mapping, types)
 
     def _mapped(self, name: str, mapping: Mapping[str, Any], types: Mapping[str, str]) -> ExactField | Inexact:
         type_ = mapping.get("type")
         if name in self.outline.get("runtime", {}):
             return Inexact(reason=f"{name} is a runtime field")
         if type_ != "keyword" and type_ not in NUMBERS:
-            return Inexact(reason=f"{name} is of type {type_ or 'unknown'}")
+            mend = "map it as keyword or long in the template, and re-index"
+            return Inexact(reason=f"{name} is of type {type_ or 'unknown'}: {mend}")
         if types.get(name) != type_:
             return Inexact(reason=f"{name} is of type {type_} in the mapping, and {types.get(name)} in a search")
         if doubt := next(_doubts_about(mapping), None):
@@ -113,14 +160,15 @@ class _Fields:
         longest = int(mapping.get("ignore_above", _UNLIMITED))
         return ExactField(name=name, longest=longest if longest < _UNLIMITED else None)
 
-    def _absent(self, name: str, types: Mapping[str, str]) -> Inexact | None:
+    def _absent(self, name: str, within: Collection[str], types: Mapping[str, str]) -> Inexact | None:
         """Return None if the index cannot hold such a field: it would be in the mapping."""
         if name in self.outline.get("runtime", {}):
             return Inexact(reason=f"{name} is a runtime field")
         if name in types:
             return Inexact(reason=f"{name} is of type {types[name]}, and no field of the mapping")
         for place in (*parents(name), name):
-            if (type_ := _place(self.outline, place).get("type", "object")) != "object":
+            type_ = _place(self.outline, place).get("type", "object")
+            if type_ != "object" and not (type_ == "nested" and place in within):
                 return Inexact(reason=f"{place} is of type {type_}, so that {name} is no field of its own")
         if "properties" in _place(self.outline, name):
             return Inexact(reason=f"{name} is an object")
@@ -129,9 +177,9 @@ class _Fields:
         return None
 
 
-def is_absent(mapping: Mapping[str, Any], name: str) -> bool:
-    """Whether a whole mapping says by itself that no document of its index can have a field."""
-    return _Fields(mapped={}, outline=mapping, types={}).judge(name) is None
+def is_absent(mapping: Mapping[str, Any], place: Place) -> bool:
+    """Whether a whole mapping says by itself that no document of its index can name anybody in a place."""
+    return _Fields(mapped={}, outline=mapping, types={}).judge(place) is None
 
 
 def _doubts_about(mapping: Mapping[str, Any]) -> Iterator[str]:
@@ -293,20 +341,27 @@ def _read_types(client: Elasticsearch, expression: str, fields: Collection[str])
 
 @dataclass(frozen=True, slots=True)
 class _Ignored:
-    """How many documents of an index have a value that its field ignored. It may have done so under earlier limits."""
+    """How many documents of an index have a value that its field ignored. It may have done so under earlier limits.
 
-    counts: dict[str, dict[str, int]] = field(default_factory=dict)
-    """By index and field; an index without any is in none of the two."""
+    Of nested objects those count that have the key, and no value beside it: others leave values out all the time.
+    """
+
+    counts: dict[str, dict[str | ExactField, int]] = field(default_factory=dict)
+    """By index, and by the name of a field or the place in nested objects; an index without any is in none."""
     unknown: dict[str, str] = field(default_factory=dict)
     """Why nothing is known of an index."""
 
     @classmethod
-    def read(cls, client: Elasticsearch, wanted: Mapping[str, Collection[str]], limits: Limits) -> _Ignored:
+    def read(cls, client: Elasticsearch, verdicts: Mapping[str, Mapping[Place, Verdict]], limits: Limits) -> _Ignored:
         """Ask which indices have such documents at all, and those for each field."""
         ignored = cls()
         alike: dict[tuple[str, ...], dict[str, int | None]] = {}
-        for index, fields in wanted.items():
-            alike.setdefault(tuple(_asked(fields)), {})[index] = None
+        keyed: dict[ExactField, dict[str, int | None]] = {}
+        for index, those in verdicts.items():
+            alike.setdefault(_may_be_ignored(those), {})[index] = None
+            for verdict in those.values():
+                if isinstance(verdict, ExactField) and verdict.key is not None:
+                    keyed.setdefault(verdict, {})[index] = None
         refusals = Refusals()
         any_of_them = (
             Question(
@@ -330,6 +385,13 @@ class _Ignored:
             for index, bucket in found.items():
                 counts = {name: count_in(bucket, f"n{number}") for number, name in enumerate(page)}
                 ignored.counts.setdefault(index, {}).update(counts)
+        without = (
+            Question(indices=indices, query=_leaves_out(where), inner={}, about=where)
+            for where, indices in keyed.items()
+        )
+        for where, found in ask_about(client, without, limits, refusals):
+            for index, bucket in found.items():
+                ignored.counts.setdefault(index, {})[where] = count_in(bucket)
         ignored.unknown.update(
             {
                 **dict.fromkeys(refusals.gone, "it is gone"),
@@ -338,17 +400,38 @@ class _Ignored:
         )
         return ignored
 
-    def judge(self, index: str, name: str, verdict: Verdict) -> Verdict:
-        """Return a verdict on a field, or why it does not hold for all documents."""
+    def judge(self, index: str, place: Place, verdict: Verdict) -> Verdict:
+        """Return a verdict on a place, or why it does not hold for all documents."""
         if isinstance(verdict, Inexact):
             return verdict
         if index in self.unknown:
             return Inexact(reason=f"it cannot be told which documents it leaves out: {self.unknown[index]}")
         counts = self.counts.get(index, {})
-        some = sum(counts.get(one, 0) for one in {name, verdict.name if verdict is not None else name})
-        if some:
-            return Inexact(reason=f"{some:,} documents have a value in {name} that it left out, too long or malformed")
+        if some := sum(counts.get(one, 0) for one in _leaving_out(place, verdict)):
+            what = f"{some:,} documents have a value in {place.field} that it left out, too long or malformed"
+            return Inexact(reason=what)
         return verdict
+
+
+def _may_be_ignored(places: Iterable[Place]) -> tuple[str, ...]:
+    """Return the names under which it is said that a document has a value in one of these places that was left out."""
+    fields = {name for place in places for name in place.fields}
+    return tuple(sorted({*_asked(fields), *(parent for name in fields for parent in parents(name))}))
+
+
+def _leaving_out(place: Place, verdict: ExactField | None) -> set[str | ExactField]:
+    """Return under which names it is counted what a place leaves out."""
+    if verdict is None:  # where the mapping was full, only the outermost object is named
+        return {name for one in place.fields for name in (one, *parents(one))}
+    if verdict.key is None or place.key is None:
+        return {place.field, verdict.name}
+    return {place.key.field, verdict.key.field, verdict}
+
+
+def _leaves_out(where: ExactField) -> dict[str, Any]:
+    """Return the query for documents that left a value out, and have an object with the key and no value."""
+    ignored = [_ignores(name) for name in sorted({where.name, where.name.removesuffix(_KEYWORD)})]
+    return {"bool": {"filter": [{"bool": {"should": ignored}}, without_value(where)]}}
 
 
 def _ignores(name: str) -> dict[str, Any]:

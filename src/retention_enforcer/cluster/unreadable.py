@@ -13,6 +13,7 @@ from elasticsearch import Elasticsearch
 from retention_enforcer.cluster.expressions import packed
 from retention_enforcer.cluster.state import read_state
 from retention_enforcer.cluster.subject_fields import is_absent
+from retention_enforcer.domain.places import Place
 
 _FIELDS = [
     "metadata.indices.*.mappings",
@@ -21,12 +22,17 @@ _FIELDS = [
 ]
 
 
+_METADATA = frozenset(
+    {"_id", "_index", "_routing", "_source", "_ignored", "_field_names", "_tier", "_version", "_seq_no", "_size"}
+)
+"""Fields of Elasticsearch itself: each document has them, and they are in no mapping."""
+
 _TYPE = "_doc"
 """The type of all mappings since version 8; in the state they stand below it."""
 
 
-def without_fields(client: Elasticsearch, names: Collection[str], fields: Collection[str]) -> frozenset[str]:
-    """Return those of these indices of which no document can have any of these fields, as their mappings are now.
+def without_places(client: Elasticsearch, names: Collection[str], places: Collection[Place]) -> frozenset[str]:
+    """Return those of these indices of which no document can name anybody in these places, as their mappings are now.
 
     Never among them: an index of another mode than the standard one, or with a mapping type of its own (made before
     version 8); one that leaves fields out of a full mapping; and one whose mapping has names with dots in them, fields
@@ -36,19 +42,19 @@ def without_fields(client: Elasticsearch, names: Collection[str], fields: Collec
     for some in packed(sorted(names)):
         state = read_state(client, metric=["metadata"], fields=_FIELDS, index=some)
         for name, index in state.get("metadata", {}).get("indices", {}).items():
-            if cannot_have(index, fields):
+            if cannot_have(index, places):
                 found.add(name)
     return frozenset(found & set(names))
 
 
-def cannot_have(index: Mapping[str, Any], fields: Collection[str]) -> bool:
-    """Whether an index, as the cluster's state describes it, can have no document with any of these fields."""
+def cannot_have(index: Mapping[str, Any], places: Collection[Place]) -> bool:
+    """Whether an index, as the cluster's state describes it, can have no document that names anybody there."""
     mapping = index.get("mappings", {}).get(_TYPE, {})
-    return _is_plain(index, mapping) and all(_is_absent(mapping, field) for field in fields)
+    return _is_plain(index, mapping) and all(_is_absent(mapping, place) for place in places)
 
 
-def _is_absent(mapping: Mapping[str, Any], field: str) -> bool:
-    return not field.startswith("_") and is_absent(mapping, field)  # those of Elasticsearch itself are in no mapping
+def _is_absent(mapping: Mapping[str, Any], place: Place) -> bool:
+    return not _METADATA.intersection(place.fields) and is_absent(mapping, place)
 
 
 def _is_plain(index: Mapping[str, Any], mapping: Mapping[str, Any]) -> bool:

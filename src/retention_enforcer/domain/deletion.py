@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from retention_enforcer.domain.subjects import Match
+from retention_enforcer.domain.subjects import ExactField, Match, Values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,9 @@ MOST_TERMS = 10_000
 MOST_VALUES = 100
 """`index.max_docvalue_fields_search` where nobody has changed it."""
 
+MOST_OBJECTS = 100
+"""`index.max_inner_result_window` where nobody has changed it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Existing:
@@ -38,6 +41,8 @@ class Existing:
     """Values in one `terms` query: its `index.max_terms_count`, where that is lower than what is asked anyhow."""
     most_values: int = MOST_VALUES
     """Its `index.max_docvalue_fields_search`: fields of which one search gives the values."""
+    most_objects: int = MOST_OBJECTS
+    """Its `index.max_inner_result_window`: nested objects of one document in an answer."""
     write_blocked: bool = False
     """Whether it has `index.blocks.write`."""
 
@@ -69,32 +74,30 @@ class OfSubjects:
     """Documents that carry one of these subjects."""
 
     matches: tuple[Match, ...]
-    _by_value: Mapping[tuple[str, str | int], tuple[Match, ...]] = field(
+    fields: tuple[ExactField, ...] = field(init=False, repr=False, compare=False, default=())
+    """The places that tell whose a document is."""
+    _by_value: Mapping[ExactField, Mapping[str | int, list[Match]]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
-    """Those to be looked at for a document that has this value in this field: of thousands few."""
+    """Those to be looked at for a document that has this value there: of thousands few."""
 
     def __post_init__(self) -> None:
-        found: dict[tuple[str, str | int], tuple[Match, ...]] = {}
+        found: dict[ExactField, dict[str | int, list[Match]]] = {}
         for match in self.matches:
-            last = match.conditions[-1]
-            found[last] = (*found.get(last, ()), match)
+            for last in match.parts[-1].conditions:
+                found.setdefault(last.where, {}).setdefault(last.value, []).append(match)
         object.__setattr__(self, "_by_value", found)
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """The fields that tell whose a document is."""
-        return tuple(sorted({name for match in self.matches for name in match.fields}))
+        object.__setattr__(self, "fields", tuple(dict.fromkeys(f for match in self.matches for f in match.fields)))
 
     @property
     def told_by_values(self) -> bool:
         """Whether the query alone does not tell which documents are taken: their values have to be looked at."""
         return any(match.single for match in self.matches)
 
-    def labels(self, values: Mapping[str, Collection[str | int]]) -> frozenset[str]:
+    def labels(self, values: Values) -> frozenset[str]:
         """Return for whom a document with these values is asked for."""
-        pairs = ((name, value) for name, those in values.items() for value in those)
-        near = (match for pair in pairs for match in self._by_value.get(pair, ()))
+        lasts = ((those, value) for where, those in self._by_value.items() for value in values.get(where, ()))
+        near = (match for those, value in lasts for match in those.get(value, ()))
         return frozenset(match.label for match in near if match.fits(values))
 
 

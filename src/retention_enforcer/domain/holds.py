@@ -29,7 +29,7 @@ class Seen:
     created: int = 0
     """When it was created, in epoch milliseconds; 0 where nobody could look. A restored index keeps it."""
     fields: tuple[str, ...] = ()
-    """By which fields its documents named the held subject; none where it was held as a whole."""
+    """In which places its documents named the held subject; none where it was held as a whole."""
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Self:
@@ -138,13 +138,13 @@ class Hold:
         }
 
     def fields_in(self, category: Category) -> tuple[str, ...]:
-        """Return the fields by which a category's documents name the held subject, an account's applications too."""
-        subject, fields = self.subject, category.subjects
+        """Return the places where a category's documents name the held subject, an account's applications too."""
+        subject, places = self.subject, category.subjects
         if subject is None:
             return ()
-        pairs = subject.wanted(fields) or ()
-        along = (fields.application,) if subject.kind is SubjectKind.ACCOUNT and fields.application else ()
-        return tuple(sorted({*(name for name, _ in pairs), *along}))
+        along = places.application if subject.kind is SubjectKind.ACCOUNT else ()
+        named = [place for those, _ in subject.wanted(places) or () for place in those]
+        return tuple(sorted({str(place) for place in (*named, *along)}))
 
     def seen_before(self, uuid: str, created: int, origin: str | None, present: Collection[str]) -> Seen | None:
         """Return what was seen of an index that it once covered, else None.

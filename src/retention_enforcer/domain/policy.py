@@ -9,6 +9,7 @@ from typing import Literal
 
 from retention_enforcer.domain.instants import DAY, HOUR, format_duration
 from retention_enforcer.domain.names import IndexPattern, overlap
+from retention_enforcer.domain.places import SubjectPlaces
 
 ON_REQUEST = "on-request"
 """The id under which the promise across all categories, deletion on request, is reported."""
@@ -38,23 +39,6 @@ class Clause:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SubjectFields:
-    """The fields that name a subject in a document; None where the documents name none of that kind."""
-
-    account: str | None = None
-    application: str | None = None
-    user: str | None = None
-
-    def __bool__(self) -> bool:
-        return any((self.account, self.application, self.user))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The fields there are, in the order account, application, user."""
-        return tuple(f for f in (self.account, self.application, self.user) if f)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Category:
     """One row of the promises: a kind of personal data, its indices and its limit. Durations in milliseconds."""
 
@@ -62,8 +46,8 @@ class Category:
     clause: Clause
     indices: tuple[IndexPattern, ...]
     timestamp: str = "@timestamp"
-    subjects: SubjectFields = field(default_factory=SubjectFields)
-    owns: SubjectFields = field(default_factory=SubjectFields)
+    subjects: SubjectPlaces = field(default_factory=SubjectPlaces)
+    owns: SubjectPlaces = field(default_factory=SubjectPlaces)
     max_age: int | None = None
     after_termination: int | None = None
     never_stored: bool = False

@@ -14,6 +14,7 @@ from itertools import product
 
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND, format_duration, format_instant
 from retention_enforcer.domain.names import overlap, pattern_problem
+from retention_enforcer.domain.places import Place
 from retention_enforcer.domain.policy import ON_REQUEST, Category, Policy
 
 Path = tuple[str | int, ...]
@@ -45,6 +46,7 @@ def policy_problems(policy: Policy) -> list[Problem]:
         problems += _index_problems(category, path)
         problems += _subject_problems(category, path)
         problems += _field_problems(category, path)
+        problems += _place_problems(category, path)
     return [*problems, *_ignored_problems(policy), *_overlap_problems(policy)]
 
 
@@ -207,7 +209,7 @@ def _index_problems(category: Category, path: Path) -> Iterator[Problem]:
         here = (*path, "indices", number)
         if problem := pattern_problem(pattern.text):
             yield _bad_pattern(pattern.text, problem, here)
-        elif pattern.tenant and category.subjects.application is None:
+        elif pattern.tenant and not category.subjects.application:
             text = f"{pattern.text!r} names an application, but the category's documents do not"
             mend = "name the field that does, as subjects: {application: sdkappid}"
             yield Problem(path=here, text=text, mend=mend)
@@ -219,24 +221,46 @@ def _bad_pattern(text: str, problem: str, path: Path) -> Problem:
 
 def _subject_problems(category: Category, path: Path) -> Iterator[Problem]:
     subjects, owns = category.subjects, category.owns
-    if subjects.user is not None and subjects.application is None:
+    if subjects.user and not subjects.application:
         mend = "name the application's field too: a user id is unique only within its application"
         yield Problem(path=(*path, "subjects"), text="it names a user without the application", mend=mend)
-    if owns and (owns.account is None or owns.application is None or owns.user is not None):
+    if owns and (not owns.account or not owns.application or owns.user):
         mend = "write both fields, as owns: {account: uin, application: sdkappid}"
         yield Problem(path=(*path, "owns"), text="it needs an account and an application, nothing else", mend=mend)
 
 
 def _field_problems(category: Category, path: Path) -> Iterator[Problem]:
-    fields: dict[Path, str | None] = {("timestamp",): category.timestamp}
-    for kind in ("account", "application", "user"):
-        fields["subjects", kind] = getattr(category.subjects, kind)
-        fields["owns", kind] = getattr(category.owns, kind)
-    fields |= {("forbidden_fields", number): name for number, name in enumerate(category.forbidden_fields)}
-    for key, name in fields.items():
-        if name is not None and not _is_field(name):
+    fields: list[tuple[Path, str]] = [(("timestamp",), category.timestamp)]
+    for key, place in _places(category):
+        fields.append((key, next((name for name in place.fields if not _is_field(name)), place.field)))
+    fields += [(("forbidden_fields", number), name) for number, name in enumerate(category.forbidden_fields)]
+    for key, name in fields:
+        if not _is_field(name):
             mend = "write the full name of one field, as client.ip, without wildcards and blanks"
             yield Problem(path=(*path, *key), text=f"{name[:60]!r} is not the name of a field", mend=mend)
+
+
+def _place_problems(category: Category, path: Path) -> Iterator[Problem]:
+    seen: dict[Path, set[Place]] = {}
+    for key, place in _places(category):
+        known = seen.setdefault(key[:2], set())
+        if place in known:
+            text = f"{str(place)[:60]!r} stands here twice"
+            yield Problem(path=(*path, *key), text=text, mend="write each place once")
+        known.add(place)
+        texts = [place.prefix, place.key.text if place.key else ""]
+        if any(not c.isprintable() for text in texts for c in text):
+            mend = "write it as it stands in the documents, on one line"
+            yield Problem(path=(*path, *key), text="there is a character in it that cannot be seen", mend=mend)
+
+
+def _places(category: Category) -> Iterator[tuple[Path, Place]]:
+    """Yield each place that a category names, with where it stands: in a list, or alone."""
+    for key in ("subjects", "owns"):
+        for kind in ("account", "application", "user"):
+            places = getattr(getattr(category, key), kind)
+            for number, place in enumerate(places):
+                yield ((key, kind, number) if len(places) > 1 else (key, kind)), place
 
 
 def _is_field(name: str) -> bool:

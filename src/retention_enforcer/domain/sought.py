@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import product
 
 from retention_enforcer.domain.names import governed_parts
-from retention_enforcer.domain.policy import Category, SubjectFields
-from retention_enforcer.domain.subjects import ExactField, Inexact, Match, Subject, SubjectKind, match
+from retention_enforcer.domain.places import Place, SubjectPlaces
+from retention_enforcer.domain.policy import Category
+from retention_enforcer.domain.subjects import (
+    AnyOf,
+    Condition,
+    ExactField,
+    Inexact,
+    Match,
+    Subject,
+    SubjectKind,
+    any_of,
+    match,
+)
 
-Exact = dict[str, ExactField | Inexact | None]
+Exact = dict[Place, ExactField | Inexact | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,53 +44,65 @@ class Sought:
 
     def in_index(
         self, category: Category, name: str, stream: str | None, exact: Exact | None
-    ) -> Match | Inexact | None:
-        """Return which documents of an index are asked for; Inexact where that cannot be told, None where none is.
+    ) -> tuple[Match | Inexact, ...]:
+        """Return which documents of an index are asked for, and why that cannot be told of all; empty: none is.
 
-        `exact` is what the index says of the fields that name subjects, None if it said nothing.
+        `exact` is what the index says of the places that name subjects, None if it said nothing.
         """
         if self.categories is not None and category.id not in self.categories:
-            return None
+            return ()
         if self.spare_tenants_own and is_tenants_own(self.subject, category, name, stream):
-            return Inexact(reason="the index is that application's own")
-        if self.untold and category.subjects.application is not None:
-            return Inexact(reason=self.untold)
+            return (Inexact(reason="the index is that application's own"),)
+        if self.untold and category.subjects.application:
+            return (Inexact(reason=self.untold),)
         if self.subject.wanted(category.subjects) is None:
-            return None
+            return ()
         if exact is None:
-            return Inexact(reason="the index does not say how its documents name a subject")
+            return (Inexact(reason="the index does not say how its documents name a subject"),)
         found = match(self.subject, category.subjects, exact)
-        return self._completed(found, category, exact) if isinstance(found, Match) else found
+        return tuple(
+            each
+            for one in found
+            for each in (self._completed(one, category, exact) if isinstance(one, Match) else (one,))
+        )
 
-    def spelled_otherwise(self, category: Category, found: Match, exact: Exact) -> tuple[Match, ...]:
+    def spelled_otherwise(self, category: Category, found: Match) -> tuple[Match, ...]:
         """Return which documents have the same ids as numbers that are spelled otherwise: they are not asked for."""
-        return spelled_otherwise(self.subject, category.subjects, found, exact)
+        return spelled_otherwise(self.subject, category.subjects, found)
 
-    def _completed(self, found: Match, category: Category, exact: Exact) -> Match | Inexact:
+    def _completed(self, found: Match, category: Category, exact: Exact) -> tuple[Match | Inexact, ...]:
         # A hold rather keeps too much: it spares whatever may be of the pair.
-        found = replace(found, label=self.label, single=len(found.conditions) > 1 and not self.spare_tenants_own)
-        field = category.subjects.account
-        if self.account is None or field is None or exact[field] is None:
-            return found
-        names = exact[field]
-        condition = names.condition(self.account) if isinstance(names, ExactField) else names
-        if isinstance(condition, tuple):
-            return replace(found, unless_other=condition)
-        return condition or Inexact(reason=f"{field} cannot hold this account, but may hold another one")
+        found = replace(found, label=self.label, single=len(found.parts) > 1 and not self.spare_tenants_own)
+        if self.account is None:
+            return (found,)
+        other, doubts = any_of(category.subjects.account, self.account, exact)
+        if doubts:
+            return doubts
+        if not other.fields:
+            return (found,)
+        if not other.conditions:
+            names = " and ".join(place.name for place in other.fields)
+            return (Inexact(reason=f"{names} cannot hold this account, but may hold another one"),)
+        return (replace(found, unless_other=other),)
 
 
-def spelled_otherwise(subject: Subject, fields: SubjectFields, found: Match, exact: Exact) -> tuple[Match, ...]:
-    """Return what documents look like that have a subject's ids as numbers in another spelling than the one found."""
-    choices = []
-    for (name, value), (asked, id_) in zip(found.conditions, subject.wanted(fields) or (), strict=True):
-        field = exact[asked]
-        others = field.other_spellings(id_) if isinstance(field, ExactField) else ()
-        choices.append([(name, one) for one in (value, *others)])
+def spelled_otherwise(subject: Subject, places: SubjectPlaces, found: Match) -> tuple[Match, ...]:
+    """Return what documents look like that have one of a subject's ids as a number in another spelling."""
+    others = [
+        tuple(spelled for place in part.fields for spelled in place.other_spellings(id_))
+        for part, (_, id_) in zip(found.parts, subject.wanted(places) or (), strict=True)
+    ]
     return tuple(
-        replace(found, conditions=conditions, single=False)
-        for conditions in product(*choices)
-        if conditions != found.conditions
+        replace(found, parts=tuple(_spelled(found.parts, others, number)), single=False)
+        for number, those in enumerate(others)
+        if those
     )
+
+
+def _spelled(parts: tuple[AnyOf, ...], others: list[tuple[Condition, ...]], number: int) -> Iterator[AnyOf]:
+    """Yield the parts with this one spelled otherwise, and the rest in any way."""
+    for each, (part, those) in enumerate(zip(parts, others, strict=True)):
+        yield replace(part, conditions=those if each == number else (*part.conditions, *those))
 
 
 def is_tenants_own(subject: Subject, category: Category, name: str, stream: str | None) -> bool:

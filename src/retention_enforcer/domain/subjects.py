@@ -5,18 +5,20 @@ An id is compared as a whole, byte by byte. Where an index cannot answer that wi
     Match     these documents, and no others
     None      certainly no document there
     Inexact   it cannot be told, with the reason
+
+Where one kind of subject stands in several places, each of them is judged by itself.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from retention_enforcer.domain.errors import ConfigurationError
-from retention_enforcer.domain.policy import SubjectFields
+from retention_enforcer.domain.places import Key, Place, SubjectPlaces
 
 MOST_ID_BYTES = 256
 
@@ -63,16 +65,18 @@ class Subject:
         """The one text that stands for it: no control character occurs in an id, so that no two subjects share one."""
         return self.id if self.application is None else f"{self.application}\n{self.id}"
 
-    def wanted(self, fields: SubjectFields) -> tuple[tuple[str, str], ...] | None:
-        """Return the pairs of field and id that a document must all have, None where these fields do not tell it."""
+    def wanted(self, places: SubjectPlaces) -> tuple[tuple[tuple[Place, ...], str], ...] | None:
+        """Return the ids that a document must all have, each with the places of which any may have it.
+
+        None where these places do not tell it.
+        """
         if self.kind is SubjectKind.ACCOUNT:
-            pairs = [(fields.account, self.id)]
+            ids = [(places.account, self.id)]
         elif self.application is None:
-            pairs = [(fields.application, self.id)]
+            ids = [(places.application, self.id)]
         else:
-            pairs = [(fields.application, self.application), (fields.user, self.id)]
-        known = tuple((name, id_) for name, id_ in pairs if name is not None)
-        return known if len(known) == len(pairs) else None
+            ids = [(places.application, self.application), (places.user, self.id)]
+        return tuple(ids) if all(those for those, _ in ids) else None
 
 
 def subject_of(*, account: str | None = None, application: str | None = None, user: str | None = None) -> Subject:
@@ -123,31 +127,51 @@ class Inexact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExactField:
-    """The field of one index to ask for exactly an id: the field itself, or its `.keyword`."""
+    """A place in one index that can be asked for exactly an id: the field itself, or its `.keyword`."""
 
     name: str
     numeric: tuple[int, int] | None = None
     """The first and the last value, where it holds whole numbers."""
     longest: int | None = None
     """Longer values are not in the index of the field: `ignore_above`, in UTF-16 units as Elasticsearch counts."""
+    prefix: str = ""
+    """What stands before the id. Values without it name nobody."""
+    key: Key | None = None
+    """Which of the nested objects it is of."""
 
-    def condition(self, id_: str) -> tuple[str, str | int] | Inexact | None:
-        """Return field and value to ask for, or None where no document of the index can have this id."""
+    def __hash__(self) -> int:
+        """Return the hash of what tells most of them apart: it is taken several times for each document that goes."""
+        return hash(self.name)
+
+    @property
+    def plain(self) -> bool:
+        """Whether each value of the field names somebody."""
+        return not self.prefix and self.key is None
+
+    def condition(self, id_: str) -> Condition | Inexact | None:
+        """Return what to ask for, or None where no document of the index can have this id here."""
         if self.numeric is not None:
-            return self._number(id_, *self.numeric)
-        if self.longest is not None and len(id_.encode("utf-16-le", "surrogatepass")) // 2 > self.longest:
-            return Inexact(reason=f"{self.name} leaves out values of more than {self.longest} characters, as this id")
-        return self.name, id_
+            return None if self.prefix else self._number(id_, *self.numeric)
+        text = self.prefix + id_
+        if self.longest is not None and len(text.encode("utf-16-le", "surrogatepass")) // 2 > self.longest:
+            what = "this id with what stands before it" if self.prefix else "this id"
+            return Inexact(reason=f"{self.name} leaves out values of more than {self.longest} characters, as {what}")
+        return Condition(where=self, value=text)
 
-    def other_spellings(self, id_: str) -> tuple[str, ...]:
+    def other_spellings(self, id_: str) -> tuple[Condition, ...]:
         """Return how else a document may spell this id where it was written as a number, and texts are stored."""
-        return () if self.numeric is not None else spellings(id_)
+        texts = () if self.numeric is not None else spellings(id_)
+        return tuple(Condition(where=self, value=self.prefix + text) for text in texts)
 
-    def _number(self, id_: str, first: int, last: int) -> tuple[str, int] | Inexact | None:
+    def ids(self, values: Iterable[str | int]) -> Iterator[str]:
+        """Yield the ids that these values of the field name."""
+        return (str(value)[len(self.prefix) :] for value in values if str(value).startswith(self.prefix))
+
+    def _number(self, id_: str, first: int, last: int) -> Condition | Inexact | None:
         if _NEGATIVE.fullmatch(id_) and first <= int(id_):
             return Inexact(reason=f"{self.name} may hold this negative number, which is not asked for as an id")
         if _NUMBER.fullmatch(id_) and int(id_) <= last:
-            return self.name, int(id_)
+            return Condition(where=self, value=int(id_))
         number = whole_number(id_)
         if number is not None and first <= number <= last:
             return Inexact(
@@ -155,6 +179,14 @@ class ExactField:
                 "exponent: ask for that spelling"
             )
         return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """That a document has a value in some place."""
+
+    where: ExactField
+    value: str | int = field(repr=False)
 
 
 def whole_number(text: str) -> int | None:
@@ -185,64 +217,115 @@ def spellings(id_: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+UNREAD = "\0"
+"""Stands among the values of a document for those that were not read: no id has a control character."""
+
+Values = Mapping[ExactField, Collection[str | int]]
+"""What a document has in some places."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnyOf:
+    """That a document has one id, wherever its index may name it."""
+
+    fields: tuple[ExactField, ...]
+    """All places of the kind in the index."""
+    conditions: tuple[Condition, ...] = field(repr=False)
+    """Of which one is enough: in some of the places the id may not be possible."""
+
+    def fits(self, values: Values) -> bool:
+        """Whether a document with these values has it."""
+        return any(one.value in values.get(one.where, ()) for one in self.conditions)
+
+    def ids(self, values: Values) -> set[str]:
+        """Return all ids of the kind that a document with these values names."""
+        return {id_ for place in self.fields for id_ in place.ids(values.get(place, ()))}
+
+    def names_several(self, values: Values) -> bool:
+        """Whether a document with these values names more than one of the kind."""
+        return sum(len(values.get(place, ())) for place in self.fields) > 1 and len(self.ids(values)) > 1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """The documents of one index that carry a subject: those that fulfil each condition."""
+    """The documents of one index that carry a subject: those that have each of its ids."""
 
-    conditions: tuple[tuple[str, str | int], ...] = field(repr=False)
-    """Pairs of field and value."""
-    unless_other: tuple[str, str | int] | None = field(default=None, repr=False)
-    """Field and value: a document that has the field, but not this value in it, is none of them."""
+    parts: tuple[AnyOf, ...]
+    """One for each id: an application's user has two."""
+    unless_other: AnyOf | None = None
+    """A document that names somebody of this kind, but not this one, is none of them."""
     label: str = ""
     """For whom it is asked, so that what was found can be told apart."""
     single: bool = False
-    """Whether a document with several values in one of the fields is none of them: nobody can tell which value of one
-    field belongs to which of another."""
+    """Whether a document with several ids of one kind, in whichever places, is none of them: nobody can tell which
+    id of one kind belongs to which of another."""
     guarded: bool = False
-    """Whether the index is known to have such documents, so that queries must leave them out."""
+    """Whether the index may have such documents, so that queries must leave them out."""
 
     def __post_init__(self) -> None:
-        if not self.conditions:
+        if not self.parts or not all(part.conditions for part in self.parts):
             raise ValueError("without a condition it would match every document")
 
     @property
-    def fields(self) -> tuple[str, ...]:
-        """The fields that decide."""
-        names = (name for name, _ in self.conditions)
-        return (*names, *((self.unless_other[0],) if self.unless_other else ()))
+    def fields(self) -> tuple[ExactField, ...]:
+        """The places that decide."""
+        kinds = (*self.parts, *((self.unless_other,) if self.unless_other else ()))
+        return tuple(dict.fromkeys(place for kind in kinds for place in kind.fields))
 
-    def fits(self, values: Mapping[str, Collection[str | int]]) -> bool:
-        """Whether it matches a document with these values in its fields."""
-        if not all(value in values.get(name, ()) for name, value in self.conditions):
+    def fits(self, values: Values) -> bool:
+        """Whether it matches a document with these values."""
+        if not all(part.fits(values) for part in self.parts):
             return False
-        if self.single and any(len(set(values[name])) > 1 for name, _ in self.conditions):
+        if self.single and any(part.names_several(values) for part in self.parts):
             return False
-        if self.unless_other is None:
-            return True
-        name, value = self.unless_other
-        return not values.get(name) or value in values[name]
+        other = self.unless_other
+        return other is None or not other.ids(values) or other.fits(values)
 
 
 def match(
-    subject: Subject, fields: SubjectFields, exact: Mapping[str, ExactField | Inexact | None]
-) -> Match | Inexact | None:
-    """Return which documents of one index carry a subject, None where certainly none does.
+    subject: Subject, places: SubjectPlaces, exact: Mapping[Place, ExactField | Inexact | None]
+) -> tuple[Match | Inexact, ...]:
+    """Return which documents of one index carry a subject, and why that cannot be told of all; empty: none does.
 
-    `fields` are those of the index's category, `exact` what the index says of each of them (None: it has no such
-    field). One condition that no document can fulfil decides, whatever cannot be told of the others.
+    `places` are those of the index's category, `exact` what the index says of each of them (None: it has no such
+    place). What one place cannot tell changes nothing of what the others do, but for a pair: that nothing else stands
+    beside its ids must be told of all places. One id that no document can have decides, whatever cannot be told of
+    the others.
     """
-    wanted = subject.wanted(fields)
+    wanted = subject.wanted(places)
     if wanted is None:
-        return Inexact(reason=f"the category has no field that names the {subject.kind} of a document")
-    judged = [_condition(exact[name], id_) for name, id_ in wanted]
-    if any(condition is None for condition in judged):
-        return None
-    doubt = next((condition for condition in judged if isinstance(condition, Inexact)), None)
-    return doubt or Match(conditions=tuple(condition for condition in judged if isinstance(condition, tuple)))
+        return (Inexact(reason=f"the category has no field that names the {subject.kind} of a document"),)
+    parts: list[AnyOf] = []
+    doubts: list[Inexact] = []
+    for those, id_ in wanted:
+        part, untold = any_of(those, id_, exact)
+        if not part.conditions and not untold:
+            return ()
+        parts.append(part)
+        doubts += untold
+    if doubts and (len(parts) > 1 or not parts[0].conditions):
+        return tuple(doubts)
+    return (Match(parts=tuple(parts)), *doubts)
 
 
-def _condition(exact: ExactField | Inexact | None, id_: str) -> tuple[str, str | int] | Inexact | None:
-    return exact.condition(id_) if isinstance(exact, ExactField) else exact
+def any_of(
+    places: Iterable[Place], id_: str, exact: Mapping[Place, ExactField | Inexact | None]
+) -> tuple[AnyOf, tuple[Inexact, ...]]:
+    """Return where one index may have an id, and which of the places cannot tell that."""
+    fields: dict[ExactField, None] = {}
+    doubts: dict[Inexact, None] = {}
+    conditions: dict[Condition, None] = {}
+    for verdict in (exact[place] for place in places):
+        if isinstance(verdict, Inexact):
+            doubts[verdict] = None
+        elif verdict is not None:
+            fields[verdict] = None
+            condition = verdict.condition(id_)
+            if isinstance(condition, Inexact):
+                doubts[condition] = None
+            elif condition is not None:
+                conditions[condition] = None
+    return AnyOf(fields=tuple(fields), conditions=tuple(conditions)), tuple(doubts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

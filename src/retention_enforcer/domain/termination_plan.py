@@ -193,7 +193,7 @@ def undecided_of(
             if termination.subject is None or subject in ended:
                 continue
             for category in (c for c in policy.categories if c.owns):
-                tells = category.subjects.application == category.owns.application
+                tells = {*category.owns.application} <= {*category.subjects.application}
                 found.append(
                     Sought(
                         label=f"undecided {termination.key}",

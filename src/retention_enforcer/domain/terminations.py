@@ -192,7 +192,7 @@ def narrows(category: Category, subject: Subject) -> bool:
     """Whether the documents of a category tell whether they are this subject's, or an account's application's."""
     if subject.wanted(category.subjects) is not None:
         return True
-    return subject.kind is SubjectKind.ACCOUNT and category.subjects.application is not None
+    return subject.kind is SubjectKind.ACCOUNT and bool(category.subjects.application)
 
 
 def state_of(termination: Termination, times: Times, now: int) -> State:

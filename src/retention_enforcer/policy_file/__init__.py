@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,29 @@ from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.policy_rules import Problem, earliest_problems, policy_problems
 from retention_enforcer.policy_file.plain_yaml import Document, Fault, read_plain_yaml
 from retention_enforcer.policy_file.shape import (
+    FORMS,
+    NESTED,
+    PREFIXED,
     REFUSED,
     CategoryEntry,
     ClauseEntry,
+    NestedEntry,
     OwnsEntry,
     PolicyFile,
+    PrefixedEntry,
     SchemaWithoutNull,
     SubjectsEntry,
     shown,
 )
 
 _MAX_BYTES = 1 << 20  # a policy has some kilobytes: whatever is larger is another file
-_KNOWN: dict[str, type[BaseModel]] = {"clause": ClauseEntry, "subjects": SubjectsEntry, "owns": OwnsEntry}
+_KNOWN: dict[str, type[BaseModel]] = {
+    "clause": ClauseEntry,
+    "subjects": SubjectsEntry,
+    "owns": OwnsEntry,
+    NESTED: NestedEntry,
+    PREFIXED: PrefixedEntry,
+}
 
 _SHAPES = {
     "tuple_type": ("this is not a list", 'write it as a list, as ["one", "two"]'),
@@ -134,6 +146,11 @@ def _shape_problems(error: ValidationError) -> list[Problem]:
 
 
 def _shape_problem(detail: ErrorDetails) -> Problem:
+    problem = _problem(detail)
+    return replace(problem, path=tuple(part for part in problem.path if part not in FORMS))
+
+
+def _problem(detail: ErrorDetails) -> Problem:
     path, kind, context = detail["loc"], detail["type"], detail.get("ctx", {})
     if kind == REFUSED:
         return Problem(path=path, text=context["text"], mend=context["mend"])

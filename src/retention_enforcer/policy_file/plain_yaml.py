@@ -15,7 +15,7 @@ import yaml
 
 from retention_enforcer.domain.policy_rules import Path
 
-_MAX_DEPTH = 8  # twice as deep as a policy can be
+_MAX_DEPTH = 8  # deeper than a policy can be
 _WHOLE_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
@@ -100,7 +100,7 @@ class _Reader:
         if isinstance(event, yaml.AliasEvent):
             return ""  # refused above
         if len(path) == _MAX_DEPTH:
-            raise _NotReadable(Fault(_line(event), "this is nested too deep", "a policy has four levels"))
+            raise _NotReadable(Fault(_line(event), "this is nested too deep", "a policy has six levels at most"))
         return self._mapping(path) if isinstance(event, yaml.MappingStartEvent) else self._list(path)
 
     def _list(self, path: Path) -> list[object]:

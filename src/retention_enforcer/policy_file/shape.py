@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import PydanticCustomError, core_schema
 
 from retention_enforcer.domain.instants import DAY, parse_duration, parse_instant
 from retention_enforcer.domain.names import IndexPattern
-from retention_enforcer.domain.policy import Category, Clause, Policy, SubjectFields
+from retention_enforcer.domain.places import Key, Place, SubjectPlaces
+from retention_enforcer.domain.policy import Category, Clause, Policy
 
 REFUSED = "refused"
 
@@ -107,27 +108,119 @@ class ClauseEntry(_Entry):
         return Clause(document=self.document, section=self.section, item=self.item, updated=self.updated)
 
 
-class SubjectsEntry(_Entry):
-    """The fields that name a customer account, its application, and a user of that application."""
+class PrefixedEntry(_Entry):
+    """A field whose texts are a fixed text and the id, as `user.id=42` in Zipkin's `_q`."""
 
-    account: Text | None = None
-    application: Text | None = None
-    user: Text | None = None
+    field: Text
+    prefix: Text
+    """What stands before the id, with its sign: `user.id=`."""
 
-    def fields(self) -> SubjectFields:
+    def place(self) -> Place:
         """The domain's value."""
-        return SubjectFields(account=self.account, application=self.application, user=self.user)
+        return Place(field=self.field, prefix=self.prefix)
+
+
+class NestedEntry(_Entry):
+    """Nested objects of a key and a value, as Jaeger's `tags`: the object with this key has the id as its value."""
+
+    path: Text
+    """The field of type `nested`."""
+    key: Text
+    """The key that the object with the id has: a text, not a field."""
+    key_field: Text = "key"
+    """The field of the objects that holds the key."""
+    value: Text = "value"
+    """The field of the objects that holds the id."""
+
+    def place(self) -> Place:
+        """The domain's value."""
+        key = Key(path=self.path, field=f"{self.path}.{self.key_field}", text=self.key)
+        return Place(field=f"{self.path}.{self.value}", key=key)
+
+
+LIST, FIELD, PREFIXED, NESTED = "<list>", "<field>", "<prefixed>", "<nested>"
+"""Which of the forms something has; they stand in the paths of pydantic's errors, and in no file."""
+
+FORMS = frozenset({LIST, FIELD, PREFIXED, NESTED})
+
+
+def _form(value: object) -> str:
+    match value:
+        case dict():
+            return NESTED if {"path", "key"} & value.keys() else PREFIXED
+        case PrefixedEntry():
+            return PREFIXED
+        case NestedEntry():
+            return NESTED
+        case _:
+            return LIST if isinstance(value, list | tuple) else FIELD
+
+
+_PlaceEntry = Annotated[
+    Annotated[Text, Tag(FIELD)] | Annotated[PrefixedEntry, Tag(PREFIXED)] | Annotated[NestedEntry, Tag(NESTED)],
+    Discriminator(lambda value: FIELD if (form := _form(value)) == LIST else form),
+]
+_PlaceEntries = Annotated[tuple[_PlaceEntry, ...], Field(min_length=1)]
+Places = Annotated[
+    Annotated[Text, Tag(FIELD)]
+    | Annotated[PrefixedEntry, Tag(PREFIXED)]
+    | Annotated[NestedEntry, Tag(NESTED)]
+    | Annotated[_PlaceEntries, Tag(LIST)],
+    Discriminator(_form),
+]
+"""A place, or a list of them: any may name the subject."""
+
+
+def _only_fields(value: object) -> object:
+    if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(one, dict) for one in value)):
+        text = "an owner is read from fields alone, not from nested objects or from parts of texts"
+        raise refused(text, "name a field, as uin, or a list of fields")
+    return value
+
+
+Fields = Annotated[
+    Annotated[Text, Tag(FIELD)] | Annotated[Texts, Tag(LIST)],
+    Discriminator(lambda value: LIST if _form(value) == LIST else FIELD),
+    BeforeValidator(_only_fields),
+]
+"""A field, or a list of them."""
+
+
+def _places(entry: str | PrefixedEntry | NestedEntry | tuple[object, ...] | None) -> tuple[Place, ...]:
+    match entry:
+        case None:
+            return ()
+        case str():
+            return (Place(field=entry),)
+        case PrefixedEntry() | NestedEntry():
+            return (entry.place(),)
+        case _:
+            return tuple(place for one in entry for place in _places(one))  # type: ignore[arg-type]
+
+
+class SubjectsEntry(_Entry):
+    """Where a document names a customer account, its application, and a user of that application."""
+
+    account: Places | None = None
+    application: Places | None = None
+    user: Places | None = None
+
+    def places(self) -> SubjectPlaces:
+        """The domain's value."""
+        return SubjectPlaces(
+            account=_places(self.account), application=_places(self.application), user=_places(self.user)
+        )
 
 
 class OwnsEntry(_Entry):
-    """Where an account's applications are found: both fields of one document."""
+    """Where an account's applications are found: fields of one document."""
 
-    account: Text
-    application: Text
+    account: Fields
+    application: Fields
 
-    def fields(self) -> SubjectFields:
+    def places(self) -> SubjectPlaces:
         """The domain's value."""
-        return SubjectFields(account=self.account, application=self.application)
+        return SubjectPlaces(account=_places(self.account), application=_places(self.application))
 
 
 class CategoryEntry(_Entry):
@@ -168,8 +261,8 @@ class CategoryEntry(_Entry):
             clause=self.clause.clause(),
             indices=tuple(IndexPattern(text) for text in self.indices),
             timestamp=self.timestamp,
-            subjects=self.subjects.fields() if self.subjects else SubjectFields(),
-            owns=self.owns.fields() if self.owns else SubjectFields(),
+            subjects=self.subjects.places() if self.subjects else SubjectPlaces(),
+            owns=self.owns.places() if self.owns else SubjectPlaces(),
             max_age=self.max_age,
             after_termination=self.after_termination,
             never_stored=self.never_stored,
