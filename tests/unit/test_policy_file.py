@@ -573,3 +573,8 @@ class TestTheSchema:
 
     def test_it_allows_no_null(self) -> None:
         assert "null" not in repr(policy_schema())
+
+
+def test_one_fault_in_the_only_category_is_no_empty_list() -> None:
+    alone = GOOD[: GOOD.index("  - id: keys")].replace("max_age", "maxage")
+    assert "shop.yaml:10: category logs, maxage: unknown key" in refusal(alone).message

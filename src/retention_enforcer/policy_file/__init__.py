@@ -138,6 +138,9 @@ def _shape_problems(error: ValidationError) -> list[Problem]:
     version = [detail for detail in details if detail["loc"] == ("version",) and detail["type"] == REFUSED]
     if version:
         return [_shape_problem(version[0])]  # another version may have other keys: nothing more can be said
+    # Of a list whose entries are all wrong pydantic says that it is too short, too.
+    inside = {detail["loc"][:length] for detail in details for length in range(len(detail["loc"]))}
+    details = [d for d in details if d["type"] != "too_short" or d["loc"] not in inside]
     meant = {(*detail["loc"][:-1], _nearest(detail)) for detail in details if detail["type"] == "extra_forbidden"}
     within = {detail["loc"][:end] for detail in details for end in range(len(detail["loc"]))}
     # A misspelt key that is required is one problem, not two; and a list is not empty that has a faulty entry.
