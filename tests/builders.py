@@ -12,6 +12,7 @@ from retention_enforcer.domain.instants import DAY, HOUR
 from retention_enforcer.domain.names import IndexPattern
 from retention_enforcer.domain.plan import Action, Keep, Plan, Purge, Skip
 from retention_enforcer.domain.policy import Category, Clause
+from retention_enforcer.domain.timestamps import AT_TIMESTAMP, Mapped
 
 NOW = 1_769_846_400_000  # 2026-01-31T08:00:00Z
 LIMIT = 14 * DAY
@@ -53,6 +54,7 @@ def index(
         "overdue": sum(age > LIMIT for age in ages),
         "undated": undated,
         "sequence_numbers": (41,),
+        "timestamp": Mapped(timestamp=AT_TIMESTAMP, type="date"),
     }
     return IndexFacts(name=name, **{**values, **more})
 

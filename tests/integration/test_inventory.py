@@ -27,6 +27,7 @@ from retention_enforcer.domain.facts import Ageless, Block, CategoryFacts, Doubt
 from retention_enforcer.domain.instants import DAY, HOUR, SECOND, format_instant
 from retention_enforcer.domain.names import IndexPattern
 from retention_enforcer.domain.policy import EARLIEST, Category, Clause, Policy
+from retention_enforcer.domain.timestamps import AT_TIMESTAMP, Mapped, Timestamp
 
 if TYPE_CHECKING:
     from conftest import Server
@@ -54,6 +55,9 @@ def observe(es: Elasticsearch, *categories: Category, now: int = NOW) -> dict[st
 
 def observe_one(es: Elasticsearch, *patterns: str, **more: Any) -> CategoryFacts:
     return observe(es, category(*patterns, **more))["logs"]
+
+
+DATED = Mapped(timestamp=AT_TIMESTAMP, type="date")
 
 
 def create(es: Elasticsearch, name: str, *timestamps: Any, **body: Any) -> None:
@@ -252,7 +256,7 @@ def test_each_category_is_judged_by_its_own_timestamp_and_limit(es: Elasticsearc
     write(es, f"{prefix}calls-1", {"at": NOW - 5 * DAY, "@timestamp": "x"}, refresh=True)
     create(es, f"{prefix}logs-1", NOW - 5 * DAY)
 
-    calls = category(f"{prefix}calls-*", id_="calls", timestamp="at", max_age=3 * DAY)
+    calls = category(f"{prefix}calls-*", id_="calls", timestamp=Timestamp("at"), max_age=3 * DAY)
     facts = observe(es, category(f"{prefix}logs-*"), calls)
 
     assert the_index(facts["calls"]).due == 1
@@ -471,7 +475,7 @@ def test_a_search_that_fails_on_some_indices_names_each_of_them(es: Elasticsearc
     create(es, f"{prefix}logs-3", NOW - DAY)
     logs = category(f"{prefix}logs-*")
     three = tuple(f"{prefix}logs-{number}" for number in (1, 2, 3))
-    search = Search(category=logs, shards=dict.fromkeys(three, 1), timestamp="@timestamp")
+    search = Search(category=logs, shards=dict.fromkeys(three, 1), timestamp=DATED)
 
     answer = search_documents(es, policy_of(logs), [search], NOW, OWN)
 
@@ -485,7 +489,7 @@ def test_an_index_of_which_not_all_shards_answer_is_unknown_alone(es: Elasticsea
     for name in some:
         create(es, name, NOW)
     logs = category(f"{prefix}logs-*")
-    search = Search(category=logs, shards={**dict.fromkeys(some, 1), some[1]: 2}, timestamp="@timestamp")
+    search = Search(category=logs, shards={**dict.fromkeys(some, 1), some[1]: 2}, timestamp=DATED)
     answer = search_documents(es, policy_of(logs), [search], NOW, OWN)
     assert list(answer.unknown) == [some[1]]
     assert "1 of 1 shards answered" in answer.unknown[some[1]].text
@@ -894,5 +898,5 @@ def test_a_timestamp_inside_an_object_is_one(es: Elasticsearch, prefix: str) -> 
     mappings = {"properties": {"event": {"properties": {"created": {"type": "date"}}}}}
     create(es, prefix + "logs-a", mappings=mappings)
     write(es, prefix + "logs-a", {"event": {"created": NOW - DAY}}, refresh=True)
-    index = the_index(observe_one(es, prefix + "logs-*", timestamp="event.created"))
+    index = the_index(observe_one(es, prefix + "logs-*", timestamp=Timestamp("event.created")))
     assert (index.oldest, index.undated) == (NOW - DAY, 0)

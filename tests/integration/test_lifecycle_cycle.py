@@ -103,6 +103,45 @@ def test_a_second_run_writes_nothing_but_lease_and_state(managed: LifecycleBench
     assert {managed.attached(name) for name in managed.backing("logs-stream")} == {managed.lifecycle("logs", "rolled")}
 
 
+def date_of(managed: LifecycleBench, name: str) -> str | None:
+    settings = managed.es.indices.get_settings(index=managed.prefix + name, flat_settings=True)
+    found: str | None = settings[managed.prefix + name]["settings"].get("index.lifecycle.origination_date")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("unit", "type_", "value", "begins"),
+    [
+        ("us", "long", 1_795_000_000_123_456, 1_795_000_000_123),
+        ("yyyyMMddHHmm", "keyword", "202611181126", 1_795_001_160_000),
+    ],
+)
+def test_numbers_and_digits_give_an_index_a_date_of_its_own_as_dates_do(
+    managed: LifecycleBench, unit: str, type_: str, value: int | str, begins: int
+) -> None:
+    timestamp = f"    timestamp: {{{{field: start, unit: {unit}}}}}\n    max_age: 400d"
+    managed.policy_text = managed.policy_text.replace("    max_age: {max_age}", timestamp, 1)
+    managed.index("logs-restored", [], mappings={"properties": {"start": {"type": type_}}})
+    managed.es.index(index=f"{managed.prefix}logs-restored", document={"start": value}, refresh=True)
+    managed.ready()
+    assert managed.run("run", "--once").code == 0
+    assert date_of(managed, "logs-restored") == str(begins)
+    assert managed.attached("logs-restored") == managed.lifecycle("logs", "plain")
+
+
+def test_what_has_no_timestamp_on_purpose_counts_from_its_creation_or_its_rollover(managed: LifecycleBench) -> None:
+    managed.policy_text = managed.policy_text.replace("    max_age:", "    timestamp: none\n    max_age:", 1)
+    managed.index("logs-a", [managed.now() - 9 * DAY])
+    managed.stream("logs-stream")
+    managed.write("logs-stream", managed.now() - 9 * DAY)
+    managed.es.indices.rollover(alias=f"{managed.prefix}logs-stream")
+    managed.ready()
+    assert managed.run("run", "--once").code == 0
+    assert managed.attached("logs-a") == managed.lifecycle("logs", "plain")
+    assert date_of(managed, "logs-a") is None
+    assert {managed.attached(name) for name in managed.backing("logs-stream")} == {managed.lifecycle("logs", "rolled")}
+
+
 def test_only_an_old_document_gives_an_index_a_date_of_its_own(managed: LifecycleBench) -> None:
     now = managed.now()
     oldest = now - 9 * DAY
@@ -110,14 +149,8 @@ def test_only_an_old_document_gives_an_index_a_date_of_its_own(managed: Lifecycl
     managed.index("logs-a", [now - HOUR // 2])
     managed.ready()
     assert managed.run("run", "--once").code == 0
-
-    def date_of(name: str) -> str | None:
-        settings = managed.es.indices.get_settings(index=managed.prefix + name, flat_settings=True)
-        found: str | None = settings[managed.prefix + name]["settings"].get("index.lifecycle.origination_date")
-        return found
-
-    assert date_of("logs-restored") == str(oldest)
-    assert date_of("logs-a") is None
+    assert date_of(managed, "logs-restored") == str(oldest)
+    assert date_of(managed, "logs-a") is None
 
 
 def test_one_old_document_among_a_thousand_of_today_goes_and_the_thousand_stay(managed: LifecycleBench) -> None:

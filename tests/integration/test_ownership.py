@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,11 +16,12 @@ from naming import named
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.cluster.ownership import PAGE, applications_of, owners_of
 from retention_enforcer.domain.errors import ClusterUnavailable, ConfigurationError, Refused
-from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
+from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, format_instant
 from retention_enforcer.domain.names import IndexPattern
 from retention_enforcer.domain.places import SubjectPlaces
 from retention_enforcer.domain.policy import EARLIEST, Category, Clause, Policy
 from retention_enforcer.domain.subjects import Ownership
+from retention_enforcer.domain.timestamps import Timestamp
 
 if TYPE_CHECKING:
     from conftest import Server
@@ -130,6 +132,35 @@ def test_it_may_be_in_an_index_of_another_mapping(console: Console) -> None:
     assert console.owned("200") == {"14"}
     assert console.owned("300") == {"old", "new"}
     assert console.named("100") == {"14", "15", "old"}
+
+
+def timed(policy: Policy, timestamp: Timestamp | None) -> Policy:
+    first, *others = policy.categories
+    return replace(policy, categories=(replace(first, timestamp=timestamp), *others))
+
+
+def test_the_newest_may_be_told_by_a_number_or_by_digits(console: Console, policy: Policy) -> None:
+    def day(days: int) -> str:
+        return format_instant(NOW - days * DAY)[:10].replace("-", "")
+
+    both = {"at": LONG, "day": KEYWORD}
+    console.index(
+        "console",
+        {"uin": "100", "app": "14", "at": NOW * 1_000 - 2, "day": day(3)},
+        {"uin": "200", "app": "14", "at": NOW * 1_000 - 2_000, "day": day(2)},
+        {"uin": "100", "app": "15", "at": NOW * 1_000 - 9_000, "day": day(2)},
+        {"uin": "200", "app": "15", "at": NOW * 1_000 - 8_999_000, "day": day(2)},
+        {"uin": "200", "app": "15", "at": NOW, "day": "tomorrow"},
+        **both,
+    )
+    console.policy = timed(policy, Timestamp("at", "us"))
+    assert console.owners("100", "200").applications == {"100": {"14", "15"}, "200": frozenset()}
+    console.policy = timed(policy, Timestamp("day", "yyyyMMdd"))
+    decided = console.owners("100", "200")
+    assert decided.applications == {"100": frozenset(), "200": {"14"}}
+    assert set(decided.undecided) == {"15"}, "nobody can tell which was later on that day"
+    console.policy = timed(policy, None)
+    assert set(console.owners("100").undecided) == {"14", "15"}
 
 
 def test_ids_are_numbers_where_the_index_has_numbers(console: Console) -> None:

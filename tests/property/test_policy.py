@@ -17,6 +17,7 @@ from retention_enforcer.domain.errors import ConfigurationError
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND, format_duration, parse_duration
 from retention_enforcer.domain.names import IndexPattern, overlap
 from retention_enforcer.domain.policy import Category, Clause, Policy, fingerprint
+from retention_enforcer.domain.timestamps import Timestamp
 from retention_enforcer.policy_file import load_policy_text
 
 TRTC = (Path(__file__).parents[2] / "config" / "trtc.yaml").read_text()
@@ -75,7 +76,7 @@ FIELDS = st.builds(named, account=st.none() | NAME, application=st.none() | NAME
 OF_A_CATEGORY = {
     "id": NAME,
     "indices": st.lists(NAME.map(IndexPattern), min_size=1, max_size=3).map(tuple),
-    "timestamp": NAME,
+    "timestamp": st.none() | st.builds(Timestamp, NAME, st.sampled_from([None, "s", "ms", "yyyyMMddHHmmss"])),
     "subjects": FIELDS,
     "owns": FIELDS,
     "max_age": st.none() | LIMIT,

@@ -14,6 +14,7 @@ from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
 from retention_enforcer.domain.names import IndexPattern
 from retention_enforcer.domain.places import Key, Place, SubjectPlaces
 from retention_enforcer.domain.policy import EARLIEST, Category, Policy
+from retention_enforcer.domain.timestamps import AT_TIMESTAMP, Timestamp
 from retention_enforcer.policy_file import load_policy, load_policy_text, policy_schema
 
 TRTC = Path(__file__).parents[2] / "config" / "trtc.yaml"
@@ -100,6 +101,46 @@ WRONG = [
         15,
         "application is missing",
         "",
+    ),
+    (
+        "an unknown key of a timestamp",
+        "max_age: 14d",
+        "timestamp: {feld: t, unit: ms}\n    max_age: 14d",
+        10,
+        "category logs, timestamp.feld: unknown key",
+        "write field",
+    ),
+    (
+        "a timestamp without its field",
+        "max_age: 14d",
+        "timestamp: {unit: ms}\n    max_age: 14d",
+        10,
+        "timestamp: field is missing",
+        "write field",
+    ),
+    (
+        "a timestamp that is a list",
+        "max_age: 14d",
+        "timestamp: [t]\n    max_age: 14d",
+        10,
+        "timestamp: ['t'] is no timestamp",
+        "a field's name",
+    ),
+    (
+        "an unknown unit of a timestamp",
+        "max_age: 14d",
+        "timestamp: {field: t, unit: minutes}\n    max_age: 14d",
+        10,
+        "timestamp.unit: 'minutes' is neither a unit nor a pattern",
+        "write s, ms, us or ns, or a pattern",
+    ),
+    (
+        "a timestamp coarser than the margin",
+        "max_age: 14d",
+        "timestamp: {field: t, unit: yyyyMMdd}\n    max_age: 14d",
+        10,
+        "a value of yyyyMMdd leaves 1d open, too much for a margin of 1h",
+        "a margin of at least 2d",
     ),
     ("an unknown version", "version: 1", "version: 2", 1, "2 is not a version", "write version: 1"),
     ("a version in quotes", "version: 1", 'version: "1"', 1, "'1' is not a version", "write version: 1"),
@@ -369,7 +410,7 @@ def test_defaults_are_the_documented_ones() -> None:
     )
     assert (policy.margin, policy.on_request, policy.earliest, policy.ignore) == (HOUR, 7 * DAY, EARLIEST, ())
     category = policy.categories[0]
-    assert (category.timestamp, category.enforce, category.foreign_lifecycle) == ("@timestamp", True, "leave")
+    assert (category.timestamp, category.enforce, category.foreign_lifecycle) == (AT_TIMESTAMP, True, "leave")
     assert (category.rollover, category.never_stored, category.forbidden_fields) == (DAY, False, ())
     assert not category.subjects
     assert not category.owns
@@ -392,7 +433,7 @@ def test_every_key_reaches_the_policy() -> None:
     assert policy.earliest == 1_577_836_800_000
     logs = policy.category("logs")
     assert (logs.max_age, logs.after_termination, logs.rollover) == (14 * DAY, 3 * DAY, 12 * HOUR)
-    assert (logs.timestamp, logs.enforce, logs.foreign_lifecycle) == ("event.created", False, "adopt")
+    assert (logs.timestamp, logs.enforce, logs.foreign_lifecycle) == (Timestamp("event.created"), False, "adopt")
     assert logs.forbidden_fields == ("audio",)
     assert logs.subjects == named(application="app", user="user_id")
     assert policy.category("keys").owns == named(account="owner", application="app")
@@ -573,6 +614,23 @@ class TestTheSchema:
 
     def test_it_allows_no_null(self) -> None:
         assert "null" not in repr(policy_schema())
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("start", Timestamp("start")),
+        ("{field: start}", Timestamp("start")),
+        ("{field: none}", Timestamp("none")),
+        ("{field: start, unit: us}", Timestamp("start", "us")),
+        ("{field: time_bucket, unit: yyyyMMddHHmm}", Timestamp("time_bucket", "yyyyMMddHHmm")),
+        ("{field: t, unit: \"yyyy-MM-dd'T'HH:mm:ss'Z'\"}", Timestamp("t", "yyyy-MM-dd'T'HH:mm:ss'Z'")),
+        ("none", None),
+    ],
+)
+def test_a_timestamp_is_a_field_a_field_with_its_unit_or_none_on_purpose(written: str, meant: Timestamp | None) -> None:
+    policy = load_policy_text(changed("max_age: 14d", f"timestamp: {written}\n    max_age: 14d"), "shop.yaml")
+    assert policy.categories[0].timestamp == meant
 
 
 def test_one_fault_in_the_only_category_is_no_empty_list() -> None:

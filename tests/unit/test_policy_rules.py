@@ -11,6 +11,7 @@ from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
 from retention_enforcer.domain.names import IndexPattern
 from retention_enforcer.domain.policy import Category, Clause, Policy
 from retention_enforcer.domain.policy_rules import earliest_problems, policy_problems, settings_problems
+from retention_enforcer.domain.timestamps import Timestamp
 
 CLAUSE = Clause(document="Privacy", section="6", item="logs", updated="2022-08-11")
 LOGS = Category(id="logs", clause=CLAUSE, indices=(IndexPattern("shop-logs-*"),), max_age=14 * DAY)
@@ -59,9 +60,19 @@ WRONG = [
     (category(subjects=named(user="user_id")), (*FIRST, "subjects")),
     (category(owns=named(account="owner")), (*FIRST, "owns")),
     (category(owns=named(account="a", application="b", user="c")), (*FIRST, "owns")),
-    (category(timestamp=""), (*FIRST, "timestamp")),
-    (category(timestamp="event created"), (*FIRST, "timestamp")),
-    (category(timestamp="event..created"), (*FIRST, "timestamp")),
+    (category(timestamp=Timestamp("")), (*FIRST, "timestamp")),
+    (category(timestamp=Timestamp("event created")), (*FIRST, "timestamp")),
+    (category(timestamp=Timestamp("event created", "ms")), (*FIRST, "timestamp", "field")),
+    (category(timestamp=Timestamp("event..created")), (*FIRST, "timestamp")),
+    (category(timestamp=Timestamp("t", "msec")), (*FIRST, "timestamp", "unit")),
+    (category(timestamp=Timestamp("t", "yyyyMM")), (*FIRST, "timestamp", "unit")),
+    (category(timestamp=Timestamp("t", "yyyyddMM")), (*FIRST, "timestamp", "unit")),
+    (category(timestamp=Timestamp("t", "yyyyMMddmm")), (*FIRST, "timestamp", "unit")),
+    (category(timestamp=Timestamp("t", "yyMMdd")), (*FIRST, "timestamp", "unit")),
+    (category(timestamp=Timestamp("t", "yyyyMMdd'T")), (*FIRST, "timestamp", "unit")),
+    (category(timestamp=Timestamp("t", "yyyy1MMdd")), (*FIRST, "timestamp", "unit")),
+    (category(timestamp=Timestamp("t", "yyyyMMdd")), (*FIRST, "timestamp", "unit")),  # coarser than the margin
+    (category(timestamp=Timestamp("t", "yyyyMMddHH")), (*FIRST, "timestamp", "unit")),
     (category(subjects=named(application="app*")), (*FIRST, "subjects", "application")),
     (category(forbidden_fields=("audio", "video\x00")), (*FIRST, "forbidden_fields", 1)),
 ]

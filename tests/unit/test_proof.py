@@ -14,6 +14,7 @@ from retention_enforcer.domain.findings import Severity
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
 from retention_enforcer.domain.policy import Category
 from retention_enforcer.domain.proof import Proof, verify
+from retention_enforcer.domain.timestamps import Timestamp
 
 AGELESS: dict[str, Any] = {"max_age": None, "after_termination": 7 * DAY}
 NEVER: dict[str, Any] = {"max_age": None, "never_stored": True}
@@ -171,7 +172,7 @@ def test_documents_past_the_limit_are_counted() -> None:
 
 
 def test_undated_documents_are_counted_with_the_name_of_their_field() -> None:
-    (finding,) = proven(facts(index(undated=3)), category(timestamp="created_at")).findings
+    (finding,) = proven(facts(index(undated=3)), category(timestamp=Timestamp("created_at"))).findings
     assert finding.text == (
         "3 documents of logs-a have no believable created_at, and the index was created before the limit"
     )

@@ -9,17 +9,24 @@ from elasticsearch import Elasticsearch
 from retention_enforcer.cluster.batches import Refusals
 from retention_enforcer.cluster.documents_seen import Answer, DocumentsSeen
 from retention_enforcer.cluster.expressions import batches
-from retention_enforcer.cluster.indices_seen import FieldTypes, read_dates
+from retention_enforcer.cluster.indices_seen import FieldTypes, read_times
 from retention_enforcer.cluster.survey import Governed
+from retention_enforcer.domain.ageless import absent, ambiguous, another_type, computed, unasked
 from retention_enforcer.domain.facts import Ageless, Evidence
-from retention_enforcer.domain.timestamps import absent, ambiguous, computed, no_date
-
-_TIMESTAMPS = frozenset({"date", "date_nanos"})
+from retention_enforcer.domain.timestamps import Mapped, Timestamp
 
 
-def is_timestamp(type_: str | None) -> bool:
-    """Whether a field of this type has an age; one that is not mapped has not, and disturbs nothing."""
-    return type_ is None or type_ in _TIMESTAMPS
+def mapped_as(timestamp: Timestamp | None, type_: str | None) -> Mapped | None:
+    """Return a timestamp as an index maps it with a field of this type; None where its values cannot be read there.
+
+    One that is not mapped there is in no document, and disturbs nothing: it is asked for like the others.
+    """
+    if timestamp is None:
+        return None
+    first = timestamp.types[0]
+    # One range asks for dates of either type.
+    type_ = first if type_ is None or (timestamp.unit is None and type_ in timestamp.types) else type_
+    return Mapped(timestamp=timestamp, type=type_) if type_ in timestamp.types else None
 
 
 def ages_untold(
@@ -35,7 +42,7 @@ def ages_untold(
     What had dated documents before, and lost them, is not judged by the others. One request for all indices with
     documents of which none has the timestamp.
     """
-    by_age = {name: index for name, index in governed.items() if index.category.max_age is not None}
+    by_age = {name: i for name, i in governed.items() if i.category.max_age is not None and i.category.timestamp}
     found: dict[str, Ageless] = dict(_by_what_is_said(by_age, types, computed_by, answer))
     without = {
         name: index
@@ -43,9 +50,10 @@ def ages_untold(
         if name not in found and _has_none(index, answer.seen.get(name, DocumentsSeen()), evidence)
     }
     # Where that is refused no field is proposed; what else is said stands.
-    dates = read_dates(client, batches(sorted(without)), Refusals()) if without else {}
+    times = read_times(client, batches(sorted(without)), Refusals()) if without else {}
     for name, index in without.items():
-        found[name] = absent(name, index.category.timestamp, answer.seen[name].documents, dates.get(name, ()))
+        if (timestamp := index.category.timestamp) is not None:
+            found[name] = absent(name, timestamp, answer.seen[name].documents, times.get(name, {}))
     return found
 
 
@@ -57,11 +65,15 @@ def _by_what_is_said(
 ) -> Iterator[tuple[str, Ageless]]:
     for name, index in governed.items():
         timestamp, seen = index.category.timestamp, answer.seen.get(name, DocumentsSeen())
-        type_ = types.of(timestamp, name)
-        if not is_timestamp(type_):
-            yield name, no_date(name, timestamp, type_)
-        elif (why := computed_by.get(name, {}).get(timestamp)) is not None:
+        if timestamp is None:
+            continue
+        type_ = types.of(timestamp.field, name)
+        if type_ is not None and mapped_as(timestamp, type_) is None:
+            yield name, another_type(name, timestamp, type_)
+        elif (why := computed_by.get(name, {}).get(timestamp.field)) is not None:
             yield name, computed(name, timestamp, why)
+        elif (cause := answer.unasked.get(name)) is not None:
+            yield name, unasked(name, timestamp, cause.text)
         elif seen.values > seen.dated:
             yield name, ambiguous(name, timestamp)
 

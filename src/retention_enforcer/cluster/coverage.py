@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.ages import is_timestamp
+from retention_enforcer.cluster.ages import mapped_as
 from retention_enforcer.cluster.batches import Cause, Refusals
 from retention_enforcer.cluster.changes import ATTEMPTS
 from retention_enforcer.cluster.documents_seen import Answer, DocumentsSeen, Search, search_documents
@@ -27,6 +27,7 @@ from retention_enforcer.domain.coverage import Copy, CoverageFacts, IndexSeen
 from retention_enforcer.domain.errors import RequestRejected
 from retention_enforcer.domain.names import OwnIndices
 from retention_enforcer.domain.policy import Category, Policy
+from retention_enforcer.domain.timestamps import Mapped
 
 _EVERYTHING = ["*"]
 _UNREAD = Cause("the enforcer may not read it")
@@ -110,7 +111,7 @@ class Coverage:
         self, policy: Policy, readable: Mapping[str, IndexMetadata], whose: Whose, refusals: Refusals
     ) -> FieldTypes:
         """Return the types of the fields by which the categories know their documents, in the readable indices."""
-        fields = {f for c in policy.categories for f in (c.timestamp, *c.subjects.fields)}
+        fields = {field for category in policy.categories for field in _known_by(category)}
         if not readable:
             return FieldTypes(indices=frozenset(), types={})
         metadata = whose.metadata
@@ -129,8 +130,8 @@ class _Suspicion:
 
     categories: tuple[Category, ...]
     origin: str | None
-    dated: bool
-    """Whether the timestamp of the first category is one there."""
+    timestamp: Mapped | None
+    """That of the first category as it is mapped there; None where it has no times by which anything can be told."""
 
 
 def _suspicion(policy: Policy, index: IndexMetadata, types: FieldTypes) -> _Suspicion | None:
@@ -144,8 +145,9 @@ def _suspicion(policy: Policy, index: IndexMetadata, types: FieldTypes) -> _Susp
         categories = [c for c in alike if len(c.subjects.kinds) == most]
     if not categories:
         return None
-    dated = is_timestamp(types.of(categories[0].timestamp, index.name))
-    return _Suspicion(categories=tuple(categories), origin=origin, dated=dated)
+    timestamp = categories[0].timestamp
+    mapped = mapped_as(timestamp, types.of(timestamp.field, index.name)) if timestamp is not None else None
+    return _Suspicion(categories=tuple(categories), origin=origin, timestamp=mapped)
 
 
 def _has_all_fields(category: Category, name: str, types: FieldTypes) -> bool:
@@ -157,28 +159,33 @@ def _has_all_fields(category: Category, name: str, types: FieldTypes) -> bool:
     def has(*fields: str) -> bool:
         return all(types.of(field, name) is not None for field in fields)
 
+    timestamp = category.timestamp
     named = all(any(has(*place.fields) for place in places) for places in category.subjects.kinds)
-    return bool(category.subjects) and named and has(category.timestamp)
+    return bool(category.subjects) and named and (timestamp is None or has(timestamp.field))
+
+
+def _known_by(category: Category) -> tuple[str, ...]:
+    """Return the fields by which the documents of a category are known."""
+    times = () if category.timestamp is None else (category.timestamp.field,)
+    return (*times, *category.subjects.fields)
 
 
 def _searches(
     readable: Collection[str], suspects: Mapping[str, _Suspicion], metadata: Mapping[str, IndexMetadata]
 ) -> Iterator[Search]:
     """Yield one search for each category whose documents are suspected, and one that only counts the others."""
-    groups: dict[str | None, list[str]] = {}
-    first: dict[str | None, Category] = {}
-    for name in readable:
+    groups: dict[tuple[str, Mapped | None], list[str]] = {}
+    first = {suspicion.categories[0].id: suspicion.categories[0] for suspicion in suspects.values()}
+    for name in sorted(readable):
         suspicion = suspects.get(name)
-        category = suspicion.categories[0] if suspicion and suspicion.dated else None
-        groups.setdefault(category.id if category else None, []).append(name)
-        if category:
-            first[category.id] = category
-    for id_, names in sorted(groups.items(), key=lambda group: group[0] or ""):
-        category = first.get(id_)
+        timestamp = suspicion.timestamp if suspicion else None
+        category = suspicion.categories[0].id if suspicion and timestamp else ""
+        groups.setdefault((category, timestamp), []).append(name)
+    for (id_, timestamp), names in groups.items():
         yield Search(
-            category=category,
+            category=first.get(id_),
             shards={name: metadata[name].shards for name in names},
-            timestamp=category.timestamp if category else None,
+            timestamp=timestamp,
         )
 
 
@@ -190,9 +197,14 @@ def _copy(index: IndexMetadata, suspicion: _Suspicion, seen: DocumentsSeen) -> C
         categories=tuple(category.id for category in suspicion.categories),
         origin=suspicion.origin,
         documents=seen.documents,
-        oldest=seen.oldest,
+        oldest=_at_the_earliest(seen, suspicion.timestamp),
         overdue=seen.overdue,
     )
+
+
+def _at_the_earliest(seen: DocumentsSeen, timestamp: Mapped | None) -> int | None:
+    """Return from when the oldest document may be."""
+    return None if seen.oldest is None or timestamp is None else seen.oldest - timestamp.timestamp.width + 1
 
 
 def _index_seen(whose: Whose, name: str, documents: int | None = None) -> IndexSeen:

@@ -23,6 +23,7 @@ from retention_enforcer.cluster.pace import Pace
 from retention_enforcer.cluster.progress import Progress
 from retention_enforcer.cluster.state import read_state
 from retention_enforcer.cluster.subject_queries import Telling, query_of_any
+from retention_enforcer.cluster.timestamp_queries import between
 from retention_enforcer.domain.deletion import (
     MOST_HITS,
     MOST_OBJECTS,
@@ -454,8 +455,8 @@ def _pages_of(hits: Sequence[dict[str, Any]], most: int, size: int) -> Iterator[
 def _taken(takes: Selection, most_terms: int) -> dict[str, Any]:
     match takes:
         case Due():
-            bounds = {"gte": takes.earliest, "lt": takes.cut, "format": "epoch_millis"}
-            return {"range": {takes.timestamp: bounds}}
+            later = takes.timestamp.timestamp.width - 1
+            return between(takes.timestamp, gte=takes.earliest + later, lt=takes.cut)
         case Holding():
             return {"bool": {"should": [holds(field) for field in takes.fields], "minimum_should_match": 1}}
         case Every():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from elasticsearch import Elasticsearch
@@ -12,10 +12,12 @@ from retention_enforcer.cluster.batches import Cause, Refusals
 from retention_enforcer.cluster.limits import Limits
 from retention_enforcer.cluster.searches import Question, ask_about, count_in, counted
 from retention_enforcer.cluster.subject_queries import query_of_any
+from retention_enforcer.cluster.timestamp_queries import between, instant_in, newest, oldest, spanning
 from retention_enforcer.domain.deadlines import believable, due_before, overdue_before
 from retention_enforcer.domain.deletion import MOST_TERMS
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.subjects import ExactField, Match
+from retention_enforcer.domain.timestamps import Mapped
 
 _MOST_LABELS = 20
 """Subjects whose documents are counted one by one; of more, every one that an index can have counts as there."""
@@ -31,7 +33,7 @@ class Search:
     category: Category | None
     shards: Mapping[str, int]
     """How many shards each of its indices has, all of which must answer."""
-    timestamp: str | None
+    timestamp: Mapped | None
     fields: tuple[str, ...] = ()
     """Fields of which it is asked how many documents hold them, also with a value that was not indexed."""
     held: tuple[Match, ...] = ()
@@ -67,9 +69,12 @@ class DocumentsSeen:
     values: int = 0
     """Timestamps in the dated documents; more than documents where one has several."""
     oldest: int | None = None
+    """The end of the period that the oldest names."""
     newest: int | None = None
     due: int = 0
+    """Documents whose period has ended before they are due."""
     overdue: int = 0
+    """Documents whose period began before the limit."""
     coming: int = 0
     """Documents that become due within the horizon."""
     lately: int = 0
@@ -98,12 +103,31 @@ class Answer:
     """Why nothing is known of an index."""
     gone: set[str] = field(default_factory=set)
     """Indices that were deleted or closed meanwhile."""
+    unasked: dict[str, Cause] = field(default_factory=dict)
+    """Why an index was asked for everything but the times of its documents: by these it is not searched."""
 
 
 def search_documents(
     client: Elasticsearch, policy: Policy, searches: Iterable[Search], now: int, limits: Limits
 ) -> Answer:
     """Return what all searches say. Raises as `ask_about`."""
+    searches = tuple(searches)
+    answer = _ask(client, policy, searches, now, limits)
+    # What a cluster refuses to look at by a pattern it may tell without.
+    refused = [
+        replace(search, timestamp=None, shards={n: s for n, s in search.shards.items() if n in answer.unknown})
+        for search in searches
+        if search.timestamp is not None and search.timestamp.timestamp.is_pattern
+    ]
+    without = _ask(client, policy, [search for search in refused if search.shards], now, limits)
+    asked = {name for search in refused for name in search.shards} - without.unknown.keys() - without.gone
+    answer.unasked.update({name: answer.unknown.pop(name) for name in asked})
+    answer.seen.update(without.seen)
+    answer.gone.update(without.gone)
+    return answer
+
+
+def _ask(client: Elasticsearch, policy: Policy, searches: Iterable[Search], now: int, limits: Limits) -> Answer:
     answer, refusals = Answer(), Refusals()
     questions = (
         Question(indices=search.shards, query=None, inner=_inner(search, policy, now), about=search)
@@ -119,12 +143,14 @@ def search_documents(
 def _inner(search: Search, policy: Policy, now: int) -> dict[str, Any]:
     inner = {f"{_HOLDING}{number}": counted(holds(field)) for number, field in enumerate(search.fields)}
     if search.timestamp is not None and search.category is not None:
-        inner["having"] = counted(holds(search.timestamp))
+        inner["having"] = counted(holds(search.timestamp.field))
         inner["dated"] = _dated(search, search.category, search.timestamp, policy, now)
     if search.held:
         due = None
         if search.timestamp is not None and search.category is not None and search.category.max_age is not None:
-            due = {"due": counted(_due(search.category, search.timestamp, policy, now))}
+            first, _ = dated_between(search.timestamp, policy, now)
+            cut = due_before(search.category, policy.margin, now)
+            due = {"due": counted(between(search.timestamp, gte=first, lt=cut))}
         inner["held"] = counted(_any_of(search, search.held), due)
         if search.pairs:
             inner["pairs"] = _pairs(search)
@@ -141,21 +167,31 @@ def _any_of(search: Search, matches: Iterable[Match]) -> dict[str, Any]:
     return query_of_any(matches, search.most_terms)
 
 
-def _dated(search: Search, category: Category, timestamp: str, policy: Policy, now: int) -> dict[str, Any]:
-    first, last = believable(policy, now)
-    field = {"field": timestamp}
-    inner = {"oldest": {"min": field}, "newest": {"max": field}, "values": {"value_count": field}}
+def _dated(search: Search, category: Category, timestamp: Mapped, policy: Policy, now: int) -> dict[str, Any]:
+    first, end = dated_between(timestamp, policy, now)
+    values = {"value_count": {"field": timestamp.field}}
+    inner = {"oldest": oldest(timestamp), "newest": newest(timestamp), "values": values}
     if category.max_age is not None:
-        inner["due"] = counted(_due(category, timestamp, policy, now))
-        inner["overdue"] = counted(_range(timestamp, gte=first, lt=overdue_before(category, now)))
-        cut = due_before(category, policy.margin, now)
+        cut, passed_limit = due_before(category, policy.margin, now), overdue_before(category, now)
+        ranges = {"due": (first, cut), "overdue": (first, passed_limit + timestamp.timestamp.width - 1)}
         if search.horizon:
-            inner["coming"] = counted(_range(timestamp, gte=cut, lt=cut + search.horizon))
+            ranges["coming"] = (cut, cut + search.horizon)
         if search.since is not None:
             passed = now - search.since
-            inner["lately"] = counted(_range(timestamp, gte=cut - passed, lt=cut))
-            inner["still"] = counted(_range(timestamp, gte=cut, lt=max(cut, cut + search.horizon - passed)))
-    return counted(_range(timestamp, gte=first, lte=last), inner)
+            ranges["lately"] = (cut - passed, cut)
+            ranges["still"] = (cut, max(cut, cut + search.horizon - passed))
+        inner |= {name: counted(spanning(timestamp, gte=gte, lt=lt)) for name, (gte, lt) in ranges.items()}
+    return counted(between(timestamp, gte=first, lt=end), inner)
+
+
+def dated_between(timestamp: Mapped, policy: Policy, now: int) -> tuple[int, int]:
+    """Return from which instant on, and before which, the end of what a value names has to lie to be believed.
+
+    What is held against the first and the last instant that are believed is where it begins.
+    """
+    first, last = believable(policy, now)
+    later = timestamp.timestamp.width - 1
+    return first + later, last + later + 1
 
 
 def _pairs(search: Search) -> dict[str, Any]:
@@ -189,20 +225,12 @@ def _counted_kinds(matches: Sequence[Match]) -> list[dict[str, ExactField]]:
     return [{f"values-{k}-{n}": where for n, where in enumerate(fields)} for k, fields in enumerate(kinds)]
 
 
-def _due(category: Category, timestamp: str, policy: Policy, now: int) -> dict[str, Any]:
-    return _range(timestamp, gte=policy.earliest, lt=due_before(category, policy.margin, now))
-
-
 def holds(field: str) -> dict[str, Any]:
     """Return the query for documents that hold a field.
 
     A value too long or malformed for its mapping is kept, but not indexed: only `_ignored` names its field.
     """
     return {"bool": {"should": [{"exists": {"field": field}}, {"term": {"_ignored": field}}]}}
-
-
-def _range(timestamp: str, **bounds: int) -> dict[str, Any]:
-    return {"range": {timestamp: {**bounds, "format": "epoch_millis"}}}
 
 
 def _seen(bucket: Mapping[str, Any], search: Search) -> DocumentsSeen:
@@ -212,8 +240,8 @@ def _seen(bucket: Mapping[str, Any], search: Search) -> DocumentsSeen:
         having=count_in(bucket, "having"),
         dated=count_in(bucket, "dated"),
         values=int(dated.get("values", {}).get("value") or 0),
-        oldest=_instant(dated.get("oldest", {})),
-        newest=_instant(dated.get("newest", {})),
+        oldest=instant_in(search.timestamp, dated.get("oldest", {})) if search.timestamp else None,
+        newest=instant_in(search.timestamp, dated.get("newest", {})) if search.timestamp else None,
         due=count_in(bucket, "dated", "due"),
         overdue=count_in(bucket, "dated", "overdue"),
         coming=count_in(bucket, "dated", "coming"),
@@ -234,8 +262,3 @@ def _held_by(bucket: Mapping[str, Any], search: Search) -> Iterator[str]:
     for number, label in enumerate(search.labels):
         if f"{_HELD_BY}{number}" not in bucket or count_in(bucket, f"{_HELD_BY}{number}"):
             yield label
-
-
-def _instant(aggregation: Mapping[str, Any]) -> int | None:
-    value = aggregation.get("value")
-    return None if value is None else int(value)

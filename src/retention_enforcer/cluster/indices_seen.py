@@ -168,7 +168,7 @@ def _types(client: Elasticsearch, fields: Sequence[str], names: str) -> Mapping[
     return dict(answer.body)
 
 
-_COMPUTED = ["runtime.*.type", "**.null_value", "**.script", "**.path", "**.doc_values"]
+_COMPUTED = ["runtime.*.type", "**.null_value", "**.script", "**.path", "**.doc_values", "**.normalizer"]
 
 
 def read_computed(
@@ -215,18 +215,20 @@ def _why_computed(field: str, runtime: Collection[str], mapped: Mapping[str, Map
         return "is computed by a script"
     if str(said.get("doc_values", True)).lower() == "false":
         return "has no doc_values, so that nobody can ask for the oldest"
+    if "normalizer" in said:
+        return "has a normalizer, so that it is indexed otherwise than it was written"
     return "has a null_value, so that documents without a date have one" if "null_value" in said else None
 
 
-def read_dates(client: Elasticsearch, asked: Iterable[Batch], refusals: Refusals) -> dict[str, frozenset[str]]:
-    """Return the names of the fields with dates in each index that has any."""
+def read_times(client: Elasticsearch, asked: Iterable[Batch], refusals: Refusals) -> dict[str, dict[str, str]]:
+    """Return the fields with dates, or with numbers that may be times, in each index that has any, and their types."""
 
     def request(names: str) -> Mapping[str, Any]:
         with translated():
             answer = client.field_caps(
                 index=names,
                 fields="*",
-                types=["date", "date_nanos"],
+                types=["date", "date_nanos", "long", "unsigned_long"],
                 include_unmapped=True,  # else the indices that have a field are not told from those that have none
                 filters="-metadata",
                 filter_path=["indices", "fields.*.*.indices", "fields.*.*.type"],
@@ -235,14 +237,14 @@ def read_dates(client: Elasticsearch, asked: Iterable[Batch], refusals: Refusals
             )
         return dict(answer.body)
 
-    found: dict[str, set[str]] = {}
+    found: dict[str, dict[str, str]] = {}
     for answer in ask_each(asked, refusals, request):
         everywhere = answer.get("indices", ())
         for field, by_type in answer.get("fields", {}).items():
             for type_, what in by_type.items():
                 for index in what.get("indices", everywhere) if type_ != "unmapped" else ():
-                    found.setdefault(index, set()).add(field)
-    return {index: frozenset(fields) for index, fields in found.items()}
+                    found.setdefault(index, {})[field] = str(type_)
+    return found
 
 
 def with_nested_fields(client: Elasticsearch, asked: Iterable[Batch], refusals: Refusals) -> set[str]:

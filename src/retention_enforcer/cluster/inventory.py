@@ -11,13 +11,13 @@ Nothing is changed but that what was written becomes visible.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster import doubts
-from retention_enforcer.cluster.ages import ages_untold, is_timestamp
+from retention_enforcer.cluster.ages import ages_untold, mapped_as
 from retention_enforcer.cluster.batches import Cause, Refusals
 from retention_enforcer.cluster.changes import ATTEMPTS, IndicesChanged
 from retention_enforcer.cluster.documents_seen import Answer, DocumentsSeen, Search, search_documents
@@ -35,6 +35,7 @@ from retention_enforcer.cluster.indices_seen import (
 from retention_enforcer.cluster.preflight import Capabilities, cluster_facts
 from retention_enforcer.cluster.sought import SoughtDocuments, sought_documents, tell_pairs_apart, tell_spellings
 from retention_enforcer.cluster.survey import Governed, Survey, by_category, survey
+from retention_enforcer.domain.deadlines import due_before, overdue_before
 from retention_enforcer.domain.facts import (
     Ageless,
     Block,
@@ -44,8 +45,10 @@ from retention_enforcer.domain.facts import (
     ForbiddenField,
     IndexFacts,
 )
+from retention_enforcer.domain.own_age import own_age, quiet_since
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.sought import Sought
+from retention_enforcer.domain.timestamps import Mapped
 
 
 class Inventory:
@@ -113,6 +116,7 @@ class _Read:
     write_aliases: Mapping[str, tuple[str, ...]]
     evidence: Mapping[str, Evidence]
     ageless: Mapping[str, Ageless]
+    types: FieldTypes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +179,7 @@ class _Observation:
                 category=category.id,
                 as_of=self._now,
                 indices=tuple(
-                    self._facts(index, _Read(counts, answer, sought, write_aliases, evidence, ageless))
+                    self._facts(index, _Read(counts, answer, sought, write_aliases, evidence, ageless, types))
                     for index in by_category(doubtful.none_about(found.governed)).get(category.id, [])
                 ),
                 set_apart=doubtful.about(category.id),
@@ -215,18 +219,17 @@ class _Observation:
 
     def _types(self, found: Survey, doubtful: doubts.Doubts) -> FieldTypes:
         refusals = Refusals()
-        wanted = {name: (g.category.timestamp,) for name, g in found.governed.items()}
+        dated = {name: g.category.timestamp for name, g in found.governed.items() if g.category.timestamp is not None}
+        wanted = {name: (timestamp.field,) for name, timestamp in dated.items()}
         asked = (
             (self._expressions(found, names, _unsearchable(found)), fields) for names, fields in by_fields(wanted, list)
         )
         types = read_types(self._client, asked, refusals)
         doubtful.of_refusals(refusals)
         # Also where it is in doubt already: what went meanwhile is in doubt for what it did not answer before.
-        silent = {n: g for n, g in found.governed.items() if n not in types.indices and n not in refusals.causes}
-        self._raise_if_new(g.metadata.uuid for g in silent.values())
-        doubtful.of_causes(
-            {n: Cause(f"it does not say of what type {g.category.timestamp} is") for n, g in silent.items()}
-        )
+        silent = {n: t.field for n, t in dated.items() if n not in types.indices and n not in refusals.causes}
+        self._raise_if_new(found.governed[name].metadata.uuid for name in silent)
+        doubtful.of_causes({n: Cause(f"it does not say of what type {field} is") for n, field in silent.items()})
         return types
 
     def _computed(self, found: Survey, doubtful: doubts.Doubts) -> dict[str, dict[str, str]]:
@@ -234,7 +237,7 @@ class _Observation:
         refusals = Refusals()
         readable = {n: g for n, g in found.governed.items() if n not in _unsearchable(found) | _metadata_blocked(found)}
         asked = self._expressions(found, readable, _metadata_blocked(found))
-        computed = read_computed(self._client, asked, {g.category.timestamp for g in readable.values()}, refusals)
+        computed = read_computed(self._client, asked, _timestamp_fields(readable), refusals)
         doubtful.of_refusals(refusals)
         return computed
 
@@ -267,10 +270,8 @@ class _Observation:
             category = indices[0].category
             groups: dict[tuple[Any, ...], dict[str, int]] = {}
             for index in (g.metadata for g in indices):
-                has_age = is_timestamp(types.of(category.timestamp, index.name))
-                told = category.timestamp not in computed.get(index.name, {})
                 asked = (
-                    category.timestamp if has_age and told else None,
+                    _told_by(category, index.name, types, computed),
                     sought.matches.get(index.name, ()),
                     sought.spelled.get(index.name, ()),
                     index.most_terms,
@@ -329,17 +330,17 @@ class _Observation:
         written_by = read.write_aliases.get(index.name)
         # Where it cannot be told which aliases write to it, it is taken for a write index: it is not deleted whole.
         written = bool(index.aliases) if written_by is None else bool(written_by)
-        return IndexFacts(
+        facts = IndexFacts(
             name=index.name,
             uuid=index.uuid,
             created=index.created,
             documents=seen.documents,
             bytes=counted.bytes if counted else 0,
-            oldest=seen.oldest if ageless is None else None,
-            newest=seen.newest if ageless is None else None,
-            due=seen.due if ageless is None else 0,
-            overdue=seen.overdue if ageless is None else 0,
-            undated=seen.documents - seen.dated if ageless is None else seen.documents,
+            oldest=None,
+            newest=None,
+            due=0,
+            overdue=0,
+            undated=seen.documents,
             sequence_numbers=counted.sequence_numbers if counted else (),
             stream=member.stream if member else None,
             failure_store=member.failure_store if member else False,
@@ -357,15 +358,78 @@ class _Observation:
             spared=sought.matches.get(index.name, ()),
             held_documents=seen.held,
             held_by=seen.held_by,
-            held_due=seen.held_due if ageless is None else 0,
             ageless=ageless,
-            coming=seen.coming if ageless is None else 0,
-            lately=seen.lately if ageless is None else 0,
-            still=seen.still if ageless is None else 0,
             evidence=evidence.get(index.uuid),
             origin=index.origin,
             resized=index.resized,
         )
+        if governed.category.timestamp is None:
+            return self._of_own_age(governed, facts)
+        timestamp = mapped_as(governed.category.timestamp, read.types.of(governed.category.timestamp.field, index.name))
+        if ageless is not None or timestamp is None:
+            return facts
+        imprecision = timestamp.timestamp.width - 1
+        return replace(
+            facts,
+            timestamp=timestamp,
+            imprecision=imprecision,
+            oldest=None if seen.oldest is None else seen.oldest - imprecision,
+            newest=seen.newest,
+            due=seen.due,
+            overdue=seen.overdue,
+            undated=seen.documents - seen.dated,
+            held_due=seen.held_due,
+            coming=seen.coming,
+            lately=seen.lately,
+            still=seen.still,
+        )
+
+    def _of_own_age(self, governed: Governed, facts: IndexFacts) -> IndexFacts:
+        """Return the facts of an index whose documents have no timestamp, on purpose."""
+        category, index = governed.category, governed.metadata
+        stream = facts.stream if not facts.write_index else None
+        rolled_over = index.rollovers.get(stream) if stream is not None else None
+        quiet = quiet_since(
+            facts.evidence, facts.sequence_numbers, facts.documents, rolled_over=rolled_over, now=self._now
+        )
+        facts = replace(facts, quiet_since=quiet, undated=0)
+        if category.max_age is None or not facts.documents:
+            return facts
+        age = own_age(category, index.created, quiet, self._now)
+        cut, horizon = due_before(category, self._policy.margin, self._now), self._ahead.horizon
+        since = self._ahead.since(category.id)
+        passed = None if since is None else self._now - since
+        due = age.counts_from < cut
+
+        def all_if(yes: bool) -> int:
+            return facts.documents if yes else 0
+
+        return replace(
+            facts,
+            oldest=age.created,
+            newest=age.newest,
+            imprecision=age.counts_from - age.created,
+            due=all_if(due),
+            overdue=all_if(age.created < overdue_before(category, self._now)),
+            held_due=facts.held_documents if due else 0,
+            coming=all_if(age.within(cut, cut + horizon)),
+            lately=all_if(passed is not None and age.within(cut - passed, cut)),
+            still=all_if(passed is not None and age.within(cut, cut + horizon - passed)),
+        )
+
+
+def _timestamp_fields(governed: Mapping[str, Governed]) -> set[str]:
+    return {g.category.timestamp.field for g in governed.values() if g.category.timestamp is not None}
+
+
+def _told_by(
+    category: Category, name: str, types: FieldTypes, computed: Mapping[str, Mapping[str, str]]
+) -> Mapped | None:
+    """Return by what an index tells when its documents are from; None where nothing does, or is meant to."""
+    timestamp = category.timestamp
+    if timestamp is None or timestamp.field in computed.get(name, {}):
+        return None
+    return mapped_as(timestamp, types.of(timestamp.field, name))
 
 
 def _counts_blocked(governed: Governed) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from elasticsearch import Elasticsearch
@@ -41,6 +41,7 @@ _FIELDS = [
     "metadata.indices.*.aliases",
     "metadata.indices.*.system",
     "metadata.indices.*.ilm.shrink_index_name",
+    "metadata.indices.*.rollover_info.*.time",
     *(f"metadata.indices.*.settings.index.{setting}" for setting in _SETTINGS),
     "routing_table.indices.*.shards.*.state",
     "routing_table.indices.*.shards.*.primary",
@@ -84,6 +85,8 @@ class IndexMetadata:
     resized_from: str | None = None
     """The index it was cloned, split or shrunk from. By hand the settings say so only until its shards have recovered;
     what a lifecycle has shrunk keeps the name (8.17)."""
+    rollovers: Mapping[str, int] = field(default_factory=dict)
+    """By the stream or alias that was rolled over, when that left the index behind."""
     resized: bool = False
     """Whether it was certainly cloned, split or shrunk: it was created then, and its documents were there before."""
 
@@ -176,6 +179,7 @@ def described(name: str, index: Mapping[str, Any], shards: Mapping[str, list[Map
         origin=_origin(name, settings),
         made_from=tuple(_made_from(name, index, settings)),
         resized_from=settings.get("resize", {}).get("source", {}).get("name"),
+        rollovers={by: int(what["time"]) for by, what in index.get("rollover_info", {}).items()},
         resized=_resized(name, index, settings),
     )
 

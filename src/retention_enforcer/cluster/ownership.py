@@ -13,6 +13,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from retention_enforcer.cluster.documents_seen import dated_between
 from retention_enforcer.cluster.errors import GONE, from_answer, raise_if_partial, translated
 from retention_enforcer.cluster.expressions import batches
 from retention_enforcer.cluster.inventory import Inventory
@@ -21,7 +22,7 @@ from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.cluster.searches import count_in, counted, within
 from retention_enforcer.cluster.subject_fields import read_subject_fields
 from retention_enforcer.cluster.subject_queries import query_of_any
-from retention_enforcer.domain.deadlines import believable
+from retention_enforcer.cluster.timestamp_queries import between, instant_in, newest
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RequestRejected
 from retention_enforcer.domain.facts import Block, CategoryFacts, IndexFacts
 from retention_enforcer.domain.policy import Category, Policy
@@ -36,6 +37,7 @@ from retention_enforcer.domain.subjects import (
     decide_owners,
     subject_of,
 )
+from retention_enforcer.domain.timestamps import Mapped
 
 PAGE = 1_000
 """Pairs of account and application in one answer, where the cluster allows as many buckets."""
@@ -125,7 +127,7 @@ class _Source:
 
     account: ExactField
     application: ExactField
-    timestamp: str | None
+    timestamp: Mapped | None
     """None where no document has a believable one, and the field may be of any type."""
     names: tuple[str, ...]
     page: int
@@ -143,12 +145,12 @@ def _sources(client: Elasticsearch, policy: Policy, now: int, capabilities: Capa
     limits = capabilities.limits()
     # Refreshes, and sets apart what is not wholly visible.
     facts = Inventory(client, capabilities).observe(policy, categories, now, {})
-    together: dict[tuple[ExactField, ExactField, str | None], dict[str, int | None]] = {}
+    together: dict[tuple[ExactField, ExactField, Mapped | None], dict[str, int | None]] = {}
     for category in categories:
         _refuse_if_in_doubt(facts[category.id])
         indices = {index.name: index for index in facts[category.id].indices if index.documents}
         for name, pairs in _exact_fields(client, category, indices, limits).items():
-            timestamp = category.timestamp if indices[name].oldest is not None else None
+            timestamp = indices[name].timestamp if indices[name].oldest is not None else None
             shards = len(indices[name].sequence_numbers)
             for account, application in pairs:
                 together.setdefault((account, application, timestamp), {})[name] = shards
@@ -221,7 +223,7 @@ class _Reader:
         after: Mapping[str, Any] | None = None
         while wanted:
             pairs = self._page(source, query_of_any(wanted, source.most_terms), after)
-            yield from map(_naming, pairs["buckets"])
+            yield from (_naming(source, bucket) for bucket in pairs["buckets"])
             after = pairs.get("after_key")
             if after is None:
                 return
@@ -253,19 +255,19 @@ class _Reader:
         raise_if_partial(response)
         return dict(response["aggregations"]["pairs"])
 
-    def _dated(self, timestamp: str) -> dict[str, Any]:
-        first, last = believable(self.policy, self.now)
-        within = {"range": {timestamp: {"gte": first, "lte": last, "format": "epoch_millis"}}}
-        values = {"newest": {"max": {"field": timestamp}}, "values": {"value_count": {"field": timestamp}}}
-        return counted(within, values)
+    def _dated(self, timestamp: Mapped) -> dict[str, Any]:
+        first, end = dated_between(timestamp, self.policy, self.now)
+        values = {"newest": newest(timestamp), "values": {"value_count": {"field": timestamp.field}}}
+        return counted(between(timestamp, gte=first, lt=end), values)
 
 
-def _naming(bucket: Mapping[str, Any]) -> Naming:
+def _naming(source: _Source, bucket: Mapping[str, Any]) -> Naming:
     dated = bucket.get("dated", {})
     documents = count_in(bucket, "dated")
     return Naming(
         account=str(bucket["key"]["account"]),
         application=str(bucket["key"]["application"]),
-        newest=int(dated["newest"]["value"]) if documents else None,
+        newest=instant_in(source.timestamp, dated["newest"]) if documents and source.timestamp else None,
+        imprecision=source.timestamp.timestamp.width - 1 if source.timestamp else 0,
         ambiguous=documents > 0 and int(dated["values"]["value"]) > documents,
     )

@@ -34,6 +34,7 @@ _FIELDS = [
     "responses.aggregations.indices.sum_other_doc_count",
     f"{_BUCKETS}.key",
     f"{_BUCKETS}.**.value",
+    f"{_BUCKETS}.**.sort",
 ]
 _UNSAID = "a shard failed, and does not say why"
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from retention_enforcer.domain.subjects import ExactField, Match, Values
+from retention_enforcer.domain.timestamps import Mapped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +50,9 @@ class Existing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """Documents whose timestamp is at least `earliest` and before `cut` (epoch milliseconds)."""
+    """Documents that are from `earliest` on, and certainly from before `cut` (epoch milliseconds)."""
 
-    timestamp: str
-    """The name of the field."""
+    timestamp: Mapped
     earliest: int
     cut: int
 

@@ -9,6 +9,9 @@ For each index, the first that fits:
 5. all dated documents due, or within one rollover        -> delete whole, a write index after its rollover
 6. otherwise                                              -> trim
 
+Where a category has no timestamp, on purpose, an index counts by its own age (`own_age`): it goes whole or not at all,
+and not while something may still be written to it.
+
 An index with undated documents goes whole only once its creation is due as well and nothing was written to it since the
 last look: what has no age may be seconds old. One whose documents have no age at all goes by nothing.
 
@@ -132,11 +135,17 @@ class _Judge:
             return self._empty(index, self.category.max_age)
         if index.ageless:
             return skip(index, SkipKind.SET_APART, index.ageless.text, index.ageless.mend)
-        if index.oldest is None:
+        return self._by_age(index)
+
+    def _by_age(self, index: IndexFacts) -> Verdict:
+        since = index.counts_from
+        if since is None:
             return self._without_any_date(index)
-        if index.oldest >= self.cut:
-            return Keep(facts=index, due=self._due_at(index.oldest), reason=self._describe(index.oldest))
-        return self._due(index, index.oldest)
+        if self.category.timestamp is None:
+            return self._by_its_own_age(index, since)
+        if since >= self.cut:
+            return Keep(facts=index, due=self._due_at(since), reason=self._describe(since))
+        return self._due(index, since)
 
     def _why_no_age(self, index: IndexFacts) -> str:
         if not self.category.never_stored:
@@ -169,6 +178,23 @@ class _Judge:
             return Keep(facts=index, due=None, reason=f"{without}; {_WRITTEN}")
         reason = f"{without}, in an index created {describe_duration(self.now - index.created)} ago"
         return self._as_far_as_possible(index, self._whole(index, self._due_at(index.created), reason))
+
+    def _by_its_own_age(self, index: IndexFacts, since: int) -> Verdict:
+        """Judge an index whose documents have no timestamp, on purpose, and count from `since`."""
+        age = f"no timestamp: by the index's own age, created {describe_duration(self.now - index.created)} ago"
+        if why := self.stays.get(index.name) or ("the write index" if index.write_index else None):
+            return Keep(facts=index, due=None, reason=f"{age}; {why}")
+        if index.quiet_since is None:
+            return Keep(facts=index, due=None, reason=f"{age}; {_WRITTEN}")
+        quiet = f"{age}, and nothing new was written to it for {describe_duration(self.now - index.quiet_since)}"
+        if since >= self.cut:
+            return Keep(facts=index, due=self._due_at(since), reason=quiet)
+        if index.held_documents:
+            return held(index, f"{quiet}; {index.held_documents} documents of held subjects, and the others with them")
+        if index.newest is not None and index.newest >= self.cut:
+            early = describe_duration(self._due_at(index.newest) - self.now)
+            quiet += f"; its youngest documents go up to {early} early"
+        return self._as_far_as_possible(index, self._whole(index, self._due_at(since), quiet))
 
     def _due(self, index: IndexFacts, oldest: int) -> Verdict:
         newest = index.newest if index.newest is not None else oldest
@@ -245,9 +271,10 @@ class _Judge:
         if purge.action is Action.DELETE_INDEX:
             if not is_blocked(purge):
                 return purge
-            if index.due == 0 or index.oldest is None:
+            since = index.counts_from
+            if index.due == 0 or since is None or self.category.timestamp is None:
                 return blocked(index, purge.reason)
-            purge = self._trim(index, index.oldest, "a block forbids to delete the index itself")
+            purge = self._trim(index, since, "a block forbids to delete the index itself")
         if purge.documents == 0:
             return held(index, f"{purge.reason}; all {index.held_due} due documents are of held subjects")
         if index.mounted:
@@ -261,11 +288,12 @@ class _Judge:
         """Trim an index once in half a margin at most: each trim costs a pass over it and leaves bytes to merge."""
         pause = self.margin // 2
         last = index.evidence.last_trim if index.evidence else None
-        urgent = index.oldest is not None and index.oldest < self.cut - pause
+        since = index.counts_from
+        urgent = since is not None and since < self.cut - pause
         if last is None or urgent or self.now - last >= pause:
             return trim
         reason = f"{trim.reason}; trimmed {describe_duration(self.now - last)} ago"
         again = last + pause
-        if index.oldest is not None:
-            again = min(again, self._due_at(index.oldest) + pause)
+        if since is not None:
+            again = min(again, self._due_at(since) + pause)
         return Keep(facts=index, due=again, reason=reason)

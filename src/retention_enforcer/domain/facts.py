@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from retention_enforcer.domain.subjects import Match
+from retention_enforcer.domain.timestamps import Mapped
 
 
 class Block(StrEnum):
@@ -77,7 +78,9 @@ class Evidence:
     """The earliest instant at which that lifecycle, if it is the enforcer's, could delete it."""
     sequence_numbers: tuple[int, ...] = ()
     """`max_seq_no` of each primary shard at the last look, where the index held documents without a believable
-    timestamp; empty where it held none, and where that was not seen."""
+    timestamp, or of a category without any; empty where it held none, and where that was not seen."""
+    quiet_since: int | None = None
+    """Since when nothing new was written to it, where its category has no timestamp."""
     dated_before: bool = False
     """Whether it once had dated documents, where it has none any more: its timestamp is no mistake."""
     outlook: Outlook | None = None
@@ -103,7 +106,8 @@ class IndexFacts:
     """One index whose every document was counted. Instants in milliseconds, sizes in bytes of the primaries.
 
     A document is dated if its timestamp is believed: not before the policy's `earliest`, and not more than an hour
-    ahead of the clock. `oldest` and `newest` speak of dated documents only, and are None where there are none.
+    ahead of the clock. `oldest` and `newest` speak of dated documents only, and are None where there are none. Where
+    the category has no timestamp, on purpose, all documents are dated, by what is known of their index.
     """
 
     name: str
@@ -112,14 +116,22 @@ class IndexFacts:
     documents: int
     bytes: int
     oldest: int | None
+    """From when the oldest is at the earliest."""
     newest: int | None
+    """From when the newest is at the latest."""
     due: int
-    """Dated documents older than limit - margin."""
+    """Dated documents that certainly are older than limit - margin."""
     overdue: int
-    """Dated documents older than the limit."""
+    """Dated documents that may be older than the limit."""
     undated: int
     sequence_numbers: tuple[int, ...]
     """`max_seq_no` of each primary shard, by shard: a write changes it."""
+    timestamp: Mapped | None = None
+    """By what its documents are dated; None where nothing there tells it."""
+    imprecision: int = 0
+    """By how much the oldest may be younger than `oldest`."""
+    quiet_since: int | None = None
+    """Where the category has no timestamp: since when nothing new was written to it; None where that is not certain."""
     stream: str | None = None
     failure_store: bool = False
     write_index: bool = False
@@ -168,6 +180,11 @@ class IndexFacts:
     def lasting_aliases(self) -> tuple[str, ...]:
         """The aliases that must not lose their last index: not those that came when it took another index's place."""
         return tuple(alias for alias in self.aliases if alias not in self.former_names)
+
+    @property
+    def counts_from(self) -> int | None:
+        """From when the oldest dated document certainly is: what goes by its age goes by this."""
+        return None if self.oldest is None else self.oldest + self.imprecision
 
     @property
     def unwritten(self) -> bool:

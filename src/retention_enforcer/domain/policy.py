@@ -10,6 +10,7 @@ from typing import Literal
 from retention_enforcer.domain.instants import DAY, HOUR, format_duration
 from retention_enforcer.domain.names import IndexPattern, overlap
 from retention_enforcer.domain.places import SubjectPlaces
+from retention_enforcer.domain.timestamps import AT_TIMESTAMP, Timestamp
 
 ON_REQUEST = "on-request"
 """The id under which the promise across all categories, deletion on request, is reported."""
@@ -45,7 +46,8 @@ class Category:
     id: str
     clause: Clause
     indices: tuple[IndexPattern, ...]
-    timestamp: str = "@timestamp"
+    timestamp: Timestamp | None = AT_TIMESTAMP
+    """None: its documents have none, on purpose, and are as old as their index."""
     subjects: SubjectPlaces = field(default_factory=SubjectPlaces)
     owns: SubjectPlaces = field(default_factory=SubjectPlaces)
     max_age: int | None = None
@@ -134,6 +136,8 @@ def fingerprint(policy: Policy, *, grace: int, max_share: float, lifecycle: str)
     for category in decided["categories"]:
         del category["clause"]
         category["indices"] = [pattern["text"] for pattern in category["indices"]]
+        if category["timestamp"] is not None and category["timestamp"]["unit"] is None:
+            category["timestamp"] = category["timestamp"]["field"]  # as it stands in the file
     decided["ignore"] = [pattern["text"] for pattern in decided["ignore"]]
     decided["settings"] = {"grace": grace, "max_share": str(max_share), "lifecycle": lifecycle}
     canonical = json.dumps(decided, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -16,6 +16,7 @@ from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND, format
 from retention_enforcer.domain.names import overlap, pattern_problem
 from retention_enforcer.domain.places import Place
 from retention_enforcer.domain.policy import ON_REQUEST, Category, Policy
+from retention_enforcer.domain.timestamps import unit_problem
 
 Path = tuple[str | int, ...]
 """Keys and list indices from the top of a policy down to a value."""
@@ -47,6 +48,7 @@ def policy_problems(policy: Policy) -> list[Problem]:
         problems += _subject_problems(category, path)
         problems += _field_problems(category, path)
         problems += _place_problems(category, path)
+        problems += _timestamp_problems(category, (*path, "timestamp", "unit"), policy.margin)
     return [*problems, *_ignored_problems(policy), *_overlap_problems(policy)]
 
 
@@ -230,7 +232,10 @@ def _subject_problems(category: Category, path: Path) -> Iterator[Problem]:
 
 
 def _field_problems(category: Category, path: Path) -> Iterator[Problem]:
-    fields: list[tuple[Path, str]] = [(("timestamp",), category.timestamp)]
+    fields: list[tuple[Path, str]] = []
+    if category.timestamp is not None:
+        where: Path = ("timestamp",) if category.timestamp.unit is None else ("timestamp", "field")
+        fields.append((where, category.timestamp.field))
     for key, place in _places(category):
         fields.append((key, next((name for name in place.fields if not _is_field(name)), place.field)))
     fields += [(("forbidden_fields", number), name) for number, name in enumerate(category.forbidden_fields)]
@@ -261,6 +266,23 @@ def _places(category: Category) -> Iterator[tuple[Path, Place]]:
             places = getattr(getattr(category, key), kind)
             for number, place in enumerate(places):
                 yield ((key, kind, number) if len(places) > 1 else (key, kind)), place
+
+
+def _timestamp_problems(category: Category, path: Path, margin: int) -> Iterator[Problem]:
+    timestamp = category.timestamp
+    if timestamp is None or timestamp.unit is None:
+        return
+    if (problem := unit_problem(timestamp.unit)) is not None:
+        mend = "write s, ms, us or ns, or a pattern such as yyyyMMddHHmmss, with letters between quotes"
+        yield Problem(path=path, text=problem, mend=mend)
+    elif category.max_age is not None and 2 * timestamp.width > margin:
+        # It goes by the end of what its timestamp names, and is overdue by the beginning; the rest is for the cycles.
+        text = (
+            f"a value of {timestamp.unit} leaves {_show(timestamp.width)} open, too much for a margin of "
+            f"{_show(margin)}: nothing could be proven to be gone in time"
+        )
+        mend = f"write a margin of at least {_show(2 * timestamp.width)}, or have the producer write a finer timestamp"
+        yield Problem(path=path, text=text, mend=mend)
 
 
 def _is_field(name: str) -> bool:

@@ -64,7 +64,7 @@ def verify(category: Category, facts: CategoryFacts, plan: Plan) -> Proof:
 
 def about_ages(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
     """Yield the findings about indices whose documents have no age; one for all where no document has the timestamp."""
-    if category.max_age is None:
+    if category.max_age is None or category.timestamp is None:
         return
     with_documents = [index for index in facts.indices if index.documents]
     absent = [(i, i.ageless) for i in with_documents if i.ageless and i.ageless.doubt is Doubt.TIMESTAMP_ABSENT]
@@ -74,9 +74,9 @@ def about_ages(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
         yield Finding(
             kind=why.doubt.value,
             category=category.id,
-            about=category.timestamp,
-            text=f"no document of {category.id} has {category.timestamp}: nobody can tell how old its {documents:,} "
-            f"documents in {len(absent):,} indices are, and none goes by age",
+            about=category.timestamp.field,
+            text=f"no document of {category.id} has {category.timestamp.field}: nobody can tell how old its "
+            f"{documents:,} documents in {len(absent):,} indices are, and none goes by age",
             mend=why.mend,
         )
         return
@@ -228,7 +228,14 @@ def _about_index(category: Category, index: IndexFacts, now: int) -> Iterator[Fi
         oldest = describe_duration(now - index.oldest) if index.oldest is not None else "unknown"
         text = f"{index.overdue:,} documents of {index.name} are past the limit, the oldest {oldest} old"
         yield finding("overdue", text, "see what this index's line in `plan` says, and the other findings about it")
-    if index.undated and index.ageless is None:
+    if category.timestamp is None and index.resized and index.documents:
+        yield finding(
+            "undated",
+            f"{index.documents:,} documents of {index.name} were in another index before it was shrunk, split or "
+            "cloned into this one: since when is unknown",
+            "see how old they are, and delete the index by hand if it is time",
+        )
+    if category.timestamp is not None and index.undated and index.ageless is None:
         past = index.created < overdue_before(category, now)
         why = ", and the index was created before the limit" if past else ""
         if index.resized and not past:
@@ -237,7 +244,7 @@ def _about_index(category: Category, index: IndexFacts, now: int) -> Iterator[Fi
             )
         yield finding(
             "undated",
-            f"{index.undated:,} documents of {index.name} have no believable {category.timestamp}{why}",
-            f"correct {category.timestamp} at its producer, and delete or re-index these documents",
+            f"{index.undated:,} documents of {index.name} have no believable {category.timestamp.field}{why}",
+            f"correct {category.timestamp.field} at its producer, and delete or re-index these documents",
             Severity.ERROR if why else Severity.WARNING,
         )

@@ -338,6 +338,8 @@ class Naming:
     """The newest of them whose timestamp is believed, in epoch milliseconds."""
     ambiguous: bool = False
     """Whether one of them has several timestamps."""
+    imprecision: int = 0
+    """By how much earlier the newest may be, in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -366,7 +368,8 @@ def decide_owners(asked: Collection[str], namings: Iterable[Naming], doubts: Map
     undecided = dict(doubts)
     for application, those in of_application.items():
         newest = max((n.newest for n in those if n.newest is not None), default=None)
-        owners = {n.account for n in those if n.newest is not None and n.newest == newest}
+        since = max((n.newest - n.imprecision for n in those if n.newest is not None), default=0)
+        owners = {n.account for n in those if n.newest is not None and n.newest >= since}
         problem = undecided.get(application) or _why_undecided(application, those, owners)
         if problem is not None:
             undecided[application] = problem

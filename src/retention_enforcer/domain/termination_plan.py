@@ -227,6 +227,8 @@ def goes_whole_at(category: Category, purge: Purge, margin: int) -> int | None:
     stays = index.container or index.write_index or index.lasting_aliases or index.blocks or index.mounted
     if not category.enforce or category.max_age is None or stays or index.undated or purge.spare:
         return None
+    if category.timestamp is None and index.quiet_since is None:
+        return None  # it goes once nothing is written to it any more
     return due_at(category, margin, index.newest) + margin // 2 if index.newest is not None else None
 
 

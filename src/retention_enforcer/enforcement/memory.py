@@ -67,6 +67,7 @@ class Memory:
                 lifecycle=entry.get("lifecycle"),
                 deletes_from=entry.get("deletes_from"),
                 sequence_numbers=tuple(entry.get("sequence_numbers", ())),
+                quiet_since=entry.get("quiet_since"),
                 dated_before=bool(entry.get("dated_before", False)) and same,
                 outlook=Outlook(**entry["outlook"]) if same and "outlook" in entry else None,
             )
@@ -223,7 +224,8 @@ def remember(
             lifecycle=lifecycle.policy if lifecycle else None,
             deletes_from=lifecycle.deletes_from if lifecycle else None,
             # One that held none then, and does now, was written to.
-            sequence_numbers=index.sequence_numbers if index.undated else (),
+            sequence_numbers=index.sequence_numbers if index.undated or index.timestamp is None else (),
+            quiet_since=index.quiet_since,
             dated_before=index.oldest is None and (index.uuid in trimmed or (before is not None and before.ever_dated)),
             outlook=(ahead or {}).get(index.uuid),
         )

@@ -138,7 +138,7 @@ class Purger:
             self._delete_whole(category, ready, cycle, results)
         for purge in purges:
             if purge.action is Action.DELETE_DOCUMENTS:
-                self._trim(category, self._intend(category, purge, purge.action, cycle), results)
+                self._trim(self._intend(category, purge, purge.action, cycle), results)
 
     def _fresh_permit(self, recorded: Sequence[_Recorded]) -> FreshPermit:
         known = self._planned_under.get(str(recorded[0].intent.get("cycle")), frozenset())
@@ -338,13 +338,18 @@ class Purger:
             raise
         return None
 
-    def _trim(self, category: Category, recorded: _Recorded, results: Results) -> None:
+    def _due(self, purge: Purge) -> Due:
+        if purge.facts.timestamp is None:
+            raise ValueError(f"{purge.facts.name}: nobody can tell which of its documents are due")
+        return Due(timestamp=purge.facts.timestamp, earliest=self._policy.earliest, cut=purge.cut)
+
+    def _trim(self, recorded: _Recorded, results: Results) -> None:
         purge = recorded.purge
         facts = purge.facts
         order = Trim(
             index=facts.name,
             uuid=facts.uuid,
-            takes=purge.takes or Due(timestamp=category.timestamp, earliest=self._policy.earliest, cut=purge.cut),
+            takes=purge.takes or self._due(purge),
             spare=purge.spare,
         )
         try:

@@ -27,6 +27,7 @@ from retention_enforcer.policy_file.shape import (
     REFUSED,
     CategoryEntry,
     ClauseEntry,
+    FieldWithUnit,
     NestedEntry,
     OwnsEntry,
     PolicyFile,
@@ -43,6 +44,7 @@ _KNOWN: dict[str, type[BaseModel]] = {
     "owns": OwnsEntry,
     NESTED: NestedEntry,
     PREFIXED: PrefixedEntry,
+    "timestamp": FieldWithUnit,
 }
 
 _SHAPES = {

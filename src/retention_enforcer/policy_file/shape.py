@@ -16,6 +16,7 @@ from retention_enforcer.domain.instants import DAY, parse_duration, parse_instan
 from retention_enforcer.domain.names import IndexPattern
 from retention_enforcer.domain.places import Key, Place, SubjectPlaces
 from retention_enforcer.domain.policy import Category, Clause, Policy
+from retention_enforcer.domain.timestamps import Timestamp
 
 REFUSED = "refused"
 
@@ -88,6 +89,20 @@ Duration = Annotated[int, BeforeValidator(_duration), WithJsonSchema(_DURATION_S
 Instant = Annotated[int, BeforeValidator(_instant), WithJsonSchema({"type": "string"})]
 Switch = Annotated[bool, BeforeValidator(_switch), WithJsonSchema({"type": "boolean"})]
 Texts = Annotated[tuple[Text, ...], Field(min_length=1)]
+
+
+class SchemaWithoutNull(GenerateJsonSchema):
+    """The JSON Schema as the loader reads a file: a key is left out, never null."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        """The schema of what may stand there."""
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        """The schema with its default, if that can be written."""
+        return (
+            self.generate_inner(schema["schema"]) if schema.get("default") is None else super().default_schema(schema)
+        )
 
 
 class _Entry(BaseModel):
@@ -223,6 +238,40 @@ class OwnsEntry(_Entry):
         return SubjectPlaces(account=_places(self.account), application=_places(self.application))
 
 
+class FieldWithUnit(_Entry):
+    """The field that age runs from, and how its values are read."""
+
+    field: Text
+    unit: Text | None = None
+    """s, ms, us or ns since 1970, or a pattern such as yyyyMMddHHmmss; none for a field that is mapped as a date."""
+
+    def timestamp(self) -> Timestamp:
+        """The domain's value."""
+        return Timestamp(self.field, self.unit)
+
+
+_NO_TIMESTAMP = "none"
+"""What stands there where documents have no timestamp, on purpose."""
+
+
+def _timestamp(value: object) -> object:
+    if value == _NO_TIMESTAMP:
+        return None
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, list):
+        mend = "write a field's name, as start_time, or {field: start_time, unit: ms}, or none"
+        raise refused(f"{shown(value)} is no timestamp", mend)
+    return {"field": _text(value)}
+
+
+_TIMESTAMP_SCHEMA = {
+    "oneOf": [{"type": "string", "minLength": 1}, FieldWithUnit.model_json_schema(schema_generator=SchemaWithoutNull)],
+}
+
+TimestampEntry = Annotated[FieldWithUnit | None, BeforeValidator(_timestamp), WithJsonSchema(_TIMESTAMP_SCHEMA)]
+
+
 class CategoryEntry(_Entry):
     """A kind of personal data; at least one of max_age, after_termination and never_stored."""
 
@@ -234,8 +283,8 @@ class CategoryEntry(_Entry):
     clause: ClauseEntry
     indices: Texts
     """Names of indices or data streams, wildcards, and {application} between literals."""
-    timestamp: Text = "@timestamp"
-    """The date field that age runs from."""
+    timestamp: TimestampEntry = Field(default="@timestamp", validate_default=True)
+    """The field that age runs from: one that is mapped as a date, or with its unit; none: on purpose no field."""
     subjects: SubjectsEntry | None = None
     owns: OwnsEntry | None = None
     max_age: Duration | None = None
@@ -260,7 +309,7 @@ class CategoryEntry(_Entry):
             id=self.id,
             clause=self.clause.clause(),
             indices=tuple(IndexPattern(text) for text in self.indices),
-            timestamp=self.timestamp,
+            timestamp=self.timestamp.timestamp() if self.timestamp else None,
             subjects=self.subjects.places() if self.subjects else SubjectPlaces(),
             owns=self.owns.places() if self.owns else SubjectPlaces(),
             max_age=self.max_age,
@@ -297,18 +346,4 @@ class PolicyFile(_Entry):
             on_request=self.on_request,
             earliest=self.earliest,
             ignore=tuple(IndexPattern(text) for text in self.ignore),
-        )
-
-
-class SchemaWithoutNull(GenerateJsonSchema):
-    """The JSON Schema as the loader reads a file: a key is left out, never null."""
-
-    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        """The schema of what may stand there."""
-        return self.generate_inner(schema["schema"])
-
-    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """The schema with its default, if that can be written."""
-        return (
-            self.generate_inner(schema["schema"]) if schema.get("default") is None else super().default_schema(schema)
         )

@@ -13,15 +13,23 @@ from retention_enforcer.domain.policy import ON_REQUEST, Category, Policy
 def policy_table(policy: Policy) -> Table:
     """Return the promises of a policy, one a row."""
     table = Table(box=None, padding=(0, 1), header_style="bold")
-    for name in ("category", "promise", "indices", "subjects", "enforced"):
+    for name in ("category", "promise", "timestamp", "indices", "subjects", "enforced"):
         table.add_column(name, overflow="fold")
     for category in policy.categories:
         without = [f"without {pattern}" for pattern in policy.excluded(category)]
         indices = "\n".join([*map(str, category.indices), *without])
+        when = "none: as old as the index" if category.timestamp is None else str(category.timestamp)
         subjects = "\n".join(f"{kind}: {' or '.join(those)}" for kind, those in named_in(category.subjects).items())
-        table.add_row(Text(category.id), category.promise, Text(indices), Text(subjects), enforced(category))
+        table.add_row(
+            Text(category.id), category.promise, Text(when), Text(indices), Text(subjects), enforced(category)
+        )
     table.add_row(
-        ON_REQUEST, f"gone {format_duration(policy.on_request)} after a request", "all that name subjects", "", "yes"
+        ON_REQUEST,
+        f"gone {format_duration(policy.on_request)} after a request",
+        "",
+        "all that name subjects",
+        "",
+        "yes",
     )
     return table
 
