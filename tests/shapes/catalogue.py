@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from shapes.promises import DAY, HOUR
@@ -473,6 +474,165 @@ def _(world: World, place: Place) -> Rounds:
 
     field = {"day": {"type": "date", "format": "yyyyMMddHHmmss"}}
     world.index(place.name("spelled"), [d for d in place.drafts if d.at], fields=field, render=spelled)
+    yield
+
+
+def _started(factor: int) -> Callable[[Draft], dict[str, Any]]:
+    """A document whose time is a number of so many a millisecond."""
+
+    def render(draft: Draft) -> dict[str, Any]:
+        source = draft.source()
+        at = source.pop("@timestamp", None)
+        return source | ({"start": at * factor} if at is not None else {})
+
+    return render
+
+
+@shape("numbers of milliseconds")
+def _(world: World, place: Place) -> Rounds:
+    world.index(place.name("millis"), place.drafts, fields={"start": {"type": "long"}}, render=_started(1))
+    yield
+
+
+@shape("numbers of nanoseconds")
+def _(world: World, place: Place) -> Rounds:
+    world.index(place.name("nanos"), place.drafts, fields={"start": {"type": "long"}}, render=_started(1_000_000))
+    yield
+
+
+@shape("unsigned numbers of nanoseconds", "unsigned_long")
+def _(world: World, place: Place) -> Rounds:
+    fields = {"start": {"type": "unsigned_long"}}
+    world.index(place.name("nanos"), place.drafts, fields=fields, render=_started(1_000_000))
+    yield
+
+
+@shape("numbers of milliseconds in a field of nanoseconds", states=DATED)
+def _(world: World, place: Place) -> Rounds:
+    """A mistake of a producer: they say January 1970, which nobody believes."""
+    world.index(
+        place.name("nanos"),
+        [d for d in place.drafts if d.at is not None and d.at > now() - 2 * DAY],
+        fields={"start": {"type": "long"}},
+        render=_started(1),
+        facts=lambda d: replace(true_of(d), dated=False),
+    )
+    yield
+
+
+@shape("numbers at the edges of their type", states=("both",))
+def _(world: World, place: Place) -> Rounds:
+    edges = iter([0, -1, -(2**63), 2**63 - 1, 1])
+    name = world.index(place.name("millis"), place.drafts, fields={"start": {"type": "long"}}, render=_started(1))
+    world.write(
+        name,
+        [Draft(at=None)] * 5,
+        render=lambda d: d.source() | {"start": next(edges)},
+    )
+    yield
+
+
+@shape("a date where the policy says a number", states=DATED)
+def _(world: World, place: Place) -> Rounds:
+    world.index(
+        place.name("millis"),
+        place.drafts,
+        fields={"start": {"type": "date"}},
+        render=_started(1),
+        facts=lambda d: replace(true_of(d), dated=False),
+    )
+    yield
+
+
+@shape("many numbers of milliseconds in a document", states=DATED)
+def _(world: World, place: Place) -> Rounds:
+    def render(draft: Draft) -> dict[str, Any]:
+        return _started(1)(draft) | {"start": [draft.at, now()]}
+
+    def facts(draft: Draft) -> Doc:
+        return replace(true_of(draft), times=(int(draft.at or 0), now()))
+
+    world.index(place.name("millis"), place.drafts, fields={"start": {"type": "long"}}, render=render, facts=facts)
+    yield
+
+
+def _bucket(draft: Draft) -> dict[str, Any]:
+    source = draft.source()
+    at = source.pop("@timestamp", None)
+    written = datetime.fromtimestamp(at // 1_000, UTC).strftime("%Y%m%d%H%M%S") if at is not None else None
+    return source | ({"bucket": written} if written else {})
+
+
+@shape("digits of a pattern in a keyword")
+def _(world: World, place: Place) -> Rounds:
+    world.index(place.name("buckets"), place.drafts, fields={"bucket": {"type": "keyword"}}, render=_bucket)
+    yield
+
+
+@shape("digits of a pattern in a number", "scripts")
+def _(world: World, place: Place) -> Rounds:
+    def render(draft: Draft) -> dict[str, Any]:
+        return {key: int(value) if key == "bucket" else value for key, value in _bucket(draft).items()}
+
+    world.index(place.name("buckets"), place.drafts, fields={"bucket": {"type": "long"}}, render=render)
+    yield
+
+
+_NO_MOMENTS = (
+    *("2025", "", "abc", "20251301000000", "20250230000000"),
+    *("20250101240000", "20250101006000", "2025010100000"),
+)
+
+
+@shape("digits that are no moment, in a keyword", states=("expired", "both"))
+def _(world: World, place: Place) -> Rounds:
+    wrong = iter(_NO_MOMENTS)
+    name = world.index(place.name("buckets"), place.drafts, fields={"bucket": {"type": "keyword"}}, render=_bucket)
+    world.write(name, [Draft(at=None)] * len(_NO_MOMENTS), render=lambda d: d.source() | {"bucket": next(wrong)})
+    yield
+
+
+@shape("digits that are no moment, in a number", "scripts", states=("expired", "both"))
+def _(world: World, place: Place) -> Rounds:
+    wrong = iter([int(text) for text in _NO_MOMENTS if text.isdigit()])
+    name = world.index(
+        place.name("buckets"),
+        place.drafts,
+        fields={"bucket": {"type": "long"}},
+        render=lambda d: {key: int(value) if key == "bucket" else value for key, value in _bucket(d).items()},
+    )
+    many = sum(text.isdigit() for text in _NO_MOMENTS)
+    world.write(name, [Draft(at=None)] * many, render=lambda d: d.source() | {"bucket": next(wrong)})
+    yield
+
+
+@shape("digits of a pattern in text", states=DATED)
+def _(world: World, place: Place) -> Rounds:
+    world.index(
+        place.name("buckets"),
+        place.drafts,
+        fields={"bucket": {"type": "text"}},
+        render=_bucket,
+        facts=lambda d: replace(true_of(d), dated=False),
+    )
+    yield
+
+
+def _as_it_is_written(draft: Draft) -> Doc:
+    """What has no timestamp on purpose is as old as it is in the index."""
+    return replace(true_of(draft), times=(now(),))
+
+
+@shape("no timestamp, on purpose")
+def _(world: World, place: Place) -> Rounds:
+    world.index(place.name("plain"), place.drafts, facts=_as_it_is_written)
+    yield
+
+
+@shape("no timestamp, on purpose, behind an alias that is written to", states=("expired",))
+def _(world: World, place: Place) -> Rounds:
+    aliases = {place.name("to-plain"): {"is_write_index": True}}
+    world.index(place.name("plain"), place.drafts, facts=_as_it_is_written, aliases=aliases)
     yield
 
 

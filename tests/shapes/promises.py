@@ -121,6 +121,15 @@ def usual(prefix: str) -> Promises:
             Promise(id="events", indices=("{p}events-*",), max_age="3d", rollover="12h"),
             Promise(id="epochs", indices=("{p}epochs-*",), max_age="14d", timestamp="start"),
             Promise(id="spelled", indices=("{p}spelled-*",), max_age="14d", timestamp="day"),
+            Promise(id="millis", indices=("{p}millis-*",), max_age="14d", timestamp="{field: start, unit: ms}"),
+            Promise(id="nanos", indices=("{p}nanos-*",), max_age="14d", timestamp="{field: start, unit: ns}"),
+            Promise(
+                id="buckets",
+                indices=("{p}buckets-*",),
+                max_age="14d",
+                timestamp="{field: bucket, unit: yyyyMMddHHmmss}",
+            ),
+            Promise(id="plain", indices=("{p}plain-*",), max_age="14d", timestamp="none"),
             Promise(id="box", indices=("{p}box-*",), max_age="14d"),
             Promise(
                 id="spans",

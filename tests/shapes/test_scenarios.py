@@ -23,7 +23,7 @@ from shapes.catalogue import SPANS
 from shapes.oracle import covers
 from shapes.promises import ANYBODY, ANYWHERE, DAY, HOUR, Promise, Promises, Subject, usual
 from shapes.story import Story, right_before
-from shapes.world import FIELDS, Draft, now, true_of
+from shapes.world import FIELDS, Doc, Draft, now, true_of
 from workbench import KEY, Ran
 
 pytestmark = pytest.mark.filterwarnings("ignore::elasticsearch.ElasticsearchWarning")
@@ -201,6 +201,32 @@ def test_nothing_goes_by_a_timestamp_field_that_no_document_has(stories: Stories
     story.command("run", "--once")
     story.command("run", "--once")  # nothing was written to it in between
     blameless(story)
+
+
+def test_what_has_no_timestamp_on_purpose_does_not_go_while_it_is_written_to(stories: Stories) -> None:
+    story = stories(only(Promise(id="plain", indices=("{p}plain-*",), max_age="14d", timestamp="none")))
+    name = story.world.prefix + "plain-a"
+
+    def written(draft: Draft) -> Doc:
+        return replace(true_of(draft), times=(now() + story.ahead,))
+
+    story.world.index(name, [Draft(at=None)] * 3, facts=written)
+    story.world.flush()
+    story.ready()
+    for day in (0, 0, 13):
+        story.ahead = day * DAY
+        story.command("run", "--once")
+    story.write(name, Draft(at=None), facts=written)
+    for day in (14, 15, 20, 26):
+        story.ahead = day * DAY
+        story.command("run", "--once")
+        story.report()
+        assert story.census.named(name), f"on day {day} the last of its documents is no older than the limit"
+    story.ahead = 29 * DAY
+    story.command("run", "--once")
+    story.report()
+    blameless(story)
+    assert not story.census.named(name)
 
 
 def test_no_write_is_lost_between_the_last_look_and_the_deletion(stories: Stories) -> None:

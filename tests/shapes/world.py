@@ -104,6 +104,7 @@ def abilities(es: Elasticsearch) -> Ability:
         "unsigned-long": "unsigned_long",
         "searchable-snapshots": "mounts",
         "ingest-common": "pipelines",
+        "lang-painless": "scripts",
     }
     found |= {ability for module, ability in named.items() if module in modules}
     if any(node.get("settings", {}).get("path", {}).get("repo") for node in nodes.values()):
