@@ -434,4 +434,6 @@ def test_a_subject_is_purged_whatever_its_documents_say_of_their_age(
 
     assert of(tenants, "logs-b") == ["32"]
     (certificate,) = tenants.run("certificate", "--application", "31", "--output", "json").json
-    assert not [item for item in certificate["open_items"] if "logs-b" in item["text"]]
+    # Its files are cleaned later: nothing waits for that here.
+    open_items = [item for item in certificate["open_items"] if item["kind"] != "erasure"]
+    assert not [item for item in open_items if "logs-b" in item["text"]]

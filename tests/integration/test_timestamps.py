@@ -207,7 +207,9 @@ def test_a_subject_is_purged_from_an_index_whose_documents_have_no_age(
 
     assert of(tenants, "logs-b") == ["32"]
     (certificate,) = tenants.run("certificate", "--application", "31", "--output", "json").json
-    assert not [item for item in certificate["open_items"] if "logs-b" in item["text"]]
+    # Its files are cleaned later: nothing waits for that here.
+    open_items = [item for item in certificate["open_items"] if item["kind"] != "erasure"]
+    assert not [item for item in open_items if "logs-b" in item["text"]]
 
 
 def test_what_cannot_be_told_is_not_said_to_be_nothing(tenants: Workbench) -> None:
