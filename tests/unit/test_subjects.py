@@ -370,6 +370,25 @@ def test_a_guarded_query_leaves_out_what_has_any_other_value() -> None:
     assert len(query_of_any([PAIR, replace(PAIR, guarded=True)])["bool"]["should"]) == 2
 
 
+def test_a_guarded_query_leaves_out_other_ids_after_the_same_text_and_no_other_texts() -> None:
+    text = ExactField(name="_q", prefix="user.id=")
+    pair = having(("app", "1"), (text, "user.id=5"), single=True, guarded=True)
+    (clause,) = query_of_any([pair])["bool"]["should"]
+    assert {"range": {"_q": {"lt": "user.id=5", "gte": "user.id="}}} in clause["bool"]["must_not"]
+    assert {"range": {"_q": {"gt": "user.id=5", "lt": "user.id>"}}} in clause["bool"]["must_not"]
+
+
+def test_a_guarded_query_leaves_out_whoever_stands_where_the_id_is_not_possible() -> None:
+    number = ExactField(name="n", numeric=NUMBERS["long"])
+    user = AnyOf(fields=(KEYWORD, number), conditions=(Condition(where=KEYWORD, value="eve"),))
+    pair = Match(parts=(*having(("app", "1")).parts, user), single=True)
+    (clause,) = query_of_any([replace(pair, guarded=True)])["bool"]["should"]
+    assert {"exists": {"field": "n"}} in clause["bool"]["must_not"]
+    values = {ExactField(name="app"): ["1"], KEYWORD: ["eve"]}
+    assert pair.fits(values)
+    assert not pair.fits({**values, number: [7]})
+
+
 # --- numbers spelled otherwise ----------------------------------------------------------------------------
 
 
