@@ -69,10 +69,10 @@ def test_many_categories_fields_and_indices(bench: Workbench, lines: list[int], 
     bench.ready()
     due = len(range(0, indices, 2))
 
-    def command(*arguments: str, code: int = 0) -> str:
+    def command(*arguments: str, codes: tuple[int, ...] = (0,)) -> None:
         first = len(lines)
         ran = bench.run(*arguments)
-        assert ran.code == code, (arguments, ran.out[-2_000:], ran.err[-2_000:])
+        assert ran.code in codes, (arguments, ran.out[-2_000:], ran.err[-2_000:])
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
         print(
             f"{' '.join(arguments)}: {len(lines) - first} requests, the longest line {max(lines[first:])}, {peak} MiB"
@@ -86,7 +86,8 @@ def test_many_categories_fields_and_indices(bench: Workbench, lines: list[int], 
     command("erase", "--application", "gone")
     command("run", "--once")
     command("report", "--output", "json")
-    command("certificate", "--application", "gone", "--output", "json", code=3)
+    # Whether it is final depends on what else the cluster has.
+    command("certificate", "--application", "gone", "--output", "json", codes=(0, 3))
     command("policy", "accept")
     found = bench.es.indices.get(index=f"{bench.prefix}many-*", features="aliases", expand_wildcards="all")
     assert len(found) == indices - due
