@@ -39,7 +39,8 @@ def test_a_document_with_several_values_in_a_field_of_a_pair_is_never_taken_for_
         assert tenants.run("run", "--once").code == 0
         assert len(of(tenants, "logs-b")) == 3
 
-    (item,) = [text for text in open_items(tenants, "--application", "31", "--user", "u2") if "logs-b cannot tell" in text]
+    texts = open_items(tenants, "--application", "31", "--user", "u2")
+    (item,) = [text for text in texts if "logs-b cannot tell" in text]
     assert "2 documents have several values in sdkappid or user_id" in item
     add(tenants, "logs-b", pair)
     assert tenants.run("run", "--once").code == 0
