@@ -68,6 +68,56 @@ def test_an_index_that_comes_to_straddle_is_detached_and_its_late_document_trimm
     assert managed.attached("logs-a") == managed.lifecycle("logs", "plain"), "it may go whole again"
 
 
+def test_a_write_index_with_a_late_document_is_rolled_over_all_the_same(managed: LifecycleBench) -> None:
+    now = managed.now()
+    managed.stream("logs-stream")
+    managed.write("logs-stream", now)
+    managed.ready()
+    assert managed.run("run", "--once").code == 0
+    (writing,) = managed.backing("logs-stream")
+    assert managed.attached(writing) == managed.lifecycle("logs", "rolled")
+    managed.write("logs-stream", now - 9 * DAY)
+    assert managed.run("run", "--once").code == 0
+    rolling = managed.lifecycle("logs", "rolling")
+    assert managed.attached(writing) == rolling
+    about = [(r["action"], r.get("outcome"), r["reason"]) for r in managed.about(writing)][2:]
+    assert [(action, outcome) for action, outcome, _ in about] == [
+        ("detach_lifecycle", None),
+        ("detach_lifecycle", "done"),
+        ("apply_lifecycle", None),
+        ("apply_lifecycle", "done"),
+    ]
+    assert about[2][2] == (
+        f"{rolling}: max_age 1d, nothing is deleted; its documents span 9 d: younger ones would go with the oldest"
+    )
+    assert list(managed.es.ilm.get_lifecycle(name=rolling)[rolling]["policy"]["phases"]) == ["hot"]
+    before = managed.records()
+    assert managed.run("run", "--once").code == 0
+    assert [r for r in managed.records()[len(before) :] if r["cycle"].startswith("logs-")] == []
+    managed.es.indices.rollover(alias=f"{managed.prefix}logs-stream")
+    assert managed.run("run", "--once").code == 0
+    rolled, new = managed.backing("logs-stream")
+    assert (managed.attached(rolled), managed.attached(new)) == (None, managed.lifecycle("logs", "rolled"))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("stop",), ("hold", "add", "--category", "logs", "--owner", "o", "--reason", "r", "--until", "2099-01-01")],
+)
+def test_what_takes_lifecycles_off_takes_the_rolling_one_off_too(
+    managed: LifecycleBench, command: tuple[str, ...]
+) -> None:
+    managed.stream("logs-stream")
+    managed.write("logs-stream", managed.now(), managed.now() - 9 * DAY)
+    managed.ready()
+    assert managed.run("run", "--once").code == 0
+    (writing,) = managed.backing("logs-stream")
+    assert managed.attached(writing) == managed.lifecycle("logs", "rolling")
+    ran = managed.run(*command)
+    assert ran.code == 0, ran.err
+    assert managed.attached(writing) is None
+
+
 def test_a_second_run_writes_nothing_but_lease_and_state(managed: LifecycleBench) -> None:
     """Counted at the transport, over a stream, a rolled alias, dated indices, a late document and a container."""
     now = managed.now()

@@ -22,6 +22,7 @@ from retention_enforcer.domain.lifecycle_choice import (
     NoLifecycle,
     Plain,
     Rolled,
+    Rolling,
     Wanted,
     last_of_alias,
     wanted_lifecycle,
@@ -41,7 +42,9 @@ from retention_enforcer.domain.policy import Category, Policy
 
 POLL = 10 * MINUTE
 FINGERPRINT = "f" * 64
-ROLLED, PLAIN, ENDED = (f"retention-trtc-backend-logs-{variant}" for variant in ("rolled", "plain", "ended"))
+ROLLED, ROLLING, PLAIN, ENDED = (
+    f"retention-trtc-backend-logs-{variant}" for variant in ("rolled", "rolling", "plain", "ended")
+)
 TENANT = {"indices": ("logs-{application}-*",), "max_age": None, "after_termination": 7 * DAY}
 
 
@@ -117,8 +120,18 @@ def test_an_ended_policy_deletes_at_once_and_only_where_indices_are_of_single_te
 
 def test_a_tenants_index_with_a_maximum_age_can_end_on_request() -> None:
     found = lifecycles(category(indices=("logs-{application}-*",)), on_request=2 * DAY)
-    assert [policy.name for policy in found.policies] == [ROLLED, PLAIN, ENDED]
-    assert "within limit 2d - margin 1h" in found.policies[2].arithmetic
+    assert [policy.name for policy in found.policies] == [ROLLED, ROLLING, PLAIN, ENDED]
+    assert "within limit 2d - margin 1h" in found.policies[3].arithmetic
+
+
+def test_a_rolling_policy_rolls_over_as_the_rolled_one_does_and_deletes_nothing() -> None:
+    found = lifecycles()
+    assert found.rolled is not None
+    assert found.rolling is not None
+    phases = found.rolling.body["policy"]["phases"]
+    assert phases == {"hot": found.rolled.body["policy"]["phases"]["hot"]}
+    assert (found.rolling.name, found.rolling.min_age) == (ROLLING, None)
+    assert found.rolling.arithmetic == "max_age 1d, nothing is deleted"
 
 
 def test_a_category_without_age_and_tenants_compiles_to_nothing() -> None:
@@ -297,9 +310,13 @@ NONE: list[tuple[str, dict[str, Any]]] = [
     ("the last index of the alias w: the index itself stays", {"decided": {"stays": "w"}}),
     ("no maximum age", {"under": category(**TENANT)}),
     ("3 documents of unknown age", {"undated": 3}),
-    ("3 documents of unknown age", {"undated": 3, **WRITING}),
+    ("3 documents of unknown age", {"undated": 3, "write_index": True}),
     ("its documents span 14 d: younger ones would go with the oldest", {"ages": [0, 14 * DAY]}),
-    ("its documents span 14 d: younger ones would go with the oldest", {"ages": [0, 14 * DAY], **WRITING}),
+    (
+        "its documents span 14 d: younger ones would go with the oldest",
+        {"ages": [0, 14 * DAY], "stream": "logs", "attached": {"policy": ROLLING, **ROLLED_IN_TIME}},
+    ),
+    ("held: h1", {"ages": [0, 14 * DAY], "decided": {"held": "h1"}, **WRITING}),
     ("its documents span 1 d 2 h 24 min: younger ones would go with the oldest", {"ages": [0, DAY * 11 // 10 + 1]}),
     ("1 documents are due: deleted directly, under the fuse", {"index_age": 14 * DAY, "ages": [14 * DAY]}),
     ("a write index that cannot be rolled over: the index itself stays", {"write_index": True}),
@@ -321,6 +338,29 @@ def test_an_index_that_gets_none_says_why(reason: str, given: dict[str, Any]) ->
     found = wanted(**given)
     assert isinstance(found, NoLifecycle)
     assert found.reason == reason
+
+
+SPANS = "its documents span 9 d: younger ones would go with the oldest"
+ROLL_ON: list[tuple[dict[str, Any], Rolling]] = [
+    ({"ages": [0, 9 * DAY], **WRITING}, Rolling(reason=SPANS)),
+    ({"ages": [0, 9 * DAY], **ALIAS}, Rolling(reason=SPANS, rollover_alias="w")),
+    ({"ages": [0, 9 * DAY], **WRITING, "attached": {"policy": ROLLED}}, Rolling(reason=SPANS)),
+    ({"undated": 3, **WRITING}, Rolling(reason="3 documents of unknown age")),
+    *(
+        (
+            {"ages": [14 * DAY], "index_age": HOUR, **WRITING, "attached": {"policy": policy}},
+            Rolling(reason="1 documents are due: deleted directly, under the fuse"),
+        )
+        for policy in (None, ROLLING)
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), ROLL_ON)
+def test_a_write_index_that_may_not_go_whole_is_rolled_over_by_what_deletes_nothing(
+    given: dict[str, Any], expected: Rolling
+) -> None:
+    assert wanted(**given) == expected
 
 
 def test_adoption_replaces_somebody_elses_lifecycle() -> None:
@@ -393,6 +433,12 @@ def changes(one: IndexFacts, shall: Wanted, attached: Attachment) -> list[Change
         ({"policy": PLAIN}, Ended(), Way.SWAP),
         ({"policy": PLAIN}, NoLifecycle(reason="held: h1"), Way.DETACH),
         ({"policy": "theirs"}, NoLifecycle(reason="held: h1"), Way.DETACH),
+        ({}, Rolling(reason="it straddles"), Way.ATTACH),
+        ({"policy": ROLLING}, Rolling(reason="it straddles"), None),
+        ({"policy": ROLLED}, Rolling(reason="it straddles"), Way.DETACH),
+        ({"policy": "theirs"}, Rolling(reason="it straddles"), Way.DETACH),
+        ({"policy": ROLLING}, Rolled(), Way.SWAP),
+        ({"policy": ROLLING}, NoLifecycle(reason="it straddles"), Way.DETACH),
         ({"policy": "theirs"}, NoLifecycle(reason="theirs", foreign=True), None),
         ({}, NoLifecycle(reason="held: h1"), None),
         (RULED, NoLifecycle(reason="held: h1", held=True), Way.DETACH),
@@ -449,7 +495,17 @@ def test_when_an_attached_lifecycle_can_delete_first(shall: Wanted, attached: di
     one = index(index_age=2 * DAY)
     (change,) = changes(one, shall, attachment(one, **attached))
     policy = next(p for p in lifecycles().policies if p.name == change.policy)
+    assert policy.min_age is not None
     assert earliest_deletion(change, policy, one, attachment(one, **attached)) == since + policy.min_age
+
+
+def test_what_only_rolls_over_never_deletes() -> None:
+    one = index(write_index=True, stream="logs")
+    (change,) = changes(one, Rolling(reason="it straddles"), attachment(one))
+    rolling = lifecycles().rolling
+    assert rolling is not None
+    assert change.reason == "max_age 1d, nothing is deleted; it straddles"
+    assert earliest_deletion(change, rolling, one, attachment(one, rolled_over=NOW - 90 * DAY)) is None
 
 
 # --- whose a lifecycle is -----------------------------------------------------------------------------
@@ -472,6 +528,7 @@ STORED: dict[str, dict[str, Any]] = {
     [
         (PLAIN, "trtc"),
         (ENDED, "trtc"),
+        (ROLLING, "trtc"),
         ("retention-old-name-logs-plain", "old-name"),
         ("retention-trtc-gone-plain", "trtc"),
         ("retention-trtc-eu-backend-logs-plain", None),

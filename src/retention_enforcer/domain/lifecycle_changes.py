@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from retention_enforcer.domain.facts import Block, CategoryFacts, Doubt, IndexFacts
-from retention_enforcer.domain.lifecycle_choice import Attachment, NoLifecycle, Wanted
+from retention_enforcer.domain.lifecycle_choice import Attachment, NoLifecycle, Rolling, Wanted
 from retention_enforcer.domain.lifecycle_exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.lifecycle_policies import LifecyclePolicy, Lifecycles, Variant, deletes_at_once
 
@@ -102,6 +102,9 @@ def _change(index: IndexFacts, lifecycles: Lifecycles, wanted: Wanted, attached:
     change = change_to(index, lifecycles, wanted, way)
     if change is None:
         raise ValueError(f"{lifecycles.category} has no lifecycle policy {wanted.variant}")
+    if isinstance(wanted, Rolling) and attached.policy not in (None, change.policy):
+        # What deletes goes first, whatever becomes of what is to be attached.
+        return Change(index=index.name, uuid=index.uuid, way=Way.DETACH, reason=wanted.reason)
     return None if attached.has(change.policy, change.origination, change.rollover_alias) else change
 
 
@@ -127,6 +130,7 @@ def change_to(index: IndexFacts, lifecycles: Lifecycles, wanted: Wanted, way: Wa
     policy = None if isinstance(wanted, NoLifecycle) else lifecycles.of(wanted.variant)
     if policy is None or isinstance(wanted, NoLifecycle):
         return None
+    why = f"; {wanted.reason}{why}" if isinstance(wanted, Rolling) else why
     return Change(
         index=index.name,
         uuid=index.uuid,
@@ -138,8 +142,13 @@ def change_to(index: IndexFacts, lifecycles: Lifecycles, wanted: Wanted, way: Wa
     )
 
 
-def earliest_deletion(change: Change, policy: LifecyclePolicy, index: IndexFacts, attached: Attachment) -> int:
-    """Return the instant before which an attached lifecycle does not delete the index: what the fuse has to know."""
+def earliest_deletion(change: Change, policy: LifecyclePolicy, index: IndexFacts, attached: Attachment) -> int | None:
+    """Return the instant before which an attached lifecycle does not delete the index: what the fuse has to know.
+
+    None where it never does.
+    """
+    if policy.min_age is None:
+        return None
     if policy.variant is Variant.ROLLED:
         since = attached.rolled_over if attached.rolled_over is not None else index.created + (policy.max_age or 0)
     else:

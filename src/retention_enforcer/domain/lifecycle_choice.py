@@ -1,4 +1,7 @@
-"""Which lifecycle each index shall have: only one that may be deleted whole has any."""
+"""Which lifecycle each index shall have: only one that may be deleted whole has one that deletes.
+
+A write index that may not is rolled over all the same: a late document must not make it grow without end.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from retention_enforcer.domain.lifecycle_policies import (
     LifecyclePolicy,
     Lifecycles,
     Variant,
-    is_ours,
+    is_to_delete,
     lateness,
 )
 from retention_enforcer.domain.policy import SPAN_TOLERANCE, Category
@@ -86,6 +89,16 @@ class Rolled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rolling:
+    """Wanted: the policy that rolls a write index over and deletes nothing, and why no other."""
+
+    reason: str
+    rollover_alias: str | None = None
+    variant: Variant = Variant.ROLLING
+    origination: None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plain:
     """Wanted: the plain policy, counting from `origination` (epoch milliseconds), or from creation where it is None."""
 
@@ -113,7 +126,7 @@ class NoLifecycle:
     """Whether its stream's lifecycle must not rule it either."""
 
 
-Wanted = Rolled | Plain | Ended | NoLifecycle
+Wanted = Rolled | Rolling | Plain | Ended | NoLifecycle
 
 
 def wanted_lifecycles(
@@ -174,7 +187,7 @@ def wanted_lifecycle(
     stays: str | None = None,
     ended: bool = False,
 ) -> Wanted:
-    """Return which lifecycle an index shall have: only one that may be deleted whole has any.
+    """Return which lifecycle an index shall have: only one that may be deleted whole has one that deletes.
 
     `held` is the hold that covers it, `stays` the alias that must not lose it; `ended` says that its tenant is
     terminated, the grace over, and every document of it the tenant's.
@@ -227,15 +240,10 @@ def _by_age(
     attached: Attachment,
     now: int,
 ) -> Wanted:
-    if index.ageless or index.undated:
-        why = index.ageless.text if index.ageless else f"{index.undated} documents of unknown age"
-        return NoLifecycle(reason=why)
-    if index.oldest is not None and index.newest is not None:
-        if index.newest - index.oldest > SPAN_TOLERANCE * category.rollover:
-            span = describe_duration(index.newest - index.oldest)
-            return NoLifecycle(reason=f"its documents span {span}: younger ones would go with the oldest")
-        if index.due and not is_ours(attached.policy, rolled):
-            return NoLifecycle(reason=f"{index.due} documents are due: deleted directly, under the fuse")
+    if index.ageless:
+        return NoLifecycle(reason=index.ageless.text)
+    if (why := _why_not_whole(category, rolled, index, attached)) is not None:
+        return _not_whole(category, index, why)
     if index.write_index:
         return _writing(category, index)
     if index.oldest is None or index.newest is None:
@@ -252,6 +260,26 @@ def _by_age(
     if _may_still_be_written(category, lifecycles, index, attached, now):
         return NoLifecycle(reason="it may still be written to, and what comes would go with it, too early")
     return _plain(category, lifecycles, rolled, index, attached)
+
+
+def _why_not_whole(category: Category, rolled: LifecyclePolicy, index: IndexFacts, attached: Attachment) -> str | None:
+    if index.undated:
+        return f"{index.undated} documents of unknown age"
+    if index.oldest is None or index.newest is None:
+        return None
+    if index.newest - index.oldest > SPAN_TOLERANCE * category.rollover:
+        span = describe_duration(index.newest - index.oldest)
+        return f"its documents span {span}: younger ones would go with the oldest"
+    if index.due and not is_to_delete(attached.policy, rolled):
+        return f"{index.due} documents are due: deleted directly, under the fuse"
+    return None
+
+
+def _not_whole(category: Category, index: IndexFacts, reason: str) -> Rolling | NoLifecycle:
+    """Return what an index gets that may not go whole: one that is written to is rolled over, nothing deletes it."""
+    if not index.write_index or rollover_target(index, category) is None:
+        return NoLifecycle(reason=reason)
+    return Rolling(reason=reason, rollover_alias=None if index.stream is not None else index.write_aliases[0])
 
 
 def _may_still_be_written(

@@ -6,6 +6,7 @@ counts from says, or so much younger that it would go too early (`lifecycle_choi
 that changes (`lifecycle_changes`).
 
     rolled   streams and aliases that roll over    counts from the rollover, or before it from the index's creation
+    rolling  write indices that may not go whole   deletes nothing: what is written next goes whole again
     plain    all others that may go whole          counts from the creation, or from `origination_date`
     ended    a terminated tenant's indices         counts from nothing: gone as soon as it is attached
 """
@@ -40,6 +41,7 @@ class Variant(StrEnum):
     """Which of a category's policies; the end of its name."""
 
     ROLLED = "rolled"
+    ROLLING = "rolling"
     PLAIN = "plain"
     ENDED = "ended"
 
@@ -52,6 +54,11 @@ def policy_name(policy: str, category: str, variant: Variant) -> str:
 def deletes_at_once(name: str) -> bool:
     """Whether one of the enforcer's lifecycle policies is an `ended` one."""
     return name.endswith(f"-{Variant.ENDED}")
+
+
+def deletes_nothing(name: str) -> bool:
+    """Whether one of the enforcer's lifecycle policies is a `rolling` one."""
+    return name.endswith(f"-{Variant.ROLLING}")
 
 
 def lateness(margin: int) -> int:
@@ -70,8 +77,8 @@ class LifecyclePolicy:
     variant: Variant
     max_age: int | None
     """The age at which the write index is rolled over; None where nothing is."""
-    min_age: int
-    """The age at which the index is deleted, counted as the variant says."""
+    min_age: int | None
+    """The age at which the index is deleted, counted as the variant says; None where it never is."""
     polls: int
     """The polls by which a deletion may come late."""
     body: Mapping[str, Any]
@@ -91,13 +98,14 @@ class Lifecycles:
     margin: int
     poll: int
     rolled: LifecyclePolicy | None = None
+    rolling: LifecyclePolicy | None = None
     plain: LifecyclePolicy | None = None
     ended: LifecyclePolicy | None = None
 
     @property
     def policies(self) -> tuple[LifecyclePolicy, ...]:
         """Those that there are."""
-        return tuple(p for p in (self.rolled, self.plain, self.ended) if p is not None)
+        return tuple(p for p in (self.rolled, self.rolling, self.plain, self.ended) if p is not None)
 
     def of(self, variant: Variant) -> LifecyclePolicy | None:
         """Return the policy of one variant."""
@@ -121,6 +129,7 @@ def compile_lifecycles(policy: Policy, category: Category, fingerprint: str, pol
 
     rolled: max_age + min_age + 4 polls + lateness = limit - margin. `max_age` is the category's rollover, less where
     two polls would make the index span more than 1.1 rollovers.
+    rolling: rolls over as rolled does, and deletes nothing.
     plain: min_age + 3 polls + lateness = limit - margin.
     ended: gone within 3 polls of being attached, which has to happen between the end of grace and three polls before
     the deadline; only for categories with indices of single tenants.
@@ -133,6 +142,7 @@ def compile_lifecycles(policy: Policy, category: Category, fingerprint: str, pol
             margin=policy.margin,
             poll=poll,
             rolled=compiler.rolled(category.max_age) if category.max_age is not None else None,
+            rolling=compiler.rolling() if by_age else None,
             plain=compiler.plain(category.max_age) if category.max_age is not None else None,
             ended=compiler.ended() if any(pattern.tenant for pattern in category.indices) else None,
         )
@@ -153,6 +163,17 @@ class _Compiler:
     poll: int
 
     def rolled(self, limit: int) -> LifecyclePolicy:
+        max_age = self._rolled_over_at()
+        min_age, sum_ = self._min_age(limit, ROLLOVER_POLLS + DELETE_POLLS, max_age)
+        phases = {"hot": _rollover_phase(max_age), "delete": _delete_phase(min_age)}
+        return self._policy(Variant.ROLLED, phases, max_age, min_age, sum_)
+
+    def rolling(self) -> LifecyclePolicy:
+        max_age = self._rolled_over_at()
+        sum_ = f"max_age {format_duration(max_age)}, nothing is deleted"
+        return self._policy(Variant.ROLLING, {"hot": _rollover_phase(max_age)}, max_age, None, sum_)
+
+    def _rolled_over_at(self) -> int:
         rollover = self.category.rollover
         # With one poll to spare: with none, five of 21 indices came to span a little too much (measured on 8.10).
         max_age = min(rollover, int(SPAN_TOLERANCE * rollover) - 2 * ROLLOVER_POLLS * self.poll)
@@ -161,12 +182,7 @@ class _Compiler:
                 f"an index that spans at most {format_duration(int(SPAN_TOLERANCE * rollover))} cannot be rolled over "
                 f"in time by polls of {format_duration(self.poll)}"
             )
-        min_age, sum_ = self._min_age(limit, ROLLOVER_POLLS + DELETE_POLLS, max_age)
-        phases = {
-            "hot": {"min_age": "0ms", "actions": {"rollover": {"max_age": format_duration(max_age)}}},
-            "delete": _delete_phase(min_age),
-        }
-        return self._policy(Variant.ROLLED, phases, max_age, min_age, sum_)
+        return max_age
 
     def plain(self, limit: int) -> LifecyclePolicy:
         min_age, sum_ = self._min_age(limit, DELETE_POLLS, None)
@@ -197,7 +213,7 @@ class _Compiler:
         return min_age, f"{rollover}min_age {format_duration(min_age)} + {rest.format('=')}"
 
     def _policy(
-        self, variant: Variant, phases: Mapping[str, Any], max_age: int | None, min_age: int, sum_: str
+        self, variant: Variant, phases: Mapping[str, Any], max_age: int | None, min_age: int | None, sum_: str
     ) -> LifecyclePolicy:
         meta = {
             "managed_by": MANAGED_BY,
@@ -215,6 +231,10 @@ class _Compiler:
             polls=DELETE_POLLS + (ROLLOVER_POLLS if variant is Variant.ROLLED else 0),
             body={"policy": {"_meta": meta, "phases": phases}},
         )
+
+
+def _rollover_phase(max_age: int) -> dict[str, Any]:
+    return {"min_age": "0ms", "actions": {"rollover": {"max_age": format_duration(max_age)}}}
 
 
 def _delete_phase(min_age: int) -> dict[str, Any]:
@@ -297,7 +317,8 @@ def _put_by(name: str, meta: Mapping[str, Any]) -> str | None:
     return policy if meta.get("managed_by") == MANAGED_BY and name in names else None
 
 
-def is_ours(policy: str | None, compiled: LifecyclePolicy) -> bool:
-    """Whether an attached lifecycle policy is one of the same category's."""
+def is_to_delete(policy: str | None, compiled: LifecyclePolicy) -> bool:
+    """Whether an attached lifecycle policy is one of the same category's that delete."""
     family = compiled.name.removesuffix(compiled.variant)
-    return policy is not None and policy in {f"{family}{variant}" for variant in Variant}
+    deleting = [variant for variant in Variant if variant is not Variant.ROLLING]
+    return policy is not None and policy in {f"{family}{variant}" for variant in deleting}

@@ -206,6 +206,8 @@ class _Judge:
         return Hang.CLOSED, "closed: its lifecycle fails on it for ever", "open the index, or delete it"
 
     def _blocked(self) -> _Verdict | None:
+        if self.policy is not None and self.policy.min_age is None:
+            return None
         blocks = self.facts.blocks & FORBID_INDEX_DELETION if self.facts else frozenset()
         if not blocks:
             return None
@@ -262,9 +264,12 @@ class _Judge:
 def expected_deletion(explained: Explained, policy: LifecyclePolicy | None, poll: int, now: int) -> int | None:
     """Return the latest instant at which one of the enforcer's policies has deleted an index if nothing hangs.
 
-    None where that cannot be told: another's policy, or an index whose lifecycle has not begun.
+    None where that cannot be told: another's policy, or an index whose lifecycle has not begun; or where it deletes
+    nothing.
     """
     if policy is None or explained.since is None or explained.created is None or explained.step_since is None:
+        return None
+    if policy.min_age is None:
         return None
     begins = explained.since + policy.min_age
     if explained.phase == "delete":

@@ -251,8 +251,10 @@ def _held(scope: Scope, facts: CategoryFacts, attachments: Mapping[str, Attachme
     }
 
 
-def _begins(policy: LifecyclePolicy, index: IndexFacts, attached: Attachment) -> int:
-    """Return the earliest instant at which a lifecycle can delete an index, whenever it is rolled over."""
+def _begins(policy: LifecyclePolicy, index: IndexFacts, attached: Attachment) -> int | None:
+    """Return the earliest instant at which a lifecycle can delete an index, whenever it is rolled over; None: never."""
+    if policy.min_age is None:
+        return None
     rolled = attached.rolled_over if policy.variant is Variant.ROLLED else None
     dated = attached.origination if policy.variant is Variant.PLAIN else None
     since = rolled if rolled is not None else dated if dated is not None else index.created

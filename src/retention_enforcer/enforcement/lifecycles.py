@@ -18,6 +18,7 @@ from retention_enforcer.domain.lifecycle_policies import (
     StoredLifecycle,
     Variant,
     compare_stored,
+    deletes_nothing,
     same_phases,
 )
 from retention_enforcer.domain.plan import Plan
@@ -217,7 +218,11 @@ def still_acting(look: LifecycleLook, watched: Watched) -> Sequence[Finding]:
 
     Those of which nothing can be known are among them; closed ones are not: no lifecycle deletes these.
     """
-    managed = {name: a.policy for name, a in sorted(look.attachments.items()) if a.policy is not None and a.open}
+    managed = {
+        name: a.policy
+        for name, a in sorted(look.attachments.items())
+        if a.policy is not None and a.open and not (a.policy in look.own and deletes_nothing(a.policy))
+    }
     if not managed:
         return ()
     theirs = [policy for policy in managed.values() if policy not in look.own]
@@ -256,7 +261,8 @@ def _soon(
         policy, index = look.compiled(change.policy), by_uuid.get(change.uuid)
         if policy is None or index is None or policy.variant is Variant.ENDED:
             continue  # what a customer asked for is no surprise
-        if earliest_deletion(change, policy, index, look.attachments[index.name]) > now + DAY:
+        earliest = earliest_deletion(change, policy, index, look.attachments[index.name])
+        if earliest is None or earliest > now + DAY:
             continue
         foreseen = foreseen_in(index, look.category, margin, facts).known
         soon[change.uuid] = Soon(uuid=change.uuid, documents=index.documents, foreseen=foreseen)

@@ -16,6 +16,7 @@ Compiled = Mapping[str, Lifecycles | Unmeetable]
 
 _COUNTED = {
     Variant.ROLLED: "streams and aliases that roll over",
+    Variant.ROLLING: "write indices that may not go whole: rolled over all the same",
     Variant.PLAIN: "other indices that may go whole",
     Variant.ENDED: "a terminated tenant's indices",
 }
@@ -58,9 +59,14 @@ def lifecycles_table(compiled: Compiled) -> Table:
             table.add_row(Text(id_), "none: nothing of it goes whole by its age", "")
         else:
             for number, policy in enumerate(found.policies):
-                age = describe_duration(policy.min_age) if policy.min_age else "at once"
-                table.add_row(Text(id_ if number == 0 else ""), _described(policy), age)
+                table.add_row(Text(id_ if number == 0 else ""), _described(policy), _deleted_after(policy))
     return table
+
+
+def _deleted_after(policy: LifecyclePolicy) -> str:
+    if policy.min_age is None:
+        return "never"
+    return describe_duration(policy.min_age) if policy.min_age else "at once"
 
 
 def _described(policy: LifecyclePolicy) -> Text:
