@@ -9,7 +9,7 @@ import pytest
 from builders import DUE_AGE, LIMIT, MARGIN, NOW, UNWRITTEN, apart, category, facts, index, verdict_on
 from naming import having
 from retention_enforcer.domain.expiry import build_plan
-from retention_enforcer.domain.facts import Ageless, Block, CategoryFacts, Doubt, Evidence, IndexFacts
+from retention_enforcer.domain.facts import Ageless, Block, CategoryFacts, Doubt, Evidence, IndexFacts, RefusedRollover
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
 from retention_enforcer.domain.plan import Action, Keep, Plan, Purge, Skip, SkipKind
 from retention_enforcer.domain.policy import Category
@@ -136,9 +136,14 @@ DECISIONS: list[tuple[str, dict[str, Any], str]] = [
     ("a mounted snapshot with nothing due stays", {"ages": [DAY], "mounted": True}, KEEP),
     ("an empty mounted snapshot goes", {"mounted": True}, WHOLE),
     # time series
-    ("a time series that accepts documents waits", {"ages": [DUE], "end_time": NOW + 1}, "time-series"),
-    ("a straddling time series waits too", {"ages": STRADDLING, "end_time": NOW + 1}, "time-series"),
-    ("an empty time series waits too", {"end_time": NOW + 1}, "time-series"),
+    ("a time series that accepts documents is trimmed", {"ages": [DUE], "end_time": NOW + 1}, TRIM),
+    ("a straddling one too", {"ages": STRADDLING, "end_time": NOW + 1}, TRIM),
+    (
+        "its write index too: its end moves on",
+        {"ages": [DUE], "end_time": NOW + HOUR, "write_index": True, "stream": "logs"},
+        TRIM,
+    ),
+    ("an empty time series waits", {"end_time": NOW + 1}, "time-series"),
     ("a time series goes from its end on", {"ages": [DUE], "end_time": NOW}, WHOLE),
     ("a time series is trimmed from its end on", {"ages": STRADDLING, "end_time": NOW}, TRIM),
     ("a time series with nothing due stays", {"ages": [DAY], "end_time": NOW + 1}, KEEP),
@@ -444,9 +449,28 @@ def test_an_index_in_doubt_is_left_alone_and_blinds_nobody(doubt: Doubt) -> None
     assert skip.facts is None
 
 
-def test_a_time_series_says_how_long_it_waits() -> None:
-    found = skipped(index(ages=[DUE], end_time=NOW + 90 * MINUTE))
+def test_a_time_series_says_why_it_does_not_go_whole() -> None:
+    found = purged(index(ages=[DUE], end_time=NOW + 90 * MINUTE))
     assert found.reason == f"{DUE_REASON}; the time series accepts documents for another 1 h 30 min"
+
+
+def refused(ago: int) -> Evidence:
+    """What is remembered of a write index whose rollover was refused so long ago."""
+    why = RefusedRollover(at=NOW - ago, reason="the cluster refused (400): no room", mend="make room")
+    return Evidence(oldest=None, first_seen=NOW - DAY, documents=None, refused_rollover=why)
+
+
+def test_a_write_index_whose_rollover_was_refused_is_trimmed_until_it_is_tried_again() -> None:
+    writing: dict[str, Any] = {"ages": [DUE], "write_index": True, "stream": "logs"}
+    pause = DAY // 10
+    found = purged(index(**writing, evidence=refused(pause - 1)))
+    assert (found.action, found.rollover) == (Action.DELETE_DOCUMENTS, None)
+    said = "a write index that cannot be rolled over (the cluster refused (400): no room): the index itself stays"
+    assert found.reason == f"{DUE_REASON}; {said}"
+    again = purged(index(**writing, evidence=refused(pause)))
+    assert (again.action, again.rollover) == (Action.DELETE_INDEX, "logs")
+    rolled = purged(index(ages=[DUE], stream="logs", evidence=refused(0)))
+    assert rolled.action is Action.DELETE_INDEX, "once it is rolled over the refusal is of no account"
 
 
 # --- categories without a maximum age -----------------------------------------------------------------

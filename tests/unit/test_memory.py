@@ -11,7 +11,7 @@ import pytest
 from builders import DUE_AGE, LIMIT, NOW, apart, facts, index, purge
 from retention_enforcer.domain.control import Approval, Control, Order, Shown
 from retention_enforcer.domain.errors import Refused
-from retention_enforcer.domain.facts import Evidence, IndexFacts, Outlook
+from retention_enforcer.domain.facts import Evidence, IndexFacts, Outlook, RefusedRollover
 from retention_enforcer.domain.findings import Sighting
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
 from retention_enforcer.domain.lifecycle_audit import Vanished
@@ -46,6 +46,18 @@ def test_another_oldest_document_is_seen_for_the_first_time(age: int) -> None:
 def test_a_trim_is_remembered_with_its_time() -> None:
     assert remember({UUID: SEEN}, facts(index(ages=[DAY])), [UUID])[UUID].last_trim == NOW
     assert remember({UUID: SEEN}, facts(index(ages=[DAY])), ["another"])[UUID].last_trim == NOW - 2 * HOUR
+
+
+def test_a_refused_rollover_is_remembered_as_long_as_it_is_the_write_index() -> None:
+    why = RefusedRollover(at=NOW, reason="no room", mend="make room")
+    writing = index(ages=[DAY], write_index=True)
+    after = remember({UUID: SEEN}, facts(writing), (), refused={UUID: why})
+    memory = Memory(fingerprint="f", evidence=after)
+    read = Memory.of(json.loads(json.dumps(memory.body())), "another")
+    assert read.evidence[UUID].refused_rollover == why, "a fact, whatever the policy"
+    known = replace(writing, evidence=read.evidence[UUID])
+    assert remember(read.evidence, facts(known), ())[UUID].refused_rollover == why
+    assert remember(read.evidence, facts(replace(known, write_index=False)), ())[UUID].refused_rollover is None
 
 
 def test_an_index_that_is_gone_is_forgotten() -> None:

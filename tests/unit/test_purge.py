@@ -23,6 +23,7 @@ from retention_enforcer.enforcement.appender import Appender, Signature
 from retention_enforcer.enforcement.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.fresh_permit import INTENT_LIFETIME
 from retention_enforcer.enforcement.purge import Purger, Results
+from retention_enforcer.enforcement.rollovers import Roller
 from retention_enforcer.enforcement.settle import job_of
 from retention_enforcer.enforcement.write_blocks import WriteBlocks
 
@@ -134,14 +135,23 @@ class Bench:
         self.state: dict[str, Mapping[str, Any]] = {}
         self.leased = True
         self.blocks = self.new_blocks(appender)
+        pseudonyms, policy = Pseudonyms(b"k" * 32), Policy(name="p", categories=(self.category,))
         self._purger = Purger(
             deleter=self.cluster,
+            roller=Roller(
+                deleter=self.cluster,
+                appender=appender,
+                permit=self.permit,
+                clock=self.clock,
+                pseudonyms=pseudonyms,
+                policy=policy,
+            ),
             blocks=self.blocks,
             appender=appender,
             permit=self.permit,
             clock=self.clock,
-            pseudonyms=Pseudonyms(b"k" * 32),
-            policy=Policy(name="p", categories=(self.category,)),
+            pseudonyms=pseudonyms,
+            policy=policy,
         )
 
     def new_blocks(self, appender: Appender) -> DeletionBlocks:

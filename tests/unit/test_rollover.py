@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
-from builders import category, index
-from retention_enforcer.domain.rollover import next_name, rollover_target
+from builders import NOW, category, facts, index
+from retention_enforcer.domain.errors import RequestRejected
+from retention_enforcer.domain.facts import Ageless, Doubt, Evidence, RefusedRollover
+from retention_enforcer.domain.instants import DAY, MINUTE
+from retention_enforcer.domain.rollover import due_rollovers, lasting_refusal, next_name, rollover_target
 
 
 @pytest.mark.parametrize(
@@ -56,3 +59,77 @@ def test_no_alias_rolls_out_of_its_category() -> None:
     written = index("logs-000009", **ALIAS)
     assert rollover_target(written, category(indices=["logs-00000*"])) is None
     assert rollover_target(written, category(indices=["logs-0000*"])) == "logs-all"
+
+
+# --- when ---------------------------------------------------------------------------------------------
+
+LATE = {"ages": [0, 9 * DAY], "write_index": True, "stream": "logs", "index_age": DAY + 1}
+
+
+def refused(ago: int) -> Evidence:
+    why = RefusedRollover(at=NOW - ago, reason="no room", mend="make room")
+    return Evidence(oldest=None, first_seen=NOW - DAY, documents=None, refused_rollover=why)
+
+
+WHEN: list[tuple[str, dict[str, Any], dict[str, Any], bool]] = [
+    ("older than one rollover", {}, {}, True),
+    ("also where nothing in it is late", {"ages": [0, DAY]}, {}, True),
+    ("also with documents of unknown age", {"undated": 2}, {}, True),
+    ("also a time series", {"end_time": NOW + MINUTE}, {}, True),
+    ("not before", {"index_age": DAY}, {}, False),
+    ("a lifecycle has a tenth of a rollover for it", {"index_age": DAY * 11 // 10}, {"led": True}, False),
+    ("then it hangs", {"index_age": DAY * 11 // 10 + 1}, {"led": True}, True),
+    ("an empty one waits for its first document", {"ages": []}, {}, False),
+    ("not what is written to no more", {"write_index": False}, {}, False),
+    ("not where there is nothing to roll over", {"stream": None}, {}, False),
+    ("not under somebody else's lifecycle: it may count from the rollover", {"lifecycle": "theirs"}, {}, False),
+    (
+        "not where nobody can tell how old anything is",
+        {"ageless": Ageless(doubt=Doubt.TIMESTAMP_ABSENT, text="none", mend="")},
+        {},
+        False,
+    ),
+    ("not without a maximum age", {}, {"max_age": None, "after_termination": DAY}, False),
+    ("not what is not enforced", {}, {"enforce": False}, False),
+    ("not where it was refused just now", {"evidence": refused(0)}, {}, False),
+    ("again after a tenth of a rollover", {"evidence": refused(DAY // 10)}, {}, True),
+    ("a refusal ahead of the clock is none", {"evidence": refused(-1)}, {}, True),
+]
+
+
+@pytest.mark.parametrize(("given", "under", "due"), [pytest.param(g, u, d, id=id_) for id_, g, u, d in WHEN])
+def test_a_write_index_is_rolled_over_when_nobody_else_does(
+    given: dict[str, Any], under: dict[str, Any], *, due: bool
+) -> None:
+    one = index(**{**LATE, **given})
+    led = [one.uuid] if under.get("led") else []
+    claimed = category(**{name: value for name, value in under.items() if name != "led"})
+    found = list(due_rollovers(claimed, facts(one), led, NOW))
+    assert [(d.index, d.target) for d in found] == ([(one, "logs")] if due else [])
+
+
+REFUSALS: list[tuple[RequestRejected, str | None]] = [
+    (
+        RequestRejected("this cluster has [9]/[1] maximum normal shards open", kind="validation_exception", status=400),
+        "raise cluster.max_shards_per_node, add a node, or delete indices that nobody needs",
+    ),
+    (
+        RequestRejected("found duplicated alias [[w]] in template", kind="illegal_argument_exception", status=400),
+        "take the alias w out of the index template that names it: the rollover itself sets it",
+    ),
+    (
+        RequestRejected("it exists", kind="resource_already_exists_exception", status=400),
+        "delete or rename the index that has the next name, or have w write to an index of another name",
+    ),
+    (RequestRejected("FORBIDDEN/9", "remove it", kind="cluster_block_exception", status=403), "remove it"),
+    (RequestRejected("no", kind="other_exception", status=400), "see what POST w/_rollover?dry_run answers"),
+    (RequestRejected("busy", kind="snapshot_in_progress_exception", status=400), None),
+    (RequestRejected("busy", kind="es_rejected_execution_exception", status=429), None),
+    (RequestRejected("gone", kind="index_not_found_exception", status=404), None),
+]
+
+
+@pytest.mark.parametrize(("error", "remedy"), REFUSALS)
+def test_a_refusal_that_lasts_says_what_to_correct(error: RequestRejected, remedy: str | None) -> None:
+    found = lasting_refusal("w", error, error.message, NOW)
+    assert found == (RefusedRollover(at=NOW, reason=error.message, mend=remedy) if remedy is not None else None)

@@ -32,6 +32,7 @@ from retention_enforcer.enforcement.own_watch import OwnWatch, raise_if_deviatin
 from retention_enforcer.enforcement.purge import Purger
 from retention_enforcer.enforcement.recorder import Recorder
 from retention_enforcer.enforcement.registrar import Registrar, TerminationBook
+from retention_enforcer.enforcement.rollovers import Roller, Rollovers
 from retention_enforcer.enforcement.stray_lifecycles import LifecycleRound
 from retention_enforcer.enforcement.subject_purge import SubjectPurge
 from retention_enforcer.enforcement.terminations import TerminationWork
@@ -129,6 +130,7 @@ class _Tools:
     appender: Appender
     deletion: Deletion
     blocks: DeletionBlocks
+    roller: Roller
     purger: Purger
     recorder: Recorder
     timeout: float
@@ -148,8 +150,17 @@ class _Tools:
             clock=deployment.clock,
             lasts=lambda: lease.outlasts(timeout),
         )
+        roller = Roller(
+            deleter=deletion,
+            appender=appender,
+            permit=gate,
+            clock=deployment.clock,
+            pseudonyms=deployment.pseudonyms,
+            policy=deployment.policy,
+        )
         purger = Purger(
             deleter=deletion,
+            roller=roller,
             blocks=blocks,
             appender=appender,
             permit=gate,
@@ -167,6 +178,7 @@ class _Tools:
             appender=appender,
             deletion=deletion,
             blocks=blocks,
+            roller=roller,
             purger=purger,
             recorder=Recorder(deployment.state, appender, deployment.pseudonyms),
             timeout=timeout,
@@ -199,6 +211,7 @@ def _cycle(deployment: Deployment, tools: _Tools, changer: LifecycleChanger) -> 
             clock=deployment.clock,
             changer=changer,
         ),
+        rollovers=Rollovers(tools.roller, deployment.policy, deployment.clock),
         auditor=Audit(
             policy=deployment.policy,
             deleter=tools.deletion,

@@ -6,7 +6,8 @@ For each index, the first that fits:
 2. no documents                                           -> keep; delete once the index itself is past the limit
 3. oldest dated document younger than limit - margin      -> keep
 4. container, last index of an alias, undated documents   -> trim (undated: until they may go, see below)
-5. all dated documents due, or within one rollover        -> delete whole, a write index after its rollover
+5. all dated documents due, or within one rollover        -> delete whole, a write index after its rollover;
+                                                             trim where that is refused for a reason that lasts
 6. otherwise                                              -> trim
 
 Where a category has no timestamp, on purpose, an index counts by its own age (`own_age`): it goes whole or not at all,
@@ -41,7 +42,7 @@ from retention_enforcer.domain.plan import (
     skip,
 )
 from retention_enforcer.domain.policy import SPAN_TOLERANCE, Category
-from retention_enforcer.domain.rollover import rollover_target
+from retention_enforcer.domain.rollover import is_refused, rollover_target
 
 Verdict = Purge | Keep | Skip
 
@@ -155,7 +156,9 @@ class _Judge:
     def _erased(self, index: IndexFacts) -> Purge | Skip | None:
         if not self.category.never_stored:
             return None  # it may forbid fields, but its own indices are for its customers' data
-        may_go_whole, target = self._may_go_whole(index), self._rollover(index)
+        target = self._rollover(index)
+        # An order is for exactly what was there to be deleted: a rollover that was refused is tried again.
+        may_go_whole = index.name not in self.stays and (not index.write_index or target is not None)
         return ordered_purge(index, self.facts.ordered, may_go_whole=may_go_whole, rollover=target, now=self.now)
 
     def _rollover(self, index: IndexFacts) -> str | None:
@@ -214,13 +217,17 @@ class _Judge:
     def _may_go_whole(self, index: IndexFacts) -> bool:
         if index.name in self.stays:
             return False
-        return not index.write_index or self._rollover(index) is not None
+        if not index.write_index:
+            return True
+        return self._rollover(index) is not None and not is_refused(index, self.category, self.now)
 
     def _why_not_whole(self, index: IndexFacts) -> str:
         if index.name in self.stays:
             return self.stays[index.name]
         if not self._may_go_whole(index):
-            return "a write index that cannot be rolled over: the index itself stays"
+            refused = index.refused_rollover
+            why = f" ({refused.reason})" if refused is not None else ""
+            return f"a write index that cannot be rolled over{why}: the index itself stays"
         if index.held_documents:
             return f"{index.held_documents} documents of held subjects stay"
         if index.undated:
@@ -264,10 +271,14 @@ class _Judge:
 
     def _as_far_as_possible(self, index: IndexFacts, purge: Purge) -> Verdict:
         """Return the purge where nothing forbids it, else the next best thing or the reason why there is none."""
-        if index.end_time is not None and self.now < index.end_time:
-            left = describe_duration(index.end_time - self.now)
-            reason = f"{purge.reason}; the time series accepts documents for another {left}"
-            return skip(index, SkipKind.TIME_SERIES, reason, "wait, or shorten index.look_ahead_time in its template")
+        if purge.action is Action.DELETE_INDEX and index.end_time is not None and self.now < index.end_time:
+            # As long as it is the write index its end moves on: what is due in it must not wait for that.
+            still = f"the time series accepts documents for another {describe_duration(index.end_time - self.now)}"
+            since = index.counts_from
+            if index.due == 0 or since is None or self.category.timestamp is None:
+                mend = "wait, or shorten index.look_ahead_time in its template"
+                return skip(index, SkipKind.TIME_SERIES, f"{purge.reason}; {still}", mend)
+            purge = self._trim(index, since, still)
         if purge.action is Action.DELETE_INDEX:
             if not is_blocked(purge):
                 return purge

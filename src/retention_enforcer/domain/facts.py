@@ -58,6 +58,16 @@ class Outlook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedRollover:
+    """That the cluster refused to roll a write index over, for a reason that lasts until somebody mends it."""
+
+    at: int
+    reason: str
+    """What the cluster said, with a tenant's id replaced."""
+    mend: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """What earlier cycles under the same policy knew of an index. Instants in milliseconds."""
 
@@ -85,6 +95,8 @@ class Evidence:
     """Whether it once had dated documents, where it has none any more: its timestamp is no mistake."""
     outlook: Outlook | None = None
     """None where the last look did not see into the index, or was under another policy."""
+    refused_rollover: RefusedRollover | None = None
+    """The last refusal, as long as it is a write index."""
 
     @property
     def ever_dated(self) -> bool:
@@ -185,6 +197,11 @@ class IndexFacts:
     def counts_from(self) -> int | None:
         """From when the oldest dated document certainly is: what goes by its age goes by this."""
         return None if self.oldest is None else self.oldest + self.imprecision
+
+    @property
+    def refused_rollover(self) -> RefusedRollover | None:
+        """That the cluster would not roll it over, where it is a write index still."""
+        return self.evidence.refused_rollover if self.evidence and self.write_index else None
 
     @property
     def unwritten(self) -> bool:

@@ -12,6 +12,7 @@ from retention_enforcer.domain.instants import describe_duration
 from retention_enforcer.domain.lifecycle_exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.plan import Plan, Skip, SkipKind
 from retention_enforcer.domain.policy import Category
+from retention_enforcer.domain.rollover import refusal_finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +123,8 @@ def _findings(category: Category, facts: CategoryFacts, plan: Plan) -> Iterator[
             )
     for index in facts.indices:
         yield from _about_index(category, index, facts.as_of)
+        if index.refused_rollover is not None:
+            yield refusal_finding(category.id, index, index.refused_rollover)
 
 
 def _left_to_others(skip: Skip) -> bool:

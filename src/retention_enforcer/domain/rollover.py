@@ -1,16 +1,102 @@
-"""Which write indices can be rolled over, and to what name."""
+"""Which write indices can be rolled over, when, and to what name."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
 
-from retention_enforcer.domain.facts import IndexFacts
-from retention_enforcer.domain.policy import Category
+from retention_enforcer.domain.errors import RequestRejected
+from retention_enforcer.domain.facts import CategoryFacts, IndexFacts, RefusedRollover
+from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.instants import MINUTE, describe_duration
+from retention_enforcer.domain.policy import SPAN_TOLERANCE, Category
 
 FAILURES = "::failures"
 """The suffix by which Elasticsearch names a stream's failure store."""
 
+_TRIED_AGAIN = 10
+"""A refused rollover is tried again after this part of the category's `rollover`, and a minute at least."""
+
+_PASSING = frozenset({"snapshot_in_progress_exception"})
+"""Kinds of error that end by themselves."""
+
 _NUMBERED = re.compile(r"(.*-)([0-9]+)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueRollover:
+    """A write index that has to be rolled over."""
+
+    index: IndexFacts
+    target: str
+    """The stream or alias that is rolled over."""
+    reason: str
+
+
+def due_rollovers(category: Category, facts: CategoryFacts, led: Collection[str], now: int) -> Iterator[DueRollover]:
+    """Yield the write indices that are older than the category's `rollover`, and that nobody else rolls over.
+
+    `led` are the uuids of those with a lifecycle of the enforcer's that does: it has a tenth of `rollover` for it, then
+    it hangs. An empty index waits for its first document. One under somebody else's lifecycle is left to that: it may
+    delete by the date of the rollover.
+    """
+    if category.max_age is None or not category.enforce:
+        return
+    for index in facts.indices:
+        target = rollover_target(index, category) if index.write_index else None
+        if target is None or not index.documents or index.container or index.lifecycle is not None or index.ageless:
+            continue
+        age, rollover = now - index.created, category.rollover
+        if age <= (SPAN_TOLERANCE * rollover if index.uuid in led else rollover) or is_refused(index, category, now):
+            continue
+        reason = f"created {describe_duration(age)} ago, and one index may span {describe_duration(rollover)}"
+        yield DueRollover(index=index, target=target, reason=f"{reason}: {target} is rolled over")
+
+
+def is_refused(index: IndexFacts, category: Category, now: int) -> bool:
+    """Whether the rollover of a write index was refused so lately that it is not tried again yet."""
+    refused = index.refused_rollover
+    pause = max(category.rollover // _TRIED_AGAIN, MINUTE)
+    return refused is not None and refused.at <= now < refused.at + pause
+
+
+def lasting_refusal(target: str, error: RequestRejected, reason: str, now: int) -> RefusedRollover | None:
+    """Return what is remembered of a refusal that lasts until somebody mends its cause; None where it ends by itself.
+
+    `reason` is what the cluster said, as it may be written down.
+    """
+    if error.status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN) or error.kind in _PASSING:
+        return None
+    if "maximum normal shards open" in error.message:
+        mend = "raise cluster.max_shards_per_node, add a node, or delete indices that nobody needs"
+    elif "duplicated alias" in error.message:
+        mend = f"take the alias {target} out of the index template that names it: the rollover itself sets it"
+    elif error.kind == "resource_already_exists_exception":
+        mend = f"delete or rename the index that has the next name, or have {target} write to an index of another name"
+    else:
+        mend = error.mend or f"see what POST {target}/_rollover?dry_run answers"
+    return RefusedRollover(at=now, reason=reason, mend=mend)
+
+
+def refusal_finding(category: str, index: IndexFacts, refused: RefusedRollover) -> Finding:
+    """Return the finding that a write index cannot be rolled over."""
+    return Finding(
+        kind="rollover-refused",
+        category=category,
+        index=index.name,
+        uuid=index.uuid,
+        text=f"{index.name} cannot be rolled over, so it grows, and what is due in it goes document by document: "
+        f"{refused.reason}",
+        mend=refused.mend,
+        severity=Severity.WARNING,
+    )
+
+
+def is_alias(index: IndexFacts, target: str) -> bool:
+    """Whether what is rolled over for an index is an alias, not a stream."""
+    return index.stream is None and not target.endswith(FAILURES)
 
 
 def rollover_target(index: IndexFacts, category: Category) -> str | None:

@@ -121,6 +121,7 @@ def _judge(
                 due=now,
                 reason=f"{reason}, the index of one of them",
                 cut=now,
+                spare=held.spared,
                 rollover=target,
             )
         )
@@ -149,6 +150,12 @@ def _judge(
             spare=held.spared,
         )
     )
+
+
+def without_rollover(purge: Purge) -> Purge:
+    """Return what takes the same documents of an index that cannot be rolled over, and so cannot go whole."""
+    takes = OfSubjects(matches=purge.facts.spared)
+    return replace(purge, action=Action.DELETE_DOCUMENTS, takes=takes, rollover=None)
 
 
 def _owners(category: Category, index: IndexFacts, asked: Asked, *, by_name_alone: bool = False) -> set[str]:

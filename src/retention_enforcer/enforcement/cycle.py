@@ -26,6 +26,7 @@ from retention_enforcer.enforcement.memory import Memory
 from retention_enforcer.enforcement.ports import Clock, HoldResolver, Inventory
 from retention_enforcer.enforcement.purge import Purger, Results
 from retention_enforcer.enforcement.recorder import Recorder, Seen, log_cycle
+from retention_enforcer.enforcement.rollovers import RollingResult, Rollovers
 from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.settle import cycle_of
 
@@ -140,6 +141,7 @@ class Cycle:
         purger: Purger | None = None,
         recorder: Recorder | None = None,
         lifecycles: CategoryLifecycles | None = None,
+        rollovers: Rollovers | None = None,
         auditor: Auditor | None = None,
     ) -> None:
         self._observer = observer
@@ -148,6 +150,7 @@ class Cycle:
         self._purger = purger
         self._recorder = recorder
         self._lifecycles = lifecycles
+        self._rollovers = rollovers
         self._auditor = auditor
 
     def run(self, category: Category, scope: Scope) -> CycleResult:
@@ -188,7 +191,7 @@ class Cycle:
             released, refused = _released(plan, limits)
             self._recorder.use_approvals(category, memory, scope.control, released, now)
             self._purger.carry_out(category, released, cycle, results, scope.control.holds)
-            memories = {category.id: memory.after_trims(results.trimmed, now)}
+            memories = {category.id: _after(memory, results, now)}
             facts, plan = self._observer.look(scope, [category], memories)[category.id]
             for _ in range(_PASSES - 1):
                 changed = results.take_changed()
@@ -199,18 +202,22 @@ class Cycle:
                 may_go, _ = _released(together, limits)
                 going = [purge for purge in again if purge in may_go]
                 self._purger.carry_out(category, going, cycle, results, scope.control.holds)
-                memories = {category.id: memory.after_trims(results.trimmed, now)}
+                memories = {category.id: _after(memory, results, now)}
                 facts, plan = self._observer.look(scope, [category], memories)[category.id]
         proof = verify(category, facts, plan)
         managing = Managing()
         if self._lifecycles is not None:
             managing = self._lifecycles.apply(category, scope, facts, together, limits, cycle)
+        rolling = RollingResult()
+        if acting and self._rollovers is not None:
+            rolling = self._rollovers.carry_out(category, facts, managing.managed, cycle)
         went = self._auditor.look(category, memory.evidence, facts, cycle) if self._auditor else ()
         vanished = still_told((*memory.vanished, *went), self._clock.now())
         found = (
             *proof.findings,
             *_about_purges(category, results, refused),
             *managing.findings,
+            *rolling.findings,
             *(vanished_finding(category.id, one) for one in vanished),
         )
         findings = sighted(memory.findings, found, proof.as_of)
@@ -227,9 +234,21 @@ class Cycle:
             expired_indices=sum(one.ours for one in went),
             expired_documents=sum(one.evidence.documents or 0 for one in went if one.ours),
             last_purge=proof.as_of if purged else memory.purged_at,
-            unknown=unknown or managing.unknown or Outcome.UNKNOWN in results.outcomes,
+            unknown=unknown or managing.unknown or rolling.unknown or Outcome.UNKNOWN in results.outcomes,
         )
-        return result, Seen(facts=facts, trimmed=results.trimmed, managed=managing.managed, vanished=vanished)
+        seen = Seen(
+            facts=facts,
+            trimmed=results.trimmed,
+            managed=managing.managed,
+            vanished=vanished,
+            refused=results.refused | rolling.refused,
+        )
+        return result, seen
+
+
+def _after(memory: Memory, results: Results, now: int) -> Memory:
+    """Return the memory for a further look in the same cycle."""
+    return memory.after_trims(results.trimmed, now).after_refusals(results.refused, now)
 
 
 def _together(before: Plan, again: Collection[Purge], changed: Collection[str]) -> Plan:

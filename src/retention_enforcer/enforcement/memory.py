@@ -8,7 +8,7 @@ from typing import Any
 
 from retention_enforcer.domain.control import Control, Release, Shown
 from retention_enforcer.domain.errors import readable
-from retention_enforcer.domain.facts import CategoryFacts, Evidence, Outlook
+from retention_enforcer.domain.facts import CategoryFacts, Evidence, Outlook, RefusedRollover
 from retention_enforcer.domain.findings import Sighting
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.lifecycle_audit import Vanished
@@ -46,7 +46,7 @@ class Memory:
     def of(cls, body: Mapping[str, Any] | None, fingerprint: str) -> Memory:
         """Read it from its document; what was seen under another policy is no evidence for this one.
 
-        The times of trims and the sequence numbers are: they are facts, whatever the policy.
+        The times of trims, the sequence numbers and refused rollovers are: they are facts, whatever the policy.
         """
         if body is None:
             return cls(fingerprint=fingerprint)
@@ -70,6 +70,7 @@ class Memory:
                 quiet_since=entry.get("quiet_since"),
                 dated_before=bool(entry.get("dated_before", False)) and same,
                 outlook=Outlook(**entry["outlook"]) if same and "outlook" in entry else None,
+                refused_rollover=RefusedRollover(**refused) if (refused := entry.get("refused_rollover")) else None,
             )
             for uuid, entry in body["indices"].items()
         }
@@ -147,6 +148,12 @@ class Memory:
         known = {uuid: replace(self.evidence.get(uuid, nothing), dated_before=True) for uuid in uuids}
         return replace(self, evidence={**self.evidence, **known})
 
+    def after_refusals(self, refused: Mapping[str, RefusedRollover], now: int) -> Memory:
+        """Return the memory for a further look in the same cycle: these indices could not be rolled over."""
+        nothing = Evidence(oldest=None, first_seen=now, documents=None)
+        known = {uuid: replace(self.evidence.get(uuid, nothing), refused_rollover=why) for uuid, why in refused.items()}
+        return replace(self, evidence={**self.evidence, **known})
+
     def must_prove(self, proof: Proof) -> bool:
         """Whether a proof belongs into the ledger: the verdict changed, or a day has passed."""
         return proof.kept != self.kept or proof.as_of - self.proven_at >= DAY
@@ -163,7 +170,10 @@ def _evidence_body(evidence: Evidence) -> dict[str, Any]:
 
 
 def _vanished_body(vanished: Vanished) -> dict[str, Any]:
-    return {**asdict(vanished), "evidence": _evidence_body(replace(vanished.evidence, outlook=None))}
+    return {
+        **asdict(vanished),
+        "evidence": _evidence_body(replace(vanished.evidence, outlook=None, refused_rollover=None)),
+    }
 
 
 def _vanished(body: Mapping[str, Any]) -> Vanished:
@@ -199,12 +209,15 @@ def remember(
     managed: Mapping[str, Managed | None] | None = None,
     shown: Callable[[str], str] = str,
     ahead: Mapping[str, Outlook] | None = None,
+    *,
+    refused: Mapping[str, RefusedRollover] | None = None,
 ) -> dict[str, Evidence]:
     """Return the evidence after a look: an oldest document that is still the oldest keeps its first sight.
 
     What is set apart now was not seen, and keeps what is known of it, but for what was seen coming (`ahead`, by uuid):
     into that nobody looked. `managed` says by uuid which lifecycles there
     are, and what it does not speak of keeps the one that is known; `shown` is how the name of an index may be written.
+    `refused` are, by uuid, the rollovers that the cluster refused since the facts were read.
     """
     unseen = {apart.uuid for apart in facts.set_apart if apart.uuid}
     evidence = {uuid: replace(entry, outlook=None) for uuid, entry in known.items() if uuid in unseen}
@@ -228,6 +241,7 @@ def remember(
             quiet_since=index.quiet_since,
             dated_before=index.oldest is None and (index.uuid in trimmed or (before is not None and before.ever_dated)),
             outlook=(ahead or {}).get(index.uuid),
+            refused_rollover=(refused or {}).get(index.uuid, index.refused_rollover),
         )
     return evidence
 

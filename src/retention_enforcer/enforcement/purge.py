@@ -9,16 +9,17 @@ import structlog
 
 from retention_enforcer.domain.deletion import Due, Trim, Trimmed
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused, RequestRejected
+from retention_enforcer.domain.facts import RefusedRollover
 from retention_enforcer.domain.holds import Hold
-from retention_enforcer.domain.ledger import ROLLOVER, Entry, Kind, Outcome, Record, evidence_of
+from retention_enforcer.domain.ledger import Entry, Kind, Outcome, Record, evidence_of
 from retention_enforcer.domain.plan import Action, Purge
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
-from retention_enforcer.domain.rollover import FAILURES, next_name
 from retention_enforcer.enforcement.appender import Appender
 from retention_enforcer.enforcement.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.fresh_permit import FreshPermit, StaleIntent, holds_unchanged
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Deleter, Permit
+from retention_enforcer.enforcement.rollovers import Roller
 from retention_enforcer.enforcement.settle import answer, job_of
 
 _log = structlog.get_logger()
@@ -54,6 +55,8 @@ class Results:
     """Uuids of indices whose due documents were deleted."""
     changed: set[str] = field(default_factory=set)
     """Uuids of indices that were written to since they were planned: they have to be planned anew."""
+    refused: dict[str, RefusedRollover] = field(default_factory=dict)
+    """By index uuid, the rollovers that the cluster refused for a reason that lasts."""
     failures: dict[str, tuple[Purge, str]] = field(default_factory=dict)
     """By index uuid, what did not succeed in the end, and why."""
 
@@ -90,6 +93,7 @@ class Purger:
         self,
         *,
         deleter: Deleter,
+        roller: Roller,
         appender: Appender,
         permit: Permit,
         clock: Clock,
@@ -100,6 +104,7 @@ class Purger:
     ) -> None:
         self._blocks = blocks
         self._deleter = deleter
+        self._roller = roller
         self._appender = appender
         self._permit = permit
         self._clock = clock
@@ -164,7 +169,7 @@ class Purger:
                 clause=str(category.clause),
                 action=str(action),
                 target=(index, purge.facts.uuid),
-                evidence=evidence_of(purge.facts, 0 if action == ROLLOVER else purge.documents),
+                evidence=evidence_of(purge.facts, purge.documents),
                 reason=self._without_names(purge),
                 cycle=cycle,
             )
@@ -206,34 +211,20 @@ class Purger:
             results.failures[uuid] = (recorded.purge, reason)
 
     def _roll_over(self, category: Category, purge: Purge, cycle: str, results: Results) -> bool:
-        """Roll a write index over, so that it can be deleted; True if it is an ordinary index now."""
-        recorded = self._intend(category, purge, ROLLOVER, cycle)
-        target = purge.rollover or ""
-        is_alias = purge.facts.stream is None and not target.endswith(FAILURES)
-        lost = None
-        try:
-            with self._permit.destructive():
-                self._deleter.roll_over(target, next_name(purge.facts.name) if is_alias else None)
-        except OutcomeUnknown as error:
-            lost = error
-            _log.warning("rollover", **{"event.outcome": "unknown", "error.message": error.message})
-        except RequestRejected as error:
-            self._finish(recorded, Outcome.FAILED, error.message, results)
-            return False
-        except Refused as error:
-            self._finish(recorded, Outcome.REFUSED, error.message, results)
-            raise
-        there = self._look([purge.facts.uuid])
-        if there is None or purge.facts.uuid not in there:
-            self._finish(recorded, Outcome.UNKNOWN, "the index cannot be seen", results)
-            return False
-        if there[purge.facts.uuid]:
-            self._finish(recorded, Outcome.DONE, "it is an ordinary index now", results)
+        """Roll a write index over, so that it can be deleted; True if it is an ordinary index now.
+
+        Where that is refused for a reason that lasts, the index is planned anew: without a rollover it is trimmed.
+        """
+        uuid = purge.facts.uuid
+        rolled = self._roller.roll_over(category, purge.facts, purge.rollover or "", purge.reason, cycle)
+        results.count(rolled.outcome)
+        if rolled.outcome is Outcome.DONE:
+            results.failures.pop(uuid, None)
             return True
-        if lost is not None:  # it may still be waiting on the master: not rolled over yet is not failed
-            self._finish(recorded, Outcome.UNKNOWN, lost.message, results)
-        else:
-            self._finish(recorded, Outcome.FAILED, "it was not rolled over", results)
+        results.failures[uuid] = (purge, rolled.reason)
+        if rolled.refused is not None and not purge.ordered:
+            results.refused[uuid] = rolled.refused
+            results.changed.add(uuid)
         return False
 
     def _delete_whole(self, category: Category, purges: Sequence[Purge], cycle: str, results: Results) -> None:

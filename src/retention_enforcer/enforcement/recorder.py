@@ -11,7 +11,7 @@ import structlog
 from retention_enforcer.domain.claims import Standing
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import readable
-from retention_enforcer.domain.facts import CategoryFacts
+from retention_enforcer.domain.facts import CategoryFacts, RefusedRollover
 from retention_enforcer.domain.findings import Finding, FindingsChange, Severity, compare_findings, refreshed
 from retention_enforcer.domain.foresight import outlooks
 from retention_enforcer.domain.instants import format_duration, format_instant
@@ -44,6 +44,8 @@ class Seen:
     """By uuid, which lifecycle each index has; absent where that was not seen."""
     vanished: tuple[Vanished, ...] = ()
     """What went without the enforcer, as long as it is told of."""
+    refused: Mapping[str, RefusedRollover] = field(default_factory=dict)
+    """By uuid, the rollovers that the cluster refused since, for reasons that last."""
 
 
 class Recorder:
@@ -97,6 +99,7 @@ class Recorder:
                 seen.managed,
                 lambda name: self._pseudonyms.index_name(policy.patterns, name),
                 outlooks(category, policy.margin, seen.facts),
+                refused=seen.refused,
             ),
             looked_at=seen.facts.as_of if category.max_age is not None else None,
             vanished=seen.vanished,

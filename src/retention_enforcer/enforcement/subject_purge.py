@@ -24,6 +24,7 @@ from retention_enforcer.domain.termination_plan import (
     plan_purges,
     sought_of,
     undecided_of,
+    without_rollover,
 )
 from retention_enforcer.domain.termination_records import PURGED, VERIFIED, Told, purged_of, seen_at, who_of
 from retention_enforcer.domain.terminations import (
@@ -132,6 +133,10 @@ class SubjectPurge:
         try:
             with self._write_blocks.lifted([purge for purge in ready if purge.takes is not None], cycle):
                 self._purger.carry_out(category, ready, cycle, results, scope.control.holds)
+            again = [without_rollover(purge) for purge in ready if purge.facts.uuid in results.refused]
+            results.changed -= results.refused.keys()
+            with self._write_blocks.lifted(again, cycle):
+                self._purger.carry_out(category, again, cycle, results, scope.control.holds)
         finally:
             for done in results.done:
                 took = done.by_label if done.purge.takes is not None else counted[done.purge.facts.uuid]
