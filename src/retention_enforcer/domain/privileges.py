@@ -112,7 +112,13 @@ RIGHTS = (
     ),
     Right(Scope.GOVERNED, "delete", _ACTING, "deletion of documents", "trims, terminations and requests"),
     Right(Scope.GOVERNED, "delete_index", _ACTING, "deletion of indices", "indices that may go whole"),
-    Right(Scope.GOVERNED, ROLLOVER, _ACTING, "deletion of indices", "a write index is rolled over before it goes"),
+    Right(
+        Scope.GOVERNED,
+        ROLLOVER,
+        _ACTING,
+        "deletion of indices",
+        "a write index is rolled over in time, and before it goes",
+    ),
     Right(
         Scope.GOVERNED, BLOCK, _ACTING, "deletion of indices", "stops writes before the last look, so that none is lost"
     ),
