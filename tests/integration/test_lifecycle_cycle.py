@@ -390,8 +390,9 @@ def test_policy_show_gives_the_arithmetic_with_the_clusters_poll_interval(manage
     shown = managed.run("policy", "show", "--lifecycles", "--output", "json")
     assert shown.code == 0
     assert shown.json["poll"] * 1_000 == managed.poll()
-    (rolled, plain) = shown.json["categories"][0]["lifecycles"]
-    assert (rolled["name"], plain["name"]) == (managed.lifecycle("logs", "rolled"), managed.lifecycle("logs", "plain"))
+    rolled, *others = shown.json["categories"][0]["lifecycles"]
+    names = [one["name"] for one in (rolled, *others)]
+    assert names == [managed.lifecycle("logs", variant) for variant in ("rolled", "rolling", "plain")]
     assert rolled["arithmetic"].endswith("= limit 14d - margin 1h")
     table = managed.run("policy", "show", "--lifecycles")
     assert "the cluster's" in table.out
