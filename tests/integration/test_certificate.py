@@ -117,6 +117,21 @@ def test_what_a_termination_leaves_to_its_age_is_open_until_then(tenants: Workbe
     assert open_kinds(certificate(tenants)[1]) == {"erasure"}
 
 
+def test_a_snapshot_of_what_a_termination_left_to_its_age_is_an_open_item(tenants: Workbench, backups: Backups) -> None:
+    backups.repository()
+    tenants.es.snapshot.create(
+        repository=f"{tenants.prefix}backups",
+        snapshot="before",
+        indices=f"{tenants.prefix}logs-a",
+        include_global_state=False,
+        wait_for_completion=True,
+    )
+    assert tenants.run("terminate", "--application", "1").code == 0
+    assert tenants.run("run", "--once").code == 0
+    tenants.es.indices.delete(index=f"{tenants.prefix}logs-a")
+    assert open_kinds(certificate(tenants)[1]) == {"erasure", "snapshot"}
+
+
 RAW = """\
   - id: raw
     clause: {{document: Test promises, section: "3", item: raw, updated: 2026-01-01}}

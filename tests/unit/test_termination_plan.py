@@ -10,10 +10,10 @@ import pytest
 from builders import NOW, apart, category, facts, index
 from naming import having, named
 from retention_enforcer.domain.deletion import OfSubjects
-from retention_enforcer.domain.facts import Block, IndexFacts, Untold
+from retention_enforcer.domain.facts import Block, CategoryFacts, IndexFacts, Untold
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.plan import Action
-from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.requests import Ask
 from retention_enforcer.domain.subjects import subject_of
 from retention_enforcer.domain.termination_plan import (
@@ -23,6 +23,7 @@ from retention_enforcer.domain.termination_plan import (
     goes_by_age,
     left_by_age,
     left_to_age,
+    may_hold_until,
     not_narrowed,
     plan_purges,
     should_have_ended,
@@ -247,16 +248,55 @@ def test_what_is_left_to_its_age_is_open_until_the_last_is_past_its_limit(
     indices: list[dict[str, Any]], until: int | None
 ) -> None:
     found = facts(*(index(f"aged-{n}", now=NOW, **one) for n, one in enumerate(indices)))
-    (item,) = goes_by_age(POLICY.categories[1], found, NOW)
+    (item,) = goes_by_age(POLICY.categories[1], found, found_held(found), NOW)
     assert (item.kind, item.until) == ("by-age", until if until is None else NOW + until)
     assert "of the subject are in aged" in item.text
 
 
+def found_held(found: CategoryFacts) -> CategoryFacts:
+    """The same indices, in which nothing is held."""
+    return replace(found, indices=tuple(replace(one, held_documents=0) for one in found.indices))
+
+
+def test_no_day_is_said_where_something_else_than_age_decides() -> None:
+    aged, one = POLICY.categories[1], index("aged-a", now=NOW, ages=[DAY], held_documents=1)
+    found = facts(one)
+
+    def until(
+        category: Category = aged, sought: CategoryFacts = found, held: CategoryFacts | None = None
+    ) -> int | None:
+        (item,) = goes_by_age(category, sought, held or found_held(sought), NOW)
+        return item.until
+
+    assert until() == NOW + 13 * DAY
+    assert until(replace(aged, enforce=False)) is None
+    assert until(held=facts(replace(one, held_documents=0), holds={"aged-a": "a case"})) is None
+    assert until(held=found) is None, "the subject's own documents are held"
+    assert until(held=facts()) is None, "it came while it was looked at"
+    assert until(sought=facts(replace(one, blocks=frozenset({Block.READ_ONLY})))) is None
+
+
+@pytest.mark.parametrize(
+    ("ask", "erased_at", "expected"),
+    [
+        (Ask.TERMINATE, None, {"keys": NOW + 100 * DAY, "aged": NOW + 100 * DAY}),
+        (Ask.TERMINATE, NOW + DAY, {"keys": NOW + DAY, "aged": NOW + 14 * DAY}),
+        (Ask.TERMINATE, NOW + 20 * DAY, {"keys": NOW + 20 * DAY, "aged": NOW + 20 * DAY}),
+        (Ask.ERASE, NOW + DAY, {"keys": NOW + DAY, "aged": NOW + DAY}),
+    ],
+)
+def test_a_category_may_hold_a_subject_until_its_purge_or_its_age(
+    ask: Ask, erased_at: int | None, expected: dict[str, int]
+) -> None:
+    one = termination(subject=subject_of(account="100"), ask=ask, erased_at=erased_at)
+    assert may_hold_until(POLICY, one, NOW + 100 * DAY) == expected
+
+
 def test_what_is_left_to_its_age_and_cannot_be_looked_into_is_in_doubt() -> None:
     aged = POLICY.categories[1]
-    assert list(goes_by_age(aged, facts(index("aged-a", now=NOW, ages=[DAY])), NOW)) == []
-    (item,) = goes_by_age(aged, facts(set_apart=(apart("aged-a"),)), NOW)
+    assert list(goes_by_age(aged, facts(index("aged-a", now=NOW, ages=[DAY])), facts(), NOW)) == []
+    (item,) = goes_by_age(aged, facts(set_apart=(apart("aged-a"),)), facts(), NOW)
     assert (item.kind, "aged-a" in item.text) == (DOUBT, True)
     untold = {"aged-a": (Untold(label="one", note="", reason="uin is a text"),)}
-    (item,) = goes_by_age(aged, facts(index("aged-a", now=NOW, ages=[DAY]), untold=untold), NOW)
+    (item,) = goes_by_age(aged, facts(index("aged-a", now=NOW, ages=[DAY]), untold=untold), facts(), NOW)
     assert (item.kind, item.text) == (DOUBT, "aged-a cannot tell whose its documents are: uin is a text")

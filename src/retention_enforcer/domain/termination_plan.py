@@ -295,30 +295,54 @@ def left_to_age(policy: Policy, termination: Termination) -> tuple[Category, ...
     return tuple(c for c in policy.categories if c not in purged and narrows(c, subject))
 
 
-def goes_by_age(category: Category, facts: CategoryFacts, now: int) -> Iterator[OpenItem]:
-    """Yield what such a category has of the subject, or may have, and when the last of it is past its limit."""
-    having = [index for index in facts.indices if index.held_documents]
+def goes_by_age(category: Category, sought: CategoryFacts, held: CategoryFacts, now: int) -> Iterator[OpenItem]:
+    """Yield what such a category has of the subject, or may have, and when the last of it is past its limit.
+
+    `held` is the look at the same for what is held. No time is said where something else than age decides.
+    """
+    having = [index for index in sought.indices if index.held_documents]
     if having:
         text = f"{sum(i.held_documents for i in having):,} documents of the subject are in {category.id}"
-        ends = [_past_its_limit(category, index) for index in having]
+        spared = {index.uuid for index in held.indices if index.held_documents or index.name in held.holds}
+        known = {index.uuid for index in held.indices}
+        ends = [
+            _past_its_limit(category, index) if index.uuid in known and index.uuid not in spared else None
+            for index in having
+        ]
         until = max((end for end in ends if end is not None), default=now)
         if None in ends or until <= now:
             where = _some([index.name for index in having])
             yield OpenItem(kind=BY_AGE, text=f"{text}: they go by their age, and nobody can say when: {where}")
         else:
             yield OpenItem(kind=BY_AGE, text=f"{text}: they go by their age", until=until)
-    for name, reasons in sorted(facts.untold.items()):
+    for name, reasons in sorted(sought.untold.items()):
         for reason in sorted({untold.reason for untold in reasons}):
             yield OpenItem(kind=DOUBT, text=f"{name} cannot tell whose its documents are: {reason}")
-    for apart in facts.set_apart:
+    for apart in sought.set_apart:
         yield OpenItem(kind=DOUBT, text=f"{apart.text}: whether it holds anything is not known; {apart.mend}")
 
 
 def _past_its_limit(category: Category, index: IndexFacts) -> int | None:
     """Return when an index has no document left that is within the limit; None where that is open."""
-    if category.max_age is None or index.newest is None or index.undated:
+    stays = not category.enforce or index.blocks or index.undated
+    if category.max_age is None or index.newest is None or stays:
         return None
     return index.newest + category.max_age
+
+
+def may_hold_until(policy: Policy, termination: Termination, now: int) -> dict[str, int]:
+    """Return, for each category that can tell the subject's documents, until when its indices may have held any.
+
+    Where they were purged until that was done; where they go by their age until the last from before has gone by it.
+    """
+    purged = categories_of(policy, termination.ask)
+    clean = termination.erased_at if termination.erased_at is not None else now
+    found = {}
+    for category in policy.categories:
+        if any(narrows(category, subject) for subject, _ in termination.subjects()):
+            by_age = now if category.max_age is None else _known_since(termination) + category.max_age
+            found[category.id] = clean if category in purged else max(clean, by_age)
+    return found
 
 
 def _not_narrowed(policy: Policy, termination: Termination) -> Iterator[Category]:

@@ -21,13 +21,14 @@ from retention_enforcer.domain.termination_plan import (
     goes_by_age,
     left_by_age,
     left_to_age,
+    may_hold_until,
     not_narrowed,
     plan_purges,
     should_have_ended,
     sought_of,
 )
 from retention_enforcer.domain.termination_records import forgotten_along, unfounded
-from retention_enforcer.domain.terminations import UNDECIDED, OpenItem, Termination, categories_of, narrows
+from retention_enforcer.domain.terminations import UNDECIDED, OpenItem, Termination, categories_of
 from retention_enforcer.enforcement.asking import Asking
 from retention_enforcer.enforcement.copies_book import CopiesBook
 from retention_enforcer.enforcement.coverage_look import SnapshotReader
@@ -171,7 +172,7 @@ class Certifier:
         sought = [replace(one, categories=ids) for one in sought_of(self._policy, termination)]
         look = self._observer.look(Scope.looking(self._policy, self._control.read()), sought)
         for category in categories:
-            yield from goes_by_age(category, look.sought[category.id], now)
+            yield from goes_by_age(category, look.sought[category.id], look.held[category.id], now)
 
     def _kept(self, termination: Termination, look: SubjectLook) -> Iterator[OpenItem]:
         """Yield what could not be looked into, and why what was found is not purged: held, blocked, not to be told."""
@@ -214,26 +215,23 @@ class Certifier:
     def _in_snapshots(self, termination: Termination, seen: SnapshotsSeen) -> Iterator[OpenItem]:
         """Yield the snapshots that may hold documents of the subject.
 
-        Those that were taken before nothing was left of it, and hold any index of a category that names it: an index
-        that went by its age, or has another name now, was not purged for it.
+        Those that were taken before nothing was left of it, and hold any index of a category that names it, also of one
+        that goes by age: an index that went by its age, or has another name now, was not purged for it.
         """
         now = self._clock.now()
         clean = termination.erased_at if termination.erased_at is not None else now
         until = {purged.index: clean for purged in termination.purges}
-        concerned = {
-            category.id
-            for category in categories_of(self._policy, termination.ask)
-            if any(narrows(category, subject) for subject, _ in termination.subjects())
-        }
+        held_until = may_hold_until(self._policy, termination, now)
         ends = {(lifecycle.id, lifecycle.repository): lifecycle.expire_after for lifecycle in seen.lifecycles}
         for repository in seen.repositories:
             if repository.problem is not None:
                 text = f"not all is known of the snapshots in {repository.name}: {repository.problem}"
                 yield OpenItem(kind="snapshot", text=text)
             for snapshot in repository.snapshots:
-                holds = any(concerned.intersection(claimants_of(self._policy, name)) for name in snapshot.indices)
+                claimants = {id_ for name in snapshot.indices for id_ in claimants_of(self._policy, name)}
+                holds = any(snapshot.taken <= held_until.get(id_, -1) for id_ in claimants)
                 purged = any(snapshot.taken <= until.get(name, -1) for name in self._hidden(snapshot.indices))
-                if purged or (holds and snapshot.taken <= clean):
+                if purged or holds:
                     yield _in_snapshot(snapshot, ends.get((snapshot.policy or "", repository.name)), now)
 
     def _hidden(self, names: Sequence[str]) -> list[str]:

@@ -13,7 +13,8 @@ from retention_enforcer.domain.certificate import Certificate
 from retention_enforcer.domain.instants import SECOND, format_duration, format_instant, format_known_instant
 
 LIMITS = (
-    "Removed means removed from the file system of every assigned copy, not overwritten. Not seen from here: "
+    "Removed means removed from the file system of every assigned copy, not overwritten; what went by its age alone is "
+    "out of every search, and its bytes leave by ordinary merging. Not seen from here: "
     "repositories that are not registered, other clusters, exports, and freed blocks of disks."
 )
 
