@@ -263,6 +263,21 @@ def test_stored_async_searches_are_open_until_they_expire(tenants: Workbench) ->
         es.async_search.delete(id=stored["id"])
 
 
+def test_an_async_search_of_what_was_left_to_its_age_is_open_too(tenants: Workbench) -> None:
+    es = tenants.es
+    assert tenants.run("terminate", "--application", "1").code == 0
+    assert tenants.run("run", "--once").code == 0
+    move(tenants, erased_at=now() - DAY)
+    try:
+        stored = es.async_search.submit(index=f"{tenants.prefix}logs-a", keep_on_completion=True, keep_alive="1h")
+    except ApiError as error:
+        pytest.skip(f"this server has no async searches ({error.meta.status})")
+    try:
+        eventually(lambda: bool(items(tenants, "stored async searches began before")), seconds=30)
+    finally:
+        es.async_search.delete(id=stored["id"])
+
+
 def test_what_a_transform_made_under_other_fields_is_open(tenants: Workbench) -> None:
     es, name, into = tenants.es, f"{tenants.prefix}counted", f"{tenants.prefix}counts"
     pivot = {

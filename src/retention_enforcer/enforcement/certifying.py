@@ -247,8 +247,8 @@ class Certifier:
         for name, why in sorted(untold.items()):
             where = self._without_ids(name, termination)
             yield OpenItem(kind="not-looked-into", text=f"{where}, outside the policy, could not be asked: {why}")
-        clean = termination.erased_at if termination.erased_at is not None else now
-        for copy in self._copies.look(self._policy, subjects, clean, now):
+        until = min(now, max(may_hold_until(self._policy, termination, now).values(), default=now))
+        for copy in self._copies.look(self._policy, subjects, until, now):
             text = copy.text
             for name in copy.names:
                 text = text.replace(name, self._without_ids(name, termination))

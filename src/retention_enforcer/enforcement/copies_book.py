@@ -21,6 +21,7 @@ from retention_enforcer.domain.errors import ClusterUnavailable, Refused, Reques
 from retention_enforcer.domain.findings import Finding
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
+from retention_enforcer.domain.termination_plan import left_to_age
 from retention_enforcer.domain.terminations import DOUBT, OpenItem, Termination, categories_of
 from retention_enforcer.enforcement.ports import Clock, StateStore
 
@@ -79,7 +80,8 @@ class CopiesBook:
         if memory is None:
             yield OpenItem(kind=DOUBT, text="which nodes have copies was not looked at yet: the next cycle does it")
             return
-        categories = {category.id for category in categories_of(policy, termination.ask)}
+        concerned = (*categories_of(policy, termination.ask), *left_to_age(policy, termination))
+        categories = {category.id for category in concerned}
         purged = {purged.uuid for purged in termination.purges}
         for text in copies_left(memory, placed, purged=purged, categories=categories):
             yield OpenItem(kind="copy-away", text=text)
