@@ -180,6 +180,28 @@ def test_what_was_just_written_outside_the_policy_is_seen(tenants: Workbench) ->
     assert "copy" in open_kinds(certificate(tenants)[1])
 
 
+@pytest.mark.parametrize("left_out", ["malformed", "no room"])
+def test_what_was_just_written_and_left_out_of_its_field_is_in_doubt(tenants: Workbench, left_out: str) -> None:
+    held_back: dict[str, Any] = {"refresh_interval": "-1"}
+    if left_out == "malformed":
+        mapping: dict[str, Any] = {"sdkappid": {"type": "long", "ignore_malformed": True}}
+    else:
+        mapping = {"@timestamp": {"type": "date"}}
+        held_back |= {"mapping.total_fields": {"limit": 1, "ignore_dynamic_beyond_limit": True}}
+    try:
+        index(tenants, "other", mappings={"properties": mapping}, settings=held_back)
+    except ApiError as error:
+        pytest.skip(f"this server: {error}")
+    subject = f"{tenants.prefix}x"
+    assert tenants.run("erase", "--application", subject).code == 0
+    assert tenants.run("run", "--once").code == 0
+    tenants.es.index(index=f"{tenants.prefix}other", document={"@timestamp": now(), "sdkappid": subject})
+    _, found = certificate(tenants, "--application", subject)
+    texts = [item["text"] for item in found["open_items"] if f"{tenants.prefix}other" in item["text"]]
+    assert len(texts) == 1
+    assert "1 documents have a value in sdkappid that it left out" in texts[0]
+
+
 # --- what Elasticsearch keeps itself ------------------------------------------------------------------
 
 

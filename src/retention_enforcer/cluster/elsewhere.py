@@ -59,6 +59,8 @@ class Elsewhere:
         readable = outside.keys() - untold
         named = {category.subjects for category in policy.categories if category.subjects}
         places = {place for one in named for place in one.all}
+        # Before anything is asked: which documents a field left out is searched for as well.
+        untold |= self._unrefreshed({name: metadata[name] for name in readable if not metadata[name].mounted})
         if untold:
             without = without_places(self._client, untold, places)
             untold = {name: why for name, why in untold.items() if name not in without}
@@ -97,7 +99,6 @@ class Elsewhere:
             if matches:
                 shards, most = {name: metadata[name].shards}, metadata[name].most_terms
                 searches.append(Search(category=None, shards=shards, timestamp=None, held=matches, most_terms=most))
-        untold |= self._unrefreshed({n: metadata[n] for s in searches for n in s.shards if not metadata[n].mounted})
         answer = search_documents(self._client, policy, searches, now, limits)
         untold |= {**{name: cause.text for name, cause in answer.unknown.items()}, **dict.fromkeys(answer.gone, GONE)}
         untold |= self._hidden(whose.reached(readable))
