@@ -205,10 +205,19 @@ def _said_of_fields(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tu
         yield from _said_of_fields(body, f"{prefix}{name}.")
 
 
-def _why_computed(field: str, runtime: Collection[str], mapped: Mapping[str, Mapping[str, Any]]) -> str | None:
+def is_runtime_field(name: str, runtime: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether one of the runtime fields of a mapping has this name, by itself or as a part of a group."""
+    parts = name.split(".")
+    groups = (runtime.get(".".join(parts[:count]), {}) for count in range(1, len(parts)))
+    return name in runtime or any(group.get("type") == "composite" for group in groups)
+
+
+def _why_computed(
+    field: str, runtime: Mapping[str, Mapping[str, Any]], mapped: Mapping[str, Mapping[str, Any]]
+) -> str | None:
     """Return why; an alias is what it leads to."""
     target = str(mapped.get(field, {}).get("path", field))
-    if field in runtime or target in runtime:
+    if is_runtime_field(field, runtime) or is_runtime_field(target, runtime):
         return "is a runtime field, computed when it is read"
     said = mapped.get(target, {})
     if "script" in said:

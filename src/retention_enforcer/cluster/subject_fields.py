@@ -21,6 +21,7 @@ from elasticsearch import Elasticsearch
 from retention_enforcer.cluster.batches import Refusals, ask_each
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import Batch, batches, by_fields, fitting
+from retention_enforcer.cluster.indices_seen import is_runtime_field
 from retention_enforcer.cluster.limits import Limits
 from retention_enforcer.cluster.searches import Question, ask_about, count_in, counted
 from retention_enforcer.cluster.subject_queries import without_value
@@ -146,7 +147,7 @@ class _Fields:
 
     def _mapped(self, name: str, mapping: Mapping[str, Any], types: Mapping[str, str]) -> ExactField | Inexact:
         type_ = mapping.get("type")
-        if name in self.outline.get("runtime", {}):
+        if self._is_computed(name):
             return Inexact(reason=f"{name} is a runtime field")
         if type_ != "keyword" and type_ not in NUMBERS:
             mend = "map it as keyword or long in the template, and re-index"
@@ -162,7 +163,7 @@ class _Fields:
 
     def _absent(self, name: str, within: Collection[str], types: Mapping[str, str]) -> Inexact | None:
         """Return None if the index cannot hold such a field: it would be in the mapping."""
-        if name in self.outline.get("runtime", {}):
+        if self._is_computed(name):
             return Inexact(reason=f"{name} is a runtime field")
         if name in types:
             return Inexact(reason=f"{name} is of type {types[name]}, and no field of the mapping")
@@ -175,6 +176,14 @@ class _Fields:
         if _keeps_unindexed(self.outline, name):
             return Inexact(reason=f"documents may have {name}, but the index does not index it")
         return None
+
+    def _is_computed(self, name: str) -> bool:
+        return is_runtime_field(name, self.outline.get("runtime", {}))
+
+    def _is_flat(self, name: str) -> bool:
+        """Whether a field of this name may have others beside it whose names go on after a dot."""
+        above = (_place(self.outline, place) for place in ("", *parents(name)))
+        return any(str(place.get("subobjects", True)).lower() != "true" for place in above)
 
 
 def is_absent(mapping: Mapping[str, Any], place: Place) -> bool:
