@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 FIELDS = named(account="uin", application="app", user="user.id")
 ALL = ("uin", "app", "user.id")
+MANY = (*ALL, *(f"one.of.more.names.than.have.room.in.one.url.{number}" for number in range(9)))
+"""With these, mappings are read as a whole."""
 KEYWORD = {"type": "keyword"}
 LONG = {"type": "long"}
 
@@ -35,7 +37,7 @@ def create(es: Elasticsearch, name: str, mappings: Mapping[str, Any], *documents
         es.indices.create(index=name, settings=settings, mappings=mappings)
     except BadRequestError as error:
         reason = error.body["error"]["root_cause"][0]["reason"]
-        if "declared on field" in reason or "unknown setting" in reason:
+        if any(words in reason for words in ("declared on field", "unknown setting", "script_lang not supported")):
             pytest.skip(f"this server: {reason}")
         raise
     write(es, name, *documents)
@@ -158,6 +160,25 @@ WHOLE: dict[str, tuple[Mapping[str, Any], Verdict | str]] = {
     "added in an object": ({"dynamic": False, **below(dynamic=True, properties={"other": KEYWORD})}, None),
     "kept in an object that is not indexed": (below(type="object", enabled=False), "does not index it"),
     "kept in an index that indexes nothing": ({"enabled": False}, "does not index it"),
+    "computed in a group over the real one": (
+        {
+            "runtime": {"user": {"type": "composite", "script": "emit(['id': 'x'])", "fields": {"id": KEYWORD}}},
+            **below(properties={"id": KEYWORD}),
+        },
+        "is a runtime field",
+    ),
+    "nowhere, below a text that takes no objects": (
+        {"subobjects": False, "properties": {"user": {"type": "text"}}},
+        None,
+    ),
+    "kept below a text that takes no objects": (
+        {"subobjects": False, "dynamic": False, "properties": {"user": {"type": "text"}}},
+        "does not index it",
+    ),
+    "below a flattened field that takes no objects": (
+        {"subobjects": False, "properties": {"user": {"type": "flattened"}}},
+        "is of type flattened",
+    ),
     "under a name that passes through": (
         {"properties": {"tags": {"type": "passthrough", "priority": 1, "properties": {"user.id": KEYWORD}}}},
         "no field of the mapping",
@@ -169,12 +190,54 @@ WHOLE: dict[str, tuple[Mapping[str, Any], Verdict | str]] = {
 def test_a_field_is_exact_absent_or_refused_by_where_it_is(es: Elasticsearch, prefix: str, where: str) -> None:
     mappings, expected = WHOLE[where]
     create(es, f"{prefix}logs", mappings)
-    verdict = read(es, f"{prefix}logs")["user.id"]
-    if isinstance(expected, str):
-        assert isinstance(verdict, Inexact), verdict
-        assert expected in verdict.reason
-    else:
-        assert verdict == expected
+    for fields in (ALL, MANY):
+        verdict = read(es, f"{prefix}logs", *fields)["user.id"]
+        if isinstance(expected, str):
+            assert isinstance(verdict, Inexact), verdict
+            assert expected in verdict.reason
+        else:
+            assert verdict == expected
+
+
+TEXT = {"type": "text", "fields": {"keyword": KEYWORD}}
+COPIED: dict[str, tuple[Mapping[str, Any], Verdict | str]] = {
+    "by another": ({"uin": KEYWORD, "by": {**KEYWORD, "copy_to": "uin"}}, "are copied into uin"),
+    "among others": ({"uin": KEYWORD, "by": {**LONG, "copy_to": ["all", "uin"]}, "all": KEYWORD}, "copied into uin"),
+    "from an object": ({"uin": KEYWORD, "by": {"properties": {"id": {**KEYWORD, "copy_to": "uin"}}}}, "copied into"),
+    "from nested ones": (
+        {"uin": KEYWORD, "by": {"type": "nested", "properties": {"id": {**KEYWORD, "copy_to": "uin"}}}},
+        "copied into uin",
+    ),
+    "from a field of that name": ({"uin": KEYWORD, "copy_to": {**KEYWORD, "copy_to": "uin"}}, "copied into uin"),
+    "into a number": ({"uin": LONG, "by": {**LONG, "copy_to": "uin"}}, "copied into uin"),
+    "into the text of a keyword": ({"uin": TEXT, "by": {**KEYWORD, "copy_to": "uin"}}, "copied into uin"),
+    "from it": ({"uin": {**KEYWORD, "copy_to": "all"}, "all": KEYWORD}, ExactField(name="uin")),
+    "between others": ({"uin": KEYWORD, "by": {**KEYWORD, "copy_to": "uin2"}, "uin2": KEYWORD}, ExactField(name="uin")),
+    "while it is absent": ({"by": {**KEYWORD, "copy_to": "uin"}}, None),
+}
+
+
+@pytest.mark.parametrize("kind", COPIED)
+def test_a_field_into_which_others_are_copied_is_refused(es: Elasticsearch, prefix: str, kind: str) -> None:
+    properties, expected = COPIED[kind]
+    create(es, f"{prefix}logs", {"properties": properties})
+    for fields in (ALL, MANY):
+        verdict = read(es, f"{prefix}logs", *fields)["uin"]
+        if isinstance(expected, str):
+            assert isinstance(verdict, Inexact), verdict
+            assert expected in verdict.reason
+        else:
+            assert verdict == expected
+
+
+def test_the_first_document_that_a_template_copies_is_known(es: Elasticsearch, prefix: str) -> None:
+    """What stands in a template alone copies nothing before a field is made of it."""
+    template = {"by": {"match": "by", "mapping": {**KEYWORD, "copy_to": "uin"}}}
+    mappings = {"dynamic_templates": [template], "properties": {"uin": KEYWORD}}
+    create(es, f"{prefix}logs", mappings, {"uin": "1"})
+    assert read(es, f"{prefix}logs")["uin"] == ExactField(name="uin")
+    write(es, f"{prefix}logs", {"uin": "1", "by": "2"})
+    assert isinstance(read(es, f"{prefix}logs")["uin"], Inexact)
 
 
 def test_the_limit_of_a_whole_index_is_known(es: Elasticsearch, prefix: str) -> None:

@@ -551,6 +551,44 @@ def test_where_a_place_cannot_tell_the_others_do_and_it_is_said(places: Workbenc
     assert re.search("spans-a cannot tell .*: tags is an object, and not nested,.* map it as nested", mine)
 
 
+def test_what_stands_in_objects_within_a_pair_is_nobodys(places: Workbench, prefix: str) -> None:
+    me, other = f"{prefix}me", f"{prefix}other"
+    places.policy_text = POLICY.replace("key: tenant}}", "key: tenant, key_field: meta.key, value: meta.value}}")
+    assert places.run("policy", "accept").code == 0
+    documents = [{"note": "stays", "tags": [{"meta": pairs(("tenant", other), ("friend", me))}]}]
+    index(places, "spans-a", *documents, mappings={"properties": {**SPANS["properties"], "tags": nested(meta=INNER)}})
+    assert erased(places, "--account", me) == 0
+    assert left(places, "spans-a") == ["stays"]
+    _, texts = certificate(places, "--account", me)
+    assert any("spans-a" in text and "tags.meta is an object within tags" in text for text in texts)
+
+
+def test_what_is_copied_into_a_field_is_not_taken_for_what_stands_there(places: Workbench, prefix: str) -> None:
+    me, other = f"{prefix}me", f"{prefix}other"
+    envelope = {"properties": {"sender": KEYWORD, "recipient": KEYWORD}}
+    copied = {"properties": {**AT, "envelope": envelope, "mentions": {**KEYWORD, "copy_to": "envelope.sender"}}}
+    index(places, "mails-a", {**mail(other, other), "mentions": me}, mail(other, me), mappings=copied)
+    assert erased(places, "--account", me) == 1
+    assert left(places, "mails-a") == [f"{other}>{other}"]
+    _, texts = certificate(places, "--account", me)
+    assert any("mails-a" in text and "copied into envelope.sender" in text for text in texts)
+
+
+def test_a_number_where_others_have_a_text_before_the_id_spoils_no_query(places: Workbench, prefix: str) -> None:
+    places.policy_text = POLICY + OWNERS
+    assert places.run("policy", "accept").code == 0
+    owner, application = f"{prefix}owner", f"{prefix}a"
+    numbers = {"properties": {**AT, "uin": KEYWORD, "q": {"type": "long"}, "service": KEYWORD}}
+    index(places, "owners", {"uin": owner, "service": application}, mappings=numbers)
+    mine = [{"service": application, "q": 1}, {"service": application, "uin": owner}]
+    others = {"note": "stays", "service": application, "uin": f"{prefix}other"}
+    index(places, "data-a", *mine, others, mappings=numbers)
+    assert places.run("terminate", "--account", owner).code == 0
+    ran = places.run("run", "--once")
+    assert ran.code in (0, 3), ran.err
+    assert left(places, "data-a") == ["stays"]
+
+
 @pytest.mark.parametrize("stranger", [None, {"service": "other"}, {"tags": pairs(("x", "mine"))}])
 def test_a_tenants_own_index_goes_whole_only_if_every_document_carries_it(
     places: Workbench, stranger: dict[str, Any] | None

@@ -89,6 +89,8 @@ class _Fields:
     """The parameters of each field that is in the mapping."""
     outline: Mapping[str, Any]
     """The mapping without its fields; empty where there is nothing to be said."""
+    copied_into: frozenset[str]
+    """The fields into which others copy their values."""
     types: Mapping[str, str] | None
     """The type of each field in a search."""
 
@@ -97,6 +99,7 @@ class _Fields:
         return _Fields(
             mapped=None if self.mapped is None or other.mapped is None else {**self.mapped, **other.mapped},
             outline=merged(self.outline, other.outline),
+            copied_into=self.copied_into | other.copied_into,
             types=None if self.types is None or other.types is None else {**self.types, **other.types},
         )
 
@@ -156,6 +159,8 @@ class _Fields:
             return Inexact(reason=f"{name} is of type {type_} in the mapping, and {types.get(name)} in a search")
         if doubt := next(_doubts_about(mapping), None):
             return Inexact(reason=f"{name} {doubt}")
+        if copied := sorted(self.copied_into & {*parents(name), name}):
+            return Inexact(reason=f"values of other fields are copied into {copied[0]} (copy_to)")
         if type_ in NUMBERS:
             return ExactField(name=name, numeric=NUMBERS[type_])
         longest = int(mapping.get("ignore_above", _UNLIMITED))
@@ -169,6 +174,8 @@ class _Fields:
             return Inexact(reason=f"{name} is of type {types[name]}, and no field of the mapping")
         for place in (*parents(name), name):
             type_ = _place(self.outline, place).get("type", "object")
+            if type_ in _NO_OBJECTS and place != name and self._is_flat(place):
+                continue
             if type_ != "object" and not (type_ == "nested" and place in within):
                 return Inexact(reason=f"{place} is of type {type_}, so that {name} is no field of its own")
         if "properties" in _place(self.outline, name):
@@ -188,7 +195,13 @@ class _Fields:
 
 def is_absent(mapping: Mapping[str, Any], place: Place) -> bool:
     """Whether a whole mapping says by itself that no document of its index can name anybody in a place."""
-    return _Fields(mapped={}, outline=mapping, types={}).judge(place) is None
+    return _Fields(mapped={}, outline=mapping, copied_into=frozenset(), types={}).judge(place) is None
+
+
+def _may_begin_a_number(text: str) -> bool:
+    """Whether a field of numbers takes a text that begins so for a number, and does not refuse or ignore it."""
+    first = text.lstrip()[:1]
+    return first in "+-." or first.isdigit()  # nothing is in it as well
 
 
 def _doubts_about(mapping: Mapping[str, Any]) -> Iterator[str]:
@@ -203,6 +216,18 @@ def _doubts_about(mapping: Mapping[str, Any]) -> Iterator[str]:
         yield "has a null_value, so that documents without an id have one"
     if mapping.get("script") is not None:
         yield "is computed by a script"
+
+
+def _copied_into(mapping: Mapping[str, Any]) -> frozenset[str]:
+    """Return the fields into which others copy their values, as the mapping says."""
+    found: set[str] = set()
+    waiting = [mapping]
+    while waiting:
+        for said in waiting.pop().get("properties", {}).values():
+            targets = said.get("copy_to", ())
+            found |= {targets} if isinstance(targets, str) else set(targets)
+            waiting.append(said)
+    return frozenset(found)
 
 
 def _keeps_unindexed(outline: Mapping[str, Any], name: str) -> bool:
@@ -266,7 +291,12 @@ def _read(
     for said in ask_each(asked, refusals, lambda names: _read_types(client, names, fields)):
         types.update(said)
     return {
-        index: _Fields(mapped=mappings.get(index), outline=outlines.get(index, {}), types=types.get(index))
+        index: _Fields(
+            mapped=mappings.get(index),
+            outline=outlines.get(index, {}),
+            copied_into=_copied_into(outlines.get(index, {})),
+            types=types.get(index),
+        )
         for index in mappings.keys() | types.keys()
     }
 
@@ -299,18 +329,20 @@ def _read_mappings(
 def _read_outlines(
     client: Elasticsearch, asked: Sequence[Batch], fields: Collection[str], refusals: Refusals
 ) -> Iterator[dict[str, Mapping[str, Any]]]:
-    """Yield runtime fields, and what the mapping says of the objects around the fields, or in the place of one.
+    """Yield runtime fields, where fields are copied to, and what is said of objects around fields, or in their place.
 
     An index of which none of that is to be said is absent. By a path for each place; where there are too many for one
     URL, what the mapping says of all its fields is read, of a few indices at a time.
     """
     objects = sorted({name for f in fields for name in (*parents(f), f)})
-    places = [f"properties.{name.replace('.', '.properties.')}." for name in objects]
-    keys = ["dynamic", "enabled", *(place + key for place in places for key in ("dynamic", "enabled", "type"))]
+    of_objects = ("dynamic", "enabled", "subobjects")
+    # Two stars are one level at least: what is said of the whole mapping is asked for by itself.
+    everywhere = ["runtime.*.type", *of_objects, *(f"properties.**.{key}" for key in (*of_objects, "copy_to"))]
     inside = [f"properties.{f.replace('.', '.properties.')}.properties.*.type" for f in sorted(fields)]
-    paths = [f"*.mappings.{path}" for path in ("runtime.*.type", *keys, *inside)]
+    types = [f"properties.{name.replace('.', '.properties.')}.type" for name in objects]
+    paths = [f"*.mappings.{path}" for path in (*everywhere, *types, *inside)]
     if len(list(fitting(paths))) > 1:
-        paths = [f"*.mappings.{path}" for path in ("runtime.*.type", "**.dynamic", "**.enabled", "**.type")]
+        paths = [f"*.mappings.{path}" for path in (*everywhere, "properties.**.type")]
         names = sorted({name for batch in asked for name in batch.names})
         pages = (names[start : start + _MAPPINGS] for start in range(0, len(names), _MAPPINGS))
         asked = [batch for page in pages for batch in batches(page)]
