@@ -122,6 +122,71 @@ PAIRS: dict[str, tuple[Mapping[str, Any], Verdict | str]] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("mappings", "expected"),
+    [
+        ({"properties": {"tags.key": KEYWORD, "tags.value": KEYWORD}}, "tags is of type keyword, and not nested"),
+        ({"properties": {"tags.value": KEYWORD}}, None),
+        ({"properties": {}}, None),
+        ({"dynamic": False, "properties": {"tags.value": KEYWORD}}, "does not index it"),
+        ({"dynamic": False, "properties": {}}, "does not index it"),
+    ],
+)
+def test_words_may_have_other_names_below_them_where_there_are_no_objects(
+    es: Elasticsearch, prefix: str, mappings: dict[str, Any], expected: str | None
+) -> None:
+    name = f"{prefix}logs"
+    properties = {"tags": KEYWORD, **mappings.pop("properties")}
+    create(es, name, properties, {"tags.key": "user.id", "tags.value": "42"}, subobjects=False, **mappings)
+    if expected is None:
+        es.indices.delete(index=name)
+        create(es, name, properties, {"tags": "user.id"}, subobjects=False, **mappings)
+    found = verdict(es, name, tag("user.id"))
+    if expected is None:
+        assert found is None
+    else:
+        assert isinstance(found, Inexact), found
+        assert expected in found.reason
+
+
+INNER = {"properties": {"key": KEYWORD, "value": KEYWORD}}
+RAW = {"type": "text", "fields": {"raw": KEYWORD}}
+WITHIN: dict[str, tuple[str, str, Mapping[str, Any], str | None]] = {
+    "both": ("meta.key", "meta.value", nested(meta=INNER), "tags.meta is an object within tags, and not nested"),
+    "both, deeper": ("a.b.key", "a.c.value", nested(a={"properties": {"b": INNER, "c": INNER}}), "tags.a is an object"),
+    "the key": ("meta.key", "value", nested(meta=INNER, value=KEYWORD), "tags.meta is an object within tags"),
+    "the value": ("key", "meta.value", nested(meta=INNER, key=KEYWORD), None),
+    "nested ones": ("meta.key", "meta.value", nested(meta=nested(key=KEYWORD, value=KEYWORD)), "in nested documents"),
+    "no object": ("key.raw", "value.raw", nested(key=RAW, value=RAW), None),
+}
+
+
+@pytest.mark.parametrize("which", WITHIN)
+def test_what_is_in_objects_within_nested_ones_belongs_to_no_key(es: Elasticsearch, prefix: str, which: str) -> None:
+    key, value, mapping, refused = WITHIN[which]
+    create(es, f"{prefix}logs", {"tags": mapping})
+    place = Place(field=f"tags.{value}", key=Key(path="tags", field=f"tags.{key}", text="user.id"))
+    found = verdict(es, f"{prefix}logs", place)
+    if refused is None:
+        assert found == ExactField(name=place.field, key=place.key)
+    else:
+        assert isinstance(found, Inexact), found
+        assert refused in found.reason
+
+
+def test_values_in_an_object_beside_the_key_are_all_of_this_key(es: Elasticsearch, prefix: str) -> None:
+    """As OpenTelemetry writes them."""
+
+    def of(key: str, *values: str) -> dict[str, Any]:
+        return {"key": key, "value": [{"string": value} for value in values]}
+
+    mapping = nested(key=KEYWORD, value={"properties": {"string": KEYWORD}})
+    documents = [[of("user.id", "42")], [of("user.id", "43"), of("x", "42")], [of("user.id", "43", "42")]]
+    create(es, f"{prefix}logs", {"tags": mapping}, *({"tags": those} for those in documents))
+    place = Place(field="tags.value.string", key=USER)
+    assert carrying(es, f"{prefix}logs", subject_of(account="42"), SubjectPlaces(account=(place,))) == ["0", "2"]
+
+
 @pytest.mark.parametrize("kind", PAIRS)
 def test_pairs_are_exact_absent_or_refused_by_their_mapping(es: Elasticsearch, prefix: str, kind: str) -> None:
     mapping, expected = PAIRS[kind]

@@ -38,6 +38,13 @@ _UNLIMITED = 2_147_483_647
 _NO_OBJECTS = frozenset({"keyword", "text", "wildcard", "match_only_text"})
 """Types of fields of which a document with an object in its place is refused, and never ignored."""
 
+_OBJECTS = frozenset({"object", "passthrough"})
+"""Types of objects of which a search does not know which values are of the same one."""
+
+_UNTOLD_PAIRS = (
+    "so that nobody can tell which key belongs to which value: map it as nested in the template, and re-index"
+)
+
 _UNREAD = Inexact(reason="the index does not say of what type its fields are")
 _MAPPINGS = 50
 """Whole mappings in one answer: one may have thousands of fields."""
@@ -116,8 +123,8 @@ class _Fields:
     def _in_objects(
         self, name: str, key: Key, mapped: Mapping[str, Mapping[str, Any]], types: Mapping[str, str]
     ) -> Verdict:
-        kind = _place(self.outline, key.path).get("type")
-        if kind in _NO_OBJECTS and types.get(key.path, kind) == kind:
+        kind = _place(self.outline, key.path).get("type", "object")
+        if kind in _NO_OBJECTS and types.get(key.path, kind) == kind and not self._is_flat(key.path):
             return None
         within = (*parents(key.path), key.path)
         of_keys = self._field(key.field, within, mapped, types)
@@ -127,9 +134,11 @@ class _Fields:
         if isinstance(of_keys, Inexact) or isinstance(of_ids, Inexact):
             return of_keys if isinstance(of_keys, Inexact) else of_ids
         if types.get(key.path) != "nested" or kind != "nested":
-            why = "so that nobody can tell which key belongs to which value"
-            mend = "map it as nested in the template, and re-index"
-            return Inexact(reason=f"{key.path} is an object, and not nested, {why}: {mend}")
+            what = "an object" if kind in _OBJECTS else f"of type {kind}"
+            return Inexact(reason=f"{key.path} is {what}, and not nested, {_UNTOLD_PAIRS}")
+        for parent in parents(key.field):
+            if parent not in within and _place(self.outline, parent).get("type", "object") in _OBJECTS:
+                return Inexact(reason=f"{parent} is an object within {key.path}, and not nested, {_UNTOLD_PAIRS}")
         if of_keys.numeric is not None:
             return Inexact(reason=f"{of_keys.name} is a number, and no key: map it as keyword in the template")
         if isinstance(of_keys.condition(key.text), Inexact):
