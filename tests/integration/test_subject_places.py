@@ -248,6 +248,8 @@ AFTER: dict[str, tuple[Mapping[str, Any], Verdict | str]] = {
         ExactField(name="_q.keyword", prefix="user.id="),
     ),
     "nested": (TAGS, "_q is of type nested"),
+    "long": ({"type": "long"}, None),
+    "numbers where words are left out": ({"type": "long", "ignore_malformed": True}, None),
     "normalized": (LOWER, "has a normalizer"),
 }
 
@@ -262,6 +264,19 @@ def test_a_field_of_texts_is_exact_or_refused_by_its_mapping(es: Elasticsearch, 
         assert expected in found.reason
     else:
         assert found == expected
+
+
+@pytest.mark.parametrize("before", ["1", "-", " +", "٤"])
+def test_a_number_may_begin_with_what_stands_before_the_id(es: Elasticsearch, prefix: str, before: str) -> None:
+    create(es, f"{prefix}logs", {"_q": {"type": "long"}})
+    found = verdict(es, f"{prefix}logs", after(before))
+    assert isinstance(found, Inexact), found
+    assert "_q is a number, and no text: map it as keyword" in found.reason
+
+
+def test_numbers_that_left_out_a_text_may_name_anybody(es: Elasticsearch, prefix: str) -> None:
+    create(es, f"{prefix}logs", {"_q": {"type": "long", "ignore_malformed": True}}, {"_q": "user.id=42"}, {"_q": 42})
+    assert isinstance(verdict(es, f"{prefix}logs", after("user.id=")), Inexact)
 
 
 # --- values that are left out -----------------------------------------------------------------------------
@@ -429,6 +444,19 @@ categories:
     clause: {{document: Test promises, section: "4", item: tenants, updated: 2026-01-01}}
     indices: ["{prefix}own-{{application}}-x"]
     subjects: {{application: [service, {{path: tags, key: service}}]}}
+    after_termination: 7d
+"""
+OWNERS = """\
+  - id: owners
+    clause: {{document: Test promises, section: "5", item: owners, updated: 2026-01-01}}
+    indices: ["{prefix}owners"]
+    subjects: {{account: uin, application: service}}
+    owns: {{account: uin, application: service}}
+    after_termination: 7d
+  - id: data
+    clause: {{document: Test promises, section: "6", item: data, updated: 2026-01-01}}
+    indices: ["{prefix}data-*"]
+    subjects: {{account: [uin, {{field: q, prefix: uin=}}], application: service}}
     after_termination: 7d
 """
 AT = {"@timestamp": {"type": "date"}}

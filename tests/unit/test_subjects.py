@@ -235,10 +235,6 @@ def test_what_stands_before_an_id_counts_in_its_length() -> None:
     assert "this id with what stands before it" in found.reason
 
 
-def test_a_field_of_numbers_has_no_text_before_an_id() -> None:
-    assert ExactField(name="_q", numeric=NUMBERS["long"], prefix="user.id=").condition("14") is None
-
-
 @pytest.mark.parametrize(
     ("application", "user", "expected"),
     [

@@ -118,7 +118,13 @@ class _Fields:
         if place.key is not None:
             return self._in_objects(place.field, place.key, self.mapped, self.types)
         found = self._field(place.field, (), self.mapped, self.types)
-        return replace(found, prefix=place.prefix) if isinstance(found, ExactField) else found
+        if not place.prefix or not isinstance(found, ExactField):
+            return found
+        if found.numeric is None:
+            return replace(found, prefix=place.prefix)
+        if _may_begin_a_number(place.prefix):
+            return Inexact(reason=f"{found.name} is a number, and no text: map it as keyword in the template")
+        return None
 
     def _in_objects(
         self, name: str, key: Key, mapped: Mapping[str, Mapping[str, Any]], types: Mapping[str, str]

@@ -135,7 +135,7 @@ class ExactField:
     longest: int | None = None
     """Longer values are not in the index of the field: `ignore_above`, in UTF-16 units as Elasticsearch counts."""
     prefix: str = ""
-    """What stands before the id. Values without it name nobody."""
+    """What stands before the id, in a field of texts. Values without it name nobody."""
     key: Key | None = None
     """Which of the nested objects it is of."""
 
@@ -151,7 +151,7 @@ class ExactField:
     def condition(self, id_: str) -> Condition | Inexact | None:
         """Return what to ask for, or None where no document of the index can have this id here."""
         if self.numeric is not None:
-            return None if self.prefix else self._number(id_, *self.numeric)
+            return self._number(id_, *self.numeric)
         text = self.prefix + id_
         if self.longest is not None and len(text.encode("utf-16-le", "surrogatepass")) // 2 > self.longest:
             what = "this id with what stands before it" if self.prefix else "this id"
