@@ -305,6 +305,14 @@ def test_only_a_value_of_the_key_that_was_left_out_counts(
         assert found.reason.startswith("1 documents have a value in tags.value")
 
 
+def test_a_number_of_several_that_was_left_out_may_be_anybodys(es: Elasticsearch, prefix: str) -> None:
+    numbers = nested(key=KEYWORD, value={"type": "long", "ignore_malformed": True})
+    create(es, f"{prefix}logs", {"tags": numbers}, {"tags": pairs(("user.id", [7, "eve"]))})
+    found = verdict(es, f"{prefix}logs", tag("user.id"))
+    assert isinstance(found, Inexact), found
+    assert found.reason.startswith("1 documents have a value in tags.value")
+
+
 def test_objects_that_had_no_place_any_more_are_not_absent(es: Elasticsearch, prefix: str) -> None:
     limits = {"index.mapping.total_fields.limit": 2, "index.mapping.total_fields.ignore_dynamic_beyond_limit": True}
     create(es, f"{prefix}logs", {"o": KEYWORD, "tags": nested()}, {"tags": pairs(("user.id", "42"))}, settings=limits)

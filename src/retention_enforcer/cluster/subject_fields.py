@@ -481,6 +481,8 @@ def _leaving_out(place: Place, verdict: ExactField | None) -> set[str | ExactFie
         return {name for one in place.fields for name in (one, *parents(one))}
     if verdict.key is None or place.key is None:
         return {place.field, verdict.name}
+    if verdict.numeric is not None:  # what is no number is left out from beside others that are: it may be an id
+        return {place.key.field, verdict.key.field, verdict.name}
     return {place.key.field, verdict.key.field, verdict}
 
 
