@@ -384,7 +384,7 @@ def watched(server: Server, before: Callable[[str], None] | None = None) -> Iter
     WatchedNode.before = None
 
 
-def test_many_indices_of_unlike_mappings_take_four_requests(server: Server, es: Elasticsearch, prefix: str) -> None:
+def test_many_indices_of_unlike_mappings_take_five_requests(server: Server, es: Elasticsearch, prefix: str) -> None:
     kinds = ["keyword", "long", "text with a keyword", "double"]
     for number in range(12):
         mapping, _ = APP[kinds[number % len(kinds)]]
@@ -393,7 +393,7 @@ def test_many_indices_of_unlike_mappings_take_four_requests(server: Server, es: 
     with watched(server) as (client, sent):
         every = [*(f"{prefix}logs-{number}" for number in range(12)), f"{prefix}logs-without"]
         verdicts = read_together(client, f"{prefix}logs-*", every, ALL)
-    assert len(sent) == 4
+    assert len(sent) == 5
     assert len(verdicts) == 13
     for number in range(12):
         verdict, (_, expected) = verdicts[f"{prefix}logs-{number}"], APP[kinds[number % len(kinds)]]
@@ -410,6 +410,16 @@ def test_indices_named_one_by_one_are_read_in_as_many_lists_as_needed(es: Elasti
     app = Place(field="app")
     verdicts = read_subject_fields(es, dict.fromkeys(names, (app,)), batches, OWN)
     assert verdicts == {name: {app: ExactField(name="app")} for name in names}
+
+
+def test_documents_older_than_the_keyword_beside_their_text_are_in_doubt(es: Elasticsearch, prefix: str) -> None:
+    create(es, f"{prefix}logs", {"properties": {"app": {"type": "text"}}}, {"app": "ME"}, {"other": 1})
+    added = {"app": {"type": "text", "fields": {"keyword": {"type": "keyword", "ignore_above": 256}}}}
+    es.indices.put_mapping(index=f"{prefix}logs", properties=added)
+    es.index(index=f"{prefix}logs", document={"app": "ME"}, refresh=True)
+    verdict = read(es, f"{prefix}logs", "app")["app"]
+    assert isinstance(verdict, Inexact)
+    assert verdict.reason.startswith("1 documents have app without app.keyword")
 
 
 def test_an_index_that_is_not_there_is_absent_from_the_answer(es: Elasticsearch, prefix: str) -> None:

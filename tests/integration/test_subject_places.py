@@ -339,12 +339,33 @@ def test_key_and_value_are_of_one_object(es: Elasticsearch, prefix: str) -> None
         pairs(("user.id.x", "42")),
         pairs(("user.id", "421")),
         {"key": "user.id", "value": "42"},
-        [{"key": "user.id"}, {"value": "42"}],
+        [{"key": "user.id"}],
     ]
     create(es, f"{prefix}logs", {"tags": TAGS}, *({"tags": those} for those in documents))
     places = SubjectPlaces(account=(tag("user.id"),))
     assert carrying(es, f"{prefix}logs", subject_of(account="42"), places) == ["0", "2", "3", "4", "7"]
     assert carrying(es, f"{prefix}logs", subject_of(account="43"), places) == ["1", "4"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"tags": [{"key": "user.id"}, {"value": "42"}]},
+        {"tags.key": "user.id", "tags.value": "42"},
+        {"tags": [{"key": ["user.id", "friend"], "value": ["43", "42"]}]},
+        {"tags": [{"key": ["a", "user.id"], "value": ["42", "43"]}]},
+    ],
+)
+def test_objects_that_mix_keys_and_values_up_are_in_doubt(
+    es: Elasticsearch, prefix: str, document: dict[str, Any]
+) -> None:
+    create(es, f"{prefix}logs", {"tags": TAGS}, document, {"tags": pairs(("user.id", "42"))})
+    found = verdict(es, f"{prefix}logs", tag("user.id"))
+    assert isinstance(found, Inexact)
+    assert found.reason.startswith("1 documents have objects of which nobody can tell")
+    assert verdict(es, f"{prefix}logs", tag("unrelated")) == ExactField(
+        name="tags.value", key=Key(path="tags", field="tags.key", text="unrelated")
+    )
 
 
 def test_the_text_before_the_id_is_part_of_the_term(es: Elasticsearch, prefix: str) -> None:
@@ -540,7 +561,7 @@ def test_an_account_in_either_of_two_fields_goes_from_both(places: Workbench, pr
     assert left(places, "mails-a") == [f"{other}>"], "what comes late goes as well"
     found, texts = certificate(places, "--account", me)
     assert found["found_now"]["mails"] == 0
-    assert not [text for text in texts if prefix in text]
+    assert not [text for text in texts if prefix in text and "are not clean yet" not in text]
 
 
 def test_an_account_in_nested_pairs_goes_with_whole_documents(places: Workbench, prefix: str) -> None:
@@ -553,7 +574,7 @@ def test_an_account_in_nested_pairs_goes_with_whole_documents(places: Workbench,
     assert outcome["evidence"]["documents"] == 2
     found, texts = certificate(places, "--account", me)
     assert found["found_now"]["spans"] == 0
-    assert not [text for text in texts if prefix in text]
+    assert not [text for text in texts if prefix in text and "are not clean yet" not in text]
 
 
 def test_an_account_after_a_text_goes_and_longer_ids_stay(places: Workbench, prefix: str) -> None:

@@ -82,7 +82,7 @@ class Inventory:
         cannot be kept out of a wildcard otherwise (see `expressions`), two for indices that hold more documents than
         can be seen, and one for those with documents of which none has the timestamp. A category that forbids fields
         costs up to four more, and three to learn of the other categories' indices where it is observed alone; subjects
-        that are asked for four; lifecycles that are not those of this policy for one.
+        that are asked for five; lifecycles that are not those of this policy for one.
         An index that cannot be looked into is set apart, by itself, and changes nothing for the others: halves of a
         request that is refused cost two more for each doubling. Raises ClusterUnavailable or RequestRejected where the
         cluster does not answer at all.

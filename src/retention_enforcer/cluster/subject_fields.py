@@ -24,7 +24,7 @@ from retention_enforcer.cluster.expressions import Batch, batches, by_fields, fi
 from retention_enforcer.cluster.indices_seen import is_runtime_field
 from retention_enforcer.cluster.limits import Limits
 from retention_enforcer.cluster.searches import Question, ask_about, count_in, counted
-from retention_enforcer.cluster.subject_queries import without_value
+from retention_enforcer.cluster.subject_queries import mixed_up, without_value
 from retention_enforcer.domain.errors import RequestRejected
 from retention_enforcer.domain.places import Key, Place
 from retention_enforcer.domain.subjects import NUMBERS, ExactField, Inexact
@@ -404,6 +404,11 @@ class _Ignored:
 
     counts: dict[str, dict[str | ExactField, int]] = field(default_factory=dict)
     """By index, and by the name of a field or the place in nested objects; an index without any is in none."""
+    earlier: dict[str, dict[str, int]] = field(default_factory=dict)
+    """By index, and by the name of a `.keyword`, how many documents have the text and not the keyword: it was added to
+    the mapping after they were written."""
+    mixed: dict[str, dict[ExactField, int]] = field(default_factory=dict)
+    """By index and place, how many documents have nested objects that mix keys and values up."""
     unknown: dict[str, str] = field(default_factory=dict)
     """Why nothing is known of an index."""
 
@@ -413,11 +418,14 @@ class _Ignored:
         ignored = cls()
         alike: dict[tuple[str, ...], dict[str, int | None]] = {}
         keyed: dict[ExactField, dict[str, int | None]] = {}
+        keywords: dict[str, dict[str, int | None]] = {}
         for index, those in verdicts.items():
             alike.setdefault(_may_be_ignored(those), {})[index] = None
             for verdict in those.values():
                 if isinstance(verdict, ExactField) and verdict.key is not None:
                     keyed.setdefault(verdict, {})[index] = None
+                elif isinstance(verdict, ExactField) and verdict.name.endswith(_KEYWORD):
+                    keywords.setdefault(verdict.name, {})[index] = None
         refusals = Refusals()
         any_of_them = (
             Question(
@@ -448,6 +456,19 @@ class _Ignored:
         for where, found in ask_about(client, without, limits, refusals):
             for index, bucket in found.items():
                 ignored.counts.setdefault(index, {})[where] = count_in(bucket)
+        mixed = (
+            Question(indices=indices, query=mixed_up(where), inner={}, about=where) for where, indices in keyed.items()
+        )
+        for where, found in ask_about(client, mixed, limits, refusals):
+            for index, bucket in found.items():
+                ignored.mixed.setdefault(index, {})[where] = count_in(bucket)
+        before = (
+            Question(indices=indices, query=_has_no_keyword(name), inner={}, about=name)
+            for name, indices in keywords.items()
+        )
+        for name, found in ask_about(client, before, limits, refusals):
+            for index, bucket in found.items():
+                ignored.earlier.setdefault(index, {})[name] = count_in(bucket)
         ignored.unknown.update(
             {
                 **dict.fromkeys(refusals.gone, "it is gone"),
@@ -466,6 +487,12 @@ class _Ignored:
         if some := sum(counts.get(one, 0) for one in _leaving_out(place, verdict)):
             what = f"{some:,} documents have a value in {place.field} that it left out, too long or malformed"
             return Inexact(reason=what)
+        if verdict is not None and (some := self.mixed.get(index, {}).get(verdict, 0)):
+            what = f"{some:,} documents have objects of which nobody can tell which {place.field} belongs to which key"
+            return Inexact(reason=what)
+        if verdict is not None and (some := self.earlier.get(index, {}).get(verdict.name, 0)):
+            what = f"{some:,} documents have {place.field} without {verdict.name}: they are older than that"
+            return Inexact(reason=f"{what}, and have to be indexed again")
         return verdict
 
 
@@ -490,6 +517,12 @@ def _leaves_out(where: ExactField) -> dict[str, Any]:
     """Return the query for documents that left a value out, and have an object with the key and no value."""
     ignored = [_ignores(name) for name in sorted({where.name, where.name.removesuffix(_KEYWORD)})]
     return {"bool": {"filter": [{"bool": {"should": ignored}}, without_value(where)]}}
+
+
+def _has_no_keyword(name: str) -> dict[str, Any]:
+    """Return the query for documents that have a text, and nothing in the keyword beside it."""
+    text, keyword = ({"exists": {"field": one}} for one in (name.removesuffix(_KEYWORD), name))
+    return {"bool": {"filter": [text], "must_not": [keyword]}}
 
 
 def _ignores(name: str) -> dict[str, Any]:

@@ -111,6 +111,21 @@ def without_value(where: ExactField) -> dict[str, Any]:
     return _within(where, {"bool": {"must_not": [{"exists": {"field": where.name}}]}})
 
 
+def mixed_up(where: ExactField) -> dict[str, Any]:
+    """Return the query for the documents of whose nested objects nobody can tell which value belongs to the key.
+
+    Some object has several keys; or the key stands in one and a value in another, as Elasticsearch makes it of a
+    document that was written with dots in its names.
+    """
+    if where.key is None:
+        raise ValueError("no nested pair")
+    key = where.key
+    others = [{"range": {key.field: {bound: key.text}}} for bound in ("lt", "gt")]
+    keyless = {"bool": {"filter": [{"exists": {"field": where.name}}], "must_not": [{"exists": {"field": key.field}}]}}
+    apart = [without_value(where), {"nested": {"path": key.path, "query": keyless}}]
+    return {"bool": {"should": [_within(where, {"bool": {"should": others}}), {"bool": {"filter": apart}}]}}
+
+
 def _from(where: ExactField) -> dict[str, str]:
     return {"gte": where.prefix} if where.prefix else {}
 
