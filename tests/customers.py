@@ -76,6 +76,13 @@ def founded(bench: Workbench, first: str = "1") -> Workbench:
     return bench
 
 
+def founded_without_logs(bench: Workbench, first: str = "1") -> Workbench:
+    """The same, with nothing that goes by its age: a certificate of a termination would wait for that."""
+    founded(bench, first)
+    bench.es.indices.delete(index=f"{bench.prefix}logs-a")
+    return bench
+
+
 def now() -> int:
     return SystemClock().now()
 

@@ -23,7 +23,7 @@ def application() -> str:
 @pytest.fixture
 def certified(bench: Workbench, application: str) -> Workbench:
     """An application that is erased, with a certificate that is final."""
-    customers.founded(bench, application)
+    customers.founded_without_logs(bench, application)
     assert bench.run("terminate", "--application", application).code == 0
     for _ in range(5):
         assert bench.run("run", "--once").code == 0

@@ -347,7 +347,7 @@ def open_kinds(found: Mapping[str, Any]) -> set[str]:
 
 @begins
 def certified(bench: Workbench) -> None:
-    customers.founded(bench, CERTIFIED)
+    customers.founded_without_logs(bench, CERTIFIED)
     assert bench.run("terminate", "--application", CERTIFIED).code == 0
     assert bench.run("run", "--once").code == 0
     ran, found = certificate(bench, CERTIFIED)
@@ -376,7 +376,7 @@ def test_a_certificate_is_provisional_until_the_bytes_are_gone_and_then_final(
 
 @begins
 def to_be_altered(bench: Workbench) -> None:
-    customers.founded(bench, ALTERED)
+    customers.founded_without_logs(bench, ALTERED)
     assert bench.run("terminate", "--application", ALTERED).code == 0
     assert bench.run("run", "--once").code == 0
 

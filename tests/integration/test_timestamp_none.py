@@ -130,6 +130,7 @@ def test_an_empty_index_goes_by_its_creation(short: Workbench) -> None:
 def test_a_stream_counts_what_it_has_left_behind_from_its_rollover(short: Workbench) -> None:
     stream = short.prefix + "logs-s"
     try:
+        short.es.indices.get_data_stream(name=f"{short.prefix}*")  # a build without streams takes templates for them
         short.es.indices.put_index_template(name=stream, index_patterns=[stream], data_stream={}, priority=900)
     except ApiError:
         pytest.skip("this build has no data streams")
