@@ -18,7 +18,7 @@ from workbench import POLICY, Workbench
 pytestmark = pytest.mark.slow
 
 INDICES, OLD = 1_000, 200
-MOST_REQUESTS, MOST_MIB = 13, 150
+MOST_REQUESTS, MOST_MIB = 14, 150
 
 COUNT_AND_WEIGH = """
 import atexit, json, re
