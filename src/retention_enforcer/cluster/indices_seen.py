@@ -140,7 +140,7 @@ def read_types(client: Elasticsearch, asked: FieldsAsked, refusals: Refusals) ->
     types: dict[str, dict[str, frozenset[str]]] = {}
     for batches, fields in asked:
         wanted, here = list(batches), set[str]()
-        for answer in ask_each(wanted, refusals, partial(_types, client, fields)):
+        for answer in ask_each(wanted, refusals, partial(ask_types, client, fields)):
             everywhere = frozenset(answer.get("indices", ()))
             here |= everywhere
             for field, by_type in answer.get("fields", {}).items():
@@ -155,7 +155,12 @@ def read_types(client: Elasticsearch, asked: FieldsAsked, refusals: Refusals) ->
     return FieldTypes(indices=frozenset(answered - silent), types=types)
 
 
-def _types(client: Elasticsearch, fields: Sequence[str], names: str) -> Mapping[str, Any]:
+def ask_types(client: Elasticsearch, fields: Collection[str], names: str) -> Mapping[str, Any]:
+    """Return what the indices that an expression reaches say of the types of fields, as Elasticsearch answers it.
+
+    The indices of a type are listed only where they do not all agree. Elasticsearch tells of the objects around a field
+    as well. Raises RequestRejected, and what `translated` raises.
+    """
     with translated():
         answer = client.field_caps(
             index=names,

@@ -14,14 +14,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.batches import Refusals, ask_each
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import Batch, batches, by_fields, fitting
-from retention_enforcer.cluster.indices_seen import is_runtime_field
+from retention_enforcer.cluster.indices_seen import ask_types, is_runtime_field
 from retention_enforcer.cluster.limits import Limits
 from retention_enforcer.cluster.searches import Question, ask_about, count_in, counted
 from retention_enforcer.cluster.subject_queries import mixed_up, without_value
@@ -32,6 +32,9 @@ from retention_enforcer.domain.subjects import NUMBERS, ExactField, Inexact
 Verdict = ExactField | Inexact | None
 
 _REACHED = ("open", "hidden")
+
+T = TypeVar("T")
+_Counted = Iterator[tuple[str, T, int]]
 _UNLIMITED = 2_147_483_647
 """What `ignore_above` is where a keyword has no limit."""
 
@@ -374,19 +377,10 @@ def _read_outlines(
 
 def _read_types(client: Elasticsearch, expression: str, fields: Collection[str]) -> dict[str, dict[str, str]]:
     """Return, for each index that answered, the types of those fields that it has, and of objects around them."""
-    with translated():
-        answer = client.field_caps(
-            index=expression,
-            fields=_asked(fields),
-            include_unmapped=True,
-            filter_path=["indices", "fields.*.*.indices", "fields.*.*.type"],
-            expand_wildcards=_REACHED,
-            ignore_unavailable=True,
-        ).body
+    answer = ask_types(client, _asked(fields), expression)
     types: dict[str, dict[str, str]] = {index: {} for index in answer.get("indices", ())}
     for name, by_type in answer.get("fields", {}).items():
         for type_, what in by_type.items():
-            # The indices are listed only where they do not all agree.
             for index in what.get("indices", list(types)) if type_ != "unmapped" else ():
                 types[index][name] = type_
     return types
@@ -449,26 +443,19 @@ class _Ignored:
             for index, bucket in found.items():
                 counts = {name: count_in(bucket, f"n{number}") for number, name in enumerate(page)}
                 ignored.counts.setdefault(index, {}).update(counts)
-        without = (
-            Question(indices=indices, query=_leaves_out(where), inner={}, about=where)
-            for where, indices in keyed.items()
-        )
-        for where, found in ask_about(client, without, limits, refusals):
-            for index, bucket in found.items():
-                ignored.counts.setdefault(index, {})[where] = count_in(bucket)
-        mixed = (
-            Question(indices=indices, query=mixed_up(where), inner={}, about=where) for where, indices in keyed.items()
-        )
-        for where, found in ask_about(client, mixed, limits, refusals):
-            for index, bucket in found.items():
-                ignored.mixed.setdefault(index, {})[where] = count_in(bucket)
-        before = (
-            Question(indices=indices, query=_has_no_keyword(name), inner={}, about=name)
-            for name, indices in keywords.items()
-        )
-        for name, found in ask_about(client, before, limits, refusals):
-            for index, bucket in found.items():
-                ignored.earlier.setdefault(index, {})[name] = count_in(bucket)
+
+        def documents(by_about: Mapping[T, dict[str, int | None]], query: Callable[[T], dict[str, Any]]) -> _Counted[T]:
+            """Yield, for each index and what it is asked about, how many documents a query finds, where it does."""
+            asked = (Question(indices=i, query=query(one), inner={}, about=one) for one, i in by_about.items())
+            for one, found in ask_about(client, asked, limits, refusals):
+                yield from ((index, one, count_in(bucket)) for index, bucket in found.items())
+
+        for index, where, many in documents(keyed, _leaves_out):
+            ignored.counts.setdefault(index, {})[where] = many
+        for index, where, many in documents(keyed, mixed_up):
+            ignored.mixed.setdefault(index, {})[where] = many
+        for index, name, many in documents(keywords, _has_no_keyword):
+            ignored.earlier.setdefault(index, {})[name] = many
         ignored.unknown.update(
             {
                 **dict.fromkeys(refusals.gone, "it is gone"),

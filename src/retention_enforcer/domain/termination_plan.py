@@ -15,7 +15,16 @@ from dataclasses import dataclass, field, replace
 
 from retention_enforcer.domain.deadlines import due_at
 from retention_enforcer.domain.deletion import OfSubjects
-from retention_enforcer.domain.facts import FORBID_INDEX_DELETION, Block, CategoryFacts, Doubt, Held, IndexFacts
+from retention_enforcer.domain.facts import (
+    FORBID_INDEX_DELETION,
+    Block,
+    CategoryFacts,
+    Doubt,
+    Held,
+    IndexFacts,
+    SetApart,
+    Untold,
+)
 from retention_enforcer.domain.lifecycle_choice import last_of_alias
 from retention_enforcer.domain.plan import Action, Purge
 from retention_enforcer.domain.policy import Category, Policy
@@ -70,13 +79,13 @@ def plan_purges(category: Category, sought: CategoryFacts, held: CategoryFacts, 
     for apart in sought.set_apart:
         if apart.doubt is Doubt.BEHIND_ALIAS:
             continue  # it is no index of the category's: it is looked into with all others outside
-        plan.doubt(asked.labels, f"{apart.text}: whether it holds anything is not known; {apart.mend}")
+        plan.doubt(asked.labels, _not_known(apart))
     holds = {index.uuid: held.holds.get(index.name) for index in held.indices}
     spared = {index.uuid: index for index in held.indices}
     stays = {index.name for index in sought.indices if index.container} | set(last_of_alias(sought.indices))
     for index in sought.indices:
         for untold in sought.untold.get(index.name, ()):
-            plan.doubt([untold.label], f"{index.name} cannot tell whose its documents are: {untold.reason}")
+            plan.doubt([untold.label], _cannot_tell(index.name, untold))
         twin = spared.get(index.uuid)
         if twin is None:
             plan.doubt(asked.labels, f"{index.name} came while it was looked at: it is looked at again")
@@ -316,10 +325,10 @@ def goes_by_age(category: Category, sought: CategoryFacts, held: CategoryFacts, 
         else:
             yield OpenItem(kind=BY_AGE, text=f"{text}: they go by their age", until=until)
     for name, reasons in sorted(sought.untold.items()):
-        for reason in sorted({untold.reason for untold in reasons}):
-            yield OpenItem(kind=DOUBT, text=f"{name} cannot tell whose its documents are: {reason}")
+        for text in sorted({_cannot_tell(name, untold) for untold in reasons}):
+            yield OpenItem(kind=DOUBT, text=text)
     for apart in sought.set_apart:
-        yield OpenItem(kind=DOUBT, text=f"{apart.text}: whether it holds anything is not known; {apart.mend}")
+        yield OpenItem(kind=DOUBT, text=_not_known(apart))
 
 
 def _past_its_limit(category: Category, index: IndexFacts) -> int | None:
@@ -358,6 +367,14 @@ def _known_since(termination: Termination) -> int:
 
 def _names_no(category: Category, termination: Termination) -> str:
     return f"{category.id} does not name the {termination.kind} of a document"
+
+
+def _not_known(apart: SetApart) -> str:
+    return f"{apart.text}: whether it holds anything is not known; {apart.mend}"
+
+
+def _cannot_tell(name: str, untold: Untold) -> str:
+    return f"{name} cannot tell whose its documents are: {untold.reason}"
 
 
 def _some(names: Sequence[str]) -> str:
