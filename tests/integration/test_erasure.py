@@ -455,13 +455,13 @@ def test_a_merge_is_at_work_until_no_node_is_at_it(es: Elasticsearch, shelf: Any
     one, erasure, name = shelf(), Erasure(es), f"{prefix}large"
     es.indices.create(index=name, settings={"number_of_replicas": 0, "refresh_interval": -1})
     chance = random.Random(1)
-    texts = (" ".join(str(chance.randrange(20_000)) for _ in range(30)) for _ in range(60_000))
+    texts = (" ".join(str(chance.randrange(20_000)) for _ in range(30)) for _ in range(90_000))
     bulk(es, ({"_index": name, "_source": {"text": text}} for text in texts), chunk_size=10_000, refresh=True)
-    hurried = es.options(opaque_id="the-large-one", request_timeout=0.2, max_retries=0)
-    with pytest.raises(ConnectionTimeout):
-        hurried.indices.forcemerge(index=name, max_num_segments=1)
     expunge = erasure.begin_expunge(one.name, marked(es, one), permitted)
     large = replace(expunge, task="the-large-one")
+    hurried = es.options(opaque_id=large.task, request_timeout=0.2, max_retries=0)
+    with pytest.raises(ConnectionTimeout):
+        hurried.indices.forcemerge(index=name, max_num_segments=1)
     assert (erasure.finished(large), erasure.finished(replace(expunge, task="one-that-nobody-knows"))) == (False, True)
     wait_until(lambda: erasure.finished(large))
 
