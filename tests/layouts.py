@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings
 
-from elasticsearch import ApiError, Elasticsearch
+from elasticsearch import ApiError, Elasticsearch, ElasticsearchWarning
 from elasticsearch.helpers import bulk
 
 FOLDER = Path(__file__).parent / "data" / "layouts"
@@ -147,7 +148,8 @@ def _brought(es: Elasticsearch, of: Layout, *, full: bool) -> Iterator[None]:
                 path = place + name
                 if quiet.perform_request("GET", path, headers=headers).meta.status == 404:
                     put.append(path)
-                    es.perform_request("PUT", path, headers=headers, body=_plain(body, full=full))
+                    with catch_warnings(category=ElasticsearchWarning, action="ignore"):  # legacy templates
+                        es.perform_request("PUT", path, headers=headers, body=_plain(body, full=full))
         yield
     finally:
         for path in reversed(put):
