@@ -113,10 +113,10 @@ class Elsewhere:
     def _unrefreshed(self, live: Mapping[str, IndexMetadata]) -> dict[str, str]:
         """Make visible what was just written; return which of these indices did not do so on all their shards.
 
-        What may not be refreshed is passed over without a word: then fewer copies answer than there are primaries.
+        What may not be refreshed is passed over without a word: then fewer copies answer than there are.
         """
         refusals = Refusals()
-        refresh(self._client, batches(sorted(live)), {name: index.shards for name, index in live.items()}, refusals)
+        refresh(self._client, batches(sorted(live)), live, refusals)
         causes = {**{name: cause.text for name, cause in refusals.causes.items()}, **dict.fromkeys(refusals.gone, GONE)}
         invisible = "what was just written to it cannot be made visible"
         return {name: why if why == GONE else f"{invisible}: {why}" for name, why in causes.items()}

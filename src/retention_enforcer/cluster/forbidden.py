@@ -159,7 +159,7 @@ def _count(
     asked = tuple(sorted({field.name for field in fields if "*" not in field.name}))
     indices = {name: governed[name].metadata for name in sorted({field.index for field in fields})}
     # Other categories' indices are refreshed in their own cycles, which may come later than this one.
-    live = {name: index.active_copies for name, index in indices.items() if not index.mounted}
+    live = {name: index for name, index in indices.items() if not index.mounted}
     refusals = Refusals()
     refresh(client, batches(live), live, refusals)
     shards = {name: index.shards for name, index in indices.items() if name not in refusals.causes}

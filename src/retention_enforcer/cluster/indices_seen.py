@@ -13,6 +13,7 @@ from retention_enforcer.cluster.batches import Cause, Refusals, ask_each
 from retention_enforcer.cluster.deletion import primary_numbers
 from retention_enforcer.cluster.errors import cause_of, translated
 from retention_enforcer.cluster.expressions import Batch
+from retention_enforcer.cluster.metadata import IndexMetadata
 from retention_enforcer.domain.errors import RequestRejected
 
 _REACHED = ("open", "hidden")
@@ -37,30 +38,34 @@ class Counts:
     sequence_numbers: tuple[int, ...]
 
 
-def refresh(client: Elasticsearch, asked: Iterable[Batch], copies: Mapping[str, int], refusals: Refusals) -> None:
+def refresh(
+    client: Elasticsearch, asked: Iterable[Batch], known: Mapping[str, IndexMetadata], refusals: Refusals
+) -> None:
     """Make everything written so far visible to searches.
 
-    Without it neither search nor counts show what a refresh interval holds back. `copies` says how many active copies
-    of shards each index has: where a failure names no index, or fewer took part, it is done by halves.
+    Without it neither search nor counts show what a refresh interval holds back. Where fewer copies of shards took
+    part than are active in the cluster's state it is done by halves, until the indices that did not are alone: one that
+    may not be refreshed is passed over without a word, and so is one beside another that failed by name.
     """
     fields = ["_shards.successful", "_shards.failed", "_shards.failures"]
     asked = list(asked)
-    expected = {batch.expression: sum(copies[name] for name in batch.names) for batch in asked}
+    of_expression = {batch.expression: batch.names for batch in asked}
 
     def request(expression: str) -> None:
         with translated():
             shards = client.indices.refresh(
                 index=expression, filter_path=fields, expand_wildcards=_REACHED, ignore_unavailable=True
             ).body["_shards"]
-        named = {failure["index"]: cause_of(failure) for failure in shards.get("failures", []) if "index" in failure}
-        for name, cause in named.items():
-            refusals.causes.setdefault(name, Cause(f"the refresh failed: {cause}"))
-        wanted = expected.get(expression)
-        if wanted is None:
-            wanted = sum(copies[name] for name in expression.split(","))
-        if not named and (shards["failed"] or int(shards["successful"]) < wanted):
-            text = f"a refresh reached {shards['successful']} of {wanted} copies of shards, and does not say which"
-            raise RequestRejected(text)
+        names = of_expression.get(expression) or expression.split(",")
+        wanted = sum(known[name].active_copies for name in names)
+        if not shards["failed"] and int(shards["successful"]) >= wanted:
+            return
+        failures = [failure for failure in shards.get("failures", []) if failure.get("index") in names]
+        if len(names) == 1 and failures:
+            refusals.causes.setdefault(names[0], Cause(f"the refresh failed: {cause_of(failures[0])}"))
+            return
+        text = f"a refresh reached {shards['successful']} of {wanted} copies of shards, and does not say which"
+        raise RequestRejected(text)
 
     for _ in ask_each(asked, refusals, request):
         pass

@@ -213,8 +213,7 @@ class _Observation:
 
     def _refresh(self, found: Survey, doubtful: doubts.Doubts) -> None:
         refusals = Refusals()
-        copies = {name: index.active_copies for name, index in found.metadata.items()}
-        refresh(self._client, self._expressions(found, _live(found), _not_to_refresh(found)), copies, refusals)
+        refresh(self._client, self._expressions(found, _live(found), _not_to_refresh(found)), found.metadata, refusals)
         doubtful.of_refusals(refusals)
 
     def _types(self, found: Survey, doubtful: doubts.Doubts) -> FieldTypes:

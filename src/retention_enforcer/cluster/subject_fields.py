@@ -63,23 +63,26 @@ def read_subject_fields(
 ) -> dict[str, dict[Place, Verdict]]:
     """Return, for each of these open indices, how each of the places that it is asked for can be asked for an id.
 
-    None: no document of the index can name anybody there. An index that did not answer at all is absent: that is
-    not None; one that is refused is so inexact for each place. `reach` gives the expressions for some of them. Three
+    None: no document of the index can name anybody there. An index that did not answer for all fields is absent: that
+    is not None; one that is refused is so inexact for each place. `reach` gives the expressions for some of them. Three
     requests for as many fields as fit into a URL, and one search for all. The indices have been refreshed; none of them
     is closed, unassigned, or has a metadata or read block. What was written before a field was added to the mapping
     by hand, in an index that then ignored unmapped fields, is not known of.
     Raises ClusterUnavailable or RequestRejected where the cluster does not answer at all.
     """
     found: dict[str, _Fields] = {}
+    silent: set[str] = set()
     refusals = Refusals()
     of_index = {index: {name for place in places for name in place.fields} for index, places in wanted.items()}
     for names, fields in by_fields(of_index, _asked):
-        for name, said in _read(client, list(reach(names)), fields, refusals).items():
+        answered = _read(client, list(reach(names)), fields, refusals)
+        silent |= set(names) - answered.keys()  # of a field that it was not seen to have nothing may be said
+        for name, said in answered.items():
             found[name] = found[name].beside(said) if name in found else said
     verdicts = {
         index: {place: found[index].judge(place) for place in places}
         for index, places in wanted.items()
-        if index in found
+        if index in found and index not in silent
     }
     ignored = _Ignored.read(client, verdicts, limits)
     verdicts = {
