@@ -43,27 +43,31 @@ class Layout:
     @property
     def moment(self) -> datetime:
         """The newest moment of the documents."""
-        return max(moment for document in self.documents for _, moment in self._moments(document["_source"]))
+        return max(moment for document in self.documents for _, moment in self._moments(document))
 
     @property
     def categories(self) -> str:
         """The categories that the page shows for it, as they stand there."""
         return section(str(self.body["heading"]))
 
-    def _moments(self, source: Any) -> Iterator[tuple[Mapping[str, str], datetime]]:
-        for time in self.body["times"]:
-            for value in _values(source, time["field"].split(".")):
+    def _times(self, document: Mapping[str, Any]) -> list[Mapping[str, str]]:
+        """Return the fields that hold a document's moment; one may count in indices of a name alone (`in`)."""
+        return [time for time in self.body["times"] if document["_index"].startswith(time.get("in", ""))]
+
+    def _moments(self, document: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, str], datetime]]:
+        for time in self._times(document):
+            for value in _values(document["_source"], time["field"].split(".")):
                 yield time, _read(value, time["form"])
 
     def has_moment(self, document: Mapping[str, Any]) -> bool:
         """Whether a document says when it was written."""
-        return any(True for _ in self._moments(document["_source"]))
+        return any(True for _ in self._moments(document))
 
     def moved(self, document: Mapping[str, Any], to: datetime) -> dict[str, Any]:
         """Return a document's source as if the newest of all had been written at another moment."""
         source = json.loads(json.dumps(document["_source"]))
         by = to - self.moment
-        for time in self.body["times"]:
+        for time in self._times(document):
             _change(source, time["field"].split("."), lambda v, form=time["form"]: _write(v, form, by))  # type: ignore[misc]
         return dict(source)
 
