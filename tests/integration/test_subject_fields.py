@@ -145,7 +145,12 @@ WHOLE: dict[str, tuple[Mapping[str, Any], Verdict | str]] = {
     "in nested documents": (below(type="nested", properties={"id": KEYWORD}), "is in nested documents, below user"),
     "not in nested documents": (below(type="nested", properties={"other": KEYWORD}), "in nested documents, below user"),
     "in a flattened object": (below(type="flattened"), "is of type flattened"),
-    "below a text": (below(type="text"), "user is of type text"),
+    "below a text, which refuses objects": (below(type="text"), None),
+    "below a text with a keyword": (below(type="text", fields={"keyword": KEYWORD}), None),
+    "below a keyword": (below(**KEYWORD), None),
+    "below a text, and nothing else is indexed": ({"dynamic": False, **below(type="text")}, None),
+    "below a text in an index that reads nothing": ({"enabled": False, **below(type="text")}, "user is of type text"),
+    "below a number": (below(**LONG), "user is of type long"),
     "computed at search time": ({"runtime": {"user.id": KEYWORD}}, "is a runtime field"),
     "computed over the real one": (
         {"runtime": {"user.id": KEYWORD}, **below(properties={"id": KEYWORD})},
@@ -197,6 +202,18 @@ def test_a_field_is_exact_absent_or_refused_by_where_it_is(es: Elasticsearch, pr
             assert expected in verdict.reason
         else:
             assert verdict == expected
+
+
+BELOW = ({"user": {"id": "x"}}, {"user.id": "x"}, {"user": ["x", {"id": "x"}]}, {"user": "x", "user.id": "x"})
+
+
+@pytest.mark.parametrize("dynamic", ["true", "false", "strict", "runtime"])
+@pytest.mark.parametrize("kind", ["text", "keyword", "wildcard", "match_only_text"])
+def test_where_a_text_stands_no_document_has_an_object(es: Elasticsearch, prefix: str, kind: str, dynamic: str) -> None:
+    create(es, f"{prefix}logs", {"dynamic": dynamic, **below(type=kind)}, **{"index.mapping.ignore_malformed": True})
+    for document in BELOW:
+        with pytest.raises(BadRequestError):
+            es.index(index=f"{prefix}logs", document=document)
 
 
 TEXT = {"type": "text", "fields": {"keyword": KEYWORD}}

@@ -33,6 +33,10 @@ def deep(levels: int) -> dict[str, Any]:
         ({"properties": {"user": {"type": "flattened"}}}, False),
         ({"properties": {"user": {"type": "nested", "properties": {}}}}, False),
         ({"properties": {"user": KEYWORD | {"fields": {"id": KEYWORD}}}}, False),
+        ({"properties": {"user": KEYWORD | {"fields": {"raw": KEYWORD}}}}, True),
+        ({"properties": {"user": {"type": "text"}}}, True),
+        ({"properties": {"user": {"type": "text"}}, "enabled": False}, False),
+        ({"properties": {"user": {"type": "long"}}}, False),
         ({"properties": {"user": {"type": "object", "enabled": False}}}, False),
         ({"properties": {"labels": {"type": "passthrough", "properties": {}}}}, False),
         ({**PLAIN, "subobjects": False}, False),
@@ -76,7 +80,16 @@ def test_what_elasticsearch_keeps_of_each_document_is_in_no_mapping() -> None:
         ({"properties": {"environment": KEYWORD}}, True),
         (KEYWORD, True),
         (KEYWORD | {"fields": {"value": KEYWORD}}, True),
+        ({"type": "object", "enabled": False, "properties": {}}, False),
     ],
 )
 def test_a_pair_is_nowhere_where_its_key_or_its_value_has_no_place(tags: dict[str, Any], certain: bool) -> None:
     assert cannot_have({"mappings": {"_doc": {"properties": {"tags": tags}}}}, [tag("user.id")]) is certain
+
+
+def test_a_word_in_an_object_that_nobody_reads_may_be_pairs() -> None:
+    read = {"properties": {"process": {"properties": {"tags": KEYWORD}}}}
+    unread = {"properties": {"process": {"enabled": False, "properties": {"tags": KEYWORD}}}}
+    place = tag("user.id", path="process.tags")
+    assert cannot_have({"mappings": {"_doc": read}}, [place])
+    assert not cannot_have({"mappings": {"_doc": unread}}, [place])

@@ -136,7 +136,7 @@ class _Fields:
         self, name: str, key: Key, mapped: Mapping[str, Mapping[str, Any]], types: Mapping[str, str]
     ) -> Verdict:
         kind = _place(self.outline, key.path).get("type", "object")
-        if kind in _NO_OBJECTS and types.get(key.path, kind) == kind and not self._is_flat(key.path):
+        if types.get(key.path, kind) == kind and self._refuses_objects(key.path):
             return None
         within = (*parents(key.path), key.path)
         of_keys = self._field(key.field, within, mapped, types)
@@ -194,9 +194,14 @@ class _Fields:
         if name in types:
             return Inexact(reason=f"{name} is of type {types[name]}, and no field of the mapping")
         for place in (*parents(name), name):
-            type_ = _place(self.outline, place).get("type", "object")
-            if type_ in _NO_OBJECTS and place != name and self._is_flat(place):
-                continue
+            here = _place(self.outline, place)
+            type_ = here.get("type", "object")
+            if type_ in _NO_OBJECTS and place != name:
+                if self._is_flat(place):
+                    continue
+                below = name.removeprefix(f"{place}.").partition(".")[0]
+                if self._refuses_objects(place) and below not in here.get("fields", {}):
+                    return None
             if type_ != "object" and not (type_ == "nested" and place in within):
                 return Inexact(reason=f"{place} is of type {type_}, so that {name} is no field of its own")
         if "properties" in _place(self.outline, name):
@@ -207,6 +212,13 @@ class _Fields:
 
     def _is_computed(self, name: str) -> bool:
         return is_runtime_field(name, self.outline.get("runtime", {}))
+
+    def _refuses_objects(self, name: str) -> bool:
+        """Whether no document can have an object in place of this field, nor a field whose name goes on after a dot."""
+        if _place(self.outline, name).get("type") not in _NO_OBJECTS or self._is_flat(name):
+            return False
+        above = (_place(self.outline, place) for place in ("", *parents(name)))
+        return all(str(place.get("enabled", True)).lower() == "true" for place in above)
 
     def _is_flat(self, name: str) -> bool:
         """Whether a field of this name may have others beside it whose names go on after a dot."""
