@@ -411,7 +411,7 @@ def _look_for_subjects(world: World, client: Elasticsearch) -> Any:
 def _stored_searches(world: World, client: Elasticsearch) -> Any:
     stored = world.bench.es.async_search.submit(index=world.logs, keep_on_completion=True, keep_alive="1m")
     copies = ElasticsCopies(client, Capabilities(client), world.own)
-    items = copies.look(world.policy, [ACCOUNT], SystemClock().now(), SystemClock().now())
+    items = copies.look(world.policy, [ACCOUNT], {}, SystemClock().now())
     world.bench.es.async_search.delete(id=stored["id"])
     if why := next((item.text for item in items if "async searches cannot be listed" in item.text), None):
         raise RequestRejected(why, status=HTTPStatus.FORBIDDEN)

@@ -14,7 +14,7 @@ from elasticsearch.helpers import bulk
 from naming import named
 from retention_enforcer.cluster.expressions import Batch, batches, packed
 from retention_enforcer.cluster.limits import OWN
-from retention_enforcer.cluster.subject_fields import Verdict, read_subject_fields
+from retention_enforcer.cluster.subject_fields import _NO_OBJECTS, Verdict, read_subject_fields
 from retention_enforcer.cluster.subject_queries import query_of, query_of_any
 from retention_enforcer.domain.places import Place
 from retention_enforcer.domain.subjects import NUMBERS, ExactField, Inexact, Match, Subject, match, subject_of
@@ -205,13 +205,17 @@ def test_a_field_is_exact_absent_or_refused_by_where_it_is(es: Elasticsearch, pr
 
 
 BELOW = ({"user": {"id": "x"}}, {"user.id": "x"}, {"user": ["x", {"id": "x"}]}, {"user": "x", "user.id": "x"})
+IN_PLACE = ({"user": "x"}, {"user": ["x"]}, {"user": [{"id": "x"}, "x"]}, {"user": 1})
 
 
 @pytest.mark.parametrize("dynamic", ["true", "false", "strict", "runtime"])
-@pytest.mark.parametrize("kind", ["text", "keyword", "wildcard", "match_only_text"])
-def test_where_a_text_stands_no_document_has_an_object(es: Elasticsearch, prefix: str, kind: str, dynamic: str) -> None:
-    create(es, f"{prefix}logs", {"dynamic": dynamic, **below(type=kind)}, **{"index.mapping.ignore_malformed": True})
-    for document in BELOW:
+@pytest.mark.parametrize("kind", [*sorted(_NO_OBJECTS), "object", "nested"])
+def test_a_text_takes_no_object_and_an_object_no_text(es: Elasticsearch, prefix: str, kind: str, dynamic: str) -> None:
+    """By which an index is known that cannot have a field, whatever else its mapping and its settings say."""
+    inner = {} if kind in _NO_OBJECTS else {"properties": {"id": KEYWORD}}
+    mappings = {"dynamic": dynamic, **below(type=kind, **inner)}
+    create(es, f"{prefix}logs", mappings, **{"index.mapping.ignore_malformed": True})
+    for document in BELOW if kind in _NO_OBJECTS else IN_PLACE:
         with pytest.raises(BadRequestError):
             es.index(index=f"{prefix}logs", document=document)
 

@@ -31,6 +31,7 @@ def deep(levels: int) -> dict[str, Any]:
         ({"properties": {"user": {"properties": {"id": KEYWORD}}}}, False),
         ({"properties": {"user.id": KEYWORD}}, False),
         ({"properties": {"user": {"type": "flattened"}}}, False),
+        ({"properties": {"user": KEYWORD}}, True),
         ({"properties": {"user": {"type": "nested", "properties": {}}}}, False),
         ({"properties": {"user": KEYWORD | {"fields": {"id": KEYWORD}}}}, False),
         ({"properties": {"user": KEYWORD | {"fields": {"raw": KEYWORD}}}}, True),

@@ -56,23 +56,24 @@ class ElasticsCopies:
         self._capabilities = capabilities
         self._own = own
 
-    def look(self, policy: Policy, subjects: Collection[Subject], clean: int, now: int) -> list[KeptCopy]:
-        """Return what was copied before `clean`, when nothing of these subjects was left, and is there still.
+    def look(self, policy: Policy, subjects: Collection[Subject], clean: Mapping[str, int], now: int) -> list[KeptCopy]:
+        """Return what was copied while something of these subjects may have been left, and is there still.
 
+        `clean` says, for each category that can name them, from when on nothing of them was left there.
         Raises ClusterUnavailable or RequestRejected where the cluster does not answer.
         """
         whose = read_whose(self._client, self._capabilities, policy, self._own)
-        sources = _Sources(policy, whose)
+        sources = _Sources(policy, whose, clean, now)
         return [
-            *self._enriched(sources, clean),
-            *self._transformed(sources, clean),
-            *self._searches(whose, clean, now),
+            *self._enriched(sources),
+            *self._transformed(sources),
+            *self._searches(whose, sources.last, now),
             *self._queries(whose, subjects),
         ]
 
     # --- enrich policies ---
 
-    def _enriched(self, sources: _Sources, clean: int) -> Iterator[KeptCopy]:
+    def _enriched(self, sources: _Sources) -> Iterator[KeptCopy]:
         copies = {name: match for name in sources.whose.metadata if (match := _ENRICHED.fullmatch(name))}
         if not copies:
             return
@@ -80,7 +81,8 @@ class ElasticsCopies:
         for name, match in sorted(copies.items()):
             executed = min(int(match[2]), sources.whose.metadata[name].created)
             known = policies.get(match[1])
-            if executed > clean or (known is not None and not sources.concern(*known)):
+            clean = sources.last if known is None else sources.clean(*known)
+            if clean is None or executed > clean:
                 continue
             text = (
                 f"the enrich policy {match[1]} keeps a copy of its sources as they were at {format_instant(executed)}"
@@ -102,7 +104,7 @@ class ElasticsCopies:
 
     # --- transforms ---
 
-    def _transformed(self, sources: _Sources, clean: int) -> Iterator[KeptCopy]:
+    def _transformed(self, sources: _Sources) -> Iterator[KeptCopy]:
         whose = sources.whose
         try:
             request = partial(self._client.transform.get_transform, transform_id="_all", size=1_000)
@@ -116,7 +118,8 @@ class ElasticsCopies:
         for transform in transforms:
             groups = [by for how in transform.get("pivot", {}).get("group_by", {}).values() for by in how.values()]
             fields = [str(by.get("field", "")) for by in groups if isinstance(by, dict)]
-            if "pivot" not in transform or not sources.concern(_listed(transform["source"]["index"]), fields):
+            clean = sources.clean(_listed(transform["source"]["index"]), fields)
+            if "pivot" not in transform or clean is None:
                 continue  # a latest one copies documents as they are: their fields are asked for as everywhere
             into = str(transform["dest"]["index"])
             old = [
@@ -266,28 +269,37 @@ class ElasticsCopies:
 
 
 class _Sources:
-    """Tells whether what something was copied from may name a subject."""
+    """Tells until when what something was copied from may have named a subject."""
 
-    def __init__(self, policy: Policy, whose: Whose) -> None:
+    def __init__(self, policy: Policy, whose: Whose, clean: Mapping[str, int], now: int) -> None:
         self.whose = whose
+        self.last = min(now, max(clean.values(), default=now))
+        """When nothing was left in any category."""
+        self._clean = clean
         self._categories = [category for category in policy.categories if category.subjects]
         self._fields = {field for category in self._categories for field in category.subjects.fields}
 
-    def concern(self, expressions: Iterable[str], fields: Iterable[str]) -> bool:
-        """Whether index expressions reach an index of a category that names subjects, or fields are those that do."""
-        if self._fields.intersection(fields):
-            return True
+    def clean(self, expressions: Iterable[str], fields: Iterable[str]) -> int | None:
+        """Return from when on these indices named the subject no more, None where they cannot have named any.
+
+        They may where an expression reaches an index of a category that names subjects, or a field is one that does.
+        """
         ids = {category.id for category in self._categories}
-        patterns = [pattern for category in self._categories for pattern in category.indices]
+        reached: set[str] = set()
+        elsewhere = False
         for text in expressions:
             wildcard = IndexPattern(text.removeprefix("-"))
-            if any(overlap(wildcard, pattern) for pattern in patterns):
-                return True  # also where no such index is left: what was copied of it is
+            # Also where no such index is left: what was copied of it is.
+            reached |= {c.id for c in self._categories if any(overlap(wildcard, pattern) for pattern in c.indices)}
             for name, claim in self.whose.claims.items():
-                others = self.whose.other_names(name)
-                if ids.intersection(claim.categories) and any(matches(text, each) for each in (name, *others)):
-                    return True
-        return False
+                if any(matches(text, each) for each in (name, *self.whose.other_names(name))):
+                    reached |= ids.intersection(claim.categories)
+                    elsewhere = elsewhere or not claim.categories
+        if not reached and not self._fields.intersection(fields):
+            return None
+        if not reached or elsewhere or not reached <= self._clean.keys():
+            return self.last
+        return min(self.last, max(self._clean[id_] for id_ in reached))
 
 
 def _stored(searches: int, last: int) -> KeptCopy:

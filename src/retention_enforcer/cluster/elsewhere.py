@@ -15,7 +15,7 @@ from retention_enforcer.cluster.expressions import Batch, batches, covering
 from retention_enforcer.cluster.indices_seen import refresh
 from retention_enforcer.cluster.metadata import IndexMetadata
 from retention_enforcer.cluster.preflight import Capabilities
-from retention_enforcer.cluster.subject_fields import read_subject_fields
+from retention_enforcer.cluster.subject_fields import read_subject_fields, unbarred
 from retention_enforcer.cluster.unreadable import without_places
 from retention_enforcer.cluster.whose import read_whose
 from retention_enforcer.domain.claims import Identity
@@ -79,12 +79,13 @@ class Elsewhere:
             if name not in exact:
                 untold[name] = "the enforcer may not read it"
                 continue
+            verdicts = {place: unbarred(verdict) for place, verdict in exact[name].items()}
             found = [
                 (subject, one, what)
                 for one in named
                 for subject in subjects
                 if subject.wanted(one) is not None
-                for what in match(subject, one, exact[name])
+                for what in match(subject, one, verdicts)
             ]
             # In a copy an id in another spelling is as good as the id: nothing is deleted by it.
             matches = tuple(

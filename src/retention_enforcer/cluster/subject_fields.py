@@ -205,7 +205,7 @@ class _Fields:
             if type_ != "object" and not (type_ == "nested" and place in within):
                 return Inexact(reason=f"{place} is of type {type_}, so that {name} is no field of its own")
         if "properties" in _place(self.outline, name):
-            return Inexact(reason=f"{name} is an object")
+            return Inexact(reason=f"{name} is an object", barred=not _takes_anything(self.outline, name))
         if _keeps_unindexed(self.outline, name):
             return Inexact(reason=f"documents may have {name}, but the index does not index it")
         return None
@@ -215,10 +215,8 @@ class _Fields:
 
     def _refuses_objects(self, name: str) -> bool:
         """Whether no document can have an object in place of this field, nor a field whose name goes on after a dot."""
-        if _place(self.outline, name).get("type") not in _NO_OBJECTS or self._is_flat(name):
-            return False
-        above = (_place(self.outline, place) for place in ("", *parents(name)))
-        return all(str(place.get("enabled", True)).lower() == "true" for place in above)
+        is_text = _place(self.outline, name).get("type") in _NO_OBJECTS
+        return is_text and not self._is_flat(name) and not _takes_anything(self.outline, name)
 
     def _is_flat(self, name: str) -> bool:
         """Whether a field of this name may have others beside it whose names go on after a dot."""
@@ -228,7 +226,12 @@ class _Fields:
 
 def is_absent(mapping: Mapping[str, Any], place: Place) -> bool:
     """Whether a whole mapping says by itself that no document of its index can name anybody in a place."""
-    return _Fields(mapped={}, outline=mapping, copied_into=frozenset(), types={}).judge(place) is None
+    return unbarred(_Fields(mapped={}, outline=mapping, copied_into=frozenset(), types={}).judge(place)) is None
+
+
+def unbarred(verdict: Verdict) -> Verdict:
+    """Return a verdict as it is of an index outside the policy, of which nobody has said that it names anybody."""
+    return None if isinstance(verdict, Inexact) and verdict.barred else verdict
 
 
 def _may_begin_a_number(text: str) -> bool:
@@ -267,11 +270,14 @@ def _keeps_unindexed(outline: Mapping[str, Any], name: str) -> bool:
     """Whether documents can have a field that is not in the mapping, without its being added there."""
     dynamic = "true"
     for place in ("", *parents(name), name):
-        here = _place(outline, place)
-        if str(here.get("enabled", True)).lower() == "false":
-            return True
-        dynamic = str(here.get("dynamic", dynamic)).lower()
-    return dynamic == "false"
+        dynamic = str(_place(outline, place).get("dynamic", dynamic)).lower()
+    return dynamic == "false" or _takes_anything(outline, name)
+
+
+def _takes_anything(outline: Mapping[str, Any], name: str) -> bool:
+    """Whether a field is in an object, or is one, of which the index looks at nothing."""
+    above = (_place(outline, place) for place in ("", *parents(name), name))
+    return any(str(here.get("enabled", True)).lower() == "false" for here in above)
 
 
 def _place(outline: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -123,6 +123,9 @@ class Inexact:
     """Why one index cannot tell which documents carry an id. Without any id in it."""
 
     reason: str
+    barred: bool = False
+    """Whether no document of the index can have anything there at all. Of an index of the policy it is a doubt even so:
+    the policy is likely to mean another field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

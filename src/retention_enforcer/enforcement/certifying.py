@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -49,8 +49,8 @@ class OutsideReader(Protocol):
 class CopiesReader(Protocol):
     """Reads what Elasticsearch itself keeps of indices."""
 
-    def look(self, policy: Policy, subjects: Collection[Subject], clean: int, now: int) -> list[KeptCopy]:
-        """Return what was copied before nothing of these subjects was left, and is there still."""
+    def look(self, policy: Policy, subjects: Collection[Subject], clean: Mapping[str, int], now: int) -> list[KeptCopy]:
+        """Return what was copied while something of these subjects may have been left, and is there still."""
 
 
 class Certifier:
@@ -247,8 +247,7 @@ class Certifier:
         for name, why in sorted(untold.items()):
             where = self._without_ids(name, termination)
             yield OpenItem(kind="not-looked-into", text=f"{where}, outside the policy, could not be asked: {why}")
-        until = min(now, max(may_hold_until(self._policy, termination, now).values(), default=now))
-        for copy in self._copies.look(self._policy, subjects, until, now):
+        for copy in self._copies.look(self._policy, subjects, may_hold_until(self._policy, termination, now), now):
             text = copy.text
             for name in copy.names:
                 text = text.replace(name, self._without_ids(name, termination))
