@@ -61,7 +61,7 @@ def index(
 
 def apart(name: str = "logs-closed", *, doubt: Doubt = Doubt.CLOSED, **more: Any) -> SetApart:
     """An index of which too little is known."""
-    values: dict[str, Any] = {"uuid": f"uuid-of-{name}", "text": f"{name} is closed", "mend": "open it", **more}
+    values: dict[str, Any] = {"uuid": f"uuid-of-{name}", "text": f"{name} is closed", "remedy": "open it", **more}
     return SetApart(name=name, doubt=doubt, **values)
 
 

@@ -51,7 +51,7 @@ def found(kind: str = "unclaimed", **more: Any) -> FindingSeen:
         "index": None,
         "severity": Severity.WARNING,
         "text": "billing-2026 is claimed by no category",
-        "mend": "name it in the policy, or under ignore",
+        "remedy": "name it in the policy, or under ignore",
         "first_seen": NOW - 3 * DAY,
     }
     return FindingSeen(kind=kind, **{**values, **more})
@@ -76,7 +76,7 @@ def seen(policy: Policy, of: CategoryFacts, *, last_purge: int | None = None) ->
     plan = build_plan(one, policy.margin, of, of.as_of)
     proof = verify(one, of, plan)
     findings = tuple(
-        found(f.kind, id=f.id, category=f.category, index=f.index, severity=f.severity, text=f.text, mend=f.mend)
+        found(f.kind, id=f.id, category=f.category, index=f.index, severity=f.severity, text=f.text, remedy=f.remedy)
         for f in proof.findings
     )
     due = [p.due for p in plan.purge] + [k.due for k in plan.keep if k.due is not None]
@@ -190,7 +190,7 @@ def broken() -> Known:
     proofs = all_seen(TRTC, backend_logs=BROKEN_LOGS)
     proofs["troubleshooting"] = all_seen(TRTC, at=STALE)["troubleshooting"]
     away = JobSeen(
-        last_success=STALE, failed_at=NOW - 50 * SECOND, error="troubleshooting-a answers in part only", mend="see it"
+        last_success=STALE, failed_at=NOW - 50 * SECOND, error="troubleshooting-a answers in part only", remedy="see it"
     )
     late = termination(5, registered_at=NOW - 8 * DAY, terminated_at=NOW - 8 * DAY, begun_at=NOW - DAY, held_back=False)
     return known(
@@ -203,7 +203,7 @@ def broken() -> Known:
                 found(
                     "snapshot-past-limit",
                     text="snapshot nightly-2026.01.02 of repository backup holds data past the limit of 14d",
-                    mend="delete it, or shorten what its policy keeps",
+                    remedy="delete it, or shorten what its policy keeps",
                 ),
             ),
         ),

@@ -148,7 +148,7 @@ def failure_of(client: Elasticsearch, *, destructive: bool) -> RetentionError:
         request()
     assert "\n" not in failed.value.message
     assert len(failed.value.message) < 400
-    assert failed.value.mend
+    assert failed.value.remedy
     return failed.value
 
 
@@ -431,33 +431,33 @@ AHEAD, LATER = datetime(2090, 1, 1, tzinfo=UTC), datetime(2095, 1, 1, tzinfo=UTC
 
 
 @pytest.mark.parametrize(
-    ("about", "expected", "mend"),
+    ("about", "expected", "remedy"),
     [
         ({"not_before": EARLIER, "not_after": BEFORE}, "has expired", "renew it"),
         ({"not_before": AHEAD, "not_after": LATER}, "not valid yet", "compare the clocks"),
     ],
 )
 def test_a_certificate_out_of_its_time_says_so(
-    authority: Authority, about: dict[str, Any], expected: str, mend: str
+    authority: Authority, about: dict[str, Any], expected: str, remedy: str
 ) -> None:
     with listening(answering(200, {}), authority.context(**about), "localhost") as peer:
         failed = failure_of(peer.client(ca_certs=authority.file), destructive=False)
     assert expected in failed.message
-    assert mend in failed.mend
+    assert remedy in failed.remedy
 
 
 def test_a_certificate_of_an_unknown_authority_names_the_setting_that_is_missing(authority: Authority) -> None:
     with listening(answering(200, {}), authority.context(), "localhost") as peer:
         failed = failure_of(peer.client(), destructive=False)
     assert "signed by nobody known here" in failed.message
-    assert "ENFORCER_ELASTICSEARCH_CA_CERTS" in failed.mend
+    assert "ENFORCER_ELASTICSEARCH_CA_CERTS" in failed.remedy
 
 
 def test_a_certificate_that_signed_itself_says_so(tls: ssl.SSLContext) -> None:
     with listening(answering(200, {}), tls, "localhost") as peer:
         failed = failure_of(peer.client(), destructive=False)
     assert "signed by itself alone" in failed.message
-    assert "ENFORCER_ELASTICSEARCH_CA_CERTS" in failed.mend
+    assert "ENFORCER_ELASTICSEARCH_CA_CERTS" in failed.remedy
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -476,7 +476,7 @@ def test_a_server_with_tls_that_is_asked_without_it_gets_a_hint(tls: ssl.SSLCont
     with listening(answering(200, {}), tls, "localhost") as peer:
         peer.url = peer.url.replace("https:", "http:")
         failed = failure_of(peer.client(), destructive=False)
-    assert "write https:// in ENFORCER_ELASTICSEARCH_URL" in failed.mend
+    assert "write https:// in ENFORCER_ELASTICSEARCH_URL" in failed.remedy
 
 
 # --- versions -----------------------------------------------------------------------------------------
@@ -496,7 +496,7 @@ def test_a_server_of_another_version_says_so_in_one_line(status: int, body: Any)
     with listening(answering(status, body)) as peer:
         failed = failure_of(peer.client(), destructive=False)
     assert "does not understand this client" in failed.message
-    assert "Elasticsearch 8.2 or newer" in failed.mend
+    assert "Elasticsearch 8.2 or newer" in failed.remedy
 
 
 @pytest.mark.parametrize(("version", "fits"), [("7.17.29", False), ("8.1.3", False), ("8.2.0", True), ("9.0.0", True)])
@@ -574,7 +574,7 @@ def test_a_block_of_the_real_server_is_named(es: Elasticsearch, prefix: str, blo
     es.indices.create(index=name, settings={"number_of_replicas": 0, f"blocks.{block}": True})
     refused = rejected(lambda: es.options(max_retries=0).create(index=name, id="1", document={}))
     assert (refused.status, refused.kind) == (status, BLOCK)
-    assert "block" in refused.mend
+    assert "block" in refused.remedy
 
 
 def test_a_message_holds_nothing_of_a_document(es: Elasticsearch, prefix: str) -> None:

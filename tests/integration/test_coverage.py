@@ -170,14 +170,14 @@ def test_of_one_of_each_every_one_is_found_and_named_rightly_and_what_can_expire
     assert bench.run("run", "--once").code == 3
     again = [r for r in bench.records() if r["kind"] == "finding" and r["action"] == OPENED]
     assert again == opened, "a restart opens nothing anew"
-    _mend_everything(bench)
+    _remedy_everything(bench)
     ran = bench.run("run", "--once")
     assert ran.code == 0, ran.err
     closed = {r["reason"] for r in bench.records() if r["kind"] == "finding" and r["action"] == CLOSED}
     last = bench.run("report", "--output", "json")
     assert {r["reason"].split()[0] for r in opened} <= closed | {f["id"] for f in last.json["findings"]}
     assert kinds(last) <= {"unclaimed", "not-looked-into", "deleted-by-others"}, "what a shared server has besides"
-    # What was mended by deleting it is told for a day.
+    # What was put right by deleting it is told for a day.
     assert prefix not in str([f for f in last.json["findings"] if f["kind"] != "deleted-by-others"])
 
 
@@ -226,7 +226,7 @@ def _judge_the_rest(report: Ran, prefix: str) -> None:
     assert (placed["metrics-cpu"], placed["logs-red"], placed["logs-closed"]) == ("ignored", "governed", "governed")
 
 
-def _mend_everything(bench: Workbench) -> None:
+def _remedy_everything(bench: Workbench) -> None:
     es, prefix = bench.es, bench.prefix
     es.snapshot.delete(repository=prefix + "backups", snapshot="first")
     es.snapshot.delete_repository(name=prefix + "damaged")

@@ -345,7 +345,7 @@ def test_a_given_folder_that_its_user_cannot_get_to_is_refused(tmp_path: Path, e
     with pytest.raises(NoPlace, match="cannot get to") as refusal:
         EmbeddedServer(version=embedded_version, folder=tmp_path / "data").start()
 
-    assert refusal.value.mend
+    assert refusal.value.remedy
 
 
 # --- what needs no server -----------------------------------------------------------------------------
@@ -406,7 +406,7 @@ def test_the_newest_whole_java_is_chosen(tmp_path: Path) -> None:
     assert newest_whole(homes, needed_by="9").home == tmp_path / "best"
     with pytest.raises(NoRuntime, match="whole JDK") as refusal:
         newest_whole([homes[0], homes[3]], needed_by="9")
-    assert "TEST_JAVA_HOME" in refusal.value.mend
+    assert "TEST_JAVA_HOME" in refusal.value.remedy
 
 
 def test_a_java_that_was_named_and_will_not_do_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -422,8 +422,8 @@ def test_a_platform_without_a_runtime_is_told_what_to_do(monkeypatch: pytest.Mon
     with pytest.raises(NoRuntime, match=sys.platform) as refusal:
         EmbeddedServer().start()
 
-    assert "retention-enforcer[demo]" in refusal.value.mend
-    assert runtime.ELSEWHERE in refusal.value.mend
+    assert "retention-enforcer[demo]" in refusal.value.remedy
+    assert runtime.ELSEWHERE in refusal.value.remedy
 
 
 # --- the fixtures that the other tests stand on -------------------------------------------------------

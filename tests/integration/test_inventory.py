@@ -675,10 +675,10 @@ def test_a_role_that_may_not_search_is_named_with_what_it_lacks(guarded: tuple[E
         observe_one(limited, "counted-*")
     assert (refused.value.status, refused.value.kind) == (403, "security_exception")
     assert "indices:data/read/" in refused.value.message
-    assert "index privileges read" in refused.value.mend
+    assert "index privileges read" in refused.value.remedy
     beside = observe_one(limited, "counted-*", "open-*")
     assert "indices:data/read/" in the_doubt(beside).text
-    assert "index privileges read" in the_doubt(beside).mend
+    assert "index privileges read" in the_doubt(beside).remedy
     assert [index.name for index in beside.indices if index.name.startswith("open-")]
 
 

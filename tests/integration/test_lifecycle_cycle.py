@@ -372,7 +372,7 @@ def test_left_to_itself_the_daemon_deletes_what_no_lifecycle_can(managed: Lifecy
     assert managed.count("logs-a") is None
 
 
-def test_ilm_on_a_cluster_without_lifecycles_is_an_error_with_its_mend(bench: Workbench) -> None:
+def test_ilm_on_a_cluster_without_lifecycles_is_an_error_with_its_remedy(bench: Workbench) -> None:
     if Capabilities(bench.es).has_lifecycles():
         pytest.skip("this server has lifecycles")
     bench.index("logs-a", [SystemClock().now()])

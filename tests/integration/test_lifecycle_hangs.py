@@ -127,7 +127,7 @@ def almost_due(bench: LifecycleBench, name: str = "logs-a") -> str:
     return bench.index(name, [bench.now() - ALMOST_DUE])
 
 
-def test_a_block_of_somebody_else_is_a_finding_with_its_mend(quick: LifecycleBench) -> None:
+def test_a_block_of_somebody_else_is_a_finding_with_its_remedy(quick: LifecycleBench) -> None:
     name = almost_due(quick)
     quick.ready()
     quick.es.indices.put_settings(index=name, settings={"index.blocks.read_only": True})
@@ -163,7 +163,7 @@ def test_an_index_that_cannot_be_explained_hides_no_other(quick: LifecycleBench)
     assert "lifecycles-unusable" not in ran.err
 
 
-def test_a_closed_index_is_a_finding_with_its_mend(quick: LifecycleBench) -> None:
+def test_a_closed_index_is_a_finding_with_its_remedy(quick: LifecycleBench) -> None:
     name = quick.index("logs-a", [quick.now()])
     quick.ready()
     assert quick.run("run", "--once").code == 0

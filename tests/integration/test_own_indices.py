@@ -137,7 +137,7 @@ def test_own_indices_made_anew_under_a_daemon_stop_it(bench: Workbench, lost: li
     for _ in range(2):
         with pytest.raises(Refused) as refused:
             acting.worker.run("logs")
-        assert "ledger adopt" in refused.value.mend
+        assert "ledger adopt" in refused.value.remedy
     assert bench.count("logs-a") == 1
     assert len(bench.records()) == (0 if "ledger_index" in lost else records)
     assert bench.run("ledger", "adopt").code == 0

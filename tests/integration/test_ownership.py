@@ -361,7 +361,7 @@ def test_an_index_that_cannot_be_asked_exactly_is_refused(
         with pytest.raises(Refused, match=why) as refused:
             ask("100")
         assert f"{console.prefix}console-2" in str(refused.value)
-        assert refused.value.mend
+        assert refused.value.remedy
 
 
 def test_an_account_that_an_index_cannot_be_asked_for_is_refused_without_its_id(console: Console) -> None:

@@ -300,7 +300,7 @@ def test_a_snapshot_without_its_description_makes_the_repository_doubtful(backup
     assert found.problem == "of 1 of its snapshots nothing can be read but the name"
 
 
-def test_wrong_credentials_are_a_problem_with_its_mend(server: Server, prefix: str) -> None:
+def test_wrong_credentials_are_a_problem_with_its_remedy(server: Server, prefix: str) -> None:
     if not server.username:
         pytest.skip("security is off on this server")
     with closing(Elasticsearch(server.url, basic_auth=("nobody", "wrong-password"))) as client:
@@ -311,7 +311,7 @@ def test_wrong_credentials_are_a_problem_with_its_mend(server: Server, prefix: s
     assert "ENFORCER_ELASTICSEARCH_API_KEY" in (unknown.problem or "")
 
 
-def test_missing_privileges_are_a_problem_with_its_mend(server: Server, es: Elasticsearch, backups: Backups) -> None:
+def test_missing_privileges_are_a_problem_with_its_remedy(server: Server, es: Elasticsearch, backups: Backups) -> None:
     repository, name = backups.repository(), f"{backups.prefix}reader"
     password = secrets.token_hex(16)
     with ExitStack() as stack:

@@ -80,7 +80,7 @@ def test_nothing_goes_by_a_timestamp_that_no_document_has(short: Workbench) -> N
     kept, findings = report(short)
     assert not kept
     assert "no document of logs has tiem" in findings["timestamp-absent"]["text"]
-    assert "timestamp: time" in findings["timestamp-absent"]["mend"]
+    assert "timestamp: time" in findings["timestamp-absent"]["remedy"]
 
 
 def test_check_and_accept_say_that_no_document_has_the_timestamp_and_what_is_likely_meant(short: Workbench) -> None:
@@ -124,7 +124,7 @@ def test_a_timestamp_that_a_mapping_has_and_no_document_is_as_good_as_none(short
     assert [short.run("run", "--once").code for _ in range(2)] == [3, 3]
 
     assert short.count("logs-a") == 1
-    assert "timestamp: time" in report(short)[1]["timestamp-absent"]["mend"]
+    assert "timestamp: time" in report(short)[1]["timestamp-absent"]["remedy"]
 
 
 def test_an_empty_index_without_the_timestamp_is_no_fault_and_goes_by_its_own_age(short: Workbench) -> None:

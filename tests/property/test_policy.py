@@ -145,7 +145,7 @@ def loads_or_is_refused_in_a_few_lines(text: str) -> None:
         line = int(refusal.message.split(":")[1])
         assert 1 <= line <= text.count("\n") + text.count("\r") + 3
         assert 1 <= len(str(refusal).splitlines()) <= 4
-        assert refusal.mend
+        assert refusal.remedy
 
 
 SCRAPS = st.sampled_from([*"{}[]:-,#&*!|>'\"%@`? \n\t~\0é", "null", "true", "1", "14d", "- ", "<<: ", "---\n", "[]"])

@@ -33,13 +33,13 @@ Stories = Callable[..., Story]
 
 
 OPEN: frozenset[str] = frozenset()
-"""Scenarios whose faults are not mended yet: expected to fail. SHAPES_STRICT=1 takes them as the others."""
+"""Scenarios whose faults are not removed yet: expected to fail. SHAPES_STRICT=1 takes them as the others."""
 
 
 @pytest.fixture(autouse=True)
-def _not_mended_yet(request: pytest.FixtureRequest) -> None:
+def _not_removed_yet(request: pytest.FixtureRequest) -> None:
     if request.node.originalname in OPEN and not os.environ.get("SHAPES_STRICT"):
-        request.applymarker(pytest.mark.xfail(reason="not mended yet", strict=False))
+        request.applymarker(pytest.mark.xfail(reason="not removed yet", strict=False))
 
 
 def needs(story: Story, *abilities: str) -> None:

@@ -34,13 +34,13 @@ def test_the_only_date_is_likely_meant_or_the_nearest_by_its_name(
 
 def test_what_is_said_names_the_likely_field_or_all_or_none() -> None:
     tiem, dates, number = Timestamp("tiem"), {"b": "date", "a": "date_nanos"}, {"load": "long"}
-    assert "timestamp: time for" in absent("logs-a", tiem, 3, {"time": "date", **number}).mend
-    assert "(a, b are dates there)" in absent("logs-a", AT_TIMESTAMP, 3, dates | {"start_time": "long"}).mend
-    assert "no field there is mapped as date" in absent("logs-a", AT_TIMESTAMP, 3, number).mend
+    assert "timestamp: time for" in absent("logs-a", tiem, 3, {"time": "date", **number}).remedy
+    assert "(a, b are dates there)" in absent("logs-a", AT_TIMESTAMP, 3, dates | {"start_time": "long"}).remedy
+    assert "no field there is mapped as date" in absent("logs-a", AT_TIMESTAMP, 3, number).remedy
     millis = {"timestamp_millis": "long", **number}
-    assert "timestamp: {field: timestamp_millis, unit: …}" in absent("logs-a", AT_TIMESTAMP, 3, millis).mend
+    assert "timestamp: {field: timestamp_millis, unit: …}" in absent("logs-a", AT_TIMESTAMP, 3, millis).remedy
     buckets = {"time_bucket": "long", "last_at": "long"}
-    assert "unit: …} (last_at, time_bucket are numbers there)" in absent("logs-a", AT_TIMESTAMP, 3, buckets).mend
+    assert "unit: …} (last_at, time_bucket are numbers there)" in absent("logs-a", AT_TIMESTAMP, 3, buckets).remedy
 
 
 @pytest.mark.parametrize(
@@ -63,11 +63,11 @@ def test_what_is_mapped_otherwise_than_the_policy_says_is_said_with_its_remedy(
     assert type_ not in timestamp.types
     said = another_type("logs-a", timestamp, type_)
     assert f"t of logs-a is of type {type_}" in said.text
-    assert remedy in said.mend
+    assert remedy in said.remedy
 
 
 WITHOUT = absent("logs-a", Timestamp("tiem"), 3, {"time": "date"})
-NO_DATE = Ageless(doubt=Doubt.TIMESTAMP_TYPE, text="no date", mend="map it")
+NO_DATE = Ageless(doubt=Doubt.TIMESTAMP_TYPE, text="no date", remedy="map it")
 
 
 @pytest.mark.parametrize(

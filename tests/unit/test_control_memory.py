@@ -53,4 +53,4 @@ def test_what_the_operators_word_lost_is_refused(
         return
     with pytest.raises(Refused, match=says) as refused:
         raise_if_control_lost(now, control, known)
-    assert "ledger adopt" in refused.value.mend
+    assert "ledger adopt" in refused.value.remedy

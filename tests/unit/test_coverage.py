@@ -86,7 +86,7 @@ def test_all_unclaimed_indices_are_one_finding(indices: list[IndexSeen], text: s
         found = the_finding(facts)
         assert found.text == text
         assert (found.kind, found.category, found.index) == ("unclaimed", None, None)
-        assert "`ignore`" in found.mend
+        assert "`ignore`" in found.remedy
 
 
 def test_a_suspected_copy_is_not_told_twice() -> None:
@@ -236,11 +236,11 @@ EVERYTHING = covered(
 SINCE = {"backend-logs": NOW - 2 * DAY, "keys": NOW - 2 * DAY}
 
 
-def test_nothing_that_is_found_past_the_policy_breaks_a_promise_and_each_has_its_mend() -> None:
+def test_nothing_that_is_found_past_the_policy_breaks_a_promise_and_each_has_its_remedy() -> None:
     found = findings(EVERYTHING, SINCE)
     assert len(found) == len({f.id for f in found}) == 6
     assert {f.severity for f in found} == {Severity.WARNING}
-    assert all(f.text and f.mend for f in found)
+    assert all(f.text and f.remedy for f in found)
 
 
 def test_a_finding_stays_the_same_while_indices_come_and_go() -> None:

@@ -138,7 +138,7 @@ def test_other_bytes_than_the_pinned_ones_are_refused_and_leave_nothing(cache: P
     ):
         server_files(pinned(packed()), cache=cache, repository=repository.url)
 
-    assert refusal.value.mend
+    assert refusal.value.remedy
     assert names(cache) == []
 
 
@@ -161,7 +161,7 @@ def test_a_connection_that_breaks_is_one_clear_error_and_leaves_nothing(cache: P
         server_files(pinned(content), cache=cache, repository=repository.url)
 
     assert "cannot download" in failure.value.message
-    assert str(cache / pinned(content).zip_name) in failure.value.mend
+    assert str(cache / pinned(content).zip_name) in failure.value.remedy
     assert names(cache) == []
 
 
@@ -170,7 +170,7 @@ def test_a_repository_without_the_file_is_one_clear_error(cache: Path) -> None:
     with serving(Repository(b"")) as repository, pytest.raises(DownloadFailed, match="404") as failure:
         server_files(other, cache=cache, repository=repository.url)
 
-    assert "proxy" in failure.value.mend
+    assert "proxy" in failure.value.remedy
     assert names(cache) == []
 
 
@@ -180,7 +180,7 @@ def test_no_network_is_one_clear_error(cache: Path) -> None:
     with pytest.raises(DownloadFailed, match="cannot download") as failure:
         server_files(pinned(packed()), cache=cache, repository=repository.url)
 
-    assert failure.value.mend
+    assert failure.value.remedy
     assert names(cache) == []
 
 
@@ -253,7 +253,7 @@ def test_a_cache_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(DownloadFailed, match="cannot be used") as failure:
         server_files(pinned(packed()), cache=tmp_path / "file" / "cache")
 
-    assert "RETENTION_ENFORCER_CACHE" in failure.value.mend
+    assert "RETENTION_ENFORCER_CACHE" in failure.value.remedy
 
 
 @pytest.mark.parametrize(
@@ -279,4 +279,4 @@ def test_an_unknown_version_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigurationError) as refusal:
         distribution_of("7.0.0")
 
-    assert all(version in refusal.value.mend for version in DISTRIBUTIONS)
+    assert all(version in refusal.value.remedy for version in DISTRIBUTIONS)

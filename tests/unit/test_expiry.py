@@ -59,7 +59,7 @@ def what(found: Purge | Keep | Skip) -> str:
 
 
 SETTLED: dict[str, Any] = {"evidence": UNWRITTEN}
-AGELESS: dict[str, Any] = {"ageless": Ageless(doubt=Doubt.TIMESTAMP_ABSENT, text="none has it", mend="write it")}
+AGELESS: dict[str, Any] = {"ageless": Ageless(doubt=Doubt.TIMESTAMP_ABSENT, text="none has it", remedy="write it")}
 
 WHOLE, TRIM, KEEP = Action.DELETE_INDEX.value, Action.DELETE_DOCUMENTS.value, "keep"
 
@@ -386,10 +386,10 @@ def test_a_block_leaves_what_it_does_not_forbid(blocks: set[Block], whole: str, 
     assert what(verdict(index(blocks=frozen))) == empty
 
 
-def test_a_block_is_named_with_its_mend() -> None:
+def test_a_block_is_named_with_its_remedy() -> None:
     found = skipped(index(ages=STRADDLING, blocks=frozenset({Block.WRITE})))
     assert found.reason == f"{DUE_REASON}; 1 younger documents stay; index.blocks.write forbids it"
-    assert found.mend == "remove index.blocks.write from it"
+    assert found.remedy == "remove index.blocks.write from it"
 
 
 def test_where_only_the_index_is_protected_its_due_documents_go() -> None:
@@ -432,7 +432,7 @@ def test_somebody_elses_lifecycle_is_left_alone() -> None:
     found = skipped(index(ages=[DUE], lifecycle="their-policy"))
     assert found.kind is SkipKind.FOREIGN_LIFECYCLE
     assert found.reason == "under somebody else's lifecycle their-policy"
-    assert found.mend == "detach that lifecycle, or set foreign_lifecycle: adopt in the category"
+    assert found.remedy == "detach that lifecycle, or set foreign_lifecycle: adopt in the category"
 
 
 def test_somebody_elses_lifecycle_is_taken_over_where_the_policy_says_so() -> None:
@@ -441,11 +441,11 @@ def test_somebody_elses_lifecycle_is_taken_over_where_the_policy_says_so() -> No
 
 @pytest.mark.parametrize("doubt", list(Doubt))
 def test_an_index_in_doubt_is_left_alone_and_blinds_nobody(doubt: Doubt) -> None:
-    unknown = apart("logs-x", doubt=doubt, text="why it is in doubt", mend="what to do")
+    unknown = apart("logs-x", doubt=doubt, text="why it is in doubt", remedy="what to do")
     made = planned(seen=facts(index(ages=[DUE]), set_apart=[unknown]))
     assert actions(made) == {"logs-a": WHOLE, "logs-x": "set-apart"}
     skip = made.skip[0]
-    assert (skip.uuid, skip.reason, skip.mend) == ("uuid-of-logs-x", "why it is in doubt", "what to do")
+    assert (skip.uuid, skip.reason, skip.remedy) == ("uuid-of-logs-x", "why it is in doubt", "what to do")
     assert skip.facts is None
 
 
@@ -456,7 +456,7 @@ def test_a_time_series_says_why_it_does_not_go_whole() -> None:
 
 def refused(ago: int) -> Evidence:
     """What is remembered of a write index whose rollover was refused so long ago."""
-    why = RefusedRollover(at=NOW - ago, reason="the cluster refused (400): no room", mend="make room")
+    why = RefusedRollover(at=NOW - ago, reason="the cluster refused (400): no room", remedy="make room")
     return Evidence(oldest=None, first_seen=NOW - DAY, documents=None, refused_rollover=why)
 
 
@@ -602,4 +602,4 @@ def test_where_every_due_document_is_held_it_says_so() -> None:
         found.reason
         == f"held: {DUE_REASON}; 2 documents of held subjects stay; all 2 due documents are of held subjects"
     )
-    assert "remove the hold" in found.mend
+    assert "remove the hold" in found.remedy

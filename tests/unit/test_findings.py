@@ -12,7 +12,7 @@ from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
 
 
 def finding(**more: Any) -> Finding:
-    values: dict[str, Any] = {"kind": "overdue", "category": "logs", "text": "3 documents", "mend": "look", **more}
+    values: dict[str, Any] = {"kind": "overdue", "category": "logs", "text": "3 documents", "remedy": "look", **more}
     return Finding(**values)
 
 
@@ -24,7 +24,7 @@ SEEN = Sighting(first=NOW - DAY, last=NOW - MINUTE)
     "same",
     [
         {"text": "4 documents"},
-        {"mend": "wait"},
+        {"remedy": "wait"},
         {"severity": Severity.WARNING},
         {"first_seen": NOW},
         {"index": "renamed"},

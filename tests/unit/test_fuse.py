@@ -86,7 +86,7 @@ def test_a_plan_beyond_the_share_is_refused_with_its_numbers_and_the_way_to_appr
     with pytest.raises(UnsafePlan) as refused:
         raise_if_unsafe(unsafe, FuseLimits(max_share=0.5))
     assert f"of {unsafe.documents:,} documents" in refused.value.message
-    assert unsafe.hash in refused.value.mend
+    assert unsafe.hash in refused.value.remedy
     assert refused.value.released == ()
 
 
@@ -164,7 +164,7 @@ def test_a_refusal_after_a_gap_names_it(gap: Gap, words: str, stepped: bool) -> 
     assert unsafe is not None
     assert words in unsafe.message
     assert ("has a clock stepped" in unsafe.message) is stepped
-    assert "more than 15 min apart foresee nothing" in unsafe.mend
+    assert "more than 15 min apart foresee nothing" in unsafe.remedy
     with pytest.raises(UnsafePlan, match=words):
         raise_if_unsafe_lifecycles(replace(plan(), gap=gap), [soon(9_000)], HALF)
 

@@ -44,7 +44,7 @@ def head_of(records: list[dict[str, Any]]) -> Head:
 def broken(records: list[dict[str, Any]], *known: Head) -> str:
     with pytest.raises(LedgerBroken) as caught:
         check_chain(records, known_heads=known)
-    assert caught.value.mend
+    assert caught.value.remedy
     assert caught.value.exit_code == 1
     return caught.value.message
 

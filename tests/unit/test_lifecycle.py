@@ -157,7 +157,7 @@ def test_a_limit_that_cannot_be_met_is_refused_with_its_arithmetic(
     found = compiled(under, margin=margin, poll=poll)
     assert isinstance(found, Unmeetable)
     assert arithmetic in found.arithmetic
-    assert "poll_interval" in found.mend
+    assert "poll_interval" in found.remedy
 
 
 # --- what is stored -----------------------------------------------------------------------------------

@@ -157,13 +157,13 @@ HANGS: list[tuple[str, dict[str, Any], Hang, str]] = [
 
 
 @pytest.mark.parametrize(("name", "given", "kind", "text"), HANGS, ids=[f"{n} {h[0]}" for n, h in enumerate(HANGS)])
-def test_each_hang_is_named_rightly_with_its_mend(name: str, given: dict[str, Any], kind: Hang, text: str) -> None:
+def test_each_hang_is_named_rightly_with_its_remedy(name: str, given: dict[str, Any], kind: Hang, text: str) -> None:
     found = judged(name, **given)
     assert found is not None
     assert (found.kind, found.severity, found.index) == (kind, Severity.WARNING, case(name)[0].index)
     assert found.text.startswith(f"{found.index}: ")
     assert text in found.text
-    assert found.mend
+    assert found.remedy
 
 
 def test_a_snapshot_of_an_index_that_waits_for_its_age_hinders_nothing() -> None:
@@ -293,7 +293,7 @@ def test_somebody_elses_policy_is_a_finding_where_its_arithmetic_breaks_the_limi
 def test_adopting_says_that_a_template_brings_it_back() -> None:
     found = judge_foreign(category(foreign_lifecycle="adopt"), MARGIN, "theirs", None, MINUTE)
     assert found is not None
-    assert "template" in found.mend
+    assert "template" in found.remedy
 
 
 def test_what_has_no_maximum_age_is_broken_by_no_policy() -> None:

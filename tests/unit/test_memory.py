@@ -49,7 +49,7 @@ def test_a_trim_is_remembered_with_its_time() -> None:
 
 
 def test_a_refused_rollover_is_remembered_as_long_as_it_is_the_write_index() -> None:
-    why = RefusedRollover(at=NOW, reason="no room", mend="make room")
+    why = RefusedRollover(at=NOW, reason="no room", remedy="make room")
     writing = index(ages=[DAY], write_index=True)
     after = remember({UUID: SEEN}, facts(writing), (), refused={UUID: why})
     memory = Memory(fingerprint="f", evidence=after)

@@ -61,7 +61,7 @@ def cycle(*findings: Finding, **more: Any) -> CycleResult:
 
 
 def finding(**more: Any) -> Finding:
-    return Finding(**{"kind": "closed", "category": "backend-logs", "text": "a text", "mend": "a mend", **more})
+    return Finding(**{"kind": "closed", "category": "backend-logs", "text": "a text", "remedy": "a remedy", **more})
 
 
 def purged(record: int, *, at: int = NOW, documents: int = 10) -> Purged:
@@ -156,7 +156,7 @@ def test_a_job_is_known_by_its_last_success_and_by_its_error_until_the_next() ->
     with pytest.raises(ClusterUnavailable):
         worker.run("backend-logs")
     job = on.known().jobs["category backend-logs"]
-    assert (job.last_success, job.failed_at, job.error, job.mend) == (NOW, NOW + SECOND, "no connection", "wait")
+    assert (job.last_success, job.failed_at, job.error, job.remedy) == (NOW, NOW + SECOND, "no connection", "wait")
     assert not job.defect
     failing.error = ZeroDivisionError("of a secret")
     with pytest.raises(ZeroDivisionError):
@@ -216,8 +216,8 @@ def test_no_id_of_anybody_is_in_anything_that_is_shown() -> None:
     on = board(lease=LeaseSeen(held=True, epoch=1, holder="node-1", seen_ago=0.0))
     user = subject_of(application=APPLICATION, user=USER)
     on.stands(started=False, obstacle=f"{TENANT} stands in the way")
-    on.saw_cycle(cycle(finding(index=TENANT, text=f"{TENANT} is closed", mend=f"open {TENANT}")), 0.1)
-    loose = Finding(kind="purge-failed", category=None, text=f"copy-of-{TENANT} and {TENANT}", mend=f"see {TENANT}")
+    on.saw_cycle(cycle(finding(index=TENANT, text=f"{TENANT} is closed", remedy=f"open {TENANT}")), 0.1)
+    loose = Finding(kind="purge-failed", category=None, text=f"copy-of-{TENANT} and {TENANT}", remedy=f"see {TENANT}")
     on.saw_coverage(CoverageLook(facts=CoverageFacts(as_of=NOW, indices=()), findings=(loose,), nothing_since={}))
     on.failed("coverage", ClusterUnavailable(f"{TENANT} does not answer", f"see {TENANT}"))
     one = termination(

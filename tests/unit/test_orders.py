@@ -159,7 +159,7 @@ def test_a_block_is_named_with_what_was_ordered() -> None:
     found = verdict(index(ages=[DAY], **blocks(Block.READ_ONLY)), *BOTH)
     assert isinstance(found, Skip)
     assert found.reason.startswith("1 documents that must never be stored: erased on an operator's order; ")
-    assert found.mend == "remove index.blocks.read_only from it"
+    assert found.remedy == "remove index.blocks.read_only from it"
 
 
 def test_what_is_in_doubt_stays_whatever_was_ordered() -> None:

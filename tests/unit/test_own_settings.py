@@ -16,7 +16,7 @@ PLAIN = {name: None if value is None else str(value).lower() for name, value in 
 
 def found(settings: dict[str, Any] | None = None, **mapping: Any) -> list[tuple[str, bool]]:
     seen = {**WANTED, **mapping}
-    return [(d.what, d.mendable) for d in deviations("i", {**PLAIN, **(settings or {})}, seen, WANTED)]
+    return [(d.what, d.repairable) for d in deviations("i", {**PLAIN, **(settings or {})}, seen, WANTED)]
 
 
 def test_an_index_as_it_was_created_or_with_the_defaults_is_as_it_must_be() -> None:
@@ -25,7 +25,7 @@ def test_an_index_as_it_was_created_or_with_the_defaults_is_as_it_must_be() -> N
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "mendable"),
+    ("setting", "value", "repairable"),
     [
         ("index.lifecycle.name", "theirs", True),
         ("index.default_pipeline", "theirs", True),
@@ -42,8 +42,8 @@ def test_an_index_as_it_was_created_or_with_the_defaults_is_as_it_must_be() -> N
         ("index.number_of_shards", "2", False),
     ],
 )
-def test_a_harmful_setting_is_found(setting: str, value: Any, mendable: bool) -> None:
-    assert found({setting: value}) == [(setting, mendable)]
+def test_a_harmful_setting_is_found(setting: str, value: Any, repairable: bool) -> None:
+    assert found({setting: value}) == [(setting, repairable)]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_harmless_setting_is_not(setting: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mapping", "what", "mendable"),
+    ("mapping", "what", "repairable"),
     [
         ({"dynamic": "true"}, "dynamic", True),
         ({"_source": {"enabled": False}}, "_source", False),
@@ -73,11 +73,11 @@ def test_a_harmless_setting_is_not(setting: str, value: Any) -> None:
         ({"properties": {}}, "properties", False),
     ],
 )
-def test_a_harmful_mapping_is_found(mapping: dict[str, Any], what: str, mendable: bool) -> None:
-    assert found(**mapping) == [(what, mendable)]
+def test_a_harmful_mapping_is_found(mapping: dict[str, Any], what: str, repairable: bool) -> None:
+    assert found(**mapping) == [(what, repairable)]
 
 
 def test_further_fields_do_no_harm_and_every_remedy_destroys_nothing() -> None:
     assert found(properties={**WANTED["properties"], "more": {"type": "keyword"}}) == []
     every = deviations("i", {**PLAIN, "index.mode": "logsdb", "index.lifecycle.name": "x"}, WANTED, WANTED)
-    assert [d.mend.split(":")[0] for d in every] == ["retention-enforcer setup", "it cannot be changed there"]
+    assert [d.remedy.split(":")[0] for d in every] == ["retention-enforcer setup", "it cannot be changed there"]

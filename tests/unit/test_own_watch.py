@@ -66,7 +66,7 @@ def test_what_was_lost_is_refused_again_and_again_until_it_is_adopted(
     for _ in range(2):
         with pytest.raises(Refused, match=says) as refused:
             watch.check()
-        assert "ledger adopt" in refused.value.mend
+        assert "ledger adopt" in refused.value.remedy
     assert not forgotten
     world.save(ADOPTED, {"at": 7}, 7)
     watch.check()
@@ -80,10 +80,10 @@ def test_more_of_the_same_is_as_it_was(world: World, watch: OwnWatch) -> None:
 
 
 def test_a_deviation_is_refused_with_what_destroys_nothing(world: World, watch: OwnWatch) -> None:
-    world.deviations = (Deviation(index="control", what="index.lifecycle.name", text="it has one", mendable=True),)
+    world.deviations = (Deviation(index="control", what="index.lifecycle.name", text="it has one", repairable=True),)
     with pytest.raises(Refused, match="control is not as it must be: it has one") as refused:
         watch.check()
-    assert "retention-enforcer setup" in refused.value.mend
+    assert "retention-enforcer setup" in refused.value.remedy
 
 
 def test_one_look_serves_those_who_write_one_record_after_another(world: World, watch: OwnWatch) -> None:

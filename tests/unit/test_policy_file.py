@@ -51,7 +51,7 @@ def changed(old: str, new: str) -> str:
     return GOOD.replace(old, new)
 
 
-# (what is wrong, what is replaced, by what, the line named, a piece of the message, a piece of the mend)
+# (what is wrong, what is replaced, by what, the line named, a piece of the message, a piece of the remedy)
 WRONG = [
     # text that is not plain YAML
     ("a tab", "name: shop", "\tname: shop", 2, "this is not YAML", "no tabs"),
@@ -289,8 +289,8 @@ WRONG = [
         "too",
     ),
     *(
-        (f"a user that is {what}", "user: user_id", f"user: {user}", 9, f"category logs, subjects.user{text}", mend)
-        for what, user, text, mend in [
+        (f"a user that is {what}", "user: user_id", f"user: {user}", 9, f"category logs, subjects.user{text}", remedy)
+        for what, user, text, remedy in [
             ("a number of a list", "[user_id, true]", ".entry 2: true is not a text", "between quotes"),
             ("an empty list", "[]", ": this list is empty", "at least one"),
             ("a list in a list", "[u, [user_id]]", ".entry 2: ['user_id'] is not a text", "between quotes"),
@@ -342,18 +342,22 @@ def test_a_list_with_one_faulty_entry_is_not_called_empty(old: str, new: str, te
     alone = changed(old, new).split("  - id: keys")[0]
     error = refusal(alone)
     assert text in error.message
-    assert "more below" not in error.mend
+    assert "more below" not in error.remedy
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "line", "text", "mend"), [row[1:] for row in WRONG], ids=[row[0].replace(" ", "-") for row in WRONG]
+    ("old", "new", "line", "text", "remedy"),
+    [row[1:] for row in WRONG],
+    ids=[row[0].replace(" ", "-") for row in WRONG],
 )
-def test_a_wrong_policy_is_refused_with_file_line_and_mend(old: str, new: str, line: int, text: str, mend: str) -> None:
+def test_a_wrong_policy_is_refused_with_file_line_and_remedy(
+    old: str, new: str, line: int, text: str, remedy: str
+) -> None:
     error = refusal(changed(old, new))
     assert error.message.startswith(f"shop.yaml:{line}: ")
     assert text in error.message
-    assert mend in error.mend
-    assert "below it" not in error.mend, "one mistake is one problem"
+    assert remedy in error.remedy
+    assert "below it" not in error.remedy, "one mistake is one problem"
     assert 1 <= len(str(error).splitlines()) <= 4
     assert error.exit_code == 2
 
@@ -383,7 +387,7 @@ def test_of_several_problems_the_first_in_the_file_is_told_and_the_rest_counted(
         GOOD.replace("14d", "14").replace("on_request: 7d", "on_request: 7").replace("name: shop", "name: 1 2")
     )
     assert error.message == "shop.yaml:4: on_request: 7 has no unit"
-    assert error.mend.endswith("(1 more below it, the next in line 10)")
+    assert error.remedy.endswith("(1 more below it, the next in line 10)")
 
 
 def test_a_long_or_strange_value_does_not_flood_the_message() -> None:
@@ -524,7 +528,7 @@ class TestFiles:
         with pytest.raises(ConfigurationError) as refused:
             load_policy(path, now)
         assert refused.value.message.startswith(f"{path}:4: earliest: 2026-01-30T00:00:00.000Z is less than")
-        assert "write a day well before 2026-01-17" in refused.value.mend
+        assert "write a day well before 2026-01-17" in refused.value.remedy
 
     def test_a_byte_order_mark_and_windows_lines_change_nothing(self, tmp_path: Path) -> None:
         path = tmp_path / "shop.yaml"

@@ -83,7 +83,7 @@ def test_a_wrong_policy_has_one_problem_at_one_place(policy: Policy, path: tuple
     (problem,) = policy_problems(policy)
     assert problem.path == path
     assert problem.text
-    assert problem.mend
+    assert problem.remedy
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,9 @@ def test_an_impossible_pattern_is_not_reported_as_an_overlap_too() -> None:
     assert len(policy_problems(category(indices=patterns("*")))) == 1
 
 
-def test_the_mend_of_a_coarse_rollover_is_a_rollover_that_is_accepted() -> None:
+def test_the_remedy_of_a_coarse_rollover_is_a_rollover_that_is_accepted() -> None:
     (problem,) = policy_problems(category(max_age=2 * HOUR, rollover=DAY))
-    assert "at most 30m" in problem.mend
+    assert "at most 30m" in problem.remedy
     assert policy_problems(category(max_age=2 * HOUR, rollover=30 * MINUTE)) == []
 
 
@@ -128,13 +128,13 @@ class TestSettings:
     def test_an_interval_is_at_most_a_quarter_of_the_margin(self, interval: int, refused: bool) -> None:
         problems = settings_problems(GOOD, interval=interval, grace=DAY)
         assert [problem.path for problem in problems] == [("ENFORCER_INTERVAL",)] * refused
-        assert all("at most 15m" in problem.mend for problem in problems)
+        assert all("at most 15m" in problem.remedy for problem in problems)
 
     @pytest.mark.parametrize(("grace", "refused"), [(7 * DAY - HOUR - 1, False), (7 * DAY - HOUR, True)])
     def test_grace_and_margin_stay_below_the_smallest_limit(self, grace: int, refused: bool) -> None:
         problems = settings_problems(GOOD, interval=5 * MINUTE, grace=grace)
         assert [problem.path for problem in problems] == [("ENFORCER_GRACE",)] * refused
-        assert all("below 167h" in problem.mend for problem in problems)
+        assert all("below 167h" in problem.remedy for problem in problems)
 
     def test_the_smallest_limit_may_be_that_of_a_category(self) -> None:
         policy = replace(GOOD, categories=(replace(KEYS, after_termination=DAY),))
@@ -172,4 +172,4 @@ def test_a_document_past_its_limit_is_believed(earliest: int, long: int | None, 
 
 def test_the_remedy_for_earliest_is_a_day_that_will_do() -> None:
     (problem,) = earliest_problems(replace(GOOD, earliest=NOW), NOW)
-    assert "well before 2026-01-17, as 2025-01-03" in problem.mend
+    assert "well before 2026-01-17, as 2025-01-03" in problem.remedy

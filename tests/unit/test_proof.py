@@ -124,11 +124,11 @@ def test_a_promise_is_not_kept(seen: CategoryFacts, under: dict[str, Any], found
 
 @pytest.mark.parametrize("doubt", list(Doubt))
 def test_what_is_not_known_is_not_proven(doubt: Doubt) -> None:
-    proof = proven(facts(set_apart=[apart("logs-x", doubt=doubt, text="why", mend="what to do")]))
+    proof = proven(facts(set_apart=[apart("logs-x", doubt=doubt, text="why", remedy="what to do")]))
     assert not proof.kept
     (finding,) = proof.findings
     assert (finding.kind, finding.index, finding.uuid) == (doubt.value, "logs-x", "uuid-of-logs-x")
-    assert (finding.text, finding.mend, finding.severity) == ("why", "what to do", Severity.ERROR)
+    assert (finding.text, finding.remedy, finding.severity) == ("why", "what to do", Severity.ERROR)
 
 
 # --- what it says -------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def test_undated_documents_are_counted_with_the_name_of_their_field() -> None:
     assert finding.text == (
         "3 documents of logs-a have no believable created_at, and the index was created before the limit"
     )
-    assert "created_at" in finding.mend
+    assert "created_at" in finding.remedy
 
 
 def test_documents_that_must_never_be_stored_are_counted() -> None:
@@ -188,7 +188,7 @@ def test_a_finding_of_a_skip_says_why_and_what_to_do() -> None:
     seen = facts(index(ages=[DUE_AGE + 1], blocks=frozenset({Block.READ_ONLY})))
     (finding,) = proven(seen).findings
     assert "index.blocks.read_only forbids it" in finding.text
-    assert finding.mend == "remove index.blocks.read_only from it"
+    assert finding.remedy == "remove index.blocks.read_only from it"
     assert (finding.index, finding.uuid) == ("logs-a", "uuid-of-logs-a")
 
 
@@ -237,8 +237,8 @@ def test_a_forbidden_field_breaks_the_promise_unless_no_document_can_hold_it(
     assert finding.text == f"logs-a of backend-logs has a field that no index may have: {text}"
     assert (finding.kind, finding.index, finding.uuid) == ("forbidden-field", "logs-a", "uuid-of-logs-a")
     assert finding.category == "media", "the one that forbids it, not the one whose index it is"
-    assert ("erase --category media --confirm" in finding.mend) is bool(given["documents"])
-    assert "re-index without that field" in finding.mend
+    assert ("erase --category media --confirm" in finding.remedy) is bool(given["documents"])
+    assert "re-index without that field" in finding.remedy
 
 
 @pytest.mark.parametrize("countable", [True, False])

@@ -17,7 +17,7 @@ def test_all_of_it_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == ""
 
 
-def test_what_is_stale_is_told_in_a_line_each_and_mended_by_writing(
+def test_what_is_stale_is_told_in_a_line_each_and_put_right_by_writing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "config").mkdir()

@@ -82,7 +82,7 @@ def row_of(made: Report, id_: str) -> Row:
 
 
 def finding(kind: str = "unclaimed", **more: Any) -> Finding:
-    values: dict[str, Any] = {"category": None, "text": "a text", "mend": "a mend", **more}
+    values: dict[str, Any] = {"category": None, "text": "a text", "remedy": "a remedy", **more}
     return Finding(kind=kind, **values)
 
 
@@ -239,7 +239,7 @@ FIELDS: dict[str, dict[str, Any]] = {
         "index": MAYBE_TEXT,
         "severity": TEXT,
         "text": TEXT,
-        "mend": TEXT,
+        "remedy": TEXT,
         "first_seen": TEXT,
     },
 }
@@ -338,12 +338,12 @@ def test_the_table_has_every_promise_with_its_verdict_and_its_figures(capsys: py
     assert "Ledger:record4711,hash" + "ab" * 32 in solid(text)
 
 
-def test_the_table_has_every_finding_with_its_mend(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_has_every_finding_with_its_remedy(capsys: pytest.CaptureFixture[str]) -> None:
     text = solid(printed(report_table(EVERYTHING), capsys))
     assert len(EVERYTHING.findings) >= 4
     for told in EVERYTHING.findings:
         assert solid(f"{told.kind}:") in text
-        assert solid(told.text + told.mend) in text
+        assert solid(told.text + told.remedy) in text
 
 
 def test_the_table_names_six_indices_of_a_promise_and_counts_the_others(capsys: pytest.CaptureFixture[str]) -> None:
@@ -383,7 +383,7 @@ def test_a_table_without_ledger_findings_and_indices_says_so(capsys: pytest.Capt
 
 
 def test_what_looks_like_markup_in_a_table_is_text(capsys: pytest.CaptureFixture[str]) -> None:
-    told = finding(text="[red]one[/red]", mend="[link=x]two", index="[bold]", severity=Severity.ERROR)
+    told = finding(text="[red]one[/red]", remedy="[link=x]two", index="[bold]", severity=Severity.ERROR)
     made = report(coverage=beyond(covered(seen("[blink]", documents=1)), TRTC, told), notes=["[/]"])
     text = printed(report_table(made), capsys)
     for literal in ("[red]one[/red]", "[link=x]two", "[bold]", "[blink]", "[/]"):
@@ -463,7 +463,7 @@ def test_a_page_has_every_promise_finding_and_index(made: Report) -> None:
         assert text in page.text
     for told in made.findings:
         assert told.text in page.text
-        assert f"To mend it: {told.mend}" in page.text
+        assert f"To remedy it: {told.remedy}" in page.text
         assert told.id in page.text
     assert ("Every promise is kept." in page.text) is made.kept
     assert ("Not every promise is kept." in page.text) is not made.kept
@@ -488,7 +488,7 @@ def test_whatever_is_hostile_on_a_page_is_text() -> None:
     """Names, clauses and what the cluster says come from outside: all are put in as they are, and stay text."""
     clause = replace(CLAUSE, document=HOSTILE, section=HOSTILE, item=HOSTILE, updated=HOSTILE)
     policy = Policy(name=HOSTILE, categories=(category(HOSTILE, indices=["a"], clause=clause),))
-    told = finding(HOSTILE, text=HOSTILE, mend=HOSTILE, category=HOSTILE, index=HOSTILE, first_seen=NOW)
+    told = finding(HOSTILE, text=HOSTILE, remedy=HOSTILE, category=HOSTILE, index=HOSTILE, first_seen=NOW)
     row = Row(id=HOSTILE, promise=HOSTILE, clause=HOSTILE, kept=False, limit=1, findings=(told.id,))
     placed = [
         Placed(

@@ -67,7 +67,7 @@ LATE = {"ages": [0, 9 * DAY], "write_index": True, "stream": "logs", "index_age"
 
 
 def refused(ago: int) -> Evidence:
-    why = RefusedRollover(at=NOW - ago, reason="no room", mend="make room")
+    why = RefusedRollover(at=NOW - ago, reason="no room", remedy="make room")
     return Evidence(oldest=None, first_seen=NOW - DAY, documents=None, refused_rollover=why)
 
 
@@ -85,7 +85,7 @@ WHEN: list[tuple[str, dict[str, Any], dict[str, Any], bool]] = [
     ("not under somebody else's lifecycle: it may count from the rollover", {"lifecycle": "theirs"}, {}, False),
     (
         "not where nobody can tell how old anything is",
-        {"ageless": Ageless(doubt=Doubt.TIMESTAMP_ABSENT, text="none", mend="")},
+        {"ageless": Ageless(doubt=Doubt.TIMESTAMP_ABSENT, text="none", remedy="")},
         {},
         False,
     ),
@@ -132,4 +132,4 @@ REFUSALS: list[tuple[RequestRejected, str | None]] = [
 @pytest.mark.parametrize(("error", "remedy"), REFUSALS)
 def test_a_refusal_that_lasts_says_what_to_correct(error: RequestRejected, remedy: str | None) -> None:
     found = lasting_refusal("w", error, error.message, NOW)
-    assert found == (RefusedRollover(at=NOW, reason=error.message, mend=remedy) if remedy is not None else None)
+    assert found == (RefusedRollover(at=NOW, reason=error.message, remedy=remedy) if remedy is not None else None)

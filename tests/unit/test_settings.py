@@ -26,7 +26,7 @@ def refusal(given: dict[str, str]) -> ConfigurationError:
     return caught.value
 
 
-# (the environment, the variable named, a piece of the message or mend)
+# (the environment, the variable named, a piece of the message or remedy)
 WRONG: list[tuple[dict[str, str], str, str]] = [
     ({"MODE": "dry-run"}, "MODE", "'plan' or 'enforce'"),
     ({"MODE": "Plan"}, "MODE", "'plan' or 'enforce'"),
@@ -112,13 +112,13 @@ WRONG: list[tuple[dict[str, str], str, str]] = [
 @pytest.mark.parametrize(
     ("given", "variable", "piece"), WRONG, ids=[f"{number}-{variable}" for number, (_, variable, _) in enumerate(WRONG)]
 )
-def test_a_wrong_environment_is_refused_with_the_variable_and_the_mend(
+def test_a_wrong_environment_is_refused_with_the_variable_and_the_remedy(
     given: dict[str, str], variable: str, piece: str
 ) -> None:
     error = refusal(given)
     assert f"ENFORCER_{variable}" in error.message
     assert piece in str(error)
-    assert error.mend
+    assert error.remedy
     assert 1 <= len(str(error).splitlines()) <= 4
     assert error.exit_code == 2
     assert SECRET[:31] not in str(error)
@@ -127,7 +127,7 @@ def test_a_wrong_environment_is_refused_with_the_variable_and_the_mend(
 
 def test_of_several_wrong_values_the_others_are_named() -> None:
     error = refusal({"INTERVAL": "5", "MAX_SHARE": "2", "GRACE": "1"})
-    assert error.mend.endswith("(2 more: ENFORCER_GRACE, ENFORCER_MAX_SHARE)")
+    assert error.remedy.endswith("(2 more: ENFORCER_GRACE, ENFORCER_MAX_SHARE)")
 
 
 def test_nothing_set_gives_the_defaults_and_demands_nothing() -> None:

@@ -206,11 +206,11 @@ def test_the_snapshots_of_a_policy_that_moved_to_another_repository_do_not_end()
     assert text.endswith("; they end when somebody deletes them")
 
 
-def test_the_mend_says_how_to_delete_them_and_to_shorten_their_policy() -> None:
+def test_the_remedy_says_how_to_delete_them_and_to_shorten_their_policy() -> None:
     by_hand, nightly = expired(snapshot("a"), snapshot("b", policy="nightly"), lifecycles=(lifecycle(),))
-    assert by_hand.mend == "delete them (DELETE _snapshot/backups/<name>)"
-    assert nightly.mend.startswith(by_hand.mend)
-    assert nightly.mend.endswith("or shorten expire_after of the snapshot policy nightly")
+    assert by_hand.remedy == "delete them (DELETE _snapshot/backups/<name>)"
+    assert nightly.remedy.startswith(by_hand.remedy)
+    assert nightly.remedy.endswith("or shorten expire_after of the snapshot policy nightly")
 
 
 def test_no_applications_id_stands_in_a_text() -> None:
@@ -237,7 +237,7 @@ def test_a_repository_that_cannot_be_read_is_a_finding_and_its_known_snapshots_s
     unreadable, old = findings(SnapshotsSeen(repositories=(broken, Repository(name="fine", snapshots=()))))
     assert (unreadable.kind, unreadable.category, unreadable.about) == ("repository-unreadable", None, "backups")
     assert unreadable.text == ("not all is known of the snapshots in backups: repository_exception: no such bucket")
-    assert "GET _snapshot/backups/_all" in unreadable.mend
+    assert "GET _snapshot/backups/_all" in unreadable.remedy
     assert (old.kind, old.about) == ("snapshot-expired", "backups/")
 
 
@@ -357,11 +357,11 @@ def test_the_arithmetic_is_that_of_the_tightest_promise(
     assert finding.severity is Severity.WARNING
 
 
-def test_the_mend_of_a_policy_names_an_expiry_only_where_the_margin_has_room_for_one() -> None:
+def test_the_remedy_of_a_policy_names_an_expiry_only_where_the_margin_has_room_for_one() -> None:
     what = seen(lifecycles=(lifecycle(),))
     (tight,), (roomy,) = findings(what), findings(what, policy=ROOMY)
-    assert tight.mend == "exclude the indices of these categories from it (in config.indices, each after a -)"
-    assert roomy.mend == f"{tight.mend}, or give it an expire_after of at most 2 d and no min_count"
+    assert tight.remedy == "exclude the indices of these categories from it (in config.indices, each after a -)"
+    assert roomy.remedy == f"{tight.remedy}, or give it an expire_after of at most 2 d and no min_count"
 
 
 # --- properties ---------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from retention_enforcer.reporting.status import Promise, Role, Status, Verdict, 
 from statuses import BROKEN_LOGS, HEALTHY, INTERVAL, TRTC, all_seen, jobs, situation, termination, terminations
 
 KEPT, NOT_KEPT, NOT_PROVEN = Verdict.KEPT, Verdict.NOT_KEPT, Verdict.NOT_PROVEN
-AWAY = JobSeen(last_success=NOW - HOUR, failed_at=NOW, error="no connection", mend="wait")
+AWAY = JobSeen(last_success=NOW - HOUR, failed_at=NOW, error="no connection", remedy="wait")
 WITHOUT = {"categories": {}, "terminations": None, "coverage": None}
 
 

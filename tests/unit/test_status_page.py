@@ -242,7 +242,7 @@ HOSTILE = "<script>alert(1)</script><img src=//evil.example onerror=alert(2)>\"'
 def test_whatever_is_hostile_on_the_page_is_text() -> None:
     clause = replace(CLAUSE, document=HOSTILE, section=HOSTILE, item=HOSTILE, updated=HOSTILE)
     policy = Policy(name=HOSTILE, categories=(category("logs", indices=["a"], clause=clause),))
-    told = found(HOSTILE, id="f" * 12, text=HOSTILE, mend=HOSTILE, category=HOSTILE, index=HOSTILE)
+    told = found(HOSTILE, id="f" * 12, text=HOSTILE, remedy=HOSTILE, category=HOSTILE, index=HOSTILE)
     one = termination(pseudonym=HOSTILE, open_items=(OpenItem(kind="x", text=HOSTILE),))
     html = page(
         known(

@@ -49,7 +49,7 @@ def test_a_plan(capsys: pytest.CaptureFixture[str]) -> None:
         purge,
         category_id=ID,
         keep=[Keep(facts=index("k" * 255), due=NOW + HOUR, reason="later")],
-        skip=(Skip(name="s" * 255, uuid=None, kind=SkipKind.HELD, reason="held", mend="remove it"),),
+        skip=(Skip(name="s" * 255, uuid=None, kind=SkipKind.HELD, reason="held", remedy="remove it"),),
     )
     text = printed(plan_table(Policy(name="p", categories=(category(ID),)), [made], now=NOW), capsys)
     assert text.count("n") >= 255

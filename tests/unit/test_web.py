@@ -145,11 +145,11 @@ def test_health_cannot_guess_a_port() -> None:
 # --- the server ---------------------------------------------------------------------------------------
 
 
-def test_an_address_in_use_is_an_error_with_its_mend(served: PageServer) -> None:
+def test_an_address_in_use_is_an_error_with_its_remedy(served: PageServer) -> None:
     with pytest.raises(ConfigurationError) as error:
         PageServer(application(), "127.0.0.1", served.port)
     assert error.value.message.endswith(f"127.0.0.1:{served.port} cannot be listened on: address already in use")
-    assert "port 0" in error.value.mend
+    assert "port 0" in error.value.remedy
 
 
 def test_it_ends_at_once_although_somebody_keeps_a_connection_open() -> None:

@@ -73,7 +73,7 @@ class Deployment:
         policy = policy_file.load_policy(self.settings.require_policy_file(), self.clock.now())
         problems = settings_problems(policy, interval=self.settings.interval, grace=self.settings.grace)
         if problems:
-            raise ConfigurationError(problems[0].text, problems[0].mend)
+            raise ConfigurationError(problems[0].text, problems[0].remedy)
         return policy
 
     @cached_property
@@ -415,7 +415,7 @@ class Deployment:
         """Raise ConfigurationError where the settings insist on lifecycles, and one cannot keep its promise."""
         for id_, found in self.compiled(poll).items():
             if self.settings.lifecycle == ILM and isinstance(found, Unmeetable):
-                raise ConfigurationError(f"no lifecycle keeps {id_}: {found.arithmetic}", found.mend)
+                raise ConfigurationError(f"no lifecycle keeps {id_}: {found.arithmetic}", found.remedy)
 
     def acting(self) -> Acting:
         """Return the parts of `run`, for the mode that the settings name."""

@@ -22,7 +22,7 @@ __all__ = ["certificates", "deciding", "holds", "ledger", "main", "reading", "ru
 
 
 def main(arguments: Sequence[str], surroundings: Surroundings) -> int:
-    """Run one command and return its exit code; errors go to stderr with their mend, without a traceback."""
+    """Run one command and return its exit code; errors go to stderr with their remedy, without a traceback."""
     try:
         code = app(args=list(arguments), obj=surroundings, standalone_mode=False, prog_name="retention-enforcer")
     except RetentionError as error:

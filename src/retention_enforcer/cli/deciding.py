@@ -41,7 +41,7 @@ def policy_accept(context: typer.Context) -> int:
         documents = sum(purge.documents for purge in found.purge)
         say(f"{found.category}: {len(found.purge)} indices, {documents:,} of {found.documents:,} documents are due")
         for wrong in about_ages(deployment.policy.category(found.category), look.facts[found.category]):
-            complain(f"note: {deployment.hide(wrong.text)}; {deployment.hide(wrong.mend)}")
+            complain(f"note: {deployment.hide(wrong.text)}; {deployment.hide(wrong.remedy)}")
     deployment.holding.raise_if_voided()
     operator.accept_policy(deployment.control, deployment.fingerprint, deployment.clock)
     say(f"accepted: {deployment.fingerprint}")

@@ -35,5 +35,5 @@ def _never_stored(policy: Policy, id_: str) -> Category:
     for category in policy.categories:
         if category.id == id_ and category.forbids_fields:
             return category
-    mend = ", ".join(category.id for category in policy.categories if category.forbids_fields) or "there is none"
-    raise ConfigurationError(f"{id_[:60]!r} is not a category of what must never be stored", f"name one: {mend}")
+    remedy = ", ".join(category.id for category in policy.categories if category.forbids_fields) or "there is none"
+    raise ConfigurationError(f"{id_[:60]!r} is not a category of what must never be stored", f"name one: {remedy}")

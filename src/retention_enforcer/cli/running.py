@@ -74,7 +74,7 @@ def _test_privileges(deployment: Deployment) -> None:
         log.info("the cluster's security is off: no privileges are looked at", **about)
         return
     for _, missing in shortcomings(held, deployment.role):
-        log.error(f"{missing.message}; {missing.mend}", **about)
+        log.error(f"{missing.message}; {missing.remedy}", **about)
     if (too_much := excess(held, deployment.role)) is not None:
         log.warning(too_much, **about)
     raise_if_blind(held, deployment.role)
@@ -112,14 +112,14 @@ def check(context: typer.Context, output: OutputOption = Output.TABLE) -> int:
     if output is Output.JSON:
         print_json(
             [
-                {"name": c.name, "ok": c.error is None, "text": c.text, "mend": c.error.mend if c.error else ""}
+                {"name": c.name, "ok": c.error is None, "text": c.text, "remedy": c.error.remedy if c.error else ""}
                 for c in checks
             ]
         )
     else:
         for found in checks:
-            mend = f"\n       {found.error.mend}" if found.error else ""
-            print_table(Text.assemble(_verdict(found), (f"{found.name}: ", "bold"), found.text, mend))
+            remedy = f"\n       {found.error.remedy}" if found.error else ""
+            print_table(Text.assemble(_verdict(found), (f"{found.name}: ", "bold"), found.text, remedy))
     return worst(found.error.exit_code for found in checks if found.error)
 
 

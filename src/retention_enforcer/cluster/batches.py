@@ -29,7 +29,7 @@ class Cause:
     """Why nothing is known of an index, and what can be done about it, where that is known."""
 
     text: str
-    mend: str = ""
+    remedy: str = ""
 
 
 class Refusals:
@@ -63,7 +63,7 @@ class Refusals:
         if isinstance(error, RequestRejected) and (error.kind in GONE or error.status == HTTPStatus.NOT_FOUND):
             self.gone.add(name)
         else:
-            self.causes.setdefault(name, Cause(error.message, error.mend))
+            self.causes.setdefault(name, Cause(error.message, error.remedy))
 
     def raise_if_nothing_was_answered(self) -> None:
         """Raise what came first where nothing was answered and it need not be the fault of single indices."""

@@ -156,8 +156,8 @@ def connect(
             retry_on_timeout=False,
         )
     except (ValueError, OSError) as error:
-        mend = "check ENFORCER_ELASTICSEARCH_URL, and _CA_CERTS or _CA_FINGERPRINT"
-        raise ConfigurationError(f"no client can be made of these settings: {error}", mend) from error
+        remedy = "check ENFORCER_ELASTICSEARCH_URL, and _CA_CERTS or _CA_FINGERPRINT"
+        raise ConfigurationError(f"no client can be made of these settings: {error}", remedy) from error
 
 
 def find_one_that_answers(client: Elasticsearch) -> None:

@@ -41,8 +41,8 @@ class Doubts:
             what = hidden.on([name, *([stream] if stream else [])])
             if what is not None:
                 text = f"security hides {what} of {name} from the enforcer"
-                mend = "give the enforcer's role access without field and document level security on this index"
-                self._add(name, Doubt.INVISIBLE, text, mend)
+                remedy = "give the enforcer's role access without field and document level security on this index"
+                self._add(name, Doubt.INVISIBLE, text, remedy)
 
     def of_counts(self, missing: Iterable[str], counts: Mapping[str, Counts]) -> None:
         """Doubt indices that gave no counts, and those of whose shards one is missing."""
@@ -60,7 +60,7 @@ class Doubts:
     def of_causes(self, causes: Mapping[str, Cause]) -> None:
         """Doubt indices that cannot be looked into, each for its own cause."""
         for name in causes.keys() & self._found.governed.keys():
-            self._partial(name, causes[name].text, causes[name].mend)
+            self._partial(name, causes[name].text, causes[name].remedy)
 
     def of_invisible_documents(self, client: Elasticsearch, counts: Mapping[str, Counts], answer: Answer) -> None:
         """Doubt indices that hold more documents than the search saw.
@@ -79,14 +79,14 @@ class Doubts:
             text = (
                 f"{name} holds {held:,} documents, of which {seen:,} can be seen: the rest is hidden from the enforcer"
             )
-            mend = "give the enforcer's role access without document level security on this index"
-            self._add(name, Doubt.INVISIBLE, text, mend)
+            remedy = "give the enforcer's role access without document level security on this index"
+            self._add(name, Doubt.INVISIBLE, text, remedy)
 
-    def _partial(self, name: str, why: str, mend: str) -> None:
-        self._add(name, Doubt.PARTIAL, f"{name}: {why}", mend or _SEE_HEALTH.format(name=name))
+    def _partial(self, name: str, why: str, remedy: str) -> None:
+        self._add(name, Doubt.PARTIAL, f"{name}: {why}", remedy or _SEE_HEALTH.format(name=name))
 
-    def _add(self, name: str, doubt: Doubt, text: str, mend: str) -> None:
-        self._by_index.setdefault(name, apart(self._found.governed[name].metadata, doubt, text, mend))
+    def _add(self, name: str, doubt: Doubt, text: str, remedy: str) -> None:
+        self._by_index.setdefault(name, apart(self._found.governed[name].metadata, doubt, text, remedy))
 
 
 def _hides_some(name: str, counts: Mapping[str, Counts], answer: Answer) -> bool:

@@ -1,4 +1,4 @@
-"""Elasticsearch's errors as the domain's: by what is known after them, each with its mend.
+"""Elasticsearch's errors as the domain's: by what is known after them, each with its remedy.
 
 The client raises two families that are siblings: `ApiError` for an answer that says no, `TransportError` where
 there was no answer. After a request that changes something the question is whether it may have been carried out;
@@ -41,11 +41,11 @@ _VALUES = (
 _SETTING = re.compile(r"\[?\b((?:[a-z][a-z0-9_]*\.)+[a-z][a-z0-9_]*)\b\]?")
 _ACTION = re.compile(r"action \[([^\]]+)\]")
 _PRIVILEGES = re.compile(r"granted by the (index|cluster) privileges \[([^\]]+)\]")
-_NODES_MEND = "see that the nodes run and can be reached from here, and that ENFORCER_ELASTICSEARCH_URL names them"
-_LOAD_MEND = "see the cluster's health and load; the next cycle tries again"
-_READ_BACK_MEND = "what it did is read back before anything else is done"
-_BROKEN_MEND = "see the server's log; if it speaks TLS there, write https:// in ENFORCER_ELASTICSEARCH_URL"
-_VERSION_MEND = "this version needs Elasticsearch 8.2 or newer, and no proxy that changes the Accept header"
+_NODES_REMEDY = "see that the nodes run and can be reached from here, and that ENFORCER_ELASTICSEARCH_URL names them"
+_LOAD_REMEDY = "see the cluster's health and load; the next cycle tries again"
+_READ_BACK_REMEDY = "what it did is read back before anything else is done"
+_BROKEN_REMEDY = "see the server's log; if it speaks TLS there, write https:// in ENFORCER_ELASTICSEARCH_URL"
+_VERSION_REMEDY = "this version needs Elasticsearch 8.2 or newer, and no proxy that changes the Accept header"
 _NO_MEDIA_TYPE = "media_type_header_exception"
 _UNKNOWN_AUTHORITY = (
     "the server's certificate is signed by nobody known here",
@@ -62,7 +62,7 @@ _DISTRUST = {
 }
 """What is said of a certificate that is not believed, by what OpenSSL says."""
 
-_CREDENTIALS_MEND = (
+_CREDENTIALS_REMEDY = (
     "check ENFORCER_ELASTICSEARCH_API_KEY, or ENFORCER_ELASTICSEARCH_USERNAME and ENFORCER_ELASTICSEARCH_PASSWORD"
 )
 
@@ -93,21 +93,23 @@ def from_answer(status: int, body: object, *, destructive: bool = False) -> Rete
     """Return the domain's error for an answer, or a part of one, by its HTTP status and its body."""
     kind, reason, said = kind_of(body), reason_of(body), cause_of(body) or f"it gave no reason (HTTP {status})"
     if status == HTTPStatus.UNAUTHORIZED:
-        return RequestRejected("the cluster does not accept the credentials", _CREDENTIALS_MEND, kind=kind, status=401)
+        return RequestRejected(
+            "the cluster does not accept the credentials", _CREDENTIALS_REMEDY, kind=kind, status=401
+        )
     if status == HTTPStatus.FORBIDDEN and kind in (SECURITY, ""):  # the answer to a HEAD says nothing
         return _forbidden(reason)
     if status == HTTPStatus.NOT_ACCEPTABLE or kind == _NO_MEDIA_TYPE:
         message = f"the server does not understand this client ({status}): it is older than Elasticsearch 8, or no such"
-        return RequestRejected(message, _VERSION_MEND, kind=kind, status=status)
+        return RequestRejected(message, _VERSION_REMEDY, kind=kind, status=status)
     if status == HTTPStatus.TOO_MANY_REQUESTS and (destructive or kind == CLUSTER_BLOCK) and kind in _REJECTED_UNSENT:
-        return RequestRejected(f"the cluster refused: {said}", _mend_of(kind), kind=kind, status=status)
+        return RequestRejected(f"the cluster refused: {said}", _remedy_of(kind), kind=kind, status=status)
     if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         if destructive and kind not in _REJECTED_UNSENT:
-            return OutcomeUnknown(f"the cluster answered {status}, after it may have begun: {said}", _READ_BACK_MEND)
-        return ClusterUnavailable(f"the cluster answered {status}: {said}", _LOAD_MEND)
+            return OutcomeUnknown(f"the cluster answered {status}, after it may have begun: {said}", _READ_BACK_REMEDY)
+        return ClusterUnavailable(f"the cluster answered {status}: {said}", _LOAD_REMEDY)
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         said = "the request is larger than http.max_content_length"
-    return RequestRejected(f"the cluster refused ({status}): {said}", _mend_of(kind), kind=kind, status=status)
+    return RequestRejected(f"the cluster refused ({status}): {said}", _remedy_of(kind), kind=kind, status=status)
 
 
 def forbidden_in(part: object) -> RequestRejected | None:
@@ -183,7 +185,7 @@ def one_line(text: str) -> str:
     return f"{line[: _LONGEST - len(end)]}{end}"
 
 
-def _mend_of(kind: str) -> str:
+def _remedy_of(kind: str) -> str:
     if kind == CLUSTER_BLOCK:
         return "remove the block, or what caused it (a full disk, a read-only setting)"
     return ""
@@ -192,15 +194,15 @@ def _mend_of(kind: str) -> str:
 def _forbidden(reason: str) -> RequestRejected:
     action, privileges = _ACTION.search(reason), _PRIVILEGES.search(reason)
     what = action[1] if action else "this request"
-    mend = (
+    remedy = (
         f"give the enforcer's role one of the {privileges[1]} privileges {privileges[2].replace(',', ', ')}"
         if privileges
         else "give the enforcer's role the privileges that `retention-enforcer setup --print` lists"
     )
     if "were not found" in reason:
-        mend = "define the roles that its user is assigned: the cluster does not know them"
+        remedy = "define the roles that its user is assigned: the cluster does not know them"
     message = f"the enforcer may not do {what} on this cluster"
-    return RequestRejected(message, mend, kind="security_exception", status=HTTPStatus.FORBIDDEN)
+    return RequestRejected(message, remedy, kind="security_exception", status=HTTPStatus.FORBIDDEN)
 
 
 def _no_elasticsearch() -> ClusterUnavailable:
@@ -213,16 +215,16 @@ def _no_elasticsearch() -> ClusterUnavailable:
 def _unanswered(error: TransportError, *, destructive: bool) -> RetentionError:
     cause = error.__cause__ or error  # `errors` names those of the earlier attempts
     if _never_sent(cause) and all(_never_sent(earlier.__cause__) for earlier in error.errors):
-        return ClusterUnavailable(f"no connection to the cluster: {_plain(cause)}", _NODES_MEND)
+        return ClusterUnavailable(f"no connection to the cluster: {_plain(cause)}", _NODES_REMEDY)
     if isinstance(error, TlsError) and (problem := _tls_problem(str(cause))):
         return ClusterUnavailable(*problem)
     if isinstance(error, ConnectionTimeout):
-        message, mend = "the cluster did not answer in time", "see its load, or raise ENFORCER_ELASTICSEARCH_TIMEOUT"
-        return OutcomeUnknown(message, _READ_BACK_MEND if destructive else mend)
+        message, remedy = "the cluster did not answer in time", "see its load, or raise ENFORCER_ELASTICSEARCH_TIMEOUT"
+        return OutcomeUnknown(message, _READ_BACK_REMEDY if destructive else remedy)
     if destructive:
-        return OutcomeUnknown(f"the connection broke before the answer came: {_plain(cause)}", _READ_BACK_MEND)
-    mend = _BROKEN_MEND if "Connection aborted" in str(cause) else _NODES_MEND
-    return ClusterUnavailable(f"the cluster gave no usable answer: {_plain(cause)}", mend)
+        return OutcomeUnknown(f"the connection broke before the answer came: {_plain(cause)}", _READ_BACK_REMEDY)
+    remedy = _BROKEN_REMEDY if "Connection aborted" in str(cause) else _NODES_REMEDY
+    return ClusterUnavailable(f"the cluster gave no usable answer: {_plain(cause)}", remedy)
 
 
 def _never_sent(cause: BaseException | None) -> bool:
@@ -231,21 +233,21 @@ def _never_sent(cause: BaseException | None) -> bool:
 
 
 def _tls_problem(text: str) -> tuple[str, str] | None:
-    """Return message and mend for a handshake that failed, so that nothing was sent; None where that is not certain."""
+    """Return message and remedy for a handshake that failed before anything was sent; None where that is uncertain."""
     if "Hostname mismatch" in text or "IP address mismatch" in text or "doesn't match" in text:
-        mend = "write a name that it has in ENFORCER_ELASTICSEARCH_URL, or give its fingerprint"
-        return "the server's certificate is for another host", mend
+        remedy = "write a name that it has in ENFORCER_ELASTICSEARCH_URL, or give its fingerprint"
+        return "the server's certificate is for another host", remedy
     if "Fingerprints did not match" in text:
-        mend = (
+        remedy = (
             "check ENFORCER_ELASTICSEARCH_CA_FINGERPRINT: the SHA-256 that the server printed when it was set up; that "
             "of an authority counts only where the server sends its certificate along: else use _CA_CERTS"
         )
-        return "the server's certificate has another fingerprint than the one given", mend
+        return "the server's certificate has another fingerprint than the one given", remedy
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return next((problem for said, problem in _DISTRUST.items() if said in text), _UNKNOWN_AUTHORITY)
     if "CERTIFICATE_REQUIRED" in text or "HANDSHAKE_FAILURE" in text or "PROTOCOL_VERSION" in text:
-        mend = "let it speak TLS 1.2 or 1.3, and see xpack.security.http.ssl.client_authentication: it should be none"
-        return "the server broke the handshake off: it wants another TLS, or a certificate from the client", mend
+        remedy = "let it speak TLS 1.2 or 1.3, and see xpack.security.http.ssl.client_authentication: it should be none"
+        return "the server broke the handshake off: it wants another TLS, or a certificate from the client", remedy
     if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text or "record layer failure" in text:
         return (
             "the server does not speak TLS there",

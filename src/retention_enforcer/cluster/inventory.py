@@ -292,7 +292,7 @@ class _Observation:
         answer = search_documents(self._client, self._policy, searches, self._now, self._capabilities.limits())
         self._raise_if_new(found.governed[name].metadata.uuid for name in answer.gone)
         failed = answer.unknown.items()
-        doubtful.of_causes({name: Cause(f"the search failed: {why.text}", why.mend) for name, why in failed})
+        doubtful.of_causes({name: Cause(f"the search failed: {why.text}", why.remedy) for name, why in failed})
         doubtful.of_causes(dict.fromkeys(answer.gone, Cause("each time it was read it was gone, or closed, meanwhile")))
         return answer
 

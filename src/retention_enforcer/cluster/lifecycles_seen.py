@@ -115,8 +115,8 @@ class LifecyclesSeen:
             setting = answer.get(level, {}).get("indices", {}).get("lifecycle", {}).get("poll_interval")
             if setting is not None and (poll := milliseconds(str(setting))) is not None:
                 return poll
-        mend = "see that the enforcer's role has the cluster privilege monitor"
-        raise ClusterUnavailable("the cluster does not say how often it looks at lifecycles", mend)
+        remedy = "see that the enforcer's role has the cluster privilege monitor"
+        raise ClusterUnavailable("the cluster does not say how often it looks at lifecycles", remedy)
 
     def stream_round(self) -> int:
         """Return how long it takes until the lifecycles of all streams have been looked at anew, in milliseconds.

@@ -85,10 +85,10 @@ def create_own_indices(client: Elasticsearch, own: OwnIndices = OWN) -> dict[str
     bodies, there = creation_bodies(own), read_own_indices(client, own)
     done = dict.fromkeys(bodies, "in place")
     for name, seen in there.items():
-        mendable = [one.what for one in seen.deviations if one.mendable]
-        if mendable:
-            _mend(client, name, mendable)
-            done[name] = f"put right ({', '.join(mendable)})"
+        repairable = [one.what for one in seen.deviations if one.repairable]
+        if repairable:
+            _repair(client, name, repairable)
+            done[name] = f"put right ({', '.join(repairable)})"
     missing = [name for name in bodies if name not in there]
     if missing:
         with _shielded(client, own, missing):
@@ -191,7 +191,7 @@ def _create(client: Elasticsearch, name: str, body: Mapping[str, Any]) -> bool:
         return True
 
 
-def _mend(client: Elasticsearch, name: str, what: Sequence[str]) -> None:
+def _repair(client: Elasticsearch, name: str, what: Sequence[str]) -> None:
     """Put right what can be changed on an index that is there."""
     settings = {setting: STATED.get(setting) for setting in what if setting.startswith("index.")}
     with translated(destructive=True):

@@ -170,10 +170,10 @@ def _sources(client: Elasticsearch, policy: Policy, now: int, capabilities: Capa
 
 def _refuse_if_in_doubt(facts: CategoryFacts) -> None:
     for apart in facts.set_apart:
-        raise Refused(f"who owns which application cannot be told: {apart.text}", apart.mend)
+        raise Refused(f"who owns which application cannot be told: {apart.text}", apart.remedy)
     for index in facts.indices:
         if index.ageless:
-            raise Refused(f"who owns which application cannot be told: {index.ageless.text}", index.ageless.mend)
+            raise Refused(f"who owns which application cannot be told: {index.ageless.text}", index.ageless.remedy)
         if Block.METADATA in index.blocks:
             message = f"who owns which application cannot be told: {index.name} has index.blocks.metadata"
             raise Refused(message, "remove that block")

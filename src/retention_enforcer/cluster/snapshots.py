@@ -180,4 +180,4 @@ def _raise_if_failed(answer: Mapping[str, Any]) -> None:
 
 
 def _line(error: RetentionError) -> str:
-    return f"{error.message}; {error.mend}" if error.mend else error.message
+    return f"{error.message}; {error.remedy}" if error.remedy else error.message

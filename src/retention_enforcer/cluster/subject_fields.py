@@ -174,8 +174,8 @@ class _Fields:
         if self._is_computed(name):
             return Inexact(reason=f"{name} is a runtime field")
         if type_ != "keyword" and type_ not in NUMBERS:
-            mend = "map it as keyword or long in the template, and re-index"
-            return Inexact(reason=f"{name} is of type {type_ or 'unknown'}: {mend}")
+            remedy = "map it as keyword or long in the template, and re-index"
+            return Inexact(reason=f"{name} is of type {type_ or 'unknown'}: {remedy}")
         if types.get(name) != type_:
             return Inexact(reason=f"{name} is of type {type_} in the mapping, and {types.get(name)} in a search")
         if doubt := next(_doubts_about(mapping), None):

@@ -155,8 +155,8 @@ def _place(found: Survey, policy: Policy, index: IndexMetadata) -> None:
 def _behind_alias(index: IndexMetadata, behind: Behind, claim: Claim) -> SetApart:
     whose = f"belongs to {claim.categories[0]}" if claim.categories else "is no category's"
     text = f"{behind.alias}, a name of {behind.category}, is an alias of {index.name}, which {whose}"
-    mend = f"take the alias from it, or have {behind.category} claim {index.name}, or put the alias under `ignore`"
-    return apart(index, Doubt.BEHIND_ALIAS, text, mend)
+    remedy = f"take the alias from it, or have {behind.category} claim {index.name}, or put the alias under `ignore`"
+    return apart(index, Doubt.BEHIND_ALIAS, text, remedy)
 
 
 def _aliases_named(found: Survey, category: Category) -> Iterator[SetApart]:
@@ -175,7 +175,7 @@ def _aliases_named(found: Survey, category: Category) -> Iterator[SetApart]:
                 uuid=None,
                 doubt=Doubt.ALIAS,
                 text=f"{pattern.text} is an alias: which indices it means can change without the policy",
-                mend="name the indices behind it, with a wildcard if they roll over",
+                remedy="name the indices behind it, with a wildcard if they roll over",
             )
 
 
@@ -185,8 +185,8 @@ def _not_shown(found: Survey, policy: Policy, category: Category) -> Iterator[Se
         stream = found.members[name].stream
         if category.id in policy.claimants(stream):
             text = f"{name} is an index of the stream {stream}, and the cluster's state does not show it"
-            mend = f"see GET _data_stream/{stream}, and the cluster's health"
-            yield SetApart(name=name, uuid=None, doubt=Doubt.PARTIAL, text=text, mend=mend)
+            remedy = f"see GET _data_stream/{stream}, and the cluster's health"
+            yield SetApart(name=name, uuid=None, doubt=Doubt.PARTIAL, text=text, remedy=remedy)
 
 
 def _unreadable(index: IndexMetadata) -> SetApart | None:
@@ -217,13 +217,13 @@ def _claimed_twice(index: IndexMetadata, owners: Collection[str]) -> SetApart | 
 
 def _hidden_stream(index: IndexMetadata) -> SetApart:
     text = f"{index.name} is in a stream that the enforcer may not see: whether that writes to it is not known"
-    mend = "give the enforcer's role the privileges that `retention-enforcer setup --print` lists"
-    return apart(index, Doubt.PARTIAL, text, mend)
+    remedy = "give the enforcer's role the privileges that `retention-enforcer setup --print` lists"
+    return apart(index, Doubt.PARTIAL, text, remedy)
 
 
-def apart(index: IndexMetadata, doubt: Doubt, text: str, mend: str) -> SetApart:
+def apart(index: IndexMetadata, doubt: Doubt, text: str, remedy: str) -> SetApart:
     """Return the index as set apart."""
-    return SetApart(name=index.name, uuid=index.uuid, doubt=doubt, text=text, mend=mend)
+    return SetApart(name=index.name, uuid=index.uuid, doubt=doubt, text=text, remedy=remedy)
 
 
 def by_category(governed: Mapping[str, Governed]) -> dict[str, list[Governed]]:

@@ -151,13 +151,15 @@ class Noticeboard:
     def failed(self, job: str, error: BaseException) -> None:
         """Take in that a job did not come to its end, and why."""
         defect = not isinstance(error, RetentionError)
-        text, mend = f"a defect of the enforcer: {type(error).__name__}", "see the log, and tell the project"
+        text, remedy = f"a defect of the enforcer: {type(error).__name__}", "see the log, and tell the project"
         if isinstance(error, RetentionError):
-            text, mend = error.message, error.mend
+            text, remedy = error.message, error.remedy
         with self._lock:
             before = self._known.jobs.get(job, JobSeen())
         now = self._clock.now()
-        self._fares(job, replace(before, failed_at=now, error=self._hide(text), mend=self._hide(mend), defect=defect))
+        self._fares(
+            job, replace(before, failed_at=now, error=self._hide(text), remedy=self._hide(remedy), defect=defect)
+        )
 
     @property
     def _policy(self) -> Policy:

@@ -131,8 +131,8 @@ class QuietTell:
 
 
 def log_error(error: RetentionError, *, category: str = "") -> None:
-    """Log an error with its mend, in one line."""
+    """Log an error with its remedy, in one line."""
     fields = {"retention.category": category} if category else {}
     about = f"{category}: " if category else ""
-    text = f"{about}{error.message}; {error.mend}" if error.mend else f"{about}{error.message}"
+    text = f"{about}{error.message}; {error.remedy}" if error.remedy else f"{about}{error.message}"
     _log.error(text, **{"event.action": "error", "event.outcome": "failure", **fields})

@@ -160,7 +160,7 @@ def _download(distribution: Distribution, target: Path, repository: str | None) 
 def _chunks(distribution: Distribution, target: Path, repository: str | None) -> Iterator[bytes]:
     """Yield the bytes of the zip as they arrive, showing progress."""
     downloader, artifact = _maven(distribution, repository)
-    mend = (
+    remedy = (
         "Check the network and the proxy variables, or put the file there yourself (its SHA-256 is"
         f" checked): {GROUP}:{ARTIFACT}:zip:{distribution.version} as {target}."
     )
@@ -168,7 +168,7 @@ def _chunks(distribution: Distribution, target: Path, repository: str | None) ->
     def failed(address: str, cause: Exception) -> None:
         if (refusal := getattr(cause, "response", None)) is not None:
             refusal.close()
-        raise DownloadFailed(f"cannot download {address}: {cause}", mend) from cause
+        raise DownloadFailed(f"cannot download {address}: {cause}", remedy) from cause
 
     address = downloader.resolver.uri_for_artifact(artifact)
     timeout = (CONNECT_SECONDS, SILENCE_SECONDS)

@@ -59,7 +59,7 @@ class EmbeddedServer:
     `admin`; all passwords are random. `settings` override those in `configuration.SETTINGS`; with a
     `certificate` for 127.0.0.1 it speaks TLS. `folder`, if given, holds the data and the snapshots and
     survives; else they go with the server. `kill()` and `stop()` may be followed by `start()`: same data,
-    same address, same users. Raises `RetentionError` with its mend where there is no server to be had here.
+    same address, same users. Raises `RetentionError` with its remedy where there is no server to be had here.
     """
 
     def __init__(

@@ -40,22 +40,22 @@ def absent(index: str, timestamp: Timestamp, documents: int, fields: Mapping[str
     numbers = {name for name in fields.keys() - dates if _speaks_of_time(name)}
     likely = likely_field(field, dates) or (None if dates else likely_field(field, numbers))
     if likely in dates:
-        mend = f"write timestamp: {likely} for this category if that is its field"
+        remedy = f"write timestamp: {likely} for this category if that is its field"
     elif likely is not None:
-        mend = f"write timestamp: {{field: {likely}, unit: …}} with the unit of its values, if that is its field"
+        remedy = f"write timestamp: {{field: {likely}, unit: …}} with the unit of its values, if that is its field"
     elif dates:
-        mend = f"write the right one for this category ({', '.join(sorted(dates)[:3])} are dates there)"
+        remedy = f"write the right one for this category ({', '.join(sorted(dates)[:3])} are dates there)"
     elif numbers:
-        mend = (
+        remedy = (
             f"write the right one for this category, as timestamp: {{field: …, unit: …}} "
             f"({', '.join(sorted(numbers)[:3])} are numbers there)"
         )
     else:
-        mend = f"no field there is mapped as date: let the producer write {field}, mapped as date, and re-index"
+        remedy = f"no field there is mapped as date: let the producer write {field}, mapped as date, and re-index"
     return Ageless(
         doubt=Doubt.TIMESTAMP_ABSENT,
         text=f"none of the {documents:,} documents of {index} has {field}: they have no age, and none goes by it",
-        mend=mend,
+        remedy=remedy,
     )
 
 
@@ -69,17 +69,17 @@ def another_type(index: str, timestamp: Timestamp, type_: str) -> Ageless:
     remapped = f"map {field} as {first} in the template, and re-index {index}"
     meant = "" if timestamp.unit is None else f", and the policy says {timestamp.unit}"
     if type_ in DATES:
-        mend = f"write timestamp: {field} for this category, without a unit: it is mapped as a date"
+        remedy = f"write timestamp: {field} for this category, without a unit: it is mapped as a date"
     elif timestamp.unit is None and type_ in _NUMBERS:
-        mend = f"write timestamp: {{field: {field}, unit: …}} with the unit of its values; or {remapped}"
+        remedy = f"write timestamp: {{field: {field}, unit: …}} with the unit of its values; or {remapped}"
     elif timestamp.unit is None and type_ == "keyword":
-        mend = f"write timestamp: {{field: {field}, unit: …}} with the pattern of its values; or {remapped}"
+        remedy = f"write timestamp: {{field: {field}, unit: …}} with the pattern of its values; or {remapped}"
     else:
-        mend = remapped
+        remedy = remapped
     return Ageless(
         doubt=Doubt.TIMESTAMP_TYPE,
         text=f"{field} of {index} is of type {type_}{meant}, so that its documents have no age",
-        mend=mend,
+        remedy=remedy,
     )
 
 
@@ -89,7 +89,7 @@ def computed(index: str, timestamp: Timestamp, why: str) -> Ageless:
     return Ageless(
         doubt=Doubt.TIMESTAMP_TYPE,
         text=f"{field} of {index} {why}: nobody can tell how old its documents are",
-        mend=f"take that from the mapping, and from the template, so that {field} is the mapped {mapped}",
+        remedy=f"take that from the mapping, and from the template, so that {field} is the mapped {mapped}",
     )
 
 
@@ -99,7 +99,7 @@ def ambiguous(index: str, timestamp: Timestamp) -> Ageless:
     return Ageless(
         doubt=Doubt.TIMESTAMP_TYPE,
         text=f"documents of {index} have several values in {field}, so that their age is ambiguous",
-        mend=f"let the producer write one {field} a document",
+        remedy=f"let the producer write one {field} a document",
     )
 
 
@@ -108,6 +108,6 @@ def unasked(index: str, timestamp: Timestamp, reason: str) -> Ageless:
     return Ageless(
         doubt=Doubt.TIMESTAMP_TYPE,
         text=f"the cluster does not search {index} by {timestamp}: {reason}",
-        mend="see search.allow_expensive_queries and script.allowed_types: what is written by a pattern needs both; "
+        remedy="see search.allow_expensive_queries and script.allowed_types: what is written by a pattern needs both; "
         f"or map {timestamp.field} as date in the template, and re-index {index}",
     )

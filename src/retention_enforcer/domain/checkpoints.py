@@ -62,7 +62,7 @@ class Checkpoints:
     def _check(self, record: Record) -> None:
         place, found = int(record["sequence"]), _ANCHOR.fullmatch(str(record.get("reason", "")))
         if found is None or int(found[1]) >= place:
-            raise LedgerBroken(f"record {place}: it is a checkpoint of nothing before it", _MEND)
+            raise LedgerBroken(f"record {place}: it is a checkpoint of nothing before it", _REMEDY)
         about = int(found[1])
         self.last = about
         if not self._pseudonyms.made(found[2]):
@@ -72,10 +72,10 @@ class Checkpoints:
         head = Head(about, self._hashes[_BYTES * (about - 1) : _BYTES * about].hex())
         if _anchor(head, self._pseudonyms) != found[2]:
             raise LedgerBroken(
-                f"record {place}: this checkpoint is not of record {about} as it is now: that was written anew", _MEND
+                f"record {place}: this checkpoint is not of record {about} as it is now: that was written anew", _REMEDY
             )
         self.checked += 1
         self.anchored, self.unchecked_since = about, 0
 
 
-_MEND = "compare with an export or with the checkpoints in the log"
+_REMEDY = "compare with an export or with the checkpoints in the log"

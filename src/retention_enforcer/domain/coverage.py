@@ -105,7 +105,7 @@ def _unclaimed(facts: CoverageFacts) -> Iterator[Finding]:
         kind="unclaimed",
         category=None,
         text=f"{text}: {_names([index.name for index in indices])}",
-        mend="add them to the category whose data they hold, or under `ignore` if no promise covers them",
+        remedy="add them to the category whose data they hold, or under `ignore` if no promise covers them",
         severity=Severity.WARNING,
     )
 
@@ -124,7 +124,7 @@ def _copies(policy: Policy, facts: CoverageFacts) -> Iterator[Finding]:
             kind="suspected-copy",
             category=id_,
             text=text + _names([_with_origin(copy) for copy in copies]),
-            mend="delete them, or have a category claim them; under `ignore` if they are something else",
+            remedy="delete them, or have a category claim them; under `ignore` if they are something else",
             severity=Severity.WARNING,
             about="copies",
         )
@@ -157,7 +157,7 @@ def _unseen(facts: CoverageFacts) -> Iterator[Finding]:
             category=None,
             text=f"{_number(len(facts.unseen), 'index', 'indices')} outside the policy could not be looked into for "
             f"copies: {_names(sorted(facts.unseen))} ({facts.unseen[first]})",
-            mend="open them and bring their shards back, let the enforcer's role read them, or put them under `ignore`",
+            remedy="open them, bring their shards back, let the enforcer's role read them, or put them under `ignore`",
             severity=Severity.WARNING,
         )
 
@@ -171,7 +171,7 @@ def _match_nothing(policy: Policy, nothing_since: Mapping[str, int], now: int) -
                 kind="matches-nothing",
                 category=category.id,
                 text=f"no index matches {patterns}, for {describe_duration(now - since)}",
-                mend="correct `indices` of the category, or remove the category if this data is stored nowhere",
+                remedy="correct `indices` of the category, or remove the category if this data is stored nowhere",
                 severity=Severity.WARNING,
                 about="indices",
             )

@@ -337,10 +337,10 @@ def _alarm(progress: Progress, now: int) -> str | None:
 
 def _alarm_of_leases(progress: Progress, waiting: int) -> str:
     named = ", ".join(_describe(lease) for lease in progress.behind)
-    mend = "bring the node back that it is for, or see why its copy lags"
+    remedy = "bring the node back that it is for, or see why its copy lags"
     if any(lease.source == _CCR for lease in progress.behind):
-        mend = "a follower in another cluster has to catch up or to be unfollowed: its lease is never removed here"
-    return f"{progress.index} cannot be erased, for {describe_duration(waiting)} now: {named}; {mend}"
+        remedy = "a follower in another cluster has to catch up or to be unfollowed: its lease is never removed here"
+    return f"{progress.index} cannot be erased, for {describe_duration(waiting)} now: {named}; {remedy}"
 
 
 def _describe(lease: LeaseBehind) -> str:

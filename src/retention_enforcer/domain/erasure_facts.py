@@ -104,7 +104,7 @@ class MergeRefused(RequestRejected):
     """A rewrite was prepared, and does not come about; what was prepared is to be put back."""
 
     def __init__(self, expunge: Expunge, why: RequestRejected) -> None:
-        super().__init__(why.message, why.mend, kind=why.kind, status=why.status)
+        super().__init__(why.message, why.remedy, kind=why.kind, status=why.status)
         self.expunge = expunge
 
 

@@ -1,6 +1,6 @@
 """What can go wrong, by what has to happen next; each class has one exit code.
 
-    RetentionError(message, mend)
+    RetentionError(message, remedy)
     ├── ConfigurationError     2  settings, policy or arguments are wrong: nothing was started
     ├── Refused                4  possible, but unsafe or accepted by nobody: nothing was deleted
     ├── ClusterUnavailable     1  no answer, or not a usable one: nothing is known
@@ -8,7 +8,7 @@
     ├── RequestRejected        1  the cluster answered no
     └── LedgerBroken           1  `ledger verify` found a record that does not fit
 
-Each carries its mend: what the reader can do about it. Anything else that is raised is a defect of the enforcer.
+Each carries its remedy: what the reader can do about it. Anything else that is raised is a defect of the enforcer.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from contextlib import contextmanager
 
 
 class RetentionError(Exception):
-    """An error for the user: what happened, and the mend."""
+    """An error for the user: what happened, and the remedy."""
 
     exit_code = 1
 
-    def __init__(self, message: str, mend: str = "") -> None:
+    def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
         self.message = message
-        self.mend = mend
+        self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.message}\n  {self.mend}" if self.mend else self.message
+        return f"{self.message}\n  {self.remedy}" if self.remedy else self.message
 
 
 class ConfigurationError(RetentionError):
@@ -54,8 +54,8 @@ class OutcomeUnknown(ClusterUnavailable):
 class RequestRejected(RetentionError):
     """The cluster refused a request; `kind` is Elasticsearch's type of the error, `status` the HTTP status."""
 
-    def __init__(self, message: str, mend: str = "", *, kind: str = "", status: int = 0) -> None:
-        super().__init__(message, mend)
+    def __init__(self, message: str, remedy: str = "", *, kind: str = "", status: int = 0) -> None:
+        super().__init__(message, remedy)
         self.kind = kind
         self.status = status
 

@@ -52,7 +52,7 @@ _WRITTEN = "it goes after a look that finds nothing written to it since the one 
 def build_plan(category: Category, margin: int, facts: CategoryFacts, now: int) -> Plan:
     """Return what has to be done for a category at `now`; by age nothing goes where there is no `max_age`."""
     in_doubt = [
-        Skip(name=s.name, uuid=s.uuid, kind=SkipKind.SET_APART, reason=s.text, mend=s.mend) for s in facts.set_apart
+        Skip(name=s.name, uuid=s.uuid, kind=SkipKind.SET_APART, reason=s.text, remedy=s.remedy) for s in facts.set_apart
     ]
     verdicts = [
         *in_doubt,
@@ -130,12 +130,12 @@ class _Judge:
         if self.category.max_age is None:
             return self._erased(index) or Keep(facts=index, due=None, reason=self._why_no_age(index))
         if index.lifecycle and self.category.foreign_lifecycle == "leave":
-            mend = "detach that lifecycle, or set foreign_lifecycle: adopt in the category"
-            return skip(index, SkipKind.FOREIGN_LIFECYCLE, f"under somebody else's lifecycle {index.lifecycle}", mend)
+            remedy = "detach that lifecycle, or set foreign_lifecycle: adopt in the category"
+            return skip(index, SkipKind.FOREIGN_LIFECYCLE, f"under somebody else's lifecycle {index.lifecycle}", remedy)
         if index.documents == 0:
             return self._empty(index, self.category.max_age)
         if index.ageless:
-            return skip(index, SkipKind.SET_APART, index.ageless.text, index.ageless.mend)
+            return skip(index, SkipKind.SET_APART, index.ageless.text, index.ageless.remedy)
         return self._by_age(index)
 
     def _by_age(self, index: IndexFacts) -> Verdict:
@@ -276,8 +276,8 @@ class _Judge:
             still = f"the time series accepts documents for another {describe_duration(index.end_time - self.now)}"
             since = index.counts_from
             if index.due == 0 or since is None or self.category.timestamp is None:
-                mend = "wait, or shorten index.look_ahead_time in its template"
-                return skip(index, SkipKind.TIME_SERIES, f"{purge.reason}; {still}", mend)
+                remedy = "wait, or shorten index.look_ahead_time in its template"
+                return skip(index, SkipKind.TIME_SERIES, f"{purge.reason}; {still}", remedy)
             purge = self._trim(index, since, still)
         if purge.action is Action.DELETE_INDEX:
             if not is_blocked(purge):
@@ -289,8 +289,8 @@ class _Judge:
         if purge.documents == 0:
             return held(index, f"{purge.reason}; all {index.held_due} due documents are of held subjects")
         if index.mounted:
-            mend = "mount indices that span one rollover at most, so that they can go whole"
-            return skip(index, SkipKind.MOUNTED, f"{purge.reason}; a mounted snapshot can only go whole", mend)
+            remedy = "mount indices that span one rollover at most, so that they can go whole"
+            return skip(index, SkipKind.MOUNTED, f"{purge.reason}; a mounted snapshot can only go whole", remedy)
         if is_blocked(purge):
             return blocked(index, purge.reason)
         return self._not_too_often(index, purge)

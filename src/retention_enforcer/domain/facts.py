@@ -59,12 +59,12 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedRollover:
-    """That the cluster refused to roll a write index over, for a reason that lasts until somebody mends it."""
+    """That the cluster refused to roll a write index over, for a reason that lasts until somebody removes it."""
 
     at: int
     reason: str
     """What the cluster said, with a tenant's id replaced."""
-    mend: str
+    remedy: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ class Ageless:
 
     doubt: Doubt
     text: str
-    mend: str
+    remedy: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,7 +257,7 @@ class SetApart:
     uuid: str | None
     doubt: Doubt
     text: str
-    mend: str
+    remedy: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

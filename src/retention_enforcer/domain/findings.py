@@ -1,4 +1,4 @@
-"""Findings: what a person has to know, with the mend. One finding a cause, under an id that survives restarts."""
+"""Findings: what a person has to know, with the remedy. One finding a cause, under an id that survives restarts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Finding:
     kind: str
     category: str | None
     text: str
-    mend: str
+    remedy: str
     severity: Severity = Severity.ERROR
     index: str | None = None
     uuid: str | None = None

@@ -49,8 +49,8 @@ class Soon:
 class UnsafePlan(Refused):
     """A plan that would destroy too much at once; `released` are those of its purges that may go all the same."""
 
-    def __init__(self, message: str, mend: str, *, released: tuple[Purge, ...]) -> None:
-        super().__init__(message, mend)
+    def __init__(self, message: str, remedy: str, *, released: tuple[Purge, ...]) -> None:
+        super().__init__(message, remedy)
         self.released = released
 
 

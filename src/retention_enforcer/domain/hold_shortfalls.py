@@ -40,7 +40,7 @@ class Shortfall:
             category=None,
             about=self.hold.id,
             text=self.text,
-            mend="what it covered stays held until it ends; add a hold on what it is called now, then "
+            remedy="what it covered stays held until it ends; add a hold on what it is called now, then "
             f"`retention-enforcer hold remove {self.hold.id}`",
             severity=Severity.WARNING,
         )

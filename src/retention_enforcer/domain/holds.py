@@ -216,6 +216,6 @@ def ending_soon(holds: Iterable[Hold], now: int) -> Iterator[Finding]:
                 about=hold.id,
                 text=f"hold {hold.id} ends in {describe_duration(hold.until - now)}: what it kept past its limit is "
                 "deleted then",
-                mend="nothing, or `retention-enforcer hold add` with a later end",
+                remedy="nothing, or `retention-enforcer hold add` with a later end",
                 severity=Severity.WARNING,
             )

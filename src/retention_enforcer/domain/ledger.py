@@ -172,17 +172,17 @@ def check_chain(
 
 def _check_record(record: Record, head: Head) -> Head:
     place = f"record {head.sequence + 1}"
-    mend = "compare it with an export or with the same record in the log"
+    remedy = "compare it with an export or with the same record in the log"
     if record.get("sequence") != head.sequence + 1:
-        raise LedgerBroken(f"{place}: missing; in its place stands record {record.get('sequence')!r}", mend)
+        raise LedgerBroken(f"{place}: missing; in its place stands record {record.get('sequence')!r}", remedy)
     if record.get("previous") != head.hash:
-        raise LedgerBroken(f"{place}: it does not follow record {head.sequence}; one of the two was changed", mend)
+        raise LedgerBroken(f"{place}: it does not follow record {head.sequence}; one of the two was changed", remedy)
     try:
         expected = record_hash(record)
     except ValueError as error:
-        raise LedgerBroken(f"{place}: {error}", mend) from None
+        raise LedgerBroken(f"{place}: {error}", remedy) from None
     if record.get("hash") != expected:
-        raise LedgerBroken(f"{place}: its content does not have its hash; it was changed", mend)
+        raise LedgerBroken(f"{place}: its content does not have its hash; it was changed", remedy)
     return Head(head.sequence + 1, expected)
 
 

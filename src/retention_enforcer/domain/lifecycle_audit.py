@@ -103,6 +103,6 @@ def vanished_finding(category: str, vanished: Vanished) -> Finding:
         index=vanished.name,
         uuid=vanished.uuid,
         text=f"{vanished.name}, {documents}: {vanished.reason}",
-        mend="find out who deleted it (the cluster's audit log); this is told for a day",
+        remedy="find out who deleted it (the cluster's audit log); this is told for a day",
         severity=Severity.WARNING,
     )

@@ -33,13 +33,15 @@ def judge_foreign(
     limit = format_duration(category.max_age)
     says = "deletes nothing by age" if ceiling is None else f"deletes after up to {describe_duration(ceiling)}"
     text = f"the lifecycle {name}, which is not the enforcer's, {says}: the limit is {limit}"
-    mend = (
+    remedy = (
         "it is replaced; take it out of the index template too: each new index of the stream comes with it"
         if adopted
         else f"shorten it so that rollover and deletion, {ROLLOVER_POLLS + DELETE_POLLS} polls and a margin of "
         f"{format_duration(margin)} fit into {limit}, or set foreign_lifecycle: adopt in the category"
     )
-    return Finding(kind=Hang.FOREIGN, category=category.id, about=name, text=text, mend=mend, severity=Severity.WARNING)
+    return Finding(
+        kind=Hang.FOREIGN, category=category.id, about=name, text=text, remedy=remedy, severity=Severity.WARNING
+    )
 
 
 def _ceiling(phases: Mapping[str, Any], poll: int) -> int | None:

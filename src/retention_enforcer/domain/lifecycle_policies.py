@@ -118,7 +118,7 @@ class Unmeetable:
 
     category: str
     arithmetic: str
-    mend: str
+    remedy: str
 
 
 def compile_lifecycles(policy: Policy, category: Category, fingerprint: str, poll: int) -> Lifecycles | Unmeetable:
@@ -147,8 +147,10 @@ def compile_lifecycles(policy: Policy, category: Category, fingerprint: str, pol
             ended=compiler.ended() if any(pattern.tenant for pattern in category.indices) else None,
         )
     except _TooShort as short:
-        mend = "shorten indices.lifecycle.poll_interval or the margin" + (", or the rollover" if by_age else "")
-        return Unmeetable(category=category.id, arithmetic=str(short), mend=f"{mend}; or set ENFORCER_LIFECYCLE=direct")
+        remedy = "shorten indices.lifecycle.poll_interval or the margin" + (", or the rollover" if by_age else "")
+        return Unmeetable(
+            category=category.id, arithmetic=str(short), remedy=f"{remedy}; or set ENFORCER_LIFECYCLE=direct"
+        )
 
 
 class _TooShort(Exception):

@@ -1,7 +1,7 @@
 """Where lifecycles hang: what one `_ilm/explain` shows, judged against what was expected and when it is due.
 
-Elasticsearch reports few of these states as errors, and some not at all. Each is a finding with its mend; which of
-them the enforcer mends itself says `REATTACHED`. Whatever hangs, the daemon deletes at the deadline what it may.
+Elasticsearch reports few of these states as errors, and some not at all. Each is a finding with its remedy; which of
+those the enforcer repairs itself says `REATTACHED`. Whatever hangs, the daemon deletes at the deadline what it may.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def judge_service(surroundings: Surroundings) -> Finding | None:
         kind=Hang.STOPPED,
         category=None,
         text=f"index lifecycle management is {surroundings.status}: no lifecycle deletes anything",
-        mend="start it (POST _ilm/start); until then the daemon deletes by itself, as long as it runs",
+        remedy="start it (POST _ilm/start); until then the daemon deletes by itself, as long as it runs",
         severity=Severity.WARNING,
     )
 
@@ -152,14 +152,14 @@ def judge_managed(
     verdict = judge.hang()
     if verdict is None:
         return None
-    kind, text, mend = verdict
+    kind, text, remedy = verdict
     return Finding(
         kind=kind,
         category=category.id,
         index=explained.index,
         uuid=facts.uuid if facts else uuid,
         text=f"{explained.index}: {text}",
-        mend=mend,
+        remedy=remedy,
         severity=Severity.WARNING,
     )
 
@@ -234,7 +234,7 @@ class _Judge:
         step = self.explained.failed_step or self.explained.step
         said = f": {self.explained.error}: {self.explained.reason}" if self.explained.error else ""
         text = f"its lifecycle fails in {step}, tried again {self.explained.retries} times{said}"
-        return Hang.ERROR, text, f"mend what it says (GET {self.explained.index}/_ilm/explain); or {self._again()}"
+        return Hang.ERROR, text, f"remedy what it says (GET {self.explained.index}/_ilm/explain); or {self._again()}"
 
     def _behind(self) -> _Verdict | None:
         expected = expected_deletion(self.explained, self.policy, self.surroundings.poll, self.now)

@@ -58,12 +58,12 @@ class Deviation:
     what: str
     """The setting, or the part of the mapping."""
     text: str
-    mendable: bool
+    repairable: bool
 
     @property
-    def mend(self) -> str:
+    def remedy(self) -> str:
         """What to do; nothing of it destroys anything."""
-        return _SETUP if self.mendable else _MOVE
+        return _SETUP if self.repairable else _MOVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,26 +95,26 @@ def _of_mapping(name: str, mapping: Mapping[str, Any], wanted: Mapping[str, Any]
     dynamic = _text(mapping.get("dynamic"))
     if dynamic != wanted["dynamic"]:
         text = f"its mapping is dynamic: {dynamic or 'true'}, not strict"
-        yield Deviation(index=name, what="dynamic", text=text, mendable=True)
+        yield Deviation(index=name, what="dynamic", text=text, repairable=True)
     source = mapping.get("_source", {})
     if _text(source.get("enabled")) == "false" or _text(source.get("mode")) not in ("", "stored"):
-        yield Deviation(index=name, what="_source", text="it does not store its documents as written", mendable=False)
+        yield Deviation(index=name, what="_source", text="it does not store its documents as written", repairable=False)
     if source.get("excludes") or source.get("includes"):
-        yield Deviation(index=name, what="_source", text="it stores its documents in part", mendable=False)
+        yield Deviation(index=name, what="_source", text="it stores its documents in part", repairable=False)
     if _text(mapping.get("_routing", {}).get("required")) == "true":
-        yield Deviation(index=name, what="_routing", text="it takes no document without a routing", mendable=False)
+        yield Deviation(index=name, what="_routing", text="it takes no document without a routing", repairable=False)
     if mapping.get("runtime"):
-        yield Deviation(index=name, what="runtime", text="its mapping has runtime fields", mendable=True)
+        yield Deviation(index=name, what="runtime", text="its mapping has runtime fields", repairable=True)
     there = mapping.get("properties", {})
     wrong = sorted(field for field, kind in wanted["properties"].items() if not _alike(there.get(field), kind))
     if wrong:
         text = f"these fields are not mapped as they were made: {', '.join(wrong)}"
-        yield Deviation(index=name, what="properties", text=text, mendable=False)
+        yield Deviation(index=name, what="properties", text=text, repairable=False)
 
 
 def _of_setting(name: str, setting: str, value: str) -> Deviation:
     text = f"{setting} is {value}" if value else f"{setting} is not set"
-    return Deviation(index=name, what=setting, text=text, mendable=setting not in FIXED)
+    return Deviation(index=name, what=setting, text=text, repairable=setting not in FIXED)
 
 
 def _alike(there: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> bool:

@@ -77,7 +77,7 @@ class Skip:
     uuid: str | None
     kind: SkipKind
     reason: str
-    mend: str
+    remedy: str
     facts: IndexFacts | None = None
 
 
@@ -127,6 +127,6 @@ def blocked(index: IndexFacts, reason: str) -> Skip:
     return skip(index, SkipKind.BLOCKED, f"{reason}; {names} forbids it", f"remove {names} from it")
 
 
-def skip(index: IndexFacts, kind: SkipKind, reason: str, mend: str) -> Skip:
+def skip(index: IndexFacts, kind: SkipKind, reason: str, remedy: str) -> Skip:
     """Return the skip of an index that was observed."""
-    return Skip(name=index.name, uuid=index.uuid, kind=kind, reason=reason, mend=mend, facts=index)
+    return Skip(name=index.name, uuid=index.uuid, kind=kind, reason=reason, remedy=remedy, facts=index)

@@ -34,7 +34,7 @@ class Problem:
 
     path: Path
     text: str
-    mend: str
+    remedy: str
 
 
 def policy_problems(policy: Policy) -> list[Problem]:
@@ -66,8 +66,8 @@ def earliest_problems(policy: Policy, now: int) -> list[Problem]:
             f"{format_instant(policy.earliest)} is less than the {format_duration(max_age)} of {longest.id} ago: "
             "a document that is past that limit would not be believed, and stay"
         )
-    mend = f"write a day well before {since}, as {format_instant(now - 2 * max_age - YEAR)[:10]}"
-    return [Problem(path=("earliest",), text=text, mend=mend)]
+    remedy = f"write a day well before {since}, as {format_instant(now - 2 * max_age - YEAR)[:10]}"
+    return [Problem(path=("earliest",), text=text, remedy=remedy)]
 
 
 def settings_problems(policy: Policy, *, interval: int, grace: int) -> list[Problem]:
@@ -79,8 +79,10 @@ def settings_problems(policy: Policy, *, interval: int, grace: int) -> list[Prob
     if 4 * interval > policy.margin:
         # A quarter of the margin leaves room for a failed cycle and its repetition before the limit.
         text = f"a cycle every {format_duration(interval)} is too seldom for a margin of {_show(policy.margin)}"
-        mend = f"set ENFORCER_INTERVAL to at most {format_duration(policy.margin // 4)}, or raise margin in the policy"
-        problems.append(Problem(path=("ENFORCER_INTERVAL",), text=text, mend=mend))
+        remedy = (
+            f"set ENFORCER_INTERVAL to at most {format_duration(policy.margin // 4)}, or raise margin in the policy"
+        )
+        problems.append(Problem(path=("ENFORCER_INTERVAL",), text=text, remedy=remedy))
     limits = {"on_request": policy.on_request}
     limits |= {f"after_termination of {c.id}": c.after_termination for c in policy.categories if c.after_termination}
     name, smallest = min(limits.items(), key=lambda limit: limit[1])
@@ -89,8 +91,8 @@ def settings_problems(policy: Policy, *, interval: int, grace: int) -> list[Prob
             f"a grace of {format_duration(grace)} and the margin of {_show(policy.margin)} leave no time "
             f"within the {_show(smallest)} of {name}"
         )
-        mend = f"set ENFORCER_GRACE below {format_duration(max(smallest - policy.margin, 0))}"
-        problems.append(Problem(path=("ENFORCER_GRACE",), text=text, mend=mend))
+        remedy = f"set ENFORCER_GRACE below {format_duration(max(smallest - policy.margin, 0))}"
+        problems.append(Problem(path=("ENFORCER_GRACE",), text=text, remedy=remedy))
     return problems
 
 
@@ -110,8 +112,8 @@ def _whole_problems(policy: Policy) -> Iterator[Problem]:
         yield _not_positive(policy.margin, ("margin",), "1h")
     yield from _limit_problems(policy.on_request, ("on_request",), policy.margin)
     if not policy.categories:
-        mend = "describe at least one category: a policy that promises nothing enforces nothing"
-        yield Problem(path=("categories",), text="there is no category", mend=mend)
+        remedy = "describe at least one category: a policy that promises nothing enforces nothing"
+        yield Problem(path=("categories",), text="there is no category", remedy=remedy)
     for number, pattern in enumerate(policy.ignore):
         if problem := pattern_problem(pattern.text):
             yield _bad_pattern(pattern.text, problem, ("ignore", number))
@@ -124,32 +126,32 @@ def _id_problems(policy: Policy) -> Iterator[Problem]:
         yield from _name_problems(category.id, path)
         if category.id == ON_REQUEST:
             text = f"{ON_REQUEST!r} is the id under which deletion on request is reported"
-            yield Problem(path=path, text=text, mend="give the category another id")
+            yield Problem(path=path, text=text, remedy="give the category another id")
         if category.id in _JOBS:
             text = f"{category.id!r} is what other work is called in ledger and log"
-            yield Problem(path=path, text=text, mend="give the category another id")
+            yield Problem(path=path, text=text, remedy="give the category another id")
         if category.id in seen:
             text = f"{category.id!r} is the id of an earlier category too"
-            yield Problem(path=path, text=text, mend="give each category an id of its own")
+            yield Problem(path=path, text=text, remedy="give each category an id of its own")
         seen.add(category.id)
 
 
 def _name_problems(name: str, path: Path) -> Iterator[Problem]:
     if not _NAME.fullmatch(name):
-        mend = "write lower case letters, digits and -, beginning with a letter or digit, as backend-logs"
-        yield Problem(path=path, text=f"{name[:60]!r} cannot be a name here", mend=mend)
+        remedy = "write lower case letters, digits and -, beginning with a letter or digit, as backend-logs"
+        yield Problem(path=path, text=f"{name[:60]!r} cannot be a name here", remedy=remedy)
 
 
 def _clause_problems(category: Category, path: Path) -> Iterator[Problem]:
     clause = category.clause
     for key in ("document", "section", "item"):
         if not getattr(clause, key).strip():
-            mend = "write where the promise stands, in the words of the document"
-            yield Problem(path=(*path, "clause", key), text="the text is empty", mend=mend)
+            remedy = "write where the promise stands, in the words of the document"
+            yield Problem(path=(*path, "clause", key), text="the text is empty", remedy=remedy)
     if not _is_date(clause.updated):
         text = f"{clause.updated[:60]!r} is not a date"
-        mend = "write the day of the document's last update, as 2022-08-11"
-        yield Problem(path=(*path, "clause", "updated"), text=text, mend=mend)
+        remedy = "write the day of the document's last update, as 2022-08-11"
+        yield Problem(path=(*path, "clause", "updated"), text=text, remedy=remedy)
 
 
 def _is_date(text: str) -> bool:
@@ -165,11 +167,11 @@ def _promise_problems(category: Category, path: Path, margin: int) -> Iterator[P
     limits = {"max_age": category.max_age, "after_termination": category.after_termination}
     given = {key: limit for key, limit in limits.items() if limit is not None}
     if not given and not category.never_stored:
-        mend = "give it max_age, after_termination or never_stored: true"
-        yield Problem(path=path, text="it promises nothing", mend=mend)
+        remedy = "give it max_age, after_termination or never_stored: true"
+        yield Problem(path=path, text="it promises nothing", remedy=remedy)
     if given and category.never_stored:
         text = f"what is never stored has no {' and no '.join(given)}"
-        yield Problem(path=(*path, "never_stored"), text=text, mend=f"remove never_stored, or {' and '.join(given)}")
+        yield Problem(path=(*path, "never_stored"), text=text, remedy=f"remove never_stored, or {' and '.join(given)}")
     for key, limit in given.items():
         yield from _limit_problems(limit, (*path, key), margin)
     yield from _rollover_problems(category, (*path, "rollover"), margin)
@@ -180,7 +182,7 @@ def _limit_problems(limit: int, path: Path, margin: int) -> Iterator[Problem]:
         yield _not_positive(limit, path, "14d")
     elif limit <= margin:
         text = f"{_show(limit)} is not longer than the margin of {_show(margin)}: all would be due when it is written"
-        yield Problem(path=path, text=text, mend="lower margin, or write the limit that was promised")
+        yield Problem(path=path, text=text, remedy="lower margin, or write the limit that was promised")
 
 
 def _rollover_problems(category: Category, path: Path, margin: int) -> Iterator[Problem]:
@@ -194,41 +196,41 @@ def _rollover_problems(category: Category, path: Path, margin: int) -> Iterator[
             f"an index that spans {_show(rollover)} is too coarse for a max_age of {_show(max_age)} "
             f"with a margin of {_show(margin)}"
         )
-        mend = f"write a rollover of at most {_show(most)}, or a smaller margin" if most else "write a smaller margin"
-        yield Problem(path=path, text=text, mend=mend)
+        remedy = f"write a rollover of at most {_show(most)}, or a smaller margin" if most else "write a smaller margin"
+        yield Problem(path=path, text=text, remedy=remedy)
 
 
 def _not_positive(duration: int, path: Path, example: str) -> Problem:
     text = f"{_show(duration)} is not a duration above zero"
-    return Problem(path=path, text=text, mend=f"write one, as {example}, or remove the key")
+    return Problem(path=path, text=text, remedy=f"write one, as {example}, or remove the key")
 
 
 def _index_problems(category: Category, path: Path) -> Iterator[Problem]:
     if not category.indices:
-        mend = "name the category's indices, as trtc-backend-logs-*"
-        yield Problem(path=(*path, "indices"), text="this list is empty", mend=mend)
+        remedy = "name the category's indices, as trtc-backend-logs-*"
+        yield Problem(path=(*path, "indices"), text="this list is empty", remedy=remedy)
     for number, pattern in enumerate(category.indices):
         here = (*path, "indices", number)
         if problem := pattern_problem(pattern.text):
             yield _bad_pattern(pattern.text, problem, here)
         elif pattern.tenant and not category.subjects.application:
             text = f"{pattern.text!r} names an application, but the category's documents do not"
-            mend = "name the field that does, as subjects: {application: sdkappid}"
-            yield Problem(path=here, text=text, mend=mend)
+            remedy = "name the field that does, as subjects: {application: sdkappid}"
+            yield Problem(path=here, text=text, remedy=remedy)
 
 
 def _bad_pattern(text: str, problem: str, path: Path) -> Problem:
-    return Problem(path=path, text=f"{text[:60]!r} cannot stand here", mend=problem)
+    return Problem(path=path, text=f"{text[:60]!r} cannot stand here", remedy=problem)
 
 
 def _subject_problems(category: Category, path: Path) -> Iterator[Problem]:
     subjects, owns = category.subjects, category.owns
     if subjects.user and not subjects.application:
-        mend = "name the application's field too: a user id is unique only within its application"
-        yield Problem(path=(*path, "subjects"), text="it names a user without the application", mend=mend)
+        remedy = "name the application's field too: a user id is unique only within its application"
+        yield Problem(path=(*path, "subjects"), text="it names a user without the application", remedy=remedy)
     if owns and (not owns.account or not owns.application or owns.user):
-        mend = "write both fields, as owns: {account: uin, application: sdkappid}"
-        yield Problem(path=(*path, "owns"), text="it needs an account and an application, nothing else", mend=mend)
+        remedy = "write both fields, as owns: {account: uin, application: sdkappid}"
+        yield Problem(path=(*path, "owns"), text="it needs an account and an application, nothing else", remedy=remedy)
 
 
 def _field_problems(category: Category, path: Path) -> Iterator[Problem]:
@@ -241,8 +243,8 @@ def _field_problems(category: Category, path: Path) -> Iterator[Problem]:
     fields += [(("forbidden_fields", number), name) for number, name in enumerate(category.forbidden_fields)]
     for key, name in fields:
         if not _is_field(name):
-            mend = "write the full name of one field, as client.ip, without wildcards and blanks"
-            yield Problem(path=(*path, *key), text=f"{name[:60]!r} is not the name of a field", mend=mend)
+            remedy = "write the full name of one field, as client.ip, without wildcards and blanks"
+            yield Problem(path=(*path, *key), text=f"{name[:60]!r} is not the name of a field", remedy=remedy)
 
 
 def _place_problems(category: Category, path: Path) -> Iterator[Problem]:
@@ -251,12 +253,12 @@ def _place_problems(category: Category, path: Path) -> Iterator[Problem]:
         known = seen.setdefault(key[:2], set())
         if place in known:
             text = f"{str(place)[:60]!r} stands here twice"
-            yield Problem(path=(*path, *key), text=text, mend="write each place once")
+            yield Problem(path=(*path, *key), text=text, remedy="write each place once")
         known.add(place)
         texts = [place.prefix, place.key.text if place.key else ""]
         if any(not c.isprintable() for text in texts for c in text):
-            mend = "write it as it stands in the documents, on one line"
-            yield Problem(path=(*path, *key), text="there is a character in it that cannot be seen", mend=mend)
+            remedy = "write it as it stands in the documents, on one line"
+            yield Problem(path=(*path, *key), text="there is a character in it that cannot be seen", remedy=remedy)
 
 
 def _places(category: Category) -> Iterator[tuple[Path, Place]]:
@@ -273,16 +275,18 @@ def _timestamp_problems(category: Category, path: Path, margin: int) -> Iterator
     if timestamp is None or timestamp.unit is None:
         return
     if (problem := unit_problem(timestamp.unit)) is not None:
-        mend = "write s, ms, us or ns, or a pattern such as yyyyMMddHHmmss, with letters between quotes"
-        yield Problem(path=path, text=problem, mend=mend)
+        remedy = "write s, ms, us or ns, or a pattern such as yyyyMMddHHmmss, with letters between quotes"
+        yield Problem(path=path, text=problem, remedy=remedy)
     elif category.max_age is not None and 2 * timestamp.width > margin:
         # It goes by the end of what its timestamp names, and is overdue by the beginning; the rest is for the cycles.
         text = (
             f"a value of {timestamp.unit} leaves {_show(timestamp.width)} open, too much for a margin of "
             f"{_show(margin)}: nothing could be proven to be gone in time"
         )
-        mend = f"write a margin of at least {_show(2 * timestamp.width)}, or have the producer write a finer timestamp"
-        yield Problem(path=path, text=text, mend=mend)
+        remedy = (
+            f"write a margin of at least {_show(2 * timestamp.width)}, or have the producer write a finer timestamp"
+        )
+        yield Problem(path=path, text=text, remedy=remedy)
 
 
 def _is_field(name: str) -> bool:
@@ -299,8 +303,8 @@ def _ignored_problems(policy: Policy) -> Iterator[Problem]:
             ignoring = next((p for p in ignore if p.matches(pattern.text) or p == pattern), None)
             if ignoring is not None:
                 text = f"{pattern.text!r} of {category.id} is excluded as a whole by {ignoring.text!r} under ignore"
-                mend = "remove one of the two, or have ignore name only what no clause covers"
-                yield Problem(path=("categories", number, "indices", entry), text=text, mend=mend)
+                remedy = "remove one of the two, or have ignore name only what no clause covers"
+                yield Problem(path=("categories", number, "indices", entry), text=text, remedy=remedy)
 
 
 def _overlap_problems(policy: Policy) -> Iterator[Problem]:
@@ -317,5 +321,5 @@ def _overlap_problems(policy: Policy) -> Iterator[Problem]:
                 number, one, other = clash
                 rival = policy.categories[earlier].id
                 text = f"{one.text!r} of {category.id} and {other.text!r} of {rival} can claim the same index"
-                mend = "make the patterns disjoint: an index belongs to one category"
-                yield Problem(path=("categories", later, "indices", number), text=text, mend=mend)
+                remedy = "make the patterns disjoint: an index belongs to one category"
+                yield Problem(path=("categories", later, "indices", number), text=text, remedy=remedy)

@@ -78,7 +78,7 @@ def about_ages(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
             about=category.timestamp.field,
             text=f"no document of {category.id} has {category.timestamp.field}: nobody can tell how old its "
             f"{documents:,} documents in {len(absent):,} indices are, and none goes by age",
-            mend=why.mend,
+            remedy=why.remedy,
         )
         return
     for index in facts.indices:
@@ -89,7 +89,7 @@ def about_ages(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
                 index=index.name,
                 uuid=index.uuid,
                 text=why_not.text,
-                mend=why_not.mend,
+                remedy=why_not.remedy,
                 severity=Severity.ERROR if index.documents else Severity.WARNING,
             )
 
@@ -105,7 +105,7 @@ def _findings(category: Category, facts: CategoryFacts, plan: Plan) -> Iterator[
             index=apart.name,
             uuid=apart.uuid,
             text=apart.text,
-            mend=apart.mend,
+            remedy=apart.remedy,
         )
     yield from about_ages(category, facts)
     yield from _about_holds(category, facts)
@@ -118,7 +118,7 @@ def _findings(category: Category, facts: CategoryFacts, plan: Plan) -> Iterator[
                 index=skip.name,
                 uuid=skip.uuid,
                 text=skip.reason,
-                mend=skip.mend,
+                remedy=skip.remedy,
                 severity=Severity.WARNING,
             )
     for index in facts.indices:
@@ -155,7 +155,7 @@ def _about_holds(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
             category=category.id,
             about=about,
             text=f"{text}: keeps {documents:,} due documents in {len(indices):,} indices{age}",
-            mend="`retention-enforcer hold remove` when it is no longer needed",
+            remedy="`retention-enforcer hold remove` when it is no longer needed",
             severity=Severity.WARNING,
         )
 
@@ -172,7 +172,7 @@ def _held_but_managed(category: Category, facts: CategoryFacts) -> Iterator[Find
             category=category.id,
             about="holds",
             text=f"held, but a lifecycle of somebody else may delete them: {named}{more}",
-            mend="take the lifecycle from them, and from the template that attaches it to new ones",
+            remedy="take the lifecycle from them, and from the template that attaches it to new ones",
             severity=Severity.WARNING,
         )
 
@@ -186,7 +186,7 @@ def _about_forbidden(category: Category, facts: CategoryFacts) -> Iterator[Findi
         index = fields[0].index
         absent = all(found.proven_absent for found in fields)
         text = "; ".join(_what_it_holds(found) for found in fields)
-        mend = "re-index without that field, so that no document can hold it"
+        remedy = "re-index without that field, so that no document can hold it"
         erasable = any(found.documents for found in fields)
         yield Finding(
             kind="forbidden-field",
@@ -194,7 +194,7 @@ def _about_forbidden(category: Category, facts: CategoryFacts) -> Iterator[Findi
             index=index.name,
             uuid=index.uuid,
             text=f"{index.name} of {fields[0].category} has a field that no index may have: {text}",
-            mend=f"{_STOP_AND_ERASE.format(category=category.id)}; {mend}" if erasable else mend,
+            remedy=f"{_STOP_AND_ERASE.format(category=category.id)}; {remedy}" if erasable else remedy,
             severity=Severity.WARNING if absent else Severity.ERROR,
         )
 
@@ -211,14 +211,14 @@ def _what_it_holds(found: ForbiddenField) -> str:
 
 
 def _about_index(category: Category, index: IndexFacts, now: int) -> Iterator[Finding]:
-    def finding(kind: str, text: str, mend: str, severity: Severity = Severity.ERROR) -> Finding:
+    def finding(kind: str, text: str, remedy: str, severity: Severity = Severity.ERROR) -> Finding:
         return Finding(
             kind=kind,
             category=category.id,
             index=index.name,
             uuid=index.uuid,
             text=text,
-            mend=mend,
+            remedy=remedy,
             severity=severity,
         )
 

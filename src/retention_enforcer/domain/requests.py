@@ -69,7 +69,7 @@ def read_request(document_id: str, body: Mapping[str, Any]) -> Request | Malform
             requested_by=_text(body, "requested_by"),
         )
     except ConfigurationError as error:
-        return Malformed(id=document_id, problem=f"{error.message}: {error.mend}")
+        return Malformed(id=document_id, problem=f"{error.message}: {error.remedy}")
     except KeyError as error:
         return Malformed(id=document_id, problem=f"{error.args[0]} is missing")
     except (TypeError, ValueError):

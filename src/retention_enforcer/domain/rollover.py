@@ -63,21 +63,23 @@ def is_refused(index: IndexFacts, category: Category, now: int) -> bool:
 
 
 def lasting_refusal(target: str, error: RequestRejected, reason: str, now: int) -> RefusedRollover | None:
-    """Return what is remembered of a refusal that lasts until somebody mends its cause; None where it ends by itself.
+    """Return what is remembered of a refusal that lasts until somebody removes its cause; None where it ends by itself.
 
     `reason` is what the cluster said, as it may be written down.
     """
     if error.status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN) or error.kind in _PASSING:
         return None
     if "maximum normal shards open" in error.message:
-        mend = "raise cluster.max_shards_per_node, add a node, or delete indices that nobody needs"
+        remedy = "raise cluster.max_shards_per_node, add a node, or delete indices that nobody needs"
     elif "duplicated alias" in error.message:
-        mend = f"take the alias {target} out of the index template that names it: the rollover itself sets it"
+        remedy = f"take the alias {target} out of the index template that names it: the rollover itself sets it"
     elif error.kind == "resource_already_exists_exception":
-        mend = f"delete or rename the index that has the next name, or have {target} write to an index of another name"
+        remedy = (
+            f"delete or rename the index that has the next name, or have {target} write to an index of another name"
+        )
     else:
-        mend = error.mend or f"see what POST {target}/_rollover?dry_run answers"
-    return RefusedRollover(at=now, reason=reason, mend=mend)
+        remedy = error.remedy or f"see what POST {target}/_rollover?dry_run answers"
+    return RefusedRollover(at=now, reason=reason, remedy=remedy)
 
 
 def refusal_finding(category: str, index: IndexFacts, refused: RefusedRollover) -> Finding:
@@ -89,7 +91,7 @@ def refusal_finding(category: str, index: IndexFacts, refused: RefusedRollover) 
         uuid=index.uuid,
         text=f"{index.name} cannot be rolled over, so it grows, and what is due in it goes document by document: "
         f"{refused.reason}",
-        mend=refused.mend,
+        remedy=refused.remedy,
         severity=Severity.WARNING,
     )
 

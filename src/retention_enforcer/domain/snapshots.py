@@ -130,8 +130,8 @@ def _unread(seen: SnapshotsSeen) -> Iterator[Finding]:
         yield _finding("repository-unreadable", None, text, "see what GET _slm/policy answers")
 
 
-def _finding(kind: str, about: str | None, text: str, mend: str) -> Finding:
-    return Finding(kind=kind, category=None, about=about, text=text, mend=mend, severity=Severity.WARNING)
+def _finding(kind: str, about: str | None, text: str, remedy: str) -> Finding:
+    return Finding(kind=kind, category=None, about=about, text=text, remedy=remedy, severity=Severity.WARNING)
 
 
 # --- snapshots that hold data past its limit ----------------------------------------------------------
@@ -271,7 +271,7 @@ def _policies_that_keep_too_long(policy: Policy, seen: SnapshotsSeen) -> Iterato
                 "snapshot-policy",
                 lifecycle.id,
                 _arithmetic(lifecycle, copied, policy.margin),
-                _mend_of_policy(policy.margin),
+                _remedy_of_policy(policy.margin),
             )
 
 
@@ -336,7 +336,7 @@ def _arithmetic(lifecycle: SnapshotLifecycle, copied: Sequence[_Copied], margin:
     )
 
 
-def _mend_of_policy(margin: int) -> str:
+def _remedy_of_policy(margin: int) -> str:
     exclude = "exclude the indices of these categories from it (in config.indices, each after a -)"
     room = margin - RETENTION_PAUSE
     if room <= 0:

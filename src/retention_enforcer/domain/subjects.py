@@ -94,8 +94,8 @@ def subject_of(*, account: str | None = None, application: str | None = None, us
         if user is None:
             return Subject(kind=SubjectKind.APPLICATION, id=application)
         return Subject(kind=SubjectKind.USER, id=user, application=application)
-    mend = "name an account, or an application, or a user together with its application"
-    raise ConfigurationError("this does not name exactly one subject", mend)
+    remedy = "name an account, or an application, or a user together with its application"
+    raise ConfigurationError("this does not name exactly one subject", remedy)
 
 
 def id_problem(text: str) -> str | None:

@@ -61,20 +61,22 @@ def termination_findings(terminations: Iterable[Termination], undone: Undone) ->
     for key in sorted(undone.late & known.keys()):
         items = "; ".join(item.text for item in known[key].open_items) or "its purge has not ended"
         text = f"{_who(known[key])} is past its promise: {items}"
-        mend = "mend what stands in the way; the next cycle goes on"
-        yield _finding("termination-late", key, text, mend, Severity.ERROR)
+        remedy = "remedy what stands in the way; the next cycle goes on"
+        yield _finding("termination-late", key, text, remedy, Severity.ERROR)
     for key, termination in known.items():
         causes = "; ".join(item.text for item in termination.open_items if item.kind == REFUSED)
         if causes and termination.is_open:
-            mend = "mend what stands in the way there; the next cycle tries again"
-            yield _finding("purge-failed", key, f"the purge for {_who(termination)} is not done: {causes}", mend)
+            remedy = "remedy what stands in the way; the next cycle tries again"
+            yield _finding("purge-failed", key, f"the purge for {_who(termination)} is not done: {causes}", remedy)
     yield from _unproven(known.values())
     for key, undecided in sorted(undone.undecided.items()):
-        mend = "correct the documents that say which account an application belongs to"
-        yield _finding("owner-undecided", key, f"{_who(known[key])}: {undecided.text}", mend)
+        remedy = "correct the documents that say which account an application belongs to"
+        yield _finding("owner-undecided", key, f"{_who(known[key])}: {undecided.text}", remedy)
     for uuid, why in sorted(undone.unblocked.items()):
         text = f"the write block of index {uuid}, lifted for a deletion, is not back: {why}"
-        yield _finding("block-not-restored", uuid, text, "set index.blocks.write there, or mend what stands in the way")
+        yield _finding(
+            "block-not-restored", uuid, text, "set index.blocks.write there, or remedy what stands in the way"
+        )
     for key, documents in sorted(undone.returned.items()):
         text = f"{_who(known[key])} is closed, and there are {documents:,} documents of it again"
         yield _finding("returned", key, text, "stop what writes them, or ask for another termination or erasure")
@@ -83,8 +85,8 @@ def termination_findings(terminations: Iterable[Termination], undone: Undone) ->
         text = f"a reinstatement of {what} is refused: its data goes with {_who(known[key])}"
         yield _finding("reinstatement-refused", str(place), text, f"{_instead(known[key])}; or {_delete(place)}")
     for place, why in sorted(undone.refused.items()):
-        mend = _delete(place) if why == CHANGED else _delete(place, "delete or correct")
-        yield _finding("request-refused", str(place), f"a request is refused: {why}", mend)
+        remedy = _delete(place) if why == CHANGED else _delete(place, "delete or correct")
+        yield _finding("request-refused", str(place), f"a request is refused: {why}", remedy)
 
 
 def _unproven(terminations: Iterable[Termination]) -> Iterator[Finding]:
@@ -98,7 +100,7 @@ def _unproven(terminations: Iterable[Termination]) -> Iterator[Finding]:
             "purge-unproven",
             "doubts",
             f"of {len(doubted):,} terminations and requests it cannot be told whether all is purged: {named}{more}",
-            "see `retention-enforcer terminations`, and mend what stands in the way there; the next cycle tries again",
+            "see `retention-enforcer terminations`, and remedy what stands in the way; the next cycle tries again",
         )
 
 
@@ -117,5 +119,5 @@ def _who(termination: Termination) -> str:
     return f"the {termination.ask} of {termination.kind} {termination.pseudonym}"
 
 
-def _finding(kind: str, about: str, text: str, mend: str, severity: Severity = Severity.WARNING) -> Finding:
-    return Finding(kind=kind, category=ON_REQUEST, about=about, text=text, mend=mend, severity=severity)
+def _finding(kind: str, about: str, text: str, remedy: str, severity: Severity = Severity.WARNING) -> Finding:
+    return Finding(kind=kind, category=ON_REQUEST, about=about, text=text, remedy=remedy, severity=severity)

@@ -292,7 +292,7 @@ def left_by_age(category: Category, termination: Termination, facts: CategoryFac
         what = f"what it has from before should have ended by its age, and may be there: {_some(left)}"
         yield OpenItem(kind=NOT_NARROWED, text=f"{text}: {what}")
     for apart in facts.set_apart:
-        what = f"whether all from before is gone is not known: {apart.text}; {apart.mend}"
+        what = f"whether all from before is gone is not known: {apart.text}; {apart.remedy}"
         yield OpenItem(kind=NOT_NARROWED, text=f"{text}: {what}")
 
 
@@ -370,7 +370,7 @@ def _names_no(category: Category, termination: Termination) -> str:
 
 
 def _not_known(apart: SetApart) -> str:
-    return f"{apart.text}: whether it holds anything is not known; {apart.mend}"
+    return f"{apart.text}: whether it holds anything is not known; {apart.remedy}"
 
 
 def _cannot_tell(name: str, untold: Untold) -> str:

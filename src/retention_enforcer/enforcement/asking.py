@@ -169,10 +169,10 @@ class Asking:
             f"{subject.kind} {self._pseudonyms.of(subject.text)}",
             f"{termination.kind} {termination.pseudonym}",
         )
-        mend = f"reinstate that {termination.kind}, then this again"
+        remedy = f"reinstate that {termination.kind}, then this again"
         if termination.kind is SubjectKind.ACCOUNT and termination.begun_at is None:
-            mend += "; or have a newer document name another account for the application"
-        return Refused(f"{what} goes with the {termination.ask} of {whole}: nothing is reinstated", mend)
+            remedy += "; or have a newer document name another account for the application"
+        return Refused(f"{what} goes with the {termination.ask} of {whole}: nothing is reinstated", remedy)
 
     def _under_way(self, now: int) -> list[Termination]:
         """Return what will be open once the daemon has read all that is asked for by now."""
@@ -276,7 +276,7 @@ class Asking:
         try:
             return tuple(sorted(self._owners.of(self._policy, subject.id, (), now).applications[subject.id])), ""
         except Refused as error:
-            return (), f"{error.message}; {error.mend}"
+            return (), f"{error.message}; {error.remedy}"
 
     def _look(self, termination: Termination) -> Mapping[str, CategoryFacts]:
         scope = Scope.looking(self._policy, Control())

@@ -150,7 +150,7 @@ class Checks:
         wrong = [found for category in categories for found in about_ages(category, looks[category.id][0])]
         for found in wrong:
             text = self._hide(found.text)
-            yield Check(name=f"timestamp of {found.category}", text=text, error=Refused(text, self._hide(found.mend)))
+            yield Check(name=f"timestamp of {found.category}", text=text, error=Refused(text, self._hide(found.remedy)))
         if not wrong:
             yield Check(name="timestamps", text="the documents of all categories with a max_age have one")
 

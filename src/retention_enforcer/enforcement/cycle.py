@@ -275,7 +275,7 @@ def _about_purges(category: Category, results: Results, refused: UnsafePlan | No
             index=purge.facts.name,
             uuid=purge.facts.uuid,
             text=f"{purge.action} of {purge.facts.name} did not succeed: {reason}",
-            mend="the next cycle tries again; if it stays, see what the cluster says about this index",
+            remedy="the next cycle tries again; if it stays, see what the cluster says about this index",
             severity=Severity.WARNING,
         )
         for purge, reason in results.failures.values()
@@ -286,7 +286,7 @@ def _about_purges(category: Category, results: Results, refused: UnsafePlan | No
                 kind="unsafe-plan",
                 category=category.id,
                 text=refused.message,
-                mend=refused.mend,
+                remedy=refused.remedy,
                 severity=Severity.WARNING,
             )
         )

@@ -269,7 +269,7 @@ def _unmeetable(look: LifecycleLook) -> Sequence[Finding]:
             kind="lifecycle-unmeetable",
             category=look.category.id,
             text=f"no lifecycle of {look.category.id} keeps its promise: {look.unmeetable.arithmetic}",
-            mend=f"{look.unmeetable.mend}; until then the daemon deletes by itself, as long as it runs",
+            remedy=f"{look.unmeetable.remedy}; until then the daemon deletes by itself, as long as it runs",
             severity=Severity.WARNING,
         ),
     )

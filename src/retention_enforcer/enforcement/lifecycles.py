@@ -200,14 +200,14 @@ class _Putting:
         changed = self._changer.carry_out(self._category, changes, self._cycle, holds)
         return len(changed.done) == len(changes)
 
-    def _find(self, kind: str, policy: LifecyclePolicy, text: str, mend: str) -> None:
+    def _find(self, kind: str, policy: LifecyclePolicy, text: str, remedy: str) -> None:
         self.findings.append(
             Finding(
                 kind=kind,
                 category=self._category.id,
                 about=policy.name,
                 text=text,
-                mend=mend,
+                remedy=remedy,
                 severity=Severity.WARNING,
             )
         )
@@ -235,7 +235,7 @@ def still_acting(look: LifecycleLook, watched: Watched) -> Sequence[Finding]:
             category=look.category.id,
             text=f"the enforcer deletes nothing now, but {len(managed)} indices have lifecycles that do"
             f"{foreign}{when}: {named}",
-            mend="`retention-enforcer stop` takes them from every governed index",
+            remedy="`retention-enforcer stop` takes them from every governed index",
             severity=Severity.WARNING,
         ),
     )
@@ -277,7 +277,7 @@ def _failed(category: Category, changed: Changed) -> Sequence[Finding]:
             index=change.index,
             uuid=change.uuid,
             text=f"the lifecycle of {change.index} could not be changed: {reason}",
-            mend="the next cycle tries again; if it stays, see what the cluster says about this index",
+            remedy="the next cycle tries again; if it stays, see what the cluster says about this index",
             severity=Severity.WARNING,
         )
         for change, reason in changed.failures.values()
@@ -292,7 +292,7 @@ def _refusal(category: Category, refused: Refused | None) -> Sequence[Finding]:
             kind="unsafe-lifecycles",
             category=category.id,
             text=refused.message,
-            mend=refused.mend,
+            remedy=refused.remedy,
             severity=Severity.WARNING,
         )
     ]
@@ -303,6 +303,6 @@ def _unusable(category: Category, error: RequestRejected) -> Finding:
         kind="lifecycles-unusable",
         category=category.id,
         text=f"lifecycles cannot be used: {error.message}",
-        mend=f"{error.mend}; until then the daemon deletes by itself, as long as it runs",
+        remedy=f"{error.remedy}; until then the daemon deletes by itself, as long as it runs",
         severity=Severity.WARNING,
     )

@@ -94,4 +94,4 @@ def raise_if_deviating(seen: Mapping[str, OwnSeen]) -> None:
     if found:
         first = found[0]
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise Refused(f"{first.index} is not as it must be: {first.text}{more}; nothing is deleted", first.mend)
+        raise Refused(f"{first.index} is not as it must be: {first.text}{more}; nothing is deleted", first.remedy)

@@ -27,22 +27,22 @@ def described(missing: Missing) -> str:
 def shortcomings(held: Held, role: Role) -> Iterator[tuple[Missing, RequestRejected]]:
     """Yield what is missing, as the error that it is."""
     for missing in held.missing:
-        mend = f"give it the role {role_name(role)}: see `retention-enforcer setup --print`"
-        yield missing, RequestRejected(described(missing), mend)
+        remedy = f"give it the role {role_name(role)}: see `retention-enforcer setup --print`"
+        yield missing, RequestRejected(described(missing), remedy)
 
 
 def raise_if_blind(held: Held, role: Role) -> None:
     """Raise Refused where indices of the policy may not be looked at: what is hidden could be taken for not there."""
     for missing, error in shortcomings(held, role):
         if missing.blinds:
-            raise Refused(f"nothing is deleted: {error.message}", error.mend)
+            raise Refused(f"nothing is deleted: {error.message}", error.remedy)
 
 
 def excess(held: Held, role: Role) -> str | None:
     """Return what to say where far too much is allowed, or None."""
-    mend = f"use an API key: retention-enforcer setup --key {role}"
+    remedy = f"use an API key: retention-enforcer setup --key {role}"
     if held.superuser:
-        return f"{held.user} may do everything on this cluster, far more than the {role} needs; {mend}"
+        return f"{held.user} may do everything on this cluster, far more than the {role} needs; {remedy}"
     if held.may_change_ledger:
-        return f"{held.user} may change or delete records of the ledger, which nobody but a superuser should; {mend}"
+        return f"{held.user} may change or delete records of the ledger, which nobody but a superuser should; {remedy}"
     return None

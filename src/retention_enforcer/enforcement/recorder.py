@@ -217,9 +217,9 @@ def log_findings(policy: Policy, findings: Iterable[Finding], pseudonyms: Pseudo
         first, unnamed = alarms[0], len(alarms) - _LOGGED
         texts = "; ".join(without_subjects(policy, finding, pseudonyms) for finding in alarms[:_LOGGED])
         more = f" (and {unnamed} more)" if unnamed > 0 else ""
-        mend = without_subjects(policy, replace(first, text=first.mend), pseudonyms)
+        remedy = without_subjects(policy, replace(first, text=first.remedy), pseudonyms)
         (_log.error if first.severity is Severity.ERROR else _log.warning)(
-            f"finding {kind}: {texts}{more}; {mend}",
+            f"finding {kind}: {texts}{more}; {remedy}",
             **{"event.action": "finding", "retention.finding.kind": kind, "retention.finding.count": len(alarms)},
         )
 

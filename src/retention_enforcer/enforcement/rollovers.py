@@ -163,6 +163,6 @@ def _failed(category: Category, index: IndexFacts, reason: str) -> Finding:
         index=index.name,
         uuid=index.uuid,
         text=f"{index.name} could not be rolled over: {reason}",
-        mend="the next cycle tries again; if it stays, see what the cluster says about this index",
+        remedy="the next cycle tries again; if it stays, see what the cluster says about this index",
         severity=Severity.WARNING,
     )

@@ -72,17 +72,17 @@ def raise_if_ledger_lost(ledger: LedgerStore, remembered: LedgerMemory | None) -
                 "restore it, or look at what happened and say so with `retention-enforcer ledger adopt`",
             )
         return
-    mend = "restore it, or look at what happened and say so with `retention-enforcer ledger adopt`"
+    remedy = "restore it, or look at what happened and say so with `retention-enforcer ledger adopt`"
     if ledger.uuid() != remembered.uuid:
-        raise Refused("retention-ledger is not the index it was: nothing is deleted", mend)
+        raise Refused("retention-ledger is not the index it was: nothing is deleted", remedy)
     known = remembered.head
     if known.sequence == 0:
         return
     record = ledger.get(known.sequence)
     if record is None:
-        raise Refused(f"the ledger ends before record {known.sequence}, which it had: nothing is deleted", mend)
+        raise Refused(f"the ledger ends before record {known.sequence}, which it had: nothing is deleted", remedy)
     if record.get("hash") != known.hash:
-        raise Refused(f"record {known.sequence} of the ledger is not what it was: nothing is deleted", mend)
+        raise Refused(f"record {known.sequence} of the ledger is not what it was: nothing is deleted", remedy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,17 +101,17 @@ class Terms:
         mine = self.fingerprint
         if accepted == mine:
             return
-        mend = f"look at `retention-enforcer plan`, then: retention-enforcer policy accept (fingerprint {mine})"
+        remedy = f"look at `retention-enforcer plan`, then: retention-enforcer policy accept (fingerprint {mine})"
         if self.accept and self.accept != mine:
-            raise Refused(f"ENFORCER_ACCEPT_POLICY is {self.accept}, but the policy here is {mine}", mend)
+            raise Refused(f"ENFORCER_ACCEPT_POLICY is {self.accept}, but the policy here is {mine}", remedy)
         if self.accept and accepted is not None:
             raise Refused(
                 f"the policy here is {mine}, and {accepted} is the one accepted last: nothing is deleted",
-                f"what ENFORCER_ACCEPT_POLICY names counts once, from when a run first saw it; {mend}",
+                f"what ENFORCER_ACCEPT_POLICY names counts once, from when a run first saw it; {remedy}",
             )
         if accepted is not None:
-            raise Refused(f"the policy was changed since {accepted} was accepted: nothing is deleted", mend)
-        raise Refused("nobody accepted this policy: nothing is deleted", mend)
+            raise Refused(f"the policy was changed since {accepted} was accepted: nothing is deleted", remedy)
+        raise Refused("nobody accepted this policy: nothing is deleted", remedy)
 
 
 def accepted_fingerprint(control: Control, policy: Mapping[str, Any] | None) -> str | None:

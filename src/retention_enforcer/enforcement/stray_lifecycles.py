@@ -56,7 +56,7 @@ class LifecycleRound:
                 return self._run(scope, cycle)
             except RequestRejected as error:
                 text = f"lifecycles cannot be looked at: {error.message}"
-                return RoundResult(findings=(_finding("lifecycles-unusable", text, error.mend),))
+                return RoundResult(findings=(_finding("lifecycles-unusable", text, error.remedy),))
 
     def _run(self, scope: Scope, cycle: str) -> RoundResult:
         there = dict(sorted(self._cluster.attachments(["*"]).items()))
@@ -106,17 +106,17 @@ def _by_hand(change: Change, attached: Attachment) -> str:
     return f"{first}POST {change.index}/_ilm/remove"
 
 
-def _about(kind: str, change: Change, mend: str) -> Finding:
+def _about(kind: str, change: Change, remedy: str) -> Finding:
     return Finding(
         kind=kind,
         category=None,
         index=change.index,
         uuid=change.uuid,
         text=f"{change.index}: {change.reason}",
-        mend=mend,
+        remedy=remedy,
         severity=Severity.WARNING,
     )
 
 
-def _finding(kind: str, text: str, mend: str) -> Finding:
-    return Finding(kind=kind, category=None, text=text, mend=mend, severity=Severity.WARNING)
+def _finding(kind: str, text: str, remedy: str) -> Finding:
+    return Finding(kind=kind, category=None, text=text, remedy=remedy, severity=Severity.WARNING)

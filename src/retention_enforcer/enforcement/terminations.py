@@ -187,7 +187,7 @@ class TerminationWork:
             try:
                 owned = self._owners.of(policy, account, termination.applications, self._clock.now())
             except Refused as error:
-                text = f"its applications cannot be told: {error.message}; {error.mend}"
+                text = f"its applications cannot be told: {error.message}; {error.remedy}"
                 undecided[key] = Undecided(text=text)
                 continue
             if owned.undecided:

@@ -1,4 +1,4 @@
-"""The policy file: YAML text to a `Policy`, or one error that names file, line and mend.
+"""The policy file: YAML text to a `Policy`, or one error that names file, line and remedy.
 
 Three steps, each of which collects all that it finds: plain YAML, the shape (known keys, values that can be
 read), and the rules of `domain.policy_rules`. A step runs only if the one before it found nothing.
@@ -52,11 +52,11 @@ _SHAPES = {
     "too_short": ("this list is empty", "name at least one, or remove the line"),
     "model_type": ("this is not a mapping of keys to values", "write `key: value` lines under it"),
 }
-"""What pydantic's types of error mean here, and their mends."""
+"""What pydantic's types of error mean here, and their remedies."""
 
 
 def load_policy(path: Path, now: int | None = None) -> Policy:
-    """Return the policy in a file; ConfigurationError with file, line and mend if it holds none.
+    """Return the policy in a file; ConfigurationError with file, line and remedy if it holds none.
 
     With `now`, in epoch milliseconds, it is also held against the clock.
     """
@@ -105,12 +105,12 @@ def policy_schema() -> dict[str, Any]:
 def _refusal(source_name: str, faults: list[Fault]) -> ConfigurationError:
     first, *others = sorted(faults, key=lambda fault: fault.line)
     more = f" ({len(others)} more below it, the next in line {others[0].line})" if others else ""
-    return ConfigurationError(f"{source_name}:{first.line}: {first.text}", first.mend + more)
+    return ConfigurationError(f"{source_name}:{first.line}: {first.text}", first.remedy + more)
 
 
 def _fault(problem: Problem, document: Document) -> Fault:
     where = _where(problem.path, document.value) or "the policy"
-    return Fault(document.line(problem.path), f"{where}: {problem.text}", problem.mend)
+    return Fault(document.line(problem.path), f"{where}: {problem.text}", problem.remedy)
 
 
 def _where(path: policy_rules.Path, value: object) -> str:
@@ -158,19 +158,19 @@ def _shape_problem(detail: ErrorDetails) -> Problem:
 def _problem(detail: ErrorDetails) -> Problem:
     path, kind, context = detail["loc"], detail["type"], detail.get("ctx", {})
     if kind == REFUSED:
-        return Problem(path=path, text=context["text"], mend=context["mend"])
+        return Problem(path=path, text=context["text"], remedy=context["remedy"])
     if kind == "extra_forbidden":
         nearest = _nearest(detail)
-        mend = f"write {nearest}, if that is meant" if nearest else f"known here: {', '.join(_known(path[:-1]))}"
-        return Problem(path=path, text="unknown key", mend=mend)
+        remedy = f"write {nearest}, if that is meant" if nearest else f"known here: {', '.join(_known(path[:-1]))}"
+        return Problem(path=path, text="unknown key", remedy=remedy)
     if kind == "missing":
         text = f"{path[-1]} is missing"
-        return Problem(path=path[:-1], text=text, mend=f"write {path[-1]}: with its value")
+        return Problem(path=path[:-1], text=text, remedy=f"write {path[-1]}: with its value")
     if kind == "literal_error":
         text = f"{shown(detail['input'])} is not one of {context['expected']}"
-        return Problem(path=path, text=text, mend=f"write {context['expected']}")
-    text, mend = _SHAPES[kind]
-    return Problem(path=path, text=text, mend=mend)
+        return Problem(path=path, text=text, remedy=f"write {context['expected']}")
+    text, remedy = _SHAPES[kind]
+    return Problem(path=path, text=text, remedy=remedy)
 
 
 def _nearest(detail: ErrorDetails) -> str | None:

@@ -26,7 +26,7 @@ class Fault:
 
     line: int
     text: str
-    mend: str
+    remedy: str
 
 
 @dataclass(slots=True)
@@ -72,8 +72,8 @@ def _syntax_fault(error: yaml.YAMLError, text: str) -> Fault:
         )
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = getattr(error, "problem", None) or "it cannot be parsed"
-    mend = "mind the indentation (blanks, no tabs), and put names with * or { between quotes"
-    return Fault(mark.line + 1 if mark else 1, f"this is not YAML: {problem}", mend)
+    remedy = "mind the indentation (blanks, no tabs), and put names with * or { between quotes"
+    return Fault(mark.line + 1 if mark else 1, f"this is not YAML: {problem}", remedy)
 
 
 class _Reader:
@@ -144,8 +144,8 @@ class _Reader:
 
     def _refuse_reference(self, event: yaml.Event) -> None:
         if isinstance(event, yaml.AliasEvent):
-            mend = "write out the value, or put a name that begins with * between quotes"
-            self._fault(event, f"*{event.anchor} is an alias, and those are not for a policy", mend)
+            remedy = "write out the value, or put a name that begins with * between quotes"
+            self._fault(event, f"*{event.anchor} is an alias, and those are not for a policy", remedy)
             return
         if getattr(event, "anchor", None):
             self._fault(
@@ -154,8 +154,8 @@ class _Reader:
         if getattr(event, "tag", None):
             self._fault(event, "tags (!) are not for a policy", "remove it, or put the text between quotes")
 
-    def _fault(self, event: yaml.Event, text: str, mend: str) -> None:
-        self.document.faults.append(Fault(_line(event), text, mend))
+    def _fault(self, event: yaml.Event, text: str, remedy: str) -> None:
+        self.document.faults.append(Fault(_line(event), text, remedy))
 
 
 def _line(event: yaml.Event) -> int:

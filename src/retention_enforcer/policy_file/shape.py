@@ -1,7 +1,7 @@
 """The shape of the policy file: which keys there are, what may stand behind them, and their defaults.
 
 Pydantic models, from which both the loader's first judgement and the JSON Schema come. A refusal of a value is
-a `PydanticCustomError` of the type `refused` with its text and its mend.
+a `PydanticCustomError` of the type `refused` with its text and its remedy.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from retention_enforcer.domain.timestamps import Timestamp
 REFUSED = "refused"
 
 
-def refused(text: str, mend: str) -> PydanticCustomError:
-    """The error of a validator, with the mend in its context."""
-    return PydanticCustomError(REFUSED, "{text}: {mend}", {"text": text, "mend": mend})
+def refused(text: str, remedy: str) -> PydanticCustomError:
+    """The error of a validator, with the remedy in its context."""
+    return PydanticCustomError(REFUSED, "{text}: {remedy}", {"text": text, "remedy": remedy})
 
 
 def shown(value: object) -> str:
@@ -54,8 +54,8 @@ def _duration(value: object) -> int:
     try:
         return parse_duration(value)
     except ValueError:
-        mend = "write a whole number and a unit, as 90s, 15m, 1h or 14d"
-        raise refused(f"{shown(value)} is not a duration", mend) from None
+        remedy = "write a whole number and a unit, as 90s, 15m, 1h or 14d"
+        raise refused(f"{shown(value)} is not a duration", remedy) from None
 
 
 def _instant(value: object) -> int:
@@ -260,8 +260,8 @@ def _timestamp(value: object) -> object:
     if isinstance(value, dict):
         return value
     if isinstance(value, list):
-        mend = "write a field's name, as start_time, or {field: start_time, unit: ms}, or none"
-        raise refused(f"{shown(value)} is no timestamp", mend)
+        remedy = "write a field's name, as start_time, or {field: start_time, unit: ms}, or none"
+        raise refused(f"{shown(value)} is no timestamp", remedy)
     return {"field": _text(value)}
 
 

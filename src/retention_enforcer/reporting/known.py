@@ -33,7 +33,7 @@ class FindingSeen:
     index: str | None
     severity: Severity
     text: str
-    mend: str
+    remedy: str
     first_seen: int
 
 
@@ -107,7 +107,7 @@ class JobSeen:
     failed_at: int | None = None
     """When it last failed, if it did not succeed since."""
     error: str = ""
-    mend: str = ""
+    remedy: str = ""
     defect: bool = False
     """Whether it failed by a mistake of the enforcer's own."""
 
@@ -170,7 +170,7 @@ def readable_findings(
             index=pseudonyms.index_name(policy.patterns, finding.index) if finding.index is not None else None,
             severity=finding.severity,
             text=without_subjects(policy, finding, pseudonyms),
-            mend=without_subjects(policy, replace(finding, text=finding.mend), pseudonyms),
+            remedy=without_subjects(policy, replace(finding, text=finding.remedy), pseudonyms),
             first_seen=finding.first_seen if finding.first_seen is not None else now,
         )
         for finding in findings

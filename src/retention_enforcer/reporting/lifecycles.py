@@ -53,7 +53,7 @@ def lifecycles_table(compiled: Compiled) -> Table:
         table.add_column(name, overflow="fold")
     for id_, found in compiled.items():
         if isinstance(found, Unmeetable):
-            text = Text.assemble(("none keeps the promise", "bold red"), f"\n{found.arithmetic}\n{found.mend}")
+            text = Text.assemble(("none keeps the promise", "bold red"), f"\n{found.arithmetic}\n{found.remedy}")
             table.add_row(Text(id_), text, "")
         elif not found.policies:
             table.add_row(Text(id_), "none: nothing of it goes whole by its age", "")

@@ -53,7 +53,7 @@ def _category(plan: Plan) -> dict[str, Any]:
                 **(_index(skip.facts) if skip.facts else {"index": skip.name, "uuid": skip.uuid}),
                 "kind": skip.kind.value,
                 "reason": skip.reason,
-                "mend": skip.mend,
+                "remedy": skip.remedy,
             }
             for skip in plan.skip
         ],
@@ -84,7 +84,7 @@ def plan_table(
         parts += [title, _table(plan, now)]
         refusal = (refusals or {}).get(plan.category)
         if refusal:
-            parts.append(Text(f"  {refusal.message}\n  {refusal.mend}", style="red"))
+            parts.append(Text(f"  {refusal.message}\n  {refusal.remedy}", style="red"))
         parts.append(Text(""))
     return Group(*parts)
 
@@ -100,7 +100,7 @@ def _table(plan: Plan, now: int) -> RenderableType:
         table.add_row(Text(verb, "red"), Text(purge.facts.name), f"{purge.documents:,}", Text(purge.reason))
     for skip in plan.skip:
         documents = f"{skip.facts.documents:,}" if skip.facts else "?"
-        table.add_row(Text("skip", "yellow"), Text(skip.name), documents, Text(f"{skip.reason}; {skip.mend}"))
+        table.add_row(Text("skip", "yellow"), Text(skip.name), documents, Text(f"{skip.reason}; {skip.remedy}"))
     later = 0
     for keep in sorted(plan.keep, key=lambda k: (k.due is None, k.due or 0, k.facts.name)):
         if keep.due is not None and keep.due - now > DAY:

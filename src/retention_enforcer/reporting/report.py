@@ -227,7 +227,7 @@ def _finding(finding: Finding, as_of: int) -> dict[str, Any]:
         "index": finding.index,
         "severity": finding.severity.value,
         "text": finding.text,
-        "mend": finding.mend,
+        "remedy": finding.remedy,
         "first_seen": format_instant(finding.first_seen if finding.first_seen is not None else as_of),
         "last_seen": format_instant(finding.last_seen if finding.last_seen is not None else as_of),
     }

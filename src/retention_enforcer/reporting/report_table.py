@@ -63,7 +63,7 @@ def _figures(row: Row, now: int) -> list[str]:
 def _finding(finding: Finding) -> Text:
     style = "red" if finding.severity is Severity.ERROR else "yellow"
     where = " ".join(part for part in (finding.category, finding.index) if part) or "the cluster"
-    return Text.assemble((f"\n{finding.kind}: {where}\n", style), f"  {finding.text}\n  {finding.mend}")
+    return Text.assemble((f"\n{finding.kind}: {where}\n", style), f"  {finding.text}\n  {finding.remedy}")
 
 
 def _indices(report: Report) -> Table:

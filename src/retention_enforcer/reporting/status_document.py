@@ -134,7 +134,7 @@ class FindingDocument(_Part):
     index: str | None
     severity: Literal["error", "warning"]
     text: str
-    mend: str
+    remedy: str
     first_seen: _Time
 
 
@@ -155,7 +155,7 @@ class JobDocument(_Part):
     failed_at: _Time | None
     """When it last failed, if it did not succeed since."""
     error: str
-    mend: str
+    remedy: str
 
 
 class StatusDocument(_Part):
@@ -219,7 +219,7 @@ def status_document(status: Status) -> StatusDocument:
                 index=finding.index,
                 severity=finding.severity.value,
                 text=finding.text,
-                mend=finding.mend,
+                remedy=finding.remedy,
                 first_seen=format_instant(finding.first_seen),
             )
             for finding in status.findings
@@ -231,7 +231,7 @@ def status_document(status: Status) -> StatusDocument:
                 last_success=format_known_instant(job.last_success),
                 failed_at=format_known_instant(job.failed_at),
                 error=job.error,
-                mend=job.mend,
+                remedy=job.remedy,
             )
             for name, job in sorted(known.jobs.items())
         ),

@@ -210,29 +210,29 @@ class Settings(BaseSettings):
     def require_pseudonym_key(self) -> str:
         """Return the key of pseudonyms; ConfigurationError if it is unset."""
         if self.pseudonym_key is None:
-            mend = f"set it to {_KEY_LENGTH} characters or more, or {PREFIX}PSEUDONYM_KEY_FILE to a file with them"
-            raise ConfigurationError(f"{PREFIX}PSEUDONYM_KEY is not set", mend)
+            remedy = f"set it to {_KEY_LENGTH} characters or more, or {PREFIX}PSEUDONYM_KEY_FILE to a file with them"
+            raise ConfigurationError(f"{PREFIX}PSEUDONYM_KEY is not set", remedy)
         return self.pseudonym_key.get_secret_value()
 
     def require_policy_file(self) -> Path:
         """Return the path of the policy file; ConfigurationError if it is unset."""
         if self.policy_file is None:
-            mend = "set it to the path of the policy file, as config/trtc.yaml"
-            raise ConfigurationError(f"{PREFIX}POLICY_FILE is not set", mend)
+            remedy = "set it to the path of the policy file, as config/trtc.yaml"
+            raise ConfigurationError(f"{PREFIX}POLICY_FILE is not set", remedy)
         return self.policy_file
 
     def require_elasticsearch_url(self) -> tuple[str, ...]:
         """Return the addresses of the cluster; ConfigurationError if they are unset."""
         if self.elasticsearch_url is None:
-            mend = "set it to the cluster's address, as https://localhost:9200"
-            raise ConfigurationError(f"{PREFIX}ELASTICSEARCH_URL is not set", mend)
+            remedy = "set it to the cluster's address, as https://localhost:9200"
+            raise ConfigurationError(f"{PREFIX}ELASTICSEARCH_URL is not set", remedy)
         return self.elasticsearch_url
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
     """Return the settings that an environment gives.
 
-    Raises ConfigurationError with the variable and the mend; it never repeats a secret.
+    Raises ConfigurationError with the variable and the remedy; it never repeats a secret.
     """
     ours = {name: text for name, text in environ.items() if name.upper().startswith(PREFIX)}
     _refuse_strangers(ours)
@@ -246,19 +246,21 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     raise _refusal(details)
 
 
-def _conflict(variable: str, text: str, mend: str) -> PydanticCustomError:
-    context = {"variable": PREFIX + variable, "text": text, "mend": mend}
-    return PydanticCustomError(values.REFUSED, "{variable}: {text}: {mend}", context)
+def _conflict(variable: str, text: str, remedy: str) -> PydanticCustomError:
+    context = {"variable": PREFIX + variable, "text": text, "remedy": remedy}
+    return PydanticCustomError(values.REFUSED, "{variable}: {text}: {remedy}", context)
 
 
 def _refuse_strangers(given: Mapping[str, str]) -> None:
     known = [name.upper() for name in Settings.model_fields] + [f"{name.upper()}_FILE" for name in SECRETS]
     for name in sorted(set(given) - {PREFIX + one for one in known}):
         nearest = difflib.get_close_matches(name[len(PREFIX) :].upper(), known, n=1)
-        mend = f"write {PREFIX}{nearest[0]}, if that is meant" if nearest else f"unset it; known are {', '.join(known)}"
+        remedy = (
+            f"write {PREFIX}{nearest[0]}, if that is meant" if nearest else f"unset it; known are {', '.join(known)}"
+        )
         if re.fullmatch(r"ENFORCER_(SERVICE|PORT)(_.*)?", name):
-            mend = "Kubernetes sets it for a service named enforcer: set enableServiceLinks: false in the pod"
-        raise ConfigurationError(f"{values.shown(name)} is not a setting", mend)
+            remedy = "Kubernetes sets it for a service named enforcer: set enableServiceLinks: false in the pod"
+        raise ConfigurationError(f"{values.shown(name)} is not a setting", remedy)
 
 
 def _with_secret_files(given: dict[str, str]) -> dict[str, str]:
@@ -275,18 +277,18 @@ def _with_secret_files(given: dict[str, str]) -> dict[str, str]:
 
 def _read_secret(variable: str, path: Path) -> str:
     # The path is not repeated: it may be the secret, set under the wrong name.
-    mend = "name a file that holds the secret and nothing else"
+    remedy = "name a file that holds the secret and nothing else"
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_SECRET_BYTES + 1)
     except OSError as error:
-        raise ConfigurationError(f"{variable}: the file cannot be read: {values.reason(error)}", mend) from None
+        raise ConfigurationError(f"{variable}: the file cannot be read: {values.reason(error)}", remedy) from None
     try:
         secret = content.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError:
         secret = ""
     if not secret or len(content) > _MAX_SECRET_BYTES:
-        raise ConfigurationError(f"{variable}: the file holds no text, or more than a secret", mend)
+        raise ConfigurationError(f"{variable}: the file holds no text, or more than a secret", remedy)
     return secret
 
 
@@ -295,8 +297,8 @@ def _refusal(details: list[ErrorDetails]) -> ConfigurationError:
     context = first.get("ctx", {})
     variable = context.get("variable") or PREFIX + str(first["loc"][0]).upper()
     if first["type"] == "literal_error":
-        text, mend = f"{values.shown(str(first['input']))} is not one of its words", f"write {context['expected']}"
+        text, remedy = f"{values.shown(str(first['input']))} is not one of its words", f"write {context['expected']}"
     else:
-        text, mend = context["text"], context["mend"]
+        text, remedy = context["text"], context["remedy"]
     more = f" ({len(others)} more: {', '.join(PREFIX + str(o['loc'][0]).upper() for o in others)})" if others else ""
-    return ConfigurationError(f"{variable}: {text}", mend + more)
+    return ConfigurationError(f"{variable}: {text}", remedy + more)

@@ -1,7 +1,7 @@
 """How the text of an environment variable becomes a value.
 
 Each function takes the text and returns the value, or raises a `PydanticCustomError` of the type `refused` with a
-text and a mend. No message repeats what might hold a secret: addresses and keys are never quoted.
+text and a remedy. No message repeats what might hold a secret: addresses and keys are never quoted.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class HttpAddress(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def refused(text: str, mend: str) -> PydanticCustomError:
-    """The error of a validator, with the mend in its context."""
-    return PydanticCustomError(REFUSED, "{text}: {mend}", {"text": text, "mend": mend})
+def refused(text: str, remedy: str) -> PydanticCustomError:
+    """The error of a validator, with the remedy in its context."""
+    return PydanticCustomError(REFUSED, "{text}: {remedy}", {"text": text, "remedy": remedy})
 
 
 def shown(text: str) -> str:
@@ -54,8 +54,8 @@ def duration(least: int, most: int | None = None) -> Callable[[str], int]:
         except ValueError:
             if re.fullmatch(r"[0-9]+", text.strip()):
                 raise refused(f"{shown(text)} has no unit", "write 30s, 5m, 24h or 14d, not a bare number") from None
-            mend = "write a whole number and a unit, as 30s, 5m, 24h or 14d"
-            raise refused(f"{shown(text)} is not a duration", mend) from None
+            remedy = "write a whole number and a unit, as 30s, 5m, 24h or 14d"
+            raise refused(f"{shown(text)} is not a duration", remedy) from None
         if value < least or (most is not None and value > most):
             raise refused(f"{shown(text)} is out of range", f"write {bounds}")
         return value
@@ -115,25 +115,25 @@ def reason(error: OSError) -> str:
 def cluster_urls(text: str) -> tuple[str, ...]:
     """Addresses separated by commas, each with its port: `https://host:9200` or `https://host:443/prefix`."""
     if "@" in text:
-        mend = "use ENFORCER_ELASTICSEARCH_API_KEY, or _USERNAME and _PASSWORD"
-        raise refused("credentials do not belong into the address", mend)
+        remedy = "use ENFORCER_ELASTICSEARCH_API_KEY, or _USERNAME and _PASSWORD"
+        raise refused("credentials do not belong into the address", remedy)
     return tuple(_cluster_url(entry.strip(), number) for number, entry in enumerate(text.split(","), 1))
 
 
 def _cluster_url(entry: str, number: int) -> str:
-    mend = "write addresses as https://host:9200, separated by commas"
+    remedy = "write addresses as https://host:9200, separated by commas"
     try:
         parts = urlsplit(entry)
         port = parts.port
     except ValueError:  # an unclosed bracket, a port that is no number or too large
-        raise refused(f"address {number} has a host or port that cannot be", mend) from None
+        raise refused(f"address {number} has a host or port that cannot be", remedy) from None
     if parts.scheme not in _DEFAULT_PORTS:
-        raise refused(f"address {number} does not begin with http:// or https://", mend)
+        raise refused(f"address {number} does not begin with http:// or https://", remedy)
     host = parts.hostname or ""
     if port == 0 or not (_is_host(host) or _is_ipv6(host)):
-        raise refused(f"address {number} has a host or port that cannot be", mend)
+        raise refused(f"address {number} has a host or port that cannot be", remedy)
     if "?" in entry or "#" in entry or not re.fullmatch(r"[\x21-\x7e]+", entry):
-        raise refused(f"address {number} has more in it than scheme, host, port and path", mend)
+        raise refused(f"address {number} has more in it than scheme, host, port and path", remedy)
     written = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{written}:{port or _DEFAULT_PORTS[parts.scheme]}{parts.path.rstrip('/')}"
 
@@ -144,8 +144,8 @@ def http_address(text: str) -> HttpAddress:
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     good = _is_ipv6(bare) if bare != host else _is_host(host)
     if not good or not re.fullmatch(r"[0-9]{1,5}", port, re.ASCII) or int(port) > _LAST_PORT:
-        mend = "write host:port, as 127.0.0.1:9464, 0.0.0.0:9464 or [::1]:9464"
-        raise refused(f"{shown(text)} is not an address to listen on", mend)
+        remedy = "write host:port, as 127.0.0.1:9464, 0.0.0.0:9464 or [::1]:9464"
+        raise refused(f"{shown(text)} is not an address to listen on", remedy)
     return HttpAddress(bare, int(port))
 
 
