@@ -32,7 +32,7 @@ class Layout:
 
     @property
     def needs_full_server(self) -> bool:
-        """Whether it makes no sense without streams or lifecycles."""
+        """Whether it makes no sense without streams or lifecycles, or needs an analyzer that the embedded server lacks."""
         return bool(self.body["server"] == "full")
 
     @property
@@ -62,6 +62,11 @@ class Layout:
     def has_moment(self, document: Mapping[str, Any]) -> bool:
         """Whether a document says when it was written."""
         return any(True for _ in self._moments(document))
+
+    def is_blocked(self, index: str) -> bool:
+        """Whether the writer let nobody write to one of its indices any more."""
+        body = self.body["indices"].get(index, {"settings": {"index": {}}})
+        return bool(body["settings"]["index"].get("blocks", {}).get("write") == "true")
 
     def moved(self, document: Mapping[str, Any], to: datetime) -> dict[str, Any]:
         """Return a document's source as if the newest of all had been written at another moment."""
@@ -96,8 +101,8 @@ def section(heading: str) -> str:
 def remade(es: Elasticsearch, of: Layout, *moments: datetime, full: bool) -> Iterator[list[str]]:
     """Make a layout's indices and documents as if written at each of these moments, the last one being the newest.
 
-    A document's `_id` is `<its line>-<number of the moment>`; one without a moment is there once. Yields the names of
-    all indices and streams.
+    A document's `_id` is `<its line>-<number of the moment>`; one without a moment is there once, and so is one in an
+    index that the writer had blocked for writes, which is blocked again. Yields the names of all indices and streams.
     """
     names: list[str] = []
     with _brought(es, of, full=full):
@@ -112,6 +117,8 @@ def remade(es: Elasticsearch, of: Layout, *moments: datetime, full: bool) -> Ite
                 names.append(stream)
                 es.indices.create_data_stream(name=stream)
             bulk(es, _actions(of, moments), refresh=True)
+            for blocked in filter(of.is_blocked, of.body["indices"]):
+                es.indices.add_block(index=of.index_at(blocked, moments[-1]), block="write")
             yield names
         finally:
             for stream in of.body.get("streams", ()):
@@ -123,7 +130,7 @@ def remade(es: Elasticsearch, of: Layout, *moments: datetime, full: bool) -> Ite
 def _actions(of: Layout, moments: tuple[datetime, ...]) -> Iterator[dict[str, Any]]:
     for line, document in enumerate(of.documents):
         for number, moment in enumerate(moments):
-            if number < len(moments) - 1 and not of.has_moment(document):
+            if number < len(moments) - 1 and (not of.has_moment(document) or of.is_blocked(document["_index"])):
                 continue
             index = of.index_at(document["_index"], moment)
             routing = {"routing": document["_routing"]} if "_routing" in document else {}
@@ -167,7 +174,9 @@ def _plain(body: Any, *, full: bool) -> Any:
     """Leave out what a server of one node, or without lifecycles, has no use for."""
     if not isinstance(body, dict):
         return body
-    left_out = {"number_of_replicas", "auto_expand_replicas", "refresh_interval"} | (set() if full else {"lifecycle"})
+    left_out = {"number_of_replicas", "auto_expand_replicas", "refresh_interval", "blocks"} | (
+        set() if full else {"lifecycle"}
+    )
     kept = {key: _plain(value, full=full) for key, value in body.items() if key.removeprefix("index.") not in left_out}
     return {k: v for k, v in kept.items() if full or not k.startswith(("lifecycle.", "index.lifecycle."))}
 
@@ -216,7 +225,7 @@ def _write(value: Any, form: str, by: timedelta) -> Any:
         return type(value)(moved)
     moved_to = _read(value, form) + by
     if form != "iso":
-        return type(value)(moved_to.strftime(form))
+        return type(value)(moved_to.strftime(form)[: len(str(value)) if form.endswith("%f") else None])
     fraction = re.search(r"\.(\d+)", str(value))
     text = moved_to.strftime("%Y-%m-%dT%H:%M:%S")
     if fraction:

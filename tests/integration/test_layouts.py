@@ -43,7 +43,7 @@ def test_the_policy_of_the_page_keeps_its_promises(
     monkeypatch.setattr(erasing, "PATIENCE", 0)
     of, full = layout(name), Capabilities(bench.es).has_lifecycles()
     if of.needs_full_server and not full:
-        pytest.skip("this server has no data streams and no lifecycles")
+        pytest.skip("this server has no data streams, no lifecycles and few analyzers")
     bench.policy_text = POLICY + of.categories.replace("{", "{{").replace("}", "}}")
     bench.settings |= {"ENFORCER_GRACE": "0s", "ENFORCER_MAX_SHARE": "1"}
     categories = load_policy(bench.policy_path).categories
