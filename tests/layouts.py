@@ -32,7 +32,7 @@ class Layout:
 
     @property
     def needs_full_server(self) -> bool:
-        """Whether it makes no sense without streams or lifecycles, or needs an analyzer that the embedded server lacks."""
+        """Whether it makes no sense without streams or lifecycles, or an analyzer that the embedded server lacks."""
         return bool(self.body["server"] == "full")
 
     @property
