@@ -19,6 +19,7 @@ from retention_enforcer.cluster.limits import OWN
 from retention_enforcer.cluster.subject_fields import Verdict, read_subject_fields
 from retention_enforcer.cluster.subject_queries import query_of_any
 from retention_enforcer.domain.deletion import OfSubjects, Trim
+from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.domain.instants import DAY, format_instant
 from retention_enforcer.domain.places import Key, Place, SubjectPlaces
 from retention_enforcer.domain.subjects import NUMBERS, ExactField, Inexact, Match, Subject, match, subject_of
@@ -671,6 +672,90 @@ def test_where_a_place_cannot_tell_the_others_do_and_it_is_said(places: Workbenc
     mine = " ".join(text for text in texts if prefix in text)
     assert "mails-a cannot tell whose its documents are: envelope.sender is of type text: map it as keyword" in mine
     assert re.search("spans-a cannot tell .*: tags is an object, and not nested,.* map it as nested", mine)
+
+
+UP_TO_20 = {"type": "keyword", "ignore_above": 20}
+TOO_LONG = "x" * 30
+
+
+def short(me: str, other: str) -> dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """By index, a mapping that leaves long values out, and a document of mine, of another's, and with such a value."""
+    named = {"properties": {**AT, "envelope": {"properties": {"sender": UP_TO_20, "recipient": KEYWORD}}}}
+    return {
+        "mails-a": (named, [mail(me, other), mail(other, other), mail(TOO_LONG, other)]),
+        "spans-a": (
+            {"properties": {**SPANS["properties"], "tags": nested(key=KEYWORD, value=UP_TO_20)}},
+            [span("s", ("tenant", me)), span("s", ("tenant", other)), span("s", ("tenant", TOO_LONG))],
+        ),
+        "traces-a": (
+            {"properties": {**TRACES["properties"], "_q": UP_TO_20}},
+            [trace("s", f"tenant={me}"), trace("s", f"tenant={other}"), trace("s", f"tenant={TOO_LONG}")],
+        ),
+    }
+
+
+def test_one_value_that_was_left_out_keeps_no_other_document_from_being_erased(places: Workbench, prefix: str) -> None:
+    """Whose that one is nobody can tell; of the others that is certain."""
+    me, other = f"{prefix}me", f"{prefix}o"
+    made = short(me, other)
+    for name, (mapping, documents) in made.items():
+        index(places, name, *documents, mappings=mapping)
+    assert erased(places, "--account", me) == 3
+    for name, (_, documents) in made.items():
+        assert left(places, name) == sorted(one["note"] for one in documents[1:])
+    found, texts = certificate(places, "--account", me)
+    assert not found["final"]
+    for name in made:
+        assert any(f"{name} cannot tell" in text and "1 documents have a value in" in text for text in texts), texts
+
+
+def test_a_pair_is_not_told_where_a_value_was_left_out(places: Workbench, prefix: str) -> None:
+    """It may be of a second user, and nobody can tell which of both belongs to the application."""
+    app, me = f"{prefix}app", f"{prefix}me"
+    mapping = {"properties": {**SPANS["properties"], "tags": nested(key=KEYWORD, value=UP_TO_20)}}
+    index(places, "spans-a", span(app, ("user.id", me)), span(app, ("user.id", TOO_LONG)), mappings=mapping)
+    assert erased(places, "--application", app, "--user", me) == 0
+    assert len(left(places, "spans-a") or []) == 2
+
+
+def test_a_hold_keeps_an_index_whole_in_which_a_value_was_left_out(places: Workbench, prefix: str) -> None:
+    me = f"{prefix}me"
+    made = short(me, f"{prefix}o")
+    for name, (mapping, documents) in made.items():
+        index(places, name, *({**one, "@timestamp": now() - 20 * DAY} for one in documents), mappings=mapping)
+    words = ("--owner", "legal", "--reason", "a case", "--until", format_instant(now() + 10 * DAY))
+    assert places.run("hold", "add", "--account", me, *words).code == 0
+    assert places.run("run", "--once").code == 3
+    for name, (_, documents) in made.items():
+        assert left(places, name) == sorted(one["note"] for one in documents)
+
+
+@pytest.mark.parametrize("doubt", ["a text", "left out", "worse since"])
+def test_what_an_interrupted_purge_took_is_counted_where_another_place_cannot_tell(
+    places: Workbench, prefix: str, monkeypatch: pytest.MonkeyPatch, doubt: str
+) -> None:
+    """By the places it was counted in; where these are fewer now, what is left cannot be told from what went."""
+    me, other = f"{prefix}me", f"{prefix}other"
+    sender = {"type": "text"} if doubt == "a text" else UP_TO_20
+    mapping = {"properties": {**AT, "envelope": {"properties": {"sender": sender, "recipient": KEYWORD}}}}
+    index(places, "mails-a", mail(other, me), mail(other, me), mail(TOO_LONG, other), mappings=mapping)
+    original = Deletion.trim
+
+    def killed(self: Deletion, trim: Any, permit: Any) -> Any:
+        original(self, trim, permit)
+        if doubt == "worse since":
+            computed = {"envelope.recipient": {"type": "keyword"}}
+            places.es.indices.put_mapping(index=f"{prefix}mails-a", runtime=computed)
+        raise ClusterUnavailable("away")
+
+    monkeypatch.setattr(Deletion, "trim", killed)
+    assert places.run("erase", "--account", me).code == 0
+    assert places.run("run", "--once").code in (0, 1, 3)
+    monkeypatch.setattr(Deletion, "trim", original)
+    assert left(places, "mails-a") == [f"{TOO_LONG}>{other}"]
+    assert places.run("run", "--once").code in (0, 3)
+    (asked,) = places.run("terminations", "--output", "json").json
+    assert asked["documents_purged"] == (0 if doubt == "worse since" else 2)
 
 
 def test_what_stands_in_objects_within_a_pair_is_nobodys(places: Workbench, prefix: str) -> None:

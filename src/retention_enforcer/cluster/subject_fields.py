@@ -486,21 +486,23 @@ class _Ignored:
         return ignored
 
     def judge(self, index: str, place: Place, verdict: Verdict) -> Verdict:
-        """Return a verdict on a place, or why it does not hold for all documents."""
+        """Return a verdict on a place, or why it does not hold for all documents; of some it may hold even so."""
         if isinstance(verdict, Inexact):
             return verdict
         if index in self.unknown:
             return Inexact(reason=f"it cannot be told which documents it leaves out: {self.unknown[index]}")
-        counts = self.counts.get(index, {})
-        if some := sum(counts.get(one, 0) for one in _leaving_out(place, verdict)):
-            what = f"{some:,} documents have a value in {place.field} that it left out, too long or malformed"
-            return Inexact(reason=what)
         if verdict is not None and (some := self.mixed.get(index, {}).get(verdict, 0)):
             what = f"{some:,} documents have objects of which nobody can tell which {place.field} belongs to which key"
             return Inexact(reason=what)
+        counts = self.counts.get(index, {})
+        if some := sum(counts.get(one, 0) for one in _leaving_out(place, verdict)):
+            what = (
+                f"{some:,} documents have a value in {place.field} that it left out: too long, malformed, or one field"
+            )
+            return Inexact(reason=f"{what} too many", certain=verdict)
         if verdict is not None and (some := self.earlier.get(index, {}).get(verdict.name, 0)):
             what = f"{some:,} documents have {place.field} without {verdict.name}: they are older than that"
-            return Inexact(reason=f"{what}, and have to be indexed again")
+            return Inexact(reason=f"{what}, and have to be indexed again", certain=verdict)
         return verdict
 
 

@@ -123,6 +123,8 @@ class Inexact:
     """Why one index cannot tell which documents carry an id. Without any id in it."""
 
     reason: str
+    certain: ExactField | None = None
+    """Where documents have the id for certain, though others may have it that are not found there."""
     barred: bool = False
     """Whether no document of the index can have anything there at all. Of an index of the policy it is a doubt even so:
     the policy is likely to mean another field."""
@@ -321,9 +323,10 @@ def any_of(
     for verdict in (exact[place] for place in places):
         if isinstance(verdict, Inexact):
             doubts[verdict] = None
-        elif verdict is not None:
-            fields[verdict] = None
-            condition = verdict.condition(id_)
+        where = verdict.certain if isinstance(verdict, Inexact) else verdict
+        if where is not None:
+            fields[where] = None
+            condition = where.condition(id_)
             if isinstance(condition, Inexact):
                 doubts[condition] = None
             elif condition is not None:

@@ -39,6 +39,8 @@ class Erasing:
     """For which documents were deleted since this pass began: another one has to follow."""
     expected: Mapping[str, int] = field(default_factory=dict)
     """By termination, how many documents a purge was about to take of which it is not known what it took."""
+    places: Mapping[str, int] = field(default_factory=dict)
+    """By termination, in how many places it was counted: what is left is told from it only by as many."""
     after: int = 0
     """The ledger's last record before that purge: what it took was noted under a later one."""
 
@@ -51,6 +53,7 @@ class Erasing:
                 labels=frozenset(body["labels"]),
                 again=frozenset(body["again"]),
                 expected={str(label): int(documents) for label, documents in body["expected"].items()},
+                places={str(label): int(places) for label, places in body["places"].items()},
                 after=int(body["after"]),
             )
 
@@ -61,6 +64,7 @@ class Erasing:
             "labels": sorted(self.labels),
             "again": sorted(self.again),
             "expected": dict(self.expected),
+            "places": dict(self.places),
             "after": self.after,
         }
 
@@ -98,13 +102,15 @@ class Eraser:
         uuid: str,
         labels: Collection[str],
         expected: Mapping[str, int] | None = None,
+        places: Mapping[str, int] | None = None,
         not_before: int | None = None,
     ) -> None:
         """Have an index erased; where that has begun already, once more after it.
 
-        To be called before the deletion: whatever happens then, its bytes are not forgotten. `expected` is what it
-        is about to take of whom, until `noted`. `not_before` is when the whole index will have gone by itself: until
-        then nothing is rewritten, and if it is there still, it is erased as any other.
+        To be called before the deletion: whatever happens then, its bytes are not forgotten. `expected` is what it is
+        about to take of whom, until `noted`, and `places` in how many places that was counted. `not_before` is when the
+        whole index will have gone by itself: until then nothing is rewritten, and if it is there still, it is erased as
+        any other.
         """
         under_way = self.pending().get(uuid)
         now = self._clock.now()
@@ -116,13 +122,14 @@ class Eraser:
             under_way = replace(under_way, progress=sooner, labels=under_way.labels | frozenset(labels))
         else:
             under_way = replace(under_way, again=under_way.again | frozenset(labels))
-        self._save(replace(under_way, expected=dict(expected or {}), after=self._appender.head.sequence))
+        after = self._appender.head.sequence
+        self._save(replace(under_way, expected=dict(expected or {}), places=dict(places or {}), after=after))
 
     def noted(self, uuid: str) -> None:
         """Note that it is written down what a purge took."""
         under_way = self.pending().get(uuid)
         if under_way is not None and under_way.expected:
-            self._save(replace(under_way, expected={}))
+            self._save(replace(under_way, expected={}, places={}))
 
     def carry_on(self) -> dict[str, Erasing]:
         """Carry all erasures on until they are done or time is over; return those that are not done.

@@ -186,9 +186,11 @@ class SubjectPurge:
         left = self._count(facts, facts.spared) if facts and facts.held_documents else {}
         if left is None:
             return
-        # Of whom an index cannot tell which documents it has nothing is counted: that must not keep the others waiting.
+        # Who was counted in places that the index cannot tell any more is left out: that must not keep others waiting.
         told = erasing.expected.keys() & terminations.keys()
-        told -= look.untold_labels(category, facts.name) if facts is not None else frozenset()
+        if facts is not None:
+            now = _places_of(facts)
+            told = {label for label in told if now.get(label, 0) >= erasing.places.get(label, 1)}
         took = {
             label: erasing.expected[label] - left.get(label, 0)
             for label in told
@@ -293,7 +295,7 @@ class SubjectPurge:
         times = [times_of(policy, terminations[label], self._grace).deadline(terminations[label]) for label in labels]
         goes = goes_whole_at(category, purge, policy.margin)
         not_before = goes if goes is not None and goes <= min(times, default=goes) else None
-        self._eraser.begin(facts.name, facts.uuid, labels, counted, not_before)
+        self._eraser.begin(facts.name, facts.uuid, labels, counted, _places_of(facts), not_before)
         return counted
 
     def _takes_any(self, purge: Purge) -> bool:
@@ -361,6 +363,14 @@ def _refused(plans: Iterable[SubjectPlan], label: str, failures: Mapping[str, st
         facts = purge.facts
         if facts.uuid in failures and any(match.label == label for match in facts.spared):
             yield OpenItem(kind=REFUSED, text=failures[facts.uuid])
+
+
+def _places_of(index: IndexFacts) -> dict[str, int]:
+    """Return in how many places of an index each label's documents are looked for."""
+    places: dict[str, int] = {}
+    for match in index.spared:
+        places[match.label] = places.get(match.label, 0) + sum(len(part.conditions) for part in match.parts)
+    return places
 
 
 def _is_noted(termination: Termination, erasing: Erasing) -> bool:
