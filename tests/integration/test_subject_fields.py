@@ -318,6 +318,17 @@ def test_a_field_that_had_no_place_any_more_is_not_absent(es: Elasticsearch, pre
     assert verdicts["uin"] is None
 
 
+def test_a_field_that_had_no_place_until_somebody_added_it_is_in_doubt(es: Elasticsearch, prefix: str) -> None:
+    limits = {"index.mapping.total_fields.ignore_dynamic_beyond_limit": True}
+    mapping = {"properties": {"other": KEYWORD}}
+    create(es, f"{prefix}logs", mapping, {"user": {"id": "eve"}}, **{"index.mapping.total_fields.limit": 1, **limits})
+    es.indices.put_settings(index=f"{prefix}logs", settings={"index.mapping.total_fields.limit": 100})
+    es.indices.put_mapping(index=f"{prefix}logs", properties={"user": {"properties": {"id": KEYWORD}}})
+    verdict = read(es, f"{prefix}logs")["user.id"]
+    assert isinstance(verdict, Inexact)
+    assert verdict.reason.startswith("1 documents have a value in user.id that it left out")
+
+
 # --- subjects -------------------------------------------------------------------------------------------
 
 IDS = ["1", "14", "140", "1400000001", "014", "14.0", "-14", "14 0", "eve", "Eve", "év", "e\u0301v", "_all", "..", "-x"]
@@ -441,6 +452,42 @@ def test_documents_older_than_the_keyword_beside_their_text_are_in_doubt(es: Ela
     verdict = read(es, f"{prefix}logs", "app")["app"]
     assert isinstance(verdict, Inexact)
     assert verdict.reason.startswith("1 documents have app without app.keyword")
+
+
+@pytest.mark.parametrize("whole", [{"type": "text"}, KEYWORD, LONG], ids=["text", "keyword", "number"])
+def test_documents_older_than_a_field_of_a_field_that_the_policy_names_are_in_doubt(
+    es: Elasticsearch, prefix: str, whole: Mapping[str, Any]
+) -> None:
+    create(es, f"{prefix}logs", {"properties": {"app": whole}}, {"app": "14"}, {"other": 1})
+    es.indices.put_mapping(index=f"{prefix}logs", properties={"app": {**whole, "fields": {"raw": KEYWORD}}})
+    es.index(index=f"{prefix}logs", document={"app": "14"}, refresh=True)
+    for fields in (("app.raw",), ("app.raw", *MANY)):
+        verdict = read(es, f"{prefix}logs", *fields)["app.raw"]
+        assert isinstance(verdict, Inexact)
+        assert verdict.reason.startswith("1 documents have app without app.raw")
+        assert verdict.certain == ExactField(name="app.raw")
+
+
+def test_where_the_text_beside_a_keyword_is_not_indexed_all_without_the_keyword_may_be_older(
+    es: Elasticsearch, prefix: str
+) -> None:
+    text = {"type": "text", "index": False}
+    create(es, f"{prefix}logs", {"properties": {"app": text}}, {"app": "14"})
+    es.indices.put_mapping(index=f"{prefix}logs", properties={"app": {**text, "fields": {"keyword": KEYWORD}}})
+    es.index(index=f"{prefix}logs", document={"app": "14"}, refresh=True)
+    verdict = read(es, f"{prefix}logs")["app"]
+    assert isinstance(verdict, Inexact)
+    assert verdict.reason.startswith("1 documents may have app, and have no app.keyword")
+    create(es, f"{prefix}more", {"properties": {"app": {**text, "fields": {"keyword": KEYWORD}}}}, {"app": "14"})
+    assert read(es, f"{prefix}more")["app"] == ExactField(name="app.keyword")
+
+
+def test_a_field_beside_a_text_that_is_called_its_keyword_is_none(es: Elasticsearch, prefix: str) -> None:
+    fields = {"app": {"type": "text"}, "app.keyword": KEYWORD}
+    create(es, f"{prefix}logs", {"subobjects": False, "properties": fields}, {"app": "14", "app.keyword": "15"})
+    verdict = read(es, f"{prefix}logs")["app"]
+    assert isinstance(verdict, Inexact)
+    assert verdict.reason.startswith("app is of type text")
 
 
 def test_an_index_that_is_not_there_is_absent_from_the_answer(es: Elasticsearch, prefix: str) -> None:

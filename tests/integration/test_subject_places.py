@@ -322,6 +322,22 @@ def test_objects_that_had_no_place_any_more_are_not_absent(es: Elasticsearch, pr
     assert isinstance(verdict(es, f"{prefix}more", tag("user.id")), Inexact)
 
 
+@pytest.mark.parametrize("younger", ["key", "value"])
+def test_nested_objects_older_than_the_keyword_beside_a_text_of_theirs_are_in_doubt(
+    es: Elasticsearch, prefix: str, younger: str
+) -> None:
+    text = {"type": "text"}
+    both = {"key": KEYWORD, "value": KEYWORD, younger: text}
+    create(es, f"{prefix}logs", {"tags": nested(**both)}, {"tags": pairs(("user.id", "42"))}, {"other": 1})
+    both[younger] = {**text, "fields": {"keyword": KEYWORD}}
+    es.indices.put_mapping(index=f"{prefix}logs", properties={"tags": nested(**both)})
+    es.index(index=f"{prefix}logs", document={"tags": pairs(("user.id", "42"), ("sql", "1"))}, refresh=True)
+    found = verdict(es, f"{prefix}logs", tag("user.id"))
+    assert isinstance(found, Inexact), found
+    assert found.reason.startswith(f"1 documents have tags.{younger} without tags.{younger}.keyword")
+    assert found.certain is not None
+
+
 def test_a_text_that_was_left_out_may_name_anybody(es: Elasticsearch, prefix: str) -> None:
     create(es, f"{prefix}logs", {"_q": {"type": "keyword", "ignore_above": 12}}, {"_q": ["user.id=42", "x" * 20]})
     assert isinstance(verdict(es, f"{prefix}logs", after("user.id=")), Inexact)

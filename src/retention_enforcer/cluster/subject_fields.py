@@ -24,7 +24,7 @@ from retention_enforcer.cluster.expressions import Batch, batches, by_fields, fi
 from retention_enforcer.cluster.indices_seen import ask_types, is_runtime_field
 from retention_enforcer.cluster.limits import Limits
 from retention_enforcer.cluster.searches import Question, ask_about, count_in, counted
-from retention_enforcer.cluster.subject_queries import mixed_up, without_value
+from retention_enforcer.cluster.subject_queries import mixed_up, within_pair, without_value
 from retention_enforcer.domain.errors import RequestRejected
 from retention_enforcer.domain.places import Key, Place
 from retention_enforcer.domain.subjects import NUMBERS, ExactField, Inexact
@@ -84,7 +84,8 @@ def read_subject_fields(
         for index, places in wanted.items()
         if index in found and index not in silent
     }
-    ignored = _Ignored.read(client, verdicts, limits)
+    copies = {index: {p: found[index].copies(v) for p, v in those.items()} for index, those in verdicts.items()}
+    ignored = _Ignored.read(client, verdicts, copies, limits)
     verdicts = {
         index: {place: ignored.judge(index, place, verdict) for place, verdict in those.items()}
         for index, those in verdicts.items()
@@ -92,6 +93,20 @@ def read_subject_fields(
     for index, cause in refusals.causes.items():
         verdicts[index] = {place: Inexact(reason=cause.text) for place in wanted.get(index, ())}
     return {index: verdict for index, verdict in verdicts.items() if index in wanted}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Copy:
+    """A field that has the values of another one, as the `.keyword` of a text: it may be younger than documents."""
+
+    whole: str
+    name: str
+    within: ExactField | None = None
+    """The nested objects in which both stand: those with the key where it is about their value."""
+    path: str = ""
+    """Where the nested objects are."""
+    findable: bool = True
+    """Whether documents are found that have the other one; else those count that have not this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +130,22 @@ class _Fields:
             copied_into=self.copied_into | other.copied_into,
             types=None if self.types is None or other.types is None else {**self.types, **other.types},
         )
+
+    def copies(self, verdict: Verdict) -> tuple[_Copy, ...]:
+        """Return which fields of a place have the values of others."""
+        if not isinstance(verdict, ExactField):
+            return ()
+        if verdict.key is None:
+            return tuple(self._copy(verdict.name))
+        path = verdict.key.path
+        return (*self._copy(verdict.key.field, path), *self._copy(verdict.name, path, verdict))
+
+    def _copy(self, name: str, path: str = "", within: ExactField | None = None) -> Iterator[_Copy]:
+        whole, _, last = name.rpartition(".")
+        said = (self.mapped or {}).get(whole) or _place(self.outline, whole)
+        if last in said.get("fields", {}):
+            findable = str(said.get("index", True)).lower() != "false"
+            yield _Copy(whole=whole, name=name, within=within, path=path, findable=findable)
 
     def judge(self, place: Place) -> Verdict:
         if self.mapped is None or self.types is None:
@@ -165,7 +196,8 @@ class _Fields:
             if parent not in within and _place(self.outline, parent).get("type") == "nested":
                 return Inexact(reason=f"{name} is in nested documents, below {parent}")
         mapping, keyword = mapped.get(name), _keyword_of(name)
-        if mapping is not None and mapping.get("type") == "text" and keyword in mapped:
+        beside = mapping.get("fields", {}) if mapping is not None and mapping.get("type") == "text" else {}
+        if _KEYWORD.removeprefix(".") in beside and keyword in mapped:
             return self._mapped(keyword, mapped[keyword], types)
         return self._absent(name, within, types) if mapping is None else self._mapped(name, mapping, types)
 
@@ -378,10 +410,13 @@ def _read_outlines(
     # Two stars are one level at least: what is said of the whole mapping is asked for by itself.
     everywhere = ["runtime.*.type", *of_objects, *(f"properties.**.{key}" for key in (*of_objects, "copy_to"))]
     inside = [f"properties.{f.replace('.', '.properties.')}.properties.*.type" for f in sorted(fields)]
+    for whole, _, last in (f.rpartition(".") for f in sorted(fields) if "." in f):
+        field = f"properties.{whole.replace('.', '.properties.')}"
+        inside += [f"{field}.index", f"{field}.fields.{last}.type"]
     types = [f"properties.{name.replace('.', '.properties.')}.type" for name in objects]
     paths = [f"*.mappings.{path}" for path in (*everywhere, *types, *inside)]
     if len(list(fitting(paths))) > 1:
-        paths = [f"*.mappings.{path}" for path in (*everywhere, "properties.**.type")]
+        paths = [f"*.mappings.{path}" for path in (*everywhere, "properties.**.type", "properties.**.index")]
         names = sorted({name for batch in asked for name in batch.names})
         pages = (names[start : start + _MAPPINGS] for start in range(0, len(names), _MAPPINGS))
         asked = [batch for page in pages for batch in batches(page)]
@@ -419,28 +454,36 @@ class _Ignored:
 
     counts: dict[str, dict[str | ExactField, int]] = field(default_factory=dict)
     """By index, and by the name of a field or the place in nested objects; an index without any is in none."""
-    earlier: dict[str, dict[str, int]] = field(default_factory=dict)
-    """By index, and by the name of a `.keyword`, how many documents have the text and not the keyword: it was added to
-    the mapping after they were written."""
+    copies: Mapping[str, Mapping[Place, tuple[_Copy, ...]]] = field(default_factory=dict)
+    """By index and place, which of its fields have the values of others."""
+    earlier: dict[str, dict[_Copy, int]] = field(default_factory=dict)
+    """By index, and by such a field, how many documents have the other one and not this: it was added to the mapping
+    after they were written."""
     mixed: dict[str, dict[ExactField, int]] = field(default_factory=dict)
     """By index and place, how many documents have nested objects that mix keys and values up."""
     unknown: dict[str, str] = field(default_factory=dict)
     """Why nothing is known of an index."""
 
     @classmethod
-    def read(cls, client: Elasticsearch, verdicts: Mapping[str, Mapping[Place, Verdict]], limits: Limits) -> _Ignored:
+    def read(
+        cls,
+        client: Elasticsearch,
+        verdicts: Mapping[str, Mapping[Place, Verdict]],
+        copies: Mapping[str, Mapping[Place, tuple[_Copy, ...]]],
+        limits: Limits,
+    ) -> _Ignored:
         """Ask which indices have such documents at all, and those for each field."""
-        ignored = cls()
+        ignored = cls(copies=copies)
         alike: dict[tuple[str, ...], dict[str, int | None]] = {}
         keyed: dict[ExactField, dict[str, int | None]] = {}
-        keywords: dict[str, dict[str, int | None]] = {}
+        younger: dict[_Copy, dict[str, int | None]] = {}
         for index, those in verdicts.items():
             alike.setdefault(_may_be_ignored(those), {})[index] = None
             for verdict in those.values():
                 if isinstance(verdict, ExactField) and verdict.key is not None:
                     keyed.setdefault(verdict, {})[index] = None
-                elif isinstance(verdict, ExactField) and verdict.name.endswith(_KEYWORD):
-                    keywords.setdefault(verdict.name, {})[index] = None
+            for copy in (copy for of_place in copies[index].values() for copy in of_place):
+                younger.setdefault(copy, {})[index] = None
         refusals = Refusals()
         any_of_them = (
             Question(
@@ -475,8 +518,8 @@ class _Ignored:
             ignored.counts.setdefault(index, {})[where] = many
         for index, where, many in documents(keyed, mixed_up):
             ignored.mixed.setdefault(index, {})[where] = many
-        for index, name, many in documents(keywords, _has_no_keyword):
-            ignored.earlier.setdefault(index, {})[name] = many
+        for index, copy, many in documents(younger, _lacks_copy):
+            ignored.earlier.setdefault(index, {})[copy] = many
         ignored.unknown.update(
             {
                 **dict.fromkeys(refusals.gone, "it is gone"),
@@ -500,9 +543,11 @@ class _Ignored:
                 f"{some:,} documents have a value in {place.field} that it left out: too long, malformed, or one field"
             )
             return Inexact(reason=f"{what} too many", certain=verdict)
-        if verdict is not None and (some := self.earlier.get(index, {}).get(verdict.name, 0)):
-            what = f"{some:,} documents have {place.field} without {verdict.name}: they are older than that"
-            return Inexact(reason=f"{what}, and have to be indexed again", certain=verdict)
+        for copy in self.copies[index][place]:
+            if some := self.earlier.get(index, {}).get(copy, 0):
+                have = f"have {copy.whole} without" if copy.findable else f"may have {copy.whole}, and have no"
+                what = f"{some:,} documents {have} {copy.name}: they are older than that"
+                return Inexact(reason=f"{what}, and have to be indexed again", certain=verdict)
         return verdict
 
 
@@ -514,13 +559,15 @@ def _may_be_ignored(places: Iterable[Place]) -> tuple[str, ...]:
 
 def _leaving_out(place: Place, verdict: ExactField | None) -> set[str | ExactField]:
     """Return under which names it is counted what a place leaves out."""
-    if verdict is None:  # where the mapping was full, only the outermost object is named
-        return {name for one in place.fields for name in (one, *parents(one))}
+    # Where the mapping was full, only the outermost object is named, also if the field was added since.
+    outer: set[str | ExactField] = {parent for one in place.fields for parent in parents(one)}
+    if verdict is None:
+        return {*outer, *place.fields}
     if verdict.key is None or place.key is None:
-        return {place.field, verdict.name}
+        return {*outer, place.field, verdict.name}
     if verdict.numeric is not None:  # what is no number is left out from beside others that are: it may be an id
-        return {place.key.field, verdict.key.field, verdict.name}
-    return {place.key.field, verdict.key.field, verdict}
+        return {*outer, place.key.field, verdict.key.field, verdict.name}
+    return {*outer, place.key.field, verdict.key.field, verdict}
 
 
 def _leaves_out(where: ExactField) -> dict[str, Any]:
@@ -529,10 +576,13 @@ def _leaves_out(where: ExactField) -> dict[str, Any]:
     return {"bool": {"filter": [{"bool": {"should": ignored}}, without_value(where)]}}
 
 
-def _has_no_keyword(name: str) -> dict[str, Any]:
-    """Return the query for documents that have a text, and nothing in the keyword beside it."""
-    text, keyword = ({"exists": {"field": one}} for one in (name.removesuffix(_KEYWORD), name))
-    return {"bool": {"filter": [text], "must_not": [keyword]}}
+def _lacks_copy(copy: _Copy) -> dict[str, Any]:
+    """Return the query for documents that have something in a field, and nothing in the one that has its values."""
+    whole, name = ({"exists": {"field": one}} for one in (copy.whole, copy.name))
+    query = {"bool": {"filter": [whole] if copy.findable else [], "must_not": [name]}}
+    if copy.within is not None:
+        return within_pair(copy.within, query)
+    return {"nested": {"path": copy.path, "query": query}} if copy.path else query
 
 
 def _ignores(name: str) -> dict[str, Any]:

@@ -54,8 +54,8 @@ def _others(where: ExactField, part: AnyOf) -> Iterator[dict[str, Any]]:
     if not wanted:
         yield _named(where)
     for value in wanted:
-        yield _within(where, {"range": {where.name: {"lt": value, **_from(where)}}})
-        yield _within(where, {"range": {where.name: {"gt": value, **_until(where)}}})
+        yield within_pair(where, {"range": {where.name: {"lt": value, **_from(where)}}})
+        yield within_pair(where, {"range": {where.name: {"gt": value, **_until(where)}}})
 
 
 def _all_of(clauses: list[dict[str, Any]], unless_other: AnyOf | None, most_terms: int) -> dict[str, Any]:
@@ -84,21 +84,21 @@ def _either(clauses: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _term(condition: Condition) -> dict[str, Any]:
-    return _within(condition.where, {"term": {condition.where.name: {"value": condition.value}}})
+    return within_pair(condition.where, {"term": {condition.where.name: {"value": condition.value}}})
 
 
 def _terms(where: ExactField, values: Sequence[str | int]) -> dict[str, Any]:
-    return _within(where, {"terms": {where.name: list(values)}})
+    return within_pair(where, {"terms": {where.name: list(values)}})
 
 
 def _named(where: ExactField) -> dict[str, Any]:
     """Return the query for the documents that name anybody in a place."""
     if not where.prefix:
-        return _within(where, {"exists": {"field": where.name}})
-    return _within(where, {"range": {where.name: {**_from(where), **_until(where)}}})
+        return within_pair(where, {"exists": {"field": where.name}})
+    return within_pair(where, {"range": {where.name: {**_from(where), **_until(where)}}})
 
 
-def _within(where: ExactField, query: dict[str, Any]) -> dict[str, Any]:
+def within_pair(where: ExactField, query: dict[str, Any]) -> dict[str, Any]:
     """Return a query about a place: of nested objects the right one, which has the key as well."""
     if where.key is None:
         return query
@@ -108,7 +108,7 @@ def _within(where: ExactField, query: dict[str, Any]) -> dict[str, Any]:
 
 def without_value(where: ExactField) -> dict[str, Any]:
     """Return the query for the documents with a nested object that has the key, and no value."""
-    return _within(where, {"bool": {"must_not": [{"exists": {"field": where.name}}]}})
+    return within_pair(where, {"bool": {"must_not": [{"exists": {"field": where.name}}]}})
 
 
 def mixed_up(where: ExactField) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def mixed_up(where: ExactField) -> dict[str, Any]:
     others = [{"range": {key.field: {bound: key.text}}} for bound in ("lt", "gt")]
     keyless = {"bool": {"filter": [{"exists": {"field": where.name}}], "must_not": [{"exists": {"field": key.field}}]}}
     apart = [without_value(where), {"nested": {"path": key.path, "query": keyless}}]
-    return {"bool": {"should": [_within(where, {"bool": {"should": others}}), {"bool": {"filter": apart}}]}}
+    return {"bool": {"should": [within_pair(where, {"bool": {"should": others}}), {"bool": {"filter": apart}}]}}
 
 
 def _from(where: ExactField) -> dict[str, str]:
@@ -181,7 +181,7 @@ class Telling:
         return {"bool": {"filter": [query], "should": [self._objects(where) for where in self._inner]}}
 
     def _objects(self, where: ExactField) -> dict[str, Any]:
-        found = _within(where, {"exists": {"field": where.name}})
+        found = within_pair(where, {"exists": {"field": where.name}})
         inner = {"name": self._inner[where], "size": self._most, "_source": False, "docvalue_fields": [where.name]}
         found["nested"]["inner_hits"] = inner
         return found
