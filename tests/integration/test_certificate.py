@@ -306,6 +306,29 @@ def test_what_enrich_policies_copied_is_open_until_they_are_executed_anew(tenant
         es.enrich.delete_policy(name=policy)
 
 
+@pytest.mark.parametrize("source", ["all", "keys*", "keys,all"], ids=["alias", "wildcard", "beside an index"])
+def test_a_copy_through_a_name_that_led_elsewhere_when_it_was_made_is_open(tenants: Workbench, source: str) -> None:
+    """The alias led to documents that go by their age, and to those of the purged category; today to these alone."""
+    es, policy, prefix = tenants.es, f"{tenants.prefix}users", tenants.prefix
+    names, alias = [prefix + name for name in source.split(",")], prefix + ("keys-all" if source == "keys*" else "all")
+    for name in ("keys", "logs-a"):
+        es.indices.put_alias(index=prefix + name, name=alias)
+    fields = {"match_field": "sdkappid", "enrich_fields": ["user_id"]}
+    try:
+        es.enrich.put_policy(name=policy, match={"indices": names, **fields})
+    except ApiError as error:
+        pytest.skip(f"this server has no enrich policies ({error.meta.status})")
+    try:
+        assert tenants.run("terminate", "--application", "1").code == 0
+        assert tenants.run("run", "--once").code == 0
+        move(tenants, erased_at=now())
+        es.enrich.execute_policy(name=policy)
+        es.indices.delete_alias(index="*" if "," in source else f"{prefix}logs-a", name=alias)
+        assert [item["kind"] for item in items(tenants, policy)] == ["copy"]
+    finally:
+        es.enrich.delete_policy(name=policy)
+
+
 def test_stored_async_searches_are_open_until_they_expire(tenants: Workbench) -> None:
     es = tenants.es
     try:

@@ -290,11 +290,15 @@ class _Sources:
         for text in expressions:
             wildcard = IndexPattern(text.removeprefix("-"))
             # Also where no such index is left: what was copied of it is.
-            reached |= {c.id for c in self._categories if any(overlap(wildcard, pattern) for pattern in c.indices)}
+            named = {c.id for c in self._categories if any(overlap(wildcard, pattern) for pattern in c.indices)}
+            reached |= named
+            elsewhere = elsewhere or not named
             for name, claim in self.whose.claims.items():
                 if any(matches(text, each) for each in (name, *self.whose.other_names(name))):
                     reached |= ids.intersection(claim.categories)
-                    elsewhere = elsewhere or not claim.categories
+                    # An alias may have led to others when it was copied.
+                    by_alias = any(matches(text, alias) for alias in self.whose.identities[name].aliases)
+                    elsewhere = elsewhere or by_alias or not claim.categories
         if not reached and not self._fields.intersection(fields):
             return None
         if not reached or elsewhere or not reached <= self._clean.keys():
