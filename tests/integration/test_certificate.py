@@ -306,6 +306,23 @@ def test_what_enrich_policies_copied_is_open_until_they_are_executed_anew(tenant
         es.enrich.delete_policy(name=policy)
 
 
+def test_a_copy_of_an_index_that_is_named_by_a_date_is_open(tenants: Workbench) -> None:
+    """Also where no field that it copied names a subject."""
+    es, policy, named = tenants.es, f"{tenants.prefix}users", f"<{tenants.prefix}logs-{{now/M{{yyyy.MM|+00:00}}}}>"
+    index(tenants, "logs-" + format_instant(now())[:7].replace("-", "."), {"sdkappid": "1", "mail": "a", "name": "b"})
+    try:
+        es.enrich.put_policy(name=policy, match={"indices": named, "match_field": "mail", "enrich_fields": ["name"]})
+    except ApiError as error:
+        pytest.skip(f"this server has no enrich policies ({error.meta.status})")
+    try:
+        es.enrich.execute_policy(name=policy)
+        assert tenants.run("terminate", "--application", "1").code == 0
+        assert tenants.run("run", "--once").code == 0
+        assert [item["kind"] for item in items(tenants, policy)] == ["copy"]
+    finally:
+        es.enrich.delete_policy(name=policy)
+
+
 @pytest.mark.parametrize("source", ["all", "keys*", "keys,all"], ids=["alias", "wildcard", "beside an index"])
 def test_a_copy_through_a_name_that_led_elsewhere_when_it_was_made_is_open(tenants: Workbench, source: str) -> None:
     """The alias led to documents that go by their age, and to those of the purged category; today to these alone."""

@@ -37,6 +37,8 @@ from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.subjects import Subject
 
 _ENRICHED = re.compile(r"\.enrich-(.+)-([0-9]+)", re.DOTALL)
+_DATE = re.compile(r"\{[^{}]*(?:\{[^{}]*\})?[^{}]*\}")
+"""A date in an index name, as `{now/d}` and `{now/M{yyyy.MM}}`."""
 _ASYNC = ".async-search"
 _MOST_SEARCHES = 200
 """Stored searches that are asked one by one when they began; of more, all count as old."""
@@ -312,8 +314,10 @@ def _stored(searches: int, last: int) -> KeptCopy:
 
 
 def _listed(indices: str | Iterable[str]) -> list[str]:
+    """Return the names and wildcards of an expression; of a name with a date in it one that stands for any date."""
     texts = [indices] if isinstance(indices, str) else list(indices)
-    return [part for text in texts for part in str(text).split(",")]
+    parts = [part for text in texts for part in str(text).split(",")]
+    return [_DATE.sub("*", part).replace("<", "").replace(">", "") if "<" in part else part for part in parts]
 
 
 def _values(part: object) -> Iterator[str]:
