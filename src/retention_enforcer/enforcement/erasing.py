@@ -39,8 +39,8 @@ class Erasing:
     """For which documents were deleted since this pass began: another one has to follow."""
     expected: Mapping[str, int] = field(default_factory=dict)
     """By termination, how many documents a purge was about to take of which it is not known what it took."""
-    places: Mapping[str, int] = field(default_factory=dict)
-    """By termination, in how many places it was counted: what is left is told from it only by as many."""
+    places: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """By termination, in which places it was counted: what is left is told from it only where all of them tell it."""
     after: int = 0
     """The ledger's last record before that purge: what it took was noted under a later one."""
 
@@ -53,7 +53,7 @@ class Erasing:
                 labels=frozenset(body["labels"]),
                 again=frozenset(body["again"]),
                 expected={str(label): int(documents) for label, documents in body["expected"].items()},
-                places={str(label): int(places) for label, places in body["places"].items()},
+                places={str(label): frozenset(map(str, places)) for label, places in body["places"].items()},
                 after=int(body["after"]),
             )
 
@@ -64,7 +64,7 @@ class Erasing:
             "labels": sorted(self.labels),
             "again": sorted(self.again),
             "expected": dict(self.expected),
-            "places": dict(self.places),
+            "places": {label: sorted(places) for label, places in self.places.items()},
             "after": self.after,
         }
 
@@ -102,13 +102,13 @@ class Eraser:
         uuid: str,
         labels: Collection[str],
         expected: Mapping[str, int] | None = None,
-        places: Mapping[str, int] | None = None,
+        places: Mapping[str, Collection[str]] | None = None,
         not_before: int | None = None,
     ) -> None:
         """Have an index erased; where that has begun already, once more after it.
 
         To be called before the deletion: whatever happens then, its bytes are not forgotten. `expected` is what it is
-        about to take of whom, until `noted`, and `places` in how many places that was counted. `not_before` is when the
+        about to take of whom, until `noted`, and `places` in which places that was counted. `not_before` is when the
         whole index will have gone by itself: until then nothing is rewritten, and if it is there still, it is erased as
         any other.
         """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -14,7 +16,7 @@ from retention_enforcer.domain.ledger import Outcome
 from retention_enforcer.domain.plan import Action, Purge
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
-from retention_enforcer.domain.subjects import Match
+from retention_enforcer.domain.subjects import Condition, Match
 from retention_enforcer.domain.termination_findings import Undecided
 from retention_enforcer.domain.termination_plan import (
     SubjectPlan,
@@ -190,7 +192,7 @@ class SubjectPurge:
         told = erasing.expected.keys() & terminations.keys()
         if facts is not None:
             now = _places_of(facts)
-            told = {label for label in told if now.get(label, 0) >= erasing.places.get(label, 1)}
+            told = {label for label in told if now.get(label, set()) >= set(erasing.places[label])}
         took = {
             label: erasing.expected[label] - left.get(label, 0)
             for label in told
@@ -365,12 +367,22 @@ def _refused(plans: Iterable[SubjectPlan], label: str, failures: Mapping[str, st
             yield OpenItem(kind=REFUSED, text=failures[facts.uuid])
 
 
-def _places_of(index: IndexFacts) -> dict[str, int]:
-    """Return in how many places of an index each label's documents are looked for."""
-    places: dict[str, int] = {}
+def _places_of(index: IndexFacts) -> dict[str, set[str]]:
+    """Return where in an index each label's documents are looked for: a text for each place and its id."""
+    places: dict[str, set[str]] = {}
     for match in index.spared:
-        places[match.label] = places.get(match.label, 0) + sum(len(part.conditions) for part in match.parts)
+        other = match.unless_other
+        beside = [_place_of(one) for one in other.conditions] if other else []
+        for part in match.parts:
+            places.setdefault(match.label, set()).update(_place_of(one, *beside) for one in part.conditions)
     return places
+
+
+def _place_of(condition: Condition, *beside: str) -> str:
+    where = condition.where
+    key = [where.key.path, where.key.field, where.key.text] if where.key else []
+    told = json.dumps([where.name, where.prefix, key, condition.value, *sorted(beside)])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def _is_noted(termination: Termination, erasing: Erasing) -> bool:
