@@ -398,6 +398,43 @@ def test_what_a_transform_made_under_other_fields_is_open(tenants: Workbench) ->
         es.transform.delete_transform(transform_id=name)
 
 
+def test_a_copy_of_what_a_transform_made_is_open_too(tenants: Workbench) -> None:
+    """Another transform's, and an enrich policy's, by fields that only the first transform knows."""
+    es, prefix = tenants.es, tenants.prefix
+
+    def transform(source: str, into: str, **how: Any) -> None:
+        index(tenants, into, mappings={"properties": {"app": {"type": "keyword"}, "n": {"type": "long"}}})
+        es.transform.put_transform(
+            transform_id=prefix + into, source={"index": prefix + source}, dest={"index": prefix + into}, **how
+        )
+
+    def pivot(field: str) -> dict[str, Any]:
+        counted = {"n": {"value_count": {"field": field}}}
+        return {"group_by": {"app": {"terms": {"field": field}}}, "aggregations": counted}
+
+    try:
+        transform("keys", "counts", pivot=pivot("sdkappid"))
+    except ApiError as error:
+        pytest.skip(f"this server has no transforms ({error.meta.status})")
+    transform("counts", "again", pivot=pivot("app"))
+    transform("again", "latest", latest={"unique_key": ["app"], "sort": "n"})
+    add(tenants, "counts", {"app": "1", "n": 1})
+    what = {"indices": prefix + "counts", "match_field": "app", "enrich_fields": ["n"]}
+    es.enrich.put_policy(name=f"{prefix}enriched", match=what)
+    try:
+        es.enrich.execute_policy(name=f"{prefix}enriched")
+        assert tenants.run("terminate", "--application", "1").code == 0
+        assert tenants.run("run", "--once").code == 0
+        move(tenants, erased_at=now())
+        for name in ("counts", "again", "latest"):
+            assert [item["kind"] for item in items(tenants, f"the transform {prefix}{name}")] == ["copy"]
+        assert [item["kind"] for item in items(tenants, f"the enrich policy {prefix}enriched")] == ["copy"]
+    finally:
+        es.enrich.delete_policy(name=f"{prefix}enriched")
+        for name in ("latest", "again", "counts"):
+            es.transform.delete_transform(transform_id=prefix + name)
+
+
 def test_percolator_queries_that_name_the_subject_are_found(tenants: Workbench) -> None:
     es, name = tenants.es, f"{tenants.prefix}queries"
     try:

@@ -66,9 +66,10 @@ class ElasticsCopies:
         """
         whose = read_whose(self._client, self._capabilities, policy, self._own)
         sources = _Sources(policy, whose, clean, now)
+        transformed = list(self._transformed(sources))  # what is copied of what they made is known afterwards
         return [
             *self._enriched(sources),
-            *self._transformed(sources),
+            *transformed,
             *self._searches(whose, sources.last, now),
             *self._queries(whose, subjects),
         ]
@@ -107,7 +108,6 @@ class ElasticsCopies:
     # --- transforms ---
 
     def _transformed(self, sources: _Sources) -> Iterator[KeptCopy]:
-        whose = sources.whose
         try:
             request = partial(self._client.transform.get_transform, transform_id="_all", size=1_000)
             answer = self._capabilities.ask(Part.TRANSFORMS, request)
@@ -117,24 +117,38 @@ class ElasticsCopies:
         transforms = answer.body["transforms"] if answer is not None else []
         if answer is not None and answer.body["count"] > len(transforms):
             yield KeptCopy(kind=_UNSEEN, text=f"of {answer.body['count']:,} transforms only 1,000 can be looked at")
-        for transform in transforms:
-            groups = [by for how in transform.get("pivot", {}).get("group_by", {}).values() for by in how.values()]
-            fields = [str(by.get("field", "")) for by in groups if isinstance(by, dict)]
-            clean = sources.clean(_listed(transform["source"]["index"]), fields)
-            if "pivot" not in transform or clean is None:
-                continue  # a latest one copies documents as they are: their fields are asked for as everywhere
-            into = str(transform["dest"]["index"])
-            old = [
-                name
-                for name, identity in whose.identities.items()
-                if into in (name, *identity.aliases)
-                and whose.claims[name].standing is not Standing.GOVERNED
-                and whose.metadata[name].created <= clean
-            ]
-            for name in old:
-                text = f"the transform {transform['id']} has made documents in {name}, by fields of another name"
-                end = f"POST _transform/{transform['id']}/_reset, and start it again, makes them anew"
-                yield KeptCopy(kind=_COPY, text=f"{text}: {end}", names=(transform["id"], name))
+        waiting = list(transforms)
+        while found := [one for one in waiting if self._concerns(one, sources) is not None]:
+            waiting = [one for one in waiting if one not in found]
+            for transform in found:
+                yield from self._made_by(transform, sources)
+
+    def _concerns(self, transform: Mapping[str, Any], sources: _Sources) -> int | None:
+        """Return from when on what a transform reads named the subject no more, None where it cannot have done so.
+
+        A latest one copies documents as they are: their fields are asked for as everywhere, but where another transform
+        has made them.
+        """
+        if "pivot" not in transform:
+            return sources.remade(_listed(transform["source"]["index"]))
+        groups = [by for how in transform["pivot"].get("group_by", {}).values() for by in how.values()]
+        fields = [str(by.get("field", "")) for by in groups if isinstance(by, dict)]
+        return sources.clean(_listed(transform["source"]["index"]), fields)
+
+    def _made_by(self, transform: Mapping[str, Any], sources: _Sources) -> Iterator[KeptCopy]:
+        whose, clean = sources.whose, self._concerns(transform, sources)
+        into = str(transform["dest"]["index"])
+        made = [
+            name
+            for name, identity in whose.identities.items()
+            if into in (name, *identity.aliases) and whose.claims[name].standing is not Standing.GOVERNED
+        ]
+        old = [name for name in made if clean is not None and whose.metadata[name].created <= clean]
+        sources.made(into, None if old else max((whose.metadata[name].created for name in made), default=0))
+        for name in old:
+            text = f"the transform {transform['id']} has made documents in {name}, by fields of another name"
+            end = f"POST _transform/{transform['id']}/_reset, and start it again, makes them anew"
+            yield KeptCopy(kind=_COPY, text=f"{text}: {end}", names=(transform["id"], name))
 
     # --- async searches ---
 
@@ -280,6 +294,17 @@ class _Sources:
         self._clean = clean
         self._categories = [category for category in policy.categories if category.subjects]
         self._fields = {field for category in self._categories for field in category.subjects.fields}
+        self._now = now
+        self._made: dict[str, int] = {}
+
+    def made(self, name: str, anew: int | None) -> None:
+        """Note that a transform wrote the subject's data under other fields there: all of it, or what it made anew."""
+        self._made[name] = max(self._made.get(name, 0), self.last, self._now if anew is None else anew)
+
+    def remade(self, expressions: Collection[str]) -> int | None:
+        """Return from when on what transforms made of a subject's data is not there any more; None if none made any."""
+        found = [until for text in expressions for name, until in self._made.items() if matches(text, name)]
+        return max(found, default=None)
 
     def clean(self, expressions: Iterable[str], fields: Iterable[str]) -> int | None:
         """Return from when on these indices named the subject no more, None where they cannot have named any.
@@ -287,9 +312,8 @@ class _Sources:
         They may where an expression reaches an index of a category that names subjects, or a field is one that does.
         """
         ids = {category.id for category in self._categories}
-        reached: set[str] = set()
-        elsewhere = False
-        for text in expressions:
+        listed, reached, elsewhere = list(expressions), set[str](), False
+        for text in listed:
             wildcard = IndexPattern(text.removeprefix("-"))
             # Also where no such index is left: what was copied of it is.
             named = {c.id for c in self._categories if any(overlap(wildcard, pattern) for pattern in c.indices)}
@@ -301,6 +325,8 @@ class _Sources:
                     # An alias may have led to others when it was copied.
                     by_alias = any(matches(text, alias) for alias in self.whose.identities[name].aliases)
                     elsewhere = elsewhere or by_alias or not claim.categories
+        if (remade := self.remade(listed)) is not None:
+            return remade
         if not reached and not self._fields.intersection(fields):
             return None
         if not reached or elsewhere or not reached <= self._clean.keys():
