@@ -80,5 +80,5 @@ def test_the_policy_of_the_page_keeps_its_promises(
 def test_every_section_of_the_page_was_recorded() -> None:
     headings = [line[3:] for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("## ")]
     assert sorted(headings) == sorted(str(layout(name).body["heading"]) for name in NAMES)
-    assert sorted(path.name for path in FOLDER.iterdir() if path.is_dir()) == NAMES
+    assert sorted(path.name for path in FOLDER.iterdir()) == NAMES
     assert all(section(heading) for heading in headings)
