@@ -43,7 +43,7 @@ class Layout:
     @property
     def moment(self) -> datetime:
         """The newest moment of the documents."""
-        return max(moment for document in self.documents for _, moment in self._moments(document))
+        return max(moment for document in self.documents for moment in self._moments(document))
 
     @property
     def categories(self) -> str:
@@ -54,10 +54,10 @@ class Layout:
         """Return the fields that hold a document's moment; one may count in indices of a name alone (`in`)."""
         return [time for time in self.body["times"] if document["_index"].startswith(time.get("in", ""))]
 
-    def _moments(self, document: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, str], datetime]]:
+    def _moments(self, document: Mapping[str, Any]) -> Iterator[datetime]:
         for time in self._times(document):
             for value in _values(document["_source"], time["field"].split(".")):
-                yield time, _read(value, time["form"])
+                yield _read(value, time["form"])
 
     def has_moment(self, document: Mapping[str, Any]) -> bool:
         """Whether a document says when it was written."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -281,18 +283,27 @@ def items(bench: Workbench, word: str) -> list[dict[str, Any]]:
     return [item for item in certificate(bench)[1]["open_items"] if word in item["text"]]
 
 
-@pytest.mark.parametrize("by_age", [False, True], ids=["purged", "left to its age"])
-def test_what_enrich_policies_copied_is_open_until_they_are_executed_anew(tenants: Workbench, by_age: bool) -> None:
-    """A copy that was made after the purge is none, but where what it was made from still goes by its age."""
-    es, policy = tenants.es, f"{tenants.prefix}users"
-    source = f"{tenants.prefix}{'logs-a' if by_age else 'keys'}"
+@contextmanager
+def enriching(tenants: Workbench, sources: str | Sequence[str], by: str, copied: str) -> Iterator[str]:
+    """Put an enrich policy, or skip the test where the server has none; yields its name."""
+    policy = f"{tenants.prefix}users"
     try:
-        es.enrich.put_policy(
-            name=policy, match={"indices": source, "match_field": "sdkappid", "enrich_fields": ["user_id"]}
+        tenants.es.enrich.put_policy(
+            name=policy, match={"indices": sources, "match_field": by, "enrich_fields": [copied]}
         )
     except ApiError as error:
         pytest.skip(f"this server has no enrich policies ({error.meta.status})")
     try:
+        yield policy
+    finally:
+        tenants.es.enrich.delete_policy(name=policy)
+
+
+@pytest.mark.parametrize("by_age", [False, True], ids=["purged", "left to its age"])
+def test_what_enrich_policies_copied_is_open_until_they_are_executed_anew(tenants: Workbench, by_age: bool) -> None:
+    """A copy that was made after the purge is none, but where what it was made from still goes by its age."""
+    es, source = tenants.es, f"{tenants.prefix}{'logs-a' if by_age else 'keys'}"
+    with enriching(tenants, source, "sdkappid", "user_id") as policy:
         es.enrich.execute_policy(name=policy)
         assert tenants.run("terminate", "--application", "1").code == 0
         assert tenants.run("run", "--once").code == 0
@@ -302,48 +313,33 @@ def test_what_enrich_policies_copied_is_open_until_they_are_executed_anew(tenant
         es.enrich.execute_policy(name=policy)
         after = [item["text"] for item in items(tenants, policy) if item["text"] != before["text"]]
         assert len(after) == by_age, "the old copy is there for some minutes still"
-    finally:
-        es.enrich.delete_policy(name=policy)
 
 
 def test_a_copy_of_an_index_that_is_named_by_a_date_is_open(tenants: Workbench) -> None:
     """Also where no field that it copied names a subject."""
-    es, policy, named = tenants.es, f"{tenants.prefix}users", f"<{tenants.prefix}logs-{{now/M{{yyyy.MM|+00:00}}}}>"
+    es, named = tenants.es, f"<{tenants.prefix}logs-{{now/M{{yyyy.MM|+00:00}}}}>"
     index(tenants, "logs-" + format_instant(now())[:7].replace("-", "."), {"sdkappid": "1", "mail": "a", "name": "b"})
-    try:
-        es.enrich.put_policy(name=policy, match={"indices": named, "match_field": "mail", "enrich_fields": ["name"]})
-    except ApiError as error:
-        pytest.skip(f"this server has no enrich policies ({error.meta.status})")
-    try:
+    with enriching(tenants, named, "mail", "name") as policy:
         es.enrich.execute_policy(name=policy)
         assert tenants.run("terminate", "--application", "1").code == 0
         assert tenants.run("run", "--once").code == 0
         assert [item["kind"] for item in items(tenants, policy)] == ["copy"]
-    finally:
-        es.enrich.delete_policy(name=policy)
 
 
 @pytest.mark.parametrize("source", ["all", "keys*", "keys,all"], ids=["alias", "wildcard", "beside an index"])
 def test_a_copy_through_a_name_that_led_elsewhere_when_it_was_made_is_open(tenants: Workbench, source: str) -> None:
     """The alias led to documents that go by their age, and to those of the purged category; today to these alone."""
-    es, policy, prefix = tenants.es, f"{tenants.prefix}users", tenants.prefix
+    es, prefix = tenants.es, tenants.prefix
     names, alias = [prefix + name for name in source.split(",")], prefix + ("keys-all" if source == "keys*" else "all")
     for name in ("keys", "logs-a"):
         es.indices.put_alias(index=prefix + name, name=alias)
-    fields = {"match_field": "sdkappid", "enrich_fields": ["user_id"]}
-    try:
-        es.enrich.put_policy(name=policy, match={"indices": names, **fields})
-    except ApiError as error:
-        pytest.skip(f"this server has no enrich policies ({error.meta.status})")
-    try:
+    with enriching(tenants, names, "sdkappid", "user_id") as policy:
         assert tenants.run("terminate", "--application", "1").code == 0
         assert tenants.run("run", "--once").code == 0
         move(tenants, erased_at=now())
         es.enrich.execute_policy(name=policy)
         es.indices.delete_alias(index="*" if "," in source else f"{prefix}logs-a", name=alias)
         assert [item["kind"] for item in items(tenants, policy)] == ["copy"]
-    finally:
-        es.enrich.delete_policy(name=policy)
 
 
 def test_stored_async_searches_are_open_until_they_expire(tenants: Workbench) -> None:
