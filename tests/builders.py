@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from retention_enforcer.domain.claims import Claim, Standing
-from retention_enforcer.domain.coverage import Copy, CoverageFacts, IndexSeen
-from retention_enforcer.domain.facts import CategoryFacts, Doubt, Evidence, ForbiddenField, Held, IndexFacts, SetApart
+from retention_enforcer.domain.claims import Claim, IndexOwner
+from retention_enforcer.domain.coverage import CoverageFacts, IndexSeen, SuspectedCopy
+from retention_enforcer.domain.facts import (
+    CategoryFacts,
+    Doubt,
+    Evidence,
+    ForbiddenField,
+    HeldIndex,
+    IndexFacts,
+    SetApart,
+)
 from retention_enforcer.domain.instants import DAY, HOUR
 from retention_enforcer.domain.names import IndexPattern
 from retention_enforcer.domain.plan import Action, Keep, Plan, Purge, Skip
@@ -74,7 +82,7 @@ def facts(
     **more: Any,
 ) -> CategoryFacts:
     """What was observed of a category."""
-    held = {name: Held(hold=text, text=text) for name, text in (holds or {}).items()}
+    held = {name: HeldIndex(hold=text, text=text) for name, text in (holds or {}).items()}
     return CategoryFacts(
         category=category_id, as_of=now, indices=indices, set_apart=tuple(set_apart), holds=held, **more
     )
@@ -89,22 +97,22 @@ def forbidden(one: IndexFacts, *, field: str = "audio_data", documents: int = 1,
 def seen(
     name: str = "billing",
     *,
-    standing: Standing = Standing.UNCLAIMED,
+    standing: IndexOwner = IndexOwner.UNCLAIMED,
     categories: Iterable[str] = (),
     age: int = DAY,
     documents: int | None = None,
 ) -> IndexSeen:
     """An index of the cluster as a look past the policy shows it; one of categories is governed."""
     categories = tuple(categories)
-    claim = Claim(standing=Standing.GOVERNED if categories else standing, categories=categories)
+    claim = Claim(standing=IndexOwner.GOVERNED if categories else standing, categories=categories)
     return IndexSeen(name=name, uuid=f"uuid-of-{name}", claim=claim, created=NOW - age, documents=documents)
 
 
-def suspected(name: str = "clone", *, age: int | None = DAY, created: int = DAY, **more: Any) -> Copy:
+def suspected(name: str = "clone", *, age: int | None = DAY, created: int = DAY, **more: Any) -> SuspectedCopy:
     """An index outside the policy, created so long ago, with what seems to be a log of this age (None: unknown)."""
     values: dict[str, Any] = {"categories": ("backend-logs",), "origin": None, "documents": 1, "overdue": 0, **more}
     oldest = None if age is None else NOW - age
-    return Copy(name=name, uuid=f"uuid-of-{name}", created=NOW - created, oldest=oldest, **values)
+    return SuspectedCopy(name=name, uuid=f"uuid-of-{name}", created=NOW - created, oldest=oldest, **values)
 
 
 def covered(*indices: IndexSeen, now: int = NOW, **more: Any) -> CoverageFacts:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ledgers import MemoryLedger
 from retention_enforcer.domain.control import Control
-from retention_enforcer.domain.extent import Extent
+from retention_enforcer.domain.extent import IndexPosition
 from retention_enforcer.domain.ledger import Record
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.requests import Written
@@ -16,7 +16,7 @@ from retention_enforcer.domain.subjects import Subject
 from retention_enforcer.domain.terminations import Termination
 from retention_enforcer.enforcement.appender import Appender, Signature
 from retention_enforcer.enforcement.intake import Adopted, IntakeMemory, TakenRequests, adopt, remembered
-from retention_enforcer.enforcement.registrar import Registrar, TerminationBook
+from retention_enforcer.enforcement.registrar import Registrar, TerminationRecorder
 
 NOW = 1_800_000_000_000
 MOST = 3
@@ -66,8 +66,8 @@ class Documents:
         self.operations = -1
         self._fuse = fuse
 
-    def extent(self) -> Extent:
-        return Extent(uuid=self.uuid, until=self.operations)
+    def position(self) -> IndexPosition:
+        return IndexPosition(uuid=self.uuid, until=self.operations)
 
     def all(self, kind: str | None = None) -> Mapping[str, Mapping[str, Any]]:
         return {key: body for key, (of, body) in self.documents.items() if kind in (None, of)}
@@ -101,9 +101,9 @@ class Requests:
         self.written.append(written)
         return written.id
 
-    def extent(self) -> Extent:
+    def position(self) -> IndexPosition:
         until = self.written[-1].sequence if self.written else -1
-        return Extent(uuid=self.uuid, until=until - self.hidden)
+        return IndexPosition(uuid=self.uuid, until=until - self.hidden)
 
     def read(self, after: int, until: int) -> Sequence[Written]:
         return [w for w in self.written if after < w.sequence <= until]
@@ -153,7 +153,7 @@ class Office:
 
     def begin(self, termination: Termination) -> None:
         """Do what a purge does first."""
-        book = TerminationBook(self.registry, self._appender(), self.clock)
+        book = TerminationRecorder(self.registry, self._appender(), self.clock)
         book.enter(replace(termination, begun_at=self.clock.now()), "purging")
 
     def register(self) -> list[Termination]:
@@ -161,7 +161,7 @@ class Office:
         intake = Registrar(
             requests=self.requests,
             registry=self.registry,
-            book=TerminationBook(self.registry, appender, self.clock),
+            book=TerminationRecorder(self.registry, appender, self.clock),
             memory=IntakeMemory(self.requests, self.registry, self.state),
             taken=TakenRequests(self.registry, pseudonyms),
             ledger=self.ledger,

@@ -24,7 +24,7 @@ from retention_enforcer.daemon.work import Worker
 from retention_enforcer.domain.instants import DAY, HOUR
 from retention_enforcer.domain.lease import Lease
 from retention_enforcer.domain.names import OwnIndices
-from retention_enforcer.domain.privileges import Role, descriptor, rights_of
+from retention_enforcer.domain.privileges import AccessRole, descriptor, rights_of
 from retention_enforcer.policy_file import load_policy
 
 MARGIN = HOUR
@@ -53,11 +53,12 @@ categories:
 ROLES = {
     "setup": None,
     "ledger adopt": None,
-    **dict.fromkeys(("run", "check"), Role.ENFORCER),
+    **dict.fromkeys(("run", "check"), AccessRole.ENFORCER),
     **dict.fromkeys(
-        ("policy accept", "plan approve", "terminations approve", "terminate", "reinstate", "erase"), Role.OPERATOR
+        ("policy accept", "plan approve", "terminations approve", "terminate", "reinstate", "erase"),
+        AccessRole.OPERATOR,
     ),
-    **dict.fromkeys(("hold add", "hold remove", "stop", "resume"), Role.OPERATOR),
+    **dict.fromkeys(("hold add", "hold remove", "stop", "resume"), AccessRole.OPERATOR),
 }
 """The least role that may give a command; a reader where nothing is said, the superuser for None."""
 
@@ -158,12 +159,12 @@ class Workbench:
 
     def environ_for(self, *arguments: str) -> dict[str, str]:
         """The environment for a command: as the superuser, or with TEST_ROLES=1 as the least role that may give it."""
-        role = ROLES.get(arguments[0], ROLES.get(" ".join(arguments[:2]), Role.READER))
+        role = ROLES.get(arguments[0], ROLES.get(" ".join(arguments[:2]), AccessRole.READER))
         if role is None or os.environ.get("TEST_ROLES", "0") in {"", "0"} or "ELASTICSEARCH_API_KEY" in self.settings:
             return self.environ
         return self.environ_of(role)
 
-    def environ_of(self, role: Role) -> dict[str, str]:
+    def environ_of(self, role: AccessRole) -> dict[str, str]:
         """The environment with an API key of this role alone."""
         return self.environ_with(descriptor(rights_of(role), load_policy(self.policy_path), self.own))
 

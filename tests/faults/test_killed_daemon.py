@@ -29,7 +29,7 @@ STEPS = {
     "before the first deletes of a trim": (DELETION, "_delete_documents", 1, "before"),
     "after the first deletes of a trim": (DELETION, "_delete_documents", 1, "after"),
     "after the trim, before its outcome": (DELETION, "trim", 1, "after"),
-    "before the memory is saved": ("enforcement.recorder.Recorder", "record", 1, "before"),
+    "before the memory is saved": ("enforcement.recorder.CycleRecorder", "record", 1, "before"),
 }
 
 

@@ -14,7 +14,7 @@ from workbench import WHEN_CALLED, Workbench
 
 pytestmark = pytest.mark.timeout(120)
 
-BOOK = "enforcement.registrar.TerminationBook"
+BOOK = "enforcement.registrar.TerminationRecorder"
 PURGE = "enforcement.subject_purge.SubjectPurge"
 ERASER = "enforcement.erasing.Eraser"
 BLOCKS = "enforcement.write_blocks.WriteBlocks"

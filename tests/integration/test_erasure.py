@@ -21,7 +21,7 @@ from elasticsearch import Elasticsearch
 from elasticsearch.helpers import bulk
 
 from retention_enforcer.cluster.erasure import Erasure
-from retention_enforcer.domain.erasure import Act, Erased, NotYet, Progress, judge, next_step
+from retention_enforcer.domain.erasure import Act, Erased, ErasureProgress, NotYet, judge, next_step
 from retention_enforcer.domain.erasure_facts import Gone, IndexGone, Mark, Remains
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused, RequestRejected
 from retention_enforcer.domain.facts import Block
@@ -136,9 +136,9 @@ def shelf(es: Elasticsearch, prefix: str) -> Callable[..., Shelf]:
     return filled
 
 
-def forgetful(progress: Progress) -> Progress:
+def forgetful(progress: ErasureProgress) -> ErasureProgress:
     """What another process reads of it."""
-    return Progress.of(json.loads(json.dumps(progress.body())))
+    return ErasureProgress.of(json.loads(json.dumps(progress.body())))
 
 
 # --- whole erasures, which wait for the leases together ------------------------------------------------
@@ -150,13 +150,13 @@ class Scene:
 
     shelf: Shelf
     after_deletion: dict[str, int]
-    progress: Progress
+    progress: ErasureProgress
     waited: float = 0.0
     reasons: set[str] = field(default_factory=set)
     after_erasure: dict[str, int] = field(default_factory=dict)
 
 
-def erase(es: Elasticsearch, running: Mapping[str, Scene], before: Callable[[str, Progress], None]) -> None:
+def erase(es: Elasticsearch, running: Mapping[str, Scene], before: Callable[[str, ErasureProgress], None]) -> None:
     """Step through all of them in one loop, each step by an object that knows nothing but what was stored."""
     deadline, marked = time.monotonic() + LONGEST, dict[str, float]()
     while open_ones := {n: one for n, one in running.items() if one.progress.act is not Act.DONE}:
@@ -222,12 +222,12 @@ def erased(es: Elasticsearch) -> Iterator[dict[str, Scene]]:
             if sort == "viewed":
                 view = es.open_point_in_time(index=shelf.name, keep_alive="5m")["id"]
             shelf.delete_the_doomed()
-            progress = Progress(index=shelf.name, uuid=shelf.uuid)
+            progress = ErasureProgress(index=shelf.name, uuid=shelf.uuid)
             running[sort] = Scene(shelf, shelf.on_disk(), progress)
         es.indices.put_settings(index=running["blocked"].shelf.name, settings=blocked)
         dropped, checks = running.pop("dropped"), []
 
-        def before(sort: str, progress: Progress) -> None:
+        def before(sort: str, progress: ErasureProgress) -> None:
             if sort == "viewed" and progress.act is Act.CHECK:
                 checks.append(running[sort].shelf.on_disk())
                 if len(checks) == 2:
@@ -524,7 +524,7 @@ def test_a_merge_that_fails_is_told_and_the_setting_is_put_back(es: Elasticsearc
             es.indices.put_settings(index=one.name, settings={"index.blocks.read_only": True})
         yield
 
-    progress = Progress(index=one.name, uuid=one.uuid, act=Act.EXPUNGE, mark=marked(es, one))
+    progress = ErasureProgress(index=one.name, uuid=one.uuid, act=Act.EXPUNGE, mark=marked(es, one))
     progress = erasure.advance(progress, now(), blocking)
     assert progress.act is Act.RESTORE
     assert "read-only" in progress.failure
@@ -552,7 +552,7 @@ class ContradictingNode(Urllib3HttpNode):
 def test_a_merge_that_is_refused_leaves_the_setting_as_it_was(server: Server, es: Elasticsearch, shelf: Any) -> None:
     one = shelf(**{ALLOWED: 12})
     mark, login = marked(es, one), (server.username, server.password)
-    progress = Progress(index=one.name, uuid=one.uuid, act=Act.EXPUNGE, mark=mark)
+    progress = ErasureProgress(index=one.name, uuid=one.uuid, act=Act.EXPUNGE, mark=mark)
     with closing(Elasticsearch(server.url, basic_auth=login, node_class=ContradictingNode)) as client:
         progress = Erasure(client).advance(progress, now(), permitted)
         assert (progress.act, "mutually exclusive" in progress.failure) == (Act.RESTORE, True)

@@ -10,7 +10,7 @@ from elasticsearch import ApiError
 
 from customers import index, now
 from retention_enforcer.domain.instants import DAY
-from retention_enforcer.domain.privileges import Role, descriptor, rights_of
+from retention_enforcer.domain.privileges import AccessRole, descriptor, rights_of
 from retention_enforcer.policy_file import load_policy
 from workbench import Workbench
 
@@ -26,7 +26,7 @@ NESTED = {
 
 def seen_through(bench: Workbench, **hiding: Any) -> dict[str, str]:
     """Return the environment with an API key from which something of governed indices is hidden; skip without keys."""
-    body = descriptor(rights_of(Role.ENFORCER), load_policy(bench.policy_path), bench.own)
+    body = descriptor(rights_of(AccessRole.ENFORCER), load_policy(bench.policy_path), bench.own)
     logs = bench.prefix + "logs-*"
     # One entry that hides nothing would outweigh the others.
     body["indices"] = [{**entry, **hiding} if {logs, "*"} & set(entry["names"]) else entry for entry in body["indices"]]

@@ -20,7 +20,7 @@ from elasticsearch.helpers import bulk
 from builders import category, index
 from managed import eventually, slow_repository
 from retention_enforcer.cluster.lifecycle import ClusterLifecycles
-from retention_enforcer.cluster.lifecycles_seen import Identity
+from retention_enforcer.cluster.lifecycles_seen import ClusterUser
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RequestRejected
 from retention_enforcer.domain.facts import Block
@@ -32,7 +32,13 @@ from retention_enforcer.domain.lifecycle_policies import (
     compare_stored,
     compile_lifecycles,
 )
-from retention_enforcer.domain.lifecycle_watch import Explained, Hang, Surroundings, expected_deletion, judge_managed
+from retention_enforcer.domain.lifecycle_watch import (
+    Explained,
+    Hang,
+    LifecycleService,
+    expected_deletion,
+    judge_managed,
+)
 from retention_enforcer.domain.policy import Policy
 
 LONGEST_POLL = 2 * SECOND
@@ -262,20 +268,20 @@ def test_whose_rights_a_policy_carries(lifecycles: ClusterLifecycles, bench: Ben
     mine = lifecycles.policies()[plain.name]
     assert mine.acts_as(me)
     assert not mine.acts_as(replace(me, name=me.name[:-1]))
-    assert not mine.acts_as(Identity(name=me.name, realm="_es_api_key"))
+    assert not mine.acts_as(ClusterUser(name=me.name, realm="_es_api_key"))
     key = es.security.create_api_key(name=bench.prefix).body
     try:
         with closing(with_key(es, key)) as other:
             keyed = ClusterLifecycles(other)
             keyed.put_policy(the(bench.compiled(fingerprint="g").plain))
             who = keyed.identity()
-            assert who == Identity(name=key["id"], realm="_es_api_key")
+            assert who == ClusterUser(name=key["id"], realm="_es_api_key")
     finally:
         es.security.invalidate_api_key(ids=[key["id"]])
     theirs = lifecycles.policies()[plain.name]
     assert theirs.acts_as(who)
     assert not theirs.acts_as(me)
-    assert not theirs.acts_as(Identity(name="x" * len(key["id"]), realm="_es_api_key"))
+    assert not theirs.acts_as(ClusterUser(name="x" * len(key["id"]), realm="_es_api_key"))
 
 
 # --- attaching, swapping, detaching -------------------------------------------------------------------
@@ -431,7 +437,7 @@ def test_many_indices_go_in_lists_that_fit_into_a_url(lifecycles: ClusterLifecyc
 
 
 def judged(lifecycles: ClusterLifecycles, name: str, policy: LifecyclePolicy | None, **more: Any) -> str | None:
-    around = Surroundings(
+    around = LifecycleService(
         poll=lifecycles.poll_interval(), status=lifecycles.status(), snapshotting=lifecycles.snapshotting()
     )
     found = judge_managed(category(), explained(lifecycles, name), policy, around, now(), **more)

@@ -14,7 +14,7 @@ from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.domain.instants import DAY, HOUR
 from retention_enforcer.enforcement.lifecycle_changer import LifecycleChanger
-from retention_enforcer.enforcement.recorder import Recorder
+from retention_enforcer.enforcement.recorder import CycleRecorder
 from workbench import POLICY, Workbench
 
 
@@ -304,7 +304,7 @@ def test_what_was_written_down_before_a_crash_is_not_written_down_again(
     assert managed.run("run", "--once").code == 0
     managed.es.indices.delete(index=f"{managed.prefix}logs-a")
     with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "record", killed)
+        patch.setattr(CycleRecorder, "record", killed)
         with pytest.raises(Killed):
             managed.run("run", "--once")
     managed.free_the_lease()

@@ -18,7 +18,7 @@ from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.domain.lifecycle_changes import Change
 from retention_enforcer.enforcement.enforcer import Enforcer
 from retention_enforcer.enforcement.lifecycles import LifecycleWork
-from retention_enforcer.enforcement.managing import Managing
+from retention_enforcer.enforcement.managing import LifecycleResult
 from retention_enforcer.enforcement.registrar import Registrar
 from retention_enforcer.enforcement.subject_purge import SubjectPurge
 from workbench import Workbench
@@ -152,7 +152,7 @@ def test_who_came_back_since_the_last_process_ended_gets_no_such_lifecycle(
     assert snapshotting
     assert tenants.run("terminate", "--application", "1").code == 0
     with monkeypatch.context() as patch:
-        patch.setattr(LifecycleWork, "apply", lambda *_: Managing())
+        patch.setattr(LifecycleWork, "apply", lambda *_: LifecycleResult())
         tenants.run("run", "--once")
     assert tenants.run("reinstate", "--application", "1").code == 0
     tenants.run("run", "--once")
@@ -167,11 +167,11 @@ def test_after_work_that_failed_no_index_gets_such_a_lifecycle(
     assert snapshotting
     assert tenants.run("terminate", "--application", "1").code == 0
     with monkeypatch.context() as patch:
-        patch.setattr(LifecycleWork, "apply", lambda *_: Managing())
+        patch.setattr(LifecycleWork, "apply", lambda *_: LifecycleResult())
         tenants.run("run", "--once")
     assert tenants.run("reinstate", "--application", "1").code == 0
     with monkeypatch.context() as patch:
-        patch.setattr(LifecycleWork, "apply", lambda *_: Managing())
+        patch.setattr(LifecycleWork, "apply", lambda *_: LifecycleResult())
         patch.setattr(Registrar, "register", _fails)
         assert tenants.run("run", "--once").code == 1
     tenants.run("run", "--once")

@@ -41,9 +41,9 @@ from retention_enforcer.domain.privileges import (
     REFRESH,
     RIGHTS,
     ROLLOVER,
+    AccessRole,
+    GrantedOn,
     Right,
-    Role,
-    Scope,
     descriptor,
     rights_of,
     role_name,
@@ -71,7 +71,7 @@ def _keys(es: Elasticsearch) -> None:
 def cluster(_keys: None, bench: Workbench) -> Iterator[Workbench]:
     """A workbench whose cluster has security, and of whose roles and keys nothing is left."""
     yield bench
-    for role in Role:
+    for role in AccessRole:
         bench.es.options(ignore_status=404).security.delete_role(name=role_name(role, bench.own))
     if keys := _keys_of(bench):
         bench.es.security.invalidate_api_key(ids=[key["id"] for key in keys])
@@ -96,7 +96,7 @@ def test_setup_makes_indices_and_roles_and_no_key_that_nobody_asked_for(cluster:
     assert again.code == 0
     assert "created" not in again.out
     assert _keys_of(cluster) == []
-    body = cluster.es.security.get_role(name=role_name(Role.REGISTRAR, cluster.own)).body
+    body = cluster.es.security.get_role(name=role_name(AccessRole.REGISTRAR, cluster.own)).body
     (role,) = body.values()
     (grant,) = role["indices"]
     assert (grant["names"], grant["privileges"]) == ([cluster.own.requests], ["create_doc"])
@@ -166,7 +166,7 @@ def test_print_shows_every_request_and_sends_none(bench: Workbench) -> None:
     shown = bench.run("setup", "--print").json
     paths = [(request["method"], request["path"]) for request in shown]
     assert paths[:5] == [("PUT", f"/{name}") for name in bench.own.names]
-    assert paths[5:9] == [("PUT", f"/_security/role/{role_name(role, bench.own)}") for role in Role]
+    assert paths[5:9] == [("PUT", f"/_security/role/{role_name(role, bench.own)}") for role in AccessRole]
     assert paths[9:] == [("POST", "/_security/api_key")] * 4
     assert not bench.es.indices.exists(index=bench.own.state)
 
@@ -219,8 +219,8 @@ def world(cluster: Workbench) -> World:
     return World(cluster, load_policy(cluster.policy_path), outside)
 
 
-@pytest.mark.parametrize("role", [Role.READER, Role.REGISTRAR])
-def test_a_reader_and_a_registrar_delete_nothing_in_a_hundred_tries(world: World, role: Role) -> None:
+@pytest.mark.parametrize("role", [AccessRole.READER, AccessRole.REGISTRAR])
+def test_a_reader_and_a_registrar_delete_nothing_in_a_hundred_tries(world: World, role: AccessRole) -> None:
     answers = {HTTPStatus.FORBIDDEN: 0}
     with closing(world.client(rights_of(role))) as client:
         for number in range(20):
@@ -240,7 +240,7 @@ def test_a_reader_and_a_registrar_delete_nothing_in_a_hundred_tries(world: World
 
 def test_a_registrar_asks_and_can_neither_read_nor_change_nor_take_back(world: World) -> None:
     body = {"kind": "account", "id": "100", "action": "terminate", "requested_by": "test"}
-    with closing(world.client(rights_of(Role.REGISTRAR))) as client:
+    with closing(world.client(rights_of(AccessRole.REGISTRAR))) as client:
         client.create(index=world.own.requests, id="one", document=body)
         for attempt in (
             lambda: client.get(index=world.own.requests, id="one"),
@@ -260,8 +260,8 @@ def test_a_registrar_asks_and_can_neither_read_nor_change_nor_take_back(world: W
     assert world.bench.es.get(index=world.own.requests, id="one")["_source"] == body
 
 
-@pytest.mark.parametrize("role", list(Role))
-def test_no_role_changes_or_deletes_a_record_of_the_ledger(world: World, role: Role) -> None:
+@pytest.mark.parametrize("role", list(AccessRole))
+def test_no_role_changes_or_deletes_a_record_of_the_ledger(world: World, role: AccessRole) -> None:
     index, record = world.own.ledger_index, "000000000001"
     world.bench.es.create(index=index, id=record, document={"sequence": 1, "reason": "true"}, refresh=True)
     with closing(world.client(rights_of(role))) as client:
@@ -284,7 +284,7 @@ def test_no_role_changes_or_deletes_a_record_of_the_ledger(world: World, role: R
 
 
 def test_the_enforcer_cannot_speak_as_the_operator(world: World) -> None:
-    with closing(world.client(rights_of(Role.ENFORCER))) as client:
+    with closing(world.client(rights_of(AccessRole.ENFORCER))) as client:
         control = Documents(client, world.own.control)
         with pytest.raises(RequestRejected):
             control.save("accepted", {"fingerprint": "0" * 64, "at": 0}, 0)
@@ -297,7 +297,7 @@ def test_the_enforcer_cannot_speak_as_the_operator(world: World) -> None:
 
 
 def test_an_enforcer_may_all_that_a_reader_may(world: World) -> None:
-    environ = {**world.bench.environ_of(Role.ENFORCER), "ENFORCER_MODE": "plan"}
+    environ = {**world.bench.environ_of(AccessRole.ENFORCER), "ENFORCER_MODE": "plan"}
     checks = world.bench.run("check", "--output", "json", environ=environ).json
     assert next(c["text"] for c in checks if c["name"] == "privileges").endswith("that the reader needs")
 
@@ -314,7 +314,7 @@ def test_a_superuser_is_warned_about_once_at_start_and_in_check(world: World) ->
 
 
 def test_the_daemon_says_at_start_what_it_may_not_do(world: World) -> None:
-    some = tuple(right for right in rights_of(Role.ENFORCER) if right.privilege != ROLLOVER)
+    some = tuple(right for right in rights_of(AccessRole.ENFORCER) if right.privilege != ROLLOVER)
     environ = world.bench.environ_with(descriptor(some, world.policy, world.own))
     started = world.bench.run("run", "--once", environ=environ)
     line = next(json.loads(line) for line in started.err.splitlines() if ROLLOVER in line)
@@ -331,16 +331,16 @@ def test_the_daemon_says_at_start_what_it_may_not_do(world: World) -> None:
 Probe = Callable[[World, Elasticsearch], Any]
 
 
-def _documents(scope: Scope) -> Callable[[World, Elasticsearch], Documents]:
-    names: dict[Scope, Callable[[OwnIndices], str]] = {
-        Scope.CONTROL: lambda own: own.control,
-        Scope.STATE: lambda own: own.state,
-        Scope.TERMINATIONS: lambda own: own.terminations,
+def _documents(scope: GrantedOn) -> Callable[[World, Elasticsearch], Documents]:
+    names: dict[GrantedOn, Callable[[OwnIndices], str]] = {
+        GrantedOn.CONTROL: lambda own: own.control,
+        GrantedOn.STATE: lambda own: own.state,
+        GrantedOn.TERMINATIONS: lambda own: own.terminations,
     }
     return lambda world, client: Documents(client, names[scope](world.own))
 
 
-def _save(scope: Scope) -> Probe:
+def _save(scope: GrantedOn) -> Probe:
     return lambda world, client: _documents(scope)(world, client).save("x", {}, 0)
 
 
@@ -403,8 +403,8 @@ def _look_past(world: World, client: Elasticsearch) -> Any:
 
 def _look_for_subjects(world: World, client: Elasticsearch) -> Any:
     elsewhere = Elsewhere(client, Capabilities(client), world.own)
-    _, untold = elsewhere.look(world.policy, [ACCOUNT], SystemClock().now())
-    if why := untold.get(world.outside):
+    _, indistinguishable = elsewhere.look(world.policy, [ACCOUNT], SystemClock().now())
+    if why := indistinguishable.get(world.outside):
         raise RequestRejected(why, status=HTTPStatus.FORBIDDEN)
 
 
@@ -461,61 +461,63 @@ def _requests(world: World, client: Elasticsearch) -> RequestsIndex:
     return RequestsIndex(client, world.own.requests)
 
 
-PROBES: dict[tuple[Scope, str], Probe] = {
-    (Scope.CLUSTER, "monitor"): lambda w, c: cluster_facts(c),
-    (Scope.CLUSTER, "monitor_snapshot"): _snapshots(lambda seen: seen.repositories and seen.repositories[0].problem),
-    (Scope.CLUSTER, "read_slm"): _snapshots(lambda seen: seen.lifecycles_problem),
-    (Scope.CLUSTER, DANGLING): lambda w, c: CopiesOnNodes(c).dangling(),
-    (Scope.CLUSTER, "manage_ilm"): _put_policy,
-    (Scope.GOVERNED, "read"): _trim,
-    (Scope.GOVERNED, "view_index_metadata"): _start,
-    (Scope.GOVERNED, "monitor"): lambda w, c: Deletion(c).identities([w.logs]),
-    (Scope.GOVERNED, REFRESH): _report,
-    (Scope.GOVERNED, "maintenance"): _mark(lambda w: w.logs),
-    (Scope.GOVERNED, "delete"): _trim,
-    (Scope.GOVERNED, "delete_index"): lambda w, c: Deletion(c).delete_indices([w.logs]),
-    (Scope.GOVERNED, ROLLOVER): lambda w, c: Deletion(c).roll_over(f"{w.bench.prefix}logs-write", f"{w.logs}-2"),
-    (Scope.GOVERNED, BLOCK): lambda w, c: Deletion(c).stop_writes([w.logs]),
-    (Scope.GOVERNED, CHANGE_SETTINGS): lambda w, c: Deletion(c).set_write_block(w.uuid(w.logs), blocked=True),
-    (Scope.GOVERNED, "manage_ilm"): _detach,
-    (Scope.GOVERNED, CHANGE_STREAM_LIFECYCLE): _stop_a_stream,
-    (Scope.EVERYTHING, "read"): _look_past,
-    (Scope.EVERYTHING, "view_index_metadata"): _look_for_subjects,
-    (Scope.EVERYTHING, REFRESH): _look_for_subjects,
-    (Scope.SEARCHES, "read"): _stored_searches,
-    (Scope.LEDGER, "read"): lambda w, c: LedgerIndex(c, w.own.ledger).head(),
-    (Scope.LEDGER, "view_index_metadata"): lambda w, c: LedgerIndex(c, w.own.ledger).uuid(),
-    (Scope.LEDGER, REFRESH): lambda w, c: LedgerIndex(c, w.own.ledger).head(),
-    (Scope.LEDGER, "monitor"): lambda w, c: LedgerIndex(c, w.own.ledger).standing(1),
-    (Scope.LEDGER, "create_doc"): _append,
-    (Scope.LEDGER, CHANGE_SETTINGS): _at_flood_stage(lambda own: own.ledger_index, _append),
-    (Scope.CONTROL, "read"): lambda w, c: ControlReader(Documents(c, w.own.control)).read(),
-    (Scope.CONTROL, "monitor"): lambda w, c: Documents(c, w.own.control).extent(),
-    (Scope.CONTROL, REFRESH): lambda w, c: Documents(c, w.own.control).extent(),
-    (Scope.CONTROL, "index"): _save(Scope.CONTROL),
-    (Scope.CONTROL, "delete"): lambda w, c: Documents(c, w.own.control).remove("x"),
-    (Scope.CONTROL, "view_index_metadata"): _save(Scope.CONTROL),
-    (Scope.CONTROL, CHANGE_SETTINGS): _at_flood_stage(lambda own: own.control, _save(Scope.CONTROL)),
-    (Scope.STATE, "read"): lambda w, c: Documents(c, w.own.state).load(["x"]),
-    (Scope.STATE, "monitor"): lambda w, c: Documents(c, w.own.state).extent(),
-    (Scope.STATE, REFRESH): lambda w, c: Documents(c, w.own.state).extent(),
-    (Scope.STATE, "index"): _save(Scope.STATE),
-    (Scope.STATE, "view_index_metadata"): _save(Scope.STATE),
-    (Scope.STATE, CHANGE_SETTINGS): _at_flood_stage(lambda own: own.state, _save(Scope.STATE)),
-    (Scope.REQUESTS, "create_doc"): _write_request,
-    (Scope.REQUESTS, "view_index_metadata"): _write_request,
-    (Scope.REQUESTS, CHANGE_SETTINGS): _expunge(lambda w: w.own.requests),
-    (Scope.REQUESTS, "read"): lambda w, c: _requests(w, c).read(-1, 0),
-    (Scope.REQUESTS, "monitor"): lambda w, c: _requests(w, c).extent(),
-    (Scope.REQUESTS, "maintenance"): lambda w, c: _requests(w, c).extent(),
-    (Scope.REQUESTS, "delete"): _forget,
-    (Scope.TERMINATIONS, "read"): lambda w, c: Documents(c, w.own.terminations).all(),
-    (Scope.TERMINATIONS, "index"): _save(Scope.TERMINATIONS),
-    (Scope.TERMINATIONS, "view_index_metadata"): _save(Scope.TERMINATIONS),
-    (Scope.TERMINATIONS, "delete"): lambda w, c: Documents(c, w.own.terminations).remove("x"),
-    (Scope.TERMINATIONS, "monitor"): _mark(lambda w: w.own.terminations),
-    (Scope.TERMINATIONS, "maintenance"): _mark(lambda w: w.own.terminations),
-    (Scope.TERMINATIONS, CHANGE_SETTINGS): _expunge(lambda w: w.own.terminations),
+PROBES: dict[tuple[GrantedOn, str], Probe] = {
+    (GrantedOn.CLUSTER, "monitor"): lambda w, c: cluster_facts(c),
+    (GrantedOn.CLUSTER, "monitor_snapshot"): _snapshots(
+        lambda seen: seen.repositories and seen.repositories[0].problem
+    ),
+    (GrantedOn.CLUSTER, "read_slm"): _snapshots(lambda seen: seen.lifecycles_problem),
+    (GrantedOn.CLUSTER, DANGLING): lambda w, c: CopiesOnNodes(c).dangling(),
+    (GrantedOn.CLUSTER, "manage_ilm"): _put_policy,
+    (GrantedOn.GOVERNED, "read"): _trim,
+    (GrantedOn.GOVERNED, "view_index_metadata"): _start,
+    (GrantedOn.GOVERNED, "monitor"): lambda w, c: Deletion(c).identities([w.logs]),
+    (GrantedOn.GOVERNED, REFRESH): _report,
+    (GrantedOn.GOVERNED, "maintenance"): _mark(lambda w: w.logs),
+    (GrantedOn.GOVERNED, "delete"): _trim,
+    (GrantedOn.GOVERNED, "delete_index"): lambda w, c: Deletion(c).delete_indices([w.logs]),
+    (GrantedOn.GOVERNED, ROLLOVER): lambda w, c: Deletion(c).roll_over(f"{w.bench.prefix}logs-write", f"{w.logs}-2"),
+    (GrantedOn.GOVERNED, BLOCK): lambda w, c: Deletion(c).stop_writes([w.logs]),
+    (GrantedOn.GOVERNED, CHANGE_SETTINGS): lambda w, c: Deletion(c).set_write_block(w.uuid(w.logs), blocked=True),
+    (GrantedOn.GOVERNED, "manage_ilm"): _detach,
+    (GrantedOn.GOVERNED, CHANGE_STREAM_LIFECYCLE): _stop_a_stream,
+    (GrantedOn.EVERYTHING, "read"): _look_past,
+    (GrantedOn.EVERYTHING, "view_index_metadata"): _look_for_subjects,
+    (GrantedOn.EVERYTHING, REFRESH): _look_for_subjects,
+    (GrantedOn.SEARCHES, "read"): _stored_searches,
+    (GrantedOn.LEDGER, "read"): lambda w, c: LedgerIndex(c, w.own.ledger).head(),
+    (GrantedOn.LEDGER, "view_index_metadata"): lambda w, c: LedgerIndex(c, w.own.ledger).uuid(),
+    (GrantedOn.LEDGER, REFRESH): lambda w, c: LedgerIndex(c, w.own.ledger).head(),
+    (GrantedOn.LEDGER, "monitor"): lambda w, c: LedgerIndex(c, w.own.ledger).standing(1),
+    (GrantedOn.LEDGER, "create_doc"): _append,
+    (GrantedOn.LEDGER, CHANGE_SETTINGS): _at_flood_stage(lambda own: own.ledger_index, _append),
+    (GrantedOn.CONTROL, "read"): lambda w, c: ControlReader(Documents(c, w.own.control)).read(),
+    (GrantedOn.CONTROL, "monitor"): lambda w, c: Documents(c, w.own.control).position(),
+    (GrantedOn.CONTROL, REFRESH): lambda w, c: Documents(c, w.own.control).position(),
+    (GrantedOn.CONTROL, "index"): _save(GrantedOn.CONTROL),
+    (GrantedOn.CONTROL, "delete"): lambda w, c: Documents(c, w.own.control).remove("x"),
+    (GrantedOn.CONTROL, "view_index_metadata"): _save(GrantedOn.CONTROL),
+    (GrantedOn.CONTROL, CHANGE_SETTINGS): _at_flood_stage(lambda own: own.control, _save(GrantedOn.CONTROL)),
+    (GrantedOn.STATE, "read"): lambda w, c: Documents(c, w.own.state).load(["x"]),
+    (GrantedOn.STATE, "monitor"): lambda w, c: Documents(c, w.own.state).position(),
+    (GrantedOn.STATE, REFRESH): lambda w, c: Documents(c, w.own.state).position(),
+    (GrantedOn.STATE, "index"): _save(GrantedOn.STATE),
+    (GrantedOn.STATE, "view_index_metadata"): _save(GrantedOn.STATE),
+    (GrantedOn.STATE, CHANGE_SETTINGS): _at_flood_stage(lambda own: own.state, _save(GrantedOn.STATE)),
+    (GrantedOn.REQUESTS, "create_doc"): _write_request,
+    (GrantedOn.REQUESTS, "view_index_metadata"): _write_request,
+    (GrantedOn.REQUESTS, CHANGE_SETTINGS): _expunge(lambda w: w.own.requests),
+    (GrantedOn.REQUESTS, "read"): lambda w, c: _requests(w, c).read(-1, 0),
+    (GrantedOn.REQUESTS, "monitor"): lambda w, c: _requests(w, c).position(),
+    (GrantedOn.REQUESTS, "maintenance"): lambda w, c: _requests(w, c).position(),
+    (GrantedOn.REQUESTS, "delete"): _forget,
+    (GrantedOn.TERMINATIONS, "read"): lambda w, c: Documents(c, w.own.terminations).all(),
+    (GrantedOn.TERMINATIONS, "index"): _save(GrantedOn.TERMINATIONS),
+    (GrantedOn.TERMINATIONS, "view_index_metadata"): _save(GrantedOn.TERMINATIONS),
+    (GrantedOn.TERMINATIONS, "delete"): lambda w, c: Documents(c, w.own.terminations).remove("x"),
+    (GrantedOn.TERMINATIONS, "monitor"): _mark(lambda w: w.own.terminations),
+    (GrantedOn.TERMINATIONS, "maintenance"): _mark(lambda w: w.own.terminations),
+    (GrantedOn.TERMINATIONS, CHANGE_SETTINGS): _expunge(lambda w: w.own.terminations),
 }
 
 
@@ -526,13 +528,17 @@ def test_there_is_a_probe_for_each_privilege() -> None:
 @pytest.mark.parametrize("right", RIGHTS, ids=lambda right: f"{right.scope}: {right.privilege}")
 def test_without_one_privilege_check_names_it_and_what_it_is_for_does_not_work(world: World, right: Right) -> None:
     probe = PROBES[right.scope, right.privilege]
-    role = next(role for role in (Role.ENFORCER, Role.OPERATOR, Role.READER, Role.REGISTRAR) if role in right.roles)
+    role = next(
+        role
+        for role in (AccessRole.ENFORCER, AccessRole.OPERATOR, AccessRole.READER, AccessRole.REGISTRAR)
+        if role in right.roles
+    )
     # What is given on all indices would be there all the same.
-    wide = right.scope not in (Scope.EVERYTHING, Scope.CLUSTER)
-    rights = tuple(some for some in rights_of(role) if not (wide and some.scope is Scope.EVERYTHING))
+    wide = right.scope not in (GrantedOn.EVERYTHING, GrantedOn.CLUSTER)
+    rights = tuple(some for some in rights_of(role) if not (wide and some.scope is GrantedOn.EVERYTHING))
     less = tuple(some for some in rights if some != right)
     with closing(world.client(less)) as client:
-        if role is Role.ENFORCER:
+        if role is AccessRole.ENFORCER:
             checks = world.bench.run("check", "--output", "json", environ=world.environ).json
             named = [c for c in checks if c["name"] == f"privilege {right.privilege}" and not c["ok"]]
             assert any(right.feature in c["text"] for c in named), checks

@@ -22,7 +22,7 @@ from retention_enforcer.demo.configuration import Certificate
 from retention_enforcer.demo.server import EmbeddedServer
 from retention_enforcer.domain.instants import DAY, format_instant
 from retention_enforcer.domain.names import OWN
-from retention_enforcer.domain.privileges import Role, role_name
+from retention_enforcer.domain.privileges import AccessRole, role_name
 from retention_enforcer.enforcement import erasing
 from workbench import KEY, Ran, Workbench
 
@@ -44,7 +44,7 @@ class Site:
     es: Elasticsearch
     folder: Path
 
-    def run(self, role: Role | None, *arguments: str, **settings: str) -> Ran:
+    def run(self, role: AccessRole | None, *arguments: str, **settings: str) -> Ran:
         """Run a command as the user who has this role alone, or as the superuser."""
         login = self.server.user(role.value) if role else self.server.admin
         environ = {
@@ -61,7 +61,7 @@ class Site:
         bench = Workbench(es=self.es, url="", username="", password="", prefix="", folder=self.folder)
         return bench.run(*arguments, environ=environ)
 
-    def client(self, role: Role) -> Elasticsearch:
+    def client(self, role: AccessRole) -> Elasticsearch:
         login = self.server.user(role.value)
         ca = str(self.folder / "ca.pem")
         return Elasticsearch(self.server.url, basic_auth=(login.username, login.password), ca_certs=ca, max_retries=0)
@@ -78,7 +78,7 @@ def site(own_server: Callable[..., EmbeddedServer], tmp_path_factory: pytest.Tem
         authority=ca.cert_pem.bytes().decode(),
     )
     (folder / "ca.pem").write_text(certificate.authority)
-    server = own_server(certificate=certificate, users={role.value: [role_name(role)] for role in Role})
+    server = own_server(certificate=certificate, users={role.value: [role_name(role)] for role in AccessRole})
     admin = (server.admin.username, server.admin.password)
     with closing(Elasticsearch(server.url, basic_auth=admin, ca_certs=str(folder / "ca.pem"), max_retries=0)) as es:
         found = Site(server, es, folder)
@@ -91,7 +91,7 @@ def site(own_server: Callable[..., EmbeddedServer], tmp_path_factory: pytest.Tem
 
 def _wait_for_roles(site: Site) -> None:
     deadline = time.monotonic() + RELOAD_SECONDS
-    with closing(site.client(Role.ENFORCER)) as client:
+    with closing(site.client(AccessRole.ENFORCER)) as client:
         while not client.security.has_privileges(cluster=["manage_ilm"])["has_all_requested"]:
             assert time.monotonic() < deadline, "the server does not take up deploy/roles/roles.yml"
             time.sleep(0.2)
@@ -124,40 +124,40 @@ def test_each_role_does_its_part_and_no_log_line_holds_a_secret_or_a_subject(
     _fill(site)
     said: list[Ran] = []
 
-    def ran(role: Role | None, *arguments: str, code: int = 0, **settings: str) -> Ran:
+    def ran(role: AccessRole | None, *arguments: str, code: int = 0, **settings: str) -> Ran:
         said.append(site.run(role, *arguments, **settings))
         assert said[-1].code == code, (arguments, said[-1].out, said[-1].err)
         return said[-1]
 
     setup = ran(None, "setup")
     assert "note: no roles:" in setup.err  # this server keeps no roles of its own; the file has them
-    ran(Role.READER, "plan")
-    assert "may not" in ran(Role.READER, "policy", "accept", code=1).err
-    ran(Role.OPERATOR, "policy", "accept")
-    ran(Role.ENFORCER, "check")
-    with closing(site.client(Role.REGISTRAR)) as registrar:
+    ran(AccessRole.READER, "plan")
+    assert "may not" in ran(AccessRole.READER, "policy", "accept", code=1).err
+    ran(AccessRole.OPERATOR, "policy", "accept")
+    ran(AccessRole.ENFORCER, "check")
+    with closing(site.client(AccessRole.REGISTRAR)) as registrar:
         asked = {"kind": "account", "id": CANARY, "action": "erase", "requested_by": "console", "reason": SPOKEN}
         registrar.create(index=OWN.requests, id="one", document=asked)
-    first = ran(Role.ENFORCER, "run", "--once", ENFORCER_LOG_LEVEL="debug")
+    first = ran(AccessRole.ENFORCER, "run", "--once", ENFORCER_LOG_LEVEL="debug")
     assert not site.es.indices.exists(index=OLD)
     assert _left(site, "trtc-backend-logs-young") == 50
     assert _left(site, "trtc-sdkappid") == 0
     assert _left(site, "trtc-console-configuration") == 0
     assert "elsewhere" in first.err  # found outside the policy
-    ran(Role.ENFORCER, "run", "--once")
-    ran(Role.READER, "report")
-    ran(Role.READER, "terminations", "--output", "json")
-    ran(Role.READER, "ledger", "verify")
-    ran(Role.OPERATOR, "stop")
+    ran(AccessRole.ENFORCER, "run", "--once")
+    ran(AccessRole.READER, "report")
+    ran(AccessRole.READER, "terminations", "--output", "json")
+    ran(AccessRole.READER, "ledger", "verify")
+    ran(AccessRole.OPERATOR, "stop")
     old = format_instant(SystemClock().now() - 20 * DAY)
     site.es.index(index=OLD, document={"@timestamp": old}, refresh=True)
-    said.append(site.run(Role.ENFORCER, "run", "--once"))
+    said.append(site.run(AccessRole.ENFORCER, "run", "--once"))
     assert site.es.indices.exists(index=OLD)
-    ran(Role.OPERATOR, "resume")
-    ran(Role.ENFORCER, "run", "--once")
+    ran(AccessRole.OPERATOR, "resume")
+    ran(AccessRole.ENFORCER, "run", "--once")
     assert not site.es.indices.exists(index=OLD)
     ran(
-        Role.OPERATOR,
+        AccessRole.OPERATOR,
         "hold",
         "add",
         "--category",
@@ -169,9 +169,9 @@ def test_each_role_does_its_part_and_no_log_line_holds_a_secret_or_a_subject(
         "--until",
         "2099-01-01",
     )
-    ran(Role.ENFORCER, "run", "--once", ENFORCER_LOG_LEVEL="debug")
+    ran(AccessRole.ENFORCER, "run", "--once", ENFORCER_LOG_LEVEL="debug")
 
-    secrets = [KEY, site.server.admin.password, *(site.server.user(role.value).password for role in Role)]
+    secrets = [KEY, site.server.admin.password, *(site.server.user(role.value).password for role in AccessRole)]
     for command in said:
         for secret in secrets:
             assert secret not in command.out + command.err
@@ -185,7 +185,7 @@ def test_each_role_does_its_part_and_no_log_line_holds_a_secret_or_a_subject(
 
 
 def test_the_reader_deletes_nothing_and_the_registrar_reads_nothing(site: Site) -> None:
-    with closing(site.client(Role.READER)) as reader, closing(site.client(Role.REGISTRAR)) as registrar:
+    with closing(site.client(AccessRole.READER)) as reader, closing(site.client(AccessRole.REGISTRAR)) as registrar:
         for attempt in (
             lambda: reader.indices.delete(index="trtc-backend-logs-young"),
             lambda: reader.index(index="trtc-backend-logs-young", document={}),
@@ -203,8 +203,8 @@ def test_a_certificate_by_its_fingerprint_is_enough(site: Site) -> None:
     pem = (site.folder / "ca.pem").read_text()
     fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
     trust = {"ENFORCER_ELASTICSEARCH_CA_CERTS": "", "ENFORCER_ELASTICSEARCH_CA_FINGERPRINT": fingerprint}
-    assert site.run(Role.READER, "plan", **trust).code == 0
-    wrong = site.run(Role.READER, "plan", **{**trust, "ENFORCER_ELASTICSEARCH_CA_FINGERPRINT": "0" * 64})
+    assert site.run(AccessRole.READER, "plan", **trust).code == 0
+    wrong = site.run(AccessRole.READER, "plan", **{**trust, "ENFORCER_ELASTICSEARCH_CA_FINGERPRINT": "0" * 64})
     assert wrong.code == 1
     assert "another fingerprint" in wrong.err
 

@@ -19,7 +19,7 @@ from retention_enforcer.domain.findings import Finding
 from retention_enforcer.domain.instants import DAY, HOUR, SECOND
 from retention_enforcer.domain.names import IndexPattern
 from retention_enforcer.domain.policy import Category, Clause, Policy
-from retention_enforcer.domain.snapshots import Known, Repository, Snapshot, SnapshotsSeen, snapshot_findings
+from retention_enforcer.domain.snapshots import GovernedIndex, Repository, Snapshot, SnapshotsSeen, snapshot_findings
 
 if TYPE_CHECKING:
     from conftest import Server
@@ -129,9 +129,9 @@ def test_an_expired_snapshot_is_a_finding_until_it_is_deleted(backups: Backups, 
     repository = backups.repository()
     index = backups.index("logs-a")
     backups.take(repository, "s1")
-    known = {index: Known(category="logs", oldest=now(), last_trim=None)}
+    known = {index: GovernedIndex(category="logs", oldest=now(), last_trim=None)}
 
-    def found(known: Mapping[str, Known], ahead: int = 0) -> list[tuple[str, str | None]]:
+    def found(known: Mapping[str, GovernedIndex], ahead: int = 0) -> list[tuple[str, str | None]]:
         look()
         return [(f.kind, f.about) for f in mine(look.whole, backups.prefix, known, now() + ahead)]
 
@@ -144,7 +144,7 @@ def test_an_expired_snapshot_is_a_finding_until_it_is_deleted(backups: Backups, 
     assert found({}) == found({}, ahead=LIMIT) == []
 
 
-def mine(seen: SnapshotsSeen, prefix: str, known: Mapping[str, Known], at: int) -> list[Finding]:
+def mine(seen: SnapshotsSeen, prefix: str, known: Mapping[str, GovernedIndex], at: int) -> list[Finding]:
     """The findings about this test's own repositories and snapshot policies: the server may be shared."""
     found = snapshot_findings(policy_of(prefix), seen, known, at)
     return [finding for finding in found if finding.about is not None and finding.about.startswith(prefix)]

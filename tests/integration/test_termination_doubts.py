@@ -186,7 +186,7 @@ def test_all_requests_about_a_subject_are_forgotten_however_many(tenants: Workbe
         body = {"kind": "application", "id": "1" if number % 50 else "11", "action": "terminate"}
         operations += [{"index": {"_index": tenants.own.requests}}, body]
     assert not tenants.es.bulk(operations=operations, refresh=True)["errors"]
-    until = requests.extent().until
+    until = requests.position().until
     assert requests.forget(Subject(kind=SubjectKind.APPLICATION, id="1"), until) == 2_058
     assert tenants.es.count(index=tenants.own.requests)["count"] == 42
     places = {written.sequence for written in requests.read(-1, until)}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from builders import DUE_AGE, LIMIT, MARGIN, NOW, apart, category, facts, forbidden, index
 from naming import having
-from retention_enforcer.domain.deletion import Every, Holding
+from retention_enforcer.domain.deletion import Every, HasField
 from retention_enforcer.domain.expiry import build_plan
 from retention_enforcer.domain.facts import Block, CategoryFacts, Evidence, IndexFacts
 from retention_enforcer.domain.instants import DAY, HOUR
@@ -38,7 +38,7 @@ class World:
 
     def without_holds(self) -> CategoryFacts:
         """What the same look would show if nobody were held."""
-        free = (replace(one, spared=(), held_documents=0, held_due=0) for one in self.facts.indices)
+        free = (replace(one, matches=(), matching_documents=0, matching_due=0) for one in self.facts.indices)
         return replace(self.facts, indices=tuple(free), holds={})
 
     def survivors(self, name: str, made: Plan) -> list[Document]:
@@ -88,9 +88,9 @@ def looked_at(draw: st.DrawFn, name: str, those: Sequence[Document], aliases: Se
         end_time=draw(st.none() | st.integers(NOW - HOUR, NOW + HOUR)),
         blocks=draw(blocks),
         evidence=None if last_trim is None else evidence,
-        spared=(having(("sdkappid", f"held in {name}")),) if held else (),
-        held_documents=len(held),
-        held_due=sum(d.age is not None and d.age > DUE_AGE for d in held),
+        matches=(having(("sdkappid", f"held in {name}")),) if held else (),
+        matching_documents=len(held),
+        matching_due=sum(d.age is not None and d.age > DUE_AGE for d in held),
     )
 
 
@@ -117,7 +117,7 @@ def whole(made: Plan) -> list[Purge]:
 @patient
 @given(worlds())
 def test_an_index_with_documents_of_held_subjects_is_never_deleted_whole(world: World) -> None:
-    assert not [p for p in whole(planned(world.facts)) if p.facts.held_documents]
+    assert not [p for p in whole(planned(world.facts)) if p.facts.matching_documents]
 
 
 @patient
@@ -125,7 +125,7 @@ def test_an_index_with_documents_of_held_subjects_is_never_deleted_whole(world: 
 def test_a_trim_spares_exactly_what_is_held_in_its_index(world: World) -> None:
     for p in planned(world.facts).purge:
         if p.action is Action.DELETE_DOCUMENTS:
-            assert p.spare == p.facts.spared
+            assert p.spare == p.facts.matches
             assert p.takes is None
             gone = len(world.documents[p.facts.name]) - len(world.survivors(p.facts.name, planned(world.facts)))
             assert p.documents == gone > 0
@@ -161,13 +161,13 @@ def test_with_aliases_too_but_for_an_index_whose_alias_a_held_one_saves(world: W
         same = free.get(p.facts.name)
         if same is None or p.documents > same.documents:
             sharing = [i for i in world.facts.indices if set(i.aliases) & set(p.facts.aliases)]
-            assert any(i.held_documents or i.name in world.facts.holds for i in sharing)
+            assert any(i.matching_documents or i.name in world.facts.holds for i in sharing)
 
 
 @patient
 @given(worlds(aliases=()))
 def test_what_nobody_holds_goes_as_if_there_were_no_holds(world: World) -> None:
-    free = {i.name for i in world.facts.indices if not i.held_documents and i.name not in world.facts.holds}
+    free = {i.name for i in world.facts.indices if not i.matching_documents and i.name not in world.facts.holds}
     with_holds, without = (
         {p.facts.name: p.pair for p in planned(seen).purge if p.facts.name in free}
         for seen in (world.facts, world.without_holds())
@@ -182,7 +182,7 @@ def test_what_is_due_and_not_held_goes_where_nothing_else_forbids_it(world: Worl
     for one in world.facts.indices:
         plain = not one.blocks and not one.mounted and one.end_time is None and one.evidence is None
         if plain and one.name not in world.facts.holds:
-            assert (one.name in purged) or one.due == one.held_due
+            assert (one.name in purged) or one.due == one.matching_due
 
 
 # --- orders -------------------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ def test_nothing_held_and_nothing_in_doubt_goes_on_an_order(seen: CategoryFacts)
     for p in planned(seen, MEDIA).purge:
         assert p.facts.name not in seen.holds
         assert p.facts.name != "logs-shut"
-        assert not (p.facts.held_documents and p.takes in (None, Every()))
+        assert not (p.facts.matching_documents and p.takes in (None, Every()))
 
 
 @patient
@@ -247,7 +247,7 @@ def test_nothing_that_blocks_containers_or_write_indices_forbid_goes_on_an_order
             assert p.documents == p.facts.documents
         else:
             assert not p.facts.blocks & {Block.WRITE, Block.FLOOD_STAGE}
-            assert isinstance(p.takes, Every | Holding)
+            assert isinstance(p.takes, Every | HasField)
     for alias in ("one", "two"):
         members = {i.name for i in seen.indices if alias in i.aliases}
         assert not members or members - {p.facts.name for p in whole(made)}
@@ -258,7 +258,7 @@ def test_nothing_that_blocks_containers_or_write_indices_forbid_goes_on_an_order
 def test_an_order_takes_documents_by_fields_only_from_indices_that_have_them(seen: CategoryFacts) -> None:
     fields = {(f.index.uuid, f.field) for f in seen.forbidden if f.documents}
     for p in planned(seen, MEDIA).purge:
-        if isinstance(p.takes, Holding):
+        if isinstance(p.takes, HasField):
             assert p.takes.fields
             assert all((p.facts.uuid, field) in fields for field in p.takes.fields)
             assert 0 < p.documents <= p.facts.documents
@@ -272,7 +272,7 @@ def test_an_order_leaves_alone_what_goes_by_age(seen: CategoryFacts) -> None:
     by_age = {p.facts.name: p for p in planned(replace(seen, ordered=frozenset())).purge}
     with_order = planned(seen).purge
     assert {p.facts.name: p for p in with_order if not p.ordered} == by_age
-    assert all(isinstance(p.takes, Holding) and p.pair in seen.ordered for p in with_order if p.ordered)
+    assert all(isinstance(p.takes, HasField) and p.pair in seen.ordered for p in with_order if p.ordered)
 
 
 @patient

@@ -10,8 +10,8 @@ from builders import category
 from retention_enforcer.domain.claims import (
     Behind,
     Claim,
-    Identity,
-    Standing,
+    IndexIdentity,
+    IndexOwner,
     claim_on,
     claimants_by_name,
     possible_claimants,
@@ -30,15 +30,15 @@ POLICY = Policy(
     ignore=(IndexPattern("metrics-*"), IndexPattern("logs-ignored"), IndexPattern("scratch")),
 )
 BEHIND = "2026.01.31-000001"
-GOVERNED, OWNED, SYSTEM = Standing.GOVERNED, Standing.OWN, Standing.SYSTEM
-IGNORED, UNCLAIMED = Standing.IGNORED, Standing.UNCLAIMED
+GOVERNED, OWNED, SYSTEM = IndexOwner.GOVERNED, IndexOwner.OWN, IndexOwner.SYSTEM
+IGNORED, UNCLAIMED = IndexOwner.IGNORED, IndexOwner.UNCLAIMED
 
 
 def claim(name: str, *, stream: str | None = None, own: OwnIndices = OWN, **more: Any) -> Claim:
-    return claim_on(POLICY, own, Identity(name=name, stream=stream, **more))
+    return claim_on(POLICY, own, IndexIdentity(name=name, stream=stream, **more))
 
 
-CLAIMS: list[tuple[str, str, str | None, Standing, tuple[str, ...]]] = [
+CLAIMS: list[tuple[str, str, str | None, IndexOwner, tuple[str, ...]]] = [
     ("a wildcard", "logs-a", None, GOVERNED, ("logs",)),
     ("a literal name", "keys", None, GOVERNED, ("keys",)),
     ("the beginning of a literal name", "keys-2", None, UNCLAIMED, ()),
@@ -77,7 +77,7 @@ CLAIMS: list[tuple[str, str, str | None, Standing, tuple[str, ...]]] = [
     ("name", "stream", "standing", "categories"), [pytest.param(*row[1:], id=row[0]) for row in CLAIMS]
 )
 def test_every_index_has_one_standing(
-    name: str, stream: str | None, standing: Standing, categories: tuple[str, ...]
+    name: str, stream: str | None, standing: IndexOwner, categories: tuple[str, ...]
 ) -> None:
     found = claim(name, stream=stream)
     assert (found.standing, found.categories) == (standing, categories)
@@ -103,7 +103,7 @@ def test_a_name_like_an_own_index_is_somebodys() -> None:
     [("logs-a", GOVERNED), ("metrics-cpu", SYSTEM), ("billing", SYSTEM), (f".ds-billing-{BEHIND}", SYSTEM)],
 )
 def test_what_elasticsearch_calls_its_own_is_the_systems_unless_the_policy_claims_it(
-    name: str, standing: Standing
+    name: str, standing: IndexOwner
 ) -> None:
     assert claim(name, system=True).standing is standing
 
@@ -119,11 +119,11 @@ def test_what_is_ignored_says_from_which_categories() -> None:
 SHRUNK, MOUNTED = "shrink-abcd-logs-a", "restored-shrink-abcd-logs-a"
 
 
-def made(name: str, *made_from: str, resized: str | None = None, aliases: tuple[str, ...] = ()) -> Identity:
-    return Identity(name=name, made_from=made_from, resized_from=resized, aliases=aliases)
+def made(name: str, *made_from: str, resized: str | None = None, aliases: tuple[str, ...] = ()) -> IndexIdentity:
+    return IndexIdentity(name=name, made_from=made_from, resized_from=resized, aliases=aliases)
 
 
-MADE: list[tuple[str, Identity, Standing, tuple[str, ...]]] = [
+MADE: list[tuple[str, IndexIdentity, IndexOwner, tuple[str, ...]]] = [
     ("mounted, under any name", made("any", "logs-a"), GOVERNED, ("logs",)),
     ("made from a backing index", made("any", f".ds-logs-a-{BEHIND}"), GOVERNED, ("logs",)),
     ("made from what is nobody's", made("any", "billing"), UNCLAIMED, ()),
@@ -145,7 +145,7 @@ MADE: list[tuple[str, Identity, Standing, tuple[str, ...]]] = [
 
 @pytest.mark.parametrize(("identity", "standing", "categories"), [pytest.param(*row[1:], id=row[0]) for row in MADE])
 def test_an_index_is_followed_by_what_it_was_certainly_made_from(
-    identity: Identity, standing: Standing, categories: tuple[str, ...]
+    identity: IndexIdentity, standing: IndexOwner, categories: tuple[str, ...]
 ) -> None:
     found = claim_on(POLICY, OWN, identity)
     assert (found.standing, found.categories) == (standing, categories)
@@ -169,9 +169,9 @@ def test_what_else_a_governed_name_leads_to_is_in_doubt(identity: dict[str, Any]
 
 
 def test_the_old_name_that_a_lifecycle_left_as_an_alias_is_taken_over() -> None:
-    made = Identity(name="partial-logs-a", made_from=("logs-a",), aliases=("logs-a", "logs-all"))
+    made = IndexIdentity(name="partial-logs-a", made_from=("logs-a",), aliases=("logs-a", "logs-all"))
     assert made.taken_over == ("logs-a",)
-    claimed = Identity(name="shrink-abcd-logs-a", aliases=("logs-a", "logs-all"))
+    claimed = IndexIdentity(name="shrink-abcd-logs-a", aliases=("logs-a", "logs-all"))
     assert claimed.taken_over == ("logs-a",)
 
 

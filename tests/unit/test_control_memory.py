@@ -8,7 +8,7 @@ import pytest
 
 from retention_enforcer.domain.control import STOP, Control
 from retention_enforcer.domain.errors import Refused
-from retention_enforcer.domain.extent import Extent
+from retention_enforcer.domain.extent import IndexPosition
 from retention_enforcer.domain.holds import Hold
 from retention_enforcer.enforcement.control_memory import CONTROL, ControlMemory, raise_if_control_lost
 from retention_enforcer.enforcement.hold_book import HOLDS
@@ -18,11 +18,11 @@ KNOWN = {"recorded": {"h1": "hold h1 on category logs"}}
 
 
 def memory(until: int = 7, **more: Any) -> dict[str, Any]:
-    return ControlMemory(extent=Extent(uuid="u", until=until), **more).body()
+    return ControlMemory(position=IndexPosition(uuid="u", until=until), **more).body()
 
 
 @pytest.mark.parametrize(
-    ("extent", "control", "known", "says"),
+    ("position", "control", "known", "says"),
     [
         pytest.param(("u", 0), Control(), {}, None, id="nothing was ever seen"),
         pytest.param(("u", 7), Control(holds=(HOLD,)), {CONTROL: memory(), HOLDS: KNOWN}, None, id="as it was"),
@@ -45,9 +45,9 @@ def memory(until: int = 7, **more: Any) -> dict[str, Any]:
     ],
 )
 def test_what_the_operators_word_lost_is_refused(
-    extent: tuple[str, int], control: Control, known: dict[str, Any], says: str | None
+    position: tuple[str, int], control: Control, known: dict[str, Any], says: str | None
 ) -> None:
-    now = Extent(uuid=extent[0], until=extent[1])
+    now = IndexPosition(uuid=position[0], until=position[1])
     if says is None:
         raise_if_control_lost(now, control, known)
         return

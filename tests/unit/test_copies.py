@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from builders import NOW, category, covered, seen
-from retention_enforcer.domain.copies import CopiesMemory, Dangling, Kept, Placed, copies_left, dangling_findings
+from retention_enforcer.domain.copies import CopiesMemory, Dangling, Kept, NodeCopies, copies_left, dangling_findings
 from retention_enforcer.domain.errors import Refused, RequestRejected
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
@@ -21,15 +21,17 @@ A, B = seen("logs-a", categories=["backend-logs"]), seen("logs-b", categories=["
 KNOWN = {uuid: Kept(category="backend-logs", name=name) for uuid, name in ((A.uuid, "logs-a"), (B.uuid, "logs-b"))}
 
 
-def placed(**copies: Collection[str]) -> Placed:
-    return Placed(nodes={id_: NAMES[id_] for id_ in copies}, copies={id_: frozenset(c) for id_, c in copies.items()})
+def placed(**copies: Collection[str]) -> NodeCopies:
+    return NodeCopies(
+        nodes={id_: NAMES[id_] for id_ in copies}, copies={id_: frozenset(c) for id_, c in copies.items()}
+    )
 
 
-def left(memory: CopiesMemory, now: Placed, *purged: str, categories: Collection[str] = ()) -> list[str]:
+def left(memory: CopiesMemory, now: NodeCopies, *purged: str, categories: Collection[str] = ()) -> list[str]:
     return copies_left(memory, now, purged=purged, categories=categories)
 
 
-def after(*looks: Placed, still: Mapping[str, Collection[str]] | None = None) -> CopiesMemory:
+def after(*looks: NodeCopies, still: Mapping[str, Collection[str]] | None = None) -> CopiesMemory:
     memory = CopiesMemory()
     for look in looks:
         there = {uuid for copies in look.copies.values() for uuid in copies}
@@ -124,13 +126,13 @@ class State:
 class Nodes:
     """What is on the nodes; where `refused`, what dangles may not be asked."""
 
-    def __init__(self, now: Placed) -> None:
+    def __init__(self, now: NodeCopies) -> None:
         self.now = now
         self.files: dict[str, frozenset[str]] = {}
         self.on_disks: list[Dangling] = []
         self.refused = False
 
-    def placed(self) -> Placed:
+    def placed(self) -> NodeCopies:
         return self.now
 
     def unused(self, uuids: Collection[str]) -> Mapping[str, frozenset[str]]:

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import pytest
 
 from builders import LIMIT, NOW, category, covered, seen, suspected
-from retention_enforcer.domain.claims import Standing
+from retention_enforcer.domain.claims import IndexOwner
 from retention_enforcer.domain.coverage import (
     NOTHING_FOR,
-    Copy,
     CoverageFacts,
     IndexSeen,
+    SuspectedCopy,
     coverage_findings,
     matching_nothing,
 )
@@ -39,8 +39,8 @@ def the_finding(facts: CoverageFacts, nothing_since: Mapping[str, int] = NOTHING
 # --- unclaimed ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("standing", [s for s in Standing if s is not Standing.UNCLAIMED])
-def test_what_has_an_owner_or_is_ignored_on_purpose_is_no_finding(standing: Standing) -> None:
+@pytest.mark.parametrize("standing", [s for s in IndexOwner if s is not IndexOwner.UNCLAIMED])
+def test_what_has_an_owner_or_is_ignored_on_purpose_is_no_finding(standing: IndexOwner) -> None:
     assert findings(covered(seen(standing=standing, documents=3))) == ()
 
 
@@ -100,7 +100,7 @@ def test_a_suspected_copy_is_not_told_twice() -> None:
 # --- copies -------------------------------------------------------------------------------------------
 
 ONE = "1 index outside the policy with what seem to be documents of"
-COPIES: list[tuple[str, list[Copy], str]] = [
+COPIES: list[tuple[str, list[SuspectedCopy], str]] = [
     ("young", [suspected()], f"{ONE} backend-logs: 1 documents, the oldest 1 d old, limit 14d; clone"),
     (
         "exactly at the limit",
@@ -156,7 +156,9 @@ COPIES: list[tuple[str, list[Copy], str]] = [
 
 
 @pytest.mark.parametrize(("copies", "text"), [pytest.param(*row[1:], id=row[0]) for row in COPIES])
-def test_copies_of_one_category_are_one_finding_that_says_how_old_they_are(copies: list[Copy], text: str) -> None:
+def test_copies_of_one_category_are_one_finding_that_says_how_old_they_are(
+    copies: list[SuspectedCopy], text: str
+) -> None:
     for order in (copies, copies[::-1]):
         found = the_finding(covered(copies=tuple(order)))
         assert found.text == text

@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 
 from retention_enforcer import cli
 from retention_enforcer.domain.names import OWN
-from retention_enforcer.domain.privileges import REFRESH, Role, Scope, descriptor, names_in, rights_of
+from retention_enforcer.domain.privileges import REFRESH, AccessRole, GrantedOn, descriptor, names_in, rights_of
 from retention_enforcer.policy_file import load_policy
 from retention_enforcer.settings import PREFIX, SECRETS, Settings
 
@@ -191,11 +191,11 @@ def test_every_action_is_pinned_and_the_workflow_may_only_read() -> None:
 # --- roles --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("role", list(Role))
-def test_a_role_names_no_pattern_but_the_policys_and_that_for_all_indices(role: Role) -> None:
+@pytest.mark.parametrize("role", list(AccessRole))
+def test_a_role_names_no_pattern_but_the_policys_and_that_for_all_indices(role: AccessRole) -> None:
     policy = load_policy(ROOT / "config" / "trtc.yaml")
     body = descriptor(rights_of(role), policy)
-    governed = set(names_in(Scope.GOVERNED, policy))
+    governed = set(names_in(GrantedOn.GOVERNED, policy))
     for grant in body["indices"]:
         wide = {name for name in grant["names"] if "*" in name} - governed
         assert not wide or (wide == {"*"} and set(grant["privileges"]) == {"read", "view_index_metadata", REFRESH})
@@ -206,8 +206,8 @@ def test_a_role_names_no_pattern_but_the_policys_and_that_for_all_indices(role: 
 def test_only_the_operator_writes_the_operators_word_and_nobody_rewrites_the_ledger() -> None:
     policy = load_policy(ROOT / "config" / "trtc.yaml")
     writing = {"index", "delete", "create_doc"}
-    for role in Role:
+    for role in AccessRole:
         grants = descriptor(rights_of(role), policy)["indices"]
         by_name = {name: set(grant["privileges"]) & writing for grant in grants for name in grant["names"]}
-        assert by_name.get(OWN.control, set()) == ({"index", "delete"} if role is Role.OPERATOR else set())
-        assert by_name.get(OWN.ledger_index, set()) == ({"create_doc"} if role is Role.ENFORCER else set())
+        assert by_name.get(OWN.control, set()) == ({"index", "delete"} if role is AccessRole.OPERATOR else set())
+        assert by_name.get(OWN.ledger_index, set()) == ({"create_doc"} if role is AccessRole.ENFORCER else set())

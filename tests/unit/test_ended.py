@@ -9,7 +9,7 @@ import pytest
 
 from builders import NOW, facts, index
 from retention_enforcer.domain.instants import HOUR
-from retention_enforcer.enforcement.ended import Ended
+from retention_enforcer.enforcement.ended import PendingWholeDeletions
 
 ONE, OTHER = index("logs-1-a"), index("logs-2-a")
 
@@ -28,30 +28,32 @@ class State:
 
 
 @pytest.fixture
-def ended() -> Ended:
-    known = Ended(State())
+def ended() -> PendingWholeDeletions:
+    known = PendingWholeDeletions(State())
     with known.renewing():
         known.remember({"logs": [ONE, OTHER]}, NOW)
     return known
 
 
-def fail(ended: Ended) -> None:
+def fail(ended: PendingWholeDeletions) -> None:
     with ended.renewing():
         ended.doubt(NOW)
         raise RuntimeError
 
 
-def both(ended: Ended, *having: str) -> frozenset[str]:
+def both(ended: PendingWholeDeletions, *having: str) -> frozenset[str]:
     return ended.names("logs", facts(ONE, OTHER), having)
 
 
-def test_what_a_run_left_over_has_it_as_long_as_nobody_writes_to_it(ended: Ended) -> None:
+def test_what_a_run_left_over_has_it_as_long_as_nobody_writes_to_it(ended: PendingWholeDeletions) -> None:
     assert ended.names("logs", facts(ONE, OTHER), ()) == {"logs-1-a", "logs-2-a"}
     written = index("logs-1-a", sequence_numbers=(99,))
     assert ended.names("logs", facts(written, OTHER), ("logs-1-a",)) == {"logs-2-a"}
 
 
-def test_after_a_run_that_failed_no_other_gets_it_and_what_has_it_keeps_it_for_an_hour(ended: Ended) -> None:
+def test_after_a_run_that_failed_no_other_gets_it_and_what_has_it_keeps_it_for_an_hour(
+    ended: PendingWholeDeletions,
+) -> None:
     with pytest.raises(RuntimeError):
         fail(ended)
     ended.doubt(NOW + HOUR)  # the first counts
@@ -59,7 +61,7 @@ def test_after_a_run_that_failed_no_other_gets_it_and_what_has_it_keeps_it_for_a
     assert ended.names("logs", facts(ONE, OTHER, now=NOW + HOUR + 1), ("logs-1-a",)) == frozenset()
 
 
-def test_the_next_run_that_comes_to_its_end_knows_anew(ended: Ended) -> None:
+def test_the_next_run_that_comes_to_its_end_knows_anew(ended: PendingWholeDeletions) -> None:
     with pytest.raises(RuntimeError):
         fail(ended)
     assert both(ended) == frozenset()
@@ -69,7 +71,7 @@ def test_the_next_run_that_comes_to_its_end_knows_anew(ended: Ended) -> None:
     assert both(ended) == {"logs-1-a"}
 
 
-def test_while_it_runs_again_the_last_word_holds_on_unless_somebody_came_back(ended: Ended) -> None:
+def test_while_it_runs_again_the_last_word_holds_on_unless_somebody_came_back(ended: PendingWholeDeletions) -> None:
     with ended.renewing():
         ended.doubt(NOW)
         assert both(ended) == {"logs-1-a", "logs-2-a"}
@@ -77,7 +79,7 @@ def test_while_it_runs_again_the_last_word_holds_on_unless_somebody_came_back(en
         assert both(ended, "logs-1-a") == {"logs-1-a"}
 
 
-def test_a_run_that_had_no_word_says_nothing(ended: Ended) -> None:
+def test_a_run_that_had_no_word_says_nothing(ended: PendingWholeDeletions) -> None:
     with ended.renewing():
         pass  # stopped: nobody is looked for
     assert both(ended, "logs-1-a") == {"logs-1-a"}
@@ -85,13 +87,13 @@ def test_a_run_that_had_no_word_says_nothing(ended: Ended) -> None:
 
 def test_the_word_of_another_process_gives_it_to_no_other() -> None:
     state = State()
-    before = Ended(state)
+    before = PendingWholeDeletions(state)
     with before.renewing():
         before.remember({"logs": [ONE, OTHER]}, NOW)
-    assert both(Ended(state), "logs-1-a") == {"logs-1-a"}
+    assert both(PendingWholeDeletions(state), "logs-1-a") == {"logs-1-a"}
 
 
 def test_where_nothing_is_known_nothing_is_doubted() -> None:
     state = State()
-    Ended(state).doubt(NOW)
+    PendingWholeDeletions(state).doubt(NOW)
     assert state.bodies == {}

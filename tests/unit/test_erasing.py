@@ -10,10 +10,10 @@ import pytest
 
 from ledgers import MemoryLedger
 from office import NOW, Clock, Documents, Fuse
-from retention_enforcer.domain.erasure import Act, Progress
+from retention_enforcer.domain.erasure import Act, ErasureProgress
 from retention_enforcer.domain.instants import DAY, MINUTE, SECOND
 from retention_enforcer.enforcement.appender import Appender, Signature
-from retention_enforcer.enforcement.erasing import ERASURE, PATIENCE, Eraser, Erasing
+from retention_enforcer.enforcement.erasing import ERASURE, PATIENCE, Eraser, PendingErasure
 
 
 class Erasures:
@@ -22,9 +22,11 @@ class Erasures:
     def __init__(self) -> None:
         self.stuck: set[str] = set()
         self.asked = 0
-        self.between: Callable[[Progress], None] = lambda _: None
+        self.between: Callable[[ErasureProgress], None] = lambda _: None
 
-    def advance(self, progress: Progress, now: int, permit: Callable[[], AbstractContextManager[None]]) -> Progress:
+    def advance(
+        self, progress: ErasureProgress, now: int, permit: Callable[[], AbstractContextManager[None]]
+    ) -> ErasureProgress:
         self.asked += 1
         if progress.uuid in self.stuck:
             return replace(progress, due=now + SECOND)
@@ -69,8 +71,8 @@ def bench() -> Bench:
 def test_one_that_begins_again_is_pending_also_beside_one_that_is_stuck(bench: Bench) -> None:
     bench.erasures.stuck = {"stuck"}
     bench.eraser.begin("a", "stuck", ["one"])
-    checking = Progress(index="b", uuid="again", since=NOW, due=NOW, act=Act.CHECK)
-    under_way = Erasing(progress=checking, labels=frozenset({"two"}))
+    checking = ErasureProgress(index="b", uuid="again", since=NOW, due=NOW, act=Act.CHECK)
+    under_way = PendingErasure(progress=checking, labels=frozenset({"two"}))
     bench.registry.save("erasure-again", under_way.body(), NOW, ERASURE)
     bench.eraser.begin("b", "again", ["three"])
     bench.erasures.between = lambda _: bench.erasures.stuck.add("again")
@@ -97,8 +99,8 @@ def test_one_that_is_wanted_sooner_by_another_does_not_wait(bench: Bench) -> Non
 
 
 def test_one_that_has_to_follow_another_is_there_before_that_is_forgotten(bench: Bench) -> None:
-    checking = Progress(index="b", uuid="again", since=NOW, due=NOW, act=Act.CHECK)
-    under_way = Erasing(progress=checking, labels=frozenset({"two"}), again=frozenset({"three"}))
+    checking = ErasureProgress(index="b", uuid="again", since=NOW, due=NOW, act=Act.CHECK)
+    under_way = PendingErasure(progress=checking, labels=frozenset({"two"}), again=frozenset({"three"}))
     bench.registry.save("erasure-again", under_way.body(), NOW, ERASURE)
     bench.registry.remove = None  # type: ignore[method-assign, assignment] - it would be missed if it were called
     bench.erasures.between = lambda _: bench.erasures.stuck.add("again")

@@ -18,12 +18,12 @@ from retention_enforcer.domain.erasure import (
     RENEWAL,
     Act,
     Erased,
+    ErasureProgress,
     NotYet,
-    Progress,
     judge,
     next_step,
 )
-from retention_enforcer.domain.erasure_facts import Copy, Expunge, Gone, LeaseBehind, Mark, Remains
+from retention_enforcer.domain.erasure_facts import Expunge, Gone, LeaseBehind, Mark, Remains, ShardCopy
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.instants import DAY, SECOND
@@ -34,12 +34,12 @@ EXPUNGE = Expunge(uuid="u", task="n1:7", allowed=None, held={"a0": ("_0", "_1"),
 LEASE = LeaseBehind(id="peer_recovery/n2", source="peer recovery", shard=0, behind=12)
 
 
-def copy(shard: int = 0, **more: Any) -> Copy:
+def copy(shard: int = 0, **more: Any) -> ShardCopy:
     values: dict[str, Any] = {"allocation": f"a{shard}", "node": "node-1", "deleted": 0, **more}
-    return Copy(shard=shard, **values)
+    return ShardCopy(shard=shard, **values)
 
 
-def remains(*copies: Copy, **more: Any) -> Remains:
+def remains(*copies: ShardCopy, **more: Any) -> Remains:
     return Remains(copies=copies or (copy(0), copy(1)), **{"nodes": frozenset({"n1", "n2"}), **more})
 
 
@@ -91,7 +91,7 @@ def test_an_index_without_any_copy_is_not_erased() -> None:
 
 
 @pytest.mark.parametrize("kept", [copy(logged=9, committed=41), copy(1, logged=9, committed=7)])
-def test_operations_of_after_the_mark_may_be_in_the_log(kept: Copy) -> None:
+def test_operations_of_after_the_mark_may_be_in_the_log(kept: ShardCopy) -> None:
     assert judge(remains(kept), MARK) == Erased()
 
 
@@ -144,14 +144,14 @@ def test_the_number_of_reasons_is_that_of_the_causes(causes: list[str]) -> None:
 
 # --- the steps ----------------------------------------------------------------------------------------
 
-NEW = Progress(index="logs-a", uuid="u")
+NEW = ErasureProgress(index="logs-a", uuid="u")
 
 
-def acts(progress: Progress) -> Act:
+def acts(progress: ErasureProgress) -> Act:
     return next_step(progress, NOW).act
 
 
-def at_check(passes: int = 1, **more: Any) -> Progress:
+def at_check(passes: int = 1, **more: Any) -> ErasureProgress:
     return replace(NEW, act=Act.CHECK, mark=MARK, since=NOW, due=NOW, passes=passes, held=EXPUNGE.held, **more)
 
 
@@ -279,7 +279,7 @@ MARKS = st.builds(
 EXPUNGES = st.builds(Expunge, uuid=TEXT, task=TEXT, allowed=st.none() | TEXT, held=HELD)
 LEASES = st.builds(LeaseBehind, id=TEXT, source=TEXT, shard=NUMBER, behind=NUMBER)
 PROGRESS = st.builds(
-    Progress,
+    ErasureProgress,
     index=TEXT,
     uuid=TEXT,
     act=st.sampled_from(Act),
@@ -298,12 +298,12 @@ PROGRESS = st.builds(
 
 
 @given(PROGRESS)
-def test_a_progress_is_read_as_it_was_stored(progress: Progress) -> None:
-    assert Progress.of(json.loads(json.dumps(progress.body()))) == progress
+def test_a_progress_is_read_as_it_was_stored(progress: ErasureProgress) -> None:
+    assert ErasureProgress.of(json.loads(json.dumps(progress.body()))) == progress
 
 
 def test_a_new_one_is_read_as_it_was_stored() -> None:
-    assert Progress.of(json.loads(json.dumps(NEW.body()))) == NEW
+    assert ErasureProgress.of(json.loads(json.dumps(NEW.body()))) == NEW
 
 
 @pytest.mark.parametrize(
@@ -320,6 +320,6 @@ def test_a_new_one_is_read_as_it_was_stored() -> None:
 )
 def test_a_progress_that_cannot_be_read_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(Refused, match="the progress of an erasure is not readable"):
-        Progress.of({**NEW.body(), **change})
+        ErasureProgress.of({**NEW.body(), **change})
     with pytest.raises(Refused, match="not readable"):
-        Progress.of({})
+        ErasureProgress.of({})

@@ -558,28 +558,28 @@ def test_a_category_without_indices_has_an_empty_plan() -> None:
 
 SPARED = (having(("sdkappid", "14")),)
 HELD_DECISIONS: list[tuple[str, dict[str, Any], str]] = [
-    ("all due, one held", {"ages": [DUE, DUE], "held_documents": 1, "held_due": 1}, TRIM),
-    ("all due, all held", {"ages": [DUE, DUE], "held_documents": 2, "held_due": 2}, "held"),
-    ("all due, a young one held", {"ages": [DUE, DUE_AGE - HOUR], "held_documents": 1}, TRIM),
-    ("straddling, the due one held", {"ages": STRADDLING, "held_documents": 1, "held_due": 1}, "held"),
-    ("straddling, the young one held", {"ages": STRADDLING, "held_documents": 1}, TRIM),
-    ("nothing due", {"ages": [DAY], "held_documents": 1}, KEEP),
-    ("only undated, one held", {"undated": 2, "held_documents": 1}, KEEP),
-    ("due, an undated one held", {"ages": [DUE], "undated": 1, "held_documents": 1}, TRIM),
-    ("a container", {"ages": [DUE, DUE], "container": True, "held_documents": 1, "held_due": 1}, TRIM),
+    ("all due, one held", {"ages": [DUE, DUE], "matching_documents": 1, "matching_due": 1}, TRIM),
+    ("all due, all held", {"ages": [DUE, DUE], "matching_documents": 2, "matching_due": 2}, "held"),
+    ("all due, a young one held", {"ages": [DUE, DUE_AGE - HOUR], "matching_documents": 1}, TRIM),
+    ("straddling, the due one held", {"ages": STRADDLING, "matching_documents": 1, "matching_due": 1}, "held"),
+    ("straddling, the young one held", {"ages": STRADDLING, "matching_documents": 1}, TRIM),
+    ("nothing due", {"ages": [DAY], "matching_documents": 1}, KEEP),
+    ("only undated, one held", {"undated": 2, "matching_documents": 1}, KEEP),
+    ("due, an undated one held", {"ages": [DUE], "undated": 1, "matching_documents": 1}, TRIM),
+    ("a container", {"ages": [DUE, DUE], "container": True, "matching_documents": 1, "matching_due": 1}, TRIM),
     (
         "a mounted snapshot",
-        {"ages": [DUE, DUE], "mounted": True, "held_documents": 1, "held_due": 1},
+        {"ages": [DUE, DUE], "mounted": True, "matching_documents": 1, "matching_due": 1},
         "mounted-snapshot",
     ),
     (
         "one that may not be written to",
-        {"ages": [DUE, DUE], "blocks": frozenset({Block.WRITE}), "held_documents": 1, "held_due": 1},
+        {"ages": [DUE, DUE], "blocks": frozenset({Block.WRITE}), "matching_documents": 1, "matching_due": 1},
         "blocked",
     ),
     (
         "one whose every due document is held and that may not be written to",
-        {"ages": [DUE], "blocks": frozenset({Block.WRITE}), "held_documents": 1, "held_due": 1},
+        {"ages": [DUE], "blocks": frozenset({Block.WRITE}), "matching_documents": 1, "matching_due": 1},
         "held",
     ),
 ]
@@ -587,17 +587,17 @@ HELD_DECISIONS: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("given", "expected"), [pytest.param(g, e, id=id_) for id_, g, e in HELD_DECISIONS])
 def test_documents_of_held_subjects_turn_a_whole_deletion_into_a_trim(given: dict[str, Any], expected: str) -> None:
-    assert what(verdict(index(**given, spared=SPARED))) == expected
+    assert what(verdict(index(**given, matches=SPARED))) == expected
 
 
 def test_a_trim_spares_what_is_held_and_does_not_count_it() -> None:
-    found = purged(index(ages=[DUE, DUE, DUE], held_documents=1, held_due=1, spared=SPARED))
+    found = purged(index(ages=[DUE, DUE, DUE], matching_documents=1, matching_due=1, matches=SPARED))
     assert (found.action, found.documents, found.spare, found.takes) == (Action.DELETE_DOCUMENTS, 2, SPARED, None)
     assert found.reason == f"{DUE_REASON}; 1 documents of held subjects stay"
 
 
 def test_where_every_due_document_is_held_it_says_so() -> None:
-    found = skipped(index(ages=[DUE, DUE], held_documents=2, held_due=2, spared=SPARED))
+    found = skipped(index(ages=[DUE, DUE], matching_documents=2, matching_due=2, matches=SPARED))
     assert (
         found.reason
         == f"held: {DUE_REASON}; 2 documents of held subjects stay; all 2 due documents are of held subjects"

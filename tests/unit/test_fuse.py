@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from builders import NOW, index
 from retention_enforcer.domain.control import Shown
-from retention_enforcer.domain.deletion import Holding
+from retention_enforcer.domain.deletion import HasField
 from retention_enforcer.domain.foresight import Gap
 from retention_enforcer.domain.fuse import (
     FLOOR,
@@ -144,7 +144,7 @@ def test_an_approval_is_for_what_was_shown_and_what_was_foreseen_since(
 def test_documents_of_another_categorys_index_are_no_part_of_the_whole() -> None:
     """They hold a forbidden field, and go by an order; what is to go by age has the same whole with and without."""
     elsewhere = replace(
-        purge("other", 9_900), ordered=True, action=Action.DELETE_DOCUMENTS, takes=Holding(fields=("secret",))
+        purge("other", 9_900), ordered=True, action=Action.DELETE_DOCUMENTS, takes=HasField(fields=("secret",))
     )
     assert refusal(plan(purge("a", 5_000), elsewhere), 0.5, {}) is None
     assert refusal(plan(purge("a", 5_001), elsewhere), 0.5, {}) is not None

@@ -20,7 +20,7 @@ from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.subjects import Subject, subject_of
 from retention_enforcer.enforcement.appender import Appender, Signature
-from retention_enforcer.enforcement.hold_book import HOLDS, HoldBook, lost_holds
+from retention_enforcer.enforcement.hold_book import HOLDS, HoldRecorder, lost_holds
 
 POLICY = Policy(name="test", categories=(category(), category("tenants", indices=["tenant-{application}-logs"])))
 NAMES = Pseudonyms(b"k" * 32)
@@ -83,7 +83,7 @@ class Bench:
         before = len(self.ledger.records)
         signature = Signature(instance="i", mode="enforce", policy="p")
         appender = Appender(self.ledger, Clock(), signature, lambda: 1)
-        HoldBook(self.state, appender, NAMES).keep(POLICY, word(*holds), now)
+        HoldRecorder(self.state, appender, NAMES).keep(POLICY, word(*holds), now)
         return [str(r["action"]) for r in self.ledger.records[before:] if r["kind"] == "hold"]
 
     def reasons(self) -> list[str]:
@@ -248,7 +248,7 @@ def test_the_same_subject_and_the_same_word_are_known_again_by_their_pseudonyms(
 def test_what_this_process_recorded_is_read_again_only_under_another_lease(bench: Bench) -> None:
     epochs = [1]
     signature = Signature(instance="i", mode="enforce", policy="p")
-    book = HoldBook(bench.state, Appender(bench.ledger, Clock(), signature, lambda: epochs[-1]), NAMES)
+    book = HoldRecorder(bench.state, Appender(bench.ledger, Clock(), signature, lambda: epochs[-1]), NAMES)
     book.keep(POLICY, word(hold()), NOW)
     read = bench.state.read
     book.keep(POLICY, word(hold()), NOW)
@@ -267,7 +267,7 @@ def test_a_hold_that_is_gone_though_nobody_removed_it_is_lost_and_never_removed(
     assert lost_holds(known, word(removed=frozenset({"h2"}))) == ["h1"]
     assert lost_holds(known, word()) == []
     signature = Signature(instance="i", mode="enforce", policy="p")
-    book = HoldBook(bench.state, Appender(bench.ledger, Clock(), signature, lambda: 1), NAMES)
+    book = HoldRecorder(bench.state, Appender(bench.ledger, Clock(), signature, lambda: 1), NAMES)
     book.keep(POLICY, word(hold("h2"), removed=frozenset()), NOW)
     assert [(r["action"], r["reason"][:7]) for r in bench.ledger.records if r["kind"] == "hold"][-1] == (
         "lost",

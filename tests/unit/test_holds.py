@@ -11,12 +11,12 @@ import pytest
 from builders import NOW, apart, category, facts, index, seen
 from naming import after, field, named, tag
 from retention_enforcer.domain.coverage import IndexSeen
-from retention_enforcer.domain.facts import Held, IndexFacts, Untold
+from retention_enforcer.domain.facts import HeldIndex, IndexFacts, Indistinguishable
 from retention_enforcer.domain.hold_shortfalls import shortfalls
 from retention_enforcer.domain.holds import (
     Covered,
+    CoveredIndex,
     Hold,
-    Seen,
     covered_body,
     covered_in,
     held,
@@ -60,7 +60,7 @@ def test_a_hold_covers_what_it_names_until_it_ends(one: Hold, covered: set[str])
 
 
 def test_a_hold_names_its_end_and_nothing_that_an_operator_wrote() -> None:
-    expected = Held(hold="h1", text="hold h1 until 2026-02-01T08:00:00.000Z")
+    expected = HeldIndex(hold="h1", text="hold h1 until 2026-02-01T08:00:00.000Z")
     assert held([hold(index="logs-a")], "logs", [A], NOW) == {"logs-a": expected}
 
 
@@ -83,7 +83,7 @@ LOGS = category("logs", subjects=SUBJECTS)
 
 
 def once(*indices: IndexFacts, **more: Any) -> Covered:
-    return {i.uuid: Seen(created=i.created, **more) for i in indices}
+    return {i.uuid: CoveredIndex(created=i.created, **more) for i in indices}
 
 
 RESTORED = index("logs-r", uuid="new", created=A.created, origin="logs-a")
@@ -114,11 +114,13 @@ def test_what_was_restored_under_the_same_name_is_known_once_the_one_before_it_i
     assert one.covers("logs", restored, NOW, present={"new"})
     assert not one.covers("logs", restored, NOW, present={"new", A.uuid}), "only made in the same millisecond"
     assert not one.covers("logs", replace(restored, created=A.created + 1), NOW)
-    assert not hold(index="an alias", covered={A.uuid: Seen()}).covers("logs", replace(restored, created=0), NOW)
+    assert not hold(index="an alias", covered={A.uuid: CoveredIndex()}).covers(
+        "logs", replace(restored, created=0), NOW
+    )
 
 
 @pytest.mark.parametrize(
-    ("fields", "held_by", "lost"),
+    ("fields", "matching_labels", "lost"),
     [
         pytest.param(SUBJECTS, {"h1"}, False, id="found as before"),
         pytest.param(SUBJECTS, {"h2"}, True, id="only another's are found"),
@@ -131,30 +133,36 @@ def test_what_was_restored_under_the_same_name_is_known_once_the_one_before_it_i
     ],
 )
 def test_an_index_that_had_documents_of_a_held_subject_is_held_where_they_are_out_of_sight(
-    fields: SubjectPlaces, held_by: set[str], lost: bool
+    fields: SubjectPlaces, matching_labels: set[str], lost: bool
 ) -> None:
     one = hold(subject=APPLICATION, covered=once(A, fields=("sdkappid",)))
     now = category("logs", subjects=fields)
-    seen_now = facts(replace(A, held_by=frozenset(held_by)), B)
+    seen_now = facts(replace(A, matching_labels=frozenset(matching_labels)), B)
     assert set(out_of_sight([one], now, seen_now, NOW)) == ({"logs-a"} if lost else set())
 
 
 def test_what_is_seen_of_a_subject_is_remembered_with_its_fields_and_passing_doubts_are_not() -> None:
     one = hold(subject=APPLICATION)
-    untold = {
-        "logs-t": (Untold(label="h1", note="", reason="text"),),
-        "logs-p": (Untold(label="h1", note="", reason="closed just now", passing=True),),
+    indistinguishable = {
+        "logs-t": (Indistinguishable(label="h1", note="", reason="text"),),
+        "logs-p": (Indistinguishable(label="h1", note="", reason="closed just now", passing=True),),
     }
-    shown = facts(replace(A, held_by=frozenset({"h1"})), B, index("logs-t"), index("logs-p"), untold=untold)
+    shown = facts(
+        replace(A, matching_labels=frozenset({"h1"})),
+        B,
+        index("logs-t"),
+        index("logs-p"),
+        indistinguishable=indistinguishable,
+    )
     assert one.seen_in(LOGS, shown, NOW) == {
-        i.uuid: Seen(created=i.created, fields=("sdkappid",)) for i in (A, index("logs-t"))
+        i.uuid: CoveredIndex(created=i.created, fields=("sdkappid",)) for i in (A, index("logs-t"))
     }
 
 
 def test_what_is_set_apart_is_remembered_too() -> None:
     closed = apart("logs-closed")
     assert closed.uuid in hold(category="logs").seen_in(LOGS, facts(A, set_apart=(closed,)), NOW)
-    assert hold(index="moved", covered={str(closed.uuid): Seen()}).may_cover("logs", closed, NOW)
+    assert hold(index="moved", covered={str(closed.uuid): CoveredIndex()}).may_cover("logs", closed, NOW)
 
 
 def test_a_hold_on_a_category_that_is_not_there_and_was_never_looked_at_may_be_on_anything() -> None:
@@ -165,7 +173,7 @@ def test_a_hold_on_a_category_that_is_not_there_and_was_never_looked_at_may_be_o
 
 
 def test_what_was_covered_is_written_and_read_alike() -> None:
-    covered = {**once(A), **once(B, fields=("sdkappid", "user_id")), "closed": Seen()}
+    covered = {**once(A), **once(B, fields=("sdkappid", "user_id")), "closed": CoveredIndex()}
     assert covered_in(json.loads(json.dumps(covered_body(covered)))) == covered
 
 
@@ -174,7 +182,7 @@ def test_what_was_covered_is_written_and_read_alike() -> None:
 POLICY = Policy(name="p", categories=(LOGS, category("keys", indices=["keys-*"])))
 HERE = replace(seen("logs-a", categories=["logs"]), uuid="a", created=1)
 AWAY = replace(seen("other"), uuid="a", created=1)
-ONCE = {"a": Seen(created=1)}
+ONCE = {"a": CoveredIndex(created=1)}
 
 
 @pytest.mark.parametrize(
@@ -191,19 +199,22 @@ ONCE = {"a": Seen(created=1)}
         pytest.param(hold(index="case", covered=ONCE), [HERE], False, id="an alias that moved on"),
         pytest.param(hold(index="other", covered=ONCE), [AWAY], True, id="a name that is not governed any more"),
         pytest.param(
-            hold(index="logs-a", covered={"x": Seen(created=1)}),
+            hold(index="logs-a", covered={"x": CoveredIndex(created=1)}),
             [replace(HERE, name="logs-r", origin="logs-a")],
             False,
             id="restored under another name",
         ),
         pytest.param(
-            hold(subject=APPLICATION, covered={"a": Seen(created=1, fields=("sdkappid",))}),
+            hold(subject=APPLICATION, covered={"a": CoveredIndex(created=1, fields=("sdkappid",))}),
             [HERE],
             None,
             id="a subject",
         ),
         pytest.param(
-            hold(subject=APPLICATION, covered={"a": Seen(created=1, fields=("app",))}), [HERE], True, id="its field"
+            hold(subject=APPLICATION, covered={"a": CoveredIndex(created=1, fields=("app",))}),
+            [HERE],
+            True,
+            id="its field",
         ),
     ],
 )

@@ -18,7 +18,7 @@ from retention_enforcer.domain.lifecycle_changes import (
 )
 from retention_enforcer.domain.lifecycle_choice import (
     Attachment,
-    Ended,
+    DeleteNow,
     NoLifecycle,
     Plain,
     Rolled,
@@ -290,7 +290,7 @@ WANTED: list[tuple[str, dict[str, Any], Wanted]] = [
         {"index_age": 14 * DAY, "ages": [14 * DAY], "attached": {"policy": PLAIN}},
         Plain(),
     ),
-    ("an index of a terminated tenant", {"under": category(**TENANT), "decided": {"ended": True}}, Ended()),
+    ("an index of a terminated tenant", {"under": category(**TENANT), "decided": {"ended": True}}, DeleteNow()),
 ]
 
 
@@ -430,7 +430,7 @@ def changes(one: IndexFacts, shall: Wanted, attached: Attachment) -> list[Change
         ({"policy": "theirs"}, Plain(), Way.SWAP),
         ({"policy": ROLLED, "rollover_alias": "w"}, Rolled(rollover_alias="w"), None),
         ({"policy": ROLLED, "rollover_alias": "x"}, Rolled(rollover_alias="w"), Way.SWAP),
-        ({"policy": PLAIN}, Ended(), Way.SWAP),
+        ({"policy": PLAIN}, DeleteNow(), Way.SWAP),
         ({"policy": PLAIN}, NoLifecycle(reason="held: h1"), Way.DETACH),
         ({"policy": "theirs"}, NoLifecycle(reason="held: h1"), Way.DETACH),
         ({}, Rolling(reason="it straddles"), Way.ATTACH),

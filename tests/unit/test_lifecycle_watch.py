@@ -18,7 +18,7 @@ from retention_enforcer.domain.lifecycle_policies import LifecyclePolicy, Varian
 from retention_enforcer.domain.lifecycle_watch import (
     Explained,
     Hang,
-    Surroundings,
+    LifecycleService,
     expected_deletion,
     judge_managed,
     judge_service,
@@ -26,8 +26,8 @@ from retention_enforcer.domain.lifecycle_watch import (
 
 RECORDED = json.loads((Path(__file__).parent.parent / "data" / "ilm-explain-8.10.4.json").read_text(encoding="utf-8"))
 POLL = int(RECORDED["poll"])
-AROUND = Surroundings(poll=POLL)
-STOPPED = Surroundings(poll=POLL, status="STOPPED")
+AROUND = LifecycleService(poll=POLL)
+STOPPED = LifecycleService(poll=POLL, status="STOPPED")
 
 
 def case(name: str) -> tuple[Explained, int]:
@@ -52,7 +52,7 @@ def policy_of(explained: Explained) -> LifecyclePolicy | None:
 
 
 def judged(
-    name: str, *, around: Surroundings = AROUND, later: int = 0, facts: IndexFacts | None = None, **more: Any
+    name: str, *, around: LifecycleService = AROUND, later: int = 0, facts: IndexFacts | None = None, **more: Any
 ) -> Finding | None:
     explained, now = case(name)
     return judge_managed(category(), explained, policy_of(explained), around, now + later, facts=facts, **more)

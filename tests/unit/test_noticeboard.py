@@ -24,7 +24,7 @@ from retention_enforcer.domain.subjects import subject_of
 from retention_enforcer.domain.terminations import OpenItem, Purged
 from retention_enforcer.enforcement.coverage_look import CoverageLook
 from retention_enforcer.enforcement.cycle import CycleResult
-from retention_enforcer.enforcement.situation import Situation
+from retention_enforcer.enforcement.situation import InstanceStatus
 from retention_enforcer.enforcement.terminations import TerminationResult
 from retention_enforcer.reporting.known import LeaseSeen
 from retention_enforcer.reporting.status import build_status
@@ -236,7 +236,7 @@ def test_no_id_of_anybody_is_in_anything_that_is_shown() -> None:
         Hold(id="h3", owner="Anna", reason="x", until=NOW + DAY, index=TENANT),
         Hold(id="h4", owner="Anna", reason="x", until=NOW + DAY, category="uin"),
     )
-    on.saw_situation(Situation(as_of=NOW, cluster=CLUSTER, control=Control(holds=holds), accepted="f"))
+    on.saw_situation(InstanceStatus(as_of=NOW, cluster=CLUSTER, control=Control(holds=holds), accepted="f"))
 
     known = on.known()
     status = build_status(known, NOW)

@@ -8,7 +8,7 @@ import pytest
 
 from builders import LIMIT, MARGIN, NOW, apart, category, facts, forbidden, index, verdict_on
 from naming import having
-from retention_enforcer.domain.deletion import Every, Holding
+from retention_enforcer.domain.deletion import Every, HasField
 from retention_enforcer.domain.expiry import build_plan
 from retention_enforcer.domain.facts import Block, CategoryFacts, ForbiddenField, IndexFacts
 from retention_enforcer.domain.instants import DAY
@@ -70,8 +70,8 @@ DECISIONS: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("one that may only be read", blocks(Block.READ_ONLY), KEEP, "blocked", "blocked"),
     ("one with both blocks", blocks(Block.METADATA, Block.WRITE), KEEP, "blocked", "blocked"),
     ("a container on a full disk", {"container": True, **blocks(Block.FLOOD_STAGE)}, KEEP, "blocked", "blocked"),
-    ("one with documents of held subjects", {"held_documents": 1}, "held", "held", "held"),
-    ("a container with such", {"held_documents": 1, "container": True}, KEEP, "held", "held"),
+    ("one with documents of held subjects", {"matching_documents": 1}, "held", "held", "held"),
+    ("a container with such", {"matching_documents": 1, "container": True}, KEEP, "held", "held"),
     ("one under somebody else's lifecycle", {"lifecycle": "theirs"}, WHOLE, TRIM, WHOLE),
     ("an empty one", {"ages": ()}, KEEP, KEEP, KEEP),
     ("one whose documents have no date", {"ages": (), "undated": 2}, WHOLE, TRIM, WHOLE),
@@ -113,7 +113,7 @@ def test_documents_go_all_where_their_index_stays() -> None:
 
 def test_a_trim_on_an_order_spares_what_is_held_though_none_was_seen() -> None:
     spared = (having(("sdkappid", "14")),)
-    assert purged(index(ages=[DAY], container=True, spared=spared), TRIM).spare == spared
+    assert purged(index(ages=[DAY], container=True, matches=spared), TRIM).spare == spared
 
 
 def test_a_write_index_is_rolled_over_before_it_goes_on_an_order() -> None:
@@ -150,7 +150,7 @@ def test_an_index_that_is_held_stays_whatever_was_ordered() -> None:
 
 
 def test_documents_of_held_subjects_keep_the_whole_index_and_are_counted() -> None:
-    found = verdict(index(ages=[DAY, DAY], held_documents=1), *BOTH)
+    found = verdict(index(ages=[DAY, DAY], matching_documents=1), *BOTH)
     assert isinstance(found, Skip)
     assert found.reason == "held: 1 of its documents are of held subjects"
 
@@ -212,7 +212,7 @@ def test_documents_with_a_forbidden_field_go_on_an_order_and_no_others() -> None
     (found,) = on_fields(forbidden(LOGS, documents=2))
     assert isinstance(found, Purge)
     assert (found.facts, found.action, found.documents) == (LOGS, Action.DELETE_DOCUMENTS, 2)
-    assert (found.takes, found.ordered, found.rollover) == (Holding(fields=("audio_data",)), True, None)
+    assert (found.takes, found.ordered, found.rollover) == (HasField(fields=("audio_data",)), True, None)
     assert found.reason == ("documents that hold audio_data, which must never be stored: erased on an operator's order")
 
 
@@ -225,7 +225,7 @@ def test_the_forbidden_fields_of_an_index_go_together() -> None:
     ]
     (found,) = on_fields(*fields)
     assert isinstance(found, Purge)
-    assert found.takes == Holding(fields=("audio_data", "video_data"))
+    assert found.takes == HasField(fields=("audio_data", "video_data"))
     assert found.documents == LOGS.documents, "a document that holds both is counted once"
     assert "audio_data, video_data" in found.reason
 

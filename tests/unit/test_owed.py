@@ -8,7 +8,7 @@ from builders import NOW
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
 from retention_enforcer.domain.policy import ON_REQUEST
 from retention_enforcer.domain.requests import Ask
-from retention_enforcer.domain.termination_findings import Undone, termination_findings
+from retention_enforcer.domain.termination_findings import Outstanding, termination_findings
 from retention_enforcer.domain.terminations import DOUBT, REFUSED, OpenItem, Purged, Termination, times_of
 from retention_enforcer.reporting.owed import Timed, owed_under, requests_unknown
 from statuses import TRTC, termination
@@ -72,16 +72,16 @@ def test_a_look_at_requests_counts_for_three_intervals(looked_at: int | None, wh
 
 def test_a_purge_that_was_refused_is_a_finding_as_long_as_its_termination_is_open() -> None:
     items = (OpenItem(kind=REFUSED, text="delete_documents of keys did not succeed: unauthorized"),)
-    (found,) = termination_findings([termination(1, held_back=False, open_items=items)], Undone())
+    (found,) = termination_findings([termination(1, held_back=False, open_items=items)], Outstanding())
     assert (found.kind, "unauthorized" in found.text) == ("purge-failed", True)
-    assert not list(termination_findings([termination(1, closed_at=NOW, open_items=items)], Undone()))
+    assert not list(termination_findings([termination(1, closed_at=NOW, open_items=items)], Outstanding()))
 
 
 def test_of_whom_it_cannot_be_told_what_there_is_is_one_finding_for_all() -> None:
     items = [tuple(OpenItem(kind=DOUBT, text=f"logs-{n} cannot tell") for n in those) for those in ((1, 2), (2, 3, 4))]
     doubted = [termination(n, held_back=False, open_items=some) for n, some in enumerate(items)]
-    (found,) = termination_findings(doubted, Undone())
+    (found,) = termination_findings(doubted, Outstanding())
     assert found.kind == "purge-unproven"
     assert "of 2 terminations and requests" in found.text
     assert "logs-1 cannot tell; logs-2 cannot tell; logs-3 cannot tell; and 1 more causes" in found.text
-    assert not list(termination_findings([termination(1, closed_at=NOW, open_items=items[0])], Undone()))
+    assert not list(termination_findings([termination(1, closed_at=NOW, open_items=items[0])], Outstanding()))

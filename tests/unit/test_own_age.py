@@ -124,7 +124,8 @@ def test_it_says_how_much_too_early_the_youngest_go_with_an_index_of_one_rollove
 
 
 @pytest.mark.parametrize(
-    "more", [{"held_documents": 1}, {"blocks": frozenset({Block.METADATA})}, {"blocks": frozenset({Block.READ_ONLY})}]
+    "more",
+    [{"matching_documents": 1}, {"blocks": frozenset({Block.METADATA})}, {"blocks": frozenset({Block.READ_ONLY})}],
 )
 def test_it_is_never_trimmed(more: dict[str, Any]) -> None:
     assert isinstance(judged(own(created=OLD, quiet=QUIET, **more)), Skip)

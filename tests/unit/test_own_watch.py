@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from retention_enforcer.domain.errors import Refused
-from retention_enforcer.domain.extent import Extent
+from retention_enforcer.domain.extent import IndexPosition
 from retention_enforcer.domain.own_settings import Deviation, OwnSeen
 from retention_enforcer.enforcement.own_watch import ADOPTED, OwnWatch
 
@@ -27,8 +27,8 @@ class World:
         self.looks += 1
         return {name: OwnSeen(uuid=uuid, deviations=self.deviations) for name, uuid in self.uuids.items()}
 
-    def extent(self) -> Extent:
-        return Extent(uuid=self.uuids["state"], until=self.until)
+    def position(self) -> IndexPosition:
+        return IndexPosition(uuid=self.uuids["state"], until=self.until)
 
     def load(self, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         return {key: self.documents[key] for key in keys if key in self.documents}

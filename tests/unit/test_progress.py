@@ -6,14 +6,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from retention_enforcer.cluster import progress
-from retention_enforcer.cluster.progress import Progress
+from retention_enforcer.cluster.progress import ProgressLog
 
 
 def test_it_is_said_every_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     with capture_logs() as lines:
-        work = Progress("logs-a")
+        work = ProgressLog("logs-a")
         for second in range(26):
             now[0] = 100.0 + second
             work.tell(second * 1_000)

@@ -9,7 +9,7 @@ import pytest
 
 from builders import DUE_AGE, LIMIT, MARGIN, NOW, apart, category, facts, forbidden, index
 from retention_enforcer.domain.expiry import build_plan
-from retention_enforcer.domain.facts import Block, CategoryFacts, Doubt, Held
+from retention_enforcer.domain.facts import Block, CategoryFacts, Doubt, HeldIndex
 from retention_enforcer.domain.findings import Severity
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
 from retention_enforcer.domain.policy import Category
@@ -284,11 +284,11 @@ def test_each_hold_is_a_finding_of_its_own() -> None:
 
 
 def test_due_documents_of_held_subjects_are_one_finding_for_all() -> None:
-    partly = {"held_documents": 2, "held_due": 1}
+    partly = {"matching_documents": 2, "matching_due": 1}
     seen = facts(
         index("logs-a", ages=[LIMIT, LIMIT, 1], **partly),
         index("logs-b", ages=[LIMIT - MINUTE, 1], **partly),
-        index("logs-c", ages=[1, 1], held_documents=1),
+        index("logs-c", ages=[1, 1], matching_documents=1),
     )
     (finding,) = proven(seen).findings
     assert finding.text == "holds on subjects: keeps 2 due documents in 2 indices, the oldest 14 d old"
@@ -296,14 +296,14 @@ def test_due_documents_of_held_subjects_are_one_finding_for_all() -> None:
 
 
 def test_an_index_that_is_held_as_a_whole_is_not_told_again_for_its_subjects() -> None:
-    seen = facts(index(ages=[LIMIT, LIMIT], held_documents=1, held_due=1), holds={"logs-a": "h1"})
+    seen = facts(index(ages=[LIMIT, LIMIT], matching_documents=1, matching_due=1), holds={"logs-a": "h1"})
     assert [f.text for f in proven(seen).findings] == ["h1: keeps 2 due documents in 1 indices, the oldest 14 d old"]
 
 
 def test_what_is_held_under_a_lifecycle_of_somebody_else_is_one_warning() -> None:
     adopt: dict[str, Any] = {"foreign_lifecycle": "adopt"}
     managed = [index(f"logs-{n}", ages=[1], lifecycle="theirs") for n in range(4)]
-    partly = index("logs-p", ages=[1], held_documents=1, lifecycle="others")
+    partly = index("logs-p", ages=[1], matching_documents=1, lifecycle="others")
     holds = {f"logs-{n}": "h1" for n in range(4)}
     (finding,) = proven(facts(*managed, partly, holds=holds), category(**adopt)).findings
     assert finding.text == (
@@ -316,6 +316,6 @@ def test_what_is_held_under_a_lifecycle_of_somebody_else_is_one_warning() -> Non
 
 
 def test_a_finding_about_a_hold_says_nothing_that_its_owner_wrote() -> None:
-    seen = replace(facts(index(ages=[LIMIT])), holds={"logs-a": Held(hold="h1", text="hold h1 until then")})
+    seen = replace(facts(index(ages=[LIMIT])), holds={"logs-a": HeldIndex(hold="h1", text="hold h1 until then")})
     (finding,) = proven(seen).findings
     assert finding.text.startswith("hold h1 until then: keeps 1 due")

@@ -11,7 +11,7 @@ import pytest
 
 from builders import category, index
 from ledgers import MemoryLedger
-from retention_enforcer.domain.deletion import Existing, Identity, Trim, Trimmed
+from retention_enforcer.domain.deletion import Existing, IndexVersion, Trim, Trimmed
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused, RequestRejected
 from retention_enforcer.domain.facts import Block, IndexFacts
 from retention_enforcer.domain.instants import DAY
@@ -59,7 +59,7 @@ class Cluster:
         self.indices = {f.name: f for f in facts}
         self.requests: list[list[str]] = []
         self.on_delete: Callable[[Sequence[str]], bool] = lambda _: True
-        self.seen: dict[str, Identity] = {}
+        self.seen: dict[str, IndexVersion] = {}
         self.on_look: Callable[[Sequence[str]], None] = lambda _: None
         self.readable = True
         self.rolled: set[str] = set()
@@ -68,10 +68,10 @@ class Cluster:
         self.on_stop: Callable[[Sequence[str]], None] = lambda _: None
         self.on_lift: Callable[[], object] = lambda: None
 
-    def identities(self, names: Sequence[str]) -> dict[str, Identity]:
+    def identities(self, names: Sequence[str]) -> dict[str, IndexVersion]:
         self.on_look(names)
         there = [self.indices[n] for n in names if n in self.indices]
-        found = {f.name: Identity(uuid=f.uuid, sequence_numbers=f.sequence_numbers) for f in there}
+        found = {f.name: IndexVersion(uuid=f.uuid, sequence_numbers=f.sequence_numbers) for f in there}
         return {**found, **self.seen}
 
     def existing(self, uuids: Collection[str]) -> dict[str, Existing]:
@@ -297,10 +297,13 @@ def test_an_answer_that_acknowledges_is_no_proof(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     "identity",
-    [Identity(uuid="another", sequence_numbers=(7,)), Identity(uuid="uuid-of-logs-a", sequence_numbers=(1_000_000,))],
+    [
+        IndexVersion(uuid="another", sequence_numbers=(7,)),
+        IndexVersion(uuid="uuid-of-logs-a", sequence_numbers=(1_000_000,)),
+    ],
     ids=["made anew", "written to"],
 )
-def test_an_index_that_is_not_what_was_planned_leaves_the_batch(bench: Bench, identity: Identity) -> None:
+def test_an_index_that_is_not_what_was_planned_leaves_the_batch(bench: Bench, identity: IndexVersion) -> None:
     assert bench.facts[0].uuid == "uuid-of-logs-a"
     bench.cluster.seen = {"logs-a": identity}
     bench.carry_out()
@@ -360,7 +363,7 @@ def test_writes_are_stopped_before_the_last_look_and_nothing_is_remembered_of_wh
 
 def test_what_is_written_to_until_the_block_is_on_stays_and_is_open_again(bench: Bench) -> None:
     def write(names: Sequence[str]) -> None:
-        bench.cluster.seen = {"logs-a": Identity(uuid="uuid-of-logs-a", sequence_numbers=(1_000_000,))}
+        bench.cluster.seen = {"logs-a": IndexVersion(uuid="uuid-of-logs-a", sequence_numbers=(1_000_000,))}
 
     bench.cluster.on_stop = write
     bench.carry_out()
@@ -372,7 +375,7 @@ def test_what_is_written_to_until_the_block_is_on_stays_and_is_open_again(bench:
 
 
 def test_what_is_written_to_already_is_not_blocked_at_all(bench: Bench) -> None:
-    bench.cluster.seen = {"logs-a": Identity(uuid="uuid-of-logs-a", sequence_numbers=(1_000_000,))}
+    bench.cluster.seen = {"logs-a": IndexVersion(uuid="uuid-of-logs-a", sequence_numbers=(1_000_000,))}
     stopped: list[str] = []
     bench.cluster.on_stop = stopped.extend
     bench.carry_out()

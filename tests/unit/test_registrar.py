@@ -10,7 +10,7 @@ import pytest
 from office import MOST, NOW, Killed, Office
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import Refused
-from retention_enforcer.domain.extent import Extent
+from retention_enforcer.domain.extent import IndexPosition
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, format_instant
 from retention_enforcer.domain.requests import CHANGED, Written
 from retention_enforcer.domain.terminations import State, Termination, Times, may_purge, state_of
@@ -69,7 +69,7 @@ def test_a_malformed_request_is_refused_until_it_is_gone_and_recorded_once(offic
     assert office.actions() == ["refused"]
     assert "RAW" not in str(office.ledger.records) + str(office.refused)
     office.requests.written = []
-    office.requests.extent = lambda: Extent(uuid=office.requests.uuid, until=1)  # type: ignore[method-assign]
+    office.requests.position = lambda: IndexPosition(uuid=office.requests.uuid, until=1)  # type: ignore[method-assign]
     assert (office.register(), dict(office.refused)) == ([], {})
 
 

@@ -15,7 +15,7 @@ from rich.console import RenderableType
 
 from builders import CLAUSE, DUE_AGE, LIMIT, NOW, apart, category, covered, facts, index, seen, suspected
 from retention_enforcer.cli.console import print_table
-from retention_enforcer.domain.claims import Standing
+from retention_enforcer.domain.claims import IndexOwner
 from retention_enforcer.domain.coverage import CoverageFacts, coverage_findings
 from retention_enforcer.domain.expiry import build_plan
 from retention_enforcer.domain.facts import CategoryFacts
@@ -31,7 +31,7 @@ from retention_enforcer.enforcement.memory import Memory
 from retention_enforcer.enforcement.reader import Look
 from retention_enforcer.policy_file import load_policy
 from retention_enforcer.reporting.holds import holds_document, holds_table
-from retention_enforcer.reporting.report import Placed, Report, Row, make_report, report_document
+from retention_enforcer.reporting.report import Report, ReportedIndex, Row, make_report, report_document
 from retention_enforcer.reporting.report_page import report_page
 from retention_enforcer.reporting.report_table import report_table
 
@@ -187,9 +187,9 @@ PLACED = covered(
     seen("trtc-backend-logs-shut", categories=["backend-logs"]),
     seen("trtc-uin", categories=["uin", "sdkappid"]),
     seen("billing", documents=7),
-    seen("metrics", standing=Standing.IGNORED),
-    seen("retention-state", standing=Standing.OWN),
-    seen(".kibana", standing=Standing.SYSTEM),
+    seen("metrics", standing=IndexOwner.IGNORED),
+    seen("retention-state", standing=IndexOwner.OWN),
+    seen(".kibana", standing=IndexOwner.SYSTEM),
 )
 
 
@@ -203,8 +203,8 @@ def test_every_index_of_the_cluster_is_placed() -> None:
     assert placed["trtc-backend-logs-a"] == (2, NOW - DAY), "what the category's look saw"
     assert placed["billing"] == (7, None), "what the look past the policy saw"
     assert placed["trtc-backend-logs-shut"] == (None, None), "what nobody saw"
-    assert [i.name for i in made.standing(Standing.UNCLAIMED)] == ["billing"]
-    assert {s: len(made.standing(s)) for s in Standing} == dict(zip(Standing, [3, 1, 1, 1, 1], strict=True))
+    assert [i.name for i in made.standing(IndexOwner.UNCLAIMED)] == ["billing"]
+    assert {s: len(made.standing(s)) for s in IndexOwner} == dict(zip(IndexOwner, [3, 1, 1, 1, 1], strict=True))
 
 
 def test_without_a_look_past_the_policy_the_promises_are_reported_all_the_same() -> None:
@@ -491,7 +491,7 @@ def test_whatever_is_hostile_on_a_page_is_text() -> None:
     told = finding(HOSTILE, text=HOSTILE, remedy=HOSTILE, category=HOSTILE, index=HOSTILE, first_seen=NOW)
     row = Row(id=HOSTILE, promise=HOSTILE, clause=HOSTILE, kept=False, limit=1, findings=(told.id,))
     placed = [
-        Placed(
+        ReportedIndex(
             name=HOSTILE,
             uuid=HOSTILE,
             standing=s,
@@ -500,7 +500,7 @@ def test_whatever_is_hostile_on_a_page_is_text() -> None:
             documents=1,
             oldest=1,
         )
-        for n, s in enumerate(Standing)
+        for n, s in enumerate(IndexOwner)
     ]
     made = Report(
         policy=policy,

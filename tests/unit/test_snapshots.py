@@ -15,7 +15,7 @@ from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import DAY, HOUR
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.snapshots import (
-    Known,
+    GovernedIndex,
     Repository,
     Snapshot,
     SnapshotLifecycle,
@@ -51,9 +51,9 @@ def seen(*snapshots: Snapshot, lifecycles: tuple[SnapshotLifecycle, ...] = (), *
     return SnapshotsSeen(repositories=tuple(repositories), lifecycles=lifecycles, **more)
 
 
-def there(*, age: int | None = None, trimmed: int | None = None, category_id: str = "logs") -> Known:
+def there(*, age: int | None = None, trimmed: int | None = None, category_id: str = "logs") -> GovernedIndex:
     """An index that is there: how old its oldest document is, and how long ago it was trimmed."""
-    return Known(
+    return GovernedIndex(
         category=category_id,
         oldest=None if age is None else NOW - age,
         last_trim=None if trimmed is None else NOW - trimmed,
@@ -61,12 +61,12 @@ def there(*, age: int | None = None, trimmed: int | None = None, category_id: st
 
 
 def findings(
-    what: SnapshotsSeen, known: Mapping[str, Known] | None = None, policy: Policy = POLICY, now: int = NOW
+    what: SnapshotsSeen, known: Mapping[str, GovernedIndex] | None = None, policy: Policy = POLICY, now: int = NOW
 ) -> list[Finding]:
     return snapshot_findings(policy, what, known or {}, now)
 
 
-def expired(*snapshots: Snapshot, known: Mapping[str, Known] | None = None, **more: Any) -> list[Finding]:
+def expired(*snapshots: Snapshot, known: Mapping[str, GovernedIndex] | None = None, **more: Any) -> list[Finding]:
     return [f for f in findings(seen(*snapshots, **more), known) if f.kind == "snapshot-expired"]
 
 
@@ -103,7 +103,9 @@ YOUNG = {"logs-a": there(age=DAY)}
         pytest.param(DAY, {"logs-a": there(age=LIMIT, category_id="keys")}, None, id="it belongs to another category"),
     ],
 )
-def test_data_in_a_snapshot_is_past_its_limit(taken: int, known: Mapping[str, Known], since: str | None) -> None:
+def test_data_in_a_snapshot_is_past_its_limit(
+    taken: int, known: Mapping[str, GovernedIndex], since: str | None
+) -> None:
     found = expired(snapshot(age=taken), known=known)
     assert len(found) == (0 if since is None else 1)
     for finding in found:
@@ -389,7 +391,7 @@ KNOWN = st.dictionaries(
 
 @given(some=st.lists(SNAPSHOTS, max_size=5), more=st.lists(SNAPSHOTS, max_size=5), known=KNOWN)
 def test_more_snapshots_never_take_a_finding_away(
-    some: list[Snapshot], more: list[Snapshot], known: Mapping[str, Known]
+    some: list[Snapshot], more: list[Snapshot], known: Mapping[str, GovernedIndex]
 ) -> None:
     before = {f.id for f in findings(seen(*some), known)}
     assert before <= {f.id for f in findings(seen(*some, *more), known)}
@@ -397,7 +399,7 @@ def test_more_snapshots_never_take_a_finding_away(
 
 @given(some=st.lists(SNAPSHOTS, max_size=5), known=KNOWN, later=st.integers(min_value=0, max_value=60 * DAY))
 def test_time_never_makes_an_expired_snapshot_good(
-    some: list[Snapshot], known: Mapping[str, Known], later: int
+    some: list[Snapshot], known: Mapping[str, GovernedIndex], later: int
 ) -> None:
     before = {f.id for f in findings(seen(*some), known)}
     assert before <= {f.id for f in findings(seen(*some), known, now=NOW + later)}
@@ -405,7 +407,7 @@ def test_time_never_makes_an_expired_snapshot_good(
 
 @given(some=st.lists(SNAPSHOTS, min_size=1, max_size=5), known=KNOWN)
 def test_each_snapshot_that_is_older_than_every_limit_is_told_of(
-    some: list[Snapshot], known: Mapping[str, Known]
+    some: list[Snapshot], known: Mapping[str, GovernedIndex]
 ) -> None:
     with_data = {f"{s.repository}/{s.policy or ''}" for s in some if {*s.indices} & {"logs-a", "logs-b", "tenant-1-a"}}
     assert {f.about for f in findings(seen(*some), known, now=NOW + 30 * DAY)} == with_data

@@ -9,7 +9,7 @@ import pytest
 from builders import category
 from naming import after, field, having, named, one, tag
 from retention_enforcer.domain.places import Key, Place, SubjectPlaces
-from retention_enforcer.domain.sought import Sought
+from retention_enforcer.domain.sought import SubjectQuery
 from retention_enforcer.domain.subjects import NUMBERS, AnyOf, Condition, ExactField, Inexact, Match, subject_of
 
 UIN, OWNER = ExactField(name="uin"), ExactField(name="owner", numeric=NUMBERS["long"])
@@ -28,7 +28,7 @@ EXACT: dict[Place, ExactField | Inexact | None] = {
     after("user.id="): TEXT,
 }
 LOGS = category("logs", indices=["logs-*"], subjects=LISTED)
-ALONG = Sought(label="t", subject=subject_of(application="1"), account="100")
+ALONG = SubjectQuery(label="t", subject=subject_of(application="1"), account="100")
 
 
 def test_an_applications_documents_are_not_an_accounts_if_any_place_names_another() -> None:
@@ -56,7 +56,7 @@ def test_where_one_place_may_name_another_account_nothing_is_told_of_its_applica
 
 
 def test_an_account_is_told_by_the_places_that_can_tell() -> None:
-    sought = Sought(label="t", subject=subject_of(account="100"))
+    sought = SubjectQuery(label="t", subject=subject_of(account="100"))
     found, doubt = sought.in_index(LOGS, "logs-a", None, {**EXACT, Place(field="uin"): UNSURE})
     assert isinstance(found, Match)
     assert (found.parts, doubt) == ((one(OWNER, 100),), UNSURE)
@@ -65,7 +65,7 @@ def test_an_account_is_told_by_the_places_that_can_tell() -> None:
 
 @pytest.mark.parametrize("of_a_hold", [False, True])
 def test_a_user_is_told_where_all_places_can_tell_and_single_but_for_a_hold(of_a_hold: bool) -> None:
-    sought = Sought(label="t", subject=subject_of(application="1", user="eve"), spare_tenants_own=of_a_hold)
+    sought = SubjectQuery(label="t", subject=subject_of(application="1", user="eve"), spare_tenants_own=of_a_hold)
     (found,) = sought.in_index(LOGS, "logs-a", None, EXACT)
     assert isinstance(found, Match)
     assert found.single is not of_a_hold
@@ -77,7 +77,7 @@ def test_a_user_is_told_where_all_places_can_tell_and_single_but_for_a_hold(of_a
 
 
 def test_a_number_in_another_spelling_is_found_in_each_place_of_texts() -> None:
-    sought = Sought(label="t", subject=subject_of(application="12", user="5"))
+    sought = SubjectQuery(label="t", subject=subject_of(application="12", user="5"))
     (found,) = sought.in_index(LOGS, "logs-a", None, EXACT)
     assert isinstance(found, Match)
     spelled = sought.spelled_otherwise(LOGS, found)
@@ -92,7 +92,7 @@ def test_a_number_in_another_spelling_is_found_in_each_place_of_texts() -> None:
     assert not fits(app=["12"], tags=["5"])
     assert not fits(app=["12.0"], tags=["6"])
     assert not fits(app=["12"], q=["5.0"])
-    account = Sought(label="t", subject=subject_of(account="5"))
+    account = SubjectQuery(label="t", subject=subject_of(account="5"))
     (of_numbers,) = account.in_index(
         category("logs", indices=["logs-*"], subjects=named(account="owner")), "logs-a", None, EXACT
     )

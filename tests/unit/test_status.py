@@ -14,7 +14,7 @@ from retention_enforcer.domain.policy import ON_REQUEST
 from retention_enforcer.domain.requests import Ask
 from retention_enforcer.domain.terminations import Purged
 from retention_enforcer.reporting.known import JobSeen, Known, LeaseSeen
-from retention_enforcer.reporting.status import Promise, Role, Status, Verdict, build_status
+from retention_enforcer.reporting.status import PromiseStatus, Role, Status, Verdict, build_status
 from statuses import BROKEN_LOGS, HEALTHY, INTERVAL, TRTC, all_seen, jobs, situation, termination, terminations
 
 KEPT, NOT_KEPT, NOT_PROVEN = Verdict.KEPT, Verdict.NOT_KEPT, Verdict.NOT_PROVEN
@@ -26,7 +26,7 @@ def status(of: Known = HEALTHY, now: int = NOW, **more: Any) -> Status:
     return build_status(replace(of, **more), now)
 
 
-def row(made: Status, id_: str = "backend-logs") -> Promise:
+def row(made: Status, id_: str = "backend-logs") -> PromiseStatus:
     (found,) = [promise for promise in made.promises if promise.id == id_]
     return found
 

@@ -10,15 +10,15 @@ import pytest
 from builders import NOW, apart, category, facts, index
 from naming import having, named
 from retention_enforcer.domain.deletion import OfSubjects
-from retention_enforcer.domain.facts import Block, CategoryFacts, IndexFacts, Untold
+from retention_enforcer.domain.facts import Block, CategoryFacts, IndexFacts, Indistinguishable
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.plan import Action
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.requests import Ask
 from retention_enforcer.domain.subjects import subject_of
 from retention_enforcer.domain.termination_plan import (
-    Asked,
     SubjectPlan,
+    TerminationScope,
     asked_in,
     goes_by_age,
     left_by_age,
@@ -26,8 +26,8 @@ from retention_enforcer.domain.termination_plan import (
     may_hold_until,
     not_narrowed,
     plan_purges,
+    queries_of,
     should_have_ended,
-    sought_of,
 )
 from retention_enforcer.domain.terminations import DOUBT, REFUSED, Termination
 
@@ -36,18 +36,18 @@ TWO = having(("app", "2"), label="two")
 HELD = having(("app", "1"), label="hold")
 FIELDS = named(account="uin", application="app")
 CATEGORY = category("keys", indices=["keys", "logs-*", "own-{application}-x"], max_age=None, subjects=FIELDS)
-ASKED = Asked(
+ASKED = TerminationScope(
     labels=frozenset({"one", "two"}),
     tenants={"one": (subject_of(application="1"),), "two": (subject_of(application="2"),)},
 )
 
 
 def of_subjects(name: str = "logs-a", *, theirs: int = 3, documents: int = 10, **more: Any) -> IndexFacts:
-    return index(name, ages=[DAY] * documents, spared=(ONE, TWO), held_documents=theirs, **more)
+    return index(name, ages=[DAY] * documents, matches=(ONE, TWO), matching_documents=theirs, **more)
 
 
 def planned(one: IndexFacts, *, held: IndexFacts | None = None, hold: str = "", **more: Any) -> SubjectPlan:
-    twin = held or replace(one, spared=(), held_documents=0)
+    twin = held or replace(one, matches=(), matching_documents=0)
     holds = {one.name: hold} if hold else {}
     return plan_purges(CATEGORY, facts(one, **more), facts(twin, holds=holds), ASKED, NOW)
 
@@ -110,7 +110,7 @@ def test_what_cannot_lose_single_documents_is_an_open_item_of_each(change: dict[
 
 
 def test_what_cannot_lose_single_documents_concerns_those_alone_who_have_some() -> None:
-    plan = planned(of_subjects(blocks=frozenset({Block.READ_ONLY}), held_by=frozenset({"two"})))
+    plan = planned(of_subjects(blocks=frozenset({Block.READ_ONLY}), matching_labels=frozenset({"two"})))
     assert plan.doubts.keys() == {"two"}
 
 
@@ -128,7 +128,7 @@ def test_a_hold_on_the_index_keeps_all_of_it() -> None:
 
 def test_held_subjects_are_spared_and_their_own_index_does_not_go_whole() -> None:
     one = of_subjects("own-1-x", theirs=10)
-    plan = planned(one, held=replace(one, spared=(HELD,), held_documents=4))
+    plan = planned(one, held=replace(one, matches=(HELD,), matching_documents=4))
     (purge,) = plan.purges
     assert (purge.action, purge.spare) == (Action.DELETE_DOCUMENTS, (HELD,))
     assert {item.kind for items in plan.doubts.values() for item in items} == {"held"}
@@ -144,8 +144,8 @@ def test_an_index_of_which_too_little_is_known_keeps_every_purge_from_being_prov
 
 
 def test_an_index_that_cannot_tell_whose_its_documents_are_is_a_doubt_for_those_alone() -> None:
-    untold = {"logs-a": (Untold(label="one", note="", reason="why"),)}
-    plan = planned(of_subjects(theirs=0), untold=untold)
+    indistinguishable = {"logs-a": (Indistinguishable(label="one", note="", reason="why"),)}
+    plan = planned(of_subjects(theirs=0), indistinguishable=indistinguishable)
     assert [(label, item.kind) for label, items in plan.doubts.items() for item in items] == [("one", DOUBT)]
 
 
@@ -178,7 +178,7 @@ POLICY = Policy(
 
 def test_an_account_is_asked_for_with_its_applications_in_the_categories_that_end_with_it() -> None:
     one = termination(subject=subject_of(account="100"), applications=("1",))
-    sought = sought_of(POLICY, one)
+    sought = queries_of(POLICY, one)
     assert [(s.subject, s.account, s.label) for s in sought] == [
         (subject_of(account="100"), None, "one"),
         (subject_of(application="1"), "100", "one"),
@@ -236,12 +236,12 @@ def test_what_a_termination_leaves_to_its_age_is_what_can_tell_whose_it_is() -> 
 @pytest.mark.parametrize(
     ("indices", "until"),
     [
-        ([{"ages": [DAY, 3 * DAY], "held_documents": 1}], 13 * DAY),
-        ([{"ages": [DAY], "held_documents": 1}, {"ages": [2 * DAY], "held_documents": 1}], 13 * DAY),
-        ([{"ages": [DAY], "held_documents": 1}, {"ages": [14 * DAY], "held_documents": 1}], 13 * DAY),
-        ([{"ages": [14 * DAY], "held_documents": 1}], None),
-        ([{"ages": [DAY], "undated": 1, "held_documents": 1}], None),
-        ([{"undated": 1, "held_documents": 1}, {"ages": [DAY], "held_documents": 1}], None),
+        ([{"ages": [DAY, 3 * DAY], "matching_documents": 1}], 13 * DAY),
+        ([{"ages": [DAY], "matching_documents": 1}, {"ages": [2 * DAY], "matching_documents": 1}], 13 * DAY),
+        ([{"ages": [DAY], "matching_documents": 1}, {"ages": [14 * DAY], "matching_documents": 1}], 13 * DAY),
+        ([{"ages": [14 * DAY], "matching_documents": 1}], None),
+        ([{"ages": [DAY], "undated": 1, "matching_documents": 1}], None),
+        ([{"undated": 1, "matching_documents": 1}, {"ages": [DAY], "matching_documents": 1}], None),
     ],
 )
 def test_what_is_left_to_its_age_is_open_until_the_last_is_past_its_limit(
@@ -255,11 +255,11 @@ def test_what_is_left_to_its_age_is_open_until_the_last_is_past_its_limit(
 
 def found_held(found: CategoryFacts) -> CategoryFacts:
     """The same indices, in which nothing is held."""
-    return replace(found, indices=tuple(replace(one, held_documents=0) for one in found.indices))
+    return replace(found, indices=tuple(replace(one, matching_documents=0) for one in found.indices))
 
 
 def test_no_day_is_said_where_something_else_than_age_decides() -> None:
-    aged, one = POLICY.categories[1], index("aged-a", now=NOW, ages=[DAY], held_documents=1)
+    aged, one = POLICY.categories[1], index("aged-a", now=NOW, ages=[DAY], matching_documents=1)
     found = facts(one)
 
     def until(
@@ -270,7 +270,7 @@ def test_no_day_is_said_where_something_else_than_age_decides() -> None:
 
     assert until() == NOW + 13 * DAY
     assert until(replace(aged, enforce=False)) is None
-    assert until(held=facts(replace(one, held_documents=0), holds={"aged-a": "a case"})) is None
+    assert until(held=facts(replace(one, matching_documents=0), holds={"aged-a": "a case"})) is None
     assert until(held=found) is None, "the subject's own documents are held"
     assert until(held=facts()) is None, "it came while it was looked at"
     assert until(sought=facts(replace(one, blocks=frozenset({Block.READ_ONLY})))) is None
@@ -297,6 +297,8 @@ def test_what_is_left_to_its_age_and_cannot_be_looked_into_is_in_doubt() -> None
     assert list(goes_by_age(aged, facts(index("aged-a", now=NOW, ages=[DAY])), facts(), NOW)) == []
     (item,) = goes_by_age(aged, facts(set_apart=(apart("aged-a"),)), facts(), NOW)
     assert (item.kind, "aged-a" in item.text) == (DOUBT, True)
-    untold = {"aged-a": (Untold(label="one", note="", reason="uin is a text"),)}
-    (item,) = goes_by_age(aged, facts(index("aged-a", now=NOW, ages=[DAY]), untold=untold), facts(), NOW)
+    indistinguishable = {"aged-a": (Indistinguishable(label="one", note="", reason="uin is a text"),)}
+    (item,) = goes_by_age(
+        aged, facts(index("aged-a", now=NOW, ages=[DAY]), indistinguishable=indistinguishable), facts(), NOW
+    )
     assert (item.kind, item.text) == (DOUBT, "aged-a cannot tell whose its documents are: uin is a text")

@@ -13,10 +13,10 @@ from retention_enforcer.domain.subjects import subject_of
 from retention_enforcer.domain.termination_records import (
     expunged_of,
     forgotten_along,
+    history_in,
     purged_of,
     resolved_to,
     seen_at,
-    told_by,
     unfounded,
     who_of,
 )
@@ -47,7 +47,7 @@ def about(termination: Termination, action: str, text: str = "") -> dict[str, An
 
 
 def test_each_round_of_the_same_subject_is_told_apart() -> None:
-    told = told_by(
+    told = history_in(
         [
             about(of(1), "registered", "terminated at 2026-01-01T00:00:00.000Z; reason hmac-sha256:x:y"),
             about(of(1), "cancelled", "reinstated"),
@@ -62,7 +62,7 @@ def test_each_round_of_the_same_subject_is_told_apart() -> None:
 
 
 def test_an_index_is_unclean_until_it_was_expunged_after_the_last_purge() -> None:
-    told = told_by(
+    told = history_in(
         [
             about(of(1), "purged", purged_of(5, "clean", "outcome 3")),
             about(of(1), "purged", purged_of(5, "again", "outcome 4")),
@@ -77,7 +77,9 @@ def test_an_index_is_unclean_until_it_was_expunged_after_the_last_purge() -> Non
 
 def test_what_is_not_about_terminations_tells_nothing() -> None:
     reason = f"{who_of(of(1))}: 5 documents of index u, outcome 3"
-    assert told_by([record("registered", reason, kind="finding"), record("purged", "nothing"), {}]).open == frozenset()
+    assert (
+        history_in([record("registered", reason, kind="finding"), record("purged", "nothing"), {}]).open == frozenset()
+    )
 
 
 def said(*records: tuple[str, str], start: int = 1) -> list[dict[str, Any]]:

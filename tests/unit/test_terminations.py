@@ -35,7 +35,7 @@ from retention_enforcer.domain.terminations import (
     may_be_forgotten,
     may_purge,
     narrows,
-    open_twin,
+    open_duplicate,
     reinstated,
     state_of,
     times_of,
@@ -263,9 +263,9 @@ def test_the_same_again_is_the_open_one_of_the_same_subject_and_kind() -> None:
         termination("account", subject=subject_of(account="1")),
         termination("erasure", ask=Ask.ERASE),
     ]
-    assert open_twin(those, ONE, Ask.TERMINATE) is None
+    assert open_duplicate(those, ONE, Ask.TERMINATE) is None
     open_one = termination("open")
-    assert open_twin([*those, open_one], ONE, Ask.TERMINATE) is open_one
+    assert open_duplicate([*those, open_one], ONE, Ask.TERMINATE) is open_one
 
 
 def test_a_reinstatement_cancels_what_has_not_begun_and_ends_the_watch_of_what_has() -> None:

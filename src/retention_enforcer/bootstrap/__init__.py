@@ -34,23 +34,23 @@ from retention_enforcer.domain.instants import SECOND, format_duration
 from retention_enforcer.domain.lifecycle_policies import Lifecycles, Unmeetable, compile_lifecycles
 from retention_enforcer.domain.policy import Policy, fingerprint
 from retention_enforcer.domain.policy_rules import settings_problems
-from retention_enforcer.domain.privileges import Role
+from retention_enforcer.domain.privileges import AccessRole
 from retention_enforcer.domain.pseudonyms import Pseudonyms
-from retention_enforcer.enforcement.asking import Asking
+from retention_enforcer.enforcement.asking import RequestCommands
 from retention_enforcer.enforcement.certifying import Certifier
 from retention_enforcer.enforcement.checks import Checks
 from retention_enforcer.enforcement.control_memory import ControlWatch
 from retention_enforcer.enforcement.copies_book import CopiesBook
 from retention_enforcer.enforcement.coverage_look import CoverageObserver
 from retention_enforcer.enforcement.cycle import Observer
-from retention_enforcer.enforcement.ended import Ended
-from retention_enforcer.enforcement.holding import Holding
+from retention_enforcer.enforcement.ended import PendingWholeDeletions
+from retention_enforcer.enforcement.holding import HoldCommands
 from retention_enforcer.enforcement.lifecycle_look import DIRECT, ILM, LifecycleObserver
 from retention_enforcer.enforcement.lifecycle_switch import LifecycleSwitch
 from retention_enforcer.enforcement.lifecycles import LifecycleWork
 from retention_enforcer.enforcement.reader import Reader
 from retention_enforcer.enforcement.standing import Terms
-from retention_enforcer.enforcement.stray_lifecycles import LifecycleRound
+from retention_enforcer.enforcement.stray_lifecycles import StrayLifecycles
 from retention_enforcer.enforcement.subject_look import SubjectObserver
 from retention_enforcer.enforcement.superseded import SupersededLifecycles
 from retention_enforcer.enforcement.verifying import Verifier
@@ -115,9 +115,9 @@ class Deployment:
         return Access(self.client, self.own)
 
     @property
-    def role(self) -> Role:
+    def role(self) -> AccessRole:
         """Whose privileges `run` needs in the mode that the settings name."""
-        return Role.ENFORCER if self.settings.mode == "enforce" else Role.READER
+        return AccessRole.ENFORCER if self.settings.mode == "enforce" else AccessRole.READER
 
     @cached_property
     def inventory(self) -> Inventory:
@@ -166,21 +166,21 @@ class Deployment:
         return LifecycleObserver(self.lifecycles, has, setting, self.ended)
 
     @cached_property
-    def ended(self) -> Ended:
+    def ended(self) -> PendingWholeDeletions:
         """What the work on terminations tells the cycles: one for both."""
-        return Ended(self.state)
+        return PendingWholeDeletions(self.state)
 
     @cached_property
     def watched_lifecycles(self) -> LifecycleWork:
         """What looks where lifecycles hang, and needs none of the enforcer's own indices."""
         has, setting = self.capabilities.has_lifecycles, self.settings.lifecycle
-        observer = LifecycleObserver(self.lifecycles, has, setting, Ended())
+        observer = LifecycleObserver(self.lifecycles, has, setting, PendingWholeDeletions())
         return LifecycleWork(observer=observer, cluster=self.lifecycles, clock=self.clock)
 
     @cached_property
-    def lifecycle_round(self) -> LifecycleRound:
+    def lifecycle_round(self) -> StrayLifecycles:
         """What looks at the lifecycles of the whole cluster."""
-        return LifecycleRound(self.lifecycle_observer, self.lifecycles, self.governed)
+        return StrayLifecycles(self.lifecycle_observer, self.lifecycles, self.governed)
 
     def governed(self) -> dict[str, tuple[str, ...]]:
         """Return every governed index by its name, and its categories."""
@@ -287,9 +287,9 @@ class Deployment:
         )
 
     @cached_property
-    def holding(self) -> Holding:
+    def holding(self) -> HoldCommands:
         """What adds and removes holds."""
-        return Holding(
+        return HoldCommands(
             policy=self.policy,
             observer=self.observer,
             resolver=self.hold_resolver,
@@ -317,13 +317,13 @@ class Deployment:
     def superseded_lifecycles(self) -> SupersededLifecycles:
         """What takes off the lifecycles of another policy than the one that is accepted."""
         has, setting = self.capabilities.has_lifecycles, self.settings.lifecycle
-        observer = LifecycleObserver(self.lifecycles, has, setting, Ended())
+        observer = LifecycleObserver(self.lifecycles, has, setting, PendingWholeDeletions())
         return SupersededLifecycles(observer, self.lifecycles, self.governed, self.lifecycle_switch)
 
     @cached_property
-    def asking(self) -> Asking:
+    def asking(self) -> RequestCommands:
         """What writes requests, and shows what became of them."""
-        return Asking(
+        return RequestCommands(
             policy=self.policy,
             requests=self.requests,
             registry=self.registry,

@@ -17,23 +17,23 @@ from retention_enforcer.daemon.stopping import StopFlag
 from retention_enforcer.daemon.work import Worker
 from retention_enforcer.domain.instants import SECOND
 from retention_enforcer.enforcement.appender import Appender, Signature
-from retention_enforcer.enforcement.audit import Audit
+from retention_enforcer.enforcement.audit import VanishedIndices
 from retention_enforcer.enforcement.coverage import CoverageCycle
 from retention_enforcer.enforcement.cycle import Cycle, Observer
 from retention_enforcer.enforcement.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.enforcer import Enforcer, Planner
 from retention_enforcer.enforcement.erasing import Eraser
-from retention_enforcer.enforcement.hold_book import HoldBook
+from retention_enforcer.enforcement.hold_book import HoldRecorder
 from retention_enforcer.enforcement.hold_coverage import HoldCoverage
 from retention_enforcer.enforcement.intake import IntakeMemory, TakenRequests
 from retention_enforcer.enforcement.lifecycle_changer import LifecycleChanger
 from retention_enforcer.enforcement.lifecycles import LifecycleWork
 from retention_enforcer.enforcement.own_watch import OwnWatch, raise_if_deviating
 from retention_enforcer.enforcement.purge import Purger
-from retention_enforcer.enforcement.recorder import Recorder
-from retention_enforcer.enforcement.registrar import Registrar, TerminationBook
+from retention_enforcer.enforcement.recorder import CycleRecorder
+from retention_enforcer.enforcement.registrar import Registrar, TerminationRecorder
 from retention_enforcer.enforcement.rollovers import Roller, Rollovers
-from retention_enforcer.enforcement.stray_lifecycles import LifecycleRound
+from retention_enforcer.enforcement.stray_lifecycles import StrayLifecycles
 from retention_enforcer.enforcement.subject_purge import SubjectPurge
 from retention_enforcer.enforcement.terminations import TerminationWork
 from retention_enforcer.enforcement.word import OperatorsWord
@@ -111,9 +111,9 @@ def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: f
         cycle=_cycle(deployment, tools, changer),
         coverage=CoverageCycle(deployment.coverage_observer, deployment.pseudonyms, tools.recorder),
         copies=deployment.copies,
-        hold_book=HoldBook(deployment.state, tools.appender, deployment.pseudonyms),
+        hold_book=HoldRecorder(deployment.state, tools.appender, deployment.pseudonyms),
         terminations=_terminations(deployment, tools),
-        lifecycles=LifecycleRound(deployment.lifecycle_observer, deployment.lifecycles, deployment.governed, changer),
+        lifecycles=StrayLifecycles(deployment.lifecycle_observer, deployment.lifecycles, deployment.governed, changer),
         recorder=tools.recorder,
         blocks=tools.blocks,
         raise_if_voided=deployment.holding.raise_if_voided,
@@ -132,7 +132,7 @@ class _Tools:
     blocks: DeletionBlocks
     roller: Roller
     purger: Purger
-    recorder: Recorder
+    recorder: CycleRecorder
     timeout: float
 
     @classmethod
@@ -180,7 +180,7 @@ class _Tools:
             blocks=blocks,
             roller=roller,
             purger=purger,
-            recorder=Recorder(deployment.state, appender, deployment.pseudonyms),
+            recorder=CycleRecorder(deployment.state, appender, deployment.pseudonyms),
             timeout=timeout,
         )
 
@@ -212,7 +212,7 @@ def _cycle(deployment: Deployment, tools: _Tools, changer: LifecycleChanger) -> 
             changer=changer,
         ),
         rollovers=Rollovers(tools.roller, deployment.policy, deployment.clock),
-        auditor=Audit(
+        auditor=VanishedIndices(
             policy=deployment.policy,
             deleter=tools.deletion,
             ledger=deployment.ledger,
@@ -227,7 +227,7 @@ def _cycle(deployment: Deployment, tools: _Tools, changer: LifecycleChanger) -> 
 
 
 def _terminations(deployment: Deployment, tools: _Tools) -> TerminationWork:
-    book = TerminationBook(deployment.registry, tools.appender, deployment.clock)
+    book = TerminationRecorder(deployment.registry, tools.appender, deployment.clock)
     write_blocks = WriteBlocks(
         tools.deletion, deployment.state, tools.appender, tools.gate, deployment.clock, tools.blocks
     )
@@ -269,7 +269,7 @@ def _terminations(deployment: Deployment, tools: _Tools) -> TerminationWork:
     )
 
 
-def _registrar(deployment: Deployment, tools: _Tools, book: TerminationBook) -> Registrar:
+def _registrar(deployment: Deployment, tools: _Tools, book: TerminationRecorder) -> Registrar:
     return Registrar(
         requests=deployment.requests,
         registry=deployment.registry,

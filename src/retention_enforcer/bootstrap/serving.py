@@ -9,14 +9,16 @@ from retention_enforcer.bootstrap.acting import Acting
 from retention_enforcer.daemon.noticeboard import Noticeboard
 from retention_enforcer.daemon.service import Service
 from retention_enforcer.domain.instants import SECOND
-from retention_enforcer.enforcement.situation import SituationReader
+from retention_enforcer.enforcement.situation import InstanceStatusReader
 from retention_enforcer.reporting.known import Known
 from retention_enforcer.web import PageServer, make_application
 
 
 def service_of(deployment: Deployment, acting: Acting, board: Noticeboard) -> Service:
     """Return the daemon, which leaves on the noticeboard what it sees."""
-    situation = SituationReader(deployment.inventory, deployment.state, deployment.control_reader, deployment.clock)
+    situation = InstanceStatusReader(
+        deployment.inventory, deployment.state, deployment.control_reader, deployment.clock
+    )
     return Service(
         worker=acting.worker,
         categories=[category.id for category in deployment.policy.categories],

@@ -15,7 +15,7 @@ from retention_enforcer.daemon.exit_codes import OK
 from retention_enforcer.domain.errors import ConfigurationError, RequestRejected
 from retention_enforcer.domain.extent import RESTORE
 from retention_enforcer.domain.policy import Policy
-from retention_enforcer.domain.privileges import Role, descriptor, rights_of, role_name
+from retention_enforcer.domain.privileges import AccessRole, descriptor, rights_of, role_name
 
 _BY_HAND = "`retention-enforcer setup --print` shows them for whoever may, deploy/roles/roles.yml for a file"
 
@@ -56,12 +56,12 @@ def setup(
     return OK
 
 
-def _wanted_key(text: str) -> tuple[Role, Path | None]:
+def _wanted_key(text: str) -> tuple[AccessRole, Path | None]:
     name, _, file = text.partition("=")
     try:
-        return Role(name), Path(file) if file else None
+        return AccessRole(name), Path(file) if file else None
     except ValueError:
-        raise ConfigurationError(f"{name[:60]!r} is not a role", f"name one of: {', '.join(Role)}") from None
+        raise ConfigurationError(f"{name[:60]!r} is not a role", f"name one of: {', '.join(AccessRole)}") from None
 
 
 def _policy(deployment: Deployment, *, keys: bool) -> Policy | None:
@@ -78,7 +78,7 @@ def _requests(deployment: Deployment, policy: Policy | None) -> list[dict[str, A
     found = [{"method": "PUT", "path": f"/{name}", "body": body} for name, body in creation_bodies(own).items()]
     if policy is None:
         return found
-    bodies = {role_name(role, own): descriptor(rights_of(role), policy, own) for role in Role}
+    bodies = {role_name(role, own): descriptor(rights_of(role), policy, own) for role in AccessRole}
     found += [{"method": "PUT", "path": f"/_security/role/{name}", "body": body} for name, body in bodies.items()]
     for name, body in bodies.items():
         key = {"name": name, "role_descriptors": {name: body}}
@@ -86,7 +86,7 @@ def _requests(deployment: Deployment, policy: Policy | None) -> list[dict[str, A
     return found
 
 
-def _secure(deployment: Deployment, policy: Policy, keys: list[tuple[Role, Path | None]]) -> None:
+def _secure(deployment: Deployment, policy: Policy, keys: list[tuple[AccessRole, Path | None]]) -> None:
     access = deployment.access
     if access.user() is None:
         if keys:
@@ -94,20 +94,20 @@ def _secure(deployment: Deployment, policy: Policy, keys: list[tuple[Role, Path 
         say("no roles: the cluster's security is off")
         return
     try:
-        for role in Role:
+        for role in AccessRole:
             say(f"{'created' if access.put_role(role, policy) else 'in place'}: role {role_name(role, deployment.own)}")
     except RequestRejected as error:
         if keys:
             raise
         complain(f"note: no roles: {error.message}; {_BY_HAND}")
         return
-    for role in Role:
+    for role in AccessRole:
         _follow(deployment, policy, role)
     for role, path in keys:
         _make_key(deployment, policy, role, path)
 
 
-def _follow(deployment: Deployment, policy: Policy, role: Role) -> None:
+def _follow(deployment: Deployment, policy: Policy, role: AccessRole) -> None:
     """Let the API keys of a role follow the policy: their privileges are a copy of the role's."""
     for id_ in deployment.access.keys(role):
         try:
@@ -118,7 +118,7 @@ def _follow(deployment: Deployment, policy: Policy, role: Role) -> None:
             say(f"{'adapted' if changed else 'in place'}: API key {id_} of {role_name(role, deployment.own)}")
 
 
-def _make_key(deployment: Deployment, policy: Policy, role: Role, path: Path | None) -> None:
+def _make_key(deployment: Deployment, policy: Policy, role: AccessRole, path: Path | None) -> None:
     name = role_name(role, deployment.own)
     if path is None:
         key = deployment.access.make_key(role, policy)

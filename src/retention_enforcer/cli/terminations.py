@@ -132,16 +132,16 @@ def _tell_spellings(subject: Subject | None, *, spelled: bool) -> None:
             complain(f"warning: other spellings of {id_} are {', '.join(spellings(id_))}: ask for those that are used")
 
 
-def _tell_documents(category: str, documents: int, untold: list[str]) -> None:
+def _tell_documents(category: str, documents: int, indistinguishable: list[str]) -> None:
     """Say how many documents there are in a category, and in what it cannot be told: 0 is not said for that."""
-    if not untold:
+    if not indistinguishable:
         say(f"  {category}: {documents:,} documents now")
         return
     say(f"  {category}: {f'at least {documents:,}' if documents else 'an unknown number of'} documents now")
-    for why in untold[:_NAMED]:
+    for why in indistinguishable[:_NAMED]:
         complain(f"warning: it cannot be told what else there is: {why}")
-    if len(untold) > _NAMED:
-        complain(f"warning: nor in {len(untold) - _NAMED} further indices")
+    if len(indistinguishable) > _NAMED:
+        complain(f"warning: nor in {len(indistinguishable) - _NAMED} further indices")
 
 
 def _tell(deployment: Deployment, ask: Ask, prospect: Prospect) -> None:
@@ -157,8 +157,8 @@ def _tell(deployment: Deployment, ask: Ask, prospect: Prospect) -> None:
     if termination.applications:
         say(f"  with it: {len(termination.applications)} applications")
     for id_, documents in prospect.documents.items():
-        _tell_documents(id_, documents, [deployment.hide(why) for why in prospect.untold.get(id_, ())])
-    spelled = any("another spelling" in why for those in prospect.untold.values() for why in those)
+        _tell_documents(id_, documents, [deployment.hide(why) for why in prospect.indistinguishable.get(id_, ())])
+    spelled = any("another spelling" in why for those in prospect.indistinguishable.values() for why in those)
     _tell_spellings(termination.subject, spelled=spelled)
     if prospect.not_narrowed:
         say(f"  not to be narrowed to it: {', '.join(prospect.not_narrowed)}")
@@ -169,7 +169,7 @@ def _tell(deployment: Deployment, ask: Ask, prospect: Prospect) -> None:
         complain("warning: the grace ends after the deadline: the purge will be late")
     if prospect.problem:
         complain(f"warning: its applications cannot be told now: {prospect.problem}")
-    elif not any(prospect.documents.values()) and not prospect.untold:
+    elif not any(prospect.documents.values()) and not prospect.indistinguishable:
         complain("warning: nothing of it is there now; it is registered all the same")
 
 

@@ -29,7 +29,7 @@ def mapped_as(timestamp: Timestamp | None, type_: str | None) -> Mapped | None:
     return Mapped(timestamp=timestamp, type=type_) if type_ in timestamp.types else None
 
 
-def ages_untold(
+def ages_unknown(
     client: Elasticsearch,
     governed: Mapping[str, Governed],
     types: FieldTypes,

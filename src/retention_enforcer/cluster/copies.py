@@ -9,7 +9,7 @@ from elasticsearch import Elasticsearch
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import packed
 from retention_enforcer.cluster.state import read_state
-from retention_enforcer.domain.copies import Dangling, Placed
+from retention_enforcer.domain.copies import Dangling, NodeCopies
 from retention_enforcer.domain.errors import ClusterUnavailable
 
 _FIELDS = [
@@ -25,7 +25,7 @@ class CopiesOnNodes:
     def __init__(self, client: Elasticsearch) -> None:
         self._client = client
 
-    def placed(self) -> Placed:
+    def placed(self) -> NodeCopies:
         """Return where the copies of all indices are. Needs the cluster privilege `monitor`."""
         state = read_state(self._client, metric=["nodes", "metadata", "routing_table"], fields=_FIELDS, index="*")
         uuids = {
@@ -38,7 +38,7 @@ class CopiesOnNodes:
                 for copy in shard:
                     if copy.get("node") and name in uuids:
                         copies.setdefault(str(copy["node"]), set()).add(uuids[name])
-        return Placed(
+        return NodeCopies(
             nodes={str(id_): str(node["name"]) for id_, node in state.get("nodes", {}).items()},
             copies={id_: frozenset(found) for id_, found in copies.items()},
         )

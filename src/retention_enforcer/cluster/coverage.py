@@ -22,8 +22,8 @@ from retention_enforcer.cluster.indices_seen import FieldTypes, read_types
 from retention_enforcer.cluster.metadata import IndexMetadata
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.cluster.whose import Whose, read_whose
-from retention_enforcer.domain.claims import Standing, claimants_by_name
-from retention_enforcer.domain.coverage import Copy, CoverageFacts, IndexSeen
+from retention_enforcer.domain.claims import IndexOwner, claimants_by_name
+from retention_enforcer.domain.coverage import CoverageFacts, IndexSeen, SuspectedCopy
 from retention_enforcer.domain.errors import RequestRejected
 from retention_enforcer.domain.names import OwnIndices
 from retention_enforcer.domain.policy import Category, Policy
@@ -73,10 +73,10 @@ class Coverage:
 
     def _look_into(
         self, policy: Policy, whose: Whose, now: int
-    ) -> tuple[dict[str, DocumentsSeen], dict[str, str], tuple[Copy, ...]]:
+    ) -> tuple[dict[str, DocumentsSeen], dict[str, str], tuple[SuspectedCopy, ...]]:
         """Return the documents of the indices outside, why some cannot be seen, and the suspected copies."""
         metadata = whose.metadata
-        outside = {n: i for n, i in whose.outside().items() if whose.claims[n].standing is not Standing.IGNORED}
+        outside = {n: i for n, i in whose.outside().items() if whose.claims[n].standing is not IndexOwner.IGNORED}
         readable = {name: index for name, index in outside.items() if _why_unreadable(index) is None}
         unseen = {name: why for name, index in outside.items() if (why := _why_unreadable(index)) is not None}
         refusals = Refusals()
@@ -189,8 +189,8 @@ def _searches(
         )
 
 
-def _copy(index: IndexMetadata, suspicion: _Suspicion, seen: DocumentsSeen) -> Copy:
-    return Copy(
+def _copy(index: IndexMetadata, suspicion: _Suspicion, seen: DocumentsSeen) -> SuspectedCopy:
+    return SuspectedCopy(
         name=index.name,
         uuid=index.uuid,
         created=index.created,

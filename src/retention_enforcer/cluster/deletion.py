@@ -20,7 +20,7 @@ from retention_enforcer.cluster.expressions import concrete
 from retention_enforcer.cluster.lifecycles_seen import STREAM_FIELDS, attachment_of, stream_members
 from retention_enforcer.cluster.limits import read_limits, terms_in
 from retention_enforcer.cluster.pace import Pace
-from retention_enforcer.cluster.progress import Progress
+from retention_enforcer.cluster.progress import ProgressLog
 from retention_enforcer.cluster.state import read_state
 from retention_enforcer.cluster.subject_queries import Telling, query_of_any
 from retention_enforcer.cluster.timestamp_queries import between
@@ -31,8 +31,8 @@ from retention_enforcer.domain.deletion import (
     Due,
     Every,
     Existing,
-    Holding,
-    Identity,
+    HasField,
+    IndexVersion,
     OfSubjects,
     Selection,
     Trim,
@@ -80,7 +80,7 @@ class Deletion:
         self._patience = patience(timeout)
         self._once = once(client)
 
-    def identities(self, names: Sequence[str]) -> dict[str, Identity]:
+    def identities(self, names: Sequence[str]) -> dict[str, IndexVersion]:
         """Return, in one call, what each of these indices is now; those that are gone are absent.
 
         Where one is gone the call answers for none, and each is asked for alone.
@@ -94,7 +94,7 @@ class Deletion:
             return {}
         return {name: identity for one in names for name, identity in self.identities([one]).items()}
 
-    def _identities(self, names: Sequence[str]) -> dict[str, Identity]:
+    def _identities(self, names: Sequence[str]) -> dict[str, IndexVersion]:
         with translated():
             answer = self._reading.indices.stats(
                 index=concrete(names),
@@ -108,7 +108,9 @@ class Deletion:
                 ],
             )
         indices = answer.body.get("indices", {})
-        return {name: Identity(uuid=str(i["uuid"]), sequence_numbers=primary_numbers(i)) for name, i in indices.items()}
+        return {
+            name: IndexVersion(uuid=str(i["uuid"]), sequence_numbers=primary_numbers(i)) for name, i in indices.items()
+        }
 
     def existing(self, uuids: Collection[str]) -> dict[str, Existing]:
         """Return those of these indices that exist, by their uuid, from the cluster's state."""
@@ -201,7 +203,7 @@ class Deletion:
         Raises RequestRejected if the index is not the one that was planned any more, or refuses deletions.
         """
         deleted: Counter[str] = Counter()
-        left, progress = -1, Progress(trim.index)
+        left, progress = -1, ProgressLog(trim.index)
         for _ in range(_PASSES):
             self._pass(trim, permit, deleted, progress)
             left = self._left(trim) or self._left(trim)
@@ -209,7 +211,7 @@ class Deletion:
                 break
         return Trimmed(deleted=deleted.pop(_ALL, 0), left=left, by_label=deleted)
 
-    def _pass(self, trim: Trim, permit: Permission, deleted: Counter[str], progress: Progress) -> None:
+    def _pass(self, trim: Trim, permit: Permission, deleted: Counter[str], progress: ProgressLog) -> None:
         """Delete page after page, two at a time; where one fails no further is sent, and the other's answer awaited."""
 
         def count(page: _Deleted) -> None:
@@ -457,7 +459,7 @@ def _taken(takes: Selection, most_terms: int) -> dict[str, Any]:
         case Due():
             later = takes.timestamp.timestamp.width - 1
             return between(takes.timestamp, gte=takes.earliest + later, lt=takes.cut)
-        case Holding():
+        case HasField():
             return {"bool": {"should": [holds(field) for field in takes.fields], "minimum_should_match": 1}}
         case Every():
             return {"match_all": {}}

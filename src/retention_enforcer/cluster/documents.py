@@ -10,7 +10,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.errors import forbidden_in, translated
-from retention_enforcer.cluster.extent import missing, read_extent
+from retention_enforcer.cluster.extent import missing, read_position
 from retention_enforcer.cluster.flood_stage import write_own
 from retention_enforcer.domain.control import (
     ACCEPTED,
@@ -29,7 +29,7 @@ from retention_enforcer.domain.control import (
     Shown,
 )
 from retention_enforcer.domain.errors import ConfigurationError, Refused, RequestRejected, readable
-from retention_enforcer.domain.extent import Extent
+from retention_enforcer.domain.extent import IndexPosition
 from retention_enforcer.domain.holds import Covered, Hold, covered_in
 from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.lease import Versioned
@@ -48,9 +48,9 @@ class Documents:
         self._client = client
         self._index = index
 
-    def extent(self) -> Extent:
+    def position(self) -> IndexPosition:
         """Return which index it is and how far it goes. Raises Refused if it is missing."""
-        return read_extent(self._client, self._index)
+        return read_position(self._client, self._index)
 
     def load(self, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """Return these documents as they are now; absent ones are absent. Raises Refused if the index is missing."""

@@ -23,7 +23,7 @@ _MOST_LABELS = 20
 """Subjects whose documents are counted one by one; of more, every one that an index can have counts as there."""
 
 _HOLDING = "holding-"
-_HELD_BY = "held-by-"
+_MATCHING = "matching-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +36,8 @@ class Search:
     timestamp: Mapped | None
     fields: tuple[str, ...] = ()
     """Fields of which it is asked how many documents hold them, also with a value that was not indexed."""
-    held: tuple[Match, ...] = ()
-    """What the documents of held subjects look like, to be counted."""
+    matches: tuple[Match, ...] = ()
+    """What the documents of the subjects asked for look like, to be counted."""
     spelled: tuple[Match, ...] = ()
     """What those look like that have the same ids as numbers in another spelling."""
     horizon: int = 0
@@ -50,12 +50,12 @@ class Search:
     @property
     def pairs(self) -> tuple[Match, ...]:
         """Those of which a document with several ids of one kind is none."""
-        return tuple(match for match in self.held if match.single)
+        return tuple(match for match in self.matches if match.single)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Whose documents these are."""
-        return tuple(sorted({match.label for match in self.held}))
+        return tuple(sorted({match.label for match in self.matches}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +81,11 @@ class DocumentsSeen:
     """Documents that became due since the look before."""
     still: int = 0
     """Documents that become due within the horizon of the look before."""
-    held: int = 0
-    """Documents of held subjects."""
-    held_by: frozenset[str] = frozenset()
+    matching: int = 0
+    """Documents of the subjects asked for."""
+    matching_labels: frozenset[str] = frozenset()
     """The labels of those of these subjects of which there are documents."""
-    held_due: int = 0
+    matching_due: int = 0
     several: bool = False
     """Whether any of these may name several of one kind of a pair."""
     spelled: int = 0
@@ -145,19 +145,19 @@ def _inner(search: Search, policy: Policy, now: int) -> dict[str, Any]:
     if search.timestamp is not None and search.category is not None:
         inner["having"] = counted(holds(search.timestamp.field))
         inner["dated"] = _dated(search, search.category, search.timestamp, policy, now)
-    if search.held:
+    if search.matches:
         due = None
         if search.timestamp is not None and search.category is not None and search.category.max_age is not None:
             first, _ = dated_between(search.timestamp, policy, now)
             cut = due_before(search.category, policy.margin, now)
             due = {"due": counted(between(search.timestamp, gte=first, lt=cut))}
-        inner["held"] = counted(_any_of(search, search.held), due)
+        inner["matching"] = counted(_any_of(search, search.matches), due)
         if search.pairs:
             inner["pairs"] = _pairs(search)
     if 1 < len(search.labels) <= _MOST_LABELS:
         for number, label in enumerate(search.labels):
-            theirs = [match for match in search.held if match.label == label]
-            inner[f"{_HELD_BY}{number}"] = counted(_any_of(search, theirs))
+            theirs = [match for match in search.matches if match.label == label]
+            inner[f"{_MATCHING}{number}"] = counted(_any_of(search, theirs))
     if search.spelled:
         inner["spelled"] = counted(_any_of(search, search.spelled))
     return inner
@@ -247,18 +247,18 @@ def _seen(bucket: Mapping[str, Any], search: Search) -> DocumentsSeen:
         coming=count_in(bucket, "dated", "coming"),
         lately=count_in(bucket, "dated", "lately"),
         still=count_in(bucket, "dated", "still"),
-        held=count_in(bucket, "held"),
-        held_by=frozenset(_held_by(bucket, search)),
-        held_due=count_in(bucket, "held", "due"),
+        matching=count_in(bucket, "matching"),
+        matching_labels=frozenset(_matching_labels(bucket, search)),
+        matching_due=count_in(bucket, "held", "due"),
         spelled=count_in(bucket, "spelled"),
         several=_several(bucket["pairs"], search.pairs) if "pairs" in bucket else False,
         holding=tuple(count_in(bucket, f"{_HOLDING}{number}") for number in range(len(search.fields))),
     )
 
 
-def _held_by(bucket: Mapping[str, Any], search: Search) -> Iterator[str]:
-    if not count_in(bucket, "held"):
+def _matching_labels(bucket: Mapping[str, Any], search: Search) -> Iterator[str]:
+    if not count_in(bucket, "matching"):
         return
     for number, label in enumerate(search.labels):
-        if f"{_HELD_BY}{number}" not in bucket or count_in(bucket, f"{_HELD_BY}{number}"):
+        if f"{_MATCHING}{number}" not in bucket or count_in(bucket, f"{_MATCHING}{number}"):
             yield label

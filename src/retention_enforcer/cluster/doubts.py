@@ -9,7 +9,7 @@ from elasticsearch import Elasticsearch
 from retention_enforcer.cluster.batches import Cause, Refusals
 from retention_enforcer.cluster.documents_seen import Answer, DocumentsSeen
 from retention_enforcer.cluster.expressions import batches
-from retention_enforcer.cluster.indices_seen import Counts, count, with_nested_fields
+from retention_enforcer.cluster.indices_seen import IndexStatistics, count, with_nested_fields
 from retention_enforcer.cluster.restrictions import Restrictions
 from retention_enforcer.cluster.survey import Governed, Survey, apart
 from retention_enforcer.domain.facts import Doubt, SetApart
@@ -44,7 +44,7 @@ class Doubts:
                 remedy = "give the enforcer's role access without field and document level security on this index"
                 self._add(name, Doubt.INVISIBLE, text, remedy)
 
-    def of_counts(self, missing: Iterable[str], counts: Mapping[str, Counts]) -> None:
+    def of_counts(self, missing: Iterable[str], counts: Mapping[str, IndexStatistics]) -> None:
         """Doubt indices that gave no counts, and those of whose shards one is missing."""
         for name in missing:
             text = f"{name} is in the cluster's state, but gives no statistics"
@@ -62,7 +62,9 @@ class Doubts:
         for name in causes.keys() & self._found.governed.keys():
             self._partial(name, causes[name].text, causes[name].remedy)
 
-    def of_invisible_documents(self, client: Elasticsearch, counts: Mapping[str, Counts], answer: Answer) -> None:
+    def of_invisible_documents(
+        self, client: Elasticsearch, counts: Mapping[str, IndexStatistics], answer: Answer
+    ) -> None:
         """Doubt indices that hold more documents than the search saw.
 
         Nested documents explain it, and so does a deletion in between, which a second count shows.
@@ -89,5 +91,5 @@ class Doubts:
         self._by_index.setdefault(name, apart(self._found.governed[name].metadata, doubt, text, remedy))
 
 
-def _hides_some(name: str, counts: Mapping[str, Counts], answer: Answer) -> bool:
+def _hides_some(name: str, counts: Mapping[str, IndexStatistics], answer: Answer) -> bool:
     return name in counts and counts[name].documents > answer.seen.get(name, DocumentsSeen()).documents

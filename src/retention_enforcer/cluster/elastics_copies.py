@@ -28,7 +28,7 @@ from retention_enforcer.cluster.preflight import Capabilities, Part
 from retention_enforcer.cluster.state import read_state
 from retention_enforcer.cluster.whose import Whose, read_whose
 from retention_enforcer.domain.certificate import KeptCopy
-from retention_enforcer.domain.claims import Standing
+from retention_enforcer.domain.claims import IndexOwner
 from retention_enforcer.domain.deletion import MOST_HITS
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
 from retention_enforcer.domain.instants import MINUTE, format_instant
@@ -141,7 +141,7 @@ class ElasticsCopies:
         made = [
             name
             for name, identity in whose.identities.items()
-            if into in (name, *identity.aliases) and whose.claims[name].standing is not Standing.GOVERNED
+            if into in (name, *identity.aliases) and whose.claims[name].standing is not IndexOwner.GOVERNED
         ]
         old = [name for name in made if clean is not None and whose.metadata[name].created <= clean]
         sources.made(into, None if old else max((whose.metadata[name].created for name in made), default=0))
@@ -200,7 +200,7 @@ class ElasticsCopies:
         readable = {
             name for name, index in metadata.items() if index.open and index.assigned and not index.read_blocked
         }
-        mine = {name for name, claim in whose.claims.items() if claim.standing is Standing.OWN}
+        mine = {name for name, claim in whose.claims.items() if claim.standing is IndexOwner.OWN}
         avoid = {name for name, index in metadata.items() if index.system or name not in readable} | mine
         caught = {name: whose.other_names(name) for name in avoid}
         refusals = Refusals()

@@ -18,7 +18,7 @@ from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.cluster.subject_fields import read_subject_fields, unbarred
 from retention_enforcer.cluster.unreadable import without_places
 from retention_enforcer.cluster.whose import read_whose
-from retention_enforcer.domain.claims import Identity
+from retention_enforcer.domain.claims import IndexIdentity
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.names import OwnIndices
 from retention_enforcer.domain.policy import Policy
@@ -45,27 +45,29 @@ class Elsewhere:
         into it. Raises ClusterUnavailable or RequestRejected where the cluster does not answer at all.
         """
         found: dict[str, int] = {}
-        untold: dict[str, str] = {}
+        indistinguishable: dict[str, str] = {}
         for _ in range(ATTEMPTS):
-            found, untold = self._look(policy, subjects, now)
-            if GONE not in untold.values():
+            found, indistinguishable = self._look(policy, subjects, now)
+            if GONE not in indistinguishable.values():
                 break
-        return found, untold
+        return found, indistinguishable
 
     def _look(self, policy: Policy, subjects: Collection[Subject], now: int) -> tuple[dict[str, int], dict[str, str]]:
         whose = read_whose(self._client, self._capabilities, policy, self._own)
         metadata, outside = whose.metadata, whose.outside()
-        untold = {name: why for name, index in outside.items() if (why := _why_not(index)) is not None}
-        readable = outside.keys() - untold
+        indistinguishable = {name: why for name, index in outside.items() if (why := _why_not(index)) is not None}
+        readable = outside.keys() - indistinguishable
         named = {category.subjects for category in policy.categories if category.subjects}
         places = {place for one in named for place in one.all}
         # Before anything is asked: which documents a field left out is searched for as well.
-        untold |= self._unrefreshed({name: metadata[name] for name in readable if not metadata[name].mounted})
-        if untold:
-            without = without_places(self._client, untold, places)
-            untold = {name: why for name, why in untold.items() if name not in without}
+        indistinguishable |= self._unrefreshed(
+            {name: metadata[name] for name in readable if not metadata[name].mounted}
+        )
+        if indistinguishable:
+            without = without_places(self._client, indistinguishable, places)
+            indistinguishable = {name: why for name, why in indistinguishable.items() if name not in without}
         if not readable:
-            return {}, untold
+            return {}, indistinguishable
         avoid = {name for name, index in metadata.items() if index.system or _why_not(index) is not None}
         caught = {name: whose.other_names(name) for name in avoid}
 
@@ -77,7 +79,7 @@ class Elsewhere:
         searches = []
         for name in sorted(readable):
             if name not in exact:
-                untold[name] = "the enforcer may not read it"
+                indistinguishable[name] = "the enforcer may not read it"
                 continue
             verdicts = {place: unbarred(verdict) for place, verdict in exact[name].items()}
             found = [
@@ -96,14 +98,17 @@ class Elsewhere:
             )
             doubt = next((what for _, _, what in found if isinstance(what, Inexact)), None)
             if doubt is not None and not _only_tells_of_indices(whose.identities[name]):
-                untold[name] = doubt.reason
+                indistinguishable[name] = doubt.reason
             if matches:
                 shards, most = {name: metadata[name].shards}, metadata[name].most_terms
-                searches.append(Search(category=None, shards=shards, timestamp=None, held=matches, most_terms=most))
+                searches.append(Search(category=None, shards=shards, timestamp=None, matches=matches, most_terms=most))
         answer = search_documents(self._client, policy, searches, now, limits)
-        untold |= {**{name: cause.text for name, cause in answer.unknown.items()}, **dict.fromkeys(answer.gone, GONE)}
-        untold |= self._hidden(whose.reached(readable))
-        return {name: seen.held for name, seen in answer.seen.items() if seen.held}, untold
+        indistinguishable |= {
+            **{name: cause.text for name, cause in answer.unknown.items()},
+            **dict.fromkeys(answer.gone, GONE),
+        }
+        indistinguishable |= self._hidden(whose.reached(readable))
+        return {name: seen.matching for name, seen in answer.seen.items() if seen.matching}, indistinguishable
 
     def _hidden(self, streams: Mapping[str, str | None]) -> dict[str, str]:
         """Return which of these indices security hides something of; by their names, with their streams."""
@@ -123,7 +128,7 @@ class Elsewhere:
         return {name: why if why == GONE else f"{invisible}: {why}" for name, why in causes.items()}
 
 
-def _only_tells_of_indices(identity: Identity) -> bool:
+def _only_tells_of_indices(identity: IndexIdentity) -> bool:
     """Whether Elasticsearch itself writes this index, and nothing of anybody's documents into it.
 
     Their mappings ignore unknown fields, so that each of them would be in doubt for ever.

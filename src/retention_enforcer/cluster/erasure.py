@@ -15,9 +15,8 @@ from retention_enforcer.cluster.client import PRODUCT, once, patience
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import concrete_name
 from retention_enforcer.cluster.state import read_state
-from retention_enforcer.domain.erasure import Act, Progress
+from retention_enforcer.domain.erasure import Act, ErasureProgress
 from retention_enforcer.domain.erasure_facts import (
-    Copy,
     Expunge,
     Gone,
     IndexGone,
@@ -25,6 +24,7 @@ from retention_enforcer.domain.erasure_facts import (
     Mark,
     MergeRefused,
     Remains,
+    ShardCopy,
 )
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, RequestRejected
 from retention_enforcer.domain.facts import Block
@@ -111,7 +111,7 @@ class Erasure:
         self._patience = patience(timeout)
         self._once = once(client)
 
-    def advance(self, progress: Progress, now: int, permit: Permission) -> Progress:
+    def advance(self, progress: ErasureProgress, now: int, permit: Permission) -> ErasureProgress:
         """Carry out the act that is next, once, and return the progress after it, which is to be stored.
 
         Raises what the act raises: then nothing has to be stored, and the same act is tried again.
@@ -121,7 +121,7 @@ class Erasure:
         except IndexGone:
             return progress.lost(now)
 
-    def _advance(self, progress: Progress, now: int, permit: Permission) -> Progress:
+    def _advance(self, progress: ErasureProgress, now: int, permit: Permission) -> ErasureProgress:
         index, mark, expunge = progress.index, progress.mark, progress.expunge
         if mark is None:
             return progress.marked(self.mark(index, progress.uuid), now)
@@ -143,7 +143,7 @@ class Erasure:
                 return progress.checked(self.remains(index, mark), now)
         return progress
 
-    def _watch(self, progress: Progress, expunge: Expunge, now: int) -> Progress:
+    def _watch(self, progress: ErasureProgress, expunge: Expunge, now: int) -> ErasureProgress:
         try:
             return progress.watched(finished=self.finished(expunge), now=now)
         except RequestRejected as error:
@@ -258,12 +258,12 @@ class Erasure:
             blocks=state.blocks,
         )
 
-    def _seen(self, index: str, uuid: str, state: _State) -> Iterator[Copy]:
+    def _seen(self, index: str, uuid: str, state: _State) -> Iterator[ShardCopy]:
         stats, segments = self._copies(index, uuid, state), self._segments(index, state)
         for place, copy in sorted(stats.items()):
             commit = copy["commit"]["user_data"]
             safe = int(copy["seq_no"]["global_checkpoint"]) >= int(commit["max_seq_no"])
-            yield Copy(
+            yield ShardCopy(
                 shard=place[0],
                 allocation=state.started[place],
                 node=state.nodes.get(place[1], place[1]),

@@ -9,10 +9,10 @@ from elasticsearch import Elasticsearch
 from retention_enforcer.cluster.deletion import primary_numbers
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RequestRejected
-from retention_enforcer.domain.extent import RESTORE, Extent
+from retention_enforcer.domain.extent import RESTORE, IndexPosition
 
 
-def read_extent(client: Elasticsearch, index: str) -> Extent:
+def read_position(client: Elasticsearch, index: str) -> IndexPosition:
     """Return how far an index goes, and make what is in it visible. Raises Refused if it is missing.
 
     A document that is being written has a number already, and may become visible after one with a higher number:
@@ -42,7 +42,7 @@ def read_extent(client: Elasticsearch, index: str) -> Extent:
     copies = [copy for copies in found["shards"].values() for copy in copies if copy["routing"]["primary"]]
     if len(primary_numbers(found)) != 1:
         raise ClusterUnavailable(f"{index} has no primary shard that answers", "see the cluster's health")
-    return Extent(uuid=str(found["uuid"]), until=int(copies[0]["seq_no"]["local_checkpoint"]))
+    return IndexPosition(uuid=str(found["uuid"]), until=int(copies[0]["seq_no"]["local_checkpoint"]))
 
 
 def lasting(client: Elasticsearch, index: str) -> tuple[str, int]:

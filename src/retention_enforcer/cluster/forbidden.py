@@ -30,7 +30,7 @@ _REACHED = ("open", "hidden")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
+class Expressions:
     """The expressions that reach the governed indices, and those among them whose mapping can be read."""
 
     searchable: Sequence[Batch]
@@ -52,7 +52,7 @@ def read_forbidden(
     policy: Policy,
     categories: Iterable[Category],
     governed: Mapping[str, Governed],
-    reach: Reach,
+    reach: Expressions,
     *,
     now: int,
     limits: Limits,

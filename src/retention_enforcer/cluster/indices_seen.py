@@ -29,7 +29,7 @@ _STATS = [
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
+class IndexStatistics:
     """What an index's shards say of themselves: nested documents count, and what a role may not see does too."""
 
     uuid: str
@@ -71,13 +71,13 @@ def refresh(
         pass
 
 
-def count(client: Elasticsearch, asked: Iterable[Batch], refusals: Refusals) -> dict[str, Counts]:
+def count(client: Elasticsearch, asked: Iterable[Batch], refusals: Refusals) -> dict[str, IndexStatistics]:
     """Return the counts of all open indices that the expressions reach; one that may not be counted is absent."""
-    found: dict[str, Counts] = {}
+    found: dict[str, IndexStatistics] = {}
     for answer in ask_each(asked, refusals, lambda names: _stats(client, names)):
         for name, index in answer.get("indices", {}).items():
             primaries = index.get("primaries", {})
-            found[name] = Counts(
+            found[name] = IndexStatistics(
                 uuid=str(index["uuid"]),
                 documents=int(primaries.get("docs", {}).get("count", 0)),
                 bytes=int(primaries.get("store", {}).get("size_in_bytes", 0)),

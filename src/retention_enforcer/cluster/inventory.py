@@ -17,15 +17,15 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster import doubts
-from retention_enforcer.cluster.ages import ages_untold, mapped_as
+from retention_enforcer.cluster.ages import ages_unknown, mapped_as
 from retention_enforcer.cluster.batches import Cause, Refusals
 from retention_enforcer.cluster.changes import ATTEMPTS, IndicesChanged
 from retention_enforcer.cluster.documents_seen import Answer, DocumentsSeen, Search, search_documents
 from retention_enforcer.cluster.expressions import Batch, by_fields, covering
-from retention_enforcer.cluster.forbidden import Reach, read_forbidden
+from retention_enforcer.cluster.forbidden import Expressions, read_forbidden
 from retention_enforcer.cluster.indices_seen import (
-    Counts,
     FieldTypes,
+    IndexStatistics,
     count,
     read_computed,
     read_types,
@@ -33,7 +33,7 @@ from retention_enforcer.cluster.indices_seen import (
     refresh,
 )
 from retention_enforcer.cluster.preflight import Capabilities, cluster_facts
-from retention_enforcer.cluster.sought import SoughtDocuments, sought_documents, tell_pairs_apart, tell_spellings
+from retention_enforcer.cluster.sought import DocumentMatches, match_documents, tell_pairs_apart, tell_spellings
 from retention_enforcer.cluster.survey import Governed, Survey, by_category, survey
 from retention_enforcer.domain.deadlines import due_before, overdue_before
 from retention_enforcer.domain.facts import (
@@ -47,7 +47,7 @@ from retention_enforcer.domain.facts import (
 )
 from retention_enforcer.domain.own_age import own_age, quiet_since
 from retention_enforcer.domain.policy import Category, Policy
-from retention_enforcer.domain.sought import Sought
+from retention_enforcer.domain.sought import SubjectQuery
 from retention_enforcer.domain.timestamps import Mapped
 
 
@@ -70,7 +70,7 @@ class Inventory:
         categories: Sequence[Category],
         now: int,
         evidence: Mapping[str, Evidence],
-        sought: Sequence[Sought] = (),
+        sought: Sequence[SubjectQuery] = (),
         looks: Mapping[str, int] | None = None,
     ) -> dict[str, CategoryFacts]:
         """Return the facts of each category, by its id; `evidence` is by the index's uuid.
@@ -110,9 +110,9 @@ class Inventory:
 class _Read:
     """What was read of all governed indices."""
 
-    counts: Mapping[str, Counts]
+    counts: Mapping[str, IndexStatistics]
     answer: Answer
-    sought: SoughtDocuments
+    sought: DocumentMatches
     write_aliases: Mapping[str, tuple[str, ...]]
     evidence: Mapping[str, Evidence]
     ageless: Mapping[str, Ageless]
@@ -144,7 +144,7 @@ class _Observation:
         *,
         now: int,
         silent: frozenset[str] | None,
-        sought: Sequence[Sought],
+        sought: Sequence[SubjectQuery],
         ahead: _Ahead,
     ) -> None:
         self._client = client
@@ -172,7 +172,7 @@ class _Observation:
         tell_pairs_apart(self._client, sought, answer)
         tell_spellings(self._client, sought, answer)
         doubtful.of_invisible_documents(self._client, counts, answer)
-        ageless = ages_untold(self._client, doubtful.none_about(found.governed), types, computed, answer, evidence)
+        ageless = ages_unknown(self._client, doubtful.none_about(found.governed), types, computed, answer, evidence)
         forbidden = self._forbidden(categories, found)
         return {
             category.id: CategoryFacts(
@@ -183,7 +183,11 @@ class _Observation:
                     for index in by_category(doubtful.none_about(found.governed)).get(category.id, [])
                 ),
                 set_apart=doubtful.about(category.id),
-                untold={n: those for n, those in sought.untold.items() if found.governed[n].category.id == category.id},
+                indistinguishable={
+                    n: those
+                    for n, those in sought.indistinguishable.items()
+                    if found.governed[n].category.id == category.id
+                },
                 forbidden=forbidden.get(category.id, ()),
                 taken_over=found.taken_over[category.id],
                 excluded=tuple(sorted(n for n, c in found.whose.claims.items() if category.id in c.excluded_from)),
@@ -199,7 +203,7 @@ class _Observation:
         asked = self._expressions(found, having, _metadata_blocked(found))
         return read_write_aliases(self._client, asked, Refusals())
 
-    def _counts(self, found: Survey, doubtful: doubts.Doubts) -> dict[str, Counts]:
+    def _counts(self, found: Survey, doubtful: doubts.Doubts) -> dict[str, IndexStatistics]:
         """Return the counts of all governed indices but those with a metadata block, which give none."""
         refusals = Refusals()
         wanted = {name: g for name, g in found.governed.items() if not _counts_blocked(g)}
@@ -246,14 +250,14 @@ class _Observation:
         if self._silent is not None and not missing <= self._silent:
             raise IndicesChanged(missing)
 
-    def _sought_documents(self, found: Survey, clear: Mapping[str, Governed]) -> SoughtDocuments:
+    def _sought_documents(self, found: Survey, clear: Mapping[str, Governed]) -> DocumentMatches:
         """Return the documents of the subjects asked for; an index with a hidden mapping cannot tell them apart."""
         avoid = _unsearchable(found) | _metadata_blocked(found)
 
         def reach(names: Collection[str]) -> Iterator[Batch]:
             return self._expressions(found, set(names) - avoid, avoid)
 
-        return sought_documents(self._client, self._sought, clear, reach, self._capabilities.limits())
+        return match_documents(self._client, self._sought, clear, reach, self._capabilities.limits())
 
     def _search(
         self,
@@ -261,7 +265,7 @@ class _Observation:
         doubtful: doubts.Doubts,
         types: FieldTypes,
         computed: Mapping[str, Mapping[str, str]],
-        sought: SoughtDocuments,
+        sought: DocumentMatches,
     ) -> Answer:
         searches = []
         clear = doubtful.none_about(found.governed)
@@ -282,7 +286,7 @@ class _Observation:
                         category=category,
                         shards=shards,
                         timestamp=timestamp,
-                        held=matches,
+                        matches=matches,
                         spelled=spelled,
                         horizon=self._ahead.horizon,
                         since=self._ahead.since(category.id),
@@ -307,7 +311,7 @@ class _Observation:
         every = self._policy.categories
         if len(categories) < len(every):
             found = survey(self._client, self._capabilities, self._policy, every)
-        reach = Reach(
+        reach = Expressions(
             searchable=list(self._expressions(found, found.governed, _unsearchable(found))),
             mappings=list(self._expressions(found, _mapping_readable(found), _metadata_blocked(found))),
         )
@@ -354,9 +358,9 @@ class _Observation:
             blocks=index.blocks,
             lifecycle=governed.foreign_lifecycle,
             exempt=index.exemption is not None,
-            spared=sought.matches.get(index.name, ()),
-            held_documents=seen.held,
-            held_by=seen.held_by,
+            matches=sought.matches.get(index.name, ()),
+            matching_documents=seen.matching,
+            matching_labels=seen.matching_labels,
             ageless=ageless,
             evidence=evidence.get(index.uuid),
             origin=index.origin,
@@ -377,7 +381,7 @@ class _Observation:
             due=seen.due,
             overdue=seen.overdue,
             undated=seen.documents - seen.dated,
-            held_due=seen.held_due,
+            matching_due=seen.matching_due,
             coming=seen.coming,
             lately=seen.lately,
             still=seen.still,
@@ -410,7 +414,7 @@ class _Observation:
             imprecision=age.counts_from - age.created,
             due=all_if(due),
             overdue=all_if(age.created < overdue_before(category, self._now)),
-            held_due=facts.held_documents if due else 0,
+            matching_due=facts.matching_documents if due else 0,
             coming=all_if(age.within(cut, cut + horizon)),
             lately=all_if(passed is not None and age.within(cut - passed, cut)),
             still=all_if(passed is not None and age.within(cut, cut + horizon - passed)),

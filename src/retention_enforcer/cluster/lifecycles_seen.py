@@ -65,7 +65,7 @@ _DEFAULT_STREAM_POLL = 5 * MINUTE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class ClusterUser:
     """As whom the enforcer speaks to the cluster."""
 
     name: str
@@ -82,7 +82,7 @@ class StoredPolicy:
     authority: bytes | None
     """With whose rights it deletes: those of who put it last, as Elasticsearch encodes them; None without security."""
 
-    def acts_as(self, identity: Identity | None) -> bool:
+    def acts_as(self, identity: ClusterUser | None) -> bool:
         """Whether it deletes with the rights of this user or API key; True where there is no security.
 
         Elasticsearch keeps them in a form of its own, of which only this is relied upon: texts stand in it with their
@@ -100,7 +100,7 @@ class LifecyclesSeen:
 
     def __init__(self, client: Elasticsearch) -> None:
         self._reading = client
-        self._identity: tuple[Identity | None] | None = None
+        self._identity: tuple[ClusterUser | None] | None = None
 
     def status(self) -> str:
         """Return `operation_mode`: RUNNING, STOPPING or STOPPED."""
@@ -158,14 +158,14 @@ class LifecyclesSeen:
             for name, policy in self.policies().items()
         }
 
-    def identity(self) -> Identity | None:
+    def identity(self) -> ClusterUser | None:
         """Return as whom the enforcer speaks, or None where the cluster has no security."""
         answer = authentication(self._reading)
         if answer is None:
             return None
         if "api_key" in answer:
-            return Identity(name=str(answer["api_key"]["id"]), realm=_API_KEY_REALM)
-        return Identity(name=str(answer["username"]), realm=str(answer["authentication_realm"]["name"]))
+            return ClusterUser(name=str(answer["api_key"]["id"]), realm=_API_KEY_REALM)
+        return ClusterUser(name=str(answer["username"]), realm=str(answer["authentication_realm"]["name"]))
 
     def attachments(self, expressions: Iterable[str]) -> dict[str, Attachment]:
         """Return what is attached to all indices that the expressions reach, by name, closed and blocked ones too."""

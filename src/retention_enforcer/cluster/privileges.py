@@ -13,7 +13,15 @@ from retention_enforcer.cluster.errors import translated
 from retention_enforcer.domain.errors import RequestRejected
 from retention_enforcer.domain.names import OWN, OwnIndices
 from retention_enforcer.domain.policy import Policy
-from retention_enforcer.domain.privileges import Held, Role, compared, descriptor, question, rights_of, role_name
+from retention_enforcer.domain.privileges import (
+    AccessRole,
+    GrantedPrivileges,
+    compared,
+    descriptor,
+    question,
+    rights_of,
+    role_name,
+)
 
 _MADE_BY = {"made_by": "retention-enforcer"}
 _NO_SUCH_REQUEST = (HTTPStatus.BAD_REQUEST, HTTPStatus.METHOD_NOT_ALLOWED)
@@ -40,7 +48,7 @@ class Access:
         answer = authentication(self._client)
         return str(answer["username"]) if answer is not None else None
 
-    def held(self, role: Role, policy: Policy) -> Held | None:
+    def held(self, role: AccessRole, policy: Policy) -> GrantedPrivileges | None:
         """Return what of a role's privileges the connection has, or None where the cluster's security is off."""
         if self.user() is None:
             return None
@@ -49,7 +57,7 @@ class Access:
             answer = self._client.security.has_privileges(**question(rights, policy, self._own)).body
         return compared(rights, policy, self._own, answer)
 
-    def put_role(self, role: Role, policy: Policy) -> bool:
+    def put_role(self, role: AccessRole, policy: Policy) -> bool:
         """Make a role, or give it exactly the privileges that it must have; return whether it was made now."""
         body = descriptor(rights_of(role), policy, self._own)
         with translated(destructive=True):
@@ -58,7 +66,7 @@ class Access:
             )
         return bool(answer["role"]["created"])
 
-    def make_key(self, role: Role, policy: Policy) -> NewKey:
+    def make_key(self, role: AccessRole, policy: Policy) -> NewKey:
         """Make an API key with the privileges of a role, and no more than its maker has."""
         with translated(destructive=True):
             answer = self._once.security.create_api_key(
@@ -66,19 +74,19 @@ class Access:
             )
         return NewKey(id=str(answer["id"]), encoded=str(answer["encoded"]))
 
-    def keys(self, role: Role) -> tuple[str, ...]:
+    def keys(self, role: AccessRole) -> tuple[str, ...]:
         """Return the ids of the valid API keys of a role that the connection's user made."""
         with translated():
             answer = self._client.security.get_api_key(name=role_name(role, self._own), owner=True)
         return tuple(str(key["id"]) for key in answer["api_keys"] if _is_valid(key))
 
-    def follow_policy(self, role: Role, policy: Policy, id_: str) -> bool:
+    def follow_policy(self, role: AccessRole, policy: Policy, id_: str) -> bool:
         """Give an API key the privileges that its role has now; return whether anything changed."""
         with translated(destructive=True):
             answer = self._once.security.update_api_key(id=id_, role_descriptors=self._descriptors(role, policy))
         return bool(answer["updated"])
 
-    def _descriptors(self, role: Role, policy: Policy) -> dict[str, Any]:
+    def _descriptors(self, role: AccessRole, policy: Policy) -> dict[str, Any]:
         return {role_name(role, self._own): descriptor(rights_of(role), policy, self._own)}
 
 

@@ -12,7 +12,7 @@ _EVERY = 10.0
 """Seconds between two lines about the same work."""
 
 
-class Progress:
+class ProgressLog:
     """How far the deletion of an index's documents is."""
 
     def __init__(self, index: str) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.errors import translated
-from retention_enforcer.cluster.extent import missing, read_extent
+from retention_enforcer.cluster.extent import missing, read_position
 from retention_enforcer.cluster.flood_stage import write_own
 from retention_enforcer.domain.errors import ClusterUnavailable
-from retention_enforcer.domain.extent import Extent
+from retention_enforcer.domain.extent import IndexPosition
 from retention_enforcer.domain.requests import Written
 from retention_enforcer.domain.subjects import Subject
 
@@ -25,9 +25,9 @@ class RequestsIndex:
         self._client = client
         self._index = index
 
-    def extent(self) -> Extent:
+    def position(self) -> IndexPosition:
         """Return how far requests can be read, and make them visible. Raises Refused if the index is missing."""
-        return read_extent(self._client, self._index)
+        return read_position(self._client, self._index)
 
     def read(self, after: int, until: int) -> list[Written]:
         """Return the requests written after one place and up to another, in their order."""

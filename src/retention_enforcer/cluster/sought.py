@@ -14,32 +14,32 @@ from retention_enforcer.cluster.subject_counts import SubjectCounts
 from retention_enforcer.cluster.subject_fields import read_subject_fields
 from retention_enforcer.cluster.survey import Governed
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
-from retention_enforcer.domain.facts import Untold
-from retention_enforcer.domain.sought import Sought
+from retention_enforcer.domain.facts import Indistinguishable
+from retention_enforcer.domain.sought import SubjectQuery
 from retention_enforcer.domain.subjects import Match
 
 _SPELLED = "in another spelling, with a fraction or an exponent: ask for that as well"
 
 
 @dataclass(frozen=True, slots=True)
-class SoughtDocuments:
+class DocumentMatches:
     """By the names of indices: what the documents look like that are asked for, or why that cannot be told."""
 
     matches: dict[str, tuple[Match, ...]] = field(default_factory=dict)
-    untold: dict[str, tuple[Untold, ...]] = field(default_factory=dict)
+    indistinguishable: dict[str, tuple[Indistinguishable, ...]] = field(default_factory=dict)
     spelled: dict[str, tuple[Match, ...]] = field(default_factory=dict)
     """What documents look like that have the same ids as numbers in another spelling."""
 
 
-def sought_documents(
+def match_documents(
     client: Elasticsearch,
-    sought: Collection[Sought],
+    sought: Collection[SubjectQuery],
     governed: Mapping[str, Governed],
     reach: Callable[[Collection[str]], Iterator[Batch]],
     limits: Limits,
-) -> SoughtDocuments:
+) -> DocumentMatches:
     """Return what is asked for in these indices, of which each can be read; `reach` gives the expressions for some."""
-    found = SoughtDocuments()
+    found = DocumentMatches()
     if not sought:
         return found
     asked = {name: g.category.subjects.all for name, g in governed.items() if g.category.subjects}
@@ -47,7 +47,7 @@ def sought_documents(
     for name in asked:
         index, stream = governed[name], governed[name].member
         matches: list[Match] = []
-        untold: list[Untold] = []
+        indistinguishable: list[Indistinguishable] = []
         spelled: list[Match] = []
         for one in sought:
             for what in one.in_index(index.category, name, stream.stream if stream else None, exact.get(name)):
@@ -57,18 +57,20 @@ def sought_documents(
                     # A hold rather keeps too much.
                     (matches if one.spare_tenants_own else spelled).extend(others)
                 else:
-                    passing = exact.get(name) is None or what.reason == one.untold
-                    untold.append(Untold(label=one.label, note=one.note, reason=what.reason, passing=passing))
+                    passing = exact.get(name) is None or what.reason == one.indistinguishable
+                    indistinguishable.append(
+                        Indistinguishable(label=one.label, note=one.note, reason=what.reason, passing=passing)
+                    )
         if matches:
             found.matches[name] = tuple(matches)
-        if untold:
-            found.untold[name] = tuple(untold)
+        if indistinguishable:
+            found.indistinguishable[name] = tuple(indistinguishable)
         if spelled:
             found.spelled[name] = tuple(spelled)
     return found
 
 
-def tell_pairs_apart(client: Elasticsearch, sought: SoughtDocuments, answer: Answer) -> None:
+def tell_pairs_apart(client: Elasticsearch, sought: DocumentMatches, answer: Answer) -> None:
     """Leave out documents that name several of one kind of a pair, where an index has any, and say how many.
 
     Nobody can tell which values of an array of objects belong together. Two searches for each such index.
@@ -82,19 +84,19 @@ def tell_pairs_apart(client: Elasticsearch, sought: SoughtDocuments, answer: Ans
         reason = f"documents have several values in {fields}, so that nobody can tell which belong together"
         counts = SubjectCounts(client)
         try:
-            held = counts.of_any(name, matches)
+            matching = counts.of_any(name, matches)
             told = counts.by_label(name, pairs, matches)
             reasons = {label: f"{documents:,} {reason}" for label, documents in told.items()}
         except (ClusterUnavailable, RequestRejected) as error:
             reasons = {match.label: f"{reason}, and they were not counted: {error.message}" for match in matches}
-            matches, held = (), 0
+            matches, matching = (), 0
         sought.matches[name] = matches
-        untold = (Untold(label=label, note="", reason=why) for label, why in reasons.items())
-        sought.untold[name] = (*sought.untold.get(name, ()), *untold)
-        answer.seen[name] = replace(seen, held=held, held_due=min(seen.held_due, held))
+        indistinguishable = (Indistinguishable(label=label, note="", reason=why) for label, why in reasons.items())
+        sought.indistinguishable[name] = (*sought.indistinguishable.get(name, ()), *indistinguishable)
+        answer.seen[name] = replace(seen, matching=matching, matching_due=min(seen.matching_due, matching))
 
 
-def tell_spellings(client: Elasticsearch, sought: SoughtDocuments, answer: Answer) -> None:
+def tell_spellings(client: Elasticsearch, sought: DocumentMatches, answer: Answer) -> None:
     """Say of indices where documents have the ids that are asked for as numbers in another spelling, as 1.4e9.
 
     They are not asked for: nobody has said that they are the same. One search for each such index.
@@ -106,8 +108,8 @@ def tell_spellings(client: Elasticsearch, sought: SoughtDocuments, answer: Answe
             told = {label: f"{n:,}" for label, n in SubjectCounts(client).by_label(name, sought.spelled[name]).items()}
         except (ClusterUnavailable, RequestRejected):
             told = {match.label: "some" for match in sought.spelled[name]}
-        untold = (
-            Untold(label=label, note="", reason=f"{documents} documents have this id as a number {_SPELLED}")
+        indistinguishable = (
+            Indistinguishable(label=label, note="", reason=f"{documents} documents have this id as a number {_SPELLED}")
             for label, documents in told.items()
         )
-        sought.untold[name] = (*sought.untold.get(name, ()), *untold)
+        sought.indistinguishable[name] = (*sought.indistinguishable.get(name, ()), *indistinguishable)

@@ -12,7 +12,7 @@ from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.policy import Policy
-from retention_enforcer.domain.sought import Sought
+from retention_enforcer.domain.sought import SubjectQuery
 from retention_enforcer.domain.subjects import Ownership, Subject, SubjectKind
 
 
@@ -23,7 +23,7 @@ class HeldSubjects:
         self._client = client
         self._capabilities = capabilities
 
-    def of(self, policy: Policy, holds: Sequence[Hold], now: int) -> tuple[Sought, ...]:
+    def of(self, policy: Policy, holds: Sequence[Hold], now: int) -> tuple[SubjectQuery, ...]:
         """Return the subjects of these holds; with an account, every application that is or ever was named with it.
 
         Asks the cluster only where an account is held. Where it cannot be told which applications these are, every
@@ -37,7 +37,7 @@ class HeldSubjects:
                 owned = applications_of(self._client, policy, set(accounts.values()), now, self._capabilities)
             except Refused as error:
                 why = f"which applications belong to the held account cannot be told: {error.message}"
-                return tuple(replace(one, untold=why) if _is_account(one) else one for one in found)
+                return tuple(replace(one, indistinguishable=why) if _is_account(one) else one for one in found)
             found += [
                 _sought(hold, Subject(kind=SubjectKind.APPLICATION, id=application))
                 for hold, account in accounts.items()
@@ -46,12 +46,12 @@ class HeldSubjects:
         return tuple(found)
 
 
-def _is_account(sought: Sought) -> bool:
+def _is_account(sought: SubjectQuery) -> bool:
     return sought.subject.kind is SubjectKind.ACCOUNT
 
 
-def _sought(hold: Hold, subject: Subject) -> Sought:
-    return Sought(label=hold.id, subject=subject, note=str(hold), spare_tenants_own=True)
+def _sought(hold: Hold, subject: Subject) -> SubjectQuery:
+    return SubjectQuery(label=hold.id, subject=subject, note=str(hold), spare_tenants_own=True)
 
 
 class Owners:

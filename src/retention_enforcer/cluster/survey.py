@@ -13,7 +13,7 @@ from retention_enforcer.cluster.metadata import IndexMetadata
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.cluster.streams import Membership
 from retention_enforcer.cluster.whose import Whose, read_whose
-from retention_enforcer.domain.claims import Behind, Claim, Standing, claimants_by_name
+from retention_enforcer.domain.claims import Behind, Claim, IndexOwner, claimants_by_name
 from retention_enforcer.domain.facts import Doubt, SetApart
 from retention_enforcer.domain.lifecycle_exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.lifecycle_policies import own_lifecycles
@@ -116,7 +116,7 @@ def survey(client: Elasticsearch, capabilities: Capabilities, policy: Policy, ca
 
 
 def _concerns(whose: Whose, name: str, expressions: Sequence[str]) -> bool:
-    if whose.claims[name].standing is Standing.GOVERNED:
+    if whose.claims[name].standing is IndexOwner.GOVERNED:
         return True
     names = (name, *whose.other_names(name))
     return any(matches(expression, each) for expression in expressions for each in names)

@@ -10,7 +10,7 @@ from elasticsearch import Elasticsearch
 from retention_enforcer.cluster.metadata import IndexMetadata, read_everything
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.cluster.streams import Membership, read_all_streams
-from retention_enforcer.domain.claims import Claim, Identity, Standing, claim_on
+from retention_enforcer.domain.claims import Claim, IndexIdentity, IndexOwner, claim_on
 from retention_enforcer.domain.names import OwnIndices
 from retention_enforcer.domain.policy import Policy
 
@@ -22,7 +22,7 @@ class Whose:
     metadata: Mapping[str, IndexMetadata]
     members: Mapping[str, Membership]
     """The indices behind all streams that may be seen."""
-    identities: Mapping[str, Identity]
+    identities: Mapping[str, IndexIdentity]
     claims: Mapping[str, Claim]
     streams: Mapping[str, str]
     """The indices behind all streams, also those that may not be seen, and the stream of each."""
@@ -39,7 +39,7 @@ class Whose:
         return {
             name: index
             for name, index in self.metadata.items()
-            if self.claims[name].standing not in (Standing.GOVERNED, Standing.OWN) and not index.system
+            if self.claims[name].standing not in (IndexOwner.GOVERNED, IndexOwner.OWN) and not index.system
         }
 
     def other_names(self, name: str) -> tuple[str, ...]:
@@ -70,7 +70,7 @@ def read_whose(client: Elasticsearch, capabilities: Capabilities, policy: Policy
     for name, index in found.indices.items():
         stream = streams.get(name)
         member = members.get(name)
-        identities[name] = Identity(
+        identities[name] = IndexIdentity(
             name=name,
             stream=stream,
             aliases=tuple(dict.fromkeys((*index.aliases, *found.stream_aliases.get(stream or "", ())))),

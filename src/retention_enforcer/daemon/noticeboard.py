@@ -16,7 +16,7 @@ from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.coverage_look import CoverageLook
 from retention_enforcer.enforcement.cycle import CycleResult
 from retention_enforcer.enforcement.ports import Clock
-from retention_enforcer.enforcement.situation import Situation
+from retention_enforcer.enforcement.situation import InstanceStatus
 from retention_enforcer.enforcement.terminations import TerminationResult
 from retention_enforcer.reporting.known import (
     CategorySeen,
@@ -78,7 +78,7 @@ class Noticeboard:
         with self._lock:
             self._known = replace(self._known, started=started, obstacle=self._hide(obstacle))
 
-    def saw_situation(self, seen: Situation) -> None:
+    def saw_situation(self, seen: InstanceStatus) -> None:
         """Take in a look at the cluster and at the operator's word."""
         control = seen.control
         situation = SituationSeen(

@@ -21,7 +21,7 @@ from retention_enforcer.daemon.schedule import Schedule
 from retention_enforcer.daemon.work import QuietTell, Worker, jobs_of, log_defect, log_error
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RetentionError
 from retention_enforcer.domain.lease import RENEWAL
-from retention_enforcer.enforcement.situation import Situation
+from retention_enforcer.enforcement.situation import InstanceStatus
 
 _log = structlog.get_logger()
 
@@ -54,7 +54,7 @@ class Service:
         lease: LeaseKeeper | None,
         look_at_stop: Callable[[], None],
         board: Noticeboard,
-        situation: Callable[[], Situation],
+        situation: Callable[[], InstanceStatus],
     ) -> None:
         worker = NotedWorker(worker, board)
         self._worker = worker

@@ -10,7 +10,7 @@ from retention_enforcer.domain.terminations import OpenItem, State, Termination,
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Promise:
+class CertifiedPromise:
     """One promise that ends with a termination or a request. The limit in milliseconds."""
 
     category: str
@@ -37,7 +37,7 @@ class Certificate:
     as_of: int
     termination: Termination
     times: Times
-    promises: tuple[Promise, ...]
+    promises: tuple[CertifiedPromise, ...]
     applications: tuple[str, ...]
     """Pseudonyms of what went along with an account."""
     hashes: Mapping[int, str]

@@ -19,7 +19,7 @@ from retention_enforcer.domain.names import OWN, OwnIndices, former_names, strea
 from retention_enforcer.domain.policy import Policy
 
 
-class Standing(StrEnum):
+class IndexOwner(StrEnum):
     """How an index stands to the policy."""
 
     GOVERNED = "governed"  # claimed by a category, or by two: a finding of theirs
@@ -30,7 +30,7 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class IndexIdentity:
     """By what is known whose an index is."""
 
     name: str
@@ -85,7 +85,7 @@ class Behind:
 class Claim:
     """How one index stands to the policy, and which categories claim it."""
 
-    standing: Standing
+    standing: IndexOwner
     categories: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     """By which names it is claimed."""
@@ -94,39 +94,39 @@ class Claim:
     """The categories that would claim it if it did not stand under `ignore`."""
 
 
-def claim_on(policy: Policy, own: OwnIndices, identity: Identity) -> Claim:
+def claim_on(policy: Policy, own: OwnIndices, identity: IndexIdentity) -> Claim:
     """Return whose an index is. A name under `ignore` is no category's, whatever else claims it."""
     if identity.name in own.names:
-        return Claim(standing=Standing.OWN)
+        return Claim(standing=IndexOwner.OWN)
     reached = any(policy.claimants(alias) for alias in identity.aliases)
     origins = _with_streams(identity.origins(reached=reached))
     for names, ignorable in ((identity.names, identity.current_names), (origins, origins)):
         if any(policy.ignores(name) for name in ignorable):
-            standing = Standing.SYSTEM if identity.system else Standing.IGNORED
+            standing = IndexOwner.SYSTEM if identity.system else IndexOwner.IGNORED
             excluded = tuple(c.id for c in policy.categories if any(map(c.claims, names)))
             behind = tuple(_behind(policy, identity, ()))
             return Claim(standing=standing, excluded_from=excluded, behind=behind)
         if claimed := [name for name in names if policy.claimants(name)]:
             categories = {id_ for name in claimed for id_ in policy.claimants(name)}
             return Claim(
-                standing=Standing.GOVERNED,
+                standing=IndexOwner.GOVERNED,
                 categories=tuple(c.id for c in policy.categories if c.id in categories),
                 names=tuple(claimed),
                 behind=tuple(_behind(policy, identity, categories)),
             )
     dotted = (identity.stream or stream_in(identity.name) or identity.name).startswith(".")
-    standing = Standing.SYSTEM if identity.system or dotted else Standing.UNCLAIMED
+    standing = IndexOwner.SYSTEM if identity.system or dotted else IndexOwner.UNCLAIMED
     return Claim(standing=standing, behind=tuple(_behind(policy, identity, ())))
 
 
 def claimants_by_name(policy: Policy, name: str) -> tuple[str, ...]:
     """Return the ids of all categories that claim an index of this name, where nothing but the name is known of it."""
-    return claim_on(policy, OWN, Identity(name=name)).categories
+    return claim_on(policy, OWN, IndexIdentity(name=name)).categories
 
 
 def possible_claimants(policy: Policy, name: str) -> tuple[str, ...]:
     """Return the same, also of an index that a lifecycle may have made from one of theirs: nothing is deleted by it."""
-    return claim_on(policy, OWN, Identity(name=name, made_from=former_names(name))).categories
+    return claim_on(policy, OWN, IndexIdentity(name=name, made_from=former_names(name))).categories
 
 
 def _distinct(*names: str | None) -> tuple[str, ...]:
@@ -137,7 +137,7 @@ def _with_streams(names: Iterable[str]) -> tuple[str, ...]:
     return _distinct(*(each for name in names for each in (name, stream_in(name))))
 
 
-def _behind(policy: Policy, identity: Identity, owners: Iterable[str]) -> Iterator[Behind]:
+def _behind(policy: Policy, identity: IndexIdentity, owners: Iterable[str]) -> Iterator[Behind]:
     """Yield the categories that claim an alias of an index of somebody else's; one alias is enough."""
     known = set(owners)
     for alias in identity.aliases:

@@ -30,7 +30,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
+class NodeCopies:
     """Where the copies of all indices are now."""
 
     nodes: Mapping[str, str]
@@ -81,12 +81,14 @@ class CopiesMemory:
             ],
         }
 
-    def left(self, placed: Placed) -> dict[str, frozenset[str]]:
+    def left(self, placed: NodeCopies) -> dict[str, frozenset[str]]:
         """Return, by a node's id, what it had and is not known to have now: of a node that is away, all it had."""
         left = {id_: had - placed.copies.get(id_, frozenset()) for id_, had in self.copies.items()}
         return {id_: uuids for id_, uuids in left.items() if uuids}
 
-    def after(self, governed: Mapping[str, Kept], placed: Placed, still: Mapping[str, Collection[str]]) -> CopiesMemory:
+    def after(
+        self, governed: Mapping[str, Kept], placed: NodeCopies, still: Mapping[str, Collection[str]]
+    ) -> CopiesMemory:
         """Return the memory after a look; `still` says what is left on nodes that are there."""
         copies = {}
         for id_ in {*self.names, *placed.nodes}:
@@ -106,7 +108,7 @@ class CopiesMemory:
 
 
 def copies_left(
-    memory: CopiesMemory, placed: Placed, *, purged: Collection[str], categories: Collection[str]
+    memory: CopiesMemory, placed: NodeCopies, *, purged: Collection[str], categories: Collection[str]
 ) -> list[str]:
     """Return where there may be copies of what was purged of these indices, or is gone of these categories.
 

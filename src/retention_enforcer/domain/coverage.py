@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from retention_enforcer.domain.claims import Claim, Standing
+from retention_enforcer.domain.claims import Claim, IndexOwner
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import DAY, describe_duration, format_duration, format_instant
 from retention_enforcer.domain.policy import Category, Policy
@@ -38,7 +38,7 @@ class IndexSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Copy:
+class SuspectedCopy:
     """An index outside the policy whose documents look like those of a category. Instants in epoch milliseconds."""
 
     name: str
@@ -61,11 +61,11 @@ class CoverageFacts:
 
     as_of: int
     indices: tuple[IndexSeen, ...]
-    copies: tuple[Copy, ...] = ()
+    copies: tuple[SuspectedCopy, ...] = ()
     unseen: Mapping[str, str] | None = None
     """Indices outside the policy that could not be looked into, and why."""
 
-    def of(self, standing: Standing) -> tuple[IndexSeen, ...]:
+    def of(self, standing: IndexOwner) -> tuple[IndexSeen, ...]:
         """Return the indices that stand so to the policy, the newest first."""
         return tuple(
             sorted((i for i in self.indices if i.claim.standing is standing), key=lambda i: (-i.created, i.name))
@@ -93,7 +93,7 @@ def matching_nothing(policy: Policy, facts: CoverageFacts, known: Mapping[str, i
 
 def _unclaimed(facts: CoverageFacts) -> Iterator[Finding]:
     copies = {copy.uuid for copy in facts.copies}
-    indices = [index for index in facts.of(Standing.UNCLAIMED) if index.uuid not in copies]
+    indices = [index for index in facts.of(IndexOwner.UNCLAIMED) if index.uuid not in copies]
     if not indices:
         return
     documents = sum(index.documents or 0 for index in indices)
@@ -111,7 +111,7 @@ def _unclaimed(facts: CoverageFacts) -> Iterator[Finding]:
 
 
 def _copies(policy: Policy, facts: CoverageFacts) -> Iterator[Finding]:
-    groups: dict[str, list[Copy]] = {}
+    groups: dict[str, list[SuspectedCopy]] = {}
     for copy in sorted(facts.copies, key=lambda c: (-c.created, c.name)):
         groups.setdefault(copy.categories[0], []).append(copy)
     for id_, copies in groups.items():
@@ -130,7 +130,7 @@ def _copies(policy: Policy, facts: CoverageFacts) -> Iterator[Finding]:
         )
 
 
-def _age(category: Category, copies: Iterable[Copy], now: int) -> str:
+def _age(category: Category, copies: Iterable[SuspectedCopy], now: int) -> str:
     oldest = min((copy.oldest for copy in copies if copy.oldest is not None), default=None)
     if oldest is None:
         return ", of unknown age"
@@ -144,7 +144,7 @@ def _age(category: Category, copies: Iterable[Copy], now: int) -> str:
     return f"{text}, {overdue:,} of them over the limit of {format_duration(category.max_age)} since {since}"
 
 
-def _with_origin(copy: Copy) -> str:
+def _with_origin(copy: SuspectedCopy) -> str:
     return f"{copy.name} (made from {copy.origin})" if copy.origin else copy.name
 
 

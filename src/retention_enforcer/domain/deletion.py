@@ -10,7 +10,7 @@ from retention_enforcer.domain.timestamps import Mapped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class IndexVersion:
     """What must be unchanged between plan and deletion: the index and what was written to it."""
 
     uuid: str
@@ -58,7 +58,7 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
+class HasField:
     """Documents that hold at least one of these fields, also with a value that was not indexed."""
 
     fields: tuple[str, ...]
@@ -101,7 +101,7 @@ class OfSubjects:
         return frozenset(match.label for match in near if match.fits(values))
 
 
-Selection = Due | Holding | Every | OfSubjects
+Selection = Due | HasField | Every | OfSubjects
 """Which documents of an index a trim takes."""
 
 

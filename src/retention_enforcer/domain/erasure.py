@@ -23,13 +23,13 @@ from enum import StrEnum
 from typing import Any
 
 from retention_enforcer.domain.erasure_facts import (
-    Copy,
     Expunge,
     Gone,
     Held,
     LeaseBehind,
     Mark,
     Remains,
+    ShardCopy,
     held_body,
     held_of,
 )
@@ -98,7 +98,7 @@ def judge(
     return NotYet(reasons=reasons, documents=bool(dirty)) if reasons else Erased()
 
 
-def _may_hold(copy: Copy, held: Held) -> bool:
+def _may_hold(copy: ShardCopy, held: Held) -> bool:
     if not copy.deleted and not copy.segments:
         return False
     return copy.allocation not in held or not set(copy.segments).isdisjoint(held[copy.allocation])
@@ -120,7 +120,7 @@ def _absences(remains: Remains, mark: Mark) -> Iterator[str]:
         yield f"files of a copy that is none any more are left ({copy}): they go once all copies have started"
 
 
-def _documents_left(dirty: Collection[Copy], remains: Remains) -> Iterator[str]:
+def _documents_left(dirty: Collection[ShardCopy], remains: Remains) -> Iterator[str]:
     if not dirty:
         return
     deleted = sum(copy.deleted for copy in dirty)
@@ -143,7 +143,7 @@ def _files_kept(remains: Remains, mark: Mark, released: Collection[str]) -> Iter
         yield f"the transaction log of {_count(logged, 'copy')} may hold operations of before the mark: flush the index"
 
 
-def _log_is_clear(copy: Copy, mark: Mark) -> bool:
+def _log_is_clear(copy: ShardCopy, mark: Mark) -> bool:
     """Whether no operation of before the mark is in the log.
 
     The mark's own flush has begun a new file of the log, so that all files with such operations end before it; and
@@ -198,7 +198,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class ErasureProgress:
     """Where an erasure is. Instants in epoch milliseconds.
 
     Whatever was not stored is done again: each act may be repeated, by another process too.
@@ -224,7 +224,7 @@ class Progress:
     gone: bool = False
 
     @classmethod
-    def of(cls, body: Mapping[str, Any]) -> Progress:
+    def of(cls, body: Mapping[str, Any]) -> ErasureProgress:
         """Read it from its document. Raises Refused if that is not readable."""
         with readable("the progress of an erasure"):
             progress = cls(
@@ -266,18 +266,18 @@ class Progress:
             "gone": self.gone,
         }
 
-    def marked(self, mark: Mark, now: int) -> Progress:
+    def marked(self, mark: Mark, now: int) -> ErasureProgress:
         """Return the progress after the mark."""
         return replace(self._next(Act.WAIT, now), mark=mark)
 
-    def waited(self, behind: tuple[LeaseBehind, ...], now: int) -> Progress:
+    def waited(self, behind: tuple[LeaseBehind, ...], now: int) -> ErasureProgress:
         """Return the progress after a look at the leases."""
         if not behind:
             return replace(self._next(Act.EXPUNGE, now), behind=())
         pause = POLL if now - self.since < PATIENCE else RENEWAL
         return replace(self, behind=behind, due=now + pause)
 
-    def begun(self, expunge: Expunge, now: int) -> Progress:
+    def begun(self, expunge: Expunge, now: int) -> ErasureProgress:
         """Return the progress after an expunge was begun.
 
         What a copy held at the first one counts: segments of later than that have nothing of before the mark.
@@ -287,17 +287,17 @@ class Progress:
             self._next(Act.WATCH, now), expunge=expunge, held=held, passes=self.passes + 1, failure="", due=now + POLL
         )
 
-    def watched(self, *, finished: bool, now: int, failure: str = "") -> Progress:
+    def watched(self, *, finished: bool, now: int, failure: str = "") -> ErasureProgress:
         """Return the progress after a look at the task; one that failed has finished, too."""
         if finished:
             return replace(self._next(Act.RESTORE, now), failure=failure)
         return replace(self, due=now + POLL)
 
-    def restored(self, now: int) -> Progress:
+    def restored(self, now: int) -> ErasureProgress:
         """Return the progress after the index's own setting was put back."""
         return replace(self._next(Act.CHECK, now), expunge=None, released=())
 
-    def checked(self, remains: Remains | Gone, now: int) -> Progress:
+    def checked(self, remains: Remains | Gone, now: int) -> ErasureProgress:
         """Return the progress after a look at all copies: done, another pass, or another look, ever more rarely."""
         if self.mark is None or isinstance(remains, Gone):
             return self.lost(now)
@@ -313,20 +313,20 @@ class Progress:
         pause = min(max(now - self.since, POLL), RARELY)
         return replace(self, reasons=reasons, released=released, due=now + pause)
 
-    def lost(self, now: int) -> Progress:
+    def lost(self, now: int) -> ErasureProgress:
         """Return the progress after the index was found to be gone."""
         return replace(self._next(Act.DONE, now), gone=True, reasons=())
 
-    def _next(self, act: Act, now: int) -> Progress:
+    def _next(self, act: Act, now: int) -> ErasureProgress:
         return replace(self, act=act, since=now, due=now)
 
 
-def next_step(progress: Progress, now: int) -> Step:
+def next_step(progress: ErasureProgress, now: int) -> Step:
     """Return what to do next; a clock that was set back delays nothing for longer than `RARELY`."""
     return Step(act=progress.act, at=min(progress.due, now + RARELY), alarm=_alarm(progress, now))
 
 
-def _alarm(progress: Progress, now: int) -> str | None:
+def _alarm(progress: ErasureProgress, now: int) -> str | None:
     waiting = now - progress.since
     if progress.act is Act.WAIT and progress.behind and waiting >= PATIENCE:
         return _alarm_of_leases(progress, waiting)
@@ -335,7 +335,7 @@ def _alarm(progress: Progress, now: int) -> str | None:
     return None
 
 
-def _alarm_of_leases(progress: Progress, waiting: int) -> str:
+def _alarm_of_leases(progress: ErasureProgress, waiting: int) -> str:
     named = ", ".join(_describe(lease) for lease in progress.behind)
     remedy = "bring the node back that it is for, or see why its copy lags"
     if any(lease.source == _CCR for lease in progress.behind):

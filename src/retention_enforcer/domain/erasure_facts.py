@@ -109,7 +109,7 @@ class MergeRefused(RequestRejected):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Copy:
+class ShardCopy:
     """One assigned copy of a shard, as it answered."""
 
     shard: int
@@ -135,7 +135,7 @@ class Copy:
 class Remains:
     """What one look at all copies of an index showed."""
 
-    copies: tuple[Copy, ...]
+    copies: tuple[ShardCopy, ...]
     open: bool = True
     away: tuple[str, ...] = ()
     """Copies that are not assigned and may have been once, each with its shard and why."""

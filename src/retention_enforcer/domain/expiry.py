@@ -175,7 +175,7 @@ class _Judge:
     def _without_any_date(self, index: IndexFacts) -> Verdict:
         """Judge an index none of whose documents has a believable timestamp: it can only go with its creation."""
         without = f"{index.undated} documents without a believable timestamp"
-        if index.created >= self.cut or not self._may_go_whole(index) or index.held_documents:
+        if index.created >= self.cut or not self._may_go_whole(index) or index.matching_documents:
             return Keep(facts=index, due=None, reason=f"{without}: they have no age")
         if not index.unwritten:
             return Keep(facts=index, due=None, reason=f"{without}; {_WRITTEN}")
@@ -192,8 +192,10 @@ class _Judge:
         quiet = f"{age}, and nothing new was written to it for {describe_duration(self.now - index.quiet_since)}"
         if since >= self.cut:
             return Keep(facts=index, due=self._due_at(since), reason=quiet)
-        if index.held_documents:
-            return held(index, f"{quiet}; {index.held_documents} documents of held subjects, and the others with them")
+        if index.matching_documents:
+            return held(
+                index, f"{quiet}; {index.matching_documents} documents of held subjects, and the others with them"
+            )
         if index.newest is not None and index.newest >= self.cut:
             early = describe_duration(self._due_at(index.newest) - self.now)
             quiet += f"; its youngest documents go up to {early} early"
@@ -204,7 +206,7 @@ class _Judge:
         within_one_rollover = newest - oldest <= SPAN_TOLERANCE * self.category.rollover
         undated_may_go = index.undated == 0 or (index.created < self.cut and index.unwritten)
         straddles = not (newest < self.cut or within_one_rollover)
-        if straddles or not undated_may_go or not self._may_go_whole(index) or index.held_documents:
+        if straddles or not undated_may_go or not self._may_go_whole(index) or index.matching_documents:
             return self._as_far_as_possible(index, self._trim(index, oldest, self._why_not_whole(index)))
         reason = self._describe(oldest)
         if young := index.documents - index.undated - index.due:
@@ -228,8 +230,8 @@ class _Judge:
             refused = index.refused_rollover
             why = f" ({refused.reason})" if refused is not None else ""
             return f"a write index that cannot be rolled over{why}: the index itself stays"
-        if index.held_documents:
-            return f"{index.held_documents} documents of held subjects stay"
+        if index.matching_documents:
+            return f"{index.matching_documents} documents of held subjects stay"
         if index.undated:
             return f"{index.undated} documents without a believable timestamp stay"
         return f"{index.documents - index.due} younger documents stay"
@@ -257,7 +259,7 @@ class _Judge:
         return foreseen_in(index, self.category, self.margin, self.facts)
 
     def _trim(self, index: IndexFacts, oldest: int, why: str) -> Purge:
-        documents = index.due - index.held_due
+        documents = index.due - index.matching_due
         return Purge(
             facts=index,
             action=Action.DELETE_DOCUMENTS,
@@ -265,7 +267,7 @@ class _Judge:
             due=self._due_at(oldest),
             reason=f"{self._describe(oldest)}; {why}",
             cut=self.cut,
-            spare=index.spared,
+            spare=index.matches,
             foreseen=min(documents, self._foreseen(index).dated),
         )
 
@@ -287,7 +289,7 @@ class _Judge:
                 return blocked(index, purge.reason)
             purge = self._trim(index, since, "a block forbids to delete the index itself")
         if purge.documents == 0:
-            return held(index, f"{purge.reason}; all {index.held_due} due documents are of held subjects")
+            return held(index, f"{purge.reason}; all {index.matching_due} due documents are of held subjects")
         if index.mounted:
             remedy = "mount indices that span one rollover at most, so that they can go whole"
             return skip(index, SkipKind.MOUNTED, f"{purge.reason}; a mounted snapshot can only go whole", remedy)

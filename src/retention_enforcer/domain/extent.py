@@ -11,7 +11,7 @@ RESTORE = "restore it if it was lost, then `retention-enforcer ledger adopt`; a 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Extent:
+class IndexPosition:
     """Which index it is, and up to where every operation in it has been carried out."""
 
     uuid: str
@@ -19,7 +19,7 @@ class Extent:
     """A sequence number; -1 where there was no operation yet."""
 
     @classmethod
-    def of(cls, body: Mapping[str, Any]) -> Extent:
+    def of(cls, body: Mapping[str, Any]) -> IndexPosition:
         """Read it from a document."""
         return cls(uuid=str(body["uuid"]), until=int(body["sequence"]))
 
@@ -27,7 +27,7 @@ class Extent:
         """Return it as a document."""
         return {"uuid": self.uuid, "sequence": self.until}
 
-    def goes_on_from(self, earlier: Extent) -> bool:
+    def continues(self, earlier: IndexPosition) -> bool:
         """Whether this is the same index, and has all that it had earlier.
 
         One that was made anew, or restored beside it, has another uuid; one that an older snapshot was restored into

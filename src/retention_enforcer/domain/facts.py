@@ -164,14 +164,14 @@ class IndexFacts:
     """The lifecycle that is attached to it and is not the enforcer's."""
     exempt: bool = False
     """Whether it is kept from the lifecycle of its stream."""
-    spared: tuple[Match, ...] = ()
-    """What the documents of the subjects asked for look like here. In a look for expiry these are the held ones, and
-    no trim takes them; in one for terminations those that are to be purged."""
-    held_documents: int = 0
+    matches: tuple[Match, ...] = ()
+    """What the documents of the subjects asked for look like here: whoever asked knows whether these are protected
+    or to be purged."""
+    matching_documents: int = 0
     """Documents of these subjects."""
-    held_by: frozenset[str] = frozenset()
+    matching_labels: frozenset[str] = frozenset()
     """The labels of those of these subjects of which it has documents."""
-    held_due: int = 0
+    matching_due: int = 0
     """Those of them that are older than limit - margin."""
     ageless: Ageless | None = None
     """Why its documents have no age; then all of them are undated."""
@@ -228,7 +228,7 @@ class IndexFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class HeldIndex:
     """Why an index is held as a whole."""
 
     hold: str
@@ -238,7 +238,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Untold:
+class Indistinguishable:
     """That an index cannot tell which of its documents carry a subject that is asked for."""
 
     label: str
@@ -293,9 +293,9 @@ class CategoryFacts:
     set_apart: tuple[SetApart, ...] = ()
     forbidden: tuple[ForbiddenField, ...] = ()
     """In the mappings of all governed indices, for a category that says what must never be stored."""
-    holds: dict[str, Held] = field(default_factory=dict)
+    holds: dict[str, HeldIndex] = field(default_factory=dict)
     """Names of indices that are held as a whole, and by which hold."""
-    untold: dict[str, tuple[Untold, ...]] = field(default_factory=dict)
+    indistinguishable: dict[str, tuple[Indistinguishable, ...]] = field(default_factory=dict)
     """By the names of indices, which subjects' documents they cannot tell apart."""
     excluded: tuple[str, ...] = ()
     """Indices that the category's patterns reach and the policy's `ignore` excludes."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from retention_enforcer.domain.control import Shown
-from retention_enforcer.domain.deletion import Holding
+from retention_enforcer.domain.deletion import HasField
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.foresight import Gap
 from retention_enforcer.domain.instants import describe_duration
@@ -88,7 +88,7 @@ class _Count:
     @classmethod
     def of(cls, plan: Plan, limits: FuseLimits) -> _Count:
         # Documents with a forbidden field can go from another category's index, which is no part of this whole.
-        own = {p.facts.uuid for p in plan.purge if not isinstance(p.takes, Holding)}
+        own = {p.facts.uuid for p in plan.purge if not isinstance(p.takes, HasField)}
         own |= {kept.facts.uuid for kept in plan.keep} | {left.uuid for left in plan.skip if left.uuid is not None}
         covered = {n: covered_by(purge, limits) for n, purge in enumerate(plan.purge)}
         left = [purge.documents - covered[n] for n, purge in enumerate(plan.purge)]

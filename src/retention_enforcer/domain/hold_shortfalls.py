@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from retention_enforcer.domain.claims import Standing
+from retention_enforcer.domain.claims import IndexOwner
 from retention_enforcer.domain.coverage import IndexSeen
 from retention_enforcer.domain.findings import Finding, Severity
-from retention_enforcer.domain.holds import Hold, Seen
+from retention_enforcer.domain.holds import CoveredIndex, Hold
 from retention_enforcer.domain.policy import Policy
 
 _NAMED = 5
@@ -87,12 +87,12 @@ def _texts(
         yield f"{gone:,} of the indices that it covered are gone"
 
 
-def _seen_before(hold: Hold, index: IndexSeen, present: Collection[str]) -> Seen | None:
+def _seen_before(hold: Hold, index: IndexSeen, present: Collection[str]) -> CoveredIndex | None:
     return hold.seen_before(index.uuid, index.created, index.origin, present)
 
 
-def _is_named(policy: Policy, hold: Hold, index: IndexSeen, seen: Seen) -> bool:
-    if index.claim.standing is not Standing.GOVERNED:
+def _is_named(policy: Policy, hold: Hold, index: IndexSeen, seen: CoveredIndex) -> bool:
+    if index.claim.standing is not IndexOwner.GOVERNED:
         return False
     if hold.subject is not None:
         told = {name for id_ in index.claim.categories for name in hold.fields_in(policy.category(id_))}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from retention_enforcer.domain.errors import readable
-from retention_enforcer.domain.facts import CategoryFacts, Held, IndexFacts, SetApart
+from retention_enforcer.domain.facts import CategoryFacts, HeldIndex, IndexFacts, SetApart
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import DAY, describe_duration, format_instant
 from retention_enforcer.domain.names import governed_part
@@ -23,7 +23,7 @@ ANNOUNCED = DAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class CoveredIndex:
     """What was seen of an index when a hold covered it."""
 
     created: int = 0
@@ -41,14 +41,14 @@ class Seen:
         return {"created": self.created, **({"fields": list(self.fields)} if self.fields else {})}
 
 
-Covered = Mapping[str, Seen]
+Covered = Mapping[str, CoveredIndex]
 """By uuid, the indices that a hold was seen to cover."""
 
 
-def covered_in(body: Mapping[str, Any]) -> dict[str, Seen]:
+def covered_in(body: Mapping[str, Any]) -> dict[str, CoveredIndex]:
     """Read what a hold was seen to cover from its document."""
     with readable("what is remembered of what a hold covers"):
-        return {str(uuid): Seen.of(entry) for uuid, entry in body["indices"].items()}
+        return {str(uuid): CoveredIndex.of(entry) for uuid, entry in body["indices"].items()}
 
 
 def covered_body(covered: Covered) -> dict[str, Any]:
@@ -104,37 +104,39 @@ class Hold:
         """
         if self.subject is None or not self.is_alive(now) or (seen := self._once(index, present)) is None:
             return False
-        return self.id not in index.held_by or not {*seen.fields} <= {*self.fields_in(category)}
+        return self.id not in index.matching_labels or not {*seen.fields} <= {*self.fields_in(category)}
 
     def may_cover(self, category: str, apart: SetApart, now: int) -> bool:
         """Whether it may cover an index of a category into which nobody can look."""
         named = self.subject is not None or self.category == category or self.index == apart.name
         return self.is_alive(now) and (named or apart.uuid in self.covered)
 
-    def seen_in(self, category: Category, facts: CategoryFacts, now: int) -> dict[str, Seen]:
+    def seen_in(self, category: Category, facts: CategoryFacts, now: int) -> dict[str, CoveredIndex]:
         """Return what one look at a category shows that it covers, by uuid."""
         if not self.is_alive(now):
             return {}
         if self.subject is not None:
             return self._seen_of_subject(category, facts)
         found = {
-            apart.uuid: Seen() for apart in facts.set_apart if apart.uuid and self.may_cover(category.id, apart, now)
+            apart.uuid: CoveredIndex()
+            for apart in facts.set_apart
+            if apart.uuid and self.may_cover(category.id, apart, now)
         }
         present = uuids_of(facts.indices)
         covered = (i for i in facts.indices if self.covers(category.id, i, now, present))
-        return found | {index.uuid: Seen(created=index.created) for index in covered}
+        return found | {index.uuid: CoveredIndex(created=index.created) for index in covered}
 
-    def _seen_of_subject(self, category: Category, facts: CategoryFacts) -> dict[str, Seen]:
+    def _seen_of_subject(self, category: Category, facts: CategoryFacts) -> dict[str, CoveredIndex]:
         fields = self.fields_in(category)
-        untold = {
+        indistinguishable = {
             name
-            for name, those in facts.untold.items()
+            for name, those in facts.indistinguishable.items()
             if any(one.label == self.id and not one.passing for one in those)
         }
         return {
-            index.uuid: Seen(created=index.created, fields=fields)
+            index.uuid: CoveredIndex(created=index.created, fields=fields)
             for index in facts.indices
-            if index.name in untold or self.id in index.held_by
+            if index.name in indistinguishable or self.id in index.matching_labels
         }
 
     def fields_in(self, category: Category) -> tuple[str, ...]:
@@ -146,7 +148,7 @@ class Hold:
         named = [place for those, _ in subject.wanted(places) or () for place in those]
         return tuple(sorted({str(place) for place in (*named, *along)}))
 
-    def seen_before(self, uuid: str, created: int, origin: str | None, present: Collection[str]) -> Seen | None:
+    def seen_before(self, uuid: str, created: int, origin: str | None, present: Collection[str]) -> CoveredIndex | None:
         """Return what was seen of an index that it once covered, else None.
 
         One that was restored has another uuid, and keeps its creation. It is known by that where it has another name,
@@ -158,7 +160,7 @@ class Hold:
         alike = ((known, seen) for known, seen in self.covered.items() if seen.created == created)
         return next((seen for known, seen in alike if origin is not None or known not in present), None)
 
-    def _once(self, index: IndexFacts, present: Collection[str]) -> Seen | None:
+    def _once(self, index: IndexFacts, present: Collection[str]) -> CoveredIndex | None:
         return self.seen_before(index.uuid, index.created, index.origin, present)
 
     def __str__(self) -> str:
@@ -166,12 +168,12 @@ class Hold:
         return f"hold {self.id} until {format_instant(self.until)}"
 
     @property
-    def held(self) -> Held:
+    def held(self) -> HeldIndex:
         """What is said of an index that is held as a whole."""
-        return Held(hold=self.id, text=str(self))
+        return HeldIndex(hold=self.id, text=str(self))
 
 
-def held(holds: Iterable[Hold], category: str, indices: Iterable[IndexFacts], now: int) -> dict[str, Held]:
+def held(holds: Iterable[Hold], category: str, indices: Iterable[IndexFacts], now: int) -> dict[str, HeldIndex]:
     """Return which of a category's indices are held as a whole at this instant, and by which hold."""
     holds, indices = tuple(holds), tuple(indices)
     present = uuids_of(indices)
@@ -183,18 +185,22 @@ def uuids_of(indices: Iterable[IndexFacts]) -> frozenset[str]:
     return frozenset(index.uuid for index in indices)
 
 
-def held_for_all(holds: Iterable[Hold], policy: Policy, indices: Iterable[IndexFacts], now: int) -> dict[str, Held]:
+def held_for_all(
+    holds: Iterable[Hold], policy: Policy, indices: Iterable[IndexFacts], now: int
+) -> dict[str, HeldIndex]:
     """Return the indices that are held since they may be what a hold covered once: all, or none."""
     unknown = [hold for hold in holds if hold.may_cover_all(policy, now)]
     what = "it is on a category that the policy does not have, and what that was is not known"
-    return {i.name: Held(hold=hold.id, text=f"{hold}; {what}") for i in indices for hold in unknown}
+    return {i.name: HeldIndex(hold=hold.id, text=f"{hold}; {what}") for i in indices for hold in unknown}
 
 
-def out_of_sight(holds: Iterable[Hold], category: Category, facts: CategoryFacts, now: int) -> dict[str, Held]:
+def out_of_sight(holds: Iterable[Hold], category: Category, facts: CategoryFacts, now: int) -> dict[str, HeldIndex]:
     """Return which indices are held as a whole since they had documents of a held subject and do not show them now."""
     present = uuids_of(facts.indices)
     return {
-        index.name: Held(hold=hold.id, text=f"{hold}; it had documents of the held subject that are not found any more")
+        index.name: HeldIndex(
+            hold=hold.id, text=f"{hold}; it had documents of the held subject that are not found any more"
+        )
         for hold in holds
         for index in facts.indices
         if hold.lost_sight_of(category, index, now, present)

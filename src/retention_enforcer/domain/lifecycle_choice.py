@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from retention_enforcer.domain.facts import CategoryFacts, Held, IndexFacts
+from retention_enforcer.domain.facts import CategoryFacts, HeldIndex, IndexFacts
 from retention_enforcer.domain.instants import describe_duration
 from retention_enforcer.domain.lifecycle_exemption import STREAM_LIFECYCLE, Exemption, exemption_in
 from retention_enforcer.domain.lifecycle_policies import (
@@ -108,7 +108,7 @@ class Plain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class DeleteNow:
     """Wanted: the policy that deletes at once."""
 
     variant: Variant = Variant.ENDED
@@ -126,7 +126,7 @@ class NoLifecycle:
     """Whether its stream's lifecycle must not rule it either."""
 
 
-Wanted = Rolled | Rolling | Plain | Ended | NoLifecycle
+Wanted = Rolled | Rolling | Plain | DeleteNow | NoLifecycle
 
 
 def wanted_lifecycles(
@@ -196,17 +196,17 @@ def wanted_lifecycle(
     if why is not None:
         return why
     if ended and lifecycles.ended is not None:
-        return NoLifecycle(reason="a write index: rolled over first") if index.write_index else Ended()
+        return NoLifecycle(reason="a write index: rolled over first") if index.write_index else DeleteNow()
     if lifecycles.rolled is None or lifecycles.plain is None:
         return NoLifecycle(reason="no maximum age")
     return _by_age(category, lifecycles, lifecycles.rolled, index, attached, now)
 
 
-def _why_held(index: IndexFacts, hold: Held | None) -> str | None:
+def _why_held(index: IndexFacts, hold: HeldIndex | None) -> str | None:
     """Return which hold keeps an index, or some of its documents, from going whole; None where none does."""
     if hold is not None:
         return hold.text
-    return f"{index.held_documents} documents of held subjects" if index.held_documents else None
+    return f"{index.matching_documents} documents of held subjects" if index.matching_documents else None
 
 
 def _why_never(

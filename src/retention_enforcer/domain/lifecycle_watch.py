@@ -105,7 +105,7 @@ class Explained:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class LifecycleService:
     """What an index's lifecycle depends on beside the index. Durations in milliseconds."""
 
     poll: int
@@ -115,7 +115,7 @@ class Surroundings:
     """Indices of which a snapshot is being taken."""
 
 
-def judge_service(surroundings: Surroundings) -> Finding | None:
+def judge_service(surroundings: LifecycleService) -> Finding | None:
     """Return the finding that lifecycles do not work on this cluster, or None."""
     if surroundings.status == RUNNING:
         return None
@@ -132,7 +132,7 @@ def judge_managed(
     category: Category,
     explained: Explained,
     policy: LifecyclePolicy | None,
-    surroundings: Surroundings,
+    surroundings: LifecycleService,
     now: int,
     *,
     facts: IndexFacts | None = None,
@@ -173,7 +173,7 @@ class _Judge:
 
     explained: Explained
     policy: LifecyclePolicy | None
-    surroundings: Surroundings
+    surroundings: LifecycleService
     now: int
     facts: IndexFacts | None
     closed: bool

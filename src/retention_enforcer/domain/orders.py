@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
-from retention_enforcer.domain.deletion import Every, Holding
-from retention_enforcer.domain.facts import FORBID_INDEX_DELETION, ForbiddenField, Held, IndexFacts
+from retention_enforcer.domain.deletion import Every, HasField
+from retention_enforcer.domain.facts import FORBID_INDEX_DELETION, ForbiddenField, HeldIndex, IndexFacts
 from retention_enforcer.domain.plan import Action, Purge, Skip, blocked, held, is_blocked
 
 Pairs = Collection[tuple[str, str]]
@@ -31,20 +31,20 @@ def ordered_purge(
         rollover=rollover,
         ordered=True,
     )
-    trim = replace(whole, action=Action.DELETE_DOCUMENTS, takes=Every(), spare=index.spared, rollover=None)
+    trim = replace(whole, action=Action.DELETE_DOCUMENTS, takes=Every(), spare=index.matches, rollover=None)
     # An order for the documents stays one for the documents, also where the index could go whole by now.
     possible = [whole, trim] if may_go_whole and not index.blocks & FORBID_INDEX_DELETION else [trim]
     purge = next((purge for purge in possible if purge.pair in ordered), None)
     if purge is None:
         return None
-    if index.held_documents:
-        return held(index, f"{index.held_documents} of its documents are of held subjects")
+    if index.matching_documents:
+        return held(index, f"{index.matching_documents} of its documents are of held subjects")
     cannot = is_blocked(purge) or (purge is trim and index.mounted)
     return blocked(index, purge.reason) if cannot else purge
 
 
 def ordered_fields(
-    forbidden: Collection[ForbiddenField], ordered: Pairs, holds: Mapping[str, Held], now: int
+    forbidden: Collection[ForbiddenField], ordered: Pairs, holds: Mapping[str, HeldIndex], now: int
 ) -> Iterator[Purge | Skip]:
     """Yield the purges of documents with forbidden fields, in whatever index, where an operator ordered them.
 
@@ -64,7 +64,7 @@ def ordered_fields(
             due=index.created,
             reason=f"documents that hold {named}, which must never be stored: erased on an operator's order",
             cut=now,
-            takes=Holding(fields=tuple(found.field for found in fields)),
+            takes=HasField(fields=tuple(found.field for found in fields)),
             ordered=True,
         )
         if hold := holds.get(index.name):

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from enum import StrEnum
 
-from retention_enforcer.domain.deletion import Every, Holding, OfSubjects
+from retention_enforcer.domain.deletion import Every, HasField, OfSubjects
 from retention_enforcer.domain.facts import FORBID_DOCUMENT_DELETION, FORBID_INDEX_DELETION, IndexFacts
 from retention_enforcer.domain.foresight import Gap
 from retention_enforcer.domain.subjects import Match
@@ -43,7 +43,7 @@ class Purge:
     reason: str
     cut: int
     """A trim deletes the dated documents older than this."""
-    takes: Holding | Every | OfSubjects | None = None
+    takes: HasField | Every | OfSubjects | None = None
     """What a trim takes instead: by an operator's order, not by age."""
     spare: tuple[Match, ...] = ()
     """What the documents look like that a trim does not take, since they are held."""

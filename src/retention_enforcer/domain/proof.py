@@ -143,8 +143,8 @@ def _about_holds(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
         if hold and due:
             kept.setdefault(hold.hold, []).append((due, index))
             texts.setdefault(hold.hold, hold.text)
-        elif not hold and index.held_due:
-            kept.setdefault("subjects", []).append((index.held_due, index))
+        elif not hold and index.matching_due:
+            kept.setdefault("subjects", []).append((index.matching_due, index))
     for about, indices in kept.items():
         text = texts.get(about, "holds on subjects")
         oldest = min((index.oldest for _, index in indices if index.oldest is not None), default=None)
@@ -162,7 +162,7 @@ def _about_holds(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
 
 def _held_but_managed(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
     """One finding for all indices that are held, at least in part, while a lifecycle may delete them."""
-    held = [index for index in facts.indices if index.name in facts.holds or index.held_documents]
+    held = [index for index in facts.indices if index.name in facts.holds or index.matching_documents]
     managed = [i for i in held if i.lifecycle and not (i.exempt and i.lifecycle == STREAM_LIFECYCLE)]
     if managed:
         named = ", ".join(f"{index.name} ({index.lifecycle})" for index in managed[:3])

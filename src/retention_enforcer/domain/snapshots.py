@@ -86,7 +86,7 @@ class SnapshotsSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class GovernedIndex:
     """What is known now of a governed index of some name. Instants in milliseconds.
 
     Both are None for an index that is there and set apart: it must not be taken for one that is gone.
@@ -106,7 +106,9 @@ def claimants_of(policy: Policy, index: str) -> tuple[str, ...]:
     return possible_claimants(policy, index)
 
 
-def snapshot_findings(policy: Policy, seen: SnapshotsSeen, known: Mapping[str, Known], now: int) -> list[Finding]:
+def snapshot_findings(
+    policy: Policy, seen: SnapshotsSeen, known: Mapping[str, GovernedIndex], now: int
+) -> list[Finding]:
     """Return what the snapshots break, or will. All are warnings: they never change whether a category is kept.
 
     `known` has every index that is there and governed, by its name, those set apart too: what is not among them is
@@ -153,7 +155,7 @@ class _Expired:
     since: int | None
 
 
-def _expired(policy: Policy, seen: SnapshotsSeen, known: Mapping[str, Known], now: int) -> Iterator[Finding]:
+def _expired(policy: Policy, seen: SnapshotsSeen, known: Mapping[str, GovernedIndex], now: int) -> Iterator[Finding]:
     """Yield one finding for each repository and the policy that took the snapshots, or none for those by hand."""
     snapshots = [snapshot for repository in seen.repositories for snapshot in repository.snapshots]
     names = {name for snapshot in snapshots for name in snapshot.indices}
@@ -177,7 +179,7 @@ def _expired(policy: Policy, seen: SnapshotsSeen, known: Mapping[str, Known], no
 
 
 def _judge(
-    snapshot: Snapshot, limited: Mapping[str, Sequence[Category]], known: Mapping[str, Known], now: int
+    snapshot: Snapshot, limited: Mapping[str, Sequence[Category]], known: Mapping[str, GovernedIndex], now: int
 ) -> _Expired | None:
     categories: set[str] = set()
     since: list[int] = []
@@ -191,7 +193,7 @@ def _judge(
     return _Expired(snapshot=snapshot, categories=frozenset(categories), since=min(since, default=None))
 
 
-def _past(category: Category, taken: int, known: Known | None, now: int) -> _Past | None:
+def _past(category: Category, taken: int, known: GovernedIndex | None, now: int) -> _Past | None:
     """Return since when what a snapshot holds of an index is past the limit, or None while it is not known to be."""
     max_age = category.max_age or 0
     if taken + max_age <= now:

@@ -24,7 +24,7 @@ Exact = dict[Place, ExactField | Inexact | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sought:
+class SubjectQuery:
     """One subject to ask for."""
 
     label: str
@@ -39,7 +39,7 @@ class Sought:
     spare_tenants_own: bool = False
     """Whether an application's own indices are taken as a whole, whatever is in them: a hold rather keeps too much."""
 
-    untold: str = ""
+    indistinguishable: str = ""
     """Why it cannot be told which applications are held along with an account; then each of them may be."""
 
     def in_index(
@@ -53,8 +53,8 @@ class Sought:
             return ()
         if self.spare_tenants_own and is_tenants_own(self.subject, category, name, stream):
             return (Inexact(reason="the index is that application's own"),)
-        if self.untold and category.subjects.application:
-            return (Inexact(reason=self.untold),)
+        if self.indistinguishable and category.subjects.application:
+            return (Inexact(reason=self.indistinguishable),)
         if self.subject.wanted(category.subjects) is None:
             return ()
         if exact is None:

@@ -303,11 +303,11 @@ def match(
     parts: list[AnyOf] = []
     doubts: list[Inexact] = []
     for those, id_ in wanted:
-        part, untold = any_of(those, id_, exact)
-        if not part.conditions and not untold:
+        part, indistinguishable = any_of(those, id_, exact)
+        if not part.conditions and not indistinguishable:
             return ()
         parts.append(part)
-        doubts += untold
+        doubts += indistinguishable
     if doubts and (len(parts) > 1 or not parts[0].conditions):
         return tuple(doubts)
     return (Match(parts=tuple(parts)), *doubts)

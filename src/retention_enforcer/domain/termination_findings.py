@@ -15,7 +15,7 @@ _NAMED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Undecided:
+class AmbiguousOwner:
     """Applications of which it cannot be told whether they belong to an account."""
 
     text: str
@@ -30,12 +30,12 @@ class Undecided:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Undone:
+class Outstanding:
     """What a run could not do, or must not."""
 
     refused: Mapping[int, str] = field(default_factory=dict)
     """Malformed requests by their places, and why."""
-    undecided: Mapping[str, Undecided] = field(default_factory=dict)
+    undecided: Mapping[str, AmbiguousOwner] = field(default_factory=dict)
     """By termination, why not all applications of its account are taken along."""
     unblocked: Mapping[str, str] = field(default_factory=dict)
     """By the uuid of its index, why a write block that was lifted is not back."""
@@ -47,7 +47,7 @@ class Undone:
     """Terminations whose promise is over, and not everything is erased."""
 
 
-def termination_findings(terminations: Iterable[Termination], undone: Undone) -> Iterator[Finding]:
+def termination_findings(terminations: Iterable[Termination], undone: Outstanding) -> Iterator[Finding]:
     """Yield the findings, one a termination and a cause; those that wait are one, and those in doubt."""
     known = {termination.key: termination for termination in terminations}
     waiting = [termination for termination in known.values() if termination.waits]

@@ -20,16 +20,16 @@ from retention_enforcer.domain.facts import (
     Block,
     CategoryFacts,
     Doubt,
-    Held,
+    HeldIndex,
     IndexFacts,
+    Indistinguishable,
     SetApart,
-    Untold,
 )
 from retention_enforcer.domain.lifecycle_choice import last_of_alias
 from retention_enforcer.domain.plan import Action, Purge
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.rollover import rollover_target
-from retention_enforcer.domain.sought import Sought, is_tenants_own
+from retention_enforcer.domain.sought import SubjectQuery, is_tenants_own
 from retention_enforcer.domain.subjects import Ownership, Subject, SubjectKind
 from retention_enforcer.domain.terminations import (
     DOUBT,
@@ -65,7 +65,7 @@ class SubjectPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class TerminationScope:
     """For whom it is asked in one category."""
 
     labels: frozenset[str]
@@ -73,7 +73,9 @@ class Asked:
     """By label, whose own indices may be among them."""
 
 
-def plan_purges(category: Category, sought: CategoryFacts, held: CategoryFacts, asked: Asked, now: int) -> SubjectPlan:
+def plan_purges(
+    category: Category, sought: CategoryFacts, held: CategoryFacts, asked: TerminationScope, now: int
+) -> SubjectPlan:
     """Return what is to be purged of a category's indices; `held` is the look at the same for what is held."""
     plan = SubjectPlan()
     for apart in sought.set_apart:
@@ -81,12 +83,12 @@ def plan_purges(category: Category, sought: CategoryFacts, held: CategoryFacts, 
             continue  # it is no index of the category's: it is looked into with all others outside
         plan.doubt(asked.labels, _not_known(apart))
     holds = {index.uuid: held.holds.get(index.name) for index in held.indices}
-    spared = {index.uuid: index for index in held.indices}
+    protected_indices = {index.uuid: index for index in held.indices}
     stays = {index.name for index in sought.indices if index.container} | set(last_of_alias(sought.indices))
     for index in sought.indices:
-        for untold in sought.untold.get(index.name, ()):
-            plan.doubt([untold.label], _cannot_tell(index.name, untold))
-        twin = spared.get(index.uuid)
+        for indistinguishable in sought.indistinguishable.get(index.name, ()):
+            plan.doubt([indistinguishable.label], _cannot_tell(index.name, indistinguishable))
+        twin = protected_indices.get(index.uuid)
         if twin is None:
             plan.doubt(asked.labels, f"{index.name} came while it was looked at: it is looked at again")
         else:
@@ -100,26 +102,26 @@ def _judge(
     category: Category,
     index: IndexFacts,
     *,
-    hold: Held | None,
+    hold: HeldIndex | None,
     held: IndexFacts,
-    asked: Asked,
+    asked: TerminationScope,
     now: int,
     stays: bool,
 ) -> None:
     own = _owners(category, index, asked)
     certain = _owners(category, index, asked, by_name_alone=True)
     leftover = bool(certain) and not index.documents and not index.write_index  # a stream would make the next at once
-    if not index.held_documents and not leftover:
+    if not index.matching_documents and not leftover:
         return
-    labels = sorted({match.label for match in index.spared} | own)
+    labels = sorted({match.label for match in index.matches} | own)
     if hold is not None:
         plan.doubt(labels, f"{index.name} is held: {hold.text}", kind=HELD)
         return
-    reason = f"{index.held_documents} documents of terminated subjects"
+    reason = f"{index.matching_documents} documents of terminated subjects"
     target = rollover_target(index, category) if index.write_index else None
     rolled = not index.write_index or target is not None
-    may_go_whole = not stays and rolled and not held.held_documents and not index.blocks & FORBID_INDEX_DELETION
-    if own and index.held_documents == index.documents and may_go_whole:
+    may_go_whole = not stays and rolled and not held.matching_documents and not index.blocks & FORBID_INDEX_DELETION
+    if own and index.matching_documents == index.documents and may_go_whole:
         plan.purges.append(
             Purge(
                 # Guarded by the numbers of the look that found nothing held, which came first: what was written since
@@ -130,44 +132,44 @@ def _judge(
                 due=now,
                 reason=f"{reason}, the index of one of them",
                 cut=now,
-                spare=held.spared,
+                spare=held.matches,
                 rollover=target,
             )
         )
         return
-    if not index.held_documents:
+    if not index.matching_documents:
         return
-    if held.held_documents:
-        plan.doubt(labels, f"{held.held_documents} documents of held subjects stay in {index.name}", kind=HELD)
+    if held.matching_documents:
+        plan.doubt(labels, f"{held.matching_documents} documents of held subjects stay in {index.name}", kind=HELD)
     forbidden = index.blocks - {Block.WRITE}
     if forbidden or index.mounted:
         why = (
             ", ".join(sorted(f"index.blocks.{block}" for block in forbidden)) or "a mounted snapshot can only go whole"
         )
-        having = sorted(index.held_by) or labels
+        having = sorted(index.matching_labels) or labels
         plan.doubt(having, f"{index.name} cannot lose single documents: {why}", kind=REFUSED)
         return
     plan.purges.append(
         Purge(
             facts=index,
             action=Action.DELETE_DOCUMENTS,
-            documents=index.held_documents,
+            documents=index.matching_documents,
             due=now,
             reason=reason,
             cut=now,
-            takes=OfSubjects(matches=index.spared),
-            spare=held.spared,
+            takes=OfSubjects(matches=index.matches),
+            spare=held.matches,
         )
     )
 
 
 def without_rollover(purge: Purge) -> Purge:
     """Return what takes the same documents of an index that cannot be rolled over, and so cannot go whole."""
-    takes = OfSubjects(matches=purge.facts.spared)
+    takes = OfSubjects(matches=purge.facts.matches)
     return replace(purge, action=Action.DELETE_DOCUMENTS, takes=takes, rollover=None)
 
 
-def _owners(category: Category, index: IndexFacts, asked: Asked, *, by_name_alone: bool = False) -> set[str]:
+def _owners(category: Category, index: IndexFacts, asked: TerminationScope, *, by_name_alone: bool = False) -> set[str]:
     """Return for which labels an index is a tenant's own.
 
     Where its documents cannot tell, only an id that is spelled as in the name: of `ABC` and `abc` both have that name.
@@ -183,18 +185,18 @@ def _owners(category: Category, index: IndexFacts, asked: Asked, *, by_name_alon
     }
 
 
-def sought_of(policy: Policy, termination: Termination) -> list[Sought]:
+def queries_of(policy: Policy, termination: Termination) -> list[SubjectQuery]:
     """Return whose documents are asked for on behalf of a termination, and in which categories."""
     categories = frozenset(category.id for category in categories_of(policy, termination.ask))
     return [
-        Sought(label=termination.key, subject=subject, categories=categories, account=account)
+        SubjectQuery(label=termination.key, subject=subject, categories=categories, account=account)
         for subject, account in termination.subjects()
     ]
 
 
-def undecided_of(
+def queries_of_ambiguous(
     policy: Policy, terminations: Iterable[Termination], undecided: Mapping[str, Collection[str]]
-) -> list[Sought]:
+) -> list[SubjectQuery]:
     """Return which documents stay although they are an account's: those that may say whose an application is.
 
     Once they were gone nobody could tell any more, and what remained would say that it is another's. `undecided` are
@@ -211,7 +213,7 @@ def undecided_of(
             for category in (c for c in policy.categories if c.owns):
                 tells = {*category.owns.application} <= {*category.subjects.application}
                 found.append(
-                    Sought(
+                    SubjectQuery(
                         label=f"undecided {termination.key}",
                         subject=subject if tells else termination.subject,
                         note="whose an application is cannot be told",
@@ -248,14 +250,14 @@ def goes_whole_at(category: Category, purge: Purge, margin: int) -> int | None:
     return due_at(category, margin, index.newest) + margin // 2 if index.newest is not None else None
 
 
-def asked_in(policy: Policy, category: Category, terminations: Iterable[Termination]) -> Asked:
+def asked_in(policy: Policy, category: Category, terminations: Iterable[Termination]) -> TerminationScope:
     """Return for which terminations it is asked in a category."""
     concerned = {
         t.key: tuple(subject for subject, _ in t.subjects())
         for t in terminations
         if t.subject and category in categories_of(policy, t.ask) and narrows(category, t.subject)
     }
-    return Asked(labels=frozenset(concerned), tenants=concerned)
+    return TerminationScope(labels=frozenset(concerned), tenants=concerned)
 
 
 def not_narrowed(policy: Policy, termination: Termination, now: int) -> list[OpenItem]:
@@ -309,13 +311,15 @@ def goes_by_age(category: Category, sought: CategoryFacts, held: CategoryFacts, 
 
     `held` is the look at the same for what is held. No time is said where something else than age decides.
     """
-    having = [index for index in sought.indices if index.held_documents]
+    having = [index for index in sought.indices if index.matching_documents]
     if having:
-        text = f"{sum(i.held_documents for i in having):,} documents of the subject are in {category.id}"
-        spared = {index.uuid for index in held.indices if index.held_documents or index.name in held.holds}
+        text = f"{sum(i.matching_documents for i in having):,} documents of the subject are in {category.id}"
+        protected_indices = {
+            index.uuid for index in held.indices if index.matching_documents or index.name in held.holds
+        }
         known = {index.uuid for index in held.indices}
         ends = [
-            _past_its_limit(category, index) if index.uuid in known and index.uuid not in spared else None
+            _past_its_limit(category, index) if index.uuid in known and index.uuid not in protected_indices else None
             for index in having
         ]
         until = max((end for end in ends if end is not None), default=now)
@@ -324,8 +328,8 @@ def goes_by_age(category: Category, sought: CategoryFacts, held: CategoryFacts, 
             yield OpenItem(kind=BY_AGE, text=f"{text}: they go by their age, and nobody can say when: {where}")
         else:
             yield OpenItem(kind=BY_AGE, text=f"{text}: they go by their age", until=until)
-    for name, reasons in sorted(sought.untold.items()):
-        for text in sorted({_cannot_tell(name, untold) for untold in reasons}):
+    for name, reasons in sorted(sought.indistinguishable.items()):
+        for text in sorted({_cannot_tell(name, indistinguishable) for indistinguishable in reasons}):
             yield OpenItem(kind=DOUBT, text=text)
     for apart in sought.set_apart:
         yield OpenItem(kind=DOUBT, text=_not_known(apart))
@@ -373,8 +377,8 @@ def _not_known(apart: SetApart) -> str:
     return f"{apart.text}: whether it holds anything is not known; {apart.remedy}"
 
 
-def _cannot_tell(name: str, untold: Untold) -> str:
-    return f"{name} cannot tell whose its documents are: {untold.reason}"
+def _cannot_tell(name: str, indistinguishable: Indistinguishable) -> str:
+    return f"{name} cannot tell whose its documents are: {indistinguishable.reason}"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -140,7 +140,7 @@ def _fits(applications: Sequence[str], told: re.Match[str] | None, pseudonyms: P
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class LedgerHistory:
     """What the ledger tells of terminations."""
 
     open: frozenset[str] = frozenset()
@@ -150,7 +150,7 @@ class Told:
     """By the uuid of an index from which documents went and that was not expunged since, for whom they went."""
 
 
-def told_by(records: Iterable[Record]) -> Told:
+def history_in(records: Iterable[Record]) -> LedgerHistory:
     """Return what the ledger tells of terminations, from its beginning."""
     registered, ended = set[str](), set[str]()
     unclean: dict[str, frozenset[str]] = {}
@@ -167,4 +167,4 @@ def told_by(records: Iterable[Record]) -> Told:
             ended.add(named.group())
         elif named is not None and action == PURGED and purged is not None:
             unclean[purged[2]] = unclean.get(purged[2], frozenset()) | {named.group()}
-    return Told(open=frozenset(registered - ended), ended=frozenset(ended), unclean=unclean)
+    return LedgerHistory(open=frozenset(registered - ended), ended=frozenset(ended), unclean=unclean)

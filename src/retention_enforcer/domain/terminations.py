@@ -236,7 +236,7 @@ def held_back(terminations: Iterable[Termination], most: int, approved_at: int, 
     return {t.key for t in waiting if len(came) > most or t.held_back or t.unusual}
 
 
-def open_twin(terminations: Iterable[Termination], subject: Subject, ask: Ask) -> Termination | None:
+def open_duplicate(terminations: Iterable[Termination], subject: Subject, ask: Ask) -> Termination | None:
     """Return the open termination of the same subject that a further request would repeat, or None."""
     return next((t for t in terminations if t.is_open and t.subject == subject and t.ask is ask), None)
 

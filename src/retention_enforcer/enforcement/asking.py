@@ -15,7 +15,7 @@ from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.requests import Ask, Malformed, Request, is_unusual, read_request, request_body
 from retention_enforcer.domain.subjects import Subject, SubjectKind
 from retention_enforcer.domain.termination_document import termination_of
-from retention_enforcer.domain.termination_plan import sought_of
+from retention_enforcer.domain.termination_plan import queries_of
 from retention_enforcer.domain.terminations import (
     Termination,
     Times,
@@ -23,7 +23,7 @@ from retention_enforcer.domain.terminations import (
     categories_of,
     held_back,
     narrows,
-    open_twin,
+    open_duplicate,
     times_of,
 )
 from retention_enforcer.enforcement.intake import LOOKED, REQUESTS, RequestsMemory, remembered
@@ -54,7 +54,7 @@ class Prospect:
     """Whether all deletion is stopped now."""
     documents: Mapping[str, int] = field(default_factory=dict)
     """By category that will be purged, how many documents there are of the subject now."""
-    untold: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    indistinguishable: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By category, why it cannot be told whether there are more."""
     not_narrowed: tuple[str, ...] = ()
     """Categories that do not tell whose documents they have."""
@@ -76,7 +76,7 @@ class Return:
     """Why it cannot be told whose applications some are: the subject may go along with another's termination."""
 
 
-class Asking:
+class RequestCommands:
     """The operator's, or a program's, way to ask."""
 
     def __init__(
@@ -180,7 +180,7 @@ class Asking:
         for request in self._unread():
             if request.ask is Ask.REINSTATE:
                 found = [t for t in found if t.subject != request.subject]
-            elif open_twin(found, request.subject, request.ask) is None:
+            elif open_duplicate(found, request.subject, request.ask) is None:
                 at = request.terminated_at if request.terminated_at is not None else now
                 found.append(self._new(request.ask, request.subject, at, now))
         return found
@@ -188,7 +188,7 @@ class Asking:
     def _unread(self) -> Iterable[Request]:
         """Yield the requests that can be meant and that the daemon has not read yet."""
         body = self._state.load([REQUESTS]).get(REQUESTS)
-        after = RequestsMemory.of(body).extent.until if body is not None else -1
+        after = RequestsMemory.of(body).position.until if body is not None else -1
         for written in self._requests.read(after, _ALL):
             request = read_request(written.id, written.body)
             if not isinstance(request, Malformed):
@@ -245,7 +245,7 @@ class Asking:
 
     def _prospect(self, ask: Ask, subject: Subject, terminated_at: int, now: int) -> Prospect:
         under_way, control = self._under_way(now), self._control.read()
-        twin = open_twin(under_way, subject, ask)
+        twin = open_duplicate(under_way, subject, ask)
         termination = twin or self._new(ask, subject, terminated_at, now)
         if twin is not None:
             waited = twin.unusual and twin.waits
@@ -264,8 +264,8 @@ class Asking:
             before=twin,
             waits=termination.waits or (termination.key in held and termination.begun_at is None),
             stopped=control.stopped_at is not None,
-            documents={id_: sum(i.held_documents for i in facts.indices) for id_, facts in look.items()},
-            untold={id_: why for id_, facts in look.items() if (why := _why_untold(facts))},
+            documents={id_: sum(i.matching_documents for i in facts.indices) for id_, facts in look.items()},
+            indistinguishable={id_: why for id_, facts in look.items() if (why := _why_untold(facts))},
             not_narrowed=tuple(c.id for c in categories_of(self._policy, ask) if not narrows(c, subject)),
             problem=problem,
         )
@@ -280,13 +280,16 @@ class Asking:
 
     def _look(self, termination: Termination) -> Mapping[str, CategoryFacts]:
         scope = Scope.looking(self._policy, Control())
-        return self._observer.look(scope, sought_of(self._policy, termination)).sought
+        return self._observer.look(scope, queries_of(self._policy, termination)).sought
 
 
 def _why_untold(facts: CategoryFacts) -> tuple[str, ...]:
     """Return why indices do not tell whether they have documents of those who are asked for."""
     apart = [one.text for one in facts.set_apart]
-    return (*apart, *(f"{name}: {one.reason}" for name, those in sorted(facts.untold.items()) for one in those))
+    return (
+        *apart,
+        *(f"{name}: {one.reason}" for name, those in sorted(facts.indistinguishable.items()) for one in those),
+    )
 
 
 def _with(termination: Termination, applications: tuple[str, ...]) -> Termination:

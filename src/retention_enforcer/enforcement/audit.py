@@ -24,7 +24,7 @@ from retention_enforcer.enforcement.appender import Appender
 from retention_enforcer.enforcement.ports import Clock, Deleter, DeletionHistory, LedgerStore
 
 
-class Auditor(Protocol):
+class VanishedSource(Protocol):
     """What a cycle needs of the audit."""
 
     def look(
@@ -33,7 +33,7 @@ class Auditor(Protocol):
         """Return what went since `known` was known without the enforcer, each recorded."""
 
 
-class Audit:
+class VanishedIndices:
     """Compares what an earlier cycle knew, also before a restart, with what is there."""
 
     def __init__(

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from retention_enforcer.domain.certificate import Certificate, KeptCopy, Promise
+from retention_enforcer.domain.certificate import Certificate, CertifiedPromise, KeptCopy
 from retention_enforcer.domain.errors import ConfigurationError, LedgerBroken
 from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.ledger import Kind, Record, is_intact
@@ -24,15 +24,15 @@ from retention_enforcer.domain.termination_plan import (
     may_hold_until,
     not_narrowed,
     plan_purges,
+    queries_of,
     should_have_ended,
-    sought_of,
 )
 from retention_enforcer.domain.termination_records import forgotten_along, unfounded
 from retention_enforcer.domain.terminations import UNDECIDED, OpenItem, Termination, categories_of
-from retention_enforcer.enforcement.asking import Asking
+from retention_enforcer.enforcement.asking import RequestCommands
 from retention_enforcer.enforcement.copies_book import CopiesBook
 from retention_enforcer.enforcement.coverage_look import SnapshotReader
-from retention_enforcer.enforcement.erasing import ERASURE, Erasing
+from retention_enforcer.enforcement.erasing import ERASURE, PendingErasure
 from retention_enforcer.enforcement.ports import Clock, ControlStore, LedgerStore, Registry
 from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.subject_look import SubjectLook, SubjectObserver
@@ -60,7 +60,7 @@ class Certifier:
         self,
         *,
         policy: Policy,
-        asking: Asking,
+        asking: RequestCommands,
         registry: Registry,
         ledger: LedgerStore,
         verifier: Verifier,
@@ -154,7 +154,7 @@ class Certifier:
 
     def _look(self, termination: Termination) -> tuple[dict[str, int | None], list[OpenItem]]:
         scope = Scope.looking(self._policy, self._control.read())
-        look = self._observer.look(scope, sought_of(self._policy, termination))
+        look = self._observer.look(scope, queries_of(self._policy, termination))
         found = {id_: _found(facts) for id_, facts in look.sought.items()}
         return found, list(self._kept(termination, look))
 
@@ -169,7 +169,7 @@ class Certifier:
         """Yield what a termination does not end: documents of the subject in categories that go by age alone."""
         categories = left_to_age(self._policy, termination)
         ids = frozenset(category.id for category in categories)
-        sought = [replace(one, categories=ids) for one in sought_of(self._policy, termination)]
+        sought = [replace(one, categories=ids) for one in queries_of(self._policy, termination)]
         look = self._observer.look(Scope.looking(self._policy, self._control.read()), sought)
         for category in categories:
             yield from goes_by_age(category, look.sought[category.id], look.held[category.id], now)
@@ -182,11 +182,11 @@ class Certifier:
             plan = plan_purges(category, facts, look.held[id_], asked, self._clock.now())
             yield from plan.doubts.get(termination.key, ())
 
-    def _promises(self, termination: Termination) -> tuple[Promise, ...]:
+    def _promises(self, termination: Termination) -> tuple[CertifiedPromise, ...]:
         if termination.ask is Ask.ERASE:
-            return (Promise(category=ON_REQUEST, clause="deletion on request", limit=self._policy.on_request),)
+            return (CertifiedPromise(category=ON_REQUEST, clause="deletion on request", limit=self._policy.on_request),)
         return tuple(
-            Promise(category=c.id, clause=str(c.clause), limit=c.after_termination)
+            CertifiedPromise(category=c.id, clause=str(c.clause), limit=c.after_termination)
             for c in categories_of(self._policy, termination.ask)
             if c.after_termination is not None
         )
@@ -205,7 +205,7 @@ class Certifier:
 
     def _erasures(self, termination: Termination) -> Iterator[OpenItem]:
         for body in self._registry.all(ERASURE).values():
-            erasing = Erasing.of(body)
+            erasing = PendingErasure.of(body)
             if termination.key in erasing.labels | erasing.again:
                 progress = erasing.progress
                 why = "; ".join(progress.reasons) or progress.act.doing
@@ -239,12 +239,12 @@ class Certifier:
 
     def _elsewhere(self, termination: Termination, now: int) -> Iterator[OpenItem]:
         subjects = [subject for subject, _ in termination.subjects()]
-        found, untold = self._outside.look(self._policy, subjects, now)
+        found, indistinguishable = self._outside.look(self._policy, subjects, now)
         for name, documents in sorted(found.items()):
             where = self._without_ids(name, termination)
             text = f"{where}, outside the policy, has {documents:,} documents of the subject"
             yield OpenItem(kind="copy", text=text)
-        for name, why in sorted(untold.items()):
+        for name, why in sorted(indistinguishable.items()):
             where = self._without_ids(name, termination)
             yield OpenItem(kind="not-looked-into", text=f"{where}, outside the policy, could not be asked: {why}")
         for copy in self._copies.look(self._policy, subjects, may_hold_until(self._policy, termination, now), now):
@@ -278,8 +278,8 @@ def _unproven(termination: Termination, ledger: _Ledger, pseudonyms: Pseudonyms)
 
 def _found(facts: CategoryFacts) -> int | None:
     """Return how many documents were found; None where none was, and there is an index that cannot tell."""
-    found = sum(index.held_documents for index in facts.indices)
-    return None if not found and (facts.untold or facts.set_apart) else found
+    found = sum(index.matching_documents for index in facts.indices)
+    return None if not found and (facts.indistinguishable or facts.set_apart) else found
 
 
 def _in_snapshot(snapshot: Snapshot, expire_after: int | None, now: int) -> OpenItem:

@@ -10,7 +10,7 @@ from typing import Any
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RequestRejected, RetentionError
 from retention_enforcer.domain.facts import ClusterFacts
-from retention_enforcer.domain.privileges import Role
+from retention_enforcer.domain.privileges import AccessRole
 from retention_enforcer.domain.proof import about_ages
 from retention_enforcer.enforcement.control_memory import ControlWatch
 from retention_enforcer.enforcement.cycle import Observer
@@ -57,7 +57,7 @@ class Checks:
         own: OwnLook,
         ledger: LedgerStore,
         access: AccessLook,
-        role: Role,
+        role: AccessRole,
         clock: Clock,
         deletion: Callable[[], str],
         observer: Observer,
@@ -111,7 +111,7 @@ class Checks:
             f"goes on from record {body['sequence']}" if body else "no record is remembered yet",
             lambda: raise_if_ledger_lost(self._ledger, LedgerMemory.of(body) if body else None),
         )
-        if self._role is Role.ENFORCER:
+        if self._role is AccessRole.ENFORCER:
             yield _check("operator's word", "goes on from where it was", self._watch.check)
         yield _check("policy", f"{self._terms.fingerprint} is accepted", lambda: self._accepted(known.get(POLICY)))
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from retention_enforcer.domain.control import STOP, Control
 from retention_enforcer.domain.errors import Refused, readable
-from retention_enforcer.domain.extent import Extent
+from retention_enforcer.domain.extent import IndexPosition
 from retention_enforcer.enforcement.hold_book import HOLDS, lost_holds
 from retention_enforcer.enforcement.ports import ControlStore, StateStore
 
@@ -20,10 +20,10 @@ _ADOPT = (
 )
 
 
-class Reach(Protocol):
+class PositionReader(Protocol):
     """An own index whose extent can be read."""
 
-    def extent(self) -> Extent:
+    def position(self) -> IndexPosition:
         """Return which index it is and how far it goes. Raises Refused if it is missing."""
 
 
@@ -31,7 +31,7 @@ class Reach(Protocol):
 class ControlMemory:
     """How far the operator's word went when it was last obeyed."""
 
-    extent: Extent
+    position: IndexPosition
     stopped_at: int = 0
     """When the operator set the flag that was last seen (epoch milliseconds); 0 where none was."""
     given_up: Collection[str] = field(default_factory=tuple)
@@ -42,18 +42,18 @@ class ControlMemory:
         """Read it from its document."""
         with readable("what retention-state remembers of retention-control"):
             given_up = tuple(str(id_) for id_ in body.get("given_up", ()))
-            return cls(extent=Extent.of(body), stopped_at=int(body.get("stopped_at", 0)), given_up=given_up)
+            return cls(position=IndexPosition.of(body), stopped_at=int(body.get("stopped_at", 0)), given_up=given_up)
 
     def body(self) -> dict[str, Any]:
         """Return it as its document."""
         given_up = {"given_up": list(self.given_up)} if self.given_up else {}
-        return {**self.extent.body(), "stopped_at": self.stopped_at, **given_up}
+        return {**self.position.body(), "stopped_at": self.stopped_at, **given_up}
 
 
 class ControlWatch:
     """Reads the operator's word, and refuses it where it is not what it was or lost something."""
 
-    def __init__(self, index: Reach, control: ControlStore, state: StateStore) -> None:
+    def __init__(self, index: PositionReader, control: ControlStore, state: StateStore) -> None:
         self._index = index
         self._control = control
         self._state = state
@@ -63,27 +63,27 @@ class ControlWatch:
 
         Raises Refused where it is older than it was, another index, or lacks a hold or a stop that nobody took back.
         """
-        extent = self._index.extent()  # before what is in it: what is remembered is never ahead of what was read
+        position = self._index.position()  # before what is in it: what is remembered is never ahead of what was read
         control = self._control.read()
         known = self._state.load([CONTROL, HOLDS, STOP])
-        raise_if_control_lost(extent, control, known)
+        raise_if_control_lost(position, control, known)
         obey(control)
-        after = ControlMemory(extent=extent, stopped_at=control.stopped_at or 0).body()
+        after = ControlMemory(position=position, stopped_at=control.stopped_at or 0).body()
         if known.get(CONTROL) != after:
             self._state.save(CONTROL, after, now)
         return control
 
     def check(self) -> None:
         """Raise Refused where `read` would; writes nothing."""
-        extent, control = self._index.extent(), self._control.read()
-        raise_if_control_lost(extent, control, self._state.load([CONTROL, HOLDS, STOP]))
+        position, control = self._index.position(), self._control.read()
+        raise_if_control_lost(position, control, self._state.load([CONTROL, HOLDS, STOP]))
 
 
-def raise_if_control_lost(extent: Extent, control: Control, known: Mapping[str, Mapping[str, Any]]) -> None:
+def raise_if_control_lost(position: IndexPosition, control: Control, known: Mapping[str, Mapping[str, Any]]) -> None:
     """Raise Refused where retention-control is not what `known`, from retention-state, says that it was."""
     body = known.get(CONTROL)
     memory = ControlMemory.of(body) if body else None
-    if memory and not extent.goes_on_from(memory.extent):
+    if memory and not position.continues(memory.position):
         raise Refused("retention-control is not what it was, another index or an older one: nothing is deleted", _ADOPT)
     given_up = memory.given_up if memory else ()
     lost = [id_ for id_ in lost_holds(known.get(HOLDS), control) if id_ not in given_up]
@@ -111,12 +111,12 @@ class AdoptedControl:
     stop: bool
 
 
-def adopt_control(index: Reach, control: ControlStore, state: StateStore, now: int) -> AdoptedControl:
+def adopt_control(index: PositionReader, control: ControlStore, state: StateStore, now: int) -> AdoptedControl:
     """Go on with the operator's word as it is now."""
-    extent, word = index.extent(), control.read()
+    position, word = index.position(), control.read()
     known = state.load([CONTROL, HOLDS, STOP])
     lost = tuple(lost_holds(known.get(HOLDS), word))
-    state.save(CONTROL, ControlMemory(extent=extent, given_up=lost).body(), now)
+    state.save(CONTROL, ControlMemory(position=position, given_up=lost).body(), now)
     stop = lost_stop(word, known)
     if stop:
         state.save(STOP, {"at": 0, "instance": ""}, now)

@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from retention_enforcer.domain.claims import Standing
+from retention_enforcer.domain.claims import IndexOwner
 from retention_enforcer.domain.copies import (
     CopiesMemory,
     Dangling,
     Kept,
-    Placed,
+    NodeCopies,
     copies_left,
     dangling_categories,
     dangling_findings,
@@ -32,7 +32,7 @@ COPIES = "copies"
 class Nodes(Protocol):
     """Reads what is on the nodes."""
 
-    def placed(self) -> Placed:
+    def placed(self) -> NodeCopies:
         """Return where the copies of all indices are."""
 
     def unused(self, uuids: Collection[str]) -> Mapping[str, frozenset[str]]:
@@ -59,7 +59,7 @@ class CopiesBook:
             index.uuid: Kept(
                 category=index.claim.categories[0], name=self.pseudonyms.index_name(policy.patterns, index.name)
             )
-            for index in facts.of(Standing.GOVERNED)
+            for index in facts.of(IndexOwner.GOVERNED)
         }
         after = before.after(governed, placed, self._still(before, placed))
         if after != memory:  # that it was looked, and nothing found, is remembered as well
@@ -98,7 +98,7 @@ class CopiesBook:
                 text = f"the index {one.name} ({one.uuid}) was deleted, and is on the disk of {nodes} again"
                 yield OpenItem(kind="dangling", text=text)
 
-    def _still(self, before: CopiesMemory, placed: Placed) -> dict[str, frozenset[str]]:
+    def _still(self, before: CopiesMemory, placed: NodeCopies) -> dict[str, frozenset[str]]:
         """Return what is left, on nodes that are there, of what they had: by nodes' ids."""
         left = {id_: uuids for id_, uuids in before.left(placed).items() if id_ in placed.nodes}
         if not left:

@@ -11,14 +11,16 @@ from retention_enforcer.domain.facts import Evidence
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.coverage_look import COVERAGE, CoverageLook, CoverageMemory, CoverageObserver
-from retention_enforcer.enforcement.recorder import Recorder, log_coverage
+from retention_enforcer.enforcement.recorder import CycleRecorder, log_coverage
 from retention_enforcer.enforcement.settle import cycle_of
 
 
 class CoverageCycle:
     """Looks past the policy; what it finds is in the log and, with a recorder, in the ledger."""
 
-    def __init__(self, observer: CoverageObserver, pseudonyms: Pseudonyms, recorder: Recorder | None = None) -> None:
+    def __init__(
+        self, observer: CoverageObserver, pseudonyms: Pseudonyms, recorder: CycleRecorder | None = None
+    ) -> None:
         self._observer = observer
         self._pseudonyms = pseudonyms
         self._recorder = recorder

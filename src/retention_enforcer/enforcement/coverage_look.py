@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from retention_enforcer.domain.claims import Standing
+from retention_enforcer.domain.claims import IndexOwner
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.coverage import CoverageFacts, coverage_findings, matching_nothing
 from retention_enforcer.domain.errors import readable
@@ -15,7 +15,7 @@ from retention_enforcer.domain.findings import Finding, Sighting, sighted
 from retention_enforcer.domain.hold_shortfalls import shortfalls
 from retention_enforcer.domain.holds import ending_soon
 from retention_enforcer.domain.policy import Policy
-from retention_enforcer.domain.snapshots import Known, SnapshotsSeen, snapshot_findings
+from retention_enforcer.domain.snapshots import GovernedIndex, SnapshotsSeen, snapshot_findings
 from retention_enforcer.enforcement.memory import sightings_body, sightings_of
 from retention_enforcer.enforcement.ports import Clock
 
@@ -104,13 +104,13 @@ class CoverageObserver:
         )
 
 
-def _known(facts: CoverageFacts, evidence: Mapping[str, Evidence]) -> dict[str, Known]:
+def _known(facts: CoverageFacts, evidence: Mapping[str, Evidence]) -> dict[str, GovernedIndex]:
     """Return what is known of each governed index that is there, by its name."""
-    known: dict[str, Known] = {}
-    before: dict[str, Known] = {}
-    for index in facts.of(Standing.GOVERNED):
+    known: dict[str, GovernedIndex] = {}
+    before: dict[str, GovernedIndex] = {}
+    for index in facts.of(IndexOwner.GOVERNED):
         seen = evidence.get(index.uuid)
-        what = Known(
+        what = GovernedIndex(
             category=index.claim.categories[0],
             oldest=seen.oldest if seen else None,
             last_trim=seen.last_trim if seen else None,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from retention_enforcer.domain.expiry import build_plan
-from retention_enforcer.domain.facts import CategoryFacts, Held, Untold
+from retention_enforcer.domain.facts import CategoryFacts, HeldIndex, Indistinguishable
 from retention_enforcer.domain.findings import Finding, Severity, sighted
 from retention_enforcer.domain.fuse import FuseLimits, UnsafePlan, raise_if_unsafe
 from retention_enforcer.domain.holds import Hold, held, held_for_all, on_subjects, out_of_sight
@@ -18,14 +18,14 @@ from retention_enforcer.domain.plan import Plan, Purge
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.proof import Proof, verify
 from retention_enforcer.domain.pseudonyms import Pseudonyms
-from retention_enforcer.domain.sought import Sought
-from retention_enforcer.enforcement.audit import Auditor
+from retention_enforcer.domain.sought import SubjectQuery
+from retention_enforcer.enforcement.audit import VanishedSource
 from retention_enforcer.enforcement.hold_coverage import HoldCoverage
-from retention_enforcer.enforcement.managing import CategoryLifecycles, Managing
+from retention_enforcer.enforcement.managing import CategoryLifecycles, LifecycleResult
 from retention_enforcer.enforcement.memory import Memory
 from retention_enforcer.enforcement.ports import Clock, HoldResolver, Inventory
 from retention_enforcer.enforcement.purge import Purger, Results
-from retention_enforcer.enforcement.recorder import Recorder, Seen, log_cycle
+from retention_enforcer.enforcement.recorder import CycleObservation, CycleRecorder, log_cycle
 from retention_enforcer.enforcement.rollovers import RollingResult, Rollovers
 from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.settle import cycle_of
@@ -76,7 +76,7 @@ class Observer:
         scope: Scope,
         categories: Sequence[Category],
         memories: Mapping[str, Memory],
-        spared: Sequence[Sought] = (),
+        also_protected: Sequence[SubjectQuery] = (),
     ) -> dict[str, tuple[CategoryFacts, Plan]]:
         """Return the facts and the plan of each category, as of now, in few requests.
 
@@ -85,7 +85,7 @@ class Observer:
         now = self._clock.now()
         evidence = {uuid: e for memory in memories.values() for uuid, e in memory.evidence.items()}
         holds = self._coverage.recalled(scope.control.holds) if self._coverage else scope.control.holds
-        subjects = [*self._resolver.of(scope.policy, on_subjects(holds, now), now), *spared]
+        subjects = [*self._resolver.of(scope.policy, on_subjects(holds, now), now), *also_protected]
         looks_before = {id_: m.looked_at for id_, m in memories.items() if m.looked_at is not None}
         observed = self._inventory.observe(scope.policy, categories, now, evidence, subjects, looks_before)
         looks = {}
@@ -105,12 +105,12 @@ class Observer:
 
 def _held_as_a_whole(
     policy: Policy, holds: Sequence[Hold], category: Category, facts: CategoryFacts, now: int
-) -> dict[str, Held]:
+) -> dict[str, HeldIndex]:
     """Return which indices are held as a whole: by a hold on them, or since they cannot tell whose documents they have.
 
     Those with forbidden fields belong to other categories: they are, where any of their documents may be held.
     """
-    found = {name: _untold(those[0]) for name, those in facts.untold.items()}
+    found = {name: _untold(those[0]) for name, those in facts.indistinguishable.items()}
     found |= held_for_all(holds, policy, facts.indices, now)
     found |= out_of_sight(holds, category, facts, now)
     found |= held(holds, facts.category, facts.indices, now)
@@ -122,8 +122,8 @@ def _held_as_a_whole(
     return found
 
 
-def _untold(untold: Untold) -> Held:
-    return Held(hold=untold.label, text=f"{untold.note}; {untold.reason}")
+def _untold(indistinguishable: Indistinguishable) -> HeldIndex:
+    return HeldIndex(hold=indistinguishable.label, text=f"{indistinguishable.note}; {indistinguishable.reason}")
 
 
 class Cycle:
@@ -139,10 +139,10 @@ class Cycle:
         clock: Clock,
         pseudonyms: Pseudonyms,
         purger: Purger | None = None,
-        recorder: Recorder | None = None,
+        recorder: CycleRecorder | None = None,
         lifecycles: CategoryLifecycles | None = None,
         rollovers: Rollovers | None = None,
-        auditor: Auditor | None = None,
+        auditor: VanishedSource | None = None,
     ) -> None:
         self._observer = observer
         self._clock = clock
@@ -177,7 +177,9 @@ class Cycle:
                 )
             return result
 
-    def _run(self, category: Category, scope: Scope, memory: Memory, cycle: str) -> tuple[CycleResult, Seen]:
+    def _run(
+        self, category: Category, scope: Scope, memory: Memory, cycle: str
+    ) -> tuple[CycleResult, CycleObservation]:
         memories = {category.id: memory}
         facts, plan = self._observer.look(scope, [category], memories)[category.id]
         unknown = self._lifecycles is not None and self._lifecycles.protect(category, scope, facts, cycle)
@@ -205,7 +207,7 @@ class Cycle:
                 memories = {category.id: _after(memory, results, now)}
                 facts, plan = self._observer.look(scope, [category], memories)[category.id]
         proof = verify(category, facts, plan)
-        managing = Managing()
+        managing = LifecycleResult()
         if self._lifecycles is not None:
             managing = self._lifecycles.apply(category, scope, facts, together, limits, cycle)
         rolling = RollingResult()
@@ -236,7 +238,7 @@ class Cycle:
             last_purge=proof.as_of if purged else memory.purged_at,
             unknown=unknown or managing.unknown or rolling.unknown or Outcome.UNKNOWN in results.outcomes,
         )
-        seen = Seen(
+        seen = CycleObservation(
             facts=facts,
             trimmed=results.trimmed,
             managed=managing.managed,

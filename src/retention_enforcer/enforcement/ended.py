@@ -21,7 +21,7 @@ _KEPT_IN_DOUBT = HOUR
 """For how long what has the lifecycle keeps it then: a run that goes well is over by then, and says so."""
 
 
-class Ended:
+class PendingWholeDeletions:
     """Remembers, between the work on terminations and the cycles, which indices are whole a terminated tenant's.
 
     An index that was written to since is not: its new documents may be somebody else's. Whose tenant is back only the

@@ -24,12 +24,12 @@ from retention_enforcer.enforcement.coverage import CoverageCycle
 from retention_enforcer.enforcement.coverage_look import CoverageLook
 from retention_enforcer.enforcement.cycle import Cycle, CycleResult
 from retention_enforcer.enforcement.deletion_blocks import DeletionBlocks
-from retention_enforcer.enforcement.hold_book import HoldBook
+from retention_enforcer.enforcement.hold_book import HoldRecorder
 from retention_enforcer.enforcement.intake import LOOKED
 from retention_enforcer.enforcement.memory import Memory, memory_key
 from retention_enforcer.enforcement.own_watch import OwnWatch
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Deleter, Inventory, LedgerStore, StateStore
-from retention_enforcer.enforcement.recorder import Recorder, log_findings
+from retention_enforcer.enforcement.recorder import CycleRecorder, log_findings
 from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.settle import settle_intents
 from retention_enforcer.enforcement.standing import (
@@ -45,7 +45,7 @@ from retention_enforcer.enforcement.standing import (
     raise_if_wrong_cluster,
     words_of,
 )
-from retention_enforcer.enforcement.stray_lifecycles import LIFECYCLES, LifecycleRound
+from retention_enforcer.enforcement.stray_lifecycles import LIFECYCLES, StrayLifecycles
 from retention_enforcer.enforcement.terminations import TERMINATIONS, TerminationResult, TerminationWork
 
 _log = structlog.get_logger()
@@ -66,7 +66,7 @@ class Planner:
         pseudonyms: Pseudonyms,
         cycle: Cycle,
         coverage: CoverageCycle,
-        lifecycles: LifecycleRound,
+        lifecycles: StrayLifecycles,
     ) -> None:
         self._terms = terms
         self._inventory = inventory
@@ -137,10 +137,10 @@ class Enforcer:
         cycle: Cycle,
         coverage: CoverageCycle,
         copies: CopiesBook,
-        hold_book: HoldBook,
+        hold_book: HoldRecorder,
         terminations: TerminationWork,
-        lifecycles: LifecycleRound,
-        recorder: Recorder,
+        lifecycles: StrayLifecycles,
+        recorder: CycleRecorder,
         blocks: DeletionBlocks,
         raise_if_voided: Callable[[], None],
     ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from retention_enforcer.domain.erasure import Act, Progress, next_step
+from retention_enforcer.domain.erasure import Act, ErasureProgress, next_step
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected, readable
 from retention_enforcer.domain.instants import MINUTE, SECOND
 from retention_enforcer.domain.ledger import Entry, Kind
@@ -29,10 +29,10 @@ PATIENCE = 10 * MINUTE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Erasing:
+class PendingErasure:
     """One index whose deleted documents have to leave its files."""
 
-    progress: Progress
+    progress: ErasureProgress
     labels: frozenset[str]
     """For which terminations."""
     again: frozenset[str] = field(default_factory=frozenset)
@@ -45,11 +45,11 @@ class Erasing:
     """The ledger's last record before that purge: what it took was noted under a later one."""
 
     @classmethod
-    def of(cls, body: Mapping[str, Any]) -> Erasing:
+    def of(cls, body: Mapping[str, Any]) -> PendingErasure:
         """Read it from its document."""
         with readable("an erasure in retention-terminations"):
             return cls(
-                progress=Progress.of(body["progress"]),
+                progress=ErasureProgress.of(body["progress"]),
                 labels=frozenset(body["labels"]),
                 again=frozenset(body["again"]),
                 expected={str(label): int(documents) for label, documents in body["expected"].items()},
@@ -91,10 +91,10 @@ class Eraser:
         self._pause = pause
         self._hide = hide
 
-    def pending(self) -> dict[str, Erasing]:
+    def pending(self) -> dict[str, PendingErasure]:
         """Return the erasures that are not done, by the uuid of their index."""
         bodies = self._registry.all(ERASURE).values()
-        return {one.progress.uuid: one for one in map(Erasing.of, bodies)}
+        return {one.progress.uuid: one for one in map(PendingErasure.of, bodies)}
 
     def begin(
         self,
@@ -116,7 +116,9 @@ class Eraser:
         now = self._clock.now()
         due = now if not_before is None else max(now, not_before)
         if under_way is None:
-            under_way = Erasing(progress=Progress(index=index, uuid=uuid, since=now, due=due), labels=frozenset(labels))
+            under_way = PendingErasure(
+                progress=ErasureProgress(index=index, uuid=uuid, since=now, due=due), labels=frozenset(labels)
+            )
         elif under_way.progress.act is Act.MARK:
             sooner = replace(under_way.progress, due=min(due, under_way.progress.due))
             under_way = replace(under_way, progress=sooner, labels=under_way.labels | frozenset(labels))
@@ -131,7 +133,7 @@ class Eraser:
         if under_way is not None and under_way.expected:
             self._save(replace(under_way, expected={}, places={}))
 
-    def carry_on(self) -> dict[str, Erasing]:
+    def carry_on(self) -> dict[str, PendingErasure]:
         """Carry all erasures on until they are done or time is over; return those that are not done.
 
         Raises Refused when the right to change anything was lost.
@@ -147,16 +149,16 @@ class Eraser:
             pending = pending or self.pending()
         return self.pending()  # as it is stored: one that was done may have begun again
 
-    def _under_way(self, pending: Iterable[Erasing], until: int) -> bool:
+    def _under_way(self, pending: Iterable[PendingErasure], until: int) -> bool:
         return any(one.progress.due < until and not one.expected for one in pending)
 
-    def _wait(self, pending: Iterable[Erasing], until: int) -> None:
+    def _wait(self, pending: Iterable[PendingErasure], until: int) -> None:
         now = self._clock.now()
         due = min((next_step(one.progress, now).at for one in pending if not one.expected), default=now)
         if due > now:
             self._pause(min(due - now, until - now, 2 * SECOND) / SECOND)
 
-    def _advance(self, erasing: Erasing, alarmed: set[str]) -> Erasing:
+    def _advance(self, erasing: PendingErasure, alarmed: set[str]) -> PendingErasure:
         if erasing.expected:
             return erasing  # what its purge took has to be counted first: this document is all that says so
         now = self._clock.now()
@@ -180,19 +182,19 @@ class Eraser:
             self._save(after)
         return after
 
-    def _done(self, erasing: Erasing) -> None:
+    def _done(self, erasing: PendingErasure) -> None:
         progress = erasing.progress
         how = "the index is gone" if progress.gone else f"no deleted document is left, after {progress.passes} expunges"
         text = expunged_of(progress.uuid, how)
         self._appender.append(Entry(kind=Kind.TERMINATION, action=EXPUNGED, reason=text))
         if erasing.again and not progress.gone:  # in its place, in one write: a crash in between would forget it
             now = self._clock.now()
-            anew = Progress(index=progress.index, uuid=progress.uuid, since=now, due=now)
-            self._save(Erasing(progress=anew, labels=erasing.again))
+            anew = ErasureProgress(index=progress.index, uuid=progress.uuid, since=now, due=now)
+            self._save(PendingErasure(progress=anew, labels=erasing.again))
         else:
             self._registry.remove(_key(progress.uuid))
 
-    def _save(self, erasing: Erasing) -> None:
+    def _save(self, erasing: PendingErasure) -> None:
         self._registry.save(_key(erasing.progress.uuid), erasing.body(), self._clock.now(), ERASURE)
 
 

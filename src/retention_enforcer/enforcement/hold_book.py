@@ -34,7 +34,7 @@ def lost_holds(body: Mapping[str, Any] | None, control: Control) -> list[str]:
     return sorted(id_ for id_, text in recorded_in(body).items() if text != _ENDED and id_ not in there)
 
 
-class HoldBook:
+class HoldRecorder:
     """Compares the holds that there are with those that were recorded; each change is one record."""
 
     def __init__(self, state: StateStore, appender: Appender, pseudonyms: Pseudonyms) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from retention_enforcer.domain.control import COVERED
 from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.domain.facts import CategoryFacts
-from retention_enforcer.domain.holds import Hold, Seen, covered_body, covered_in
+from retention_enforcer.domain.holds import CoveredIndex, Hold, covered_body, covered_in
 from retention_enforcer.domain.lease import Versioned
 from retention_enforcer.domain.policy import Category
 
@@ -35,7 +35,7 @@ class HoldCoverage:
 
     def __init__(self, state: CoverageStore) -> None:
         self._state = state
-        self._seen: dict[str, dict[str, Seen]] = {}
+        self._seen: dict[str, dict[str, CoveredIndex]] = {}
         """By hold, what this process saw: known to the rest of a cycle without being read again."""
         self._lock = threading.Lock()
 
@@ -52,7 +52,7 @@ class HoldCoverage:
                 with self._lock:
                     self._add(hold.id, seen, facts.as_of)
 
-    def _add(self, hold_id: str, seen: Mapping[str, Seen], now: int) -> None:
+    def _add(self, hold_id: str, seen: Mapping[str, CoveredIndex], now: int) -> None:
         for _ in range(_TRIES):
             found = self._state.versions([f"{COVERED}{hold_id}"]).get(f"{COVERED}{hold_id}")
             known = covered_in(found.body) if found else {}

@@ -46,7 +46,7 @@ class Protection:
     """Indices that something else than the enforcer may delete all the same, and why."""
 
 
-class Holding:
+class HoldCommands:
     """Adds and removes holds."""
 
     def __init__(
@@ -130,7 +130,7 @@ class Holding:
         names: set[str] = set()
         now = self._clock.now()
         for id_, (facts, _) in self._observer.look(scope, categories, {}).items():
-            names |= {index.name for index in facts.indices if index.name in facts.holds or index.held_documents}
+            names |= {index.name for index in facts.indices if index.name in facts.holds or index.matching_documents}
             names |= {a.name for a in facts.set_apart if any(hold.may_cover(id_, a, now) for hold in control.holds)}
         for hold in control.holds:
             if hold.index is not None and hold.is_alive(now):
@@ -162,7 +162,7 @@ class Holding:
         names: set[str] = set()
         for category in narrowed:
             facts = looked[category.id]
-            covered = {i.name for i in facts.indices if i.name in facts.holds or i.held_documents}
+            covered = {i.name for i in facts.indices if i.name in facts.holds or i.matching_documents}
             # Nobody can look into these: the hold may cover them. Without a uuid it is an alias, not an index.
             now = self._clock.now()
             doubtful = {a.name for a in facts.set_apart if a.uuid and hold.may_cover(category.id, a, now)}
@@ -179,11 +179,11 @@ def _names(facts: CategoryFacts, name: str) -> bool:
 
 def _covered(facts: CategoryFacts) -> Covered:
     whole = [index for index in facts.indices if index.name in facts.holds]
-    partly = [index for index in facts.indices if index.name not in facts.holds and index.held_documents]
+    partly = [index for index in facts.indices if index.name not in facts.holds and index.matching_documents]
     return Covered(
         category=facts.category,
         indices=len(whole),
-        documents=sum(i.documents for i in whole) + sum(i.held_documents for i in partly),
+        documents=sum(i.documents for i in whole) + sum(i.matching_documents for i in partly),
         partly=len(partly),
     )
 

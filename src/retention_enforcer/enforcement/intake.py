@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from retention_enforcer.domain.errors import Refused, readable
-from retention_enforcer.domain.extent import Extent
+from retention_enforcer.domain.extent import IndexPosition
 from retention_enforcer.domain.ledger import Kind
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.termination_document import termination_of
-from retention_enforcer.domain.termination_records import told_by, who_of
+from retention_enforcer.domain.termination_records import history_in, who_of
 from retention_enforcer.domain.terminations import Termination
 from retention_enforcer.enforcement.ports import LedgerStore, Registry, Requests, StateStore
 
@@ -34,7 +34,7 @@ _ADOPT = "restore it, or look at what happened and say so with `retention-enforc
 class RequestsMemory:
     """How far requests were read."""
 
-    extent: Extent
+    position: IndexPosition
     refused: Mapping[int, str] = field(default_factory=dict)
     """Malformed requests that are still there, by their places, and why. Not by their ids: these may name somebody."""
     skipped: bool = False
@@ -48,19 +48,21 @@ class RequestsMemory:
         with readable("what retention-state remembers of requests"):
             refused = {int(sequence): str(why) for sequence, why in body["refused"].items()}
             knows_ids = bool(body.get("knows_ids", False))
-            return cls(extent=Extent.of(body), refused=refused, skipped=bool(body["skipped"]), knows_ids=knows_ids)
+            return cls(
+                position=IndexPosition.of(body), refused=refused, skipped=bool(body["skipped"]), knows_ids=knows_ids
+            )
 
     def body(self) -> dict[str, Any]:
         """Return it as its document."""
         refused = {str(sequence): why for sequence, why in self.refused.items()}
-        return {**self.extent.body(), "refused": refused, "skipped": self.skipped, "knows_ids": self.knows_ids}
+        return {**self.position.body(), "refused": refused, "skipped": self.skipped, "knows_ids": self.knows_ids}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryMemory:
     """How far the registry went."""
 
-    extent: Extent
+    position: IndexPosition
     adopted: bool = False
     """Whether it may be older than the ledger: an operator said so, and it was not compared yet."""
     suspended: bool = False
@@ -70,11 +72,13 @@ class RegistryMemory:
     def of(cls, body: Mapping[str, Any]) -> RegistryMemory:
         """Read it from its document."""
         with readable("what retention-state remembers of the registry"):
-            return cls(extent=Extent.of(body), adopted=bool(body["adopted"]), suspended=bool(body["suspended"]))
+            return cls(
+                position=IndexPosition.of(body), adopted=bool(body["adopted"]), suspended=bool(body["suspended"])
+            )
 
     def body(self) -> dict[str, Any]:
         """Return it as its document."""
-        return {**self.extent.body(), "adopted": self.adopted, "suspended": self.suspended}
+        return {**self.position.body(), "adopted": self.adopted, "suspended": self.suspended}
 
 
 class IntakeMemory:
@@ -91,45 +95,45 @@ class IntakeMemory:
         Raises Refused where it is not the one that it was, or an older one: pending deletions would be lost in
         silence, and customers purged who came back since.
         """
-        extent = self._registry.extent()
+        position = self._registry.position()
         body = self._state.load([REGISTRY]).get(REGISTRY)
         if body is None:
-            memory = RegistryMemory(extent=extent)
+            memory = RegistryMemory(position=position)
             self._state.save(REGISTRY, memory.body(), now)
             return memory
         memory = RegistryMemory.of(body)
-        if not extent.goes_on_from(memory.extent):
+        if not position.continues(memory.position):
             raise Refused("retention-terminations is not what it was: no termination is carried out", _ADOPT)
         return memory
 
     def keep_registry(self, now: int, *, adopted: bool = False) -> None:
         """Remember how far the registry goes now."""
-        extent = self._registry.extent()
-        after = RegistryMemory(extent=extent, adopted=adopted, suspended=adopted).body()
+        position = self._registry.position()
+        after = RegistryMemory(position=position, adopted=adopted, suspended=adopted).body()
         if self._state.load([REGISTRY]).get(REGISTRY) != after:
             self._state.save(REGISTRY, after, now)
 
-    def of_requests(self, now: int) -> tuple[RequestsMemory, Extent]:
+    def of_requests(self, now: int) -> tuple[RequestsMemory, IndexPosition]:
         """Return what is remembered of the requests, and how far they can be read now.
 
         Raises Refused where they are not those that were read before: carrying old ones out again could terminate a
         customer who came back.
         """
-        extent = self._requests.extent()
+        position = self._requests.position()
         body = self._state.load([REQUESTS]).get(REQUESTS)
         if body is not None:
             memory = RequestsMemory.of(body)
-            if not extent.goes_on_from(memory.extent):
+            if not position.continues(memory.position):
                 raise Refused(
                     "retention-requests is not the index it was: no request in it is carried out",
                     "look at what happened, then: retention-enforcer ledger adopt; the requests there now are skipped",
                 )
-            return memory, extent
-        if self._registry.extent().until >= 0:  # they were read once: retention-state lost that
+            return memory, position
+        if self._registry.position().until >= 0:  # they were read once: retention-state lost that
             raise Refused("how far requests were read is not remembered any more: none is carried out", _ADOPT)
-        memory = RequestsMemory(extent=Extent(uuid=extent.uuid, until=-1))
+        memory = RequestsMemory(position=IndexPosition(uuid=position.uuid, until=-1))
         self.keep_requests(memory, now)
-        return memory, extent
+        return memory, position
 
     def keep_requests(self, memory: RequestsMemory, now: int) -> None:
         """Remember how far requests were read."""
@@ -177,24 +181,24 @@ class Adopted:
 def adopt(requests: Requests, registry: Registry, ledger: LedgerStore, state: StateStore, now: int) -> Adopted:
     """Go on with requests and registry as they are now; requests that nobody can say were read are skipped."""
     known = state.load([REQUESTS, REGISTRY])
-    extent, place = requests.extent(), registry.extent()
-    before = RequestsMemory.of(known[REQUESTS]).extent if REQUESTS in known else None
+    position, place = requests.position(), registry.position()
+    before = RequestsMemory.of(known[REQUESTS]).position if REQUESTS in known else None
     ever = (
         before is not None
-        or registry.extent().until >= 0
+        or registry.position().until >= 0
         or any(r.get("kind") == Kind.TERMINATION for r in ledger.read())
     )
-    skipped = ever and (before is None or not extent.goes_on_from(before))
-    older = REGISTRY not in known or not place.goes_on_from(RegistryMemory.of(known[REGISTRY]).extent)
+    skipped = ever and (before is None or not position.continues(before))
+    older = REGISTRY not in known or not place.continues(RegistryMemory.of(known[REGISTRY]).position)
     if skipped:
-        state.save(REQUESTS, RequestsMemory(extent=extent, skipped=True, knows_ids=False).body(), now)
+        state.save(REQUESTS, RequestsMemory(position=position, skipped=True, knows_ids=False).body(), now)
     elif REQUESTS in known and older:  # it knew the ids
         state.save(REQUESTS, replace(RequestsMemory.of(known[REQUESTS]), knows_ids=False).body(), now)
     if older:
-        state.save(REGISTRY, RegistryMemory(extent=place, adopted=True).body(), now)
+        state.save(REGISTRY, RegistryMemory(position=place, adopted=True).body(), now)
     still = {who_of(t) for t in remembered(registry) if t.is_open}
-    lost = tuple(sorted(told_by(ledger.read()).open - still))
-    return Adopted(skipped_up_to=extent.until if skipped else None, lost=lost)
+    lost = tuple(sorted(history_in(ledger.read()).open - still))
+    return Adopted(skipped_up_to=position.until if skipped else None, lost=lost)
 
 
 def remembered(registry: Registry) -> list[Termination]:

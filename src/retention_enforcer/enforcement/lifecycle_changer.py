@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from retention_enforcer.domain.deletion import Identity
+from retention_enforcer.domain.deletion import IndexVersion
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RequestRejected
 from retention_enforcer.domain.facts import IndexFacts
 from retention_enforcer.domain.holds import Hold
@@ -99,11 +99,11 @@ class LifecycleChanger:
             same |= {
                 index.uuid
                 for index in indices[start : start + BATCH]
-                if now.get(index.name) == Identity(uuid=index.uuid, sequence_numbers=index.sequence_numbers)
+                if now.get(index.name) == IndexVersion(uuid=index.uuid, sequence_numbers=index.sequence_numbers)
             }
         return frozenset(same)
 
-    def _as_they_are(self, names: Sequence[str]) -> dict[str, Identity]:
+    def _as_they_are(self, names: Sequence[str]) -> dict[str, IndexVersion]:
         """Return what these indices are now; one that is refused that look counts as gone, and no other with it."""
         try:
             return self._deleter.identities(names)

@@ -28,13 +28,13 @@ from retention_enforcer.domain.lifecycle_policies import (
 from retention_enforcer.domain.lifecycle_watch import (
     REATTACHED,
     Explained,
-    Surroundings,
+    LifecycleService,
     expected_deletion,
     judge_managed,
     judge_service,
 )
 from retention_enforcer.domain.policy import Category, Policy
-from retention_enforcer.enforcement.ended import Ended
+from retention_enforcer.enforcement.ended import PendingWholeDeletions
 from retention_enforcer.enforcement.memory import Managed
 from retention_enforcer.enforcement.ports import LifecycleSource
 from retention_enforcer.enforcement.scope import Scope
@@ -93,7 +93,9 @@ class Watched:
 class LifecycleObserver:
     """Looks at lifecycles. `setting` is `ENFORCER_LIFECYCLE`."""
 
-    def __init__(self, source: LifecycleSource, has_lifecycles: Callable[[], bool], setting: str, ended: Ended) -> None:
+    def __init__(
+        self, source: LifecycleSource, has_lifecycles: Callable[[], bool], setting: str, ended: PendingWholeDeletions
+    ) -> None:
         self._source = source
         self._has_lifecycles = has_lifecycles
         self._setting = setting
@@ -166,7 +168,7 @@ class LifecycleObserver:
         """Return the finding that no lifecycle of the cluster works, if that is so."""
         if not self._has_lifecycles():
             return ()
-        found = judge_service(Surroundings(poll=0, status=self._source.status()))
+        found = judge_service(LifecycleService(poll=0, status=self._source.status()))
         return (found,) if found else ()
 
     def watch(
@@ -177,7 +179,9 @@ class LifecycleObserver:
             return Watched(findings=tuple(_unmeetable(look)))
         expressions = [] if look.hiding else [pattern.expression for pattern in look.category.indices]
         explained = self._source.explain_all(expressions, look.attachments)
-        around = Surroundings(poll=look.poll, status=self._source.status(), snapshotting=self._source.snapshotting())
+        around = LifecycleService(
+            poll=look.poll, status=self._source.status(), snapshotting=self._source.snapshotting()
+        )
         watch = _Watch(look, facts, around, now)
         findings = [found for one in explained.values() if (found := watch.judge(one)) is not None]
         return Watched(
@@ -194,7 +198,7 @@ class LifecycleObserver:
 class _Watch:
     look: LifecycleLook
     facts: CategoryFacts
-    around: Surroundings
+    around: LifecycleService
     now: int
 
     def judge(self, explained: Explained) -> Finding | None:

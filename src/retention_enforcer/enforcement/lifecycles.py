@@ -25,7 +25,7 @@ from retention_enforcer.domain.plan import Plan
 from retention_enforcer.domain.policy import Category
 from retention_enforcer.enforcement.lifecycle_changer import Changed, LifecycleChanger
 from retention_enforcer.enforcement.lifecycle_look import LifecycleLook, LifecycleObserver, Watched
-from retention_enforcer.enforcement.managing import Managing
+from retention_enforcer.enforcement.managing import LifecycleResult
 from retention_enforcer.enforcement.ports import Clock, LifecycleSource
 from retention_enforcer.enforcement.scope import Scope
 
@@ -79,23 +79,23 @@ class LifecycleWork:
 
     def apply(
         self, category: Category, scope: Scope, facts: CategoryFacts, plan: Plan, limits: FuseLimits, cycle: str
-    ) -> Managing:
+    ) -> LifecycleResult:
         """Put policies and attach them, only where something differs. `plan` is all that the cycle planned."""
         if not self._observer.available:
-            return Managing()
+            return LifecycleResult()
         try:
             return self._apply(category, scope, facts, plan, limits, cycle)
         except RequestRejected as error:
-            return Managing(findings=(_unusable(category, error),))
+            return LifecycleResult(findings=(_unusable(category, error),))
 
     def _apply(
         self, category: Category, scope: Scope, facts: CategoryFacts, plan: Plan, limits: FuseLimits, cycle: str
-    ) -> Managing:
+    ) -> LifecycleResult:
         look, stored = self._observer.look(scope, category, facts), self._cluster.stored()
         watched = self._observer.watch(look, facts, stored, self._clock.now())
         if not scope.may_act or self._changer is None:
             acting = still_acting(look, watched)
-            return Managing(findings=(*watched.findings, *acting), managed=look.managed(facts))
+            return LifecycleResult(findings=(*watched.findings, *acting), managed=look.managed(facts))
         putting = _Putting(self._changer, self._cluster, category, scope, cycle)
         policies = look.lifecycles.policies if category.enforce else ()
         usable = [policy.name for policy in policies if putting.put(policy, stored.get(policy.name), look)]
@@ -107,7 +107,7 @@ class LifecycleWork:
         if allowed:
             look = self._observer.look(scope, category, facts)
         findings = (*watched.findings, *putting.findings, *_failed(category, changed), *_refusal(category, refused))
-        return Managing(
+        return LifecycleResult(
             findings=findings,
             managed=look.managed(facts),
             unknown=changed.unknown,

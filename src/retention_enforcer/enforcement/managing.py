@@ -16,7 +16,7 @@ from retention_enforcer.enforcement.scope import Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Managing:
+class LifecycleResult:
     """What a cycle did about lifecycles, and what it found."""
 
     findings: tuple[Finding, ...] = ()
@@ -33,5 +33,5 @@ class CategoryLifecycles(Protocol):
 
     def apply(
         self, category: Category, scope: Scope, facts: CategoryFacts, plan: Plan, limits: FuseLimits, cycle: str
-    ) -> Managing:
+    ) -> LifecycleResult:
         """Attach those that may be, and look where one hangs."""

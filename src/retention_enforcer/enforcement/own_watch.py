@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from retention_enforcer.domain.errors import Refused, readable
-from retention_enforcer.domain.extent import Extent
+from retention_enforcer.domain.extent import IndexPosition
 from retention_enforcer.domain.own_settings import Deviation, OwnSeen
 from retention_enforcer.enforcement.ports import StateStore
 
@@ -31,7 +31,7 @@ class OwnLook(Protocol):
 class RememberingStore(StateStore, Protocol):
     """The enforcer's memory, whose extent can be read."""
 
-    def extent(self) -> Extent:
+    def position(self) -> IndexPosition:
         """Return which index it is and how far it goes. Raises Refused if it is missing."""
 
 
@@ -46,7 +46,7 @@ class OwnWatch:
         self._state = state
         self._lock = threading.Lock()
         self._uuids: dict[str, str] | None = None
-        self._memory: Extent | None = None
+        self._memory: IndexPosition | None = None
         self._adopted: int | None = None
         self._looked_at: float | None = None
         self.forget: Callable[[], None] = lambda: None
@@ -55,16 +55,16 @@ class OwnWatch:
     def check(self) -> None:
         """Raise Refused where an own index is missing, another one, an older one, or not as it must be."""
         with self._lock:
-            seen, extent = self._own.look(), self._state.extent()
+            seen, position = self._own.look(), self._state.position()
             self._obey_adoption()
             raise_if_deviating(seen)
             for name, index in seen.items():
                 if self._uuids is not None and self._uuids.get(name) != index.uuid:
                     raise Refused(f"{name} is not the index that it was: nothing is deleted", _LOST)
-            if self._memory is not None and not extent.goes_on_from(self._memory):
+            if self._memory is not None and not position.continues(self._memory):
                 raise Refused("retention-state is older than it was: nothing is deleted", _LOST)
             self._uuids = {name: index.uuid for name, index in seen.items()}
-            self._memory = extent
+            self._memory = position
             self._looked_at = time.monotonic()
 
     def check_again(self) -> None:

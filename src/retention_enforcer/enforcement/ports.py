@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from retention_enforcer.domain.control import Control
-from retention_enforcer.domain.deletion import Existing, Identity, Trim, Trimmed
-from retention_enforcer.domain.erasure import Progress
-from retention_enforcer.domain.extent import Extent
+from retention_enforcer.domain.deletion import Existing, IndexVersion, Trim, Trimmed
+from retention_enforcer.domain.erasure import ErasureProgress
+from retention_enforcer.domain.extent import IndexPosition
 from retention_enforcer.domain.facts import CategoryFacts, ClusterFacts, Evidence
 from retention_enforcer.domain.holds import Hold
 from retention_enforcer.domain.ledger import Head, Record
@@ -19,7 +19,7 @@ from retention_enforcer.domain.lifecycle_policies import LifecyclePolicy, Stored
 from retention_enforcer.domain.lifecycle_watch import Explained
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.requests import Written
-from retention_enforcer.domain.sought import Sought
+from retention_enforcer.domain.sought import SubjectQuery
 from retention_enforcer.domain.subjects import Match, Ownership, Subject
 
 
@@ -42,7 +42,7 @@ class Inventory(Protocol):
         categories: Sequence[Category],
         now: int,
         evidence: Mapping[str, Evidence],
-        sought: Sequence[Sought] = (),
+        sought: Sequence[SubjectQuery] = (),
         looks: Mapping[str, int] | None = None,
     ) -> dict[str, CategoryFacts]:
         """Return the facts of each category, by its id; the documents of some subjects are counted apart.
@@ -54,7 +54,7 @@ class Inventory(Protocol):
 class HoldResolver(Protocol):
     """Finds out whom holds on subjects cover."""
 
-    def of(self, policy: Policy, holds: Sequence[Hold], now: int) -> Sequence[Sought]:
+    def of(self, policy: Policy, holds: Sequence[Hold], now: int) -> Sequence[SubjectQuery]:
         """Return the subjects of these holds; an account takes its applications along."""
 
 
@@ -71,7 +71,7 @@ class Permit(Protocol):
 class Deleter(Protocol):
     """Destroys; every call names concrete indices, and none is ever repeated by itself."""
 
-    def identities(self, names: Sequence[str]) -> dict[str, Identity]:
+    def identities(self, names: Sequence[str]) -> dict[str, IndexVersion]:
         """Return, in one call, what each of these indices is now; those that are gone are absent."""
 
     def existing(self, uuids: Collection[str]) -> dict[str, Existing]:
@@ -195,7 +195,7 @@ class DeletionHistory(Protocol):
 class Requests(Protocol):
     """Where requests are written, in an order."""
 
-    def extent(self) -> Extent:
+    def position(self) -> IndexPosition:
         """Return how far requests can be read, and make them visible. Raises Refused if the index is missing."""
 
     def read(self, after: int, until: int) -> Sequence[Written]:
@@ -223,7 +223,7 @@ class Requests(Protocol):
 class Registry(Protocol):
     """Where terminations are kept."""
 
-    def extent(self) -> Extent:
+    def position(self) -> IndexPosition:
         """Return which index it is and how far it goes. Raises Refused if it is missing."""
 
     def all(self, kind: str | None = None) -> Mapping[str, Mapping[str, Any]]:
@@ -249,7 +249,7 @@ class Owners(Protocol):
         """
 
 
-class Counts(Protocol):
+class SubjectCounter(Protocol):
     """Counts the documents of subjects."""
 
     def by_label(self, index: str, matches: Iterable[Match], spare: Sequence[Match] = ()) -> dict[str, int]:
@@ -259,7 +259,9 @@ class Counts(Protocol):
 class Erasures(Protocol):
     """Erases what was deleted from the files of an index, a step at a time."""
 
-    def advance(self, progress: Progress, now: int, permit: Callable[[], AbstractContextManager[None]]) -> Progress:
+    def advance(
+        self, progress: ErasureProgress, now: int, permit: Callable[[], AbstractContextManager[None]]
+    ) -> ErasureProgress:
         """Do the next act of an erasure once."""
 
 

@@ -7,13 +7,13 @@ from typing import Protocol
 
 from retention_enforcer.domain.errors import Refused, RequestRejected
 from retention_enforcer.domain.policy import Policy
-from retention_enforcer.domain.privileges import Held, Missing, Role, role_name
+from retention_enforcer.domain.privileges import AccessRole, GrantedPrivileges, Missing, role_name
 
 
 class AccessLook(Protocol):
     """Asks the cluster's security about the connection."""
 
-    def held(self, role: Role, policy: Policy) -> Held | None:
+    def held(self, role: AccessRole, policy: Policy) -> GrantedPrivileges | None:
         """Return what of a role's privileges the connection has, or None where the cluster's security is off."""
 
 
@@ -24,21 +24,21 @@ def described(missing: Missing) -> str:
     return f"the privilege {right.privilege} on {where} is missing: {right.feature} ({right.why})"
 
 
-def shortcomings(held: Held, role: Role) -> Iterator[tuple[Missing, RequestRejected]]:
+def shortcomings(held: GrantedPrivileges, role: AccessRole) -> Iterator[tuple[Missing, RequestRejected]]:
     """Yield what is missing, as the error that it is."""
     for missing in held.missing:
         remedy = f"give it the role {role_name(role)}: see `retention-enforcer setup --print`"
         yield missing, RequestRejected(described(missing), remedy)
 
 
-def raise_if_blind(held: Held, role: Role) -> None:
+def raise_if_blind(held: GrantedPrivileges, role: AccessRole) -> None:
     """Raise Refused where indices of the policy may not be looked at: what is hidden could be taken for not there."""
     for missing, error in shortcomings(held, role):
         if missing.blinds:
             raise Refused(f"nothing is deleted: {error.message}", error.remedy)
 
 
-def excess(held: Held, role: Role) -> str | None:
+def excess(held: GrantedPrivileges, role: AccessRole) -> str | None:
     """Return what to say where far too much is allowed, or None."""
     remedy = f"use an API key: retention-enforcer setup --key {role}"
     if held.superuser:

@@ -22,7 +22,7 @@ from retention_enforcer.enforcement.memory import Memory, memory_key, remember, 
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Inventory, LedgerStore, StateStore
 from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.standing import Terms, raise_if_wrong_clock, raise_if_wrong_cluster
-from retention_enforcer.enforcement.stray_lifecycles import LIFECYCLES, LifecycleRound
+from retention_enforcer.enforcement.stray_lifecycles import LIFECYCLES, StrayLifecycles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class Reader:
         control: ControlStore,
         ledger: LedgerStore,
         lifecycles: LifecycleWork,
-        lifecycle_round: LifecycleRound,
+        lifecycle_round: StrayLifecycles,
         clock: Clock,
     ) -> None:
         self._terms = terms

@@ -8,7 +8,7 @@ from itertools import groupby
 
 import structlog
 
-from retention_enforcer.domain.claims import Standing
+from retention_enforcer.domain.claims import IndexOwner
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.facts import CategoryFacts, RefusedRollover
@@ -34,7 +34,7 @@ _LOGGED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class CycleObservation:
     """What a cycle saw at its end."""
 
     facts: CategoryFacts
@@ -48,7 +48,7 @@ class Seen:
     """By uuid, the rollovers that the cluster refused since, for reasons that last."""
 
 
-class Recorder:
+class CycleRecorder:
     """Writes only what changed: a cycle that found what the last one found leaves no record."""
 
     def __init__(self, state: StateStore, appender: Appender, pseudonyms: Pseudonyms) -> None:
@@ -75,7 +75,7 @@ class Recorder:
         category: Category,
         *,
         fingerprint: str,
-        seen: Seen,
+        seen: CycleObservation,
         proof: Proof,
         purged: bool,
         cycle: str,
@@ -204,7 +204,7 @@ def log_cycle(policy: Policy, plan: Plan, proof: Proof, pseudonyms: Pseudonyms, 
 
 def log_coverage(policy: Policy, look: CoverageLook, pseudonyms: Pseudonyms) -> None:
     """Log what a look past the policy showed in one line, and its findings in one line a kind."""
-    fields = {f"retention.indices.{standing}": len(look.facts.of(standing)) for standing in Standing}
+    fields = {f"retention.indices.{standing}": len(look.facts.of(standing)) for standing in IndexOwner}
     outcome = "failure" if look.findings else "success"
     _log.info("looked past the policy", **{"event.action": "coverage", "event.outcome": outcome, **fields})
     log_findings(policy, look.findings, pseudonyms)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from retention_enforcer.domain.control import Control
-from retention_enforcer.domain.extent import Extent
+from retention_enforcer.domain.extent import IndexPosition
 from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.ledger import Entry, Kind
 from retention_enforcer.domain.pseudonyms import Pseudonyms
@@ -19,15 +19,15 @@ from retention_enforcer.domain.termination_records import (
     FORWARD,
     REGISTERED,
     WATCH_ENDED,
-    Told,
-    told_by,
+    LedgerHistory,
+    history_in,
     who_of,
 )
 from retention_enforcer.domain.terminations import (
     Termination,
     brought_forward,
     held_back,
-    open_twin,
+    open_duplicate,
     reached_by,
     reinstated,
 )
@@ -38,7 +38,7 @@ from retention_enforcer.enforcement.ports import Clock, LedgerStore, Registry, R
 _log = structlog.get_logger()
 
 
-class TerminationBook:
+class TerminationRecorder:
     """The registry, and the ledger's record of each change in it.
 
     A change is recorded before it is stored: a crash may put it into the ledger twice, never into the registry alone.
@@ -78,7 +78,7 @@ class Intake:
     terminations: dict[str, Termination]
     """All that are remembered, by their keys."""
     requests: RequestsMemory
-    told: Told = field(default_factory=Told)
+    told: LedgerHistory = field(default_factory=LedgerHistory)
     """What the ledger says, where the registry may be older than it; else nothing."""
 
 
@@ -90,7 +90,7 @@ class Registrar:
         *,
         requests: Requests,
         registry: Registry,
-        book: TerminationBook,
+        book: TerminationRecorder,
         memory: IntakeMemory,
         taken: TakenRequests,
         ledger: LedgerStore,
@@ -119,9 +119,9 @@ class Registrar:
         now = self._clock.now()
         registry = self._memory.of_registry(now)
         adopted = registry.adopted
-        memory, extent = self._memory.of_requests(now)
+        memory, position = self._memory.of_requests(now)
         terminations = {t.key: t for t in remembered(self._registry)}
-        told = told_by(self._ledger.read()) if adopted else Told()
+        told = history_in(self._ledger.read()) if adopted else LedgerHistory()
         self._end_what_has_ended(terminations, told)
         if (adopted and not registry.suspended) or memory.skipped:
             self._suspend(terminations, terminations.values(), "what was asked for since may have been lost")
@@ -129,37 +129,37 @@ class Registrar:
             self._memory.keep_requests(memory, self._clock.now())
         if not memory.knows_ids:
             memory = self._note_ids(memory, terminations)
-        memory = self._take_all(memory, extent, terminations, control)
+        memory = self._take_all(memory, position, terminations, control)
         self._hold_back(terminations, control)
         self._memory.keep_registry(self._clock.now(), adopted=adopted)
         return Intake(terminations=terminations, requests=memory, told=told)
 
     def must_look_again(self, intake: Intake) -> bool:
         """Whether a reinstatement was asked for since: its subject must not be purged any more."""
-        return self._requests.reinstatements(intake.requests.extent.until)
+        return self._requests.reinstatements(intake.requests.position.until)
 
     def note_end(self) -> None:
         """Remember how far the registry goes when a run ends; what the ledger knew beside it is in it by now."""
         self._memory.keep_registry(self._clock.now())
 
     def _take_all(
-        self, memory: RequestsMemory, extent: Extent, terminations: dict[str, Termination], control: Control
+        self, memory: RequestsMemory, position: IndexPosition, terminations: dict[str, Termination], control: Control
     ) -> RequestsMemory:
-        new = self._requests.read(memory.extent.until, extent.until)
+        new = self._requests.read(memory.position.until, position.until)
         taken = self._taken.places([written.id for written in new])
         for written in new:
             refused = dict(memory.refused)
             place = taken.get(written.id)
             if place is None:
-                problem = self._take(written, extent.uuid, terminations, control)
+                problem = self._take(written, position.uuid, terminations, control)
                 if problem is None:
-                    self._taken.note(written.id, extent.uuid, written.sequence, self._clock.now())
+                    self._taken.note(written.id, position.uuid, written.sequence, self._clock.now())
             else:  # there it may have been interrupted after it was noted
-                known = place == (extent.uuid, written.sequence)
+                known = place == (position.uuid, written.sequence)
                 problem = None if known else self._refuse_changed(written, terminations)
             if problem is not None:
                 refused[written.sequence] = problem
-            memory = RequestsMemory(extent=replace(extent, until=written.sequence), refused=refused)
+            memory = RequestsMemory(position=replace(position, until=written.sequence), refused=refused)
             self._memory.keep_requests(memory, self._clock.now())
         there = self._requests.existing(memory.refused.keys()) if memory.refused else frozenset()
         if there != memory.refused.keys():
@@ -169,8 +169,8 @@ class Registrar:
 
     def _note_ids(self, memory: RequestsMemory, terminations: Mapping[str, Termination]) -> RequestsMemory:
         """Note the ids of all that were read or skipped before their ids were known, or after these were lost."""
-        uuid, now = memory.extent.uuid, self._clock.now()
-        known = {written.id: written.sequence for written in self._requests.read(-1, memory.extent.until)}
+        uuid, now = memory.position.uuid, self._clock.now()
+        known = {written.id: written.sequence for written in self._requests.read(-1, memory.position.until)}
         known = {t.request: -1 for t in terminations.values() if t.request} | {
             id_: place for id_, place in known.items() if memory.refused.get(place, CHANGED) == CHANGED
         }
@@ -196,7 +196,7 @@ class Registrar:
             self._suspend(terminations, reached, "a request that was edited asks for the subject's reinstatement")
         return CHANGED
 
-    def _end_what_has_ended(self, terminations: dict[str, Termination], told: Told) -> None:
+    def _end_what_has_ended(self, terminations: dict[str, Termination], told: LedgerHistory) -> None:
         """Close what an older registry shows as open, and the ledger knows as ended: it may have been reinstated."""
         for key, termination in terminations.items():
             if termination.is_open and who_of(termination) in told.ended:
@@ -226,7 +226,7 @@ class Registrar:
         if request.ask is Ask.REINSTATE:
             self._reinstate(request, terminations)
             return None
-        twin = open_twin(terminations.values(), request.subject, request.ask)
+        twin = open_duplicate(terminations.values(), request.subject, request.ask)
         if twin is not None:
             self._bring_forward(twin, request, terminations, control)
         else:

@@ -13,7 +13,7 @@ from retention_enforcer.enforcement.standing import LEDGER_MEMORY, POLICY, Ledge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
+class InstanceStatus:
     """What one look at it showed, in epoch milliseconds `as_of`."""
 
     as_of: int
@@ -27,7 +27,7 @@ class Situation:
     note: str = ""
 
 
-class SituationReader:
+class InstanceStatusReader:
     """Looks, in three small requests."""
 
     def __init__(self, inventory: Inventory, state: StateStore, control: ControlStore, clock: Clock) -> None:
@@ -36,7 +36,7 @@ class SituationReader:
         self._control = control
         self._clock = clock
 
-    def read(self) -> Situation:
+    def read(self) -> InstanceStatus:
         """Look once. Raises ClusterUnavailable where the cluster does not answer."""
         cluster = self._inventory.cluster()
         now = self._clock.now()
@@ -46,8 +46,8 @@ class SituationReader:
             body = known.get(LEDGER_MEMORY)
             head = LedgerMemory.of(body).head if body else None
         except Refused as error:
-            return Situation(as_of=now, cluster=cluster, note=error.message)
-        return Situation(
+            return InstanceStatus(as_of=now, cluster=cluster, note=error.message)
+        return InstanceStatus(
             as_of=now,
             cluster=cluster,
             control=control,

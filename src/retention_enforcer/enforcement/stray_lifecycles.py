@@ -31,7 +31,7 @@ class RoundResult:
     unknown: bool = False
 
 
-class LifecycleRound:
+class StrayLifecycles:
     """Looks, once an interval, at the lifecycles of the whole cluster. Without a changer it only looks."""
 
     def __init__(

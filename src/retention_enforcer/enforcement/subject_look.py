@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from retention_enforcer.domain.facts import CategoryFacts, IndexFacts
 from retention_enforcer.domain.policy import Category
-from retention_enforcer.domain.sought import Sought
+from retention_enforcer.domain.sought import SubjectQuery
 from retention_enforcer.enforcement.cycle import Observer
 from retention_enforcer.enforcement.ports import Clock, Inventory
 from retention_enforcer.enforcement.scope import Scope
@@ -28,9 +28,11 @@ class SubjectLook:
                     return category, index
         return "", None
 
-    def untold_labels(self, category: str, index: str) -> frozenset[str]:
+    def indistinguishable_labels(self, category: str, index: str) -> frozenset[str]:
         """Return for whom an index cannot tell which documents it has."""
-        return frozenset(untold.label for untold in self.sought[category].untold.get(index, ()))
+        return frozenset(
+            indistinguishable.label for indistinguishable in self.sought[category].indistinguishable.get(index, ())
+        )
 
 
 class SubjectObserver:
@@ -45,7 +47,9 @@ class SubjectObserver:
         self.own_indices = own_indices
         """Returns the enforcer's own indices in which raw ids stand: name -> uuid."""
 
-    def look(self, scope: Scope, sought: Sequence[Sought], spared: Sequence[Sought] = ()) -> SubjectLook:
+    def look(
+        self, scope: Scope, sought: Sequence[SubjectQuery], also_protected: Sequence[SubjectQuery] = ()
+    ) -> SubjectLook:
         """Look in all categories that any of these asks for. What is held is looked at first: it may only grow.
 
         `spared` count as held beside what the operator holds.
@@ -55,7 +59,7 @@ class SubjectObserver:
         categories = [c for c in scope.policy.categories if c.subjects and (everywhere or c.id in wanted)]
         if not categories:
             return SubjectLook(sought={}, held={})
-        held = {id_: facts for id_, (facts, _) in self._observer.look(scope, categories, {}, spared).items()}
+        held = {id_: facts for id_, (facts, _) in self._observer.look(scope, categories, {}, also_protected).items()}
         found = self._inventory.observe(scope.policy, categories, self._clock.now(), {}, sought)
         return SubjectLook(sought=found, held=held)
 

@@ -17,18 +17,18 @@ from retention_enforcer.domain.plan import Action, Purge
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.subjects import Condition, Match
-from retention_enforcer.domain.termination_findings import Undecided
+from retention_enforcer.domain.termination_findings import AmbiguousOwner
 from retention_enforcer.domain.termination_plan import (
     SubjectPlan,
     asked_in,
     goes_whole_at,
     not_narrowed,
     plan_purges,
-    sought_of,
-    undecided_of,
+    queries_of,
+    queries_of_ambiguous,
     without_rollover,
 )
-from retention_enforcer.domain.termination_records import PURGED, VERIFIED, Told, purged_of, seen_at, who_of
+from retention_enforcer.domain.termination_records import PURGED, VERIFIED, LedgerHistory, purged_of, seen_at, who_of
 from retention_enforcer.domain.terminations import (
     DOUBT,
     HELD,
@@ -41,11 +41,11 @@ from retention_enforcer.domain.terminations import (
     categories_of,
     times_of,
 )
-from retention_enforcer.enforcement.ended import Ended
-from retention_enforcer.enforcement.erasing import OWN, Eraser, Erasing
-from retention_enforcer.enforcement.ports import Clock, Counts
+from retention_enforcer.enforcement.ended import PendingWholeDeletions
+from retention_enforcer.enforcement.erasing import OWN, Eraser, PendingErasure
+from retention_enforcer.enforcement.ports import Clock, SubjectCounter
 from retention_enforcer.enforcement.purge import Purger, Results
-from retention_enforcer.enforcement.registrar import TerminationBook
+from retention_enforcer.enforcement.registrar import TerminationRecorder
 from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.subject_look import SubjectLook, SubjectObserver
 from retention_enforcer.enforcement.write_blocks import WriteBlocks
@@ -64,7 +64,7 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class PurgeObservation:
     """What one look found for those whose purge is due, and what is to be purged of it."""
 
     due: Mapping[str, Termination]
@@ -83,13 +83,13 @@ class SubjectPurge:
     def __init__(
         self,
         *,
-        book: TerminationBook,
+        book: TerminationRecorder,
         observer: SubjectObserver,
-        counts: Counts,
+        counts: SubjectCounter,
         purger: Purger,
         write_blocks: WriteBlocks,
         eraser: Eraser,
-        ended: Ended,
+        ended: PendingWholeDeletions,
         pseudonyms: Pseudonyms,
         clock: Clock,
         grace: int,
@@ -105,15 +105,19 @@ class SubjectPurge:
         self._clock = clock
         self._grace = grace
 
-    def look(self, scope: Scope, due: Mapping[str, Termination], undecided: Mapping[str, Undecided]) -> Seen:
+    def look(
+        self, scope: Scope, due: Mapping[str, Termination], undecided: Mapping[str, AmbiguousOwner]
+    ) -> PurgeObservation:
         """Return what the indices have of those that are due, and what is to be purged of it.
 
         The documents that may say whose an application is stay for as long as that cannot be told.
         """
-        sought = [one for termination in due.values() for one in sought_of(scope.policy, termination)]
-        spared = undecided_of(scope.policy, due.values(), {key: one.applications for key, one in undecided.items()})
-        look = self._observer.look(scope, sought, spared)
-        return Seen(due=due, look=look, plans=self._plans(scope.policy, look, due))
+        sought = [one for termination in due.values() for one in queries_of(scope.policy, termination)]
+        also_protected = queries_of_ambiguous(
+            scope.policy, due.values(), {key: one.applications for key, one in undecided.items()}
+        )
+        look = self._observer.look(scope, sought, also_protected)
+        return PurgeObservation(due=due, look=look, plans=self._plans(scope.policy, look, due))
 
     def carry_out(
         self,
@@ -173,19 +177,24 @@ class SubjectPurge:
         concerned = {label for one in interrupted.values() for label in one.expected} & terminations.keys()
         if not interrupted:
             return
-        sought = [one for label in sorted(concerned) for one in sought_of(scope.policy, terminations[label])]
+        sought = [one for label in sorted(concerned) for one in queries_of(scope.policy, terminations[label])]
         look = self._observer.look(scope, sought)
         for uuid, erasing in interrupted.items():
             self._note_interrupted_one(scope.policy, uuid, erasing, look, terminations)
 
     def _note_interrupted_one(
-        self, policy: Policy, uuid: str, erasing: Erasing, look: SubjectLook, terminations: dict[str, Termination]
+        self,
+        policy: Policy,
+        uuid: str,
+        erasing: PendingErasure,
+        look: SubjectLook,
+        terminations: dict[str, Termination],
     ) -> None:
         category, facts = look.place_of(uuid)
         if facts is None and not self._purger.is_gone(uuid):
             self._give_up_if_ungoverned(policy, uuid, erasing, terminations)
             return  # it cannot be looked into now
-        left = self._count(facts, facts.spared) if facts and facts.held_documents else {}
+        left = self._count(facts, facts.matches) if facts and facts.matching_documents else {}
         if left is None:
             return
         # Who was counted in places that the index cannot tell any more is left out: that must not keep others waiting.
@@ -202,7 +211,7 @@ class SubjectPurge:
         self._note(policy, category or _category_of(policy, known.name), known, took, terminations)
 
     def _give_up_if_ungoverned(
-        self, policy: Policy, uuid: str, erasing: Erasing, terminations: Mapping[str, Termination]
+        self, policy: Policy, uuid: str, erasing: PendingErasure, terminations: Mapping[str, Termination]
     ) -> None:
         """Count no longer what went of an index that the policy does not claim any more, or of nobody who is known."""
         governed = bool(claimants_by_name(policy, erasing.progress.index))
@@ -217,9 +226,9 @@ class SubjectPurge:
     def take_stock(
         self,
         policy: Policy,
-        seen: Seen,
+        seen: PurgeObservation,
         terminations: dict[str, Termination],
-        undecided: Mapping[str, Undecided],
+        undecided: Mapping[str, AmbiguousOwner],
         failures: Mapping[str, str],
     ) -> None:
         """Write down what is left of whom, where it was looked for, and why it could not be purged."""
@@ -235,7 +244,8 @@ class SubjectPurge:
                 items.append(OpenItem(kind=UNDECIDED, text=undecided[key].text))
             looked_in = {
                 category.id: sum(
-                    key not in look.untold_labels(category.id, index.name) for index in look.sought[category.id].indices
+                    key not in look.indistinguishable_labels(category.id, index.name)
+                    for index in look.sought[category.id].indices
                 )
                 for category in categories_of(policy, termination.ask)
                 if category.id in look.sought
@@ -255,19 +265,19 @@ class SubjectPurge:
         left = Left()
         for facts in look.sought.values():
             for index in facts.indices:
-                if not index.held_documents:
+                if not index.matching_documents:
                     continue
-                counted = self._count(index, index.spared)
+                counted = self._count(index, index.matches)
                 if counted is None:
                     item = OpenItem(kind=DOUBT, text=f"{index.name} does not say whose documents it has")
-                    for label in {match.label for match in index.spared}:
+                    for label in {match.label for match in index.matches}:
                         left.doubts.setdefault(label, []).append(item)
                     continue
                 for label, documents in counted.items():
                     left.documents[label] = left.documents.get(label, 0) + documents
         return left
 
-    def begin_again(self, terminations: Mapping[str, Termination], told: Told) -> None:
+    def begin_again(self, terminations: Mapping[str, Termination], told: LedgerHistory) -> None:
         """Begin the erasures that the ledger knows of and a registry that was lost does not: their files hold bytes."""
         labels = {who_of(termination): key for key, termination in terminations.items()}
         there = self._purger.names_of(told.unclean) if told.unclean else {}
@@ -290,10 +300,10 @@ class SubjectPurge:
         under_way = self._eraser.pending().get(facts.uuid)
         if under_way is not None and under_way.expected:
             return None  # what an interrupted purge took of it is not counted yet
-        counted = self._count(facts, facts.spared) if facts.spared else {}
+        counted = self._count(facts, facts.matches) if facts.matches else {}
         if counted is None or not self._takes_any(purge):
             return None
-        labels = sorted({match.label for match in facts.spared})
+        labels = sorted({match.label for match in facts.matches})
         times = [times_of(policy, terminations[label], self._grace).deadline(terminations[label]) for label in labels]
         goes = goes_whole_at(category, purge, policy.margin)
         not_before = goes if goes is not None and goes <= min(times, default=goes) else None
@@ -302,7 +312,7 @@ class SubjectPurge:
 
     def _takes_any(self, purge: Purge) -> bool:
         """Whether a purge of documents has any to take: all that there are may be held, or say whose others are."""
-        return not purge.spare or bool(self._count(purge.facts, purge.facts.spared, purge.spare))
+        return not purge.spare or bool(self._count(purge.facts, purge.facts.matches, purge.spare))
 
     def _count(self, index: IndexFacts, matches: Iterable[Match], spare: Sequence[Match] = ()) -> dict[str, int] | None:
         """Return how many documents each label has in an index, None where it does not say so now."""
@@ -363,14 +373,14 @@ def _refused(plans: Iterable[SubjectPlan], label: str, failures: Mapping[str, st
     """Yield why what a termination should have purged is still to be purged, where that was tried."""
     for purge in (purge for plan in plans for purge in plan.purges):
         facts = purge.facts
-        if facts.uuid in failures and any(match.label == label for match in facts.spared):
+        if facts.uuid in failures and any(match.label == label for match in facts.matches):
             yield OpenItem(kind=REFUSED, text=failures[facts.uuid])
 
 
 def _places_of(index: IndexFacts) -> dict[str, set[str]]:
     """Return where in an index each label's documents are looked for: a text for each place and its id."""
     places: dict[str, set[str]] = {}
-    for match in index.spared:
+    for match in index.matches:
         other = match.unless_other
         beside = [_place_of(one) for one in other.conditions] if other else []
         for part in match.parts:
@@ -385,7 +395,7 @@ def _place_of(condition: Condition, *beside: str) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
-def _is_noted(termination: Termination, erasing: Erasing) -> bool:
+def _is_noted(termination: Termination, erasing: PendingErasure) -> bool:
     """Whether it was written down already what the announced purge took, before a crash."""
     return any(p.uuid == erasing.progress.uuid and p.record > erasing.after for p in termination.purges)
 

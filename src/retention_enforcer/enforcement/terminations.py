@@ -14,8 +14,8 @@ from retention_enforcer.domain.ledger import Outcome
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.subjects import SubjectKind
-from retention_enforcer.domain.termination_findings import Undecided, Undone, termination_findings
-from retention_enforcer.domain.termination_plan import SubjectPlan, applications_of, sought_of
+from retention_enforcer.domain.termination_findings import AmbiguousOwner, Outstanding, termination_findings
+from retention_enforcer.domain.termination_plan import SubjectPlan, applications_of, queries_of
 from retention_enforcer.domain.termination_records import (
     CLOSED,
     ERASED,
@@ -34,14 +34,14 @@ from retention_enforcer.domain.terminations import (
     may_purge,
     times_of,
 )
-from retention_enforcer.enforcement.ended import Ended
-from retention_enforcer.enforcement.erasing import OWN, Eraser, Erasing
+from retention_enforcer.enforcement.ended import PendingWholeDeletions
+from retention_enforcer.enforcement.erasing import OWN, Eraser, PendingErasure
 from retention_enforcer.enforcement.ports import Clock, Owners, Requests
-from retention_enforcer.enforcement.registrar import Intake, Registrar, TerminationBook
+from retention_enforcer.enforcement.registrar import Intake, Registrar, TerminationRecorder
 from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.settle import cycle_of
 from retention_enforcer.enforcement.subject_look import SubjectObserver
-from retention_enforcer.enforcement.subject_purge import Seen, SubjectPurge
+from retention_enforcer.enforcement.subject_purge import PurgeObservation, SubjectPurge
 from retention_enforcer.enforcement.write_blocks import WriteBlocks
 
 TERMINATIONS = "terminations"
@@ -69,14 +69,14 @@ class TerminationWork:
         self,
         *,
         registrar: Registrar,
-        book: TerminationBook,
+        book: TerminationRecorder,
         requests: Requests,
         owners: Owners,
         observer: SubjectObserver,
         purge: SubjectPurge,
         write_blocks: WriteBlocks,
         eraser: Eraser,
-        ended: Ended,
+        ended: PendingWholeDeletions,
         pseudonyms: Pseudonyms,
         clock: Clock,
         grace: int,
@@ -135,7 +135,7 @@ class TerminationWork:
     def _result(self, scope: Scope, run: _Run, unblocked: Mapping[str, str], *, unknown: bool) -> TerminationResult:
         now = self._clock.now()
         late = {key for key, t in run.terminations.items() if is_late(t, self._times(scope, t), now)}
-        undone = Undone(
+        undone = Outstanding(
             refused=run.intake.requests.refused,
             undecided=run.undecided,
             unblocked=unblocked,
@@ -155,7 +155,7 @@ class TerminationWork:
 
         Those only that were written after it: one from before was overruled by it.
         """
-        index, found = intake.requests.extent.uuid[:8], dict[int, str]()
+        index, found = intake.requests.position.uuid[:8], dict[int, str]()
         for key, termination in intake.terminations.items():
             if not termination.is_open or termination.subject is None or termination.kind is SubjectKind.USER:
                 continue
@@ -173,7 +173,7 @@ class TerminationWork:
 
     # --- whose applications ---
 
-    def _find_applications(self, policy: Policy, terminations: dict[str, Termination]) -> dict[str, Undecided]:
+    def _find_applications(self, policy: Policy, terminations: dict[str, Termination]) -> dict[str, AmbiguousOwner]:
         """Add to each open account's applications those that belong to it now; return which cannot be told.
 
         Found out before the documents that say so are gone, and kept when these are. One that certainly belongs to
@@ -188,12 +188,12 @@ class TerminationWork:
                 owned = self._owners.of(policy, account, termination.applications, self._clock.now())
             except Refused as error:
                 text = f"its applications cannot be told: {error.message}; {error.remedy}"
-                undecided[key] = Undecided(text=text)
+                undecided[key] = AmbiguousOwner(text=text)
                 continue
             if owned.undecided:
                 reasons = "; ".join(sorted(set(owned.undecided.values())))
                 text = f"{len(owned.undecided)} applications are not taken along: {reasons}"
-                undecided[key] = Undecided(text=text, applications=frozenset(owned.undecided))
+                undecided[key] = AmbiguousOwner(text=text, applications=frozenset(owned.undecided))
             found = applications_of(termination, owned, account)
             if found != termination.applications:
                 terminations[key] = replace(termination, applications=found)
@@ -219,7 +219,7 @@ class TerminationWork:
             self._purge.take_stock(scope.policy, seen, run.terminations, run.undecided, run.failures)
         return Outcome.UNKNOWN in outcomes
 
-    def _look(self, scope: Scope, run: _Run) -> Seen | None:
+    def _look(self, scope: Scope, run: _Run) -> PurgeObservation | None:
         """Look for all that may be purged now; None where that is nobody's."""
         due = self._due(scope, run)
         return self._purge.look(scope, due, run.undecided) if due else None
@@ -259,7 +259,7 @@ class TerminationWork:
 
     # --- afterwards ---
 
-    def _settle_erased(self, terminations: dict[str, Termination], pending: Mapping[str, Erasing]) -> None:
+    def _settle_erased(self, terminations: dict[str, Termination], pending: Mapping[str, PendingErasure]) -> None:
         """Write down for whom every file is clean now."""
         under_way = {label for one in pending.values() for label in (*one.labels, *one.again)}
         for key, termination in terminations.items():
@@ -286,7 +286,7 @@ class TerminationWork:
             for name, uuid in self._observer.own_indices().items():
                 self._eraser.begin(name, uuid, [OWN])  # before the deletion: a crash must not lose the bytes
         for termination, subject in old:
-            self._requests.forget(subject, intake.requests.extent.until)
+            self._requests.forget(subject, intake.requests.position.until)
             terminations[termination.key] = forgotten(termination)
             self._book.enter(terminations[termination.key], FORGOTTEN, "only the pseudonym is left")
 
@@ -297,7 +297,7 @@ class TerminationWork:
         """
         back = {t.subject for t in terminations.values() if t.reinstated or t.is_open}
         closed = [t for t in terminations.values() if t.closed_at is not None and t.subject and t.subject not in back]
-        sought = [one for termination in closed for one in sought_of(scope.policy, termination)]
+        sought = [one for termination in closed for one in queries_of(scope.policy, termination)]
         return self._purge.left(self._observer.look(scope, sought)).documents if sought else {}
 
 
@@ -311,7 +311,7 @@ class _Run:
     """What is known in one run; renewed where requests came in while it purged."""
 
     intake: Intake
-    undecided: dict[str, Undecided]
+    undecided: dict[str, AmbiguousOwner]
     failures: dict[str, str] = field(default_factory=dict)
     """By the uuid of an index, why the last purge of it did not succeed."""
 

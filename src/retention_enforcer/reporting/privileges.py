@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from retention_enforcer.domain.policy import Policy
-from retention_enforcer.domain.privileges import Right, Role, descriptor, rights_of, role_name
+from retention_enforcer.domain.privileges import AccessRole, Right, descriptor, rights_of, role_name
 
 _GENERATED = "Generated from the table in the code by `make reference`: edit that."
 
@@ -46,10 +46,10 @@ _TAIL = """## What to know of them
 
 def privileges_page() -> str:
     """Return the table of privileges as Markdown."""
-    return "\n".join([_HEAD, *(_section(role) for role in Role), _TAIL])
+    return "\n".join([_HEAD, *(_section(role) for role in AccessRole), _TAIL])
 
 
-def _section(role: Role) -> str:
+def _section(role: AccessRole) -> str:
     head = [f"## {role_name(role)}\n", "| on | privilege | what needs it | why |", "|---|---|---|---|"]
     return "\n".join([*head, *(_row(right) for right in rights_of(role)), ""])
 
@@ -60,7 +60,7 @@ def _row(right: Right) -> str:
 
 def role_files(policy: Policy) -> dict[str, str]:
     """Return the roles for a policy as files: by name, the body of each `PUT _security/role`, and a roles.yml."""
-    bodies = {role_name(role): descriptor(rights_of(role), policy) for role in Role}
+    bodies = {role_name(role): descriptor(rights_of(role), policy) for role in AccessRole}
     files = {f"{name}.json": json.dumps(body, indent=2) + "\n" for name, body in bodies.items()}
     lines = (f"{name}:\n{_yaml(body)}" for name, body in bodies.items())
     return {**files, "roles.yml": f"# {_GENERATED}\n" + "".join(lines)}

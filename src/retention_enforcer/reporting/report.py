@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from retention_enforcer.domain.claims import Standing
+from retention_enforcer.domain.claims import IndexOwner
 from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import SECOND, format_duration, format_instant, format_known_instant
 from retention_enforcer.domain.ledger import Head
 from retention_enforcer.domain.policy import ON_REQUEST, Policy
 from retention_enforcer.domain.proof import Proof
-from retention_enforcer.domain.termination_findings import Undone, termination_findings
+from retention_enforcer.domain.termination_findings import Outstanding, termination_findings
 from retention_enforcer.domain.terminations import is_late
 from retention_enforcer.enforcement.coverage_look import CoverageLook
 from retention_enforcer.enforcement.reader import Look
@@ -43,12 +43,12 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
+class ReportedIndex:
     """One index of the cluster, and the promise it is under. Instants in epoch milliseconds."""
 
     name: str
     uuid: str
-    standing: Standing
+    standing: IndexOwner
     categories: tuple[str, ...]
     excluded_from: tuple[str, ...]
     """The categories from which `ignore` excludes it."""
@@ -66,7 +66,7 @@ class Report:
     rows: tuple[Row, ...]
     findings: tuple[Finding, ...]
     """All of them, the broken promises first."""
-    indices: tuple[Placed, ...] = ()
+    indices: tuple[ReportedIndex, ...] = ()
     notes: tuple[str, ...] = ()
     """What could not be looked at, in a sentence each."""
 
@@ -75,11 +75,11 @@ class Report:
         """Whether every promise is kept, as far as this look can prove it."""
         return all(row.kept for row in self.rows)
 
-    def under(self, category: str) -> tuple[Placed, ...]:
+    def under(self, category: str) -> tuple[ReportedIndex, ...]:
         """Return the indices under a promise."""
         return tuple(index for index in self.indices if category in index.categories)
 
-    def standing(self, standing: Standing) -> tuple[Placed, ...]:
+    def standing(self, standing: IndexOwner) -> tuple[ReportedIndex, ...]:
         """Return the indices that stand so to the policy."""
         return tuple(index for index in self.indices if index.standing is standing)
 
@@ -103,7 +103,7 @@ def make_report(
     known what else was asked for: what ends with a request is not kept then.
     """
     late = frozenset(t.key for t, times in asked if is_late(t, times, look.as_of))
-    of_terminations = tuple(termination_findings((t for t, _ in asked), Undone(late=late, refused=refused)))
+    of_terminations = tuple(termination_findings((t for t, _ in asked), Outstanding(late=late, refused=refused)))
     beyond = (*(coverage.findings if coverage else ()), *of_terminations)
     every = [*(finding for proof in proofs for finding in proof.findings), *beyond]
     return Report(
@@ -173,10 +173,10 @@ def _urgency(finding: Finding) -> tuple[bool, str, str, str]:
     return (finding.severity is not Severity.ERROR, finding.category or "", finding.kind, finding.index or "")
 
 
-def _placed(coverage: CoverageLook, facts: Mapping[str, CategoryFacts]) -> tuple[Placed, ...]:
+def _placed(coverage: CoverageLook, facts: Mapping[str, CategoryFacts]) -> tuple[ReportedIndex, ...]:
     known = {index.uuid: index for seen in facts.values() for index in seen.indices}
     return tuple(
-        Placed(
+        ReportedIndex(
             name=index.name,
             uuid=index.uuid,
             standing=index.claim.standing,
@@ -233,7 +233,7 @@ def _finding(finding: Finding, as_of: int) -> dict[str, Any]:
     }
 
 
-def _placed_document(policy: Policy, index: Placed) -> dict[str, Any]:
+def _placed_document(policy: Policy, index: ReportedIndex) -> dict[str, Any]:
     return {
         "index": index.name,
         "uuid": index.uuid,

@@ -7,16 +7,16 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from retention_enforcer.domain.claims import Standing
+from retention_enforcer.domain.claims import IndexOwner
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import describe_duration, format_duration, format_instant
 from retention_enforcer.reporting.report import Report, Row
 
 _BESIDE = {
-    Standing.UNCLAIMED: "Claimed by no category",
-    Standing.IGNORED: "Covered by no clause, on purpose",
-    Standing.OWN: "The enforcer's own",
-    Standing.SYSTEM: "Elasticsearch's own",
+    IndexOwner.UNCLAIMED: "Claimed by no category",
+    IndexOwner.IGNORED: "Covered by no clause, on purpose",
+    IndexOwner.OWN: "The enforcer's own",
+    IndexOwner.SYSTEM: "Elasticsearch's own",
 }
 
 

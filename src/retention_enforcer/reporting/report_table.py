@@ -8,10 +8,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from retention_enforcer.domain.claims import Standing
+from retention_enforcer.domain.claims import IndexOwner
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import describe_roughly, format_duration, format_instant
-from retention_enforcer.reporting.report import Placed, Report, Row
+from retention_enforcer.reporting.report import Report, ReportedIndex, Row
 
 _NAMED = 6
 """Indices that are named under each promise; the JSON and the page have all of them."""
@@ -74,13 +74,13 @@ def _indices(report: Report) -> Table:
         if row.clause is not None:
             placed = _names(report.under(row.id))
             table.add_row(row.id, Text.assemble(row.clause, "\n", (placed, "dim")))
-    for standing in (Standing.UNCLAIMED, Standing.IGNORED, Standing.OWN, Standing.SYSTEM):
+    for standing in (IndexOwner.UNCLAIMED, IndexOwner.IGNORED, IndexOwner.OWN, IndexOwner.SYSTEM):
         placed = _names(report.standing(standing))
         table.add_row(Text(standing.value, "italic"), Text(placed, "dim"))
     return table
 
 
-def _names(indices: Sequence[Placed]) -> str:
+def _names(indices: Sequence[ReportedIndex]) -> str:
     if not indices:
         return "no index"
     more = f" and {len(indices) - _NAMED:,} more" if len(indices) > _NAMED else ""

@@ -39,7 +39,7 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Promise:
+class PromiseStatus:
     """One row: a promise and how it stands. Durations and instants in milliseconds, None where there is none."""
 
     id: str
@@ -92,7 +92,7 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class HoldView:
     """One hold."""
 
     id: str
@@ -113,14 +113,14 @@ class Status:
     connected: bool
     accepted: bool | None
     """Whether the policy here is the one that may act; None where that is not known."""
-    promises: tuple[Promise, ...]
+    promises: tuple[PromiseStatus, ...]
     pending: tuple[Pending, ...]
     """The most urgent first."""
     closed: int
     """How many terminations are closed or cancelled, and still remembered."""
     findings: tuple[FindingSeen, ...]
     """The broken promises first."""
-    holds: tuple[Held, ...]
+    holds: tuple[HoldView, ...]
 
     @property
     def verdict(self) -> Verdict:
@@ -155,7 +155,7 @@ def build_status(known: Known, now: int) -> Status:
         closed=sum(not t.is_open for t, _ in asked),
         findings=tuple(sorted(_findings(known, role), key=_urgency)),
         holds=tuple(
-            Held(id=hold.id, on=hold.on, until=hold.until, remaining=hold.until - now)
+            HoldView(id=hold.id, on=hold.on, until=hold.until, remaining=hold.until - now)
             for hold in (situation.holds if situation else ())
             if hold.until > now
         ),
@@ -210,7 +210,7 @@ def _not_ready(known: Known, role: Role, *, connected: bool, accepted: bool | No
 
 def _promise(
     known: Known, category: Category, role: Role, asked: Sequence[tuple[Termination, Times]], now: int
-) -> Promise:
+) -> PromiseStatus:
     seen = known.categories.get(category.id) if role is not Role.STANDBY else None
     proof = seen.proof if seen else None
     owed = owed_under(
@@ -226,7 +226,7 @@ def _promise(
     oldest = proof.oldest if proof else None
     by_age = category.max_age is not None
     findings = seen.findings if seen else ()
-    return Promise(
+    return PromiseStatus(
         id=category.id,
         promise=category.promise,
         clause=str(category.clause),
@@ -270,7 +270,7 @@ def _verdict(known: Known, category: Category, role: Role, owed: Owed, now: int)
     return Verdict.KEPT, ""
 
 
-def _on_request(known: Known, role: Role, asked: Sequence[tuple[Termination, Times]], now: int) -> Promise:
+def _on_request(known: Known, role: Role, asked: Sequence[tuple[Termination, Times]], now: int) -> PromiseStatus:
     unknown = _standing_by(known) if role is Role.STANDBY else _terminations_unknown(known, now)
     owed = owed_under(known.policy, ON_REQUEST, asked, now, unknown=unknown)
     verdict, why = Verdict.KEPT, ""
@@ -279,7 +279,7 @@ def _on_request(known: Known, role: Role, asked: Sequence[tuple[Termination, Tim
     elif owed.unknown:
         verdict, why = Verdict.NOT_PROVEN, owed.unknown
     terminations = known.terminations if role is not Role.STANDBY else None
-    return Promise(
+    return PromiseStatus(
         id=ON_REQUEST,
         promise=f"gone {format_duration(known.policy.on_request)} after a request",
         clause=None,

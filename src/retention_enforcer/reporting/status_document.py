@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from retention_enforcer.domain.instants import SECOND, format_instant, format_known_instant
 from retention_enforcer.domain.terminations import State
-from retention_enforcer.reporting.status import Held, Pending, Promise, Role, Status, Verdict
+from retention_enforcer.reporting.status import HoldView, Pending, PromiseStatus, Role, Status, Verdict
 
 _Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
@@ -270,7 +270,7 @@ def _cluster(status: Status) -> ClusterDocument:
     )
 
 
-def _promise(promise: Promise) -> PromiseDocument:
+def _promise(promise: PromiseStatus) -> PromiseDocument:
     return PromiseDocument(
         id=promise.id,
         promise=promise.promise,
@@ -305,7 +305,7 @@ def _pending(pending: Pending) -> PendingDocument:
     )
 
 
-def _hold(hold: Held) -> HoldDocument:
+def _hold(hold: HoldView) -> HoldDocument:
     return HoldDocument(id=hold.id, on=hold.on, until=format_instant(hold.until), remaining=hold.remaining // SECOND)
 
 

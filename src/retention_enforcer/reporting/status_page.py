@@ -15,7 +15,7 @@ from jinja2 import Template
 from retention_enforcer.domain.findings import Severity
 from retention_enforcer.domain.instants import describe_roughly
 from retention_enforcer.reporting.report_page import page_environment
-from retention_enforcer.reporting.status import Promise, Role, Status, Verdict
+from retention_enforcer.reporting.status import PromiseStatus, Role, Status, Verdict
 from retention_enforcer.reporting.status_document import status_document
 
 SHOWN = 20
@@ -88,7 +88,7 @@ def headline(status: Status) -> str:
     return f"All {number} promises are kept"
 
 
-def _wanting(status: Status) -> list[tuple[Verdict, list[Promise]]]:
+def _wanting(status: Status) -> list[tuple[Verdict, list[PromiseStatus]]]:
     """Return the promises that are not kept, and those that are not proven, where these are some and not all."""
     found = []
     for verdict in (Verdict.NOT_KEPT, Verdict.NOT_PROVEN):
@@ -98,7 +98,7 @@ def _wanting(status: Status) -> list[tuple[Verdict, list[Promise]]]:
     return found
 
 
-def _bar(promise: Promise) -> dict[str, float] | None:
+def _bar(promise: PromiseStatus) -> dict[str, float] | None:
     """Return the widths of a promise's bar in hundredths of the limit: what is used, and from where on it is due."""
     if promise.used is None or not promise.limit:
         return None
