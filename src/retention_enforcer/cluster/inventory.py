@@ -70,7 +70,7 @@ class Inventory:
         categories: Sequence[Category],
         now: int,
         evidence: Mapping[str, Evidence],
-        sought: Sequence[SubjectQuery] = (),
+        queries: Sequence[SubjectQuery] = (),
         looks: Mapping[str, int] | None = None,
     ) -> dict[str, CategoryFacts]:
         """Return the facts of each category, by its id; `evidence` is by the index's uuid.
@@ -96,7 +96,7 @@ class Inventory:
                 policy,
                 now=now,
                 silent=silent if attempt < ATTEMPTS - 1 else None,
-                sought=sought,
+                queries=queries,
                 ahead=ahead,
             )
             try:
@@ -112,7 +112,7 @@ class _Read:
 
     counts: Mapping[str, IndexStatistics]
     answer: Answer
-    sought: DocumentMatches
+    subjects: DocumentMatches
     write_aliases: Mapping[str, tuple[str, ...]]
     evidence: Mapping[str, Evidence]
     ageless: Mapping[str, Ageless]
@@ -144,7 +144,7 @@ class _Observation:
         *,
         now: int,
         silent: frozenset[str] | None,
-        sought: Sequence[SubjectQuery],
+        queries: Sequence[SubjectQuery],
         ahead: _Ahead,
     ) -> None:
         self._client = client
@@ -152,7 +152,7 @@ class _Observation:
         self._policy = policy
         self._now = now
         self._silent = silent
-        self._sought = sought
+        self._queries = queries
         self._ahead = ahead
 
     def of(self, categories: Sequence[Category], evidence: Mapping[str, Evidence]) -> dict[str, CategoryFacts]:
@@ -167,10 +167,10 @@ class _Observation:
         self._refresh(found, doubtful)
         types = self._types(found, doubtful)
         computed = self._computed(found, doubtful)
-        sought = self._sought_documents(found, doubtful.none_about(found.governed))
-        answer = self._search(found, doubtful, types, computed, sought)
-        tell_pairs_apart(self._client, sought, answer)
-        tell_spellings(self._client, sought, answer)
+        subjects = self._match_documents(found, doubtful.none_about(found.governed))
+        answer = self._search(found, doubtful, types, computed, subjects)
+        tell_pairs_apart(self._client, subjects, answer)
+        tell_spellings(self._client, subjects, answer)
         doubtful.of_invisible_documents(self._client, counts, answer)
         ageless = ages_unknown(self._client, doubtful.none_about(found.governed), types, computed, answer, evidence)
         forbidden = self._forbidden(categories, found)
@@ -179,13 +179,13 @@ class _Observation:
                 category=category.id,
                 as_of=self._now,
                 indices=tuple(
-                    self._facts(index, _Read(counts, answer, sought, write_aliases, evidence, ageless, types))
+                    self._facts(index, _Read(counts, answer, subjects, write_aliases, evidence, ageless, types))
                     for index in by_category(doubtful.none_about(found.governed)).get(category.id, [])
                 ),
                 set_apart=doubtful.about(category.id),
                 indistinguishable={
                     n: those
-                    for n, those in sought.indistinguishable.items()
+                    for n, those in subjects.indistinguishable.items()
                     if found.governed[n].category.id == category.id
                 },
                 forbidden=forbidden.get(category.id, ()),
@@ -250,14 +250,14 @@ class _Observation:
         if self._silent is not None and not missing <= self._silent:
             raise IndicesChanged(missing)
 
-    def _sought_documents(self, found: Survey, clear: Mapping[str, Governed]) -> DocumentMatches:
+    def _match_documents(self, found: Survey, clear: Mapping[str, Governed]) -> DocumentMatches:
         """Return the documents of the subjects asked for; an index with a hidden mapping cannot tell them apart."""
         avoid = _unsearchable(found) | _metadata_blocked(found)
 
         def reach(names: Collection[str]) -> Iterator[Batch]:
             return self._expressions(found, set(names) - avoid, avoid)
 
-        return match_documents(self._client, self._sought, clear, reach, self._capabilities.limits())
+        return match_documents(self._client, self._queries, clear, reach, self._capabilities.limits())
 
     def _search(
         self,
@@ -265,7 +265,7 @@ class _Observation:
         doubtful: doubts.Doubts,
         types: FieldTypes,
         computed: Mapping[str, Mapping[str, str]],
-        sought: DocumentMatches,
+        subjects: DocumentMatches,
     ) -> Answer:
         searches = []
         clear = doubtful.none_about(found.governed)
@@ -275,8 +275,8 @@ class _Observation:
             for index in (g.metadata for g in indices):
                 asked = (
                     _told_by(category, index.name, types, computed),
-                    sought.matches.get(index.name, ()),
-                    sought.spelled.get(index.name, ()),
+                    subjects.matches.get(index.name, ()),
+                    subjects.spelled.get(index.name, ()),
                     index.most_terms,
                 )
                 groups.setdefault(asked, {})[index.name] = index.shards
@@ -326,7 +326,7 @@ class _Observation:
         return covering(found.expressions, reached, caught, avoid)
 
     def _facts(self, governed: Governed, read: _Read) -> IndexFacts:
-        counts, answer, sought, evidence = read.counts, read.answer, read.sought, read.evidence
+        counts, answer, subjects, evidence = read.counts, read.answer, read.subjects, read.evidence
         ageless = read.ageless.get(governed.metadata.name)
         index, member = governed.metadata, governed.member
         seen, counted = answer.seen.get(index.name, DocumentsSeen()), counts.get(index.name)
@@ -358,7 +358,7 @@ class _Observation:
             blocks=index.blocks,
             lifecycle=governed.foreign_lifecycle,
             exempt=index.exemption is not None,
-            matches=sought.matches.get(index.name, ()),
+            matches=subjects.matches.get(index.name, ()),
             matching_documents=seen.matching,
             matching_labels=seen.matching_labels,
             ageless=ageless,

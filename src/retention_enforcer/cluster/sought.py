@@ -33,14 +33,14 @@ class DocumentMatches:
 
 def match_documents(
     client: Elasticsearch,
-    sought: Collection[SubjectQuery],
+    queries: Collection[SubjectQuery],
     governed: Mapping[str, Governed],
     reach: Callable[[Collection[str]], Iterator[Batch]],
     limits: Limits,
 ) -> DocumentMatches:
     """Return what is asked for in these indices, of which each can be read; `reach` gives the expressions for some."""
     found = DocumentMatches()
-    if not sought:
+    if not queries:
         return found
     asked = {name: g.category.subjects.all for name, g in governed.items() if g.category.subjects}
     exact = read_subject_fields(client, asked, reach, limits)
@@ -49,7 +49,7 @@ def match_documents(
         matches: list[Match] = []
         indistinguishable: list[Indistinguishable] = []
         spelled: list[Match] = []
-        for one in sought:
+        for one in queries:
             for what in one.in_index(index.category, name, stream.stream if stream else None, exact.get(name)):
                 if isinstance(what, Match):
                     matches.append(what)
@@ -70,7 +70,7 @@ def match_documents(
     return found
 
 
-def tell_pairs_apart(client: Elasticsearch, sought: DocumentMatches, answer: Answer) -> None:
+def tell_pairs_apart(client: Elasticsearch, subjects: DocumentMatches, answer: Answer) -> None:
     """Leave out documents that name several of one kind of a pair, where an index has any, and say how many.
 
     Nobody can tell which values of an array of objects belong together. Two searches for each such index.
@@ -78,8 +78,8 @@ def tell_pairs_apart(client: Elasticsearch, sought: DocumentMatches, answer: Ans
     for name, seen in answer.seen.items():
         if not seen.several:
             continue
-        pairs = [match for match in sought.matches[name] if match.single]
-        matches = tuple(replace(match, guarded=match.single) for match in sought.matches[name])
+        pairs = [match for match in subjects.matches[name] if match.single]
+        matches = tuple(replace(match, guarded=match.single) for match in subjects.matches[name])
         fields = " or ".join(sorted({where.name for match in pairs for part in match.parts for where in part.fields}))
         reason = f"documents have several values in {fields}, so that nobody can tell which belong together"
         counts = SubjectCounts(client)
@@ -90,13 +90,13 @@ def tell_pairs_apart(client: Elasticsearch, sought: DocumentMatches, answer: Ans
         except (ClusterUnavailable, RequestRejected) as error:
             reasons = {match.label: f"{reason}, and they were not counted: {error.message}" for match in matches}
             matches, matching = (), 0
-        sought.matches[name] = matches
+        subjects.matches[name] = matches
         indistinguishable = (Indistinguishable(label=label, note="", reason=why) for label, why in reasons.items())
-        sought.indistinguishable[name] = (*sought.indistinguishable.get(name, ()), *indistinguishable)
+        subjects.indistinguishable[name] = (*subjects.indistinguishable.get(name, ()), *indistinguishable)
         answer.seen[name] = replace(seen, matching=matching, matching_due=min(seen.matching_due, matching))
 
 
-def tell_spellings(client: Elasticsearch, sought: DocumentMatches, answer: Answer) -> None:
+def tell_spellings(client: Elasticsearch, subjects: DocumentMatches, answer: Answer) -> None:
     """Say of indices where documents have the ids that are asked for as numbers in another spelling, as 1.4e9.
 
     They are not asked for: nobody has said that they are the same. One search for each such index.
@@ -105,11 +105,13 @@ def tell_spellings(client: Elasticsearch, sought: DocumentMatches, answer: Answe
         if not seen.spelled:
             continue
         try:
-            told = {label: f"{n:,}" for label, n in SubjectCounts(client).by_label(name, sought.spelled[name]).items()}
+            told = {
+                label: f"{n:,}" for label, n in SubjectCounts(client).by_label(name, subjects.spelled[name]).items()
+            }
         except (ClusterUnavailable, RequestRejected):
-            told = {match.label: "some" for match in sought.spelled[name]}
+            told = {match.label: "some" for match in subjects.spelled[name]}
         indistinguishable = (
             Indistinguishable(label=label, note="", reason=f"{documents} documents have this id as a number {_SPELLED}")
             for label, documents in told.items()
         )
-        sought.indistinguishable[name] = (*sought.indistinguishable.get(name, ()), *indistinguishable)
+        subjects.indistinguishable[name] = (*subjects.indistinguishable.get(name, ()), *indistinguishable)

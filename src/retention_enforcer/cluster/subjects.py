@@ -46,8 +46,8 @@ class HeldSubjects:
         return tuple(found)
 
 
-def _is_account(sought: SubjectQuery) -> bool:
-    return sought.subject.kind is SubjectKind.ACCOUNT
+def _is_account(query: SubjectQuery) -> bool:
+    return query.subject.kind is SubjectKind.ACCOUNT
 
 
 def _sought(hold: Hold, subject: Subject) -> SubjectQuery:

@@ -74,26 +74,26 @@ class TerminationScope:
 
 
 def plan_purges(
-    category: Category, sought: CategoryFacts, held: CategoryFacts, asked: TerminationScope, now: int
+    category: Category, terminated: CategoryFacts, protected: CategoryFacts, asked: TerminationScope, now: int
 ) -> SubjectPlan:
     """Return what is to be purged of a category's indices; `held` is the look at the same for what is held."""
     plan = SubjectPlan()
-    for apart in sought.set_apart:
+    for apart in terminated.set_apart:
         if apart.doubt is Doubt.BEHIND_ALIAS:
             continue  # it is no index of the category's: it is looked into with all others outside
         plan.doubt(asked.labels, _not_known(apart))
-    holds = {index.uuid: held.holds.get(index.name) for index in held.indices}
-    protected_indices = {index.uuid: index for index in held.indices}
-    stays = {index.name for index in sought.indices if index.container} | set(last_of_alias(sought.indices))
-    for index in sought.indices:
-        for indistinguishable in sought.indistinguishable.get(index.name, ()):
+    holds = {index.uuid: protected.holds.get(index.name) for index in protected.indices}
+    twins = {index.uuid: index for index in protected.indices}
+    stays = {index.name for index in terminated.indices if index.container} | set(last_of_alias(terminated.indices))
+    for index in terminated.indices:
+        for indistinguishable in terminated.indistinguishable.get(index.name, ()):
             plan.doubt([indistinguishable.label], _cannot_tell(index.name, indistinguishable))
-        twin = protected_indices.get(index.uuid)
+        twin = twins.get(index.uuid)
         if twin is None:
             plan.doubt(asked.labels, f"{index.name} came while it was looked at: it is looked at again")
         else:
             hold, last = holds[index.uuid], index.name in stays
-            _judge(plan, category, index, hold=hold, held=twin, asked=asked, now=now, stays=last)
+            _judge(plan, category, index, hold=hold, protected=twin, asked=asked, now=now, stays=last)
     return plan
 
 
@@ -103,7 +103,7 @@ def _judge(
     index: IndexFacts,
     *,
     hold: HeldIndex | None,
-    held: IndexFacts,
+    protected: IndexFacts,
     asked: TerminationScope,
     now: int,
     stays: bool,
@@ -120,27 +120,29 @@ def _judge(
     reason = f"{index.matching_documents} documents of terminated subjects"
     target = rollover_target(index, category) if index.write_index else None
     rolled = not index.write_index or target is not None
-    may_go_whole = not stays and rolled and not held.matching_documents and not index.blocks & FORBID_INDEX_DELETION
+    may_go_whole = (
+        not stays and rolled and not protected.matching_documents and not index.blocks & FORBID_INDEX_DELETION
+    )
     if own and index.matching_documents == index.documents and may_go_whole:
         plan.purges.append(
             Purge(
                 # Guarded by the numbers of the look that found nothing held, which came first: what was written since
                 # may be held.
-                facts=replace(index, sequence_numbers=held.sequence_numbers),
+                facts=replace(index, sequence_numbers=protected.sequence_numbers),
                 action=Action.DELETE_INDEX,
                 documents=index.documents,
                 due=now,
                 reason=f"{reason}, the index of one of them",
                 cut=now,
-                spare=held.matches,
+                spare=protected.matches,
                 rollover=target,
             )
         )
         return
     if not index.matching_documents:
         return
-    if held.matching_documents:
-        plan.doubt(labels, f"{held.matching_documents} documents of held subjects stay in {index.name}", kind=HELD)
+    if protected.matching_documents:
+        plan.doubt(labels, f"{protected.matching_documents} documents of held subjects stay in {index.name}", kind=HELD)
     forbidden = index.blocks - {Block.WRITE}
     if forbidden or index.mounted:
         why = (
@@ -158,7 +160,7 @@ def _judge(
             reason=reason,
             cut=now,
             takes=OfSubjects(matches=index.matches),
-            spare=held.matches,
+            spare=protected.matches,
         )
     )
 
@@ -306,20 +308,20 @@ def left_to_age(policy: Policy, termination: Termination) -> tuple[Category, ...
     return tuple(c for c in policy.categories if c not in purged and narrows(c, subject))
 
 
-def goes_by_age(category: Category, sought: CategoryFacts, held: CategoryFacts, now: int) -> Iterator[OpenItem]:
+def goes_by_age(
+    category: Category, terminated: CategoryFacts, protected: CategoryFacts, now: int
+) -> Iterator[OpenItem]:
     """Yield what such a category has of the subject, or may have, and when the last of it is past its limit.
 
     `held` is the look at the same for what is held. No time is said where something else than age decides.
     """
-    having = [index for index in sought.indices if index.matching_documents]
+    having = [index for index in terminated.indices if index.matching_documents]
     if having:
         text = f"{sum(i.matching_documents for i in having):,} documents of the subject are in {category.id}"
-        protected_indices = {
-            index.uuid for index in held.indices if index.matching_documents or index.name in held.holds
-        }
-        known = {index.uuid for index in held.indices}
+        kept = {index.uuid for index in protected.indices if index.matching_documents or index.name in protected.holds}
+        known = {index.uuid for index in protected.indices}
         ends = [
-            _past_its_limit(category, index) if index.uuid in known and index.uuid not in protected_indices else None
+            _past_its_limit(category, index) if index.uuid in known and index.uuid not in kept else None
             for index in having
         ]
         until = max((end for end in ends if end is not None), default=now)
@@ -328,10 +330,10 @@ def goes_by_age(category: Category, sought: CategoryFacts, held: CategoryFacts, 
             yield OpenItem(kind=BY_AGE, text=f"{text}: they go by their age, and nobody can say when: {where}")
         else:
             yield OpenItem(kind=BY_AGE, text=f"{text}: they go by their age", until=until)
-    for name, reasons in sorted(sought.indistinguishable.items()):
+    for name, reasons in sorted(terminated.indistinguishable.items()):
         for text in sorted({_cannot_tell(name, indistinguishable) for indistinguishable in reasons}):
             yield OpenItem(kind=DOUBT, text=text)
-    for apart in sought.set_apart:
+    for apart in terminated.set_apart:
         yield OpenItem(kind=DOUBT, text=_not_known(apart))
 
 

@@ -280,7 +280,7 @@ class RequestCommands:
 
     def _look(self, termination: Termination) -> Mapping[str, CategoryFacts]:
         scope = Scope.looking(self._policy, Control())
-        return self._observer.look(scope, queries_of(self._policy, termination)).sought
+        return self._observer.look(scope, queries_of(self._policy, termination)).terminated
 
 
 def _why_untold(facts: CategoryFacts) -> tuple[str, ...]:

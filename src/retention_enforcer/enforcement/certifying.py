@@ -155,7 +155,7 @@ class Certifier:
     def _look(self, termination: Termination) -> tuple[dict[str, int | None], list[OpenItem]]:
         scope = Scope.looking(self._policy, self._control.read())
         look = self._observer.look(scope, queries_of(self._policy, termination))
-        found = {id_: _found(facts) for id_, facts in look.sought.items()}
+        found = {id_: _found(facts) for id_, facts in look.terminated.items()}
         return found, list(self._kept(termination, look))
 
     def _left_by_age(self, termination: Termination, now: int) -> Iterator[OpenItem]:
@@ -169,17 +169,17 @@ class Certifier:
         """Yield what a termination does not end: documents of the subject in categories that go by age alone."""
         categories = left_to_age(self._policy, termination)
         ids = frozenset(category.id for category in categories)
-        sought = [replace(one, categories=ids) for one in queries_of(self._policy, termination)]
-        look = self._observer.look(Scope.looking(self._policy, self._control.read()), sought)
+        queries = [replace(one, categories=ids) for one in queries_of(self._policy, termination)]
+        look = self._observer.look(Scope.looking(self._policy, self._control.read()), queries)
         for category in categories:
-            yield from goes_by_age(category, look.sought[category.id], look.held[category.id], now)
+            yield from goes_by_age(category, look.terminated[category.id], look.protected[category.id], now)
 
     def _kept(self, termination: Termination, look: SubjectLook) -> Iterator[OpenItem]:
         """Yield what could not be looked into, and why what was found is not purged: held, blocked, not to be told."""
-        for id_, facts in look.sought.items():
+        for id_, facts in look.terminated.items():
             category = self._policy.category(id_)
             asked = asked_in(self._policy, category, [termination])
-            plan = plan_purges(category, facts, look.held[id_], asked, self._clock.now())
+            plan = plan_purges(category, facts, look.protected[id_], asked, self._clock.now())
             yield from plan.doubts.get(termination.key, ())
 
     def _promises(self, termination: Termination) -> tuple[CertifiedPromise, ...]:

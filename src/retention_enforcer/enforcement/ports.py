@@ -42,7 +42,7 @@ class Inventory(Protocol):
         categories: Sequence[Category],
         now: int,
         evidence: Mapping[str, Evidence],
-        sought: Sequence[SubjectQuery] = (),
+        queries: Sequence[SubjectQuery] = (),
         looks: Mapping[str, int] | None = None,
     ) -> dict[str, CategoryFacts]:
         """Return the facts of each category, by its id; the documents of some subjects are counted apart.

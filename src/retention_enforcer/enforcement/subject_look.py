@@ -17,12 +17,12 @@ from retention_enforcer.enforcement.scope import Scope
 class SubjectLook:
     """By category, the facts with the sought subjects' documents counted apart, and those with the held ones."""
 
-    sought: Mapping[str, CategoryFacts]
-    held: Mapping[str, CategoryFacts]
+    terminated: Mapping[str, CategoryFacts]
+    protected: Mapping[str, CategoryFacts]
 
     def place_of(self, uuid: str) -> tuple[str, IndexFacts | None]:
         """Return an index and its category; an empty one and None where it was not seen."""
-        for category, facts in self.sought.items():
+        for category, facts in self.terminated.items():
             for index in facts.indices:
                 if index.uuid == uuid:
                     return category, index
@@ -31,7 +31,7 @@ class SubjectLook:
     def indistinguishable_labels(self, category: str, index: str) -> frozenset[str]:
         """Return for whom an index cannot tell which documents it has."""
         return frozenset(
-            indistinguishable.label for indistinguishable in self.sought[category].indistinguishable.get(index, ())
+            indistinguishable.label for indistinguishable in self.terminated[category].indistinguishable.get(index, ())
         )
 
 
@@ -48,20 +48,22 @@ class SubjectObserver:
         """Returns the enforcer's own indices in which raw ids stand: name -> uuid."""
 
     def look(
-        self, scope: Scope, sought: Sequence[SubjectQuery], also_protected: Sequence[SubjectQuery] = ()
+        self, scope: Scope, queries: Sequence[SubjectQuery], also_protected: Sequence[SubjectQuery] = ()
     ) -> SubjectLook:
         """Look in all categories that any of these asks for. What is held is looked at first: it may only grow.
 
         `spared` count as held beside what the operator holds.
         """
-        wanted = {id_ for one in sought for id_ in one.categories or ()}
-        everywhere = any(one.categories is None for one in sought)
+        wanted = {id_ for one in queries for id_ in one.categories or ()}
+        everywhere = any(one.categories is None for one in queries)
         categories = [c for c in scope.policy.categories if c.subjects and (everywhere or c.id in wanted)]
         if not categories:
-            return SubjectLook(sought={}, held={})
-        held = {id_: facts for id_, (facts, _) in self._observer.look(scope, categories, {}, also_protected).items()}
-        found = self._inventory.observe(scope.policy, categories, self._clock.now(), {}, sought)
-        return SubjectLook(sought=found, held=held)
+            return SubjectLook(terminated={}, protected={})
+        protected = {
+            id_: facts for id_, (facts, _) in self._observer.look(scope, categories, {}, also_protected).items()
+        }
+        found = self._inventory.observe(scope.policy, categories, self._clock.now(), {}, queries)
+        return SubjectLook(terminated=found, protected=protected)
 
     def look_at(self, scope: Scope, categories: Sequence[Category]) -> Mapping[str, CategoryFacts]:
         """Look at categories that name no subject, for what is left of before; none asks nothing of the cluster."""

@@ -112,11 +112,11 @@ class SubjectPurge:
 
         The documents that may say whose an application is stay for as long as that cannot be told.
         """
-        sought = [one for termination in due.values() for one in queries_of(scope.policy, termination)]
+        queries = [one for termination in due.values() for one in queries_of(scope.policy, termination)]
         also_protected = queries_of_ambiguous(
             scope.policy, due.values(), {key: one.applications for key, one in undecided.items()}
         )
-        look = self._observer.look(scope, sought, also_protected)
+        look = self._observer.look(scope, queries, also_protected)
         return PurgeObservation(due=due, look=look, plans=self._plans(scope.policy, look, due))
 
     def carry_out(
@@ -177,8 +177,8 @@ class SubjectPurge:
         concerned = {label for one in interrupted.values() for label in one.expected} & terminations.keys()
         if not interrupted:
             return
-        sought = [one for label in sorted(concerned) for one in queries_of(scope.policy, terminations[label])]
-        look = self._observer.look(scope, sought)
+        queries = [one for label in sorted(concerned) for one in queries_of(scope.policy, terminations[label])]
+        look = self._observer.look(scope, queries)
         for uuid, erasing in interrupted.items():
             self._note_interrupted_one(scope.policy, uuid, erasing, look, terminations)
 
@@ -245,10 +245,10 @@ class SubjectPurge:
             looked_in = {
                 category.id: sum(
                     key not in look.indistinguishable_labels(category.id, index.name)
-                    for index in look.sought[category.id].indices
+                    for index in look.terminated[category.id].indices
                 )
                 for category in categories_of(policy, termination.ask)
-                if category.id in look.sought
+                if category.id in look.terminated
             }
             hidden = self._hidden(policy, items)
             changed = after_look(termination, left=found, open_items=hidden, looked_in=looked_in, now=now)
@@ -263,7 +263,7 @@ class SubjectPurge:
     def left(self, look: SubjectLook) -> Left:
         """Return how many documents there are of whom; an index that does not say so is a doubt, and stops no other."""
         left = Left()
-        for facts in look.sought.values():
+        for facts in look.terminated.values():
             for index in facts.indices:
                 if not index.matching_documents:
                     continue
@@ -356,10 +356,10 @@ class SubjectPurge:
 
     def _plans(self, policy: Policy, look: SubjectLook, due: Mapping[str, Termination]) -> dict[str, SubjectPlan]:
         plans = {}
-        for id_, sought in look.sought.items():
+        for id_, queries in look.terminated.items():
             category = policy.category(id_)
             asked = asked_in(policy, category, due.values())
-            plans[id_] = plan_purges(category, sought, look.held[id_], asked, self._clock.now())
+            plans[id_] = plan_purges(category, queries, look.protected[id_], asked, self._clock.now())
             if not category.enforce:
                 plans[id_].doubt(asked.labels, f"{id_} is reported only: enforce is false in the policy")
         return plans

@@ -297,8 +297,8 @@ class TerminationWork:
         """
         back = {t.subject for t in terminations.values() if t.reinstated or t.is_open}
         closed = [t for t in terminations.values() if t.closed_at is not None and t.subject and t.subject not in back]
-        sought = [one for termination in closed for one in queries_of(scope.policy, termination)]
-        return self._purge.left(self._observer.look(scope, sought)).documents if sought else {}
+        queries = [one for termination in closed for one in queries_of(scope.policy, termination)]
+        return self._purge.left(self._observer.look(scope, queries)).documents if queries else {}
 
 
 def _without(termination: Termination, applications: Collection[str]) -> Termination:
