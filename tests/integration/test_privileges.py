@@ -48,8 +48,8 @@ from retention_enforcer.domain.privileges import (
     rights_of,
     role_name,
 )
+from retention_enforcer.domain.state_keys import LOOKED
 from retention_enforcer.domain.subjects import subject_of
-from retention_enforcer.enforcement.intake import LOOKED
 from retention_enforcer.policy_file import load_policy
 from workbench import Workbench
 

@@ -12,7 +12,7 @@ from elasticsearch.helpers import bulk
 from retention_enforcer.bootstrap import Deployment, Surroundings, SystemClock
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.instants import DAY
-from retention_enforcer.enforcement.coverage_look import CoverageMemory
+from retention_enforcer.enforcement.memory import CoverageMemory
 from workbench import POLICY, Workbench
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,8 @@ from retention_enforcer.domain.copies import CopiesMemory, Dangling, Kept, NodeC
 from retention_enforcer.domain.errors import Refused, RequestRejected
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
-from retention_enforcer.enforcement.copies_book import COPIES, CopiesBook
+from retention_enforcer.domain.state_keys import COPIES
+from retention_enforcer.enforcement.copies_book import CopiesBook
 
 LOGS = category(indices=["logs-*"])
 POLICY = Policy(name="test", categories=(LOGS,))

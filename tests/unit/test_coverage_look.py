@@ -21,8 +21,9 @@ from retention_enforcer.domain.instants import DAY, HOUR
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.snapshots import Repository, Snapshot, SnapshotsSeen
-from retention_enforcer.enforcement.coverage_look import CoverageLook, CoverageMemory, CoverageObserver
-from retention_enforcer.enforcement.recorder import log_coverage
+from retention_enforcer.enforcement.coverage import log_coverage
+from retention_enforcer.enforcement.coverage_look import CoverageLook, CoverageObserver
+from retention_enforcer.enforcement.memory import CoverageMemory
 
 LOGS = category(indices=["logs-*"])
 MORE = category("more-logs", indices=["*-late"], max_age=30 * DAY)

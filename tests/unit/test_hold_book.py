@@ -18,9 +18,10 @@ from retention_enforcer.domain.instants import DAY, HOUR
 from retention_enforcer.domain.ledger import Record, check_chain
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
+from retention_enforcer.domain.state_keys import HOLDS
 from retention_enforcer.domain.subjects import Subject, subject_of
 from retention_enforcer.enforcement.appender import Appender, Signature
-from retention_enforcer.enforcement.hold_book import HOLDS, HoldRecorder, lost_holds
+from retention_enforcer.enforcement.hold_book import HoldRecorder, lost_holds
 
 POLICY = Policy(name="test", categories=(category(), category("tenants", indices=["tenant-{application}-logs"])))
 NAMES = Pseudonyms(b"k" * 32)

@@ -24,7 +24,6 @@ from retention_enforcer.domain.lifecycle_choice import (
     Rolled,
     Rolling,
     Wanted,
-    last_of_alias,
     wanted_lifecycle,
     wanted_lifecycles,
     without_lifecycles,
@@ -39,6 +38,7 @@ from retention_enforcer.domain.lifecycle_policies import (
     own_lifecycles,
 )
 from retention_enforcer.domain.policy import Category, Policy
+from retention_enforcer.domain.rollover import last_of_alias
 
 POLL = 10 * MINUTE
 FINGERPRINT = "f" * 64

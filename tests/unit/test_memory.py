@@ -17,7 +17,8 @@ from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
 from retention_enforcer.domain.lifecycle_audit import Vanished
 from retention_enforcer.domain.plan import Action
 from retention_enforcer.domain.proof import Proof
-from retention_enforcer.enforcement.memory import Managed, Memory, memory_key, remember
+from retention_enforcer.domain.state_keys import memory_key
+from retention_enforcer.enforcement.memory import Managed, Memory, remember
 
 UUID = "uuid-of-logs-a"
 EARLIER = NOW - 5 * MINUTE

@@ -10,7 +10,8 @@ import pytest
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.extent import IndexPosition
 from retention_enforcer.domain.own_settings import Deviation, OwnSeen
-from retention_enforcer.enforcement.own_watch import ADOPTED, OwnWatch
+from retention_enforcer.domain.state_keys import ADOPTED
+from retention_enforcer.enforcement.own_watch import OwnWatch
 
 
 class World:

@@ -24,7 +24,7 @@ from retention_enforcer.enforcement.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.fresh_permit import INTENT_LIFETIME
 from retention_enforcer.enforcement.purge import Purger, Results
 from retention_enforcer.enforcement.rollovers import Roller
-from retention_enforcer.enforcement.settle import job_of
+from retention_enforcer.enforcement.scope import job_of
 from retention_enforcer.enforcement.write_blocks import WriteBlocks
 
 NOW = 1_800_000_000_000

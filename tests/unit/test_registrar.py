@@ -13,8 +13,9 @@ from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.extent import IndexPosition
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, format_instant
 from retention_enforcer.domain.requests import CHANGED, Written
+from retention_enforcer.domain.state_keys import REQUESTS
 from retention_enforcer.domain.terminations import State, Termination, Times, may_purge, state_of
-from retention_enforcer.enforcement.intake import REQUESTS, TAKEN
+from retention_enforcer.enforcement.intake import TAKEN
 
 
 @pytest.fixture

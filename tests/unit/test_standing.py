@@ -8,7 +8,7 @@ import pytest
 
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import Refused
-from retention_enforcer.enforcement.standing import accepted_fingerprint, words_of
+from retention_enforcer.enforcement.terms import accepted_fingerprint, words_of
 
 
 @pytest.mark.parametrize(

@@ -42,17 +42,17 @@ from retention_enforcer.enforcement.checks import Checks
 from retention_enforcer.enforcement.control_memory import ControlWatch
 from retention_enforcer.enforcement.copies_book import CopiesBook
 from retention_enforcer.enforcement.coverage_look import CoverageObserver
-from retention_enforcer.enforcement.cycle import Observer
 from retention_enforcer.enforcement.ended import PendingWholeDeletions
 from retention_enforcer.enforcement.holding import HoldCommands
 from retention_enforcer.enforcement.lifecycle_look import DIRECT, ILM, LifecycleObserver
 from retention_enforcer.enforcement.lifecycle_switch import LifecycleSwitch
 from retention_enforcer.enforcement.lifecycles import LifecycleWork
+from retention_enforcer.enforcement.observer import Observer
 from retention_enforcer.enforcement.reader import Reader
-from retention_enforcer.enforcement.standing import Terms
 from retention_enforcer.enforcement.stray_lifecycles import StrayLifecycles
 from retention_enforcer.enforcement.subject_look import SubjectObserver
 from retention_enforcer.enforcement.superseded import SupersededLifecycles
+from retention_enforcer.enforcement.terms import Terms
 from retention_enforcer.enforcement.verifying import Verifier
 from retention_enforcer.settings import Settings, load_settings
 

@@ -18,16 +18,18 @@ from retention_enforcer.daemon.work import Worker
 from retention_enforcer.domain.instants import SECOND
 from retention_enforcer.enforcement.appender import Appender, Signature
 from retention_enforcer.enforcement.audit import VanishedIndices
-from retention_enforcer.enforcement.coverage import CoverageCycle
-from retention_enforcer.enforcement.cycle import Cycle, Observer
+from retention_enforcer.enforcement.coverage import CoverageCycle, CoverageRecorder
+from retention_enforcer.enforcement.cycle import Cycle
 from retention_enforcer.enforcement.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.enforcer import Enforcer, Planner
 from retention_enforcer.enforcement.erasing import Eraser
+from retention_enforcer.enforcement.findings import FindingRecorder
 from retention_enforcer.enforcement.hold_book import HoldRecorder
 from retention_enforcer.enforcement.hold_coverage import HoldCoverage
 from retention_enforcer.enforcement.intake import IntakeMemory, TakenRequests
 from retention_enforcer.enforcement.lifecycle_changer import LifecycleChanger
 from retention_enforcer.enforcement.lifecycles import LifecycleWork
+from retention_enforcer.enforcement.observer import Observer
 from retention_enforcer.enforcement.own_watch import OwnWatch, raise_if_deviating
 from retention_enforcer.enforcement.purge import Purger
 from retention_enforcer.enforcement.recorder import CycleRecorder
@@ -109,12 +111,14 @@ def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: f
         pseudonyms=deployment.pseudonyms,
         clock=deployment.clock,
         cycle=_cycle(deployment, tools, changer),
-        coverage=CoverageCycle(deployment.coverage_observer, deployment.pseudonyms, tools.recorder),
+        coverage=CoverageCycle(
+            deployment.coverage_observer, deployment.pseudonyms, CoverageRecorder(deployment.state, tools.findings)
+        ),
         copies=deployment.copies,
         hold_book=HoldRecorder(deployment.state, tools.appender, deployment.pseudonyms),
         terminations=_terminations(deployment, tools),
         lifecycles=StrayLifecycles(deployment.lifecycle_observer, deployment.lifecycles, deployment.governed, changer),
-        recorder=tools.recorder,
+        findings=tools.findings,
         blocks=tools.blocks,
         raise_if_voided=deployment.holding.raise_if_voided,
     )
@@ -133,6 +137,7 @@ class _Tools:
     roller: Roller
     purger: Purger
     recorder: CycleRecorder
+    findings: FindingRecorder
     timeout: float
 
     @classmethod
@@ -181,6 +186,7 @@ class _Tools:
             roller=roller,
             purger=purger,
             recorder=CycleRecorder(deployment.state, appender, deployment.pseudonyms),
+            findings=FindingRecorder(deployment.state, appender, deployment.pseudonyms),
             timeout=timeout,
         )
 

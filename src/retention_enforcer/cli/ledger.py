@@ -17,10 +17,10 @@ from retention_enforcer.daemon.lease import adopt_epoch
 from retention_enforcer.domain.checkpoints import Checkpoints
 from retention_enforcer.domain.errors import ConfigurationError, LedgerBroken
 from retention_enforcer.domain.ledger import Head, Record, canonical, check_chain
+from retention_enforcer.domain.state_keys import ADOPTED, CHECKPOINT, LEDGER
 from retention_enforcer.enforcement.control_memory import adopt_control
 from retention_enforcer.enforcement.intake import adopt
-from retention_enforcer.enforcement.own_watch import ADOPTED
-from retention_enforcer.enforcement.standing import CHECKPOINT, LEDGER_MEMORY, LedgerMemory
+from retention_enforcer.enforcement.ledger_memory import LedgerMemory
 from retention_enforcer.reporting.records import records_table
 
 
@@ -75,7 +75,7 @@ def ledger_adopt(context: typer.Context) -> int:
     if head.sequence and deployment.ledger.standing(head.sequence) is None:
         raise LedgerBroken(f"record {head.sequence}: the copies of the ledger differ", _COMPARE)
     memory = LedgerMemory(uuid=deployment.ledger.uuid(), head=head, settled=0)
-    deployment.state.save(LEDGER_MEMORY, memory.body(), deployment.clock.now())
+    deployment.state.save(LEDGER, memory.body(), deployment.clock.now())
     deployment.state.remove(CHECKPOINT)  # the last may have been lost; the next is written at once
     say(f"adopted: the ledger goes on from record {head.sequence}")
     now = deployment.clock.now()

@@ -15,3 +15,6 @@ class IndicesChanged(Exception):
         super().__init__("indices changed while they were read")
         self.uuids = frozenset(uuids)
         """Those that the cluster's state has and another answer lacks."""
+
+
+GONE = "it was closed or deleted while it was looked into"

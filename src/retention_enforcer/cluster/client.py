@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
@@ -195,3 +196,6 @@ def _with_port(url: str) -> str:
     if parts.port is not None:
         return url
     return urlunsplit(parts._replace(netloc=f"{parts.netloc}:{_DEFAULT_PORTS[parts.scheme]}"))
+
+
+Permission = Callable[[], AbstractContextManager[None]]

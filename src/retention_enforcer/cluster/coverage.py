@@ -14,7 +14,7 @@ from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.ages import mapped_as
 from retention_enforcer.cluster.batches import Cause, Refusals
-from retention_enforcer.cluster.changes import ATTEMPTS
+from retention_enforcer.cluster.changes import ATTEMPTS, GONE
 from retention_enforcer.cluster.documents_seen import Answer, DocumentsSeen, Search, search_documents
 from retention_enforcer.cluster.errors import SECURITY
 from retention_enforcer.cluster.expressions import by_fields, covering
@@ -31,7 +31,6 @@ from retention_enforcer.domain.timestamps import Mapped
 
 _EVERYTHING = ["*"]
 _UNREAD = Cause("the enforcer may not read it")
-GONE = "it was closed or deleted while it was looked into"
 
 
 class Coverage:

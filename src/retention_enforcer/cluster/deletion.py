@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.client import once, patience
-from retention_enforcer.cluster.documents_seen import holds
+from retention_enforcer.cluster.client import Permission, once, patience
 from retention_enforcer.cluster.errors import raise_if_partial, translated
 from retention_enforcer.cluster.expressions import concrete
 from retention_enforcer.cluster.lifecycles_seen import STREAM_FIELDS, attachment_of, stream_members
 from retention_enforcer.cluster.limits import read_limits, terms_in
 from retention_enforcer.cluster.pace import Pace
 from retention_enforcer.cluster.progress import ProgressLog
+from retention_enforcer.cluster.shards import primary_numbers
 from retention_enforcer.cluster.state import read_state
-from retention_enforcer.cluster.subject_queries import Telling, query_of_any
+from retention_enforcer.cluster.subject_queries import Telling, holds, query_of_any
 from retention_enforcer.cluster.timestamp_queries import between
 from retention_enforcer.domain.deletion import (
     MOST_HITS,
@@ -63,8 +63,6 @@ _PASSES = 5
 
 _ALL = ""
 """In the counts of a trim, all documents that went, whoever's they were."""
-
-Permission = Callable[[], AbstractContextManager[None]]
 
 
 class Deletion:
@@ -356,14 +354,6 @@ class Deletion:
             raise ClusterUnavailable(f"{trim.index} was not refreshed on all shards", "see the cluster's health")
         raise_if_partial(answer.body)
         return int(answer["count"])
-
-
-def primary_numbers(index: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return `max_seq_no` of each primary shard of an index, by shard, from `_stats?level=shards`."""
-    numbers = []
-    for _, copies in sorted(index.get("shards", {}).items(), key=lambda shard: int(shard[0])):
-        numbers += [int(c["seq_no"]["max_seq_no"]) for c in copies if c["routing"]["primary"] and "seq_no" in c]
-    return tuple(numbers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

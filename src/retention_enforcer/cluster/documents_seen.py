@@ -11,7 +11,7 @@ from elasticsearch import Elasticsearch
 from retention_enforcer.cluster.batches import Cause, Refusals
 from retention_enforcer.cluster.limits import Limits
 from retention_enforcer.cluster.searches import Question, ask_about, count_in, counted
-from retention_enforcer.cluster.subject_queries import query_of_any
+from retention_enforcer.cluster.subject_queries import holds, query_of_any
 from retention_enforcer.cluster.timestamp_queries import between, instant_in, newest, oldest, spanning
 from retention_enforcer.domain.deadlines import believable, due_before, overdue_before
 from retention_enforcer.domain.deletion import MOST_TERMS
@@ -223,14 +223,6 @@ def _counted_kinds(matches: Sequence[Match]) -> list[dict[str, ExactField]]:
     """Return the places of each kind that pairs are told by, under the names of their counts."""
     kinds = dict.fromkeys(part.fields for match in matches for part in match.parts)
     return [{f"values-{k}-{n}": where for n, where in enumerate(fields)} for k, fields in enumerate(kinds)]
-
-
-def holds(field: str) -> dict[str, Any]:
-    """Return the query for documents that hold a field.
-
-    A value too long or malformed for its mapping is kept, but not indexed: only `_ignored` names its field.
-    """
-    return {"bool": {"should": [{"exists": {"field": field}}, {"term": {"_ignored": field}}]}}
 
 
 def _seen(bucket: Mapping[str, Any], search: Search) -> DocumentsSeen:

@@ -8,8 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.batches import Refusals
-from retention_enforcer.cluster.changes import ATTEMPTS
-from retention_enforcer.cluster.coverage import GONE
+from retention_enforcer.cluster.changes import ATTEMPTS, GONE
 from retention_enforcer.cluster.documents_seen import Search, search_documents
 from retention_enforcer.cluster.expressions import Batch, batches, covering
 from retention_enforcer.cluster.indices_seen import refresh

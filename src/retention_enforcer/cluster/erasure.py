@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.client import PRODUCT, once, patience
+from retention_enforcer.cluster.client import PRODUCT, Permission, once, patience
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import concrete_name
 from retention_enforcer.cluster.state import read_state
@@ -28,8 +27,6 @@ from retention_enforcer.domain.erasure_facts import (
 )
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, RequestRejected
 from retention_enforcer.domain.facts import Block
-
-Permission = Callable[[], AbstractContextManager[None]]
 
 _ALLOWED = "index.merge.policy.expunge_deletes_allowed"
 _EVERY_DELETION = "0"

@@ -6,8 +6,8 @@ from http import HTTPStatus
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.deletion import primary_numbers
 from retention_enforcer.cluster.errors import translated
+from retention_enforcer.cluster.shards import primary_numbers
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RequestRejected
 from retention_enforcer.domain.extent import RESTORE, IndexPosition
 

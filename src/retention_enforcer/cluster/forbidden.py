@@ -17,9 +17,9 @@ from retention_enforcer.cluster.batches import Refusals, ask_each
 from retention_enforcer.cluster.documents_seen import Search, search_documents
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import Batch, batches, fitting
+from retention_enforcer.cluster.field_names import parents
 from retention_enforcer.cluster.indices_seen import refresh
 from retention_enforcer.cluster.limits import Limits
-from retention_enforcer.cluster.subject_fields import parents
 from retention_enforcer.cluster.survey import Governed
 from retention_enforcer.domain.facts import ForbiddenField, IndexFacts
 from retention_enforcer.domain.policy import Category, Policy

@@ -10,10 +10,10 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.batches import Cause, Refusals, ask_each
-from retention_enforcer.cluster.deletion import primary_numbers
 from retention_enforcer.cluster.errors import cause_of, translated
 from retention_enforcer.cluster.expressions import Batch
 from retention_enforcer.cluster.metadata import IndexMetadata
+from retention_enforcer.cluster.shards import primary_numbers
 from retention_enforcer.domain.errors import RequestRejected
 
 _REACHED = ("open", "hidden")

@@ -12,8 +12,7 @@ from contextlib import nullcontext
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.client import once, patience
-from retention_enforcer.cluster.deletion import Permission
+from retention_enforcer.cluster.client import Permission, once, patience
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import concrete, packed
 from retention_enforcer.cluster.lifecycles_seen import LifecyclesSeen

@@ -21,6 +21,7 @@ from elasticsearch import Elasticsearch
 from retention_enforcer.cluster.batches import Refusals, ask_each
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import Batch, batches, by_fields, fitting
+from retention_enforcer.cluster.field_names import parents
 from retention_enforcer.cluster.indices_seen import ask_types, is_runtime_field
 from retention_enforcer.cluster.limits import Limits
 from retention_enforcer.cluster.searches import Question, ask_about, count_in, counted
@@ -338,12 +339,6 @@ def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(one[key], dict) and isinstance(other[key], dict):
             both[key] = merged(one[key], other[key])
     return both
-
-
-def parents(name: str) -> list[str]:
-    """Return the objects that a dotted name goes through, the outermost first."""
-    parts = name.split(".")
-    return [".".join(parts[:count]) for count in range(1, len(parts))]
 
 
 # --- what indices say -----------------------------------------------------------------------------------

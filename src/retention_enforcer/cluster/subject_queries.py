@@ -203,3 +203,11 @@ class Telling:
             yield from inner["fields"][where.name]
         if found["total"]["value"] > len(found["hits"]):
             yield UNREAD
+
+
+def holds(field: str) -> dict[str, Any]:
+    """Return the query for documents that hold a field.
+
+    A value too long or malformed for its mapping is kept, but not indexed: only `_ignored` names its field.
+    """
+    return {"bool": {"should": [{"exists": {"field": field}}, {"term": {"_ignored": field}}]}}

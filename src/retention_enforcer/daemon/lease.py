@@ -13,11 +13,11 @@ import structlog
 
 from retention_enforcer.domain.errors import Refused, RetentionError
 from retention_enforcer.domain.lease import TERM, Lease, Versioned, Watch
+from retention_enforcer.domain.state_keys import LEASE
 from retention_enforcer.enforcement.ports import Clock
 from retention_enforcer.reporting.known import LeaseSeen
 
 _log = structlog.get_logger()
-_KEY = "lease"
 
 
 def _now() -> float:
@@ -102,7 +102,7 @@ class LeaseKeeper:
         """Take the lease if the rule allows it now; True if it is held afterwards."""
         with self._lock:
             started = _now()
-            found = self._store.versions([_KEY]).get(_KEY)
+            found = self._store.versions([LEASE]).get(LEASE)
             self.holder = Lease.of(found.body).holder if found else ""
             self._seen_at = started
             if not self._watch.may_take(found, started, self._token):
@@ -171,13 +171,13 @@ class LeaseKeeper:
                 return
             free = Lease(holder="", epoch=self._lease.epoch, beat=self._lease.beat + 1)
             try:
-                self._store.replace_version(_KEY, free.body(), self._clock.now(), self._version)
+                self._store.replace_version(LEASE, free.body(), self._clock.now(), self._version)
             except RetentionError as error:
                 _log.warning(f"lease not given back: {error.message}", **{"event.action": "lease"})
             self._lease = None
 
     def _write(self, lease: Lease, version: tuple[int, int] | None, started: float) -> bool:
-        written = self._store.replace_version(_KEY, lease.body(), self._clock.now(), version)
+        written = self._store.replace_version(LEASE, lease.body(), self._clock.now(), version)
         if written is None:
             return False
         self._lease, self._version, self._valid_until = lease, written, started + TERM
@@ -187,7 +187,7 @@ class LeaseKeeper:
     def _reread(self) -> None:
         """See whose lease it is after a renewal that was refused or whose answer was lost."""
         try:
-            found = self._store.versions([_KEY]).get(_KEY)
+            found = self._store.versions([LEASE]).get(LEASE)
         except RetentionError:
             return  # still ours until its term ends, as far as anybody can tell
         self._seen_at = _now()
@@ -202,10 +202,10 @@ class LeaseKeeper:
 
 def adopt_epoch(store: LeaseStore, last: int, now: int) -> bool:
     """Have the next holder follow the ledger's last epoch where the lease is an older one; True where it was."""
-    found = store.versions([_KEY]).get(_KEY)
+    found = store.versions([LEASE]).get(LEASE)
     if found is None or Lease.of(found.body).epoch >= last:
         return False
     free = Lease(holder="", epoch=last)
-    if store.replace_version(_KEY, free.body(), now, found.version) is None:
+    if store.replace_version(LEASE, free.body(), now, found.version) is None:
         raise Refused("somebody took the lease meanwhile", "give the command again")
     return True

@@ -20,7 +20,7 @@ from retention_enforcer.domain.lifecycle_policies import (
     lateness,
 )
 from retention_enforcer.domain.policy import SPAN_TOLERANCE, Category
-from retention_enforcer.domain.rollover import rollover_target
+from retention_enforcer.domain.rollover import last_of_alias, rollover_target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,24 +156,6 @@ def wanted_lifecycles(
         for index in facts.indices
         if index.name in attachments and attachments[index.name].uuid == index.uuid
     }
-
-
-def last_of_alias(indices: Iterable[IndexFacts]) -> dict[str, str]:
-    """Return the index of each alias that would be its last if lifecycles went on alone, and the alias.
-
-    An alias that loses its last index is gone, and the next write to its name creates an index of that name. One that
-    a write index's rollover hands on to the next index needs no such care.
-    """
-    last: dict[str, IndexFacts] = {}
-    for index in indices:
-        for alias in index.lasting_aliases:
-            if alias not in last or _seniority(last[alias]) < _seniority(index):
-                last[alias] = index
-    return {index.name: alias for alias, index in last.items() if index.write_aliases != (alias,)}
-
-
-def _seniority(index: IndexFacts) -> tuple[bool, int, str]:
-    return (index.write_index, index.created, index.name)
 
 
 def wanted_lifecycle(

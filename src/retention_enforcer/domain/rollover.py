@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -122,3 +122,21 @@ def next_name(name: str) -> str | None:
     """
     match = _NUMBERED.fullmatch(name)
     return f"{match[1]}{int(match[2]) + 1:06d}" if match else None
+
+
+def last_of_alias(indices: Iterable[IndexFacts]) -> dict[str, str]:
+    """Return the index of each alias that would be its last if lifecycles went on alone, and the alias.
+
+    An alias that loses its last index is gone, and the next write to its name creates an index of that name. One that
+    a write index's rollover hands on to the next index needs no such care.
+    """
+    last: dict[str, IndexFacts] = {}
+    for index in indices:
+        for alias in index.lasting_aliases:
+            if alias not in last or _seniority(last[alias]) < _seniority(index):
+                last[alias] = index
+    return {index.name: alias for alias, index in last.items() if index.write_aliases != (alias,)}
+
+
+def _seniority(index: IndexFacts) -> tuple[bool, int, str]:
+    return (index.write_index, index.created, index.name)

@@ -25,10 +25,9 @@ from retention_enforcer.domain.facts import (
     Indistinguishable,
     SetApart,
 )
-from retention_enforcer.domain.lifecycle_choice import last_of_alias
 from retention_enforcer.domain.plan import Action, Purge
 from retention_enforcer.domain.policy import Category, Policy
-from retention_enforcer.domain.rollover import rollover_target
+from retention_enforcer.domain.rollover import last_of_alias, rollover_target
 from retention_enforcer.domain.sought import SubjectQuery, is_tenants_own
 from retention_enforcer.domain.subjects import Ownership, Subject, SubjectKind
 from retention_enforcer.domain.terminations import (

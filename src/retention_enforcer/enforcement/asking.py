@@ -13,6 +13,7 @@ from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.requests import Ask, Malformed, Request, is_unusual, read_request, request_body
+from retention_enforcer.domain.state_keys import LOOKED, REQUESTS
 from retention_enforcer.domain.subjects import Subject, SubjectKind
 from retention_enforcer.domain.termination_document import termination_of
 from retention_enforcer.domain.termination_plan import queries_of
@@ -26,7 +27,7 @@ from retention_enforcer.domain.terminations import (
     open_duplicate,
     times_of,
 )
-from retention_enforcer.enforcement.intake import LOOKED, REQUESTS, RequestsMemory, remembered
+from retention_enforcer.enforcement.intake import RequestsMemory, remembered
 from retention_enforcer.enforcement.operator import ControlDocuments
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Owners, Registry, Requests, StateStore
 from retention_enforcer.enforcement.scope import Scope

@@ -12,24 +12,17 @@ from retention_enforcer.domain.errors import ClusterUnavailable, Refused, Reques
 from retention_enforcer.domain.facts import ClusterFacts
 from retention_enforcer.domain.privileges import AccessRole
 from retention_enforcer.domain.proof import about_ages
+from retention_enforcer.domain.state_keys import CLUSTER, LEDGER, POLICY, memory_key
 from retention_enforcer.enforcement.control_memory import ControlWatch
-from retention_enforcer.enforcement.cycle import Observer
-from retention_enforcer.enforcement.memory import Memory, memory_key
+from retention_enforcer.enforcement.ledger_memory import LedgerMemory, raise_if_ledger_lost
+from retention_enforcer.enforcement.memory import Memory
+from retention_enforcer.enforcement.observer import Observer
 from retention_enforcer.enforcement.own_watch import OwnLook, raise_if_deviating
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Inventory, LedgerStore, StateStore
 from retention_enforcer.enforcement.privileges import AccessLook, excess, shortcomings
 from retention_enforcer.enforcement.scope import Scope
-from retention_enforcer.enforcement.standing import (
-    CLUSTER,
-    LEDGER_MEMORY,
-    POLICY,
-    LedgerMemory,
-    Terms,
-    accepted_fingerprint,
-    raise_if_ledger_lost,
-    raise_if_wrong_clock,
-    raise_if_wrong_cluster,
-)
+from retention_enforcer.enforcement.standing import raise_if_wrong_clock, raise_if_wrong_cluster
+from retention_enforcer.enforcement.terms import Terms, accepted_fingerprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +88,7 @@ class Checks:
         yield from self._ages()
         known: Mapping[str, Mapping[str, Any]] = {}
         try:
-            known = self._state.load([CLUSTER, LEDGER_MEMORY, POLICY])
+            known = self._state.load([CLUSTER, LEDGER, POLICY])
         except RetentionError as error:
             yield Check(name="own indices", text=error.message, error=error)
             return
@@ -105,7 +98,7 @@ class Checks:
             "the cluster is the one that was recorded" if CLUSTER in known else "nothing was recorded yet",
             lambda: raise_if_wrong_cluster(cluster, self._terms.pinned_cluster, known.get(CLUSTER)),
         )
-        body = known.get(LEDGER_MEMORY)
+        body = known.get(LEDGER)
         yield _check(
             "ledger",
             f"goes on from record {body['sequence']}" if body else "no record is remembered yet",

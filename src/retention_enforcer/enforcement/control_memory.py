@@ -9,11 +9,9 @@ from typing import Any, Protocol
 from retention_enforcer.domain.control import STOP, Control
 from retention_enforcer.domain.errors import Refused, readable
 from retention_enforcer.domain.extent import IndexPosition
-from retention_enforcer.enforcement.hold_book import HOLDS, lost_holds
+from retention_enforcer.domain.state_keys import CONTROL, HOLDS
+from retention_enforcer.enforcement.hold_book import lost_holds
 from retention_enforcer.enforcement.ports import ControlStore, StateStore
-
-CONTROL = "control"
-"""The key in `retention-state`."""
 
 _ADOPT = (
     "restore it, or look at what happened (add again what was lost) and say so with `retention-enforcer ledger adopt`"
@@ -21,7 +19,7 @@ _ADOPT = (
 
 
 class PositionReader(Protocol):
-    """An own index whose extent can be read."""
+    """An own index whose position can be read."""
 
     def position(self) -> IndexPosition:
         """Return which index it is and how far it goes. Raises Refused if it is missing."""

@@ -21,12 +21,10 @@ from retention_enforcer.domain.errors import ClusterUnavailable, Refused, Reques
 from retention_enforcer.domain.findings import Finding
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
+from retention_enforcer.domain.state_keys import COPIES
 from retention_enforcer.domain.termination_plan import left_to_age
 from retention_enforcer.domain.terminations import DOUBT, OpenItem, Termination, categories_of
 from retention_enforcer.enforcement.ports import Clock, StateStore
-
-COPIES = "copies"
-"""The key of what is remembered, in `retention-state`."""
 
 
 class Nodes(Protocol):

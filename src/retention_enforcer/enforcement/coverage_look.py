@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 from retention_enforcer.domain.claims import IndexOwner
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.coverage import CoverageFacts, coverage_findings, matching_nothing
-from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.facts import Evidence
-from retention_enforcer.domain.findings import Finding, Sighting, sighted
+from retention_enforcer.domain.findings import Finding, sighted
 from retention_enforcer.domain.hold_shortfalls import shortfalls
 from retention_enforcer.domain.holds import ending_soon
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.snapshots import GovernedIndex, SnapshotsSeen, snapshot_findings
-from retention_enforcer.enforcement.memory import sightings_body, sightings_of
+from retention_enforcer.enforcement.memory import CoverageMemory
 from retention_enforcer.enforcement.ports import Clock
-
-COVERAGE = "coverage"
-"""The key of what is remembered, in `retention-state`."""
 
 
 class WholeCluster(Protocol):
@@ -35,28 +31,6 @@ class SnapshotReader(Protocol):
 
     def read(self, policy: Policy) -> SnapshotsSeen:
         """Return all repositories with their snapshots; one that cannot be read says why."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CoverageMemory:
-    """What is remembered between two looks. Instants in epoch milliseconds."""
-
-    findings: Mapping[str, Sighting] = field(default_factory=dict)
-    nothing_since: Mapping[str, int] = field(default_factory=dict)
-    """Since when a category has matched no index."""
-
-    @classmethod
-    def of(cls, body: Mapping[str, Any] | None) -> CoverageMemory:
-        """Read it from its document."""
-        if body is None:
-            return cls()
-        with readable("what retention-state remembers of coverage"):
-            nothing_since = {id_: int(since) for id_, since in body["nothing_since"].items()}
-            return cls(findings=sightings_of(body["findings"]), nothing_since=nothing_since)
-
-    def body(self) -> dict[str, Any]:
-        """Return it as its document."""
-        return {"findings": sightings_body(self.findings), "nothing_since": dict(self.nothing_since)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

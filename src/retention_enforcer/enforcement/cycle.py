@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
 
-from retention_enforcer.domain.expiry import build_plan
-from retention_enforcer.domain.facts import CategoryFacts, HeldIndex, Indistinguishable
 from retention_enforcer.domain.findings import Finding, Severity, sighted
 from retention_enforcer.domain.fuse import FuseLimits, UnsafePlan, raise_if_unsafe
-from retention_enforcer.domain.holds import Hold, held, held_for_all, on_subjects, out_of_sight
 from retention_enforcer.domain.ledger import Outcome
 from retention_enforcer.domain.lifecycle_audit import still_told, vanished_finding
 from retention_enforcer.domain.plan import Plan, Purge
-from retention_enforcer.domain.policy import Category, Policy
+from retention_enforcer.domain.policy import Category
 from retention_enforcer.domain.proof import Proof, verify
 from retention_enforcer.domain.pseudonyms import Pseudonyms
-from retention_enforcer.domain.sought import SubjectQuery
 from retention_enforcer.enforcement.audit import VanishedSource
-from retention_enforcer.enforcement.hold_coverage import HoldCoverage
 from retention_enforcer.enforcement.managing import CategoryLifecycles, LifecycleResult
 from retention_enforcer.enforcement.memory import Memory
-from retention_enforcer.enforcement.ports import Clock, HoldResolver, Inventory
+from retention_enforcer.enforcement.observer import Observer
+from retention_enforcer.enforcement.ports import Clock
 from retention_enforcer.enforcement.purge import Purger, Results
 from retention_enforcer.enforcement.recorder import CycleObservation, CycleRecorder, log_cycle
 from retention_enforcer.enforcement.rollovers import RollingResult, Rollovers
-from retention_enforcer.enforcement.scope import Scope
-from retention_enforcer.enforcement.settle import cycle_of
+from retention_enforcer.enforcement.scope import Scope, cycle_of
 
 _PASSES = 3
 """How often one cycle plans anew for indices that were written to between plan and deletion."""
@@ -55,75 +50,6 @@ class CycleResult:
     """When a cycle of this category last purged anything, in epoch milliseconds."""
     unknown: bool = False
     """Whether an intent is left whose outcome is not known: it is looked at again before the next cycle."""
-
-
-class Observer:
-    """Reads a category's facts and plans; changes nothing.
-
-    With a `coverage`, what it sees that a hold covers is remembered before anybody acts on the look.
-    """
-
-    def __init__(
-        self, inventory: Inventory, resolver: HoldResolver, clock: Clock, coverage: HoldCoverage | None = None
-    ) -> None:
-        self._inventory = inventory
-        self._resolver = resolver
-        self._clock = clock
-        self._coverage = coverage
-
-    def look(
-        self,
-        scope: Scope,
-        categories: Sequence[Category],
-        memories: Mapping[str, Memory],
-        also_protected: Sequence[SubjectQuery] = (),
-    ) -> dict[str, tuple[CategoryFacts, Plan]]:
-        """Return the facts and the plan of each category, as of now, in few requests.
-
-        `spared` are subjects whose documents stay as if they were held.
-        """
-        now = self._clock.now()
-        evidence = {uuid: e for memory in memories.values() for uuid, e in memory.evidence.items()}
-        holds = self._coverage.recalled(scope.control.holds) if self._coverage else scope.control.holds
-        subjects = [*self._resolver.of(scope.policy, on_subjects(holds, now), now), *also_protected]
-        looks_before = {id_: m.looked_at for id_, m in memories.items() if m.looked_at is not None}
-        observed = self._inventory.observe(scope.policy, categories, now, evidence, subjects, looks_before)
-        looks = {}
-        for category in categories:
-            facts = observed[category.id]
-            if self._coverage:
-                self._coverage.keep(holds, category, facts)
-            memory = memories.get(category.id)
-            facts = replace(
-                facts,
-                holds=_held_as_a_whole(scope.policy, holds, category, facts, now),
-                ordered=memory.ordered(category.id, scope.control, now) if memory else frozenset(),
-            )
-            looks[category.id] = (facts, build_plan(category, scope.policy.margin, facts, now))
-        return looks
-
-
-def _held_as_a_whole(
-    policy: Policy, holds: Sequence[Hold], category: Category, facts: CategoryFacts, now: int
-) -> dict[str, HeldIndex]:
-    """Return which indices are held as a whole: by a hold on them, or since they cannot tell whose documents they have.
-
-    Those with forbidden fields belong to other categories: they are, where any of their documents may be held.
-    """
-    found = {name: _untold(those[0]) for name, those in facts.indistinguishable.items()}
-    found |= held_for_all(holds, policy, facts.indices, now)
-    found |= out_of_sight(holds, category, facts, now)
-    found |= held(holds, facts.category, facts.indices, now)
-    for hold in holds:
-        if hold.is_alive(now) and (hold.subject is not None or hold.category == facts.category):
-            found |= {forbidden.index.name: hold.held for forbidden in facts.forbidden}
-    for forbidden in facts.forbidden:
-        found |= held(holds, forbidden.category, [forbidden.index], now)
-    return found
-
-
-def _untold(indistinguishable: Indistinguishable) -> HeldIndex:
-    return HeldIndex(hold=indistinguishable.label, text=f"{indistinguishable.note}; {indistinguishable.reason}")
 
 
 class Cycle:

@@ -19,12 +19,12 @@ from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown,
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.ledger import Entry, Kind
 from retention_enforcer.domain.plan import Purge
+from retention_enforcer.domain.state_keys import DELETION_BLOCKS
 from retention_enforcer.enforcement.appender import Appender
 from retention_enforcer.enforcement.ports import Clock, Permit, StateStore, WriteBlockSwitch
 
 _log = structlog.get_logger()
 
-_BLOCKED = "deletion-blocks"
 
 TAKEN_OFF = "its write block was taken off"
 _NOT_TAKEN_OFF = "its write block could not be taken off"
@@ -150,7 +150,9 @@ class DeletionBlocks:
     def start(self) -> None:
         """Take off what an earlier process left behind. Raises ClusterUnavailable where that cannot be known."""
         with readable("what retention-state remembers of write blocks"):
-            left = frozenset(str(u) for u in self._state.load([_BLOCKED]).get(_BLOCKED, {}).get("uuids", ()))
+            left = frozenset(
+                str(u) for u in self._state.load([DELETION_BLOCKS]).get(DELETION_BLOCKS, {}).get("uuids", ())
+            )
         with self._lock:
             self._by_job, self._remembered = {"": set(left)} if left else {}, left
         self.tidy("")
@@ -187,5 +189,5 @@ class DeletionBlocks:
     def _save(self) -> None:
         now = frozenset(uuid for held in self._by_job.values() for uuid in held)
         if now != self._remembered:
-            self._state.save(_BLOCKED, {"uuids": sorted(now)}, self._clock.now())
+            self._state.save(DELETION_BLOCKS, {"uuids": sorted(now)}, self._clock.now())
             self._remembered = now

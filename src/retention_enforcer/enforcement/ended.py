@@ -9,10 +9,8 @@ from typing import Any
 from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.facts import CategoryFacts, IndexFacts
 from retention_enforcer.domain.instants import HOUR
+from retention_enforcer.domain.state_keys import ENDED_INDICES
 from retention_enforcer.enforcement.ports import StateStore
-
-ENDED = "ended-indices"
-"""The key of what is remembered, in `retention-state`."""
 
 _DOUBTED = "_doubted"
 """Among the categories, whose ids never begin so: since when a look has begun, and none come to its end."""
@@ -57,14 +55,14 @@ class PendingWholeDeletions:
         }
         body = {category: those for category, those in sorted(body.items()) if those}
         if self._state is not None and body != self._known():
-            self._state.save(ENDED, body, now)
+            self._state.save(ENDED_INDICES, body, now)
         self._renewed = True
 
     def doubt(self, now: int) -> None:
         """Take what is remembered for old until the next `remember`: a tenant may be back whom nobody has heeded."""
         known = self._known()
         if self._state is not None and known and _DOUBTED not in known:
-            self._state.save(ENDED, {**known, _DOUBTED: {"since": now}}, now)
+            self._state.save(ENDED_INDICES, {**known, _DOUBTED: {"since": now}}, now)
 
     def names(self, category: str, facts: CategoryFacts, having: Collection[str]) -> frozenset[str]:
         """Return the names of those of a category that are still what they were.
@@ -73,7 +71,7 @@ class PendingWholeDeletions:
         word of the last run only.
         """
         known = self._known()
-        with readable(f"{ENDED} in retention-state"):
+        with readable(f"{ENDED_INDICES} in retention-state"):
             indices, doubted = known.get(category, {}), known.get(_DOUBTED)
             kept = having if doubted is None or facts.as_of - int(doubted["since"]) <= _KEPT_IN_DOUBT else ()
             return frozenset(
@@ -85,4 +83,4 @@ class PendingWholeDeletions:
             )
 
     def _known(self) -> Mapping[str, Any]:
-        return self._state.load([ENDED]).get(ENDED, {}) if self._state is not None else {}
+        return self._state.load([ENDED_INDICES]).get(ENDED_INDICES, {}) if self._state is not None else {}

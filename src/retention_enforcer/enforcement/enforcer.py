@@ -17,6 +17,16 @@ from retention_enforcer.domain.findings import Finding, sighted
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.ledger import Entry, Kind
 from retention_enforcer.domain.pseudonyms import Pseudonyms
+from retention_enforcer.domain.state_keys import (
+    CHECKPOINT,
+    CLUSTER,
+    LEDGER,
+    LIFECYCLES,
+    LOOKED,
+    POLICY,
+    TERMINATIONS,
+    memory_key,
+)
 from retention_enforcer.enforcement.appender import Appender
 from retention_enforcer.enforcement.control_memory import ControlWatch
 from retention_enforcer.enforcement.copies_book import CopiesBook
@@ -24,29 +34,18 @@ from retention_enforcer.enforcement.coverage import CoverageCycle
 from retention_enforcer.enforcement.coverage_look import CoverageLook
 from retention_enforcer.enforcement.cycle import Cycle, CycleResult
 from retention_enforcer.enforcement.deletion_blocks import DeletionBlocks
+from retention_enforcer.enforcement.findings import FindingRecorder, log_findings
 from retention_enforcer.enforcement.hold_book import HoldRecorder
-from retention_enforcer.enforcement.intake import LOOKED
-from retention_enforcer.enforcement.memory import Memory, memory_key
+from retention_enforcer.enforcement.ledger_memory import LedgerMemory, raise_if_ledger_lost
+from retention_enforcer.enforcement.memory import Memory
 from retention_enforcer.enforcement.own_watch import OwnWatch
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Deleter, Inventory, LedgerStore, StateStore
-from retention_enforcer.enforcement.recorder import CycleRecorder, log_findings
 from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.settle import settle_intents
-from retention_enforcer.enforcement.standing import (
-    CHECKPOINT,
-    CLUSTER,
-    LEDGER_MEMORY,
-    POLICY,
-    LedgerMemory,
-    Terms,
-    accepted_fingerprint,
-    raise_if_ledger_lost,
-    raise_if_wrong_clock,
-    raise_if_wrong_cluster,
-    words_of,
-)
-from retention_enforcer.enforcement.stray_lifecycles import LIFECYCLES, StrayLifecycles
-from retention_enforcer.enforcement.terminations import TERMINATIONS, TerminationResult, TerminationWork
+from retention_enforcer.enforcement.standing import raise_if_wrong_clock, raise_if_wrong_cluster
+from retention_enforcer.enforcement.stray_lifecycles import StrayLifecycles
+from retention_enforcer.enforcement.terminations import TerminationResult, TerminationWork
+from retention_enforcer.enforcement.terms import Terms, accepted_fingerprint, words_of
 
 _log = structlog.get_logger()
 
@@ -140,7 +139,7 @@ class Enforcer:
         hold_book: HoldRecorder,
         terminations: TerminationWork,
         lifecycles: StrayLifecycles,
-        recorder: CycleRecorder,
+        findings: FindingRecorder,
         blocks: DeletionBlocks,
         raise_if_voided: Callable[[], None],
     ) -> None:
@@ -163,7 +162,7 @@ class Enforcer:
         self._hold_book = hold_book
         self._terminations = terminations
         self._lifecycles = lifecycles
-        self._recorder = recorder
+        self._findings = findings
         self._books = threading.Lock()
         self._checking = threading.Lock()
         self._checked_at = -_CHECKED_FOR
@@ -179,7 +178,7 @@ class Enforcer:
         self._terminations.start()
         self._check()
         with self._books:
-            known = self._state.load([LEDGER_MEMORY])
+            known = self._state.load([LEDGER])
             settled = settle_intents(self._ledger, self._appender, self._deleter, after=_settled_in(known))
             self._remember_ledger(settled, known)
         self._blocks.start()
@@ -226,7 +225,7 @@ class Enforcer:
             raise
         if result.unknown:
             self._unfinished.add(LIFECYCLES)
-        return self._recorder.record_others(scope.policy, LIFECYCLES, result.findings, self._clock.now())
+        return self._findings.record_of_job(scope.policy, LIFECYCLES, result.findings, self._clock.now())
 
     def _settle(self, job: str) -> None:
         """Give the intents of a job's last run their outcomes, where it was interrupted."""
@@ -250,7 +249,7 @@ class Enforcer:
         if result.unknown:
             self._unfinished.add(TERMINATIONS)
         now = self._clock.now()
-        findings = self._recorder.record_others(scope.policy, TERMINATIONS, result.findings, now)
+        findings = self._findings.record_of_job(scope.policy, TERMINATIONS, result.findings, now)
         self._state.save(LOOKED, {"at": now}, now)
         self._keep_books()
         return replace(result, findings=findings)
@@ -284,9 +283,9 @@ class Enforcer:
         cluster = self._inventory.cluster()
         now = self._clock.now()
         raise_if_wrong_clock(cluster, now)
-        known = self._state.load([CLUSTER, LEDGER_MEMORY])
+        known = self._state.load([CLUSTER, LEDGER])
         raise_if_wrong_cluster(cluster, self._terms.pinned_cluster, known.get(CLUSTER))
-        body = known.get(LEDGER_MEMORY)
+        body = known.get(LEDGER)
         raise_if_ledger_lost(self._ledger, LedgerMemory.of(body) if body else None)
         if written := self._appender.written:  # whatever is remembered: all own indices may be older than this process
             raise_if_ledger_lost(self._ledger, LedgerMemory(uuid=self._ledger.uuid(), head=written, settled=0))
@@ -329,11 +328,11 @@ class Enforcer:
             self._state.save(POLICY, after, self._clock.now())
 
     def _settled(self) -> int:
-        return _settled_in(self._state.load([LEDGER_MEMORY]))
+        return _settled_in(self._state.load([LEDGER]))
 
     def _keep_books(self) -> None:
         with self._books:
-            known = self._state.load([CHECKPOINT, LEDGER_MEMORY])
+            known = self._state.load([CHECKPOINT, LEDGER])
             self._checkpoint(known.get(CHECKPOINT, {}))
             self._remember_ledger(_settled_in(known), known)
 
@@ -347,13 +346,13 @@ class Enforcer:
         self._state.save(CHECKPOINT, {"at": now, "sequence": head.sequence}, now)
 
     def _remember_ledger(self, settled: int, known: Mapping[str, Mapping[str, Any]]) -> None:
-        body, head = known.get(LEDGER_MEMORY), self._appender.head
+        body, head = known.get(LEDGER), self._appender.head
         memory = LedgerMemory.of(body) if body else None
         if memory is None or (head, settled) != (memory.head, memory.settled):
             after = LedgerMemory(uuid=self._ledger.uuid(), head=head, settled=settled)
-            self._state.save(LEDGER_MEMORY, after.body(), self._clock.now())
+            self._state.save(LEDGER, after.body(), self._clock.now())
 
 
 def _settled_in(known: Mapping[str, Mapping[str, Any]]) -> int:
-    body = known.get(LEDGER_MEMORY)
+    body = known.get(LEDGER)
     return LedgerMemory.of(body).settled if body else 0

@@ -13,11 +13,9 @@ from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.ledger import Entry, Kind
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
+from retention_enforcer.domain.state_keys import HOLDS
 from retention_enforcer.enforcement.appender import Appender
 from retention_enforcer.enforcement.ports import StateStore
-
-HOLDS = "holds"
-"""The key of what is remembered of holds in `retention-state`."""
 
 _ENDED = "ended"
 

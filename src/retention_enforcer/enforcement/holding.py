@@ -14,8 +14,8 @@ from retention_enforcer.domain.hold_shortfalls import shortfalls
 from retention_enforcer.domain.holds import Hold, covered_body
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.subjects import Subject, SubjectKind
-from retention_enforcer.enforcement.cycle import Observer
 from retention_enforcer.enforcement.lifecycle_switch import LifecycleSwitch, PutBack
+from retention_enforcer.enforcement.observer import Observer
 from retention_enforcer.enforcement.operator import ControlDocuments
 from retention_enforcer.enforcement.ports import Clock, ControlStore, HoldResolver
 from retention_enforcer.enforcement.scope import Scope

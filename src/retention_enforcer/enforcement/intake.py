@@ -10,13 +10,11 @@ from retention_enforcer.domain.errors import Refused, readable
 from retention_enforcer.domain.extent import IndexPosition
 from retention_enforcer.domain.ledger import Kind
 from retention_enforcer.domain.pseudonyms import Pseudonyms
+from retention_enforcer.domain.state_keys import REGISTRY, REQUESTS
 from retention_enforcer.domain.termination_document import termination_of
 from retention_enforcer.domain.termination_records import history_in, who_of
 from retention_enforcer.domain.terminations import Termination
 from retention_enforcer.enforcement.ports import LedgerStore, Registry, Requests, StateStore
-
-REQUESTS, REGISTRY, LOOKED = "requests", "registry", "terminations-looked-at"
-"""Keys in `retention-state`; the last says when the work on terminations last came to its end."""
 
 REMEMBERED = "remembered"
 """The kind of a termination in the registry whose subject is known; a forgotten one has its pseudonym for a kind."""

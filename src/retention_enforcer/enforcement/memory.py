@@ -16,11 +16,6 @@ from retention_enforcer.domain.plan import Purge
 from retention_enforcer.domain.proof import Proof
 
 
-def memory_key(category: str) -> str:
-    """Return the key of a category's document in `retention-state`."""
-    return f"category-{category}"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     """One category's document. Instants in epoch milliseconds."""
@@ -250,3 +245,25 @@ def _lifecycle_in(evidence: Evidence | None) -> Managed | None:
     if evidence is None or evidence.lifecycle is None:
         return None
     return Managed(policy=evidence.lifecycle, deletes_from=evidence.deletes_from)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverageMemory:
+    """What is remembered between two looks. Instants in epoch milliseconds."""
+
+    findings: Mapping[str, Sighting] = field(default_factory=dict)
+    nothing_since: Mapping[str, int] = field(default_factory=dict)
+    """Since when a category has matched no index."""
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any] | None) -> CoverageMemory:
+        """Read it from its document."""
+        if body is None:
+            return cls()
+        with readable("what retention-state remembers of coverage"):
+            nothing_since = {id_: int(since) for id_, since in body["nothing_since"].items()}
+            return cls(findings=sightings_of(body["findings"]), nothing_since=nothing_since)
+
+    def body(self) -> dict[str, Any]:
+        """Return it as its document."""
+        return {"findings": sightings_body(self.findings), "nothing_since": dict(self.nothing_since)}

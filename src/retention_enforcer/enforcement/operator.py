@@ -15,6 +15,7 @@ from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.lease import TERM, Lease, Versioned
 from retention_enforcer.domain.plan import Action, Plan
 from retention_enforcer.domain.policy import Category
+from retention_enforcer.domain.state_keys import LEASE
 from retention_enforcer.enforcement.ports import Clock
 
 _LOOK = 1.0
@@ -114,11 +115,11 @@ def stop(control: ControlDocuments, state: StateDocuments, clock: Clock) -> str:
     seen: tuple[int, int] | None = None
     until = time.monotonic() + 2 * TERM
     while time.monotonic() < until:
-        documents = state.versions(["lease", STOP])
+        documents = state.versions([LEASE, STOP])
         confirmed = documents.get(STOP)
         if confirmed and int(confirmed.body["at"]) >= at:
             return f"confirmed by {confirmed.body['instance']}"
-        lease = documents.get("lease")
+        lease = documents.get(LEASE)
         if lease is None or not Lease.of(lease.body).holder:
             return "no enforcer holds the lease"
         if lease.version != seen:

@@ -10,10 +10,8 @@ from typing import Any, Protocol
 from retention_enforcer.domain.errors import Refused, readable
 from retention_enforcer.domain.extent import IndexPosition
 from retention_enforcer.domain.own_settings import Deviation, OwnSeen
+from retention_enforcer.domain.state_keys import ADOPTED
 from retention_enforcer.enforcement.ports import StateStore
-
-ADOPTED = "adopted"
-"""The key in `retention-state` of the last `ledger adopt`."""
 
 _LOST = "restore it, or look at what happened and say so with `retention-enforcer ledger adopt`"
 

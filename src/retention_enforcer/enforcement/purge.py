@@ -20,7 +20,8 @@ from retention_enforcer.enforcement.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.fresh_permit import FreshPermit, StaleIntent, holds_unchanged
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Deleter, Permit
 from retention_enforcer.enforcement.rollovers import Roller
-from retention_enforcer.enforcement.settle import answer, job_of
+from retention_enforcer.enforcement.scope import job_of
+from retention_enforcer.enforcement.settle import answer
 
 _log = structlog.get_logger()
 

@@ -15,14 +15,16 @@ from retention_enforcer.domain.lifecycle_audit import still_told, vanished_findi
 from retention_enforcer.domain.plan import Plan
 from retention_enforcer.domain.policy import Category
 from retention_enforcer.domain.proof import Proof, verify
-from retention_enforcer.enforcement.coverage_look import COVERAGE, CoverageLook, CoverageMemory, CoverageObserver
-from retention_enforcer.enforcement.cycle import Observer
+from retention_enforcer.domain.state_keys import COVERAGE, LIFECYCLES, memory_key
+from retention_enforcer.enforcement.coverage_look import CoverageLook, CoverageObserver
 from retention_enforcer.enforcement.lifecycles import LifecycleWork
-from retention_enforcer.enforcement.memory import Memory, memory_key, remember, sightings_of
+from retention_enforcer.enforcement.memory import CoverageMemory, Memory, remember, sightings_of
+from retention_enforcer.enforcement.observer import Observer
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Inventory, LedgerStore, StateStore
 from retention_enforcer.enforcement.scope import Scope
-from retention_enforcer.enforcement.standing import Terms, raise_if_wrong_clock, raise_if_wrong_cluster
-from retention_enforcer.enforcement.stray_lifecycles import LIFECYCLES, StrayLifecycles
+from retention_enforcer.enforcement.standing import raise_if_wrong_clock, raise_if_wrong_cluster
+from retention_enforcer.enforcement.stray_lifecycles import StrayLifecycles
+from retention_enforcer.enforcement.terms import Terms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 
 import structlog
 
-from retention_enforcer.domain.claims import IndexOwner
 from retention_enforcer.domain.control import Control
-from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.facts import CategoryFacts, RefusedRollover
-from retention_enforcer.domain.findings import Finding, FindingsChange, Severity, compare_findings, refreshed
+from retention_enforcer.domain.findings import Severity, compare_findings, refreshed
 from retention_enforcer.domain.foresight import outlooks
 from retention_enforcer.domain.instants import format_duration, format_instant
 from retention_enforcer.domain.ledger import Entry, Kind
@@ -21,16 +18,13 @@ from retention_enforcer.domain.plan import Plan, Purge
 from retention_enforcer.domain.policy import Category, Policy
 from retention_enforcer.domain.proof import Proof
 from retention_enforcer.domain.pseudonyms import Pseudonyms
+from retention_enforcer.domain.state_keys import memory_key
 from retention_enforcer.enforcement.appender import Appender
-from retention_enforcer.enforcement.coverage_look import COVERAGE, CoverageLook, CoverageMemory
-from retention_enforcer.enforcement.memory import Managed, Memory, memory_key, remember, sightings_body, sightings_of
+from retention_enforcer.enforcement.findings import FindingRecorder, log_findings
+from retention_enforcer.enforcement.memory import Managed, Memory, remember
 from retention_enforcer.enforcement.ports import StateStore
-from retention_enforcer.enforcement.settle import cycle_of
 
 _log = structlog.get_logger()
-
-_LOGGED = 5
-"""Findings of one kind that a line of the log tells; the others it counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +49,7 @@ class CycleRecorder:
         self._state = state
         self._appender = appender
         self._pseudonyms = pseudonyms
+        self._findings = FindingRecorder(state, appender, pseudonyms)
 
     def memory(self, category: Category, fingerprint: str) -> Memory:
         """Return what is remembered of a category under a policy."""
@@ -86,7 +81,7 @@ class CycleRecorder:
         memory = Memory.of(stored, fingerprint)
 
         change = compare_findings(memory.findings, proof.findings, proof.as_of)
-        self._record_findings(policy, change, cycle, category.id)
+        self._findings.record(policy, change, cycle, category.id)
         proven = memory.must_prove(proof)
         if proven:
             self._appender.append(_proof_entry(category, proof, cycle))
@@ -110,52 +105,6 @@ class CycleRecorder:
         )
         if after.body() != stored:
             self._state.save(key, after.body(), proof.as_of)
-
-    def coverage_memory(self) -> CoverageMemory:
-        """Return what is remembered of coverage."""
-        return CoverageMemory.of(self._state.load([COVERAGE]).get(COVERAGE))
-
-    def record_coverage(self, policy: Policy, memory: CoverageMemory, look: CoverageLook, cycle: str) -> None:
-        """Record the findings of a look past the policy, and remember what it saw."""
-        now = look.facts.as_of
-        change = compare_findings(memory.findings, look.findings, now)
-        self._record_findings(policy, change, cycle, None)
-        findings = refreshed(memory.findings, change.sightings)
-        after = CoverageMemory(findings=findings, nothing_since=look.nothing_since)
-        if after != memory:
-            self._state.save(COVERAGE, after.body(), now)
-
-    def record_others(self, policy: Policy, job: str, findings: tuple[Finding, ...], now: int) -> tuple[Finding, ...]:
-        """Log and record the findings of a job that proves nothing, and return them with their first sight."""
-        stored = self._state.load([job]).get(job)
-        with readable(f"what retention-state remembers of {job}"):
-            known = sightings_of(stored["findings"]) if stored else {}
-        change = compare_findings(known, findings, now)
-        log_findings(policy, change.current, self._pseudonyms)
-        self._record_findings(policy, change, cycle_of(job), None)
-        after = refreshed(known, change.sightings)
-        if after != known:
-            self._state.save(job, {"findings": sightings_body(after)}, now)
-        return change.current
-
-    def _record_findings(self, policy: Policy, change: FindingsChange, cycle: str, category: str | None) -> None:
-        """Record which findings were opened, and which closed since the last cycle: each once."""
-        for finding in change.opened:
-            target = None
-            if finding.index is not None and finding.uuid is not None:
-                target = (self._pseudonyms.index_name(policy.patterns, finding.index), finding.uuid)
-            self._appender.append(
-                Entry(
-                    kind=Kind.FINDING,
-                    category=finding.category,
-                    action="opened",
-                    target=target,
-                    reason=f"{finding.id} {finding.kind}: {without_subjects(policy, finding, self._pseudonyms)}",
-                    cycle=cycle,
-                )
-            )
-        for id_ in change.closed:
-            self._appender.append(Entry(kind=Kind.FINDING, category=category, action="closed", reason=id_, cycle=cycle))
 
 
 def _proof_entry(category: Category, proof: Proof, cycle: str) -> Entry:
@@ -200,32 +149,3 @@ def log_cycle(policy: Policy, plan: Plan, proof: Proof, pseudonyms: Pseudonyms, 
     else:
         _log.error(f"{proof.category}: promise {_verdict(proof)}", **fields)
     log_findings(policy, proof.findings, pseudonyms)
-
-
-def log_coverage(policy: Policy, look: CoverageLook, pseudonyms: Pseudonyms) -> None:
-    """Log what a look past the policy showed in one line, and its findings in one line a kind."""
-    fields = {f"retention.indices.{standing}": len(look.facts.of(standing)) for standing in IndexOwner}
-    outcome = "failure" if look.findings else "success"
-    _log.info("looked past the policy", **{"event.action": "coverage", "event.outcome": outcome, **fields})
-    log_findings(policy, look.findings, pseudonyms)
-
-
-def log_findings(policy: Policy, findings: Iterable[Finding], pseudonyms: Pseudonyms) -> None:
-    """Log findings in one line a kind."""
-    for kind, alike in groupby(sorted(findings, key=lambda f: f.kind), key=lambda f: f.kind):
-        alarms = list(alike)
-        first, unnamed = alarms[0], len(alarms) - _LOGGED
-        texts = "; ".join(without_subjects(policy, finding, pseudonyms) for finding in alarms[:_LOGGED])
-        more = f" (and {unnamed} more)" if unnamed > 0 else ""
-        remedy = without_subjects(policy, replace(first, text=first.remedy), pseudonyms)
-        (_log.error if first.severity is Severity.ERROR else _log.warning)(
-            f"finding {kind}: {texts}{more}; {remedy}",
-            **{"event.action": "finding", "retention.finding.kind": kind, "retention.finding.count": len(alarms)},
-        )
-
-
-def without_subjects(policy: Policy, finding: Finding, pseudonyms: Pseudonyms) -> str:
-    """Return a finding's text as anybody may read it: with no application's id from the name of an index."""
-    if finding.index is not None:
-        return pseudonyms.hide(policy.patterns, finding.index, finding.text)
-    return pseudonyms.hide_everywhere(policy.patterns, finding.text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 
 from retention_enforcer.domain.control import Control
@@ -23,3 +24,13 @@ class Scope:
     def looking(cls, policy: Policy, control: Control) -> Scope:
         """For a look at the indices alone: nothing is purged under it."""
         return cls(policy=policy, fingerprint="", max_share=1.0, control=control, may_act=False)
+
+
+def cycle_of(job: str) -> str:
+    """Return a new name for one run of a job: a category, or the work on terminations."""
+    return f"{job}-{secrets.token_hex(4)}"
+
+
+def job_of(cycle: str) -> str:
+    """Return the job whose run has this name."""
+    return cycle.rpartition("-")[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable
 
 from retention_enforcer.domain.deletion import Existing
@@ -20,6 +19,7 @@ from retention_enforcer.domain.ledger import (
 )
 from retention_enforcer.enforcement.appender import Appender
 from retention_enforcer.enforcement.ports import Deleter, LedgerStore
+from retention_enforcer.enforcement.scope import job_of
 
 
 def settle_intents(
@@ -52,16 +52,6 @@ def _certain(records: Iterable[Record], after: int, head: Head) -> list[Record]:
     if head.sequence > after and (not found or found[-1].get("hash") != head.hash):
         raise ClusterUnavailable(f"the ledger does not show its record {head.sequence}", "see the cluster's health")
     return found
-
-
-def cycle_of(job: str) -> str:
-    """Return a new name for one run of a job: a category, or the work on terminations."""
-    return f"{job}-{secrets.token_hex(4)}"
-
-
-def job_of(cycle: str) -> str:
-    """Return the job whose run has this name."""
-    return cycle.rpartition("-")[0]
 
 
 def answer(intent: Record, outcome: Outcome, reason: str, documents: int | None = None) -> Entry:

@@ -8,8 +8,10 @@ from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.facts import ClusterFacts
 from retention_enforcer.domain.ledger import Head
+from retention_enforcer.domain.state_keys import LEDGER, POLICY
+from retention_enforcer.enforcement.ledger_memory import LedgerMemory
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Inventory, StateStore
-from retention_enforcer.enforcement.standing import LEDGER_MEMORY, POLICY, LedgerMemory, accepted_fingerprint
+from retention_enforcer.enforcement.terms import accepted_fingerprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +43,9 @@ class InstanceStatusReader:
         cluster = self._inventory.cluster()
         now = self._clock.now()
         try:
-            known = self._state.load([POLICY, LEDGER_MEMORY])
+            known = self._state.load([POLICY, LEDGER])
             control = self._control.read()
-            body = known.get(LEDGER_MEMORY)
+            body = known.get(LEDGER)
             head = LedgerMemory.of(body).head if body else None
         except Refused as error:
             return InstanceStatus(as_of=now, cluster=cluster, note=error.message)

@@ -13,14 +13,11 @@ from retention_enforcer.domain.lifecycle_changes import Change, Way
 from retention_enforcer.domain.lifecycle_choice import Attachment
 from retention_enforcer.domain.lifecycle_exemption import FAR_AHEAD
 from retention_enforcer.domain.lifecycle_policies import own_lifecycles
+from retention_enforcer.domain.state_keys import LIFECYCLES
 from retention_enforcer.enforcement.lifecycle_changer import LifecycleChanger
 from retention_enforcer.enforcement.lifecycle_look import LifecycleObserver
 from retention_enforcer.enforcement.ports import LifecycleSource
-from retention_enforcer.enforcement.scope import Scope
-from retention_enforcer.enforcement.settle import cycle_of
-
-LIFECYCLES = "lifecycles"
-"""What this work is called in ledger and memory."""
+from retention_enforcer.enforcement.scope import Scope, cycle_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

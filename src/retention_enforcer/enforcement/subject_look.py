@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from retention_enforcer.domain.facts import CategoryFacts, IndexFacts
 from retention_enforcer.domain.policy import Category
 from retention_enforcer.domain.sought import SubjectQuery
-from retention_enforcer.enforcement.cycle import Observer
+from retention_enforcer.enforcement.observer import Observer
 from retention_enforcer.enforcement.ports import Clock, Inventory
 from retention_enforcer.enforcement.scope import Scope
 
@@ -52,7 +52,7 @@ class SubjectObserver:
     ) -> SubjectLook:
         """Look in all categories that any of these asks for. What is held is looked at first: it may only grow.
 
-        `spared` count as held beside what the operator holds.
+        `also_protected` count as held beside what the operator holds.
         """
         wanted = {id_ for one in queries for id_ in one.categories or ()}
         everywhere = any(one.categories is None for one in queries)

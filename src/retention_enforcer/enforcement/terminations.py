@@ -13,6 +13,7 @@ from retention_enforcer.domain.findings import Finding
 from retention_enforcer.domain.ledger import Outcome
 from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.pseudonyms import Pseudonyms
+from retention_enforcer.domain.state_keys import TERMINATIONS
 from retention_enforcer.domain.subjects import SubjectKind
 from retention_enforcer.domain.termination_findings import AmbiguousOwner, Outstanding, termination_findings
 from retention_enforcer.domain.termination_plan import SubjectPlan, applications_of, queries_of
@@ -38,13 +39,10 @@ from retention_enforcer.enforcement.ended import PendingWholeDeletions
 from retention_enforcer.enforcement.erasing import OWN, Eraser, PendingErasure
 from retention_enforcer.enforcement.ports import Clock, Owners, Requests
 from retention_enforcer.enforcement.registrar import Intake, Registrar, TerminationRecorder
-from retention_enforcer.enforcement.scope import Scope
-from retention_enforcer.enforcement.settle import cycle_of
+from retention_enforcer.enforcement.scope import Scope, cycle_of
 from retention_enforcer.enforcement.subject_look import SubjectObserver
 from retention_enforcer.enforcement.subject_purge import PurgeObservation, SubjectPurge
 from retention_enforcer.enforcement.write_blocks import WriteBlocks
-
-TERMINATIONS = "terminations"
 
 _PASSES = 3
 """How often one run looks again for what was written, or refused, while it purged."""

@@ -10,8 +10,9 @@ from retention_enforcer.domain.checkpoints import Checkpoints
 from retention_enforcer.domain.errors import LedgerBroken, readable
 from retention_enforcer.domain.ledger import Head, Record, check_chain
 from retention_enforcer.domain.pseudonyms import Pseudonyms
+from retention_enforcer.domain.state_keys import CHECKPOINT, LEDGER
+from retention_enforcer.enforcement.ledger_memory import LedgerMemory
 from retention_enforcer.enforcement.ports import StateStore
-from retention_enforcer.enforcement.standing import CHECKPOINT, LEDGER_MEMORY, LedgerMemory
 
 _COMPARE = "compare with an export or with the checkpoints in the log"
 
@@ -50,8 +51,8 @@ class Verifier:
 
         Raises LedgerBroken naming the first record that does not fit.
         """
-        known = self._state.load([LEDGER_MEMORY, CHECKPOINT])
-        remembered = LedgerMemory.of(known[LEDGER_MEMORY]) if LEDGER_MEMORY in known else None
+        known = self._state.load([LEDGER, CHECKPOINT])
+        remembered = LedgerMemory.of(known[LEDGER]) if LEDGER in known else None
         if remembered and remembered.uuid != self._ledger.uuid():
             raise LedgerBroken("record 1: this is another index than the ledger that is remembered", _COMPARE)
         checkpoints = Checkpoints(self._pseudonyms)

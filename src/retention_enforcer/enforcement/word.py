@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from retention_enforcer.domain.control import ACCEPTED, STOP, Control
 from retention_enforcer.domain.errors import Refused, readable
+from retention_enforcer.domain.state_keys import POLICY
 from retention_enforcer.enforcement.ports import StateStore
-from retention_enforcer.enforcement.standing import POLICY, Terms, accepted_fingerprint
+from retention_enforcer.enforcement.terms import Terms, accepted_fingerprint
 
 
 class OperatorsWord:

@@ -11,13 +11,12 @@ from retention_enforcer.domain.errors import RequestRejected, readable
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.ledger import Entry, Kind
 from retention_enforcer.domain.plan import Purge
+from retention_enforcer.domain.state_keys import LIFTED_BLOCKS
 from retention_enforcer.enforcement.appender import Appender
 from retention_enforcer.enforcement.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.ports import Clock, Permit, StateStore, WriteBlockSwitch
 
 _log = structlog.get_logger()
-
-_LIFTED = "lifted-blocks"
 
 
 class WriteBlocks:
@@ -102,7 +101,7 @@ class WriteBlocks:
 
     def _lifted(self) -> set[str]:
         with readable("what retention-state remembers of lifted blocks"):
-            return {str(uuid) for uuid in self._state.load([_LIFTED]).get(_LIFTED, {}).get("uuids", ())}
+            return {str(uuid) for uuid in self._state.load([LIFTED_BLOCKS]).get(LIFTED_BLOCKS, {}).get("uuids", ())}
 
     def _remember(self, lifted: set[str]) -> None:
-        self._state.save(_LIFTED, {"uuids": sorted(lifted)}, self._clock.now())
+        self._state.save(LIFTED_BLOCKS, {"uuids": sorted(lifted)}, self._clock.now())

@@ -17,7 +17,7 @@ from retention_enforcer.domain.policy import Policy
 from retention_enforcer.domain.proof import Proof
 from retention_enforcer.domain.pseudonyms import Pseudonyms
 from retention_enforcer.domain.terminations import Termination, forgotten
-from retention_enforcer.enforcement.recorder import without_subjects
+from retention_enforcer.enforcement.findings import without_subjects
 
 DURATION_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Upper bounds, in seconds, between which the durations of cycles are counted."""

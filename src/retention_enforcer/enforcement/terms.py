@@ -1,0 +1,65 @@
+"""Under what an enforcer works, and which policy may act."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from retention_enforcer.domain.control import Control
+from retention_enforcer.domain.errors import Refused, readable
+from retention_enforcer.domain.policy import Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Under what an enforcer works, fixed for the life of the process."""
+
+    policy: Policy
+    fingerprint: str
+    max_share: float
+    pinned_cluster: str | None = None
+    accept: str | None = None
+    """The fingerprint that the environment accepts."""
+
+    def raise_if_not(self, accepted: str | None) -> None:
+        """Raise Refused where the policy in force here is not the one that was accepted last."""
+        mine = self.fingerprint
+        if accepted == mine:
+            return
+        remedy = f"look at `retention-enforcer plan`, then: retention-enforcer policy accept (fingerprint {mine})"
+        if self.accept and self.accept != mine:
+            raise Refused(f"ENFORCER_ACCEPT_POLICY is {self.accept}, but the policy here is {mine}", remedy)
+        if self.accept and accepted is not None:
+            raise Refused(
+                f"the policy here is {mine}, and {accepted} is the one accepted last: nothing is deleted",
+                f"what ENFORCER_ACCEPT_POLICY names counts once, from when a run first saw it; {remedy}",
+            )
+        if accepted is not None:
+            raise Refused(f"the policy was changed since {accepted} was accepted: nothing is deleted", remedy)
+        raise Refused("nobody accepted this policy: nothing is deleted", remedy)
+
+
+def accepted_fingerprint(control: Control, policy: Mapping[str, Any] | None) -> str | None:
+    """Return the last accepted fingerprint: the operator's in the control index, or the environment's, if later.
+
+    `policy` is what `retention-state` remembers. Each fingerprint that an environment ever named counts from when it
+    was first seen: an instance that comes back with an old word says nothing new.
+    """
+    words = words_of(policy)
+    if words:
+        named, at = max(words.items(), key=lambda word: (word[1], word[0]))
+        if at >= control.accepted_at:
+            return named
+    return control.accepted
+
+
+def words_of(policy: Mapping[str, Any] | None) -> dict[str, int]:
+    """Return the fingerprints that environments named, and when each was first seen (epoch milliseconds)."""
+    if not policy:
+        return {}
+    with readable("what retention-state remembers of accepted policies"):
+        words = {str(named): int(at) for named, at in policy.get("environment", {}).items()}
+        if "at" in policy:  # an earlier form, of the last word alone
+            words.setdefault(str(policy["fingerprint"]), int(policy["at"]))
+        return words
