@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from retention_enforcer.domain.claims import Claim, IndexOwner
-from retention_enforcer.domain.coverage import CoverageFacts, IndexSeen, SuspectedCopy
+from retention_enforcer.domain.coverage.findings import CoverageFacts, IndexSeen, SuspectedCopy
 from retention_enforcer.domain.facts import (
     CategoryFacts,
     Doubt,
@@ -17,9 +16,10 @@ from retention_enforcer.domain.facts import (
     SetApart,
 )
 from retention_enforcer.domain.instants import DAY, HOUR
-from retention_enforcer.domain.names import IndexPattern
 from retention_enforcer.domain.plan import Action, Keep, Plan, Purge, Skip
-from retention_enforcer.domain.policy import Category, Clause
+from retention_enforcer.domain.policy.claims import Claim, IndexOwner
+from retention_enforcer.domain.policy.names import IndexPattern
+from retention_enforcer.domain.policy.promises import Category, Clause
 from retention_enforcer.domain.timestamps import AT_TIMESTAMP, Mapped
 
 NOW = 1_769_846_400_000  # 2026-01-31T08:00:00Z

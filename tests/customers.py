@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from retention_enforcer.bootstrap import SystemClock
-from retention_enforcer.cluster.deletion import Deletion
+from retention_enforcer.cluster.deletion.deletion import Deletion
 from retention_enforcer.domain.instants import DAY
-from retention_enforcer.enforcement import erasing
+from retention_enforcer.enforcement.erasure import eraser
 from workbench import Workbench
 
 POLICY = """\
@@ -50,7 +50,7 @@ MAPPING = {"properties": FIELDS}
 @pytest.fixture
 def tenants(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Workbench:
     """These customers; no run waits for erasures."""
-    monkeypatch.setattr(erasing, "PATIENCE", 0)
+    monkeypatch.setattr(eraser, "PATIENCE", 0)
     return founded(bench)
 
 

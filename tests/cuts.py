@@ -22,7 +22,7 @@ from cluster_of_three import NODES, ThreeNodes
 from proxy import Fault, Proxy, Request, proxied
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.domain.instants import SECOND
-from retention_enforcer.domain.ledger import check_chain
+from retention_enforcer.domain.ledger.records import check_chain
 from running import Daemon, running
 from workbench import Workbench
 

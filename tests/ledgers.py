@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from retention_enforcer.domain.ledger import Head, Record
+from retention_enforcer.domain.ledger.records import Head, Record
 
 
 class MemoryLedger:

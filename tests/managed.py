@@ -12,9 +12,9 @@ import pytest
 from elastic_transport import Transport
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.lifecycle import ClusterLifecycles
+from retention_enforcer.cluster.lifecycles.changes import ClusterLifecycles
 from retention_enforcer.cluster.preflight import Capabilities
-from retention_enforcer.domain import lifecycle_choice
+from retention_enforcer.domain.lifecycles import choice as lifecycle_choice
 from workbench import Workbench
 
 _ONLY_READING = ("/_search", "/_msearch", "/_count", "/_mget", "/_refresh", "/_field_caps", "/_pit", "/_has_privileges")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from retention_enforcer.domain.places import Key, Place, SubjectPlaces
-from retention_enforcer.domain.subjects import AnyOf, Condition, ExactField, Match
+from retention_enforcer.domain.policy.places import Key, Place, SubjectPlaces
+from retention_enforcer.domain.subjects.identity import AnyOf, Condition, ExactField, Match
 
 
 def named(account: str | None = None, application: str | None = None, user: str | None = None) -> SubjectPlaces:

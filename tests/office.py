@@ -8,15 +8,15 @@ from typing import Any
 
 from ledgers import MemoryLedger
 from retention_enforcer.domain.control import Control
-from retention_enforcer.domain.extent import IndexPosition
-from retention_enforcer.domain.ledger import Record
-from retention_enforcer.domain.pseudonyms import Pseudonyms
-from retention_enforcer.domain.requests import Written
-from retention_enforcer.domain.subjects import Subject
-from retention_enforcer.domain.terminations import Termination
-from retention_enforcer.enforcement.appender import Appender, Signature
-from retention_enforcer.enforcement.intake import Adopted, IntakeMemory, TakenRequests, adopt, remembered
-from retention_enforcer.enforcement.registrar import Registrar, TerminationRecorder
+from retention_enforcer.domain.ledger.records import Record
+from retention_enforcer.domain.own.position import IndexPosition
+from retention_enforcer.domain.subjects.identity import Subject
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.terminations.requests import Written
+from retention_enforcer.domain.terminations.states import Termination
+from retention_enforcer.enforcement.ledger.appender import Appender, Signature
+from retention_enforcer.enforcement.terminations.intake import Adopted, IntakeMemory, TakenRequests, adopt, remembered
+from retention_enforcer.enforcement.terminations.registrar import Registrar, TerminationRecorder
 
 NOW = 1_800_000_000_000
 MOST = 3

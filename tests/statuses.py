@@ -11,16 +11,16 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from builders import NOW, category, facts, index
-from retention_enforcer.domain.expiry import build_plan
+from retention_enforcer.domain.expiry.proof import verify
+from retention_enforcer.domain.expiry.rules import build_plan
 from retention_enforcer.domain.facts import CategoryFacts, ClusterFacts
 from retention_enforcer.domain.findings import Severity
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
-from retention_enforcer.domain.ledger import Head
-from retention_enforcer.domain.policy import Policy
-from retention_enforcer.domain.proof import verify
-from retention_enforcer.domain.requests import Ask
-from retention_enforcer.domain.subjects import SubjectKind
-from retention_enforcer.domain.terminations import OpenItem, Purged, Termination
+from retention_enforcer.domain.ledger.records import Head
+from retention_enforcer.domain.policy.promises import Policy
+from retention_enforcer.domain.subjects.identity import SubjectKind
+from retention_enforcer.domain.terminations.requests import Ask
+from retention_enforcer.domain.terminations.states import OpenItem, Purged, Termination
 from retention_enforcer.policy_file import load_policy
 from retention_enforcer.reporting.known import (
     CategorySeen,

@@ -23,7 +23,7 @@ from retention_enforcer.bootstrap import Deployment, Surroundings, SystemClock
 from retention_enforcer.daemon.work import Worker
 from retention_enforcer.domain.instants import DAY, HOUR
 from retention_enforcer.domain.lease import Lease
-from retention_enforcer.domain.names import OwnIndices
+from retention_enforcer.domain.policy.names import OwnIndices
 from retention_enforcer.domain.privileges import AccessRole, descriptor, rights_of
 from retention_enforcer.policy_file import load_policy
 
@@ -202,7 +202,7 @@ class Workbench:
             "import os, sys\n"
             "from retention_enforcer import cli\n"
             "from retention_enforcer.bootstrap import Surroundings\n"
-            "from retention_enforcer.domain.names import OwnIndices\n"
+            "from retention_enforcer.domain.policy.names import OwnIndices\n"
             f"{before}\n"
             f"surroundings = Surroundings(environ=os.environ, own=OwnIndices({self.prefix!r}))\n"
             "from retention_enforcer.__main__ import end\n"

@@ -26,9 +26,9 @@ from elasticsearch.helpers import bulk
 
 from retention_enforcer import cli
 from retention_enforcer.bootstrap import Surroundings
-from retention_enforcer.cluster.deletion import Deletion
-from retention_enforcer.domain.names import OwnIndices
-from retention_enforcer.enforcement.purge import Purger
+from retention_enforcer.cluster.deletion.deletion import Deletion
+from retention_enforcer.domain.policy.names import OwnIndices
+from retention_enforcer.enforcement.expiry.purge import Purger
 
 INDICES = int(os.environ.get("BENCH_INDICES", "400"))
 TURNS = 3

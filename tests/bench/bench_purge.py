@@ -28,9 +28,9 @@ from elasticsearch.helpers import bulk
 
 from naming import having
 from retention_enforcer.cluster.client import connect
-from retention_enforcer.cluster.deletion import Deletion
+from retention_enforcer.cluster.deletion.deletion import Deletion
 from retention_enforcer.demo.server import EmbeddedServer
-from retention_enforcer.domain.deletion import OfSubjects, Trim
+from retention_enforcer.domain.selection import OfSubjects, Trim
 
 DOCUMENTS = int(os.environ.get("BENCH_DOCUMENTS", "1000000"))
 TENANTS, SHARE = 1_000, 10

@@ -41,7 +41,7 @@ def test_sigterm_in_the_middle_of_a_trim_is_out_soon_and_the_next_run_finishes(b
     bench.ready()
     slow = """
 import time
-from retention_enforcer.cluster.deletion import Deletion
+from retention_enforcer.cluster.deletion.deletion import Deletion
 original = Deletion._delete_documents
 def slowly(self, *page):
     result = original(self, *page)
@@ -135,7 +135,7 @@ def test_the_lease_of_a_killed_holder_lapses_and_that_of_a_living_one_does_not(b
 DELETING = """
 import time
 from pathlib import Path
-from retention_enforcer.cluster.deletion import Deletion
+from retention_enforcer.cluster.deletion.deletion import Deletion
 original = Deletion.delete_indices
 def waiting(self, names):
     Path({please!r}).touch()

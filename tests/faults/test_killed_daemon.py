@@ -10,8 +10,8 @@ from workbench import WHEN_CALLED, Workbench
 
 pytestmark = pytest.mark.timeout(120)
 
-LEDGER = "cluster.ledger_index.LedgerIndex"
-DELETION = "cluster.deletion.Deletion"
+LEDGER = "cluster.own.ledger_index.LedgerIndex"
+DELETION = "cluster.deletion.deletion.Deletion"
 
 # The first records: 1 leader, 2 policy, 3 checkpoint, then the batch: its rollover, its intents, and their outcomes.
 STEPS = {
@@ -29,7 +29,7 @@ STEPS = {
     "before the first deletes of a trim": (DELETION, "_delete_documents", 1, "before"),
     "after the first deletes of a trim": (DELETION, "_delete_documents", 1, "after"),
     "after the trim, before its outcome": (DELETION, "trim", 1, "after"),
-    "before the memory is saved": ("enforcement.recorder.CycleRecorder", "record", 1, "before"),
+    "before the memory is saved": ("enforcement.expiry.recorder.CycleRecorder", "record", 1, "before"),
 }
 
 

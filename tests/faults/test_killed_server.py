@@ -28,7 +28,7 @@ def wait():
 # Renews the lease and looks for a stop several times while the server is away.
 PATIENT = """
 import time
-from retention_enforcer.cluster.deletion import Deletion
+from retention_enforcer.cluster.deletion.deletion import Deletion
 from retention_enforcer.daemon import once
 once.RENEWAL = 0.2
 original = Deletion.delete_indices
@@ -39,10 +39,10 @@ Deletion.delete_indices = later
 """
 
 STEPS = {
-    "before the DELETE": ("cluster.deletion.Deletion", "delete_indices", 1, "before"),
-    "after the DELETE, before an outcome": ("cluster.deletion.Deletion", "delete_indices", 1, "after"),
-    "in the middle of a trim": ("cluster.deletion.Deletion", "_delete_documents", 1, "after"),
-    "in the middle of the intents": ("cluster.ledger_index.LedgerIndex", "create", 5, "after"),
+    "before the DELETE": ("cluster.deletion.deletion.Deletion", "delete_indices", 1, "before"),
+    "after the DELETE, before an outcome": ("cluster.deletion.deletion.Deletion", "delete_indices", 1, "after"),
+    "in the middle of a trim": ("cluster.deletion.deletion.Deletion", "_delete_documents", 1, "after"),
+    "in the middle of the intents": ("cluster.own.ledger_index.LedgerIndex", "create", 5, "after"),
 }
 
 
@@ -111,7 +111,7 @@ def test_a_run_whose_server_stays_away_past_a_renewal_ends_without_a_traceback(
     bench.ready()
     please, dead = bench.folder / "please", bench.folder / "dead"
     waiting = WHEN_CALLED + WAIT.format(please=str(please), dead=str(dead))
-    hook = f'{waiting}when_called("cluster.deletion.Deletion", "delete_indices", 1, "before", wait)'
+    hook = f'{waiting}when_called("cluster.deletion.deletion.Deletion", "delete_indices", 1, "before", wait)'
     process = bench.process("run", "--once", before=f"{PATIENT}{hook}")
     while not please.exists():
         assert process.poll() is None, process.communicate()[1]

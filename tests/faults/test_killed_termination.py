@@ -9,16 +9,16 @@ import pytest
 import tenants
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.domain.instants import DAY
-from retention_enforcer.enforcement import erasing
+from retention_enforcer.enforcement.erasure import eraser
 from workbench import WHEN_CALLED, Workbench
 
 pytestmark = pytest.mark.timeout(120)
 
-BOOK = "enforcement.registrar.TerminationRecorder"
-PURGE = "enforcement.subject_purge.SubjectPurge"
-ERASER = "enforcement.erasing.Eraser"
-BLOCKS = "enforcement.write_blocks.WriteBlocks"
-DELETION = "cluster.deletion.Deletion"
+BOOK = "enforcement.terminations.registrar.TerminationRecorder"
+PURGE = "enforcement.terminations.purge.SubjectPurge"
+ERASER = "enforcement.erasure.eraser.Eraser"
+BLOCKS = "enforcement.erasure.write_blocks.WriteBlocks"
+DELETION = "cluster.deletion.deletion.Deletion"
 
 # What is stored of terminations in the first run: 1 and 2 as they are registered, 3 the account's applications,
 # 4 and 5 as they begin, then one each time something went.
@@ -65,7 +65,7 @@ UNDISTURBED = Counter(
 @pytest.fixture
 def due(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Workbench:
     """Account 100 with its applications 1 and 11, and application 2 of another one, are to go; nothing is done yet."""
-    monkeypatch.setattr(erasing, "PATIENCE", 0)
+    monkeypatch.setattr(eraser, "PATIENCE", 0)
     bench.policy_text = tenants.POLICY
     bench.settings["ENFORCER_GRACE"] = "0s"
     for name in tenants.SHARED:

@@ -9,7 +9,7 @@ import pytest
 
 from network import Place, Stage, assert_honest, assert_settled, fault_at, run_through
 from proxy import Fault
-from retention_enforcer.enforcement import erasing
+from retention_enforcer.enforcement.erasure import eraser
 from workbench import Workbench
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -33,7 +33,7 @@ CASES = [
 
 @pytest.fixture
 def stage(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    monkeypatch.setattr(erasing, "PATIENCE", 0)
+    monkeypatch.setattr(eraser, "PATIENCE", 0)
     made = Stage.of(bench)
     made.fill()
     return made

@@ -14,12 +14,12 @@ import pytest
 from cluster_of_three import NODES, ThreeNodes, three_nodes
 from cuts import cut_at_random
 from retention_enforcer.bootstrap import SystemClock
-from retention_enforcer.cluster.documents import Documents
-from retention_enforcer.cluster.ledger_index import LedgerIndex
+from retention_enforcer.cluster.own.documents import Documents
+from retention_enforcer.cluster.own.ledger_index import LedgerIndex
 from retention_enforcer.daemon.lease import LeaseKeeper
 from retention_enforcer.domain.errors import ClusterUnavailable
-from retention_enforcer.domain.ledger import Entry, Kind, check_chain
-from retention_enforcer.enforcement.appender import Appender, Signature
+from retention_enforcer.domain.ledger.records import Entry, Kind, check_chain
+from retention_enforcer.enforcement.ledger.appender import Appender, Signature
 from workbench import Workbench
 
 pytestmark = [pytest.mark.three_nodes, pytest.mark.slow, pytest.mark.timeout(600)]

@@ -10,7 +10,7 @@ import pytest
 
 import customers
 from retention_enforcer.domain.instants import DAY
-from retention_enforcer.domain.ledger import Head, record_hash, seal
+from retention_enforcer.domain.ledger.records import Head, record_hash, seal
 from workbench import Ran, Workbench
 
 

@@ -22,7 +22,8 @@ from canaries import CERTAIN, DOOMED, KINDS, add_canaries, contents, files, on_d
 from customers import add, index, interrupted, move, now, of, states
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
-from retention_enforcer.enforcement import enforcer, erasing
+from retention_enforcer.enforcement import enforcer
+from retention_enforcer.enforcement.erasure import eraser
 from tenants import OTHERS
 from workbench import FixedClock, Ran, Workbench
 
@@ -62,7 +63,7 @@ def begun(benches: Callable[[], Workbench]) -> Iterator[Mapping[Beginning, Begun
     worlds: dict[Beginning, Begun] = {}
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(erasing, "PATIENCE", 0)
+            patch.setattr(eraser, "PATIENCE", 0)
             for beginning in BEGINNINGS:
                 bench = benches()
                 worlds[beginning] = Begun(bench, beginning(bench))

@@ -21,8 +21,8 @@ from elasticsearch import Elasticsearch
 from elasticsearch.helpers import bulk
 
 from retention_enforcer.cluster.erasure import Erasure
-from retention_enforcer.domain.erasure import Act, Erased, ErasureProgress, NotYet, judge, next_step
-from retention_enforcer.domain.erasure_facts import Gone, IndexGone, Mark, Remains
+from retention_enforcer.domain.erasure.facts import Gone, IndexGone, Mark, Remains
+from retention_enforcer.domain.erasure.steps import Act, Erased, ErasureProgress, NotYet, judge, next_step
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused, RequestRejected
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.instants import SECOND

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from retention_enforcer.bootstrap import SystemClock
-from retention_enforcer.cluster.deletion import Deletion
+from retention_enforcer.cluster.deletion.deletion import Deletion
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
 from workbench import LIMIT, MARGIN, FixedClock, Workbench
 
@@ -23,7 +23,7 @@ class Stepped:
 
     def to(self, now: int) -> FixedClock:
         """Return the clock at an instant that the cluster, too, takes for now."""
-        self._monkeypatch.setattr("retention_enforcer.enforcement.standing.CLOCK_TOLERANCE", 1_000 * DAY)
+        self._monkeypatch.setattr("retention_enforcer.enforcement.preconditions.safety.CLOCK_TOLERANCE", 1_000 * DAY)
         self._monkeypatch.setattr("retention_enforcer.enforcement.enforcer._CHECKED_FOR", 0.0)
         return FixedClock(now)
 

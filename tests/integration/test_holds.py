@@ -8,7 +8,7 @@ import pytest
 from elasticsearch import ApiError
 
 from retention_enforcer.bootstrap import SystemClock
-from retention_enforcer.cluster.deletion import Deletion
+from retention_enforcer.cluster.deletion.deletion import Deletion
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, format_instant
 from workbench import FixedClock, Ran, Workbench
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import tenants
-from retention_enforcer.cluster.deletion import Deletion
+from retention_enforcer.cluster.deletion.deletion import Deletion
 from retention_enforcer.domain.errors import ClusterUnavailable
-from retention_enforcer.enforcement import erasing
+from retention_enforcer.enforcement.erasure import eraser
 from tenants import OTHERS
 from workbench import Workbench
 
@@ -18,7 +18,7 @@ from workbench import Workbench
 @pytest.fixture
 def terminating(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Workbench:
     """Tenants that are purged in the run that first sees their requests; nobody waits for erasures."""
-    monkeypatch.setattr(erasing, "PATIENCE", 0)
+    monkeypatch.setattr(eraser, "PATIENCE", 0)
     return tenants.founded(bench)
 
 

@@ -14,19 +14,19 @@ from elastic_transport import Urllib3HttpNode
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.changes import ATTEMPTS
-from retention_enforcer.cluster.documents_seen import Search, search_documents
 from retention_enforcer.cluster.expressions import LONGEST, Batch, covering, packed
+from retention_enforcer.cluster.indices.contents import Search, search_documents
+from retention_enforcer.cluster.indices.metadata import described
+from retention_enforcer.cluster.indices.streams import members_of
 from retention_enforcer.cluster.inventory import Inventory
 from retention_enforcer.cluster.limits import OWN
-from retention_enforcer.cluster.metadata import described
 from retention_enforcer.cluster.preflight import Capabilities, cluster_facts
 from retention_enforcer.cluster.searches import adds_up
-from retention_enforcer.cluster.streams import members_of
 from retention_enforcer.domain.errors import RequestRejected
 from retention_enforcer.domain.facts import Ageless, Block, CategoryFacts, Doubt, Evidence, IndexFacts, SetApart
 from retention_enforcer.domain.instants import DAY, HOUR, SECOND, format_instant
-from retention_enforcer.domain.names import IndexPattern
-from retention_enforcer.domain.policy import EARLIEST, Category, Clause, Policy
+from retention_enforcer.domain.policy.names import IndexPattern
+from retention_enforcer.domain.policy.promises import EARLIEST, Category, Clause, Policy
 from retention_enforcer.domain.timestamps import AT_TIMESTAMP, Mapped, Timestamp
 
 if TYPE_CHECKING:

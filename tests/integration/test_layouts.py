@@ -10,7 +10,7 @@ from elasticsearch import Elasticsearch
 from layouts import FOLDER, NAMES, PAGE, layout, remade, section
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.domain.instants import DAY
-from retention_enforcer.enforcement import erasing
+from retention_enforcer.enforcement.erasure import eraser
 from retention_enforcer.policy_file import load_policy
 from workbench import Workbench
 
@@ -40,7 +40,7 @@ def test_the_policy_of_the_page_keeps_its_promises(
     bench: Workbench, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is expired goes, what is young stays; then one subject's documents go, and everybody else's stay."""
-    monkeypatch.setattr(erasing, "PATIENCE", 0)
+    monkeypatch.setattr(eraser, "PATIENCE", 0)
     of, full = layout(name), Capabilities(bench.es).has_lifecycles()
     if of.needs_full_server and not full:
         pytest.skip("this server has no data streams, no lifecycles and few analyzers")

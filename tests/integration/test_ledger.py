@@ -11,7 +11,7 @@ import pytest
 from other_verifier import verdict, verified_elsewhere
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.domain.instants import DAY
-from retention_enforcer.domain.ledger import record_hash
+from retention_enforcer.domain.ledger.records import record_hash
 from workbench import Workbench
 
 Change = Callable[[dict[str, Any]], None]

@@ -19,27 +19,27 @@ from elasticsearch.helpers import bulk
 
 from builders import category, index
 from managed import eventually, slow_repository
-from retention_enforcer.cluster.lifecycle import ClusterLifecycles
-from retention_enforcer.cluster.lifecycles_seen import ClusterUser
+from retention_enforcer.cluster.lifecycles.changes import ClusterLifecycles
+from retention_enforcer.cluster.lifecycles.reads import ClusterUser
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RequestRejected
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.instants import DAY, HOUR, SECOND
-from retention_enforcer.domain.lifecycle_policies import (
+from retention_enforcer.domain.lifecycles.compiler import (
     LifecyclePolicy,
     Lifecycles,
     Stored,
     compare_stored,
     compile_lifecycles,
 )
-from retention_enforcer.domain.lifecycle_watch import (
+from retention_enforcer.domain.lifecycles.watch import (
     Explained,
     Hang,
     LifecycleService,
     expected_deletion,
     judge_managed,
 )
-from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.policy.promises import Policy
 
 LONGEST_POLL = 2 * SECOND
 UNBLOCKED = {f"index.blocks.{block}": None for block in Block}

@@ -13,8 +13,8 @@ from managed import LifecycleBench, requests_counted
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.domain.instants import DAY, HOUR
-from retention_enforcer.enforcement.lifecycle_changer import LifecycleChanger
-from retention_enforcer.enforcement.recorder import CycleRecorder
+from retention_enforcer.enforcement.expiry.recorder import CycleRecorder
+from retention_enforcer.enforcement.lifecycles.changer import LifecycleChanger
 from workbench import POLICY, Workbench
 
 

@@ -12,15 +12,15 @@ from elasticsearch.helpers import bulk
 
 from customers import MAPPING, add, index, of
 from managed import eventually, slow_repository
-from retention_enforcer.cluster.lifecycle import ClusterLifecycles
+from retention_enforcer.cluster.lifecycles.changes import ClusterLifecycles
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.domain.errors import ClusterUnavailable
-from retention_enforcer.domain.lifecycle_changes import Change
+from retention_enforcer.domain.lifecycles.changes import Change
 from retention_enforcer.enforcement.enforcer import Enforcer
-from retention_enforcer.enforcement.lifecycles import LifecycleWork
-from retention_enforcer.enforcement.managing import LifecycleResult
-from retention_enforcer.enforcement.registrar import Registrar
-from retention_enforcer.enforcement.subject_purge import SubjectPurge
+from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleWork
+from retention_enforcer.enforcement.lifecycles.seam import LifecycleResult
+from retention_enforcer.enforcement.terminations.purge import SubjectPurge
+from retention_enforcer.enforcement.terminations.registrar import Registrar
 from workbench import Workbench
 
 OWN = "application-logs-1-x"

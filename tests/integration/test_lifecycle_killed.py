@@ -13,8 +13,8 @@ from workbench import WHEN_CALLED
 
 pytestmark = pytest.mark.timeout(120)
 
-CLUSTER = "cluster.lifecycle.ClusterLifecycles"
-CHANGER = "enforcement.lifecycle_changer.LifecycleChanger"
+CLUSTER = "cluster.lifecycles.changes.ClusterLifecycles"
+CHANGER = "enforcement.lifecycles.changer.LifecycleChanger"
 
 # One index comes to straddle and is detached, one is new and attached, one has a lifecycle under the policy's former
 # name and is swapped: detached, then attached.
@@ -33,7 +33,7 @@ STEPS: dict[str, tuple[str, str, int, str]] = {
 }
 
 SETTLED = """
-from retention_enforcer.domain import lifecycle_choice
+from retention_enforcer.domain.lifecycles import choice as lifecycle_choice
 lifecycle_choice._may_still_be_written = lambda *_: False
 """
 

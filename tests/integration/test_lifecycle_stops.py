@@ -9,10 +9,10 @@ import pytest
 from elasticsearch import ApiError, Elasticsearch
 
 from managed import LifecycleBench, requests_counted
-from retention_enforcer.cluster.lifecycle import ClusterLifecycles
+from retention_enforcer.cluster.lifecycles.changes import ClusterLifecycles
 from retention_enforcer.domain.instants import DAY, HOUR, format_instant
-from retention_enforcer.domain.lifecycle_changes import Change
-from retention_enforcer.enforcement.lifecycle_changer import LifecycleChanger
+from retention_enforcer.domain.lifecycles.changes import Change
+from retention_enforcer.enforcement.lifecycles.changer import LifecycleChanger
 
 FOREVER = {"phases": {"delete": {"min_age": "90d", "actions": {"delete": {}}}}}
 SOON_ENOUGH = {"phases": {"delete": {"min_age": "7d", "actions": {"delete": {}}}}}

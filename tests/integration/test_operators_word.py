@@ -9,13 +9,14 @@ import pytest
 
 from managed import LifecycleBench
 from retention_enforcer.bootstrap import Deployment, Surroundings, SystemClock
-from retention_enforcer.cluster.deletion import Deletion
+from retention_enforcer.cluster.deletion.deletion import Deletion
 from retention_enforcer.cluster.erasure import Erasure
-from retention_enforcer.cluster.lifecycle import ClusterLifecycles
+from retention_enforcer.cluster.lifecycles.changes import ClusterLifecycles
 from retention_enforcer.domain.control import ACCEPTED, STOP
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.instants import DAY, MINUTE
-from retention_enforcer.enforcement import erasing, purge
+from retention_enforcer.enforcement.erasure import eraser
+from retention_enforcer.enforcement.expiry import purge
 from workbench import Workbench
 
 
@@ -169,7 +170,7 @@ def test_a_long_purge_for_a_termination_ends(tenants: Workbench, monkeypatch: py
 
 @SAID
 def test_an_erasure_ends(tenants: Workbench, monkeypatch: pytest.MonkeyPatch, said: Word) -> None:
-    monkeypatch.setattr(erasing, "PATIENCE", MINUTE)
+    monkeypatch.setattr(eraser, "PATIENCE", MINUTE)
     assert tenants.run("erase", "--application", "1").code == 0
     after_the_first(monkeypatch, Erasure, "_flush", lambda: said(tenants))
     merges = after_the_first(monkeypatch, Erasure, "_start_merge", lambda: None)

@@ -17,10 +17,10 @@ from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.cluster.ownership import PAGE, applications_of, owners_of
 from retention_enforcer.domain.errors import ClusterUnavailable, ConfigurationError, Refused
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, format_instant
-from retention_enforcer.domain.names import IndexPattern
-from retention_enforcer.domain.places import SubjectPlaces
-from retention_enforcer.domain.policy import EARLIEST, Category, Clause, Policy
-from retention_enforcer.domain.subjects import Ownership
+from retention_enforcer.domain.policy.names import IndexPattern
+from retention_enforcer.domain.policy.places import SubjectPlaces
+from retention_enforcer.domain.policy.promises import EARLIEST, Category, Clause, Policy
+from retention_enforcer.domain.subjects.identity import Ownership
 from retention_enforcer.domain.timestamps import Timestamp
 
 if TYPE_CHECKING:

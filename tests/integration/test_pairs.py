@@ -10,10 +10,10 @@ import pytest
 
 from customers import MAPPING, add, index, of
 from naming import having
-from retention_enforcer.cluster.deletion import Deletion
-from retention_enforcer.cluster.subject_counts import SubjectCounts
-from retention_enforcer.domain.deletion import OfSubjects, Trim
+from retention_enforcer.cluster.deletion.deletion import Deletion
+from retention_enforcer.cluster.subjects.counts import SubjectCounts
 from retention_enforcer.domain.errors import RequestRejected
+from retention_enforcer.domain.selection import OfSubjects, Trim
 from workbench import Workbench
 
 LONGS = {"properties": {**MAPPING["properties"], "sdkappid": {"type": "long"}, "user_id": {"type": "long"}}}

@@ -14,25 +14,25 @@ from elasticsearch import ApiError, Elasticsearch
 
 from customers import POLICY
 from retention_enforcer.bootstrap import SystemClock
-from retention_enforcer.cluster.copies import CopiesOnNodes
-from retention_enforcer.cluster.coverage import Coverage
-from retention_enforcer.cluster.deletion import Deletion
-from retention_enforcer.cluster.documents import ControlReader, Documents
-from retention_enforcer.cluster.elastics_copies import ElasticsCopies
-from retention_enforcer.cluster.elsewhere import Elsewhere
+from retention_enforcer.cluster.coverage.elastics_copies import ElasticsCopies
+from retention_enforcer.cluster.coverage.node_copies import CopiesOnNodes
+from retention_enforcer.cluster.coverage.outside import Coverage
+from retention_enforcer.cluster.coverage.snapshots import Snapshots
+from retention_enforcer.cluster.deletion.deletion import Deletion
 from retention_enforcer.cluster.erasure import Erasure
-from retention_enforcer.cluster.ledger_index import LedgerIndex
-from retention_enforcer.cluster.lifecycle import ClusterLifecycles
+from retention_enforcer.cluster.lifecycles.changes import ClusterLifecycles
+from retention_enforcer.cluster.lifecycles.streams import StreamLifecycles
+from retention_enforcer.cluster.own.documents import ControlReader, Documents
+from retention_enforcer.cluster.own.ledger_index import LedgerIndex
+from retention_enforcer.cluster.own.requests_index import RequestsIndex
 from retention_enforcer.cluster.preflight import Capabilities, cluster_facts
-from retention_enforcer.cluster.requests_index import RequestsIndex
-from retention_enforcer.cluster.snapshots import Snapshots
-from retention_enforcer.cluster.stream_lifecycles import StreamLifecycles
-from retention_enforcer.domain.deletion import Every, Trim
+from retention_enforcer.cluster.subjects.elsewhere import Elsewhere
 from retention_enforcer.domain.errors import RequestRejected
 from retention_enforcer.domain.instants import DAY
-from retention_enforcer.domain.lifecycle_policies import Lifecycles, compile_lifecycles
-from retention_enforcer.domain.names import OwnIndices
-from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.lifecycles.compiler import Lifecycles, compile_lifecycles
+from retention_enforcer.domain.own.state_keys import LOOKED
+from retention_enforcer.domain.policy.names import OwnIndices
+from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.domain.privileges import (
     BLOCK,
     CHANGE_SETTINGS,
@@ -48,8 +48,8 @@ from retention_enforcer.domain.privileges import (
     rights_of,
     role_name,
 )
-from retention_enforcer.domain.state_keys import LOOKED
-from retention_enforcer.domain.subjects import subject_of
+from retention_enforcer.domain.selection import Every, Trim
+from retention_enforcer.domain.subjects.identity import subject_of
 from retention_enforcer.policy_file import load_policy
 from workbench import Workbench
 

@@ -21,9 +21,9 @@ from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.demo.configuration import Certificate
 from retention_enforcer.demo.server import EmbeddedServer
 from retention_enforcer.domain.instants import DAY, format_instant
-from retention_enforcer.domain.names import OWN
+from retention_enforcer.domain.policy.names import OWN
 from retention_enforcer.domain.privileges import AccessRole, role_name
-from retention_enforcer.enforcement import erasing
+from retention_enforcer.enforcement.erasure import eraser
 from workbench import KEY, Ran, Workbench
 
 pytestmark = pytest.mark.slow
@@ -120,7 +120,7 @@ def _left(site: Site, index: str) -> int:
 def test_each_role_does_its_part_and_no_log_line_holds_a_secret_or_a_subject(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(erasing, "PATIENCE", 0)
+    monkeypatch.setattr(eraser, "PATIENCE", 0)
     _fill(site)
     said: list[Ran] = []
 

@@ -13,13 +13,19 @@ from elastic_transport import Urllib3HttpNode
 from elasticsearch import ApiError, Elasticsearch
 
 from backups import Backups
+from retention_enforcer.cluster.coverage.snapshots import Snapshots, lifecycle_of
 from retention_enforcer.cluster.preflight import Capabilities
-from retention_enforcer.cluster.snapshots import Snapshots, lifecycle_of
+from retention_enforcer.domain.coverage.snapshots import (
+    GovernedIndex,
+    Repository,
+    Snapshot,
+    SnapshotsSeen,
+    snapshot_findings,
+)
 from retention_enforcer.domain.findings import Finding
 from retention_enforcer.domain.instants import DAY, HOUR, SECOND
-from retention_enforcer.domain.names import IndexPattern
-from retention_enforcer.domain.policy import Category, Clause, Policy
-from retention_enforcer.domain.snapshots import GovernedIndex, Repository, Snapshot, SnapshotsSeen, snapshot_findings
+from retention_enforcer.domain.policy.names import IndexPattern
+from retention_enforcer.domain.policy.promises import Category, Clause, Policy
 
 if TYPE_CHECKING:
     from conftest import Server

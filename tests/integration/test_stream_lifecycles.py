@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.lifecycle import ClusterLifecycles
+from retention_enforcer.cluster.lifecycles.changes import ClusterLifecycles
 from retention_enforcer.domain.instants import DAY, HOUR, format_instant
 from streams import KINDS, MARK, NO_DELETION, Kind, StreamBench
 from workbench import Ran

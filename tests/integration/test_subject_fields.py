@@ -14,10 +14,10 @@ from elasticsearch.helpers import bulk
 from naming import named
 from retention_enforcer.cluster.expressions import Batch, batches, packed
 from retention_enforcer.cluster.limits import OWN
-from retention_enforcer.cluster.subject_fields import _NO_OBJECTS, Verdict, read_subject_fields
 from retention_enforcer.cluster.subject_queries import query_of, query_of_any
-from retention_enforcer.domain.places import Place
-from retention_enforcer.domain.subjects import NUMBERS, ExactField, Inexact, Match, Subject, match, subject_of
+from retention_enforcer.cluster.subjects.fields import _NO_OBJECTS, Verdict, read_subject_fields
+from retention_enforcer.domain.policy.places import Place
+from retention_enforcer.domain.subjects.identity import NUMBERS, ExactField, Inexact, Match, Subject, match, subject_of
 
 if TYPE_CHECKING:
     from conftest import Server

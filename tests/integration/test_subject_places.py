@@ -13,17 +13,17 @@ from elasticsearch.helpers import bulk
 
 from customers import add, index, now
 from naming import after, field, tag
-from retention_enforcer.cluster.deletion import Deletion
+from retention_enforcer.cluster.deletion.deletion import Deletion
 from retention_enforcer.cluster.expressions import batches
 from retention_enforcer.cluster.limits import OWN
-from retention_enforcer.cluster.subject_fields import Verdict, read_subject_fields
 from retention_enforcer.cluster.subject_queries import query_of_any
-from retention_enforcer.domain.deletion import OfSubjects, Trim
+from retention_enforcer.cluster.subjects.fields import Verdict, read_subject_fields
 from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.domain.instants import DAY, format_instant
-from retention_enforcer.domain.places import Key, Place, SubjectPlaces
-from retention_enforcer.domain.subjects import NUMBERS, ExactField, Inexact, Match, Subject, match, subject_of
-from retention_enforcer.enforcement import erasing
+from retention_enforcer.domain.policy.places import Key, Place, SubjectPlaces
+from retention_enforcer.domain.selection import OfSubjects, Trim
+from retention_enforcer.domain.subjects.identity import NUMBERS, ExactField, Inexact, Match, Subject, match, subject_of
+from retention_enforcer.enforcement.erasure import eraser
 from workbench import Workbench
 
 KEYWORD = {"type": "keyword"}
@@ -514,7 +514,7 @@ TRACES = {"properties": {**AT, "service": KEYWORD, "_q": KEYWORD}}
 @pytest.fixture
 def places(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Workbench:
     """Accounts, applications and users in places of all kinds; no run waits for erasures."""
-    monkeypatch.setattr(erasing, "PATIENCE", 0)
+    monkeypatch.setattr(eraser, "PATIENCE", 0)
     bench.policy_text = POLICY
     bench.settings["ENFORCER_GRACE"] = "0s"
     bench.ready()

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from customers import FIELDS, MAPPING, add, index, interrupted, now, of, states
-from retention_enforcer.cluster.requests_index import RequestsIndex
-from retention_enforcer.cluster.subject_counts import SubjectCounts
+from retention_enforcer.cluster.own.requests_index import RequestsIndex
+from retention_enforcer.cluster.subjects.counts import SubjectCounts
 from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.domain.instants import DAY, HOUR, format_instant
-from retention_enforcer.domain.subjects import Subject, SubjectKind
-from retention_enforcer.enforcement.subject_purge import SubjectPurge
+from retention_enforcer.domain.subjects.identity import Subject, SubjectKind
+from retention_enforcer.enforcement.terminations.purge import SubjectPurge
 from workbench import FixedClock, Workbench
 
 

@@ -13,8 +13,8 @@ from customers import add, interrupted, move, now, of, states
 from retention_enforcer.domain.errors import RequestRejected
 from retention_enforcer.domain.instants import DAY, HOUR, SECOND, format_instant
 from retention_enforcer.domain.plan import Purge
-from retention_enforcer.enforcement.subject_look import SubjectObserver
-from retention_enforcer.enforcement.write_blocks import WriteBlocks
+from retention_enforcer.enforcement.erasure.write_blocks import WriteBlocks
+from retention_enforcer.enforcement.terminations.observer import SubjectObserver
 from workbench import FixedClock, Workbench
 
 

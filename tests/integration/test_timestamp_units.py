@@ -16,12 +16,12 @@ from elasticsearch.helpers import bulk
 from builders import category
 from customers import of
 from retention_enforcer.bootstrap import SystemClock
-from retention_enforcer.cluster.deletion import Deletion
+from retention_enforcer.cluster.deletion.deletion import Deletion
 from retention_enforcer.cluster.inventory import Inventory
-from retention_enforcer.domain.deletion import Due, Trim
 from retention_enforcer.domain.facts import CategoryFacts, Doubt, IndexFacts
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
-from retention_enforcer.domain.policy import EARLIEST, Policy
+from retention_enforcer.domain.policy.promises import EARLIEST, Policy
+from retention_enforcer.domain.selection import Due, Trim
 from retention_enforcer.domain.timestamps import Timestamp
 from workbench import Workbench
 

@@ -15,9 +15,9 @@ from elasticsearch import ApiError, Elasticsearch
 from elasticsearch.helpers import bulk
 
 from retention_enforcer.bootstrap import SystemClock
-from retention_enforcer.cluster.deletion import Deletion
-from retention_enforcer.domain.deletion import Trim
+from retention_enforcer.cluster.deletion.deletion import Deletion
 from retention_enforcer.domain.instants import DAY
+from retention_enforcer.domain.selection import Trim
 from workbench import Workbench
 
 PAGE = 5_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retention_enforcer.domain.lifecycle_exemption import FAR_AHEAD, Exemption, exemption_in
+from retention_enforcer.domain.lifecycles.exemption import FAR_AHEAD, Exemption, exemption_in
 
 YEAR_9999 = 253_402_300_799_999
 exemptions = st.builds(Exemption, given_back=st.booleans(), before=st.none() | st.integers(0, YEAR_9999))

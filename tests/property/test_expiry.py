@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import LIMIT, MARGIN, NOW, apart, category, facts, index, plan, purge
-from retention_enforcer.domain.expiry import build_plan
+from retention_enforcer.domain.expiry.rules import build_plan
 from retention_enforcer.domain.facts import Block, CategoryFacts, Evidence, IndexFacts
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
 from retention_enforcer.domain.plan import Action, Plan, Purge
-from retention_enforcer.domain.policy import Category
+from retention_enforcer.domain.policy.promises import Category
 
 BORDER = LIMIT - MARGIN
 ROLLOVERS = (HOUR, DAY)

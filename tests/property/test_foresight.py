@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import DUE_AGE, MARGIN, NOW, category, facts, index
-from retention_enforcer.domain.expiry import build_plan
+from retention_enforcer.domain.expiry.rules import build_plan
 from retention_enforcer.domain.facts import CategoryFacts, Evidence, IndexFacts, Outlook
 from retention_enforcer.domain.foresight import Foreseen, foreseen_in, gap_of, horizon_of, outlooks
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND

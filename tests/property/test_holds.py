@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from builders import DUE_AGE, LIMIT, MARGIN, NOW, apart, category, facts, forbidden, index
 from naming import having
-from retention_enforcer.domain.deletion import Every, HasField
-from retention_enforcer.domain.expiry import build_plan
+from retention_enforcer.domain.expiry.rules import build_plan
 from retention_enforcer.domain.facts import Block, CategoryFacts, Evidence, IndexFacts
 from retention_enforcer.domain.instants import DAY, HOUR
 from retention_enforcer.domain.plan import Action, Plan, Purge
-from retention_enforcer.domain.policy import Category
+from retention_enforcer.domain.policy.promises import Category
+from retention_enforcer.domain.selection import Every, HasField
 
 MEDIA = category("media", max_age=None, never_stored=True)
 patient = settings(deadline=None)  # the machine may be busy

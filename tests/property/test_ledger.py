@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from retention_enforcer.domain.errors import LedgerBroken
-from retention_enforcer.domain.ledger import GENESIS, Head, canonical, check_chain, seal, unanswered
+from retention_enforcer.domain.ledger.records import GENESIS, Head, canonical, check_chain, seal, unanswered
 
 TEXTS = st.text(max_size=8)
 FIELDS = st.dictionaries(

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from builders import NOW, category, facts, index
 from retention_enforcer.domain.facts import IndexFacts
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
-from retention_enforcer.domain.lifecycle_changes import lifecycle_changes
-from retention_enforcer.domain.lifecycle_choice import (
+from retention_enforcer.domain.lifecycles.changes import lifecycle_changes
+from retention_enforcer.domain.lifecycles.choice import (
     Attachment,
     NoLifecycle,
     Plain,
@@ -24,8 +24,8 @@ from retention_enforcer.domain.lifecycle_choice import (
     wanted_lifecycle,
     wanted_lifecycles,
 )
-from retention_enforcer.domain.lifecycle_policies import Lifecycles, compile_lifecycles, lateness
-from retention_enforcer.domain.policy import SPAN_TOLERANCE, Category, Policy
+from retention_enforcer.domain.lifecycles.compiler import Lifecycles, compile_lifecycles, lateness
+from retention_enforcer.domain.policy.promises import SPAN_TOLERANCE, Category, Policy
 
 
 @dataclass(frozen=True, kw_only=True)

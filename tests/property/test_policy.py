@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from naming import named
 from retention_enforcer.domain.errors import ConfigurationError
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND, format_duration, parse_duration
-from retention_enforcer.domain.names import IndexPattern, overlap
-from retention_enforcer.domain.policy import Category, Clause, Policy, fingerprint
+from retention_enforcer.domain.policy.names import IndexPattern, overlap
+from retention_enforcer.domain.policy.promises import Category, Clause, Policy, fingerprint
 from retention_enforcer.domain.timestamps import Timestamp
 from retention_enforcer.policy_file import load_policy_text
 

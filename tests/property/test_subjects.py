@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from naming import having
 from retention_enforcer.cluster.subject_queries import first_after, query_of_any
-from retention_enforcer.domain.deletion import MOST_TERMS, OfSubjects
 from retention_enforcer.domain.errors import ConfigurationError
-from retention_enforcer.domain.places import Key, Place, SubjectPlaces
-from retention_enforcer.domain.subjects import (
+from retention_enforcer.domain.policy.places import Key, Place, SubjectPlaces
+from retention_enforcer.domain.selection import MOST_TERMS, OfSubjects
+from retention_enforcer.domain.subjects.identity import (
     NUMBERS,
     UNREAD,
     AnyOf,

@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from office import NOW, Killed, Office
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.instants import DAY, HOUR, format_instant, parse_instant
-from retention_enforcer.domain.requests import is_unusual
-from retention_enforcer.domain.terminations import Termination, Times, held_back, may_purge, state_of
+from retention_enforcer.domain.terminations.requests import is_unusual
+from retention_enforcer.domain.terminations.states import Termination, Times, held_back, may_purge, state_of
 
 GRACE = DAY
 TIMES = Times(grace=GRACE, margin=HOUR, limit=7 * DAY)

@@ -475,7 +475,7 @@ def test_accepting_a_longer_limit_takes_the_old_lifecycles_off(
     # an index of hours ago cannot be made: its lifecycle counts from an origination date of its own
     name = story.world.index(story.world.prefix + "logs-a", old(2, 1))
     story.world.flush()
-    monkeypatch.setattr("retention_enforcer.domain.lifecycle_choice._may_still_be_written", lambda *_: False)
+    monkeypatch.setattr("retention_enforcer.domain.lifecycles.choice._may_still_be_written", lambda *_: False)
     story.ready()
     story.command("run", "--once")
     attached = story.look().indices

@@ -36,7 +36,7 @@ from network import (
     run_through,
 )
 from proxy import Fault
-from retention_enforcer.enforcement import erasing
+from retention_enforcer.enforcement.erasure import eraser
 from workbench import Workbench
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ Row = tuple[Place | None, Fault, str]
 
 def purge(address: Address, place: Place | None, fault: Fault) -> tuple[Row, list[Place]]:
     """Run with a fault at a place, and judge; return also which places there were."""
-    erasing.PATIENCE = 0
+    eraser.PATIENCE = 0
     with address.stage() as stage:
         stage.fill()
         ran, proxy = run_through(stage, fault_at(place, fault, stage.bench.prefix))
@@ -101,8 +101,8 @@ def purge(address: Address, place: Place | None, fault: Fault) -> tuple[Row, lis
 
 def erase(address: Address, cases: Sequence[Case]) -> list[tuple[Row, list[Place]]]:
     """Do the same with runs that carry an erasure on."""
-    erasing.MINUTE = 1_000  # after a failure it is tried again in a second
-    erasing.PATIENCE = 0
+    eraser.MINUTE = 1_000  # after a failure it is tried again in a second
+    eraser.PATIENCE = 0
     found, stages, held = [], [], []
     for _ in cases:
         held.append(address.stage())
@@ -110,12 +110,12 @@ def erase(address: Address, cases: Sequence[Case]) -> list[tuple[Row, list[Place
         stages[-1].purge_earlier()
     time.sleep(LEASES)
     for (place, fault), stage, context in zip(cases, stages, held, strict=True):
-        erasing.PATIENCE = 6_000
+        eraser.PATIENCE = 6_000
         ran, proxy = run_through(stage, fault_at(place, fault, stage.bench.prefix))
         try:
             assert place is None or proxy.spoiled, "the place was not reached"
             result = assert_erasure_honest(stage, ran)
-            erasing.PATIENCE = 40_000
+            eraser.PATIENCE = 40_000
             assert_erased(stage)
         except Exception as error:  # noqa: BLE001 - a row of its own, beside all others
             result = _failed(error)

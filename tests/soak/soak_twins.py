@@ -39,7 +39,7 @@ TOLERANCE = 0.5 * SECOND
 HASTE = f"""
 from retention_enforcer.daemon import lease as keeper, service
 from retention_enforcer.domain import lease as rule
-from retention_enforcer.enforcement import fresh_permit
+from retention_enforcer.enforcement.ledger import fresh_permit
 rule.TERM = keeper.TERM = 120 / {PACE}
 service.RENEWAL = 10 / {PACE}
 service._LOOK_AROUND = 30 / {PACE}

@@ -7,10 +7,10 @@ from collections.abc import Collection
 import pytest
 
 from builders import category, facts, index
-from retention_enforcer.domain.ageless import absent, another_type, likely_field
+from retention_enforcer.domain.expiry.ageless import absent, another_type, likely_field
+from retention_enforcer.domain.expiry.proof import about_ages
 from retention_enforcer.domain.facts import Ageless, CategoryFacts, Doubt
 from retention_enforcer.domain.findings import Severity
-from retention_enforcer.domain.proof import about_ages
 from retention_enforcer.domain.timestamps import AT_TIMESTAMP, Timestamp
 
 

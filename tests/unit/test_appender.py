@@ -9,9 +9,9 @@ import pytest
 
 from ledgers import MemoryLedger
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused
-from retention_enforcer.domain.ledger import Entry, Head, Kind, Record, check_chain, seal
-from retention_enforcer.enforcement import appender as module
-from retention_enforcer.enforcement.appender import Appender, Signature
+from retention_enforcer.domain.ledger.records import Entry, Head, Kind, Record, check_chain, seal
+from retention_enforcer.enforcement.ledger import appender as module
+from retention_enforcer.enforcement.ledger.appender import Appender, Signature
 
 SIGNATURE = Signature(instance="i", mode="enforce", policy="p")
 

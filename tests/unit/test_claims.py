@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from builders import category
-from retention_enforcer.domain.claims import (
+from retention_enforcer.domain.policy.claims import (
     Behind,
     Claim,
     IndexIdentity,
@@ -16,8 +16,8 @@ from retention_enforcer.domain.claims import (
     claimants_by_name,
     possible_claimants,
 )
-from retention_enforcer.domain.names import OWN, IndexPattern, OwnIndices, is_shrunk
-from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.policy.names import OWN, IndexPattern, OwnIndices, is_shrunk
+from retention_enforcer.domain.policy.promises import Policy
 
 POLICY = Policy(
     name="test",

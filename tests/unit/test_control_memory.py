@@ -8,10 +8,10 @@ import pytest
 
 from retention_enforcer.domain.control import STOP, Control
 from retention_enforcer.domain.errors import Refused
-from retention_enforcer.domain.extent import IndexPosition
-from retention_enforcer.domain.holds import Hold
-from retention_enforcer.domain.state_keys import CONTROL, HOLDS
-from retention_enforcer.enforcement.control_memory import ControlMemory, raise_if_control_lost
+from retention_enforcer.domain.holds.hold import Hold
+from retention_enforcer.domain.own.position import IndexPosition
+from retention_enforcer.domain.own.state_keys import CONTROL, HOLDS
+from retention_enforcer.enforcement.preconditions.control_memory import ControlMemory, raise_if_control_lost
 
 HOLD = Hold(id="h1", owner="o", reason="r", until=10**15, category="logs")
 KNOWN = {"recorded": {"h1": "hold h1 on category logs"}}

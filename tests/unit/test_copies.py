@@ -8,12 +8,19 @@ from typing import Any
 import pytest
 
 from builders import NOW, category, covered, seen
-from retention_enforcer.domain.copies import CopiesMemory, Dangling, Kept, NodeCopies, copies_left, dangling_findings
+from retention_enforcer.domain.coverage.node_copies import (
+    CopiesMemory,
+    Dangling,
+    Kept,
+    NodeCopies,
+    copies_left,
+    dangling_findings,
+)
 from retention_enforcer.domain.errors import Refused, RequestRejected
-from retention_enforcer.domain.policy import Policy
-from retention_enforcer.domain.pseudonyms import Pseudonyms
-from retention_enforcer.domain.state_keys import COPIES
-from retention_enforcer.enforcement.copies_book import CopiesBook
+from retention_enforcer.domain.own.state_keys import COPIES
+from retention_enforcer.domain.policy.promises import Policy
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.enforcement.coverage.node_copies import CopiesBook
 
 LOGS = category(indices=["logs-*"])
 POLICY = Policy(name="test", categories=(LOGS,))

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from builders import LIMIT, NOW, category, covered, seen, suspected
-from retention_enforcer.domain.claims import IndexOwner
-from retention_enforcer.domain.coverage import (
+from retention_enforcer.domain.coverage.findings import (
     NOTHING_FOR,
     CoverageFacts,
     IndexSeen,
@@ -18,7 +17,8 @@ from retention_enforcer.domain.coverage import (
 )
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import DAY, HOUR
-from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.policy.claims import IndexOwner
+from retention_enforcer.domain.policy.promises import Policy
 
 LOGS = category("backend-logs", indices=["logs-*", "more-logs"])
 KEYS = category("keys", indices=["keys"], max_age=None, after_termination=7 * DAY)

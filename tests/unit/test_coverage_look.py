@@ -12,17 +12,17 @@ from structlog.testing import capture_logs
 
 from builders import LIMIT, NOW, category, covered, seen, suspected
 from retention_enforcer.domain.control import Control
-from retention_enforcer.domain.coverage import NOTHING_FOR, CoverageFacts
+from retention_enforcer.domain.coverage.findings import NOTHING_FOR, CoverageFacts
+from retention_enforcer.domain.coverage.snapshots import Repository, Snapshot, SnapshotsSeen
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.facts import Evidence
 from retention_enforcer.domain.findings import Finding, Sighting
-from retention_enforcer.domain.holds import Hold
+from retention_enforcer.domain.holds.hold import Hold
 from retention_enforcer.domain.instants import DAY, HOUR
-from retention_enforcer.domain.policy import Policy
-from retention_enforcer.domain.pseudonyms import Pseudonyms
-from retention_enforcer.domain.snapshots import Repository, Snapshot, SnapshotsSeen
-from retention_enforcer.enforcement.coverage import log_coverage
-from retention_enforcer.enforcement.coverage_look import CoverageLook, CoverageObserver
+from retention_enforcer.domain.policy.promises import Policy
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.enforcement.coverage.job import log_coverage
+from retention_enforcer.enforcement.coverage.observer import CoverageLook, CoverageObserver
 from retention_enforcer.enforcement.memory import CoverageMemory
 
 LOGS = category(indices=["logs-*"])

@@ -7,7 +7,7 @@ import pytest
 from builders import DUE_AGE, LIMIT, MARGIN, NOW, category
 from retention_enforcer.domain.deadlines import believable, describe_due, due_at, due_before, overdue_before
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND, describe_roughly
-from retention_enforcer.domain.policy import EARLIEST, Policy
+from retention_enforcer.domain.policy.promises import EARLIEST, Policy
 
 
 def test_a_document_is_due_a_margin_before_its_limit() -> None:

@@ -17,7 +17,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from retention_enforcer import cli
-from retention_enforcer.domain.names import OWN
+from retention_enforcer.domain.policy.names import OWN
 from retention_enforcer.domain.privileges import REFRESH, AccessRole, GrantedOn, descriptor, names_in, rights_of
 from retention_enforcer.policy_file import load_policy
 from retention_enforcer.settings import PREFIX, SECRETS, Settings

@@ -9,7 +9,7 @@ import pytest
 
 from builders import NOW, facts, index
 from retention_enforcer.domain.instants import HOUR
-from retention_enforcer.enforcement.ended import PendingWholeDeletions
+from retention_enforcer.enforcement.lifecycles.pending import PendingWholeDeletions
 
 ONE, OTHER = index("logs-1-a"), index("logs-2-a")
 

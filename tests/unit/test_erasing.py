@@ -10,10 +10,10 @@ import pytest
 
 from ledgers import MemoryLedger
 from office import NOW, Clock, Documents, Fuse
-from retention_enforcer.domain.erasure import Act, ErasureProgress
+from retention_enforcer.domain.erasure.steps import Act, ErasureProgress
 from retention_enforcer.domain.instants import DAY, MINUTE, SECOND
-from retention_enforcer.enforcement.appender import Appender, Signature
-from retention_enforcer.enforcement.erasing import ERASURE, PATIENCE, Eraser, PendingErasure
+from retention_enforcer.enforcement.erasure.eraser import ERASURE, PATIENCE, Eraser, PendingErasure
+from retention_enforcer.enforcement.ledger.appender import Appender, Signature
 
 
 class Erasures:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retention_enforcer.domain.erasure import (
+from retention_enforcer.domain.erasure.facts import Expunge, Gone, LeaseBehind, Mark, Remains, ShardCopy
+from retention_enforcer.domain.erasure.steps import (
     MANY_PASSES,
     PATIENCE,
     POLL,
@@ -23,7 +24,6 @@ from retention_enforcer.domain.erasure import (
     judge,
     next_step,
 )
-from retention_enforcer.domain.erasure_facts import Expunge, Gone, LeaseBehind, Mark, Remains, ShardCopy
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.instants import DAY, SECOND

@@ -8,11 +8,11 @@ import pytest
 
 from builders import DUE_AGE, LIMIT, MARGIN, NOW, UNWRITTEN, apart, category, facts, index, verdict_on
 from naming import having
-from retention_enforcer.domain.expiry import build_plan
+from retention_enforcer.domain.expiry.rules import build_plan
 from retention_enforcer.domain.facts import Ageless, Block, CategoryFacts, Doubt, Evidence, IndexFacts, RefusedRollover
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
 from retention_enforcer.domain.plan import Action, Keep, Plan, Purge, Skip, SkipKind
-from retention_enforcer.domain.policy import Category
+from retention_enforcer.domain.policy.promises import Category
 
 SPAN = DAY * 11 // 10
 """What an index of one rollover may span and still go whole."""

@@ -10,9 +10,9 @@ import pytest
 
 from ledgers import MemoryLedger
 from office import NOW, Clock
-from retention_enforcer.domain.ledger import Record
-from retention_enforcer.enforcement.appender import Appender, Signature
-from retention_enforcer.enforcement.fresh_permit import FreshPermit, StaleIntent
+from retention_enforcer.domain.ledger.records import Record
+from retention_enforcer.enforcement.ledger.appender import Appender, Signature
+from retention_enforcer.enforcement.ledger.fresh_permit import FreshPermit, StaleIntent
 
 
 class Always:

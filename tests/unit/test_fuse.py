@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 
 from builders import NOW, index
 from retention_enforcer.domain.control import Shown
-from retention_enforcer.domain.deletion import HasField
-from retention_enforcer.domain.foresight import Gap
-from retention_enforcer.domain.fuse import (
+from retention_enforcer.domain.expiry.fuse import (
     FLOOR,
     FuseLimits,
     Soon,
@@ -23,8 +21,10 @@ from retention_enforcer.domain.fuse import (
     raise_if_unsafe_lifecycles,
     released_by,
 )
+from retention_enforcer.domain.foresight import Gap
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
 from retention_enforcer.domain.plan import Action, Plan, Purge
+from retention_enforcer.domain.selection import HasField
 
 
 def purge(name: str, documents: int, *, foreseen: int = 0) -> Purge:

@@ -13,15 +13,15 @@ from builders import NOW, category
 from ledgers import MemoryLedger
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused
-from retention_enforcer.domain.holds import Hold
+from retention_enforcer.domain.holds.hold import Hold
 from retention_enforcer.domain.instants import DAY, HOUR
-from retention_enforcer.domain.ledger import Record, check_chain
-from retention_enforcer.domain.policy import Policy
-from retention_enforcer.domain.pseudonyms import Pseudonyms
-from retention_enforcer.domain.state_keys import HOLDS
-from retention_enforcer.domain.subjects import Subject, subject_of
-from retention_enforcer.enforcement.appender import Appender, Signature
-from retention_enforcer.enforcement.hold_book import HoldRecorder, lost_holds
+from retention_enforcer.domain.ledger.records import Record, check_chain
+from retention_enforcer.domain.own.state_keys import HOLDS
+from retention_enforcer.domain.policy.promises import Policy
+from retention_enforcer.domain.subjects.identity import Subject, subject_of
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.enforcement.holds.records import HoldRecorder, lost_holds
+from retention_enforcer.enforcement.ledger.appender import Appender, Signature
 
 POLICY = Policy(name="test", categories=(category(), category("tenants", indices=["tenant-{application}-logs"])))
 NAMES = Pseudonyms(b"k" * 32)

@@ -10,10 +10,9 @@ import pytest
 
 from builders import NOW, apart, category, facts, index, seen
 from naming import after, field, named, tag
-from retention_enforcer.domain.coverage import IndexSeen
+from retention_enforcer.domain.coverage.findings import IndexSeen
 from retention_enforcer.domain.facts import HeldIndex, IndexFacts, Indistinguishable
-from retention_enforcer.domain.hold_shortfalls import shortfalls
-from retention_enforcer.domain.holds import (
+from retention_enforcer.domain.holds.hold import (
     Covered,
     CoveredIndex,
     Hold,
@@ -23,10 +22,11 @@ from retention_enforcer.domain.holds import (
     held_for_all,
     out_of_sight,
 )
+from retention_enforcer.domain.holds.shortfalls import shortfalls
 from retention_enforcer.domain.instants import DAY
-from retention_enforcer.domain.places import SubjectPlaces
-from retention_enforcer.domain.policy import Policy
-from retention_enforcer.domain.subjects import Subject, SubjectKind
+from retention_enforcer.domain.policy.places import SubjectPlaces
+from retention_enforcer.domain.policy.promises import Policy
+from retention_enforcer.domain.subjects.identity import Subject, SubjectKind
 
 A = index("logs-a", aliases=("reading", "writing"))
 B = index(".ds-logs-b-000001", stream="logs-b")

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from builders import DUE_AGE, index
-from retention_enforcer.domain.checkpoints import Checkpoints, checkpoint_of
 from retention_enforcer.domain.errors import LedgerBroken
 from retention_enforcer.domain.instants import DAY
-from retention_enforcer.domain.ledger import (
+from retention_enforcer.domain.ledger.checkpoints import Checkpoints, checkpoint_of
+from retention_enforcer.domain.ledger.records import (
     GENESIS,
     Entry,
     Head,
@@ -25,7 +25,7 @@ from retention_enforcer.domain.ledger import (
     seal,
     unanswered,
 )
-from retention_enforcer.domain.pseudonyms import Pseudonyms
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
 
 
 def chain(length: int = 5) -> list[dict[str, Any]]:

@@ -9,14 +9,14 @@ import pytest
 from builders import LIMIT, MARGIN, NOW, apart, category, facts, index
 from retention_enforcer.domain.facts import Block, Doubt, IndexFacts
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
-from retention_enforcer.domain.lifecycle_changes import (
+from retention_enforcer.domain.lifecycles.changes import (
     Change,
     Way,
     doubtful_changes,
     earliest_deletion,
     lifecycle_changes,
 )
-from retention_enforcer.domain.lifecycle_choice import (
+from retention_enforcer.domain.lifecycles.choice import (
     Attachment,
     DeleteNow,
     NoLifecycle,
@@ -28,8 +28,7 @@ from retention_enforcer.domain.lifecycle_choice import (
     wanted_lifecycles,
     without_lifecycles,
 )
-from retention_enforcer.domain.lifecycle_exemption import FAR_AHEAD, STREAM_LIFECYCLE
-from retention_enforcer.domain.lifecycle_policies import (
+from retention_enforcer.domain.lifecycles.compiler import (
     Lifecycles,
     Stored,
     Unmeetable,
@@ -37,7 +36,8 @@ from retention_enforcer.domain.lifecycle_policies import (
     compile_lifecycles,
     own_lifecycles,
 )
-from retention_enforcer.domain.policy import Category, Policy
+from retention_enforcer.domain.lifecycles.exemption import FAR_AHEAD, STREAM_LIFECYCLE
+from retention_enforcer.domain.policy.promises import Category, Policy
 from retention_enforcer.domain.rollover import last_of_alias
 
 POLL = 10 * MINUTE

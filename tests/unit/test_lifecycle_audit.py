@@ -11,7 +11,7 @@ from builders import NOW, apart, facts, index
 from retention_enforcer.domain.facts import Evidence
 from retention_enforcer.domain.findings import Severity
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
-from retention_enforcer.domain.lifecycle_audit import (
+from retention_enforcer.domain.lifecycles.vanished import (
     REMEMBERED,
     HistoryEntry,
     judge_vanished,

@@ -13,9 +13,9 @@ from builders import MARGIN, category, index
 from retention_enforcer.domain.facts import Block, IndexFacts
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
-from retention_enforcer.domain.lifecycle_foreign import judge_foreign, milliseconds
-from retention_enforcer.domain.lifecycle_policies import LifecyclePolicy, Variant
-from retention_enforcer.domain.lifecycle_watch import (
+from retention_enforcer.domain.lifecycles.compiler import LifecyclePolicy, Variant
+from retention_enforcer.domain.lifecycles.foreign import judge_foreign, milliseconds
+from retention_enforcer.domain.lifecycles.watch import (
     Explained,
     Hang,
     LifecycleService,

@@ -12,8 +12,8 @@ from contextlib import redirect_stderr
 import pytest
 import structlog
 
-from retention_enforcer.domain.names import IndexPattern
-from retention_enforcer.domain.pseudonyms import Pseudonyms
+from retention_enforcer.domain.policy.names import IndexPattern
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
 from retention_enforcer.logs import LEDGER_RECORD, configure_logs
 
 NAME = "tenant-canary7-logs"

@@ -11,13 +11,13 @@ import pytest
 from builders import DUE_AGE, LIMIT, NOW, apart, facts, index, purge
 from retention_enforcer.domain.control import Approval, Control, Order, Shown
 from retention_enforcer.domain.errors import Refused
+from retention_enforcer.domain.expiry.proof import Proof
 from retention_enforcer.domain.facts import Evidence, IndexFacts, Outlook, RefusedRollover
 from retention_enforcer.domain.findings import Sighting
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
-from retention_enforcer.domain.lifecycle_audit import Vanished
+from retention_enforcer.domain.lifecycles.vanished import Vanished
+from retention_enforcer.domain.own.state_keys import memory_key
 from retention_enforcer.domain.plan import Action
-from retention_enforcer.domain.proof import Proof
-from retention_enforcer.domain.state_keys import memory_key
 from retention_enforcer.enforcement.memory import Managed, Memory, remember
 
 UUID = "uuid-of-logs-a"

@@ -11,21 +11,21 @@ import pytest
 from builders import NOW, facts, index, plan, purge
 from retention_enforcer.daemon.noticeboard import NotedWorker, Noticeboard
 from retention_enforcer.domain.control import Control
-from retention_enforcer.domain.coverage import CoverageFacts
+from retention_enforcer.domain.coverage.findings import CoverageFacts
 from retention_enforcer.domain.errors import ClusterUnavailable
-from retention_enforcer.domain.expiry import build_plan
+from retention_enforcer.domain.expiry.proof import verify
+from retention_enforcer.domain.expiry.rules import build_plan
 from retention_enforcer.domain.findings import Finding
-from retention_enforcer.domain.holds import Hold
+from retention_enforcer.domain.holds.hold import Hold
 from retention_enforcer.domain.instants import DAY, HOUR, SECOND
 from retention_enforcer.domain.plan import Keep
-from retention_enforcer.domain.proof import verify
-from retention_enforcer.domain.pseudonyms import Pseudonyms
-from retention_enforcer.domain.subjects import subject_of
-from retention_enforcer.domain.terminations import OpenItem, Purged
-from retention_enforcer.enforcement.coverage_look import CoverageLook
-from retention_enforcer.enforcement.cycle import CycleResult
-from retention_enforcer.enforcement.situation import InstanceStatus
-from retention_enforcer.enforcement.terminations import TerminationResult
+from retention_enforcer.domain.subjects.identity import subject_of
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.terminations.states import OpenItem, Purged
+from retention_enforcer.enforcement.coverage.observer import CoverageLook
+from retention_enforcer.enforcement.expiry.cycle import CycleResult
+from retention_enforcer.enforcement.preconditions.status import InstanceStatus
+from retention_enforcer.enforcement.terminations.job import TerminationResult
 from retention_enforcer.reporting.known import LeaseSeen
 from retention_enforcer.reporting.status import build_status
 from retention_enforcer.reporting.status_document import status_document

@@ -14,7 +14,7 @@ import pytest
 from other_verifier import SCRIPT, verdict, verified_elsewhere
 from retention_enforcer import cli
 from retention_enforcer.bootstrap import Surroundings
-from retention_enforcer.domain.ledger import Head, canonical, record_hash, seal
+from retention_enforcer.domain.ledger.records import Head, canonical, record_hash, seal
 
 TEXTS = ["plain", 'a "quoted" \\ text', "a\u2028b\u0085c", "tab\tand\nbreak\r", "größer 删除 🗑", "\x00\x1f\x7f", ""]
 

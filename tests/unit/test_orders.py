@@ -8,12 +8,12 @@ import pytest
 
 from builders import LIMIT, MARGIN, NOW, apart, category, facts, forbidden, index, verdict_on
 from naming import having
-from retention_enforcer.domain.deletion import Every, HasField
-from retention_enforcer.domain.expiry import build_plan
+from retention_enforcer.domain.expiry.rules import build_plan
 from retention_enforcer.domain.facts import Block, CategoryFacts, ForbiddenField, IndexFacts
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.plan import Action, Keep, Plan, Purge, Skip
-from retention_enforcer.domain.policy import Category
+from retention_enforcer.domain.policy.promises import Category
+from retention_enforcer.domain.selection import Every, HasField
 
 MEDIA = category("media", indices=["logs-*"], max_age=None, never_stored=True)
 WHOLE, TRIM, KEEP = Action.DELETE_INDEX.value, Action.DELETE_DOCUMENTS.value, "keep"

@@ -6,10 +6,10 @@ import pytest
 
 from builders import NOW
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
-from retention_enforcer.domain.policy import ON_REQUEST
-from retention_enforcer.domain.requests import Ask
-from retention_enforcer.domain.termination_findings import Outstanding, termination_findings
-from retention_enforcer.domain.terminations import DOUBT, REFUSED, OpenItem, Purged, Termination, times_of
+from retention_enforcer.domain.policy.promises import ON_REQUEST
+from retention_enforcer.domain.terminations.findings import Outstanding, termination_findings
+from retention_enforcer.domain.terminations.requests import Ask
+from retention_enforcer.domain.terminations.states import DOUBT, REFUSED, OpenItem, Purged, Termination, times_of
 from retention_enforcer.reporting.owed import Timed, owed_under, requests_unknown
 from statuses import TRTC, termination
 

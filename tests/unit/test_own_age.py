@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from builders import LIMIT, MARGIN, NOW, category, facts, index, verdict_on
-from retention_enforcer.domain.expiry import build_plan
+from retention_enforcer.domain.expiry.own_age import own_age, quiet_since
+from retention_enforcer.domain.expiry.proof import verify
+from retention_enforcer.domain.expiry.rules import build_plan
 from retention_enforcer.domain.facts import Block, Evidence, IndexFacts
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
-from retention_enforcer.domain.own_age import own_age, quiet_since
 from retention_enforcer.domain.plan import Action, Keep, Purge, Skip
-from retention_enforcer.domain.proof import verify
 
 LOGS = category(timestamp=None, rollover=DAY)
 

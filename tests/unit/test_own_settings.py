@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from retention_enforcer.cluster.own_indices import creation_bodies
-from retention_enforcer.domain.names import OWN
-from retention_enforcer.domain.own_settings import STATED, deviations
+from retention_enforcer.cluster.own.indices import creation_bodies
+from retention_enforcer.domain.own.settings import STATED, deviations
+from retention_enforcer.domain.policy.names import OWN
 
 WANTED = creation_bodies()[OWN.ledger_index]["mappings"]
 PLAIN = {name: None if value is None else str(value).lower() for name, value in STATED.items()}

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from retention_enforcer.domain.errors import Refused
-from retention_enforcer.domain.extent import IndexPosition
-from retention_enforcer.domain.own_settings import Deviation, OwnSeen
-from retention_enforcer.domain.state_keys import ADOPTED
-from retention_enforcer.enforcement.own_watch import OwnWatch
+from retention_enforcer.domain.own.position import IndexPosition
+from retention_enforcer.domain.own.settings import Deviation, OwnSeen
+from retention_enforcer.domain.own.state_keys import ADOPTED
+from retention_enforcer.enforcement.preconditions.own_indices import OwnWatch
 
 
 class World:

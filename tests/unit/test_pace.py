@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from retention_enforcer.cluster.pace import Pace
+from retention_enforcer.cluster.deletion.pace import Pace
 
 
 @pytest.mark.parametrize(

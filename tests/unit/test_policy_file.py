@@ -11,9 +11,9 @@ import pytest
 from naming import after, field, named, tag
 from retention_enforcer.domain.errors import ConfigurationError
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
-from retention_enforcer.domain.names import IndexPattern
-from retention_enforcer.domain.places import Key, Place, SubjectPlaces
-from retention_enforcer.domain.policy import EARLIEST, Category, Policy
+from retention_enforcer.domain.policy.names import IndexPattern
+from retention_enforcer.domain.policy.places import Key, Place, SubjectPlaces
+from retention_enforcer.domain.policy.promises import EARLIEST, Category, Policy
 from retention_enforcer.domain.timestamps import AT_TIMESTAMP, Timestamp
 from retention_enforcer.policy_file import load_policy, load_policy_text, policy_schema
 

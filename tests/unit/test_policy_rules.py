@@ -8,9 +8,9 @@ import pytest
 
 from naming import named
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
-from retention_enforcer.domain.names import IndexPattern
-from retention_enforcer.domain.policy import Category, Clause, Policy
-from retention_enforcer.domain.policy_rules import earliest_problems, policy_problems, settings_problems
+from retention_enforcer.domain.policy.names import IndexPattern
+from retention_enforcer.domain.policy.promises import Category, Clause, Policy
+from retention_enforcer.domain.policy.rules import earliest_problems, policy_problems, settings_problems
 from retention_enforcer.domain.timestamps import Timestamp
 
 CLAUSE = Clause(document="Privacy", section="6", item="logs", updated="2022-08-11")

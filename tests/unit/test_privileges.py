@@ -9,8 +9,8 @@ import pytest
 
 from builders import category
 from retention_enforcer.domain.errors import Refused
-from retention_enforcer.domain.names import OwnIndices
-from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.policy.names import OwnIndices
+from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.domain.privileges import (
     RIGHTS,
     AccessRole,
@@ -22,7 +22,7 @@ from retention_enforcer.domain.privileges import (
     question,
     rights_of,
 )
-from retention_enforcer.enforcement.privileges import described, excess, raise_if_blind, shortcomings
+from retention_enforcer.enforcement.preconditions.privileges import described, excess, raise_if_blind, shortcomings
 
 OWN = OwnIndices("t-")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from retention_enforcer.cluster import progress
-from retention_enforcer.cluster.progress import ProgressLog
+from retention_enforcer.cluster.deletion import progress
+from retention_enforcer.cluster.deletion.progress import ProgressLog
 
 
 def test_it_is_said_every_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

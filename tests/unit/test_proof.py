@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from builders import DUE_AGE, LIMIT, MARGIN, NOW, apart, category, facts, forbidden, index
-from retention_enforcer.domain.expiry import build_plan
+from retention_enforcer.domain.expiry.proof import Proof, verify
+from retention_enforcer.domain.expiry.rules import build_plan
 from retention_enforcer.domain.facts import Block, CategoryFacts, Doubt, HeldIndex
 from retention_enforcer.domain.findings import Severity
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
-from retention_enforcer.domain.policy import Category
-from retention_enforcer.domain.proof import Proof, verify
+from retention_enforcer.domain.policy.promises import Category
 from retention_enforcer.domain.timestamps import Timestamp
 
 AGELESS: dict[str, Any] = {"max_age": None, "after_termination": 7 * DAY}

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from builders import category
-from retention_enforcer.domain.pseudonyms import Pseudonyms
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
 
 KEY = b"k" * 32
 NAMES = Pseudonyms(KEY)

@@ -11,21 +11,21 @@ import pytest
 
 from builders import category, index
 from ledgers import MemoryLedger
-from retention_enforcer.domain.deletion import Existing, IndexVersion, Trim, Trimmed
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused, RequestRejected
 from retention_enforcer.domain.facts import Block, IndexFacts
 from retention_enforcer.domain.instants import DAY
-from retention_enforcer.domain.ledger import Record, check_chain
+from retention_enforcer.domain.ledger.records import Record, check_chain
 from retention_enforcer.domain.plan import Action, Purge
-from retention_enforcer.domain.policy import Policy
-from retention_enforcer.domain.pseudonyms import Pseudonyms
-from retention_enforcer.enforcement.appender import Appender, Signature
-from retention_enforcer.enforcement.deletion_blocks import DeletionBlocks
-from retention_enforcer.enforcement.fresh_permit import INTENT_LIFETIME
-from retention_enforcer.enforcement.purge import Purger, Results
-from retention_enforcer.enforcement.rollovers import Roller
+from retention_enforcer.domain.policy.promises import Policy
+from retention_enforcer.domain.selection import Existing, IndexVersion, Trim, Trimmed
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.enforcement.erasure.write_blocks import WriteBlocks
+from retention_enforcer.enforcement.expiry.deletion_blocks import DeletionBlocks
+from retention_enforcer.enforcement.expiry.purge import Purger, Results
+from retention_enforcer.enforcement.expiry.rollovers import Roller
+from retention_enforcer.enforcement.ledger.appender import Appender, Signature
+from retention_enforcer.enforcement.ledger.fresh_permit import INTENT_LIFETIME
 from retention_enforcer.enforcement.scope import job_of
-from retention_enforcer.enforcement.write_blocks import WriteBlocks
 
 NOW = 1_800_000_000_000
 SIGNATURE = Signature(instance="i", mode="enforce", policy="p")

@@ -10,12 +10,12 @@ import pytest
 from office import MOST, NOW, Killed, Office
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import Refused
-from retention_enforcer.domain.extent import IndexPosition
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, format_instant
-from retention_enforcer.domain.requests import CHANGED, Written
-from retention_enforcer.domain.state_keys import REQUESTS
-from retention_enforcer.domain.terminations import State, Termination, Times, may_purge, state_of
-from retention_enforcer.enforcement.intake import TAKEN
+from retention_enforcer.domain.own.position import IndexPosition
+from retention_enforcer.domain.own.state_keys import REQUESTS
+from retention_enforcer.domain.terminations.requests import CHANGED, Written
+from retention_enforcer.domain.terminations.states import State, Termination, Times, may_purge, state_of
+from retention_enforcer.enforcement.terminations.intake import TAKEN
 
 
 @pytest.fixture

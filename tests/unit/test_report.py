@@ -15,18 +15,18 @@ from rich.console import RenderableType
 
 from builders import CLAUSE, DUE_AGE, LIMIT, NOW, apart, category, covered, facts, index, seen, suspected
 from retention_enforcer.cli.console import print_table
-from retention_enforcer.domain.claims import IndexOwner
-from retention_enforcer.domain.coverage import CoverageFacts, coverage_findings
-from retention_enforcer.domain.expiry import build_plan
+from retention_enforcer.domain.coverage.findings import CoverageFacts, coverage_findings
+from retention_enforcer.domain.expiry.proof import verify
+from retention_enforcer.domain.expiry.rules import build_plan
 from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.findings import Finding, Severity, sighted
-from retention_enforcer.domain.holds import Hold
+from retention_enforcer.domain.holds.hold import Hold
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
-from retention_enforcer.domain.ledger import Head
-from retention_enforcer.domain.policy import ON_REQUEST, Policy
-from retention_enforcer.domain.proof import verify
-from retention_enforcer.domain.subjects import subject_of
-from retention_enforcer.enforcement.coverage_look import CoverageLook
+from retention_enforcer.domain.ledger.records import Head
+from retention_enforcer.domain.policy.claims import IndexOwner
+from retention_enforcer.domain.policy.promises import ON_REQUEST, Policy
+from retention_enforcer.domain.subjects.identity import subject_of
+from retention_enforcer.enforcement.coverage.observer import CoverageLook
 from retention_enforcer.enforcement.memory import Memory
 from retention_enforcer.enforcement.reader import Look
 from retention_enforcer.policy_file import load_policy

@@ -7,8 +7,15 @@ from typing import Any
 import pytest
 
 from retention_enforcer.domain.instants import DAY
-from retention_enforcer.domain.requests import Ask, Malformed, Request, is_unusual, read_request, request_body
-from retention_enforcer.domain.subjects import Subject, subject_of
+from retention_enforcer.domain.subjects.identity import Subject, subject_of
+from retention_enforcer.domain.terminations.requests import (
+    Ask,
+    Malformed,
+    Request,
+    is_unusual,
+    read_request,
+    request_body,
+)
 
 NOW = 1_800_000_000_000
 GOOD = {"kind": "application", "id": "14", "action": "terminate"}

@@ -8,12 +8,20 @@ from typing import Any, cast
 import pytest
 
 from ledgers import MemoryLedger
-from retention_enforcer.domain.deletion import Existing
 from retention_enforcer.domain.errors import ClusterUnavailable
-from retention_enforcer.domain.ledger import APPLY_LIFECYCLE, DETACH_LIFECYCLE, ROLLOVER, Entry, Kind, Outcome, Record
-from retention_enforcer.enforcement.appender import Appender, Signature
+from retention_enforcer.domain.ledger.records import (
+    APPLY_LIFECYCLE,
+    DETACH_LIFECYCLE,
+    ROLLOVER,
+    Entry,
+    Kind,
+    Outcome,
+    Record,
+)
+from retention_enforcer.domain.selection import Existing
+from retention_enforcer.enforcement.ledger.appender import Appender, Signature
+from retention_enforcer.enforcement.ledger.settle import settle_intents
 from retention_enforcer.enforcement.ports import Deleter
-from retention_enforcer.enforcement.settle import settle_intents
 
 PLAIN = "retention-p-c-plain"
 

@@ -11,10 +11,7 @@ from hypothesis import strategies as st
 
 from builders import LIMIT, MARGIN, NOW, category
 from naming import named
-from retention_enforcer.domain.findings import Finding, Severity
-from retention_enforcer.domain.instants import DAY, HOUR
-from retention_enforcer.domain.policy import Category, Policy
-from retention_enforcer.domain.snapshots import (
+from retention_enforcer.domain.coverage.snapshots import (
     GovernedIndex,
     Repository,
     Snapshot,
@@ -23,6 +20,9 @@ from retention_enforcer.domain.snapshots import (
     claimants_of,
     snapshot_findings,
 )
+from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.instants import DAY, HOUR
+from retention_enforcer.domain.policy.promises import Category, Policy
 
 LOGS = category("logs", indices=["logs-*"])
 KEYS = category("keys", indices=["keys"], max_age=None, after_termination=7 * DAY)

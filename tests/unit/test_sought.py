@@ -8,9 +8,17 @@ import pytest
 
 from builders import category
 from naming import after, field, having, named, one, tag
-from retention_enforcer.domain.places import Key, Place, SubjectPlaces
-from retention_enforcer.domain.sought import SubjectQuery
-from retention_enforcer.domain.subjects import NUMBERS, AnyOf, Condition, ExactField, Inexact, Match, subject_of
+from retention_enforcer.domain.policy.places import Key, Place, SubjectPlaces
+from retention_enforcer.domain.subjects.identity import (
+    NUMBERS,
+    AnyOf,
+    Condition,
+    ExactField,
+    Inexact,
+    Match,
+    subject_of,
+)
+from retention_enforcer.domain.subjects.query import SubjectQuery
 
 UIN, OWNER = ExactField(name="uin"), ExactField(name="owner", numeric=NUMBERS["long"])
 APP = ExactField(name="app")

@@ -10,8 +10,8 @@ from elastic_transport import ApiResponseMeta, BaseNode, HttpHeaders
 from elastic_transport._node import NodeApiResponse
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.deletion import Deletion
-from retention_enforcer.cluster.metadata import read_metadata
+from retention_enforcer.cluster.deletion.deletion import Deletion
+from retention_enforcer.cluster.indices.metadata import read_metadata
 from retention_enforcer.domain.errors import ClusterUnavailable
 
 UUID = "aaIMJpZBT8uDndrYC3duLw"

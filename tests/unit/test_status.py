@@ -10,9 +10,9 @@ import pytest
 import statuses
 from builders import NOW, facts, index
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
-from retention_enforcer.domain.policy import ON_REQUEST
-from retention_enforcer.domain.requests import Ask
-from retention_enforcer.domain.terminations import Purged
+from retention_enforcer.domain.policy.promises import ON_REQUEST
+from retention_enforcer.domain.terminations.requests import Ask
+from retention_enforcer.domain.terminations.states import Purged
 from retention_enforcer.reporting.known import JobSeen, Known, LeaseSeen
 from retention_enforcer.reporting.status import PromiseStatus, Role, Status, Verdict, build_status
 from statuses import BROKEN_LOGS, HEALTHY, INTERVAL, TRTC, all_seen, jobs, situation, termination, terminations

@@ -15,8 +15,8 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 import statuses
 from builders import CLAUSE, NOW, category
-from retention_enforcer.domain.policy import Policy
-from retention_enforcer.domain.terminations import OpenItem
+from retention_enforcer.domain.policy.promises import Policy
+from retention_enforcer.domain.terminations.states import OpenItem
 from retention_enforcer.reporting.known import HoldSeen, Known
 from retention_enforcer.reporting.status import build_status
 from retention_enforcer.reporting.status_document import status_document, status_schema

@@ -8,10 +8,10 @@ import pytest
 
 from naming import after, field, having, named, tag
 from retention_enforcer.cluster.subject_queries import query_of_any
-from retention_enforcer.domain.deletion import OfSubjects
 from retention_enforcer.domain.errors import ConfigurationError
-from retention_enforcer.domain.places import Place, SubjectPlaces
-from retention_enforcer.domain.subjects import (
+from retention_enforcer.domain.policy.places import Place, SubjectPlaces
+from retention_enforcer.domain.selection import OfSubjects
+from retention_enforcer.domain.subjects.identity import (
     NUMBERS,
     AnyOf,
     Condition,

@@ -11,9 +11,9 @@ from builders import LIMIT, NOW, category, index, plan
 from retention_enforcer.cli.console import print_table
 from retention_enforcer.domain.instants import DAY, HOUR
 from retention_enforcer.domain.plan import Action, Keep, Purge, Skip, SkipKind
-from retention_enforcer.domain.policy import Policy
-from retention_enforcer.domain.subjects import SubjectKind
-from retention_enforcer.domain.terminations import Purged, times_of
+from retention_enforcer.domain.policy.promises import Policy
+from retention_enforcer.domain.subjects.identity import SubjectKind
+from retention_enforcer.domain.terminations.states import Purged, times_of
 from retention_enforcer.reporting.plans import plan_table
 from retention_enforcer.reporting.policies import policy_table
 from retention_enforcer.reporting.records import records_table

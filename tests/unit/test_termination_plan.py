@@ -9,14 +9,13 @@ import pytest
 
 from builders import NOW, apart, category, facts, index
 from naming import having, named
-from retention_enforcer.domain.deletion import OfSubjects
 from retention_enforcer.domain.facts import Block, CategoryFacts, IndexFacts, Indistinguishable
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.plan import Action
-from retention_enforcer.domain.policy import Category, Policy
-from retention_enforcer.domain.requests import Ask
-from retention_enforcer.domain.subjects import subject_of
-from retention_enforcer.domain.termination_plan import (
+from retention_enforcer.domain.policy.promises import Category, Policy
+from retention_enforcer.domain.selection import OfSubjects
+from retention_enforcer.domain.subjects.identity import subject_of
+from retention_enforcer.domain.terminations.plan import (
     SubjectPlan,
     TerminationScope,
     asked_in,
@@ -29,7 +28,8 @@ from retention_enforcer.domain.termination_plan import (
     queries_of,
     should_have_ended,
 )
-from retention_enforcer.domain.terminations import DOUBT, REFUSED, Termination
+from retention_enforcer.domain.terminations.requests import Ask
+from retention_enforcer.domain.terminations.states import DOUBT, REFUSED, Termination
 
 ONE = having(("app", "1"), label="one")
 TWO = having(("app", "2"), label="two")

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from retention_enforcer.domain.pseudonyms import Pseudonyms
-from retention_enforcer.domain.requests import Ask
-from retention_enforcer.domain.subjects import subject_of
-from retention_enforcer.domain.termination_records import (
+from retention_enforcer.domain.subjects.identity import subject_of
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.terminations.records import (
     expunged_of,
     forgotten_along,
     history_in,
@@ -20,7 +19,8 @@ from retention_enforcer.domain.termination_records import (
     unfounded,
     who_of,
 )
-from retention_enforcer.domain.terminations import Purged, Termination
+from retention_enforcer.domain.terminations.requests import Ask
+from retention_enforcer.domain.terminations.states import Purged, Termination
 
 
 def of(number: int) -> Termination:

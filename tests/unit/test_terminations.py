@@ -12,11 +12,11 @@ from builders import category
 from naming import named
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.instants import DAY, HOUR
-from retention_enforcer.domain.policy import Policy
-from retention_enforcer.domain.requests import Ask
-from retention_enforcer.domain.subjects import Subject, SubjectKind, subject_of
-from retention_enforcer.domain.termination_document import termination_body, termination_of
-from retention_enforcer.domain.terminations import (
+from retention_enforcer.domain.policy.promises import Policy
+from retention_enforcer.domain.subjects.identity import Subject, SubjectKind, subject_of
+from retention_enforcer.domain.terminations.document import termination_body, termination_of
+from retention_enforcer.domain.terminations.requests import Ask
+from retention_enforcer.domain.terminations.states import (
     DOUBT,
     QUIET,
     REMEMBERED,

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from naming import after, tag
-from retention_enforcer.cluster.unreadable import cannot_have
-from retention_enforcer.domain.places import Place
+from retention_enforcer.cluster.subjects.unreadable import cannot_have
+from retention_enforcer.domain.policy.places import Place
 
 KEYWORD = {"type": "keyword"}
 PLAIN = {"properties": {"message": {"type": "text"}, "host": {"properties": {"name": KEYWORD}}}}

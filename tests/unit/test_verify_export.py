@@ -8,9 +8,9 @@ import pytest
 
 from retention_enforcer import cli
 from retention_enforcer.bootstrap import Surroundings
-from retention_enforcer.domain.checkpoints import checkpoint_of
-from retention_enforcer.domain.ledger import Head, canonical, seal
-from retention_enforcer.domain.pseudonyms import Pseudonyms
+from retention_enforcer.domain.ledger.checkpoints import checkpoint_of
+from retention_enforcer.domain.ledger.records import Head, canonical, seal
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
 
 
 @pytest.mark.parametrize("reason", ["plain", "a\u2028b", "a\u2029b", "a\u0085b", "a\nb\r\nc", "größer"])

@@ -11,49 +11,49 @@ from retention_enforcer import policy_file
 from retention_enforcer.bootstrap.acting import Acting, acting_of
 from retention_enforcer.bootstrap.surroundings import Surroundings, SystemClock
 from retention_enforcer.cluster.client import Client, connect, find_one_that_answers
-from retention_enforcer.cluster.copies import CopiesOnNodes
-from retention_enforcer.cluster.coverage import Coverage
-from retention_enforcer.cluster.documents import ControlReader, Documents
-from retention_enforcer.cluster.elastics_copies import ElasticsCopies
-from retention_enforcer.cluster.elsewhere import Elsewhere
+from retention_enforcer.cluster.coverage.elastics_copies import ElasticsCopies
+from retention_enforcer.cluster.coverage.node_copies import CopiesOnNodes
+from retention_enforcer.cluster.coverage.outside import Coverage
+from retention_enforcer.cluster.coverage.snapshots import Snapshots
+from retention_enforcer.cluster.held_subjects import HeldSubjects, Owners
+from retention_enforcer.cluster.indices.metadata import read_metadata
+from retention_enforcer.cluster.indices.whose import governed_by
 from retention_enforcer.cluster.inventory import Inventory
-from retention_enforcer.cluster.ledger_index import LedgerIndex
-from retention_enforcer.cluster.lifecycle import ClusterLifecycles
-from retention_enforcer.cluster.metadata import read_metadata
-from retention_enforcer.cluster.own_indices import OwnIndicesReader
+from retention_enforcer.cluster.lifecycles.changes import ClusterLifecycles
+from retention_enforcer.cluster.lifecycles.streams import StreamLifecycles
+from retention_enforcer.cluster.own.documents import ControlReader, Documents
+from retention_enforcer.cluster.own.indices import OwnIndicesReader
+from retention_enforcer.cluster.own.ledger_index import LedgerIndex
+from retention_enforcer.cluster.own.requests_index import RequestsIndex
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.cluster.privileges import Access
-from retention_enforcer.cluster.requests_index import RequestsIndex
-from retention_enforcer.cluster.snapshots import Snapshots
-from retention_enforcer.cluster.stream_lifecycles import StreamLifecycles
-from retention_enforcer.cluster.subjects import HeldSubjects, Owners
-from retention_enforcer.cluster.whose import governed_by
+from retention_enforcer.cluster.subjects.elsewhere import Elsewhere
 from retention_enforcer.domain.errors import ConfigurationError
 from retention_enforcer.domain.foresight import horizon_of
 from retention_enforcer.domain.instants import SECOND, format_duration
-from retention_enforcer.domain.lifecycle_policies import Lifecycles, Unmeetable, compile_lifecycles
-from retention_enforcer.domain.policy import Policy, fingerprint
-from retention_enforcer.domain.policy_rules import settings_problems
+from retention_enforcer.domain.lifecycles.compiler import Lifecycles, Unmeetable, compile_lifecycles
+from retention_enforcer.domain.policy.promises import Policy, fingerprint
+from retention_enforcer.domain.policy.rules import settings_problems
 from retention_enforcer.domain.privileges import AccessRole
-from retention_enforcer.domain.pseudonyms import Pseudonyms
-from retention_enforcer.enforcement.asking import RequestCommands
-from retention_enforcer.enforcement.certifying import Certifier
-from retention_enforcer.enforcement.checks import Checks
-from retention_enforcer.enforcement.control_memory import ControlWatch
-from retention_enforcer.enforcement.copies_book import CopiesBook
-from retention_enforcer.enforcement.coverage_look import CoverageObserver
-from retention_enforcer.enforcement.ended import PendingWholeDeletions
-from retention_enforcer.enforcement.holding import HoldCommands
-from retention_enforcer.enforcement.lifecycle_look import DIRECT, ILM, LifecycleObserver
-from retention_enforcer.enforcement.lifecycle_switch import LifecycleSwitch
-from retention_enforcer.enforcement.lifecycles import LifecycleWork
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.enforcement.coverage.node_copies import CopiesBook
+from retention_enforcer.enforcement.coverage.observer import CoverageObserver
+from retention_enforcer.enforcement.ledger.verifier import Verifier
+from retention_enforcer.enforcement.lifecycles.observer import DIRECT, ILM, LifecycleObserver
+from retention_enforcer.enforcement.lifecycles.pending import PendingWholeDeletions
+from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleWork
+from retention_enforcer.enforcement.lifecycles.strays import StrayLifecycles
 from retention_enforcer.enforcement.observer import Observer
+from retention_enforcer.enforcement.operator.hold_commands import HoldCommands
+from retention_enforcer.enforcement.operator.lifecycle_switch import LifecycleSwitch
+from retention_enforcer.enforcement.operator.superseded import SupersededLifecycles
+from retention_enforcer.enforcement.preconditions.checks import Checks
+from retention_enforcer.enforcement.preconditions.control_memory import ControlWatch
 from retention_enforcer.enforcement.reader import Reader
-from retention_enforcer.enforcement.stray_lifecycles import StrayLifecycles
-from retention_enforcer.enforcement.subject_look import SubjectObserver
-from retention_enforcer.enforcement.superseded import SupersededLifecycles
+from retention_enforcer.enforcement.terminations.certificates import Certifier
+from retention_enforcer.enforcement.terminations.commands import RequestCommands
+from retention_enforcer.enforcement.terminations.observer import SubjectObserver
 from retention_enforcer.enforcement.terms import Terms
-from retention_enforcer.enforcement.verifying import Verifier
 from retention_enforcer.settings import Settings, load_settings
 
 __all__ = ["Acting", "Deployment", "Surroundings", "SystemClock"]

@@ -6,40 +6,40 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from retention_enforcer.cluster.deletion import Deletion
+from retention_enforcer.cluster.deletion.deletion import Deletion
+from retention_enforcer.cluster.deletion.pace import Pace
 from retention_enforcer.cluster.erasure import Erasure
-from retention_enforcer.cluster.lifecycle_history import LifecycleHistory
-from retention_enforcer.cluster.pace import Pace
-from retention_enforcer.cluster.subject_counts import SubjectCounts
+from retention_enforcer.cluster.lifecycles.history import LifecycleHistory
+from retention_enforcer.cluster.subjects.counts import SubjectCounts
 from retention_enforcer.daemon.gate import Gate
 from retention_enforcer.daemon.lease import LeaseKeeper
 from retention_enforcer.daemon.stopping import StopFlag
 from retention_enforcer.daemon.work import Worker
 from retention_enforcer.domain.instants import SECOND
-from retention_enforcer.enforcement.appender import Appender, Signature
-from retention_enforcer.enforcement.audit import VanishedIndices
-from retention_enforcer.enforcement.coverage import CoverageCycle, CoverageRecorder
-from retention_enforcer.enforcement.cycle import Cycle
-from retention_enforcer.enforcement.deletion_blocks import DeletionBlocks
+from retention_enforcer.enforcement.coverage.job import CoverageCycle, CoverageRecorder
 from retention_enforcer.enforcement.enforcer import Enforcer, Planner
-from retention_enforcer.enforcement.erasing import Eraser
+from retention_enforcer.enforcement.erasure.eraser import Eraser
+from retention_enforcer.enforcement.erasure.write_blocks import WriteBlocks
+from retention_enforcer.enforcement.expiry.cycle import Cycle
+from retention_enforcer.enforcement.expiry.deletion_blocks import DeletionBlocks
+from retention_enforcer.enforcement.expiry.purge import Purger
+from retention_enforcer.enforcement.expiry.recorder import CycleRecorder
+from retention_enforcer.enforcement.expiry.rollovers import Roller, Rollovers
 from retention_enforcer.enforcement.findings import FindingRecorder
-from retention_enforcer.enforcement.hold_book import HoldRecorder
-from retention_enforcer.enforcement.hold_coverage import HoldCoverage
-from retention_enforcer.enforcement.intake import IntakeMemory, TakenRequests
-from retention_enforcer.enforcement.lifecycle_changer import LifecycleChanger
-from retention_enforcer.enforcement.lifecycles import LifecycleWork
+from retention_enforcer.enforcement.holds.coverage import HoldCoverage
+from retention_enforcer.enforcement.holds.records import HoldRecorder
+from retention_enforcer.enforcement.ledger.appender import Appender, Signature
+from retention_enforcer.enforcement.lifecycles.changer import LifecycleChanger
+from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleWork
+from retention_enforcer.enforcement.lifecycles.strays import StrayLifecycles
+from retention_enforcer.enforcement.lifecycles.vanished import VanishedIndices
 from retention_enforcer.enforcement.observer import Observer
-from retention_enforcer.enforcement.own_watch import OwnWatch, raise_if_deviating
-from retention_enforcer.enforcement.purge import Purger
-from retention_enforcer.enforcement.recorder import CycleRecorder
-from retention_enforcer.enforcement.registrar import Registrar, TerminationRecorder
-from retention_enforcer.enforcement.rollovers import Roller, Rollovers
-from retention_enforcer.enforcement.stray_lifecycles import StrayLifecycles
-from retention_enforcer.enforcement.subject_purge import SubjectPurge
-from retention_enforcer.enforcement.terminations import TerminationWork
-from retention_enforcer.enforcement.word import OperatorsWord
-from retention_enforcer.enforcement.write_blocks import WriteBlocks
+from retention_enforcer.enforcement.preconditions.own_indices import OwnWatch, raise_if_deviating
+from retention_enforcer.enforcement.preconditions.word import OperatorsWord
+from retention_enforcer.enforcement.terminations.intake import IntakeMemory, TakenRequests
+from retention_enforcer.enforcement.terminations.job import TerminationWork
+from retention_enforcer.enforcement.terminations.purge import SubjectPurge
+from retention_enforcer.enforcement.terminations.registrar import Registrar, TerminationRecorder
 
 if TYPE_CHECKING:
     from retention_enforcer.bootstrap import Deployment

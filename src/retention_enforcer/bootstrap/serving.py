@@ -9,7 +9,7 @@ from retention_enforcer.bootstrap.acting import Acting
 from retention_enforcer.daemon.noticeboard import Noticeboard
 from retention_enforcer.daemon.service import Service
 from retention_enforcer.domain.instants import SECOND
-from retention_enforcer.enforcement.situation import InstanceStatusReader
+from retention_enforcer.enforcement.preconditions.status import InstanceStatusReader
 from retention_enforcer.reporting.known import Known
 from retention_enforcer.web import PageServer, make_application
 

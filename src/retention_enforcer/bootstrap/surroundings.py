@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from retention_enforcer.domain.names import OWN, OwnIndices
+from retention_enforcer.domain.policy.names import OWN, OwnIndices
 from retention_enforcer.enforcement.ports import Clock
 
 

@@ -10,7 +10,7 @@ import typer
 from retention_enforcer.cli.console import Output, OutputOption, app, deployment_of, print_json, print_table, write_file
 from retention_enforcer.cli.terminations import Account, Application, User
 from retention_enforcer.daemon.exit_codes import NOT_KEPT, OK
-from retention_enforcer.domain.subjects import subject_of
+from retention_enforcer.domain.subjects.identity import subject_of
 from retention_enforcer.reporting.certificate import certificates_document, certificates_table
 from retention_enforcer.reporting.certificate_page import certificate_page
 

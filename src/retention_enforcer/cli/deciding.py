@@ -10,8 +10,8 @@ import typer
 from retention_enforcer.cli.console import app, complain, deployment_of, plan_app, policy_app, say
 from retention_enforcer.cli.holds import tell_put_back
 from retention_enforcer.daemon.exit_codes import FAILED, OK
-from retention_enforcer.domain.proof import about_ages
-from retention_enforcer.enforcement import operator
+from retention_enforcer.domain.expiry.proof import about_ages
+from retention_enforcer.enforcement.operator import commands
 from retention_enforcer.enforcement.scope import Scope
 
 
@@ -21,7 +21,7 @@ def plan_approve(context: typer.Context, plan_hash: Annotated[str, typer.Argumen
     deployment = deployment_of(context)
     look = deployment.reader.look(deployment.policy.categories)
     plans, fingerprint = look.plans.values(), deployment.fingerprint
-    approved = operator.approve_plan(deployment.control, plans, plan_hash, fingerprint, deployment.clock)
+    approved = commands.approve_plan(deployment.control, plans, plan_hash, fingerprint, deployment.clock)
     documents = sum(purge.documents for purge in approved.purge)
     say(f"approved for 24 h: {approved.category}, {len(approved.purge)} purges, {documents:,} documents")
     return OK
@@ -43,7 +43,7 @@ def policy_accept(context: typer.Context) -> int:
         for wrong in about_ages(deployment.policy.category(found.category), look.facts[found.category]):
             complain(f"note: {deployment.hide(wrong.text)}; {deployment.hide(wrong.remedy)}")
     deployment.holding.raise_if_voided()
-    operator.accept_policy(deployment.control, deployment.fingerprint, deployment.clock)
+    commands.accept_policy(deployment.control, deployment.fingerprint, deployment.clock)
     say(f"accepted: {deployment.fingerprint}")
     # Afterwards: a daemon that works under another policy attaches nothing any more.
     scope = replace(Scope.looking(deployment.policy, look.control), fingerprint=deployment.fingerprint)
@@ -63,7 +63,7 @@ def stop(context: typer.Context) -> int:
     """
     deployment = deployment_of(context)
     try:
-        say("stopped: " + operator.stop(deployment.control, deployment.state, deployment.clock))
+        say("stopped: " + commands.stop(deployment.control, deployment.state, deployment.clock))
     finally:  # whether or not the daemon has confirmed
         unprotected = deployment.lifecycle_switch.detach_all()
         for name, why in sorted(unprotected.items()):
@@ -80,6 +80,6 @@ def resume(context: typer.Context) -> int:
     control = replace(deployment.control_reader.read(), stopped_at=None)
     # Before the flag goes: an index without any lifecycle would get one of the enforcer's.
     put_back = deployment.lifecycle_switch.put_back(lambda: deployment.holding.held(control), control)
-    operator.resume(deployment.control, deployment.clock)
+    commands.resume(deployment.control, deployment.clock)
     say("resumed: the next cycle acts again")
     return tell_put_back(put_back)

@@ -6,8 +6,8 @@ from retention_enforcer.bootstrap import Deployment
 from retention_enforcer.cli.console import say
 from retention_enforcer.daemon.exit_codes import OK
 from retention_enforcer.domain.errors import ConfigurationError
-from retention_enforcer.domain.policy import Category, Policy
-from retention_enforcer.enforcement import operator
+from retention_enforcer.domain.policy.promises import Category, Policy
+from retention_enforcer.enforcement.operator import commands
 
 
 def erase_never_stored(deployment: Deployment, category: str, *, confirm: bool) -> int:
@@ -16,14 +16,14 @@ def erase_never_stored(deployment: Deployment, category: str, *, confirm: bool) 
     forbidding = _never_stored(policy, category)
     facts = deployment.reader.look(policy.categories).facts[category]
     if not confirm:
-        would = operator.erasure_plan(forbidding, facts, policy.margin, deployment.clock.now())
+        would = commands.erasure_plan(forbidding, facts, policy.margin, deployment.clock.now())
         documents = sum(purge.documents for purge in would.purge)
         raise ConfigurationError(
             f"this would erase {documents:,} documents in {len(would.purge)} indices, without a way back",
             "look at `retention-enforcer report`, then give --confirm",
         )
     margin, fingerprint = policy.margin, deployment.fingerprint
-    plan = operator.order_erasure(deployment.control, forbidding, facts, margin, fingerprint, deployment.clock)
+    plan = commands.order_erasure(deployment.control, forbidding, facts, margin, fingerprint, deployment.clock)
     for purge in plan.purge:
         what = "the index" if purge.action == "delete_index" else "of its documents"
         say(f"{purge.facts.name}: {purge.documents:,} documents, {what}")

@@ -11,12 +11,12 @@ from retention_enforcer.bootstrap import Deployment
 from retention_enforcer.cli.console import Output, OutputOption, deployment_of, hold_app, print_json, print_table, say
 from retention_enforcer.daemon.exit_codes import FAILED, OK
 from retention_enforcer.domain.errors import ConfigurationError
-from retention_enforcer.domain.holds import Hold
+from retention_enforcer.domain.holds.hold import Hold
 from retention_enforcer.domain.instants import parse_instant
-from retention_enforcer.domain.lifecycle_exemption import STREAM_LIFECYCLE
-from retention_enforcer.domain.subjects import Subject, subject_of
-from retention_enforcer.enforcement.holding import Protection
-from retention_enforcer.enforcement.lifecycle_switch import PutBack
+from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
+from retention_enforcer.domain.subjects.identity import Subject, subject_of
+from retention_enforcer.enforcement.operator.hold_commands import Protection
+from retention_enforcer.enforcement.operator.lifecycle_switch import PutBack
 from retention_enforcer.reporting.holds import holds_document, holds_table
 
 

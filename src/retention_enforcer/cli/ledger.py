@@ -14,13 +14,13 @@ from retention_enforcer.bootstrap import Deployment
 from retention_enforcer.cli.console import Output, OutputOption, deployment_of, ledger_app, print_json, print_table, say
 from retention_enforcer.daemon.exit_codes import OK
 from retention_enforcer.daemon.lease import adopt_epoch
-from retention_enforcer.domain.checkpoints import Checkpoints
 from retention_enforcer.domain.errors import ConfigurationError, LedgerBroken
-from retention_enforcer.domain.ledger import Head, Record, canonical, check_chain
-from retention_enforcer.domain.state_keys import ADOPTED, CHECKPOINT, LEDGER
-from retention_enforcer.enforcement.control_memory import adopt_control
-from retention_enforcer.enforcement.intake import adopt
-from retention_enforcer.enforcement.ledger_memory import LedgerMemory
+from retention_enforcer.domain.ledger.checkpoints import Checkpoints
+from retention_enforcer.domain.ledger.records import Head, Record, canonical, check_chain
+from retention_enforcer.domain.own.state_keys import ADOPTED, CHECKPOINT, LEDGER
+from retention_enforcer.enforcement.ledger.memory import LedgerMemory
+from retention_enforcer.enforcement.preconditions.control_memory import adopt_control
+from retention_enforcer.enforcement.terminations.intake import adopt
 from retention_enforcer.reporting.records import records_table
 
 

@@ -26,8 +26,8 @@ from retention_enforcer.cli.console import (
 from retention_enforcer.daemon.exit_codes import NOT_KEPT, OK, worst
 from retention_enforcer.domain.errors import Refused, RetentionError
 from retention_enforcer.domain.instants import format_duration
-from retention_enforcer.domain.lifecycle_policies import DEFAULT_POLL
-from retention_enforcer.enforcement.coverage_look import CoverageLook
+from retention_enforcer.domain.lifecycles.compiler import DEFAULT_POLL
+from retention_enforcer.enforcement.coverage.observer import CoverageLook
 from retention_enforcer.enforcement.reader import Look
 from retention_enforcer.reporting.lifecycles import lifecycles_document, lifecycles_table
 from retention_enforcer.reporting.owed import Timed, requests_unknown

@@ -27,8 +27,8 @@ from retention_enforcer.daemon.exit_codes import FAILED, OK, worst
 from retention_enforcer.daemon.once import run_once
 from retention_enforcer.demo.run import run_demo
 from retention_enforcer.domain.errors import RetentionError
-from retention_enforcer.enforcement.checks import Check
-from retention_enforcer.enforcement.privileges import excess, raise_if_blind, shortcomings
+from retention_enforcer.enforcement.preconditions.checks import Check
+from retention_enforcer.enforcement.preconditions.privileges import excess, raise_if_blind, shortcomings
 from retention_enforcer.logs import configure_logs
 from retention_enforcer.web.client import ask_health
 

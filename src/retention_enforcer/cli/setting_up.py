@@ -10,11 +10,11 @@ import typer
 
 from retention_enforcer.bootstrap import Deployment
 from retention_enforcer.cli.console import app, complain, deployment_of, print_json, say
-from retention_enforcer.cluster.own_indices import create_own_indices, creation_bodies
+from retention_enforcer.cluster.own.indices import create_own_indices, creation_bodies
 from retention_enforcer.daemon.exit_codes import OK
 from retention_enforcer.domain.errors import ConfigurationError, RequestRejected
-from retention_enforcer.domain.extent import RESTORE
-from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.own.position import RESTORE
+from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.domain.privileges import AccessRole, descriptor, rights_of, role_name
 
 _BY_HAND = "`retention-enforcer setup --print` shows them for whoever may, deploy/roles/roles.yml for a file"

@@ -22,9 +22,9 @@ from retention_enforcer.cli.erasing import erase_never_stored
 from retention_enforcer.daemon.exit_codes import OK
 from retention_enforcer.domain.errors import ConfigurationError
 from retention_enforcer.domain.instants import describe_duration, format_instant, parse_instant
-from retention_enforcer.domain.requests import Ask
-from retention_enforcer.domain.subjects import Subject, spellings, subject_of, whole_number
-from retention_enforcer.enforcement.asking import Prospect, Return
+from retention_enforcer.domain.subjects.identity import Subject, spellings, subject_of, whole_number
+from retention_enforcer.domain.terminations.requests import Ask
+from retention_enforcer.enforcement.terminations.commands import Prospect, Return
 from retention_enforcer.reporting.terminations import terminations_document, terminations_table
 
 Account = Annotated[str | None, typer.Option("--account", help="An account, with all its applications.")]

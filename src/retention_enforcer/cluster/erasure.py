@@ -14,8 +14,7 @@ from retention_enforcer.cluster.client import PRODUCT, Permission, once, patienc
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import concrete_name
 from retention_enforcer.cluster.state import read_state
-from retention_enforcer.domain.erasure import Act, ErasureProgress
-from retention_enforcer.domain.erasure_facts import (
+from retention_enforcer.domain.erasure.facts import (
     Expunge,
     Gone,
     IndexGone,
@@ -25,6 +24,7 @@ from retention_enforcer.domain.erasure_facts import (
     Remains,
     ShardCopy,
 )
+from retention_enforcer.domain.erasure.steps import Act, ErasureProgress
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, RequestRejected
 from retention_enforcer.domain.facts import Block
 

@@ -16,14 +16,14 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster import doubts
-from retention_enforcer.cluster.ages import ages_unknown, mapped_as
 from retention_enforcer.cluster.batches import Cause, Refusals
 from retention_enforcer.cluster.changes import ATTEMPTS, IndicesChanged
-from retention_enforcer.cluster.documents_seen import Answer, DocumentsSeen, Search, search_documents
 from retention_enforcer.cluster.expressions import Batch, by_fields, covering
-from retention_enforcer.cluster.forbidden import Expressions, read_forbidden
-from retention_enforcer.cluster.indices_seen import (
+from retention_enforcer.cluster.indices import doubts
+from retention_enforcer.cluster.indices.ages import ages_unknown, mapped_as
+from retention_enforcer.cluster.indices.contents import Answer, DocumentsSeen, Search, search_documents
+from retention_enforcer.cluster.indices.forbidden import Expressions, read_forbidden
+from retention_enforcer.cluster.indices.statistics import (
     FieldTypes,
     IndexStatistics,
     count,
@@ -32,10 +32,16 @@ from retention_enforcer.cluster.indices_seen import (
     read_write_aliases,
     refresh,
 )
+from retention_enforcer.cluster.indices.survey import Governed, Survey, by_category, survey
 from retention_enforcer.cluster.preflight import Capabilities, cluster_facts
-from retention_enforcer.cluster.sought import DocumentMatches, match_documents, tell_pairs_apart, tell_spellings
-from retention_enforcer.cluster.survey import Governed, Survey, by_category, survey
+from retention_enforcer.cluster.subjects.matches import (
+    DocumentMatches,
+    match_documents,
+    tell_pairs_apart,
+    tell_spellings,
+)
 from retention_enforcer.domain.deadlines import due_before, overdue_before
+from retention_enforcer.domain.expiry.own_age import own_age, quiet_since
 from retention_enforcer.domain.facts import (
     Ageless,
     Block,
@@ -45,9 +51,8 @@ from retention_enforcer.domain.facts import (
     ForbiddenField,
     IndexFacts,
 )
-from retention_enforcer.domain.own_age import own_age, quiet_since
-from retention_enforcer.domain.policy import Category, Policy
-from retention_enforcer.domain.sought import SubjectQuery
+from retention_enforcer.domain.policy.promises import Category, Policy
+from retention_enforcer.domain.subjects.query import SubjectQuery
 from retention_enforcer.domain.timestamps import Mapped
 
 

@@ -11,9 +11,9 @@ from elasticsearch import Elasticsearch
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import packed
 from retention_enforcer.cluster.state import read_state
-from retention_enforcer.domain.deletion import MOST_TERMS
 from retention_enforcer.domain.instants import MINUTE
-from retention_enforcer.domain.lifecycle_foreign import milliseconds
+from retention_enforcer.domain.lifecycles.foreign import milliseconds
+from retention_enforcer.domain.selection import MOST_TERMS
 
 _SHARDS = "action.search.shard_count.limit"
 _BUCKETS = "search.max_buckets"

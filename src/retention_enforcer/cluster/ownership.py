@@ -13,20 +13,20 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.documents_seen import dated_between
 from retention_enforcer.cluster.errors import GONE, from_answer, raise_if_partial, translated
 from retention_enforcer.cluster.expressions import batches
+from retention_enforcer.cluster.indices.contents import dated_between
 from retention_enforcer.cluster.inventory import Inventory
 from retention_enforcer.cluster.limits import Limits, most_terms
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.cluster.searches import count_in, counted, within
-from retention_enforcer.cluster.subject_fields import read_subject_fields
 from retention_enforcer.cluster.subject_queries import query_of_any
+from retention_enforcer.cluster.subjects.fields import read_subject_fields
 from retention_enforcer.cluster.timestamp_queries import between, instant_in, newest
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RequestRejected
 from retention_enforcer.domain.facts import Block, CategoryFacts, IndexFacts
-from retention_enforcer.domain.policy import Category, Policy
-from retention_enforcer.domain.subjects import (
+from retention_enforcer.domain.policy.promises import Category, Policy
+from retention_enforcer.domain.subjects.identity import (
     AnyOf,
     Condition,
     ExactField,

@@ -11,8 +11,8 @@ from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.domain.errors import RequestRejected
-from retention_enforcer.domain.names import OWN, OwnIndices
-from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.policy.names import OWN, OwnIndices
+from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.domain.privileges import (
     AccessRole,
     GrantedPrivileges,

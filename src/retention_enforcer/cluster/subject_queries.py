@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from retention_enforcer.domain.deletion import MOST_TERMS
-from retention_enforcer.domain.subjects import UNREAD, AnyOf, Condition, ExactField, Match
+from retention_enforcer.domain.selection import MOST_TERMS
+from retention_enforcer.domain.subjects.identity import UNREAD, AnyOf, Condition, ExactField, Match
 
 _SURROGATES = (0xD800, 0xDFFF)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from retention_enforcer.enforcement.cycle import CycleResult
+from retention_enforcer.enforcement.expiry.cycle import CycleResult
 
 OK, FAILED, WRONG, NOT_KEPT, REFUSED = 0, 1, 2, 3, 4
 _PRECEDENCE = (WRONG, REFUSED, NOT_KEPT, FAILED, OK)

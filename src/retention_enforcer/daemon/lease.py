@@ -13,7 +13,7 @@ import structlog
 
 from retention_enforcer.domain.errors import Refused, RetentionError
 from retention_enforcer.domain.lease import TERM, Lease, Versioned, Watch
-from retention_enforcer.domain.state_keys import LEASE
+from retention_enforcer.domain.own.state_keys import LEASE
 from retention_enforcer.enforcement.ports import Clock
 from retention_enforcer.reporting.known import LeaseSeen
 

@@ -11,13 +11,13 @@ from typing import TypeVar
 
 from retention_enforcer.daemon.work import Worker
 from retention_enforcer.domain.errors import RetentionError
-from retention_enforcer.domain.policy import Policy
-from retention_enforcer.domain.pseudonyms import Pseudonyms
-from retention_enforcer.enforcement.coverage_look import CoverageLook
-from retention_enforcer.enforcement.cycle import CycleResult
+from retention_enforcer.domain.policy.promises import Policy
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.enforcement.coverage.observer import CoverageLook
+from retention_enforcer.enforcement.expiry.cycle import CycleResult
 from retention_enforcer.enforcement.ports import Clock
-from retention_enforcer.enforcement.situation import InstanceStatus
-from retention_enforcer.enforcement.terminations import TerminationResult
+from retention_enforcer.enforcement.preconditions.status import InstanceStatus
+from retention_enforcer.enforcement.terminations.job import TerminationResult
 from retention_enforcer.reporting.known import (
     CategorySeen,
     FindingSeen,

@@ -21,7 +21,7 @@ from retention_enforcer.daemon.schedule import Schedule
 from retention_enforcer.daemon.work import QuietTell, Worker, jobs_of, log_defect, log_error
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RetentionError
 from retention_enforcer.domain.lease import RENEWAL
-from retention_enforcer.enforcement.situation import InstanceStatus
+from retention_enforcer.enforcement.preconditions.status import InstanceStatus
 
 _log = structlog.get_logger()
 

@@ -11,9 +11,9 @@ import structlog
 
 from retention_enforcer.daemon.exit_codes import FAILED, NOT_KEPT, OK, code_of
 from retention_enforcer.domain.errors import RetentionError
-from retention_enforcer.enforcement.coverage_look import CoverageLook
-from retention_enforcer.enforcement.cycle import CycleResult
-from retention_enforcer.enforcement.terminations import TerminationResult
+from retention_enforcer.enforcement.coverage.observer import CoverageLook
+from retention_enforcer.enforcement.expiry.cycle import CycleResult
+from retention_enforcer.enforcement.terminations.job import TerminationResult
 
 _log = structlog.get_logger()
 

@@ -12,10 +12,10 @@ from retention_enforcer.bootstrap import Deployment
 from retention_enforcer.cluster.sample_store import count_documents, store_index
 from retention_enforcer.daemon.exit_codes import FAILED, NOT_KEPT, OK
 from retention_enforcer.daemon.once import run_once
-from retention_enforcer.domain.holds import Hold
+from retention_enforcer.domain.holds.hold import Hold
 from retention_enforcer.domain.instants import DAY, format_instant
-from retention_enforcer.domain.requests import Ask
-from retention_enforcer.domain.subjects import subject_of
+from retention_enforcer.domain.subjects.identity import subject_of
+from retention_enforcer.domain.terminations.requests import Ask
 from retention_enforcer.reporting.certificate import certificates_table
 from retention_enforcer.reporting.holds import holds_table
 from retention_enforcer.reporting.terminations import terminations_table

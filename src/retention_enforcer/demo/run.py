@@ -15,16 +15,16 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from retention_enforcer.bootstrap import Deployment, Surroundings
-from retention_enforcer.cluster.own_indices import create_own_indices
+from retention_enforcer.cluster.own.indices import create_own_indices
 from retention_enforcer.cluster.sample_store import count_documents, store_index
 from retention_enforcer.daemon.exit_codes import FAILED, OK, worst
 from retention_enforcer.daemon.once import run_once
 from retention_enforcer.demo.customers import show_customers
 from retention_enforcer.demo.sample import UNCLAIMED, sample_indices
 from retention_enforcer.demo.server import EmbeddedServer
-from retention_enforcer.domain.ledger import check_chain
+from retention_enforcer.domain.ledger.records import check_chain
 from retention_enforcer.domain.plan import Action, Plan
-from retention_enforcer.enforcement.operator import accept_policy
+from retention_enforcer.enforcement.operator.commands import accept_policy
 from retention_enforcer.logs import configure_logs
 from retention_enforcer.reporting.plans import plan_table
 from retention_enforcer.reporting.report import make_report

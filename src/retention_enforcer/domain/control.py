@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from retention_enforcer.domain.holds import Hold
+from retention_enforcer.domain.holds.hold import Hold
 
 ACCEPTED, STOP = "accepted-policy", "stop"
 """Keys of documents in `retention-control`; `stop` is also that of its confirmation in `retention-state`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from retention_enforcer.domain.instants import describe_duration
-from retention_enforcer.domain.policy import FUTURE_TOLERANCE, Category, Policy
+from retention_enforcer.domain.policy.promises import FUTURE_TOLERANCE, Category, Policy
 
 
 def due_before(category: Category, margin: int, now: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from retention_enforcer.domain.subjects import Match
+from retention_enforcer.domain.subjects.identity import Match
 from retention_enforcer.domain.timestamps import Mapped
 
 

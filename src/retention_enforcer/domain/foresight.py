@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from retention_enforcer.domain.deadlines import due_at
 from retention_enforcer.domain.facts import CategoryFacts, IndexFacts, Outlook
-from retention_enforcer.domain.policy import Category
+from retention_enforcer.domain.policy.promises import Category
 
 INTERVALS = 3
 """So many intervals may lie between two looks: a late cycle, or one that failed, is no gap."""

@@ -7,10 +7,10 @@ import json
 from dataclasses import dataclass
 from enum import StrEnum
 
-from retention_enforcer.domain.deletion import Every, HasField, OfSubjects
 from retention_enforcer.domain.facts import FORBID_DOCUMENT_DELETION, FORBID_INDEX_DELETION, IndexFacts
 from retention_enforcer.domain.foresight import Gap
-from retention_enforcer.domain.subjects import Match
+from retention_enforcer.domain.selection import Every, HasField, OfSubjects
+from retention_enforcer.domain.subjects.identity import Match
 
 
 class Action(StrEnum):

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from retention_enforcer.domain.names import OWN, OwnIndices
-from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.policy.names import OWN, OwnIndices
+from retention_enforcer.domain.policy.promises import Policy
 
 
 class AccessRole(StrEnum):

@@ -11,7 +11,7 @@ from retention_enforcer.domain.errors import RequestRejected
 from retention_enforcer.domain.facts import CategoryFacts, IndexFacts, RefusedRollover
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import MINUTE, describe_duration
-from retention_enforcer.domain.policy import SPAN_TOLERANCE, Category
+from retention_enforcer.domain.policy.promises import SPAN_TOLERANCE, Category
 
 FAILURES = "::failures"
 """The suffix by which Elasticsearch names a stream's failure store."""

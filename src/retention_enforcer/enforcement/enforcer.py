@@ -10,14 +10,13 @@ from typing import Any
 
 import structlog
 
-from retention_enforcer.domain.checkpoints import checkpoint_of
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.facts import ClusterFacts
 from retention_enforcer.domain.findings import Finding, sighted
 from retention_enforcer.domain.instants import DAY
-from retention_enforcer.domain.ledger import Entry, Kind
-from retention_enforcer.domain.pseudonyms import Pseudonyms
-from retention_enforcer.domain.state_keys import (
+from retention_enforcer.domain.ledger.checkpoints import checkpoint_of
+from retention_enforcer.domain.ledger.records import Entry, Kind
+from retention_enforcer.domain.own.state_keys import (
     CHECKPOINT,
     CLUSTER,
     LEDGER,
@@ -27,24 +26,25 @@ from retention_enforcer.domain.state_keys import (
     TERMINATIONS,
     memory_key,
 )
-from retention_enforcer.enforcement.appender import Appender
-from retention_enforcer.enforcement.control_memory import ControlWatch
-from retention_enforcer.enforcement.copies_book import CopiesBook
-from retention_enforcer.enforcement.coverage import CoverageCycle
-from retention_enforcer.enforcement.coverage_look import CoverageLook
-from retention_enforcer.enforcement.cycle import Cycle, CycleResult
-from retention_enforcer.enforcement.deletion_blocks import DeletionBlocks
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.enforcement.coverage.job import CoverageCycle
+from retention_enforcer.enforcement.coverage.node_copies import CopiesBook
+from retention_enforcer.enforcement.coverage.observer import CoverageLook
+from retention_enforcer.enforcement.expiry.cycle import Cycle, CycleResult
+from retention_enforcer.enforcement.expiry.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.findings import FindingRecorder, log_findings
-from retention_enforcer.enforcement.hold_book import HoldRecorder
-from retention_enforcer.enforcement.ledger_memory import LedgerMemory, raise_if_ledger_lost
+from retention_enforcer.enforcement.holds.records import HoldRecorder
+from retention_enforcer.enforcement.ledger.appender import Appender
+from retention_enforcer.enforcement.ledger.memory import LedgerMemory, raise_if_ledger_lost
+from retention_enforcer.enforcement.ledger.settle import settle_intents
+from retention_enforcer.enforcement.lifecycles.strays import StrayLifecycles
 from retention_enforcer.enforcement.memory import Memory
-from retention_enforcer.enforcement.own_watch import OwnWatch
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Deleter, Inventory, LedgerStore, StateStore
+from retention_enforcer.enforcement.preconditions.control_memory import ControlWatch
+from retention_enforcer.enforcement.preconditions.own_indices import OwnWatch
+from retention_enforcer.enforcement.preconditions.safety import raise_if_wrong_clock, raise_if_wrong_cluster
 from retention_enforcer.enforcement.scope import Scope
-from retention_enforcer.enforcement.settle import settle_intents
-from retention_enforcer.enforcement.standing import raise_if_wrong_clock, raise_if_wrong_cluster
-from retention_enforcer.enforcement.stray_lifecycles import StrayLifecycles
-from retention_enforcer.enforcement.terminations import TerminationResult, TerminationWork
+from retention_enforcer.enforcement.terminations.job import TerminationResult, TerminationWork
 from retention_enforcer.enforcement.terms import Terms, accepted_fingerprint, words_of
 
 _log = structlog.get_logger()

@@ -10,10 +10,10 @@ import structlog
 
 from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.findings import Finding, FindingsChange, Severity, compare_findings, refreshed
-from retention_enforcer.domain.ledger import Entry, Kind
-from retention_enforcer.domain.policy import Policy
-from retention_enforcer.domain.pseudonyms import Pseudonyms
-from retention_enforcer.enforcement.appender import Appender
+from retention_enforcer.domain.ledger.records import Entry, Kind
+from retention_enforcer.domain.policy.promises import Policy
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.enforcement.ledger.appender import Appender
 from retention_enforcer.enforcement.memory import sightings_body, sightings_of
 from retention_enforcer.enforcement.ports import StateStore
 from retention_enforcer.enforcement.scope import cycle_of

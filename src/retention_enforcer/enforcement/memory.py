@@ -8,12 +8,12 @@ from typing import Any
 
 from retention_enforcer.domain.control import Control, Release, Shown
 from retention_enforcer.domain.errors import readable
+from retention_enforcer.domain.expiry.proof import Proof
 from retention_enforcer.domain.facts import CategoryFacts, Evidence, Outlook, RefusedRollover
 from retention_enforcer.domain.findings import Sighting
 from retention_enforcer.domain.instants import DAY
-from retention_enforcer.domain.lifecycle_audit import Vanished
+from retention_enforcer.domain.lifecycles.vanished import Vanished
 from retention_enforcer.domain.plan import Purge
-from retention_enforcer.domain.proof import Proof
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from retention_enforcer.domain.expiry import build_plan
+from retention_enforcer.domain.expiry.rules import build_plan
 from retention_enforcer.domain.facts import CategoryFacts, HeldIndex, Indistinguishable
-from retention_enforcer.domain.holds import Hold, held, held_for_all, on_subjects, out_of_sight
+from retention_enforcer.domain.holds.hold import Hold, held, held_for_all, on_subjects, out_of_sight
 from retention_enforcer.domain.plan import Plan
-from retention_enforcer.domain.policy import Category, Policy
-from retention_enforcer.domain.sought import SubjectQuery
-from retention_enforcer.enforcement.hold_coverage import HoldCoverage
+from retention_enforcer.domain.policy.promises import Category, Policy
+from retention_enforcer.domain.subjects.query import SubjectQuery
+from retention_enforcer.enforcement.holds.coverage import HoldCoverage
 from retention_enforcer.enforcement.memory import Memory
 from retention_enforcer.enforcement.ports import Clock, HoldResolver, Inventory
 from retention_enforcer.enforcement.scope import Scope

@@ -7,20 +7,20 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from retention_enforcer.domain.control import Control
-from retention_enforcer.domain.deletion import Existing, IndexVersion, Trim, Trimmed
-from retention_enforcer.domain.erasure import ErasureProgress
-from retention_enforcer.domain.extent import IndexPosition
+from retention_enforcer.domain.erasure.steps import ErasureProgress
 from retention_enforcer.domain.facts import CategoryFacts, ClusterFacts, Evidence
-from retention_enforcer.domain.holds import Hold
-from retention_enforcer.domain.ledger import Head, Record
-from retention_enforcer.domain.lifecycle_audit import HistoryEntry
-from retention_enforcer.domain.lifecycle_choice import Attachment
-from retention_enforcer.domain.lifecycle_policies import LifecyclePolicy, StoredLifecycle
-from retention_enforcer.domain.lifecycle_watch import Explained
-from retention_enforcer.domain.policy import Category, Policy
-from retention_enforcer.domain.requests import Written
-from retention_enforcer.domain.sought import SubjectQuery
-from retention_enforcer.domain.subjects import Match, Ownership, Subject
+from retention_enforcer.domain.holds.hold import Hold
+from retention_enforcer.domain.ledger.records import Head, Record
+from retention_enforcer.domain.lifecycles.choice import Attachment
+from retention_enforcer.domain.lifecycles.compiler import LifecyclePolicy, StoredLifecycle
+from retention_enforcer.domain.lifecycles.vanished import HistoryEntry
+from retention_enforcer.domain.lifecycles.watch import Explained
+from retention_enforcer.domain.own.position import IndexPosition
+from retention_enforcer.domain.policy.promises import Category, Policy
+from retention_enforcer.domain.selection import Existing, IndexVersion, Trim, Trimmed
+from retention_enforcer.domain.subjects.identity import Match, Ownership, Subject
+from retention_enforcer.domain.subjects.query import SubjectQuery
+from retention_enforcer.domain.terminations.requests import Written
 
 
 class Clock(Protocol):

@@ -7,23 +7,23 @@ from dataclasses import dataclass, field, replace
 
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import Refused, readable
+from retention_enforcer.domain.expiry.fuse import FuseLimits, UnsafePlan, raise_if_unsafe
+from retention_enforcer.domain.expiry.proof import Proof, verify
 from retention_enforcer.domain.facts import CategoryFacts, Evidence
 from retention_enforcer.domain.findings import Sighting, sighted
-from retention_enforcer.domain.fuse import FuseLimits, UnsafePlan, raise_if_unsafe
-from retention_enforcer.domain.ledger import Head
-from retention_enforcer.domain.lifecycle_audit import still_told, vanished_finding
+from retention_enforcer.domain.ledger.records import Head
+from retention_enforcer.domain.lifecycles.vanished import still_told, vanished_finding
+from retention_enforcer.domain.own.state_keys import COVERAGE, LIFECYCLES, memory_key
 from retention_enforcer.domain.plan import Plan
-from retention_enforcer.domain.policy import Category
-from retention_enforcer.domain.proof import Proof, verify
-from retention_enforcer.domain.state_keys import COVERAGE, LIFECYCLES, memory_key
-from retention_enforcer.enforcement.coverage_look import CoverageLook, CoverageObserver
-from retention_enforcer.enforcement.lifecycles import LifecycleWork
+from retention_enforcer.domain.policy.promises import Category
+from retention_enforcer.enforcement.coverage.observer import CoverageLook, CoverageObserver
+from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleWork
+from retention_enforcer.enforcement.lifecycles.strays import StrayLifecycles
 from retention_enforcer.enforcement.memory import CoverageMemory, Memory, remember, sightings_of
 from retention_enforcer.enforcement.observer import Observer
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Inventory, LedgerStore, StateStore
+from retention_enforcer.enforcement.preconditions.safety import raise_if_wrong_clock, raise_if_wrong_cluster
 from retention_enforcer.enforcement.scope import Scope
-from retention_enforcer.enforcement.standing import raise_if_wrong_clock, raise_if_wrong_cluster
-from retention_enforcer.enforcement.stray_lifecycles import StrayLifecycles
 from retention_enforcer.enforcement.terms import Terms
 
 

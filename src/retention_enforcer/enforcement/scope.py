@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 
 from retention_enforcer.domain.control import Control
-from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.policy.promises import Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

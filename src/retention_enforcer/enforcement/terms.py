@@ -8,7 +8,7 @@ from typing import Any
 
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import Refused, readable
-from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.policy.promises import Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

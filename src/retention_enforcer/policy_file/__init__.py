@@ -15,10 +15,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from retention_enforcer.domain import policy_rules
 from retention_enforcer.domain.errors import ConfigurationError
-from retention_enforcer.domain.policy import Policy
-from retention_enforcer.domain.policy_rules import Problem, earliest_problems, policy_problems
+from retention_enforcer.domain.policy import rules as policy_rules
+from retention_enforcer.domain.policy.promises import Policy
+from retention_enforcer.domain.policy.rules import Problem, earliest_problems, policy_problems
 from retention_enforcer.policy_file.plain_yaml import Document, Fault, read_plain_yaml
 from retention_enforcer.policy_file.shape import (
     FORMS,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from retention_enforcer.domain.policy_rules import Path
+from retention_enforcer.domain.policy.rules import Path
 
 _MAX_DEPTH = 8  # deeper than a policy can be
 _WHOLE_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")

@@ -13,9 +13,9 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import PydanticCustomError, core_schema
 
 from retention_enforcer.domain.instants import DAY, parse_duration, parse_instant
-from retention_enforcer.domain.names import IndexPattern
-from retention_enforcer.domain.places import Key, Place, SubjectPlaces
-from retention_enforcer.domain.policy import Category, Clause, Policy
+from retention_enforcer.domain.policy.names import IndexPattern
+from retention_enforcer.domain.policy.places import Key, Place, SubjectPlaces
+from retention_enforcer.domain.policy.promises import Category, Clause, Policy
 from retention_enforcer.domain.timestamps import Timestamp
 
 REFUSED = "refused"

@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from retention_enforcer.domain.certificate import Certificate
 from retention_enforcer.domain.instants import SECOND, format_duration, format_instant, format_known_instant
+from retention_enforcer.domain.terminations.certificate import Certificate
 
 LIMITS = (
     "Removed means removed from the file system of every assigned copy, not overwritten; what went by its age alone is "

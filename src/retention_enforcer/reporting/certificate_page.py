@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from retention_enforcer.domain.certificate import Certificate
+from retention_enforcer.domain.terminations.certificate import Certificate
 from retention_enforcer.reporting.certificate import LIMITS, subject_text
 from retention_enforcer.reporting.report_page import page_environment
 

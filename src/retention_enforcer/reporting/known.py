@@ -9,14 +9,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from retention_enforcer.domain.control import Control
+from retention_enforcer.domain.expiry.proof import Proof
 from retention_enforcer.domain.facts import ClusterFacts
 from retention_enforcer.domain.findings import Finding, Severity
-from retention_enforcer.domain.holds import Hold
-from retention_enforcer.domain.ledger import Head
-from retention_enforcer.domain.policy import Policy
-from retention_enforcer.domain.proof import Proof
-from retention_enforcer.domain.pseudonyms import Pseudonyms
-from retention_enforcer.domain.terminations import Termination, forgotten
+from retention_enforcer.domain.holds.hold import Hold
+from retention_enforcer.domain.ledger.records import Head
+from retention_enforcer.domain.policy.promises import Policy
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.terminations.states import Termination, forgotten
 from retention_enforcer.enforcement.findings import without_subjects
 
 DURATION_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from retention_enforcer.domain.instants import SECOND, describe_duration
-from retention_enforcer.domain.lifecycle_policies import LifecyclePolicy, Lifecycles, Unmeetable, Variant
+from retention_enforcer.domain.lifecycles.compiler import LifecyclePolicy, Lifecycles, Unmeetable, Variant
 
 Compiled = Mapping[str, Lifecycles | Unmeetable]
 """By category, its policies, or why there are none."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from retention_enforcer.domain.instants import describe_duration
 from retention_enforcer.domain.plan import Plan
-from retention_enforcer.domain.policy import ON_REQUEST, Policy
-from retention_enforcer.domain.requests import Ask
-from retention_enforcer.domain.terminations import Termination, Times, categories_of, is_late
+from retention_enforcer.domain.policy.promises import ON_REQUEST, Policy
+from retention_enforcer.domain.terminations.requests import Ask
+from retention_enforcer.domain.terminations.states import Termination, Times, categories_of, is_late
 
 Timed = tuple[Termination, Times]
 """A termination, and the lengths that decide about it."""

@@ -13,7 +13,7 @@ from retention_enforcer.domain.errors import RetentionError
 from retention_enforcer.domain.facts import IndexFacts
 from retention_enforcer.domain.instants import DAY, SECOND, describe_duration, format_instant, format_known_instant
 from retention_enforcer.domain.plan import Plan
-from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.policy.promises import Policy
 
 _NAMED = 6
 """Excluded indices that are named in a table; the JSON has all of them."""

@@ -6,8 +6,8 @@ from rich.table import Table
 from rich.text import Text
 
 from retention_enforcer.domain.instants import format_duration
-from retention_enforcer.domain.places import SubjectPlaces
-from retention_enforcer.domain.policy import ON_REQUEST, Category, Policy
+from retention_enforcer.domain.policy.places import SubjectPlaces
+from retention_enforcer.domain.policy.promises import ON_REQUEST, Category, Policy
 
 
 def policy_table(policy: Policy) -> Table:

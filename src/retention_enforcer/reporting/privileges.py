@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from retention_enforcer.domain.policy import Policy
+from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.domain.privileges import AccessRole, Right, descriptor, rights_of, role_name
 
 _GENERATED = "Generated from the table in the code by `make reference`: edit that."

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich.table import Table
 from rich.text import Text
 
-from retention_enforcer.domain.ledger import Record
+from retention_enforcer.domain.ledger.records import Record
 
 
 def records_table(records: Iterable[Record]) -> Table:

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from retention_enforcer.domain.claims import IndexOwner
+from retention_enforcer.domain.expiry.proof import Proof
 from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import SECOND, format_duration, format_instant, format_known_instant
-from retention_enforcer.domain.ledger import Head
-from retention_enforcer.domain.policy import ON_REQUEST, Policy
-from retention_enforcer.domain.proof import Proof
-from retention_enforcer.domain.termination_findings import Outstanding, termination_findings
-from retention_enforcer.domain.terminations import is_late
-from retention_enforcer.enforcement.coverage_look import CoverageLook
+from retention_enforcer.domain.ledger.records import Head
+from retention_enforcer.domain.policy.claims import IndexOwner
+from retention_enforcer.domain.policy.promises import ON_REQUEST, Policy
+from retention_enforcer.domain.terminations.findings import Outstanding, termination_findings
+from retention_enforcer.domain.terminations.states import is_late
+from retention_enforcer.enforcement.coverage.observer import CoverageLook
 from retention_enforcer.enforcement.reader import Look
 from retention_enforcer.reporting.owed import Timed, next_due, owed_under
 

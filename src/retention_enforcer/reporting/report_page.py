@@ -7,9 +7,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from retention_enforcer.domain.claims import IndexOwner
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import describe_duration, format_duration, format_instant
+from retention_enforcer.domain.policy.claims import IndexOwner
 from retention_enforcer.reporting.report import Report, Row
 
 _BESIDE = {

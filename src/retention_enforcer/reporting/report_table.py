@@ -8,9 +8,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from retention_enforcer.domain.claims import IndexOwner
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import describe_roughly, format_duration, format_instant
+from retention_enforcer.domain.policy.claims import IndexOwner
 from retention_enforcer.reporting.report import Report, ReportedIndex, Row
 
 _NAMED = 6

@@ -12,8 +12,8 @@ from enum import StrEnum
 
 from retention_enforcer.domain.findings import Severity
 from retention_enforcer.domain.instants import SECOND, describe_duration, format_duration, format_instant
-from retention_enforcer.domain.policy import ON_REQUEST, Category
-from retention_enforcer.domain.terminations import State, Termination, Times, state_of, times_of
+from retention_enforcer.domain.policy.promises import ON_REQUEST, Category
+from retention_enforcer.domain.terminations.states import State, Termination, Times, state_of, times_of
 from retention_enforcer.reporting.known import FindingSeen, JobSeen, Known
 from retention_enforcer.reporting.owed import PROVEN_FOR, Owed, owed_under, requests_unknown
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from retention_enforcer.domain.instants import SECOND, format_instant, format_known_instant
-from retention_enforcer.domain.terminations import State
+from retention_enforcer.domain.terminations.states import State
 from retention_enforcer.reporting.status import HoldView, Pending, PromiseStatus, Role, Status, Verdict
 
 _Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]

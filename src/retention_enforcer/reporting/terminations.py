@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from retention_enforcer.domain.instants import SECOND, describe_roughly, format_instant
-from retention_enforcer.domain.terminations import State, Termination, Times, state_of
+from retention_enforcer.domain.terminations.states import State, Termination, Times, state_of
 
 Timed = Iterable[tuple[Termination, Times]]
 

@@ -1,0 +1,1 @@
+"""What lies past the policy: unclaimed indices, copies, snapshots."""

@@ -1,0 +1,1 @@
+"""What destroys: whole indices and single documents. Imported by `bootstrap` alone."""

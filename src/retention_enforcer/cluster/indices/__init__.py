@@ -1,0 +1,1 @@
+"""What indices are and say of themselves."""

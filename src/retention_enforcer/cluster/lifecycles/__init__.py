@@ -1,0 +1,1 @@
+"""The cluster's lifecycles: read, attached, detached."""

@@ -1,0 +1,79 @@
+"""The lifecycles that belong to streams (8.11 and newer): read whole, switched off and put again.
+
+They have no version and no owner: what is put replaces all that was there. So what is put is what was read, but for
+what Elasticsearch computes, and each is read again afterwards. A stream is named by its own name: a wildcard passes
+hidden ones over and is acknowledged all the same (measured on 8.17).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from elasticsearch import Elasticsearch
+
+from retention_enforcer.cluster.client import once, patience
+from retention_enforcer.cluster.errors import translated
+from retention_enforcer.cluster.expressions import concrete_name, packed
+from retention_enforcer.cluster.preflight import Capabilities, Part
+from retention_enforcer.domain.errors import OutcomeUnknown, RequestRejected
+from retention_enforcer.domain.policy.promises import Policy
+
+_COMPUTED = frozenset({"effective_retention", "retention_determined_by", "rollover"})
+"""What an answer says beside what was put."""
+
+
+class StreamLifecycles:
+    """The lifecycles of the streams that a policy governs."""
+
+    def __init__(
+        self, client: Elasticsearch, capabilities: Capabilities, policy: Policy, timeout: float = 30.0
+    ) -> None:
+        self._reading = client
+        self._once = once(client)
+        self._capabilities = capabilities
+        self._policy = policy
+        self._patience = patience(timeout)
+
+    def enabled(self) -> dict[str, dict[str, Any]]:
+        """Return the governed streams whose own lifecycle is enabled, hidden ones too, and what it says."""
+        expressions = {pattern.expression for pattern in self._policy.patterns}
+        wildcards = sorted({text if "*" in text else f"{text}*" for text in expressions})
+        return {name: body for name, body in self._read(wildcards).items() if body.get("enabled")}
+
+    def of(self, streams: Collection[str]) -> dict[str, dict[str, Any]]:
+        """Return what the lifecycles of these streams say, as far as there are such; empty where one has none."""
+        found = self._read(sorted({f"{concrete_name(name)}*" for name in streams}), governed=False)
+        return {name: found[name] for name in streams if name in found}
+
+    def put(self, stream: str, body: Mapping[str, Any]) -> str | None:
+        """Replace the lifecycle of one stream; return why a look shows another one, None where it is as put."""
+        failure = "it was put, and says something else"
+        try:
+            with translated(destructive=True):
+                self._once.perform_request(
+                    "PUT",
+                    f"/_data_stream/{quote(concrete_name(stream), safe='')}/_lifecycle",
+                    params={"master_timeout": self._patience, "timeout": self._patience},
+                    headers={"accept": "application/json", "content-type": "application/json"},
+                    body=dict(body),
+                )
+        except (OutcomeUnknown, RequestRejected) as error:
+            failure = error.message
+        return None if self.of([stream]).get(stream) == body else failure
+
+    def _read(self, wildcards: Collection[str], *, governed: bool = True) -> dict[str, dict[str, Any]]:
+        fields = ["data_streams.name", "data_streams.lifecycle"]
+        found = {}
+        for names in packed(wildcards):
+            request = partial(
+                self._reading.indices.get_data_stream, name=names, expand_wildcards="all", filter_path=fields
+            )
+            answer = self._capabilities.ask(Part.STREAMS, request)
+            for stream in answer.body.get("data_streams", []) if answer is not None else []:
+                if not governed or self._policy.claimants(stream["name"]):
+                    lifecycle = stream.get("lifecycle", {})
+                    found[str(stream["name"])] = {k: v for k, v in lifecycle.items() if k not in _COMPUTED}
+        return found

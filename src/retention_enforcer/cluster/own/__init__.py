@@ -1,0 +1,1 @@
+"""The enforcer's own indices, as they are stored."""

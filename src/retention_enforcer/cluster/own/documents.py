@@ -1,0 +1,266 @@
+"""The small documents in `retention-state` and `retention-control`, by key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any
+
+from elasticsearch import Elasticsearch
+
+from retention_enforcer.cluster.errors import forbidden_in, translated
+from retention_enforcer.cluster.own.flood_stage import write_own
+from retention_enforcer.cluster.own.position import missing, read_position
+from retention_enforcer.domain.control import (
+    ACCEPTED,
+    APPROVAL,
+    CONFIRMED,
+    COVERED,
+    HOLD,
+    ORDER,
+    REMOVED,
+    RESUMED,
+    STOP,
+    TERMINATIONS_APPROVED,
+    Approval,
+    Control,
+    Order,
+    Shown,
+)
+from retention_enforcer.domain.errors import ConfigurationError, Refused, RequestRejected, readable
+from retention_enforcer.domain.holds.hold import Covered, Hold, covered_in
+from retention_enforcer.domain.instants import format_instant
+from retention_enforcer.domain.lease import Versioned
+from retention_enforcer.domain.own.position import IndexPosition
+from retention_enforcer.domain.subjects.identity import Subject, subject_of
+
+_HOLD_FIELDS = frozenset(
+    {"owner", "reason", "until", "category", "index", "account", "application", "user", "applications"}
+)
+_MOST_DOCUMENTS = 10_000  # index.max_result_window
+
+
+class Documents:
+    """Documents of one own index, each under a key, read in real time."""
+
+    def __init__(self, client: Elasticsearch, index: str) -> None:
+        self._client = client
+        self._index = index
+
+    def position(self) -> IndexPosition:
+        """Return which index it is and how far it goes. Raises Refused if it is missing."""
+        return read_position(self._client, self._index)
+
+    def load(self, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """Return these documents as they are now; absent ones are absent. Raises Refused if the index is missing."""
+        return {key: document.body for key, document in self.versions(keys).items()}
+
+    def versions(self, keys: Sequence[str]) -> dict[str, Versioned]:
+        """Return these documents with the version that a conditional write needs."""
+        with translated():
+            answer = self._client.mget(index=self._index, ids=list(keys))
+        found = {}
+        for document in answer["docs"]:
+            if "error" in document:
+                raise forbidden_in(document) or missing(self._index)
+            if document["found"]:
+                version = (int(document["_seq_no"]), int(document["_primary_term"]))
+                found[str(document["_id"])] = Versioned(body=self._body(document), version=version)
+        return found
+
+    def all(self, kind: str | None = None, *, without: str | None = None) -> dict[str, Mapping[str, Any]]:
+        """Return all documents, those of a kind, or those of all kinds but one.
+
+        What `save` wrote is among them at once, what others wrote within a second.
+        """
+        try:
+            with translated():
+                answer = self._client.search(
+                    index=self._index,
+                    query=_query(kind, without),
+                    size=_MOST_DOCUMENTS,
+                    allow_partial_search_results=False,
+                    sort=["_doc"],
+                    track_total_hits=True,
+                )
+        except RequestRejected as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                raise missing(self._index) from None
+            raise
+        hits = answer["hits"]["hits"]
+        if answer["hits"]["total"]["value"] > len(hits):
+            raise Refused(f"{self._index} holds more documents than can be read: nothing is deleted", "remove old ones")
+        return {hit["_id"]: self._body(hit) for hit in hits}
+
+    def _body(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        with readable(f"{document['_id']} in {self._index}"):
+            return dict(document["_source"]["body"])
+
+    def save(self, key: str, body: Mapping[str, Any], now: int, kind: str | None = None) -> None:
+        """Replace one document; its kind is its key, unless it is given."""
+        self._write(key, body, now, {"refresh": True}, kind)
+
+    def _exists(self) -> bool:
+        with translated():
+            return bool(self._client.indices.exists(index=self._index))
+
+    def replace_version(
+        self, key: str, body: Mapping[str, Any], now: int, version: tuple[int, int] | None
+    ) -> tuple[int, int] | None:
+        """Write a document only if it still has this version (None: if it is absent).
+
+        Returns the new version, or None where somebody was faster.
+        """
+        condition: dict[str, Any] = {"op_type": "create"}
+        if version is not None:
+            condition = {"if_seq_no": version[0], "if_primary_term": version[1]}
+        try:
+            return self._write(key, body, now, condition)
+        except RequestRejected as error:
+            if error.status == HTTPStatus.CONFLICT:
+                return None
+            raise
+
+    def _write(
+        self, key: str, body: Mapping[str, Any], now: int, options: Mapping[str, Any], kind: str | None = None
+    ) -> tuple[int, int]:
+        """Write into an index that is there: a missing one is refused, not made."""
+        if not self._exists():
+            raise missing(self._index)
+
+        def write() -> tuple[int, int]:
+            with translated(destructive=True):
+                answer = self._client.options(max_retries=0).index(
+                    index=self._index, id=key, document=_source(kind or key, body, now), **options
+                )
+            return int(answer["_seq_no"]), int(answer["_primary_term"])
+
+        return write_own(self._client, self._index, write)
+
+    def remove(self, key: str) -> None:
+        """Remove one document; an absent one is no error."""
+        try:
+            with translated(destructive=True):
+                self._client.options(max_retries=0).delete(index=self._index, id=key, refresh=True)
+        except RequestRejected as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+
+
+def _query(kind: str | None, without: str | None) -> dict[str, Any] | None:
+    if kind is not None:
+        return {"term": {"kind": kind}}
+    return {"bool": {"must_not": {"term": {"kind": without}}}} if without is not None else None
+
+
+def _source(kind: str, body: Mapping[str, Any], now: int) -> dict[str, Any]:
+    return {"kind": kind, "updated": format_instant(now), "body": dict(body)}
+
+
+class ControlReader:
+    """Reads the operator's word, and beside it, where there is a `state`, what holds were seen to cover."""
+
+    def __init__(self, documents: Documents, state: Documents | None = None) -> None:
+        self._documents = documents
+        self._state = state
+
+    def read(self) -> Control:
+        """Return it as it is now."""
+        control = self._read()
+        return replace(control, holds=self._with_coverage(control.holds)) if self._state else control
+
+    def _with_coverage(self, holds: tuple[Hold, ...]) -> tuple[Hold, ...]:
+        """Return the holds with what `hold add` saw them cover, and what the enforcer did."""
+        if not holds or self._state is None:
+            return holds
+        keys = [f"{COVERED}{hold.id}" for hold in holds]
+        stored = [self._documents.load(keys), self._state.load(keys)]
+
+        def covered(hold: Hold) -> Covered:
+            bodies = [found[f"{COVERED}{hold.id}"] for found in stored if f"{COVERED}{hold.id}" in found]
+            return {uuid: seen for body in bodies for uuid, seen in covered_in(body).items()}
+
+        looked = {key for found in stored for key in found}
+        return tuple(replace(h, covered=covered(h), looked=f"{COVERED}{h.id}" in looked) for h in holds)
+
+    def _read(self) -> Control:
+        documents = self._documents.all(without=COVERED)
+        with readable("a document in retention-control"):
+            accepted = documents.get(ACCEPTED, {})
+            stopped = documents.get(STOP)
+            return Control(
+                accepted=accepted.get("fingerprint"),
+                accepted_at=int(accepted.get("at", 0)),
+                approvals=tuple(_approval(key, body) for key, body in documents.items() if key.startswith(APPROVAL)),
+                orders=tuple(_order(key, body) for key, body in documents.items() if key.startswith(ORDER)),
+                holds=tuple(_hold(key, body) for key, body in documents.items() if key.startswith(HOLD)),
+                removed=frozenset(key.removeprefix(REMOVED) for key in documents if key.startswith(REMOVED)),
+                resumed_at=int(documents.get(RESUMED, {}).get("at", 0)),
+                stopped_at=int(stopped["at"]) if stopped else None,
+                terminations_approved_at=int(documents.get(TERMINATIONS_APPROVED, {}).get("at", 0)),
+                terminations_approved_under=documents.get(TERMINATIONS_APPROVED, {}).get("policy"),
+                confirmed={
+                    key.removeprefix(CONFIRMED): int(body["terminated_at"])
+                    for key, body in documents.items()
+                    if key.startswith(CONFIRMED)
+                },
+            )
+
+
+def _approval(key: str, body: Mapping[str, Any]) -> Approval:
+    shown = {
+        (str(uuid), str(action)): Shown(documents=int(documents), foreseen=int(foreseen))
+        for uuid, action, documents, foreseen in body.get("shown", ())
+    }
+    return Approval(
+        key=key, pairs=_pairs(body), until=int(body["until"]), policy=_optional_text(body, "policy"), shown=shown
+    )
+
+
+def _order(key: str, body: Mapping[str, Any]) -> Order:
+    return Order(
+        key=key,
+        pairs=_pairs(body),
+        until=int(body["until"]),
+        policy=_optional_text(body, "policy"),
+        category=str(body["category"]),
+    )
+
+
+def _pairs(body: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+    return frozenset((str(uuid), str(action)) for uuid, action in body["pairs"])
+
+
+def _hold(key: str, body: Mapping[str, Any]) -> Hold:
+    subject = _subject(body)
+    targets = [body.get("category"), body.get("index"), subject]
+    if sum(target is not None for target in targets) != 1 or not {*body} <= _HOLD_FIELDS:
+        raise ValueError(f"{key} does not hold exactly one category, index or subject")
+    return Hold(
+        id=key.removeprefix(HOLD),
+        owner=str(body["owner"]),
+        reason=str(body["reason"]),
+        until=int(body["until"]),
+        category=_optional_text(body, "category"),
+        index=_optional_text(body, "index"),
+        subject=subject,
+        applications=tuple(str(application) for application in body.get("applications", ())),
+    )
+
+
+def _optional_text(body: Mapping[str, Any], name: str) -> str | None:
+    value = body.get(name)
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{name} is a text")
+    return value
+
+
+def _subject(body: Mapping[str, Any]) -> Subject | None:
+    ids = {kind: body.get(kind) for kind in ("account", "application", "user")}
+    if not any(ids.values()):
+        return None
+    try:
+        return subject_of(**ids)
+    except ConfigurationError as error:
+        raise ValueError(error.message) from None

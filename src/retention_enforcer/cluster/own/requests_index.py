@@ -1,0 +1,151 @@
+"""The requests as they are stored: written by anybody entitled, read in the order in which they were written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from elasticsearch import Elasticsearch
+
+from retention_enforcer.cluster.errors import translated
+from retention_enforcer.cluster.own.flood_stage import write_own
+from retention_enforcer.cluster.own.position import missing, read_position
+from retention_enforcer.domain.errors import ClusterUnavailable
+from retention_enforcer.domain.own.position import IndexPosition
+from retention_enforcer.domain.subjects.identity import Subject
+from retention_enforcer.domain.terminations.requests import Written
+
+_PAGE = 1_000
+
+
+class RequestsIndex:
+    """Reads, writes and forgets requests."""
+
+    def __init__(self, client: Elasticsearch, index: str) -> None:
+        self._client = client
+        self._index = index
+
+    def position(self) -> IndexPosition:
+        """Return how far requests can be read, and make them visible. Raises Refused if the index is missing."""
+        return read_position(self._client, self._index)
+
+    def read(self, after: int, until: int) -> list[Written]:
+        """Return the requests written after one place and up to another, in their order."""
+        found: list[Written] = []
+        while True:
+            with translated():
+                answer = self._client.search(
+                    index=self._index,
+                    query={"range": {"_seq_no": {"gt": found[-1].sequence if found else after, "lte": until}}},
+                    sort=[{"_seq_no": "asc"}],
+                    size=_PAGE,
+                    seq_no_primary_term=True,
+                    version=True,
+                    allow_partial_search_results=False,
+                    track_total_hits=False,
+                )
+            self._raise_if_timed_out(answer)
+            hits = answer["hits"]["hits"]
+            found += [
+                Written(
+                    id=hit["_id"],
+                    sequence=int(hit["_seq_no"]),
+                    body=dict(hit["_source"]),
+                    rewritten=int(hit["_version"]) > 1,
+                )
+                for hit in hits
+            ]
+            if len(hits) < _PAGE:
+                return found
+
+    def existing(self, sequences: Collection[int]) -> frozenset[int]:
+        """Return those of these places in which there is still a request: not deleted, not written anew."""
+        found: list[int] = []
+        ordered = sorted(sequences)
+        for start in range(0, len(ordered), _PAGE):
+            hits = self._page({"terms": {"_seq_no": ordered[start : start + _PAGE]}})
+            found += [int(hit["_seq_no"]) for hit in hits]
+        return frozenset(found)
+
+    def reinstatements(self, after: int) -> bool:
+        """Whether any reinstatement was asked for after a place; what was written within a second may be missing."""
+        with translated():
+            answer = self._client.search(
+                index=self._index,
+                query={"bool": {"filter": [{"range": {"_seq_no": {"gt": after}}}, {"term": {"action": "reinstate"}}]}},
+                size=0,
+                terminate_after=1,
+                allow_partial_search_results=False,
+            )
+        self._raise_if_timed_out(answer)
+        return bool(answer["hits"]["total"]["value"])
+
+    def was_reinstated(self, subject: Subject, before: int) -> bool:
+        """Whether a reinstatement of a subject, written before a place, is there still."""
+        conditions = [{"term": {"action": "reinstate"}}, {"range": {"_seq_no": {"lt": before}}}]
+        return bool(self._page({"bool": {"filter": [*_about(subject), *conditions]}}))
+
+    def reinstated(self, applications: Collection[str], users_of: Collection[str], after: int) -> list[int]:
+        """Return the places, after one, of reinstatements of these applications, and of users of those."""
+        found: list[int] = []
+        for kind, field, ids in (("application", "id", applications), ("user", "application", users_of)):
+            ordered = sorted(ids)
+            for start in range(0, len(ordered), _PAGE):
+                about = [{"term": {"kind": kind}}, {"terms": {field: ordered[start : start + _PAGE]}}]
+                conditions = [{"term": {"action": "reinstate"}}, {"range": {"_seq_no": {"gt": after}}}]
+                hits = self._page({"bool": {"filter": [*about, *conditions]}})
+                found += [int(hit["_seq_no"]) for hit in hits]
+        return sorted(found)
+
+    def write(self, id_: str, body: Mapping[str, Any]) -> None:
+        """Store a request under an id that nobody used."""
+
+        def create() -> None:
+            with translated(destructive=True):
+                if not self._client.indices.exists(index=self._index):
+                    raise missing(self._index)
+                self._client.options(max_retries=0).create(index=self._index, id=id_, document=dict(body), refresh=True)
+
+        write_own(self._client, self._index, create)
+
+    def forget(self, subject: Subject, until: int) -> int:
+        """Delete all requests about a subject that were written up to a place; return how many went."""
+        query = {"bool": {"filter": [*_about(subject), {"range": {"_seq_no": {"lte": until}}}]}}
+        gone = 0
+        while hits := self._page(query):
+            for hit in hits:
+                self._delete(hit)
+            with translated():
+                self._client.indices.refresh(index=self._index)
+            gone += len(hits)
+        return gone
+
+    def _page(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+        with translated():
+            answer = self._client.search(
+                index=self._index,
+                query=query,
+                size=_PAGE,
+                source=False,
+                seq_no_primary_term=True,
+                allow_partial_search_results=False,
+            )
+        self._raise_if_timed_out(answer)
+        return list(answer["hits"]["hits"])
+
+    def _delete(self, hit: Mapping[str, Any]) -> None:
+        with translated(destructive=True):
+            self._client.options(max_retries=0).delete(
+                index=self._index, id=hit["_id"], if_seq_no=hit["_seq_no"], if_primary_term=hit["_primary_term"]
+            )
+
+    def _raise_if_timed_out(self, answer: Any) -> None:  # noqa: ANN401 - the client's answers have no narrower type
+        if answer["timed_out"]:
+            raise ClusterUnavailable(f"{self._index} answered in part only", "see the cluster's health")
+
+
+def _about(subject: Subject) -> list[dict[str, Any]]:
+    conditions = {"kind": subject.kind.value, "id": subject.id}
+    if subject.application is not None:
+        conditions["application"] = subject.application
+    return [{"term": {name: value}} for name, value in conditions.items()]

@@ -1,0 +1,1 @@
+"""What no promise reaches, and copies that outlive one."""

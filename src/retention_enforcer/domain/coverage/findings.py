@@ -1,0 +1,187 @@
+"""Coverage: what no promise reaches. Facts about the whole cluster, and the findings that follow from them.
+
+One finding a reason, however many indices it concerns. None of them says that a promise is broken: `kept` is judged
+over governed indices only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.instants import DAY, describe_duration, format_duration, format_instant
+from retention_enforcer.domain.policy.claims import Claim, IndexOwner
+from retention_enforcer.domain.policy.promises import Category, Policy
+
+NOTHING_FOR = DAY
+"""How long a category may match no index before that is a finding: a first index can be late, a slip stays."""
+
+_NAMED = 5
+"""Indices that a finding names; the others it counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexSeen:
+    """One index of the cluster. Instants in epoch milliseconds."""
+
+    name: str
+    uuid: str
+    claim: Claim
+    created: int
+    documents: int | None = None
+    """None where nobody counted them: they are governed, somebody's on purpose, or cannot be seen."""
+    names: tuple[str, ...] = ()
+    """Its name, its stream's, its aliases, and what it was made from by a lifecycle."""
+    origin: str | None = None
+    """The index that it was made from or restored from, as far as its settings tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuspectedCopy:
+    """An index outside the policy whose documents look like those of a category. Instants in epoch milliseconds."""
+
+    name: str
+    uuid: str
+    created: int
+    categories: tuple[str, ...]
+    """Whose documents they seem to be; several where their fields do not tell them apart."""
+    origin: str | None
+    """The governed index that its settings name as the one it was made from."""
+    documents: int
+    oldest: int | None
+    """The oldest document with a believable timestamp."""
+    overdue: int
+    """Documents past the limit of the first of the categories."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverageFacts:
+    """What one look at the whole cluster showed."""
+
+    as_of: int
+    indices: tuple[IndexSeen, ...]
+    copies: tuple[SuspectedCopy, ...] = ()
+    unseen: Mapping[str, str] | None = None
+    """Indices outside the policy that could not be looked into, and why."""
+
+    def of(self, standing: IndexOwner) -> tuple[IndexSeen, ...]:
+        """Return the indices that stand so to the policy, the newest first."""
+        return tuple(
+            sorted((i for i in self.indices if i.claim.standing is standing), key=lambda i: (-i.created, i.name))
+        )
+
+
+def coverage_findings(policy: Policy, facts: CoverageFacts, nothing_since: Mapping[str, int]) -> tuple[Finding, ...]:
+    """Return what is not covered: unclaimed indices, suspected copies, and categories that match nothing for long.
+
+    `nothing_since` says since when (epoch milliseconds) a category has matched no index.
+    """
+    return (
+        *_unclaimed(facts),
+        *_copies(policy, facts),
+        *_unseen(facts),
+        *_match_nothing(policy, nothing_since, facts.as_of),
+    )
+
+
+def matching_nothing(policy: Policy, facts: CoverageFacts, known: Mapping[str, int]) -> dict[str, int]:
+    """Return the categories, other than never-stored ones, that match no index, and since when that is known."""
+    matched = {category for index in facts.indices for category in index.claim.categories}
+    return {c.id: known.get(c.id, facts.as_of) for c in policy.categories if not c.never_stored and c.id not in matched}
+
+
+def _unclaimed(facts: CoverageFacts) -> Iterator[Finding]:
+    copies = {copy.uuid for copy in facts.copies}
+    indices = [index for index in facts.of(IndexOwner.UNCLAIMED) if index.uuid not in copies]
+    if not indices:
+        return
+    documents = sum(index.documents or 0 for index in indices)
+    uncounted = sum(index.documents is None for index in indices)
+    text = f"{_number(len(indices), 'index', 'indices')} that no category claims, {documents:,} documents"
+    if uncounted:
+        text += f" and those of {uncounted:,} that cannot be counted"
+    yield Finding(
+        kind="unclaimed",
+        category=None,
+        text=f"{text}: {_names([index.name for index in indices])}",
+        remedy="add them to the category whose data they hold, or under `ignore` if no promise covers them",
+        severity=Severity.WARNING,
+    )
+
+
+def _copies(policy: Policy, facts: CoverageFacts) -> Iterator[Finding]:
+    groups: dict[str, list[SuspectedCopy]] = {}
+    for copy in sorted(facts.copies, key=lambda c: (-c.created, c.name)):
+        groups.setdefault(copy.categories[0], []).append(copy)
+    for id_, copies in groups.items():
+        category = policy.category(id_)
+        seem = sorted({other for copy in copies for other in copy.categories} - {id_})
+        text = f"{_number(len(copies), 'index', 'indices')} outside the policy with what seem to be documents of {id_}"
+        text += f" (or {', '.join(seem)})" if seem else ""
+        text += f": {sum(copy.documents for copy in copies):,} documents{_age(category, copies, facts.as_of)}; "
+        yield Finding(
+            kind="suspected-copy",
+            category=id_,
+            text=text + _names([_with_origin(copy) for copy in copies]),
+            remedy="delete them, or have a category claim them; under `ignore` if they are something else",
+            severity=Severity.WARNING,
+            about="copies",
+        )
+
+
+def _age(category: Category, copies: Iterable[SuspectedCopy], now: int) -> str:
+    oldest = min((copy.oldest for copy in copies if copy.oldest is not None), default=None)
+    if oldest is None:
+        return ", of unknown age"
+    text = f", the oldest {describe_duration(now - oldest)} old"
+    if category.max_age is None:
+        return text
+    overdue = sum(copy.overdue for copy in copies)
+    if not overdue:
+        return f"{text}, limit {format_duration(category.max_age)}"
+    since = format_instant(oldest + category.max_age)
+    return f"{text}, {overdue:,} of them over the limit of {format_duration(category.max_age)} since {since}"
+
+
+def _with_origin(copy: SuspectedCopy) -> str:
+    return f"{copy.name} (made from {copy.origin})" if copy.origin else copy.name
+
+
+def _unseen(facts: CoverageFacts) -> Iterator[Finding]:
+    """One finding for all that could not be looked into: they may be copies."""
+    if facts.unseen:
+        first = sorted(facts.unseen)[0]
+        yield Finding(
+            kind="not-looked-into",
+            category=None,
+            text=f"{_number(len(facts.unseen), 'index', 'indices')} outside the policy could not be looked into for "
+            f"copies: {_names(sorted(facts.unseen))} ({facts.unseen[first]})",
+            remedy="open them, bring their shards back, let the enforcer's role read them, or put them under `ignore`",
+            severity=Severity.WARNING,
+        )
+
+
+def _match_nothing(policy: Policy, nothing_since: Mapping[str, int], now: int) -> Iterator[Finding]:
+    for category in policy.categories:
+        since = nothing_since.get(category.id)
+        if since is not None and now - since > NOTHING_FOR:
+            patterns = ", ".join(str(pattern) for pattern in category.indices)
+            yield Finding(
+                kind="matches-nothing",
+                category=category.id,
+                text=f"no index matches {patterns}, for {describe_duration(now - since)}",
+                remedy="correct `indices` of the category, or remove the category if this data is stored nowhere",
+                severity=Severity.WARNING,
+                about="indices",
+            )
+
+
+def _number(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
+
+
+def _names(names: Collection[str]) -> str:
+    named = list(names)
+    more = f" and {len(named) - _NAMED:,} more" if len(named) > _NAMED else ""
+    return ", ".join(named[:_NAMED]) + more

@@ -1,0 +1,1 @@
+"""What must go by its age, the fuse before it, and the proof after it."""

@@ -1,0 +1,253 @@
+"""The proof: what is left after a cycle, and how old. Not proven is not kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from retention_enforcer.domain.deadlines import overdue_before
+from retention_enforcer.domain.facts import CategoryFacts, Doubt, ForbiddenField, IndexFacts
+from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.instants import describe_duration
+from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
+from retention_enforcer.domain.plan import Plan, Skip, SkipKind
+from retention_enforcer.domain.policy.promises import Category
+from retention_enforcer.domain.rollover import refusal_finding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What one look at a category showed. Instants and durations in milliseconds."""
+
+    category: str
+    as_of: int
+    kept: bool
+    limit: int | None
+    indices: int
+    documents: int | None
+    """In the indices that are known; None where that is none of them."""
+    oldest: int | None
+    """The oldest dated document over all indices that are known."""
+    overdue: int
+    """Documents older than the limit."""
+    findings: tuple[Finding, ...]
+
+    @property
+    def margin(self) -> int | None:
+        """How long the oldest document may still stay; negative when the promise is broken, None without a document."""
+        if self.limit is None or self.oldest is None:
+            return None
+        return self.oldest + self.limit - self.as_of
+
+
+def verify(category: Category, facts: CategoryFacts, plan: Plan) -> Proof:
+    """Return the proof of a category from the facts observed after the cycle, and the plan they would ask for.
+
+    `kept` is false if a document is past the limit, if anything is in doubt, if documents without a believable
+    timestamp lie in an index created before the limit, or shrunk, split or cloned from another, or if a never-stored
+    category holds a document.
+    """
+    findings = tuple(_findings(category, facts, plan))
+    dated = [index.oldest for index in facts.indices if index.oldest is not None]
+    by_age = category.max_age is not None
+    return Proof(
+        category=category.id,
+        as_of=facts.as_of,
+        kept=not any(finding.severity is Severity.ERROR for finding in findings),
+        limit=category.limit,
+        indices=len(facts.indices) + len(facts.set_apart),
+        documents=None if facts.set_apart and not facts.documents else facts.documents,
+        oldest=min(dated, default=None) if by_age else None,
+        overdue=sum(index.overdue for index in facts.indices) if by_age else 0,
+        findings=findings,
+    )
+
+
+def about_ages(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
+    """Yield the findings about indices whose documents have no age; one for all where no document has the timestamp."""
+    if category.max_age is None or category.timestamp is None:
+        return
+    with_documents = [index for index in facts.indices if index.documents]
+    absent = [(i, i.ageless) for i in with_documents if i.ageless and i.ageless.doubt is Doubt.TIMESTAMP_ABSENT]
+    if len(absent) == len(with_documents) > 1:
+        documents = sum(index.documents for index in with_documents)
+        _, why = max(absent, key=lambda one: one[0].documents)
+        yield Finding(
+            kind=why.doubt.value,
+            category=category.id,
+            about=category.timestamp.field,
+            text=f"no document of {category.id} has {category.timestamp.field}: nobody can tell how old its "
+            f"{documents:,} documents in {len(absent):,} indices are, and none goes by age",
+            remedy=why.remedy,
+        )
+        return
+    for index in facts.indices:
+        if why_not := index.ageless:
+            yield Finding(
+                kind=why_not.doubt.value,
+                category=category.id,
+                index=index.name,
+                uuid=index.uuid,
+                text=why_not.text,
+                remedy=why_not.remedy,
+                severity=Severity.ERROR if index.documents else Severity.WARNING,
+            )
+
+
+_STOP_AND_ERASE = "stop what writes them, then: retention-enforcer erase --category {category} --confirm"
+
+
+def _findings(category: Category, facts: CategoryFacts, plan: Plan) -> Iterator[Finding]:
+    for apart in facts.set_apart:
+        yield Finding(
+            kind=apart.doubt.value,
+            category=category.id,
+            index=apart.name,
+            uuid=apart.uuid,
+            text=apart.text,
+            remedy=apart.remedy,
+        )
+    yield from about_ages(category, facts)
+    yield from _about_holds(category, facts)
+    yield from _about_forbidden(category, facts)
+    for skip in plan.skip:
+        if skip.kind not in (SkipKind.SET_APART, SkipKind.HELD) and not _left_to_others(skip):
+            yield Finding(
+                kind=skip.kind.value,
+                category=category.id,
+                index=skip.name,
+                uuid=skip.uuid,
+                text=skip.reason,
+                remedy=skip.remedy,
+                severity=Severity.WARNING,
+            )
+    for index in facts.indices:
+        yield from _about_index(category, index, facts.as_of)
+        if index.refused_rollover is not None:
+            yield refusal_finding(category.id, index, index.refused_rollover)
+
+
+def _left_to_others(skip: Skip) -> bool:
+    """Whether somebody else's lifecycle has nothing to be reproached with in an index: nothing in it is due."""
+    return skip.kind is SkipKind.FOREIGN_LIFECYCLE and skip.facts is not None and not skip.facts.due
+
+
+def _about_holds(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
+    """One finding a hold, for all that it keeps although it is due; the holds on subjects are one."""
+    kept: dict[str, list[tuple[int, IndexFacts]]] = {}
+    texts: dict[str, str] = {}
+    yield from _held_but_managed(category, facts)
+    for index in facts.indices:
+        hold = facts.holds.get(index.name)
+        due = index.documents if category.never_stored else index.due
+        if hold and due:
+            kept.setdefault(hold.hold, []).append((due, index))
+            texts.setdefault(hold.hold, hold.text)
+        elif not hold and index.matching_due:
+            kept.setdefault("subjects", []).append((index.matching_due, index))
+    for about, indices in kept.items():
+        text = texts.get(about, "holds on subjects")
+        oldest = min((index.oldest for _, index in indices if index.oldest is not None), default=None)
+        age = f", the oldest {describe_duration(facts.as_of - oldest)} old" if oldest is not None else ""
+        documents = sum(due for due, _ in indices)
+        yield Finding(
+            kind="held",
+            category=category.id,
+            about=about,
+            text=f"{text}: keeps {documents:,} due documents in {len(indices):,} indices{age}",
+            remedy="`retention-enforcer hold remove` when it is no longer needed",
+            severity=Severity.WARNING,
+        )
+
+
+def _held_but_managed(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
+    """One finding for all indices that are held, at least in part, while a lifecycle may delete them."""
+    held = [index for index in facts.indices if index.name in facts.holds or index.matching_documents]
+    managed = [i for i in held if i.lifecycle and not (i.exempt and i.lifecycle == STREAM_LIFECYCLE)]
+    if managed:
+        named = ", ".join(f"{index.name} ({index.lifecycle})" for index in managed[:3])
+        more = f" and {len(managed) - 3} more" if len(managed) > 3 else ""  # noqa: PLR2004 - as many as are named
+        yield Finding(
+            kind="held-but-managed",
+            category=category.id,
+            about="holds",
+            text=f"held, but a lifecycle of somebody else may delete them: {named}{more}",
+            remedy="take the lifecycle from them, and from the template that attaches it to new ones",
+            severity=Severity.WARNING,
+        )
+
+
+def _about_forbidden(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
+    """One finding an index, for all its forbidden fields."""
+    by_index: dict[str, list[ForbiddenField]] = {}
+    for found in facts.forbidden:
+        by_index.setdefault(found.index.uuid, []).append(found)
+    for fields in by_index.values():
+        index = fields[0].index
+        absent = all(found.proven_absent for found in fields)
+        text = "; ".join(_what_it_holds(found) for found in fields)
+        remedy = "re-index without that field, so that no document can hold it"
+        erasable = any(found.documents for found in fields)
+        yield Finding(
+            kind="forbidden-field",
+            category=category.id,
+            index=index.name,
+            uuid=index.uuid,
+            text=f"{index.name} of {fields[0].category} has a field that no index may have: {text}",
+            remedy=f"{_STOP_AND_ERASE.format(category=category.id)}; {remedy}" if erasable else remedy,
+            severity=Severity.WARNING if absent else Severity.ERROR,
+        )
+
+
+def _what_it_holds(found: ForbiddenField) -> str:
+    field = f"{found.field} ({found.type})"
+    if not found.counted:
+        return f"{field}, of unknown content"
+    if found.documents:
+        return f"{field} in {found.documents:,} documents"
+    if found.proven_absent:
+        return f"{field}, in no document"
+    return f"{field}, which cannot be searched: any of {found.index.documents:,} documents may hold it"
+
+
+def _about_index(category: Category, index: IndexFacts, now: int) -> Iterator[Finding]:
+    def finding(kind: str, text: str, remedy: str, severity: Severity = Severity.ERROR) -> Finding:
+        return Finding(
+            kind=kind,
+            category=category.id,
+            index=index.name,
+            uuid=index.uuid,
+            text=text,
+            remedy=remedy,
+            severity=severity,
+        )
+
+    if category.never_stored and index.documents:
+        text = f"{index.documents:,} documents in {index.name} that must never be stored"
+        yield finding("never-stored", text, _STOP_AND_ERASE.format(category=category.id))
+    if category.max_age is None:
+        return
+    if index.overdue:
+        oldest = describe_duration(now - index.oldest) if index.oldest is not None else "unknown"
+        text = f"{index.overdue:,} documents of {index.name} are past the limit, the oldest {oldest} old"
+        yield finding("overdue", text, "see what this index's line in `plan` says, and the other findings about it")
+    if category.timestamp is None and index.resized and index.documents:
+        yield finding(
+            "undated",
+            f"{index.documents:,} documents of {index.name} were in another index before it was shrunk, split or "
+            "cloned into this one: since when is unknown",
+            "see how old they are, and delete the index by hand if it is time",
+        )
+    if category.timestamp is not None and index.undated and index.ageless is None:
+        past = index.created < overdue_before(category, now)
+        why = ", and the index was created before the limit" if past else ""
+        if index.resized and not past:
+            why = (
+                ", and were in another index before it was shrunk, split or cloned into this one: since when is unknown"
+            )
+        yield finding(
+            "undated",
+            f"{index.undated:,} documents of {index.name} have no believable {category.timestamp.field}{why}",
+            f"correct {category.timestamp.field} at its producer, and delete or re-index these documents",
+            Severity.ERROR if why else Severity.WARNING,
+        )

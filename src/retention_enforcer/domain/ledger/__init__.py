@@ -1,0 +1,1 @@
+"""The records of all that was done, and their chain."""

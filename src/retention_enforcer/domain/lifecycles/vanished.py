@@ -1,0 +1,108 @@
+"""Indices that went without the enforcer deleting them: by their lifecycle, or by nobody of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from retention_enforcer.domain.facts import CategoryFacts, Evidence
+from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.instants import DAY, MINUTE, format_instant
+from retention_enforcer.domain.ledger.records import Outcome, Record
+
+CLOCKS = MINUTE
+"""How far the clocks of the enforcer and of the cluster may be apart."""
+
+REMEMBERED = DAY
+"""For how long an index that nobody of ours deleted is a finding."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """That a lifecycle deleted an index, as `ilm-history` says. Instants in milliseconds."""
+
+    index: str
+    """Its name, with a tenant's id replaced: the history knows no uuid."""
+    policy: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vanished:
+    """An index that went since the last cycle, and by whom as far as it can be told."""
+
+    uuid: str
+    evidence: Evidence
+    at: int
+    """When it was missed."""
+    ours: bool
+    """Whether a lifecycle of the enforcer's deleted it."""
+    reason: str
+
+    @property
+    def name(self) -> str:
+        """Its name as it may be shown."""
+        return self.evidence.name or self.uuid
+
+
+def missing(known: Mapping[str, Evidence], facts: CategoryFacts) -> dict[str, Evidence]:
+    """Return what an earlier cycle knew of the indices that are not among the facts any more, by their uuids."""
+    there = {index.uuid for index in facts.indices} | {apart.uuid for apart in facts.set_apart}
+    return {uuid: evidence for uuid, evidence in known.items() if uuid not in there}
+
+
+def purged_by_the_enforcer(records: Iterable[Record]) -> frozenset[str]:
+    """Return the uuids of the indices whose deletion the ledger announces, unless it came to nothing."""
+    last: dict[str, str] = {}
+    for record in sorted(records, key=lambda record: int(record["sequence"])):
+        last[str(record["target"]["uuid"])] = str(record.get("outcome", Outcome.UNKNOWN))
+    return frozenset(uuid for uuid, outcome in last.items() if outcome in (Outcome.DONE, Outcome.UNKNOWN))
+
+
+def judge_vanished(
+    uuid: str, evidence: Evidence, own: Collection[str], history: Iterable[HistoryEntry] | None, now: int
+) -> Vanished:
+    """Return by whom an index was deleted that the enforcer did not delete.
+
+    `own` names the enforcer's lifecycles; `history` is None where none can be read. Without a word of the history a
+    lifecycle of the enforcer's has done it if it was attached, and due.
+    """
+    lifecycle = evidence.lifecycle or ""
+    told = [e for e in history or () if e.index == evidence.name and evidence.first_seen - CLOCKS <= e.at]
+    by_ours = [entry for entry in told if entry.policy in own]
+    if by_ours:
+        reason = (
+            f"deleted by its lifecycle {by_ours[-1].policy} at {format_instant(by_ours[-1].at)}, as ilm-history says"
+        )
+        return Vanished(uuid=uuid, evidence=evidence, at=now, ours=True, reason=reason)
+    unsaid = "ilm-history cannot be read" if history is None else "ilm-history does not say so"
+    if told:
+        reason = f"deleted by the lifecycle {told[-1].policy}, which is not the enforcer's, as ilm-history says"
+        return Vanished(uuid=uuid, evidence=evidence, at=now, ours=False, reason=reason)
+    if lifecycle in own and evidence.deletes_from is not None and evidence.deletes_from <= now:
+        since = format_instant(evidence.deletes_from)
+        reason = f"gone; its lifecycle {lifecycle} was to delete it from {since} on; {unsaid}"
+        return Vanished(uuid=uuid, evidence=evidence, at=now, ours=True, reason=reason)
+    known = f"it had the lifecycle {lifecycle}" if lifecycle else "it had no lifecycle"
+    reason = f"gone; neither the enforcer nor a lifecycle of its own deleted it: {known}; {unsaid}"
+    return Vanished(uuid=uuid, evidence=evidence, at=now, ours=False, reason=reason)
+
+
+def still_told(known: Iterable[Vanished], now: int) -> tuple[Vanished, ...]:
+    """Return what is still a finding."""
+    return tuple(one for one in known if not one.ours and now - one.at < REMEMBERED)
+
+
+def vanished_finding(category: str, vanished: Vanished) -> Finding:
+    """Return the finding that an index was deleted by nobody of ours."""
+    known = vanished.evidence.documents
+    documents = "of unknown content" if known is None else f"{known:,} documents when it was last seen"
+    return Finding(
+        kind="deleted-by-others",
+        category=category,
+        index=vanished.name,
+        uuid=vanished.uuid,
+        text=f"{vanished.name}, {documents}: {vanished.reason}",
+        remedy="find out who deleted it (the cluster's audit log); this is told for a day",
+        severity=Severity.WARNING,
+    )

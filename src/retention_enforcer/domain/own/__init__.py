@@ -1,0 +1,1 @@
+"""The enforcer's own indices: what they remember, and how far they go."""

@@ -1,0 +1,1 @@
+"""What was promised, for which indices, and whose each index is."""

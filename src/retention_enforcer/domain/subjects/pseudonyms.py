@@ -1,0 +1,78 @@
+"""Pseudonyms: how a subject is named wherever it may be read by others, in ledger, log, page and certificate."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+
+from retention_enforcer.domain.policy.names import IndexPattern, governed_parts
+
+_KEY_ID_LENGTH = 8
+_SCHEME = "hmac-sha256:"
+
+
+class Pseudonyms:
+    """Keyed hashes: the same subject gets the same pseudonym, and nobody without the key can try ids out."""
+
+    def __init__(self, key: bytes | None) -> None:
+        self._key = key
+
+    def __repr__(self) -> str:
+        return "Pseudonyms(...)"
+
+    @property
+    def has_key(self) -> bool:
+        """Whether there is a key to make any with."""
+        return self._key is not None
+
+    def made(self, pseudonym: str) -> bool:
+        """Whether a pseudonym was made with this key, as far as its key id tells."""
+        return self._key is not None and pseudonym.startswith(f"{_SCHEME}{self._key_id(self._key)}:")
+
+    @staticmethod
+    def _key_id(key: bytes) -> str:
+        return hashlib.sha256(key).hexdigest()[:_KEY_ID_LENGTH]
+
+    def of(self, text: str) -> str:
+        """Return `hmac-sha256:<key id>:<hex>`; without a key a word that says that there is none."""
+        if self._key is None:
+            return "unnamed"
+        digest = hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
+        return f"{_SCHEME}{self._key_id(self._key)}:{digest}"
+
+    def index_name(self, patterns: Sequence[IndexPattern], name: str) -> str:
+        """Return the name of an index with the application's id in it replaced; the index's uuid identifies it.
+
+        A name in which it was replaced before stays as it is: no index has a colon in its name.
+        """
+        if _SCHEME in name:
+            return name
+        for governed in governed_parts(name):
+            for pattern in patterns:
+                if (application := pattern.application_in(governed)) is not None:
+                    return name.replace(governed, pattern.replace_application(governed, self.of(application)), 1)
+        return name
+
+    def hide_everywhere(self, patterns: Sequence[IndexPattern], text: str) -> str:
+        """Return a text about any indices with the applications' ids replaced in names like those of tenants' indices.
+
+        A copy may have such a name with something before or behind it.
+        """
+        for pattern in patterns:
+            text = pattern.replace_applications(text, self.of, _SCHEME)
+        return text
+
+    def hide(self, patterns: Sequence[IndexPattern], name: str, text: str) -> str:
+        """Return a text about an index with the application's id replaced wherever it stands for itself.
+
+        Not in the index's name alone: it stands in the names of its stream and aliases, and in what the cluster says.
+        """
+        ids = (pattern.application_in(governed) for governed in governed_parts(name) for pattern in patterns)
+        application = next((id_ for id_ in ids if id_ is not None), None)
+        if application is None or _SCHEME in name:  # the text may speak of its aliases, or of other indices
+            return self.hide_everywhere(patterns, text)
+        alone = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(application)}(?![A-Za-z0-9_])")
+        parts = [alone.sub(self.of(application), part) for part in text.split(name)]
+        return self.index_name(patterns, name).join(parts)

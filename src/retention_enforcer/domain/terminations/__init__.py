@@ -1,0 +1,1 @@
+"""Terminations and deletion requests, from the request to the certificate."""

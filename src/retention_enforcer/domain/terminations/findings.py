@@ -1,0 +1,123 @@
+"""What a person has to know about terminations; without any id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.policy.promises import ON_REQUEST
+from retention_enforcer.domain.subjects.identity import SubjectKind
+from retention_enforcer.domain.terminations.requests import CHANGED
+from retention_enforcer.domain.terminations.states import DOUBT, REFUSED, Termination
+
+_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AmbiguousOwner:
+    """Applications of which it cannot be told whether they belong to an account."""
+
+    text: str
+    """Why not."""
+    applications: frozenset[str] = frozenset()
+    """Which; none where nothing at all is known, so that the account has to wait."""
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether nothing at all is known of the account's applications."""
+        return not self.applications
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outstanding:
+    """What a run could not do, or must not."""
+
+    refused: Mapping[int, str] = field(default_factory=dict)
+    """Malformed requests by their places, and why."""
+    undecided: Mapping[str, AmbiguousOwner] = field(default_factory=dict)
+    """By termination, why not all applications of its account are taken along."""
+    unblocked: Mapping[str, str] = field(default_factory=dict)
+    """By the uuid of its index, why a write block that was lifted is not back."""
+    returned: Mapping[str, int] = field(default_factory=dict)
+    """By closed termination, how many documents of its subject there are again."""
+    overruled: Mapping[int, str] = field(default_factory=dict)
+    """By the place of a reinstatement that does not reach its subject, the termination with which that goes along."""
+    late: frozenset[str] = frozenset()
+    """Terminations whose promise is over, and not everything is erased."""
+
+
+def termination_findings(terminations: Iterable[Termination], undone: Outstanding) -> Iterator[Finding]:
+    """Yield the findings, one a termination and a cause; those that wait are one, and those in doubt."""
+    known = {termination.key: termination for termination in terminations}
+    waiting = [termination for termination in known.values() if termination.waits]
+    if waiting:
+        yield _finding(
+            "termination-waiting",
+            "approval",
+            f"{len(waiting)} terminations wait for approval, while their deadlines run",
+            "look at `retention-enforcer terminations`, then: retention-enforcer terminations approve",
+        )
+    for key in sorted(undone.late & known.keys()):
+        items = "; ".join(item.text for item in known[key].open_items) or "its purge has not ended"
+        text = f"{_who(known[key])} is past its promise: {items}"
+        remedy = "remedy what stands in the way; the next cycle goes on"
+        yield _finding("termination-late", key, text, remedy, Severity.ERROR)
+    for key, termination in known.items():
+        causes = "; ".join(item.text for item in termination.open_items if item.kind == REFUSED)
+        if causes and termination.is_open:
+            remedy = "remedy what stands in the way; the next cycle tries again"
+            yield _finding("purge-failed", key, f"the purge for {_who(termination)} is not done: {causes}", remedy)
+    yield from _unproven(known.values())
+    for key, undecided in sorted(undone.undecided.items()):
+        remedy = "correct the documents that say which account an application belongs to"
+        yield _finding("owner-undecided", key, f"{_who(known[key])}: {undecided.text}", remedy)
+    for uuid, why in sorted(undone.unblocked.items()):
+        text = f"the write block of index {uuid}, lifted for a deletion, is not back: {why}"
+        yield _finding(
+            "block-not-restored", uuid, text, "set index.blocks.write there, or remedy what stands in the way"
+        )
+    for key, documents in sorted(undone.returned.items()):
+        text = f"{_who(known[key])} is closed, and there are {documents:,} documents of it again"
+        yield _finding("returned", key, text, "stop what writes them, or ask for another termination or erasure")
+    for place, key in sorted(undone.overruled.items()):
+        what = "an application" if known[key].kind is SubjectKind.ACCOUNT else "a user"
+        text = f"a reinstatement of {what} is refused: its data goes with {_who(known[key])}"
+        yield _finding("reinstatement-refused", str(place), text, f"{_instead(known[key])}; or {_delete(place)}")
+    for place, why in sorted(undone.refused.items()):
+        remedy = _delete(place) if why == CHANGED else _delete(place, "delete or correct")
+        yield _finding("request-refused", str(place), f"a request is refused: {why}", remedy)
+
+
+def _unproven(terminations: Iterable[Termination]) -> Iterator[Finding]:
+    """Yield one finding for all of whom it cannot be told what there is: nothing of that is purged."""
+    doubted = [t for t in terminations if t.is_open and any(item.kind == DOUBT for item in t.open_items)]
+    if doubted:
+        causes = dict.fromkeys(item.text for t in doubted for item in t.open_items if item.kind == DOUBT)
+        named = "; ".join(list(causes)[:_NAMED])
+        more = f"; and {len(causes) - _NAMED:,} more causes" if len(causes) > _NAMED else ""
+        yield _finding(
+            "purge-unproven",
+            "doubts",
+            f"of {len(doubted):,} terminations and requests it cannot be told whether all is purged: {named}{more}",
+            "see `retention-enforcer terminations`, and remedy what stands in the way; the next cycle tries again",
+        )
+
+
+def _instead(termination: Termination) -> str:
+    if termination.kind is SubjectKind.ACCOUNT:
+        other = "name its new account in a newer document"
+        return f"reinstate that account, then this again; or, before its purge, {other}"
+    return "reinstate that application, then this again"
+
+
+def _delete(place: int, how: str = "delete") -> str:
+    return f"{how} the document with _seq_no {place} in retention-requests"
+
+
+def _who(termination: Termination) -> str:
+    return f"the {termination.ask} of {termination.kind} {termination.pseudonym}"
+
+
+def _finding(kind: str, about: str, text: str, remedy: str, severity: Severity = Severity.WARNING) -> Finding:
+    return Finding(kind=kind, category=ON_REQUEST, about=about, text=text, remedy=remedy, severity=severity)

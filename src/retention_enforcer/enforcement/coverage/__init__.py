@@ -1,0 +1,1 @@
+"""The look past the policy."""

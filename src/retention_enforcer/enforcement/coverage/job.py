@@ -1,0 +1,74 @@
+"""The cycle of coverage: findings only, nothing is ever changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import structlog
+
+from retention_enforcer.domain.control import Control
+from retention_enforcer.domain.facts import Evidence
+from retention_enforcer.domain.findings import compare_findings, refreshed
+from retention_enforcer.domain.own.state_keys import COVERAGE
+from retention_enforcer.domain.policy.claims import IndexOwner
+from retention_enforcer.domain.policy.promises import Policy
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.enforcement.coverage.observer import CoverageLook, CoverageObserver
+from retention_enforcer.enforcement.findings import FindingRecorder, log_findings
+from retention_enforcer.enforcement.memory import CoverageMemory
+from retention_enforcer.enforcement.ports import StateStore
+from retention_enforcer.enforcement.scope import cycle_of
+
+_log = structlog.get_logger()
+
+
+class CoverageRecorder:
+    """Keeps the books of the looks past the policy: findings into the ledger when they change."""
+
+    def __init__(self, state: StateStore, findings: FindingRecorder) -> None:
+        self._state = state
+        self._findings = findings
+
+    def memory(self) -> CoverageMemory:
+        """Return what is remembered of coverage."""
+        return CoverageMemory.of(self._state.load([COVERAGE]).get(COVERAGE))
+
+    def record(self, policy: Policy, memory: CoverageMemory, look: CoverageLook, cycle: str) -> None:
+        """Record the findings of a look past the policy, and remember what it saw."""
+        now = look.facts.as_of
+        change = compare_findings(memory.findings, look.findings, now)
+        self._findings.record(policy, change, cycle, None)
+        findings = refreshed(memory.findings, change.sightings)
+        after = CoverageMemory(findings=findings, nothing_since=look.nothing_since)
+        if after != memory:
+            self._state.save(COVERAGE, after.body(), now)
+
+
+class CoverageCycle:
+    """Looks past the policy; what it finds is in the log and, with a recorder, in the ledger."""
+
+    def __init__(
+        self, observer: CoverageObserver, pseudonyms: Pseudonyms, recorder: CoverageRecorder | None = None
+    ) -> None:
+        self._observer = observer
+        self._pseudonyms = pseudonyms
+        self._recorder = recorder
+
+    def run(self, policy: Policy, control: Control, evidence: Mapping[str, Evidence]) -> CoverageLook:
+        """Look once. Raises ClusterUnavailable, RequestRejected or Refused where nothing can be said."""
+        cycle = cycle_of(COVERAGE)
+        with structlog.contextvars.bound_contextvars(**{"retention.cycle": cycle}):
+            memory = self._recorder.memory() if self._recorder else CoverageMemory()
+            look = self._observer.look(policy, control, evidence, memory)
+            log_coverage(policy, look, self._pseudonyms)
+            if self._recorder:
+                self._recorder.record(policy, memory, look, cycle)
+            return look
+
+
+def log_coverage(policy: Policy, look: CoverageLook, pseudonyms: Pseudonyms) -> None:
+    """Log what a look past the policy showed in one line, and its findings in one line a kind."""
+    fields = {f"retention.indices.{standing}": len(look.facts.of(standing)) for standing in IndexOwner}
+    outcome = "failure" if look.findings else "success"
+    _log.info("looked past the policy", **{"event.action": "coverage", "event.outcome": outcome, **fields})
+    log_findings(policy, look.findings, pseudonyms)

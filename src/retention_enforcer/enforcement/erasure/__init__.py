@@ -1,0 +1,1 @@
+"""Getting deleted documents out of the files."""

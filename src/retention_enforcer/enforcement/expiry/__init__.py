@@ -1,0 +1,1 @@
+"""The cycle of a category: plan, purge, roll over, prove."""

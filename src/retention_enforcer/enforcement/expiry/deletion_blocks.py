@@ -1,0 +1,193 @@
+"""Keeps an index that is about to be deleted as it was looked at: nothing more is written to it from then on.
+
+Between the last look at an index and its DELETE a write could be acknowledged, and go with the index. So a write block
+is put on before that look; the cluster answers once the writes under way have ended. Where the index stays after all,
+the block is taken off again. Which blocks are on stands in `retention-state` before the first is, by the uuids of their
+indices: a run that is killed leaves none behind after the next start.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+import structlog
+
+from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, RequestRejected, readable
+from retention_enforcer.domain.facts import Block
+from retention_enforcer.domain.ledger.records import Entry, Kind
+from retention_enforcer.domain.own.state_keys import DELETION_BLOCKS
+from retention_enforcer.domain.plan import Purge
+from retention_enforcer.enforcement.ledger.appender import Appender
+from retention_enforcer.enforcement.ports import Clock, Permit, StateStore, WriteBlockSwitch
+
+_log = structlog.get_logger()
+
+
+TAKEN_OFF = "its write block was taken off"
+_NOT_TAKEN_OFF = "its write block could not be taken off"
+
+
+class WriteStop(WriteBlockSwitch, Protocol):
+    """Stops and allows the writes of indices."""
+
+    def stop_writes(self, names: Sequence[str]) -> frozenset[str]:
+        """Put a write block on these indices and wait for the writes under way; return those that had none before.
+
+        Raises RequestRejected if nothing was blocked.
+        """
+
+
+class DeletionBlocks:
+    """The write blocks that this enforcer put on for deletions, by the job whose deletions they are for.
+
+    `lasts` tells whether the lease outlasts a request: without it a block is left to the next holder, who may have put
+    one on the same index.
+    """
+
+    def __init__(
+        self,
+        *,
+        stop: WriteStop,
+        state: StateStore,
+        appender: Appender,
+        permit: Permit,
+        clock: Clock,
+        lasts: Callable[[], bool],
+    ) -> None:
+        self._stop = stop
+        self._state = state
+        self._appender = appender
+        self._permit = permit
+        self._clock = clock
+        self._lasts = lasts
+        self._lock = threading.Lock()
+        self._by_job: dict[str, set[str]] = {}
+        self._remembered: frozenset[str] = frozenset()
+        self._going: dict[str, set[str]] = {}
+        """By job, the indices that its deletions are about, also those that somebody else has blocked."""
+
+    def put_on(self, purges: Sequence[Purge], job: str) -> set[str]:
+        """Stop the writes of the indices of these purges; return the uuids of those that nothing is written to now.
+
+        The request names all of them: an index that was blocked when it was looked at may not be by now. As long as it
+        is, that block is somebody's and stays theirs. One that somebody else has blocked since is left to them: it is
+        planned anew.
+
+        Raises RequestRejected where the cluster blocks none, OutcomeUnknown and ClusterUnavailable where that is not
+        known, and Refused where nothing may be destroyed; what may be blocked by then is taken off by `take_off`.
+        """
+        uuids = {p.facts.name: p.facts.uuid for p in purges}
+        theirs = {p.facts.uuid for p in purges if Block.WRITE in p.facts.blocks}
+        wanted = set(uuids.values()) - theirs
+        with self._lock:
+            self._going.setdefault(job, set()).update(theirs)
+        with self._permit.destructive():
+            ours = self._hold(job, wanted)
+        try:
+            with self._permit.destructive():
+                blocked = self._stop.stop_writes(sorted(uuids))
+        except RequestRejected:
+            self._let_go(job, wanted - ours)
+            raise
+        newly = {uuids[name] for name in blocked}
+        if lifted := newly & theirs:  # they took theirs off
+            self._hold(job, lifted)
+        ours |= newly
+        self._let_go(job, wanted - ours)
+        return theirs | ours
+
+    def take_off(self, uuid: str, job: str) -> str:
+        """Take the block off an index that stays; return what is to be said of it, nothing where there was none.
+
+        One that could not be taken off is tried again before the job's next run.
+        """
+        with self._lock:
+            if uuid not in self._by_job.get(job, ()):
+                return ""
+        if not self._lasts():
+            return f"{_NOT_TAKEN_OFF}: the lease is lost, the next holder does it"
+        try:
+            self._stop.set_write_block(uuid, blocked=False)
+        except (RequestRejected, OutcomeUnknown, ClusterUnavailable) as error:
+            _log.warning(error.message, **{"event.action": "lift_block", "event.outcome": "failure"})
+            return f"{_NOT_TAKEN_OFF}: {error.message}"
+        self._let_go(job, [uuid])
+        return TAKEN_OFF
+
+    def take_off_other(self, uuid: str, planned: str, job: str) -> None:
+        """Take the block off an index that was made anew under the name of a planned one, if it is ours."""
+        with self._lock:
+            if planned not in self._by_job.get(job, ()):
+                return
+        self._hold(job, [uuid])
+        self.take_off(uuid, job)
+
+    def went(self, uuid: str, job: str) -> None:
+        """Note that an index is gone, and its block with it."""
+        self._let_go(job, [uuid])
+
+    def end(self, job: str) -> None:
+        """Note that a job deletes nothing for the moment, and remember the blocks that are on now."""
+        with self._lock:
+            self._going.pop(job, None)
+        self._keep()
+
+    @contextmanager
+    def none_of(self, uuids: Collection[str]) -> Iterator[frozenset[str]]:
+        """Yield those of these indices that no deletion is about; none begins to be while it lasts."""
+        with self._lock:
+            yield frozenset(uuids).difference(*self._by_job.values(), *self._going.values())
+
+    def _keep(self) -> None:
+        """Remember exactly the blocks that are on now; without the lease that is for the next holder to do."""
+        with self._lock:
+            if self._lasts():
+                self._save()
+
+    def start(self) -> None:
+        """Take off what an earlier process left behind. Raises ClusterUnavailable where that cannot be known."""
+        with readable("what retention-state remembers of write blocks"):
+            left = frozenset(
+                str(u) for u in self._state.load([DELETION_BLOCKS]).get(DELETION_BLOCKS, {}).get("uuids", ())
+            )
+        with self._lock:
+            self._by_job, self._remembered = {"": set(left)} if left else {}, left
+        self.tidy("")
+
+    def tidy(self, job: str) -> None:
+        """Take off what the last run of a job left behind, since the outcome of its deletion was not known."""
+        with self._lock:
+            left = sorted(self._by_job.get(job, ()))
+        if not left:
+            return
+        for uuid in left:
+            if (said := self.take_off(uuid, job)) == TAKEN_OFF:
+                reason = f"index.blocks.write of index {uuid}, left behind by a deletion that was interrupted: {said}"
+                self._appender.append(Entry(kind=Kind.FINDING, action="lift_block", reason=reason))
+        self._keep()
+
+    def _hold(self, job: str, uuids: Collection[str]) -> set[str]:
+        """Remember blocks before they are put on; return those that were on already, since they did not come off."""
+        with self._lock:
+            held = self._by_job.setdefault(job, set())
+            before = held & set(uuids)
+            held.update(uuids)
+            self._save()
+        return before
+
+    def _let_go(self, job: str, uuids: Collection[str]) -> None:
+        """Forget blocks that are off; what is remembered follows with the next ones that are put on, or `end`."""
+        with self._lock:
+            held = self._by_job.get(job, set())
+            held.difference_update(uuids)
+            if not held:
+                self._by_job.pop(job, None)
+
+    def _save(self) -> None:
+        now = frozenset(uuid for held in self._by_job.values() for uuid in held)
+        if now != self._remembered:
+            self._state.save(DELETION_BLOCKS, {"uuids": sorted(now)}, self._clock.now())
+            self._remembered = now

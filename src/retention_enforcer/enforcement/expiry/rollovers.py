@@ -1,0 +1,168 @@
+"""Rolls write indices over: intent recorded, act, look again, outcome recorded. Nothing is deleted by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused, RequestRejected
+from retention_enforcer.domain.facts import CategoryFacts, IndexFacts, RefusedRollover
+from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.ledger.records import ROLLOVER, Entry, Kind, Outcome, evidence_of
+from retention_enforcer.domain.lifecycles.compiler import Variant, policy_name
+from retention_enforcer.domain.policy.promises import Category, Policy
+from retention_enforcer.domain.rollover import (
+    due_rollovers,
+    is_alias,
+    lasting_refusal,
+    next_name,
+    refusal_finding,
+)
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.enforcement.ledger.appender import Appender
+from retention_enforcer.enforcement.ledger.settle import answer
+from retention_enforcer.enforcement.memory import Managed
+from retention_enforcer.enforcement.ports import Clock, Deleter, Permit
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolledOver:
+    """How one rollover ended."""
+
+    outcome: Outcome
+    reason: str
+    refused: RefusedRollover | None = None
+    """That the cluster refuses it for a reason that lasts."""
+
+
+@dataclass(slots=True)
+class RollingResult:
+    """What became of a category's rollovers."""
+
+    refused: dict[str, RefusedRollover] = field(default_factory=dict)
+    """By index uuid, what is refused for a reason that lasts."""
+    findings: list[Finding] = field(default_factory=list)
+    unknown: bool = False
+    """Whether an outcome could not be told."""
+
+
+class Roller:
+    """Rolls one write index over, under a permit."""
+
+    def __init__(
+        self,
+        *,
+        deleter: Deleter,
+        appender: Appender,
+        permit: Permit,
+        clock: Clock,
+        pseudonyms: Pseudonyms,
+        policy: Policy,
+    ) -> None:
+        self._deleter = deleter
+        self._appender = appender
+        self._permit = permit
+        self._clock = clock
+        self._pseudonyms = pseudonyms
+        self._policy = policy
+
+    def roll_over(self, category: Category, index: IndexFacts, target: str, reason: str, cycle: str) -> RolledOver:
+        """Roll an index over; `target` is its stream or its alias. Raises Refused where the right to act was lost."""
+        intent = self._appender.append(
+            Entry(
+                kind=Kind.INTENT,
+                category=category.id,
+                clause=str(category.clause),
+                action=ROLLOVER,
+                target=(self._pseudonyms.index_name(self._policy.patterns, index.name), index.uuid),
+                evidence=evidence_of(index, 0),
+                reason=self._hidden(index, reason),
+                cycle=cycle,
+            )
+        )
+        try:
+            rolled = self._send(index, target)
+        except Refused as error:
+            self._appender.append(answer(intent, Outcome.REFUSED, self._hidden(index, error.message)))
+            raise
+        self._appender.append(answer(intent, rolled.outcome, rolled.reason))
+        return rolled
+
+    def _send(self, index: IndexFacts, target: str) -> RolledOver:
+        lost = None
+        try:
+            with self._permit.destructive():
+                self._deleter.roll_over(target, next_name(index.name) if is_alias(index, target) else None)
+        except OutcomeUnknown as error:
+            lost = error
+            _log.warning("rollover", **{"event.outcome": "unknown", "error.message": error.message})
+        except RequestRejected as error:
+            why = self._hidden(index, error.message)
+            refused = lasting_refusal(target, error, why, self._clock.now())
+            return RolledOver(outcome=Outcome.FAILED, reason=why, refused=refused)
+        try:
+            there = self._deleter.existing([index.uuid])
+        except (ClusterUnavailable, RequestRejected) as error:
+            _log.warning("look again", **{"event.outcome": "unknown", "error.message": error.message})
+            there = {}
+        if index.uuid not in there:
+            return RolledOver(outcome=Outcome.UNKNOWN, reason="the index cannot be seen")
+        if there[index.uuid].rolled_over:
+            return RolledOver(outcome=Outcome.DONE, reason="it is an ordinary index now")
+        if lost is not None:  # it may still be waiting on the master: not rolled over yet is not failed
+            return RolledOver(outcome=Outcome.UNKNOWN, reason=self._hidden(index, lost.message))
+        return RolledOver(outcome=Outcome.FAILED, reason="it was not rolled over")
+
+    def _hidden(self, index: IndexFacts, text: str) -> str:
+        return self._pseudonyms.hide(self._policy.patterns, index.name, text)
+
+
+class Rollovers:
+    """Rolls over what is older than its category's `rollover`, where no lifecycle does.
+
+    A hold does not stop it, since it deletes nothing; `stop` does, as it stops all that the enforcer does.
+    """
+
+    def __init__(self, roller: Roller, policy: Policy, clock: Clock) -> None:
+        self._roller = roller
+        self._policy = policy
+        self._clock = clock
+
+    def carry_out(
+        self, category: Category, facts: CategoryFacts, managed: Mapping[str, Managed | None], cycle: str
+    ) -> RollingResult:
+        """Roll over what is due; `managed` says by uuid which lifecycle each index has now.
+
+        Raises Refused where the right to act was lost.
+        """
+        result = RollingResult()
+        rolling = {
+            policy_name(self._policy.name, category.id, variant) for variant in (Variant.ROLLED, Variant.ROLLING)
+        }
+        led = {uuid for uuid, one in managed.items() if one is not None and one.policy in rolling}
+        for due in due_rollovers(category, facts, led, self._clock.now()):
+            rolled = self._roller.roll_over(category, due.index, due.target, due.reason, cycle)
+            result.unknown |= rolled.outcome is Outcome.UNKNOWN
+            if rolled.refused is not None:
+                result.refused[due.index.uuid] = rolled.refused
+                if due.index.refused_rollover is None:  # else it is among what the look at the end found
+                    result.findings.append(refusal_finding(category.id, due.index, rolled.refused))
+            elif rolled.outcome is Outcome.FAILED:
+                result.findings.append(_failed(category, due.index, rolled.reason))
+        return result
+
+
+def _failed(category: Category, index: IndexFacts, reason: str) -> Finding:
+    return Finding(
+        kind="rollover-failed",
+        category=category.id,
+        index=index.name,
+        uuid=index.uuid,
+        text=f"{index.name} could not be rolled over: {reason}",
+        remedy="the next cycle tries again; if it stays, see what the cluster says about this index",
+        severity=Severity.WARNING,
+    )

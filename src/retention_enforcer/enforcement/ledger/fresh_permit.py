@@ -1,0 +1,84 @@
+"""The right to destroy what was just announced: under the same lease, soon, and under no hold that came since."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from retention_enforcer.domain.errors import Refused
+from retention_enforcer.domain.holds.hold import Hold
+from retention_enforcer.domain.ledger.records import Record
+from retention_enforcer.enforcement.ledger.appender import Appender
+from retention_enforcer.enforcement.ports import Clock, ControlStore, Permit
+
+INTENT_LIFETIME = 10_000
+"""Milliseconds for which a recorded intent allows its request to be sent."""
+
+
+class Announced(Protocol):
+    """Something whose intent was recorded, and when that was begun."""
+
+    @property
+    def intent(self) -> Record:
+        """The record."""
+
+    @property
+    def at(self) -> int:
+        """An instant, in epoch milliseconds."""
+
+
+class StaleIntent(Refused):
+    """The cluster is so slow that an intent was too old before its request could be sent; nothing was sent."""
+
+    def __init__(self) -> None:
+        super().__init__("not sent: the intent is older than 10 s", "the cluster answers slowly; it is planned again")
+
+
+def holds_unchanged(control: ControlStore | None, known: Collection[Hold]) -> Callable[[], None]:
+    """Return what raises Refused where a hold was added: long work can take hours, and a hold counts at once."""
+    known = frozenset(known)
+
+    def raise_if_held() -> None:
+        if control is not None and not known.issuperset(control.read().holds):
+            raise Refused("a hold was added since this was planned", "nothing to do: it is planned again under it")
+
+    return raise_if_held
+
+
+class FreshPermit:
+    """A permit that is first used while its intents are fresh, and only under the lease they were recorded under."""
+
+    def __init__(
+        self,
+        permit: Permit,
+        clock: Clock,
+        appender: Appender,
+        recorded: Sequence[Announced],
+        raise_if_held: Callable[[], None],
+    ) -> None:
+        self._permit = permit
+        self._raise_if_held = raise_if_held
+        self._clock = clock
+        self._appender = appender
+        self._recorded = recorded
+        self._used = False
+        self._using = threading.Lock()
+
+    @contextmanager
+    def destructive(self) -> Iterator[None]:
+        """Enter before the request, as of the permit underneath."""
+        with self._permit.destructive():
+            if any(one.intent["epoch"] != self._appender.epoch for one in self._recorded):
+                raise Refused("the lease was lost since the intent was recorded", "it is planned again")
+            self._use()
+            self._raise_if_held()
+            yield
+
+    def _use(self) -> None:
+        """Note that the intents are acted on; of two requests at once the first decides for both."""
+        with self._using:
+            if not self._used and self._clock.now() - min(one.at for one in self._recorded) > INTENT_LIFETIME:
+                raise StaleIntent
+            self._used = True

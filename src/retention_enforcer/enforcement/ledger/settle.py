@@ -1,0 +1,101 @@
+"""Gives every intent that was left without an outcome the one that a look at the cluster shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected, readable
+from retention_enforcer.domain.ledger.records import (
+    APPLY_LIFECYCLE,
+    DETACH_LIFECYCLE,
+    ROLLOVER,
+    Entry,
+    Head,
+    Kind,
+    Outcome,
+    Record,
+    unanswered,
+)
+from retention_enforcer.domain.selection import Existing
+from retention_enforcer.enforcement.ledger.appender import Appender
+from retention_enforcer.enforcement.ports import Deleter, LedgerStore
+from retention_enforcer.enforcement.scope import job_of
+
+
+def settle_intents(
+    ledger: LedgerStore, appender: Appender, deleter: Deleter, *, after: int, job: str | None = None
+) -> int:
+    """Record an outcome for each unanswered intent past a sequence; return up to where all are answered for good.
+
+    By the index's uuid: gone is `done`, there is `failed` (the next plan asks for it again), unreadable is `unknown`
+    and asked again the next time. With a job only its intents are looked at: those of others may be under way.
+
+    Raises ClusterUnavailable where it is not certain which records the ledger has.
+    """
+    records = _certain(ledger.read(after), after, appender.head)
+    intents = [i for i in unanswered(records) if job in (None, job_of(str(i.get("cycle", ""))))]
+    unsettled: list[int] = []
+    for intent in intents:
+        outcome, reason = _look(intent, deleter)
+        appender.append(answer(intent, outcome, reason))
+        if outcome is Outcome.UNKNOWN:
+            unsettled.append(int(intent["sequence"]))
+    return min(unsettled) - 1 if unsettled else appender.head.sequence
+
+
+def _certain(records: Iterable[Record], after: int, head: Head) -> list[Record]:
+    """Return the records up to the head, which stand for good.
+
+    A copy that is cut off from the others may show what nobody acknowledged, or lack what somebody did.
+    """
+    found = [record for record in records if int(record["sequence"]) <= head.sequence]
+    if head.sequence > after and (not found or found[-1].get("hash") != head.hash):
+        raise ClusterUnavailable(f"the ledger does not show its record {head.sequence}", "see the cluster's health")
+    return found
+
+
+def answer(intent: Record, outcome: Outcome, reason: str, documents: int | None = None) -> Entry:
+    """Return the outcome of an intent, to be recorded."""
+    target = intent.get("target")
+    return Entry(
+        kind=Kind.OUTCOME,
+        category=intent.get("category"),
+        clause=intent.get("clause"),
+        action=intent.get("action"),
+        target=(target["index"], target["uuid"]) if target else None,
+        evidence={"documents": documents} if documents is not None else None,
+        reason=reason,
+        outcome=outcome,
+        intent=int(intent["sequence"]),
+        cycle=intent.get("cycle"),
+    )
+
+
+def _look(intent: Record, deleter: Deleter) -> tuple[Outcome, str]:
+    with readable(f"record {intent['sequence']} of the ledger"):
+        uuid, action = str(intent["target"]["uuid"]), str(intent["action"])
+    try:
+        there = deleter.existing([uuid]).get(uuid)
+    except (ClusterUnavailable, RequestRejected) as error:
+        return Outcome.UNKNOWN, f"interrupted, and the cluster cannot be read: {error.message}"
+    if action in (APPLY_LIFECYCLE, DETACH_LIFECYCLE):
+        return _look_at_lifecycle(action, str(intent.get("reason", "")), there)
+    if there is None:
+        return Outcome.DONE, "interrupted: the index is gone"
+    if action == ROLLOVER and there.rolled_over:
+        return Outcome.DONE, "interrupted: the index was rolled over"
+    return Outcome.FAILED, "interrupted: the index is there; what is due in it is planned again"
+
+
+def _look_at_lifecycle(action: str, reason: str, there: Existing | None) -> tuple[Outcome, str]:
+    """Return what became of an interrupted change of a lifecycle; the reason of applying one begins with its name."""
+    if there is None:
+        return Outcome.FAILED, "interrupted: the index is gone"
+    if action == DETACH_LIFECYCLE:
+        done, wanted = there.lifecycle is None, "no lifecycle"
+    else:
+        wanted = reason.partition(":")[0]
+        done = there.lifecycle == wanted
+    if done:
+        return Outcome.DONE, f"interrupted: it has {wanted}"
+    return Outcome.FAILED, f"interrupted: it has {there.lifecycle or 'no lifecycle'}; the next cycle looks at it again"

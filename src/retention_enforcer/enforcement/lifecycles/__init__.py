@@ -1,0 +1,1 @@
+"""Lifecycles of indices: attached, swapped, detached, watched."""

@@ -1,0 +1,324 @@
+"""Attaches, swaps and detaches lifecycles: intent recorded, act, look again, outcome recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RequestRejected
+from retention_enforcer.domain.facts import IndexFacts
+from retention_enforcer.domain.holds.hold import Hold
+from retention_enforcer.domain.instants import format_instant
+from retention_enforcer.domain.ledger.records import APPLY_LIFECYCLE, DETACH_LIFECYCLE, Entry, Kind, Outcome, Record
+from retention_enforcer.domain.lifecycles.changes import Change, Way
+from retention_enforcer.domain.lifecycles.choice import Attachment
+from retention_enforcer.domain.lifecycles.compiler import LifecyclePolicy
+from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
+from retention_enforcer.domain.policy.promises import Category, Policy
+from retention_enforcer.domain.selection import IndexVersion
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.enforcement.ledger.appender import Appender
+from retention_enforcer.enforcement.ledger.fresh_permit import FreshPermit, StaleIntent, holds_unchanged
+from retention_enforcer.enforcement.ledger.settle import answer
+from retention_enforcer.enforcement.ports import Clock, ControlStore, Deleter, LifecycleCluster, Permit
+
+BATCH = 20
+"""Indices in one request: their intents are recorded first, and have to be fresh when it is sent."""
+
+
+@dataclass(slots=True)
+class Changed:
+    """What became of changes."""
+
+    done: list[Change] = field(default_factory=list)
+    failures: dict[str, tuple[Change, str]] = field(default_factory=dict)
+    """By index uuid, what did not succeed, and why."""
+    unknown: bool = False
+    """Whether an outcome could not be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Announced:
+    change: Change
+    intent: Record
+    at: int
+
+
+class _NotTheSame(Refused):
+    """An index has taken the name of another since that was looked at; nothing was sent."""
+
+    def __init__(self) -> None:
+        super().__init__("another index has the name now", "nothing to do: it is looked at anew")
+
+
+class LifecycleChanger:
+    """Changes the lifecycles of indices, under a permit that is asked for before each request."""
+
+    def __init__(
+        self,
+        *,
+        cluster: LifecycleCluster,
+        deleter: Deleter,
+        appender: Appender,
+        permit: Permit,
+        clock: Clock,
+        pseudonyms: Pseudonyms,
+        policy: Policy,
+        control: ControlStore,
+    ) -> None:
+        self._cluster = cluster
+        self._deleter = deleter
+        self._appender = appender
+        self._permit = permit
+        self._clock = clock
+        self._pseudonyms = pseudonyms
+        self._policy = policy
+        self._control = control
+
+    def carry_out(
+        self, category: Category | None, changes: Sequence[Change], cycle: str, holds: Collection[Hold]
+    ) -> Changed:
+        """Carry changes out, in their order; `holds` are those under which they were planned.
+
+        Raises Refused when the right to act was lost, or a hold was added meanwhile: what was attached since is
+        detached again before.
+        """
+        result = Changed()
+        for batch in _batches(changes):
+            self._carry_out(category, batch, cycle, holds, result)
+        return result
+
+    def unwritten(self, indices: Sequence[IndexFacts]) -> frozenset[str]:
+        """Return the uuids of those indices that nobody has written to since they were looked at."""
+        names = [index.name for index in indices]
+        same: set[str] = set()
+        for start in range(0, len(names), BATCH):
+            now = self._as_they_are(names[start : start + BATCH])
+            same |= {
+                index.uuid
+                for index in indices[start : start + BATCH]
+                if now.get(index.name) == IndexVersion(uuid=index.uuid, sequence_numbers=index.sequence_numbers)
+            }
+        return frozenset(same)
+
+    def _as_they_are(self, names: Sequence[str]) -> dict[str, IndexVersion]:
+        """Return what these indices are now; one that is refused that look counts as gone, and no other with it."""
+        try:
+            return self._deleter.identities(names)
+        except RequestRejected:
+            if len(names) == 1:
+                return {}
+        return {name: identity for one in names for name, identity in self._as_they_are([one]).items()}
+
+    def put(self, category: Category, policy: LifecyclePolicy, cycle: str) -> None:
+        """Put a policy that no index has, or one that does the same as before."""
+        with self._permit.destructive():
+            self._cluster.put_policy(policy)
+        reason = f"{policy.name}: {policy.arithmetic}"
+        entry = Entry(kind=Kind.POLICY, category=category.id, action="lifecycle", reason=reason, cycle=cycle)
+        self._appender.append(entry)
+
+    def _carry_out(
+        self,
+        category: Category | None,
+        batch: Sequence[Change],
+        cycle: str,
+        holds: Collection[Hold],
+        result: Changed,
+    ) -> None:
+        ready = self._unchanged(batch)
+        if not ready:
+            return
+        announced = [self._intend(category, change, cycle) for change in ready]
+        raise_if_held = holds_unchanged(self._control if ready[0].way is not Way.DETACH else None, holds)
+
+        def raise_if_changed() -> None:
+            raise_if_held()
+            there = self._cluster.attachments_of([change.index for change in ready])
+            if any(there[c.index].uuid != c.uuid for c in ready if c.index in there):
+                raise _NotTheSame
+
+        permit = FreshPermit(self._permit, self._clock, self._appender, announced, raise_if_changed)
+        try:
+            failures = self._request(ready, permit.destructive)
+            there = self._cluster.attachments_of([change.index for change in ready])
+        except (ClusterUnavailable, RequestRejected) as error:
+            result.unknown = True
+            for one in announced:
+                self._finish(one, Outcome.UNKNOWN, f"it cannot be looked at: {error.message}", result)
+            return
+        except Refused as error:
+            made = self._give_up(announced, error, result)
+            self._obey_new_holds(category, made, cycle, holds)
+            if isinstance(error, StaleIntent | _NotTheSame):
+                return
+            raise
+        strangers = [one for one in announced if not self._judge(one, there, failures, result)]
+        self._take_back(category, strangers, cycle)
+        self._obey_new_holds(category, ready, cycle, holds)
+
+    def _unchanged(self, batch: Sequence[Change]) -> list[Change]:
+        """Return those whose index is still what it was; one that got a lifecycle meanwhile is not attached."""
+        there = self._cluster.attachments_of([change.index for change in batch])
+        return [
+            change
+            for change in batch
+            if (attached := there.get(change.index)) is not None
+            and attached.uuid == change.uuid
+            and (change.way is not Way.ATTACH or attached.policy is None)
+        ]
+
+    def _request(
+        self, changes: Sequence[Change], permit: Callable[[], AbstractContextManager[None]]
+    ) -> Mapping[str, str]:
+        """Send what changes that are alike need; return the indices that a look shows otherwise, and why."""
+        first, names = changes[0], [change.index for change in changes]
+        if first.policy is None:
+            take_off = self._cluster.release if first.way is Way.RELEASE else self._cluster.detach
+            return take_off(names, permit=permit)
+        change = self._cluster.attach if first.way is Way.ATTACH else self._cluster.swap
+        return change(
+            names, first.policy, origination=first.origination, rollover_alias=first.rollover_alias, permit=permit
+        )
+
+    def _judge(
+        self, one: _Announced, there: Mapping[str, Attachment], failures: Mapping[str, str], result: Changed
+    ) -> bool:
+        """Record the outcome that a look shows; False if the change may have been made to another index."""
+        change, attached = one.change, there.get(one.change.index)
+        if attached is None:
+            self._finish(one, Outcome.FAILED, "the index is gone", result)
+        elif attached.uuid != change.uuid:
+            self._finish(one, Outcome.FAILED, "another index has the name now", result)
+            return attached.policy is None or attached.policy != change.policy
+        elif change.index in failures or not _is_as_wanted(attached, change):
+            reason = failures.get(change.index, _has(attached))
+            self._finish(one, Outcome.FAILED, reason, result)
+        else:
+            result.done.append(change)
+            self._finish(one, Outcome.DONE, _has(attached), result)
+        return True
+
+    def _give_up(self, announced: Sequence[_Announced], error: Refused, result: Changed) -> list[Change]:
+        """Record what a look shows, and return what was made: some may have been before the rest was refused.
+
+        Where one index spoils a list, each is tried alone.
+        """
+        try:
+            there = self._cluster.attachments_of([one.change.index for one in announced])
+        except (ClusterUnavailable, RequestRejected) as blind:
+            result.unknown = True
+            for one in announced:
+                self._finish(one, Outcome.UNKNOWN, f"{error.message}; it cannot be looked at: {blind.message}", result)
+            return []
+        made = []
+        for one in announced:
+            change, attached = one.change, there.get(one.change.index)
+            if attached is not None and attached.uuid == change.uuid and _is_as_wanted(attached, change):
+                made.append(change)
+                self._finish(one, Outcome.DONE, _has(attached), result)
+            else:
+                self._finish(one, Outcome.REFUSED, f"not carried out: {error.message}", result)
+        result.done += made
+        return made
+
+    def _take_back(self, category: Category | None, strangers: Sequence[_Announced], cycle: str) -> None:
+        """Detach what was attached to an index that took the name of the planned one in that very moment."""
+        there = self._cluster.attachments_of([one.change.index for one in strangers])
+        reason = "attached to another index than the one that was looked at"
+        back = [
+            replace(_detach(one.change, reason), uuid=there[one.change.index].uuid)
+            for one in strangers
+            if one.change.index in there
+        ]
+        if back:
+            self.carry_out(category, back, cycle, ())
+
+    def _obey_new_holds(
+        self, category: Category | None, changes: Sequence[Change], cycle: str, holds: Collection[Hold]
+    ) -> None:
+        """Look at the holds again after attaching: the look of `hold add` may have been before it."""
+        attached = [change for change in changes if change.way is not Way.DETACH]
+        if not attached:
+            return
+        try:
+            holds_unchanged(self._control, holds)()
+        except Refused:
+            reason = "a hold was added while it was attached"
+            self.carry_out(category, [_detach(change, reason) for change in attached], cycle, holds)
+            raise
+
+    def _intend(self, category: Category | None, change: Change, cycle: str) -> _Announced:
+        at = self._clock.now()
+        intent = self._appender.append(
+            Entry(
+                kind=Kind.INTENT,
+                category=category.id if category else None,
+                clause=str(category.clause) if category else None,
+                action=DETACH_LIFECYCLE if change.way is Way.DETACH else APPLY_LIFECYCLE,
+                target=(self._pseudonyms.index_name(self._policy.patterns, change.index), change.uuid),
+                reason=self._hidden(change, _describe(change)),
+                cycle=cycle,
+            )
+        )
+        return _Announced(change, intent, at)
+
+    def _finish(self, one: _Announced, outcome: Outcome, reason: str, result: Changed) -> None:
+        reason = self._hidden(one.change, reason)
+        self._appender.append(answer(one.intent, outcome, reason))
+        if outcome is not Outcome.DONE:
+            result.failures[one.change.uuid] = (one.change, reason)
+
+    def _hidden(self, change: Change, text: str) -> str:
+        return self._pseudonyms.hide(self._policy.patterns, change.index, text)
+
+
+def _is_as_wanted(attached: Attachment, change: Change) -> bool:
+    if change.way is Way.RELEASE:
+        return attached.exemption is None
+    if change.policy is None:
+        return attached.policy is None and not attached.at_stake
+    return attached.has(change.policy, change.origination, change.rollover_alias)
+
+
+def _has(attached: Attachment) -> str:
+    """Return which lifecycles an index has, as an outcome says it."""
+    if attached.policy is not None:
+        return f"it has {attached.policy}"
+    if attached.exemption is not None:
+        kept = f"kept from it by index.lifecycle.origination_date {attached.origination}"
+        return f"it has no lifecycle; that of its stream is {kept}"
+    return f"it has {STREAM_LIFECYCLE}" if attached.stream_lifecycle else "it has no lifecycle"
+
+
+def _detach(change: Change, reason: str) -> Change:
+    return Change(index=change.index, uuid=change.uuid, way=Way.DETACH, reason=reason)
+
+
+def _describe(change: Change) -> str:
+    """Return why a change is made; it begins with the name of the lifecycle where one is attached."""
+    if change.policy is None:
+        return change.reason
+    counted = f"; counted from {format_instant(change.origination)}" if change.origination is not None else ""
+    alias = f"; rolls {change.rollover_alias} over" if change.rollover_alias else ""
+    return f"{change.policy}: {change.reason}{counted}{alias}"
+
+
+def _batches(changes: Sequence[Change]) -> Iterator[list[Change]]:
+    """Yield changes that one request can make, detaching first."""
+
+    def alike(change: Change) -> tuple[bool, str, str, int, str]:
+        dated = change.origination if change.origination is not None else -1
+        return (
+            change.policy is not None,
+            change.policy or "",
+            "" if change.way is Way.DETACH else change.way,
+            dated,
+            change.rollover_alias or "",
+        )
+
+    for _, those in groupby(sorted(changes, key=alike), key=alike):
+        same = list(those)
+        yield from (same[start : start + BATCH] for start in range(0, len(same), BATCH))

@@ -1,0 +1,291 @@
+"""One look at a category's lifecycles: what is attached, what shall be, and where one hangs. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from retention_enforcer.domain.deadlines import due_at
+from retention_enforcer.domain.facts import CategoryFacts, IndexFacts, SetApart
+from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.lifecycles.changes import Change, Way, change_to, doubtful_changes, lifecycle_changes
+from retention_enforcer.domain.lifecycles.choice import (
+    Attachment,
+    Wanted,
+    wanted_lifecycles,
+    without_lifecycles,
+)
+from retention_enforcer.domain.lifecycles.compiler import (
+    LifecyclePolicy,
+    Lifecycles,
+    StoredLifecycle,
+    Unmeetable,
+    Variant,
+    compile_lifecycles,
+    own_lifecycles,
+)
+from retention_enforcer.domain.lifecycles.foreign import judge_foreign
+from retention_enforcer.domain.lifecycles.watch import (
+    REATTACHED,
+    Explained,
+    LifecycleService,
+    expected_deletion,
+    judge_managed,
+    judge_service,
+)
+from retention_enforcer.domain.policy.promises import Category, Policy
+from retention_enforcer.enforcement.lifecycles.pending import PendingWholeDeletions
+from retention_enforcer.enforcement.memory import Managed
+from retention_enforcer.enforcement.ports import LifecycleSource
+from retention_enforcer.enforcement.scope import Scope
+
+DIRECT, ILM = "direct", "ilm"
+"""Values of `ENFORCER_LIFECYCLE`, beside `auto`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LifecycleLook:
+    """What is attached to a category's indices, and what has to change."""
+
+    category: Category
+    own: Collection[str]
+    """The enforcer's own policies among those that are attached."""
+    poll: int
+    lifecycles: Lifecycles
+    """Without any policy where none can be used."""
+    unmeetable: Unmeetable | None
+    attachments: Mapping[str, Attachment]
+    hiding: bool
+    """Whether the category's expressions reach an index with a metadata block, for which explanations are refused."""
+    wanted: Mapping[str, Wanted]
+    changes: tuple[Change, ...]
+
+    def compiled(self, name: str | None) -> LifecyclePolicy | None:
+        """Return the compiled policy of this name."""
+        return next((policy for policy in self.lifecycles.policies if policy.name == name), None)
+
+    def managed(self, facts: CategoryFacts) -> dict[str, Managed | None]:
+        """Return by uuid which lifecycle each index has; one that went since the facts were read is absent."""
+        found: dict[str, Managed | None] = {}
+        for index in facts.indices:
+            attached = self.attachments.get(index.name)
+            if attached is None or attached.uuid != index.uuid:
+                continue
+            compiled = self.compiled(attached.policy)
+            begins = _begins(compiled, index, attached) if compiled is not None else None
+            acting = attached.policy or attached.acting
+            found[index.uuid] = Managed(policy=acting, deletes_from=begins) if acting else None
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """What the cluster says of how its lifecycles get on."""
+
+    findings: tuple[Finding, ...] = ()
+    again: tuple[Change, ...] = ()
+    """What is resolved by attaching the same again."""
+    next_deletion: int | None = None
+    """When the first of the enforcer's lifecycles is expected to have deleted its index."""
+    explained: Mapping[str, Explained] = field(default_factory=dict)
+
+
+class LifecycleObserver:
+    """Looks at lifecycles. `setting` is `ENFORCER_LIFECYCLE`."""
+
+    def __init__(
+        self, source: LifecycleSource, has_lifecycles: Callable[[], bool], setting: str, ended: PendingWholeDeletions
+    ) -> None:
+        self._source = source
+        self._has_lifecycles = has_lifecycles
+        self._setting = setting
+        self._ended = ended
+
+    @property
+    def available(self) -> bool:
+        """Whether the cluster has lifecycles at all."""
+        return self._has_lifecycles()
+
+    @property
+    def used(self) -> bool:
+        """Whether the enforcer attaches any."""
+        return self._setting != DIRECT and self._has_lifecycles()
+
+    def compile(self, policy: Policy, category: Category, fingerprint: str, poll: int) -> Lifecycles | Unmeetable:
+        """Return the policies of a category, or why there are none."""
+        if self._setting == DIRECT:
+            return Lifecycles(category=category.id, margin=policy.margin, poll=poll)
+        return compile_lifecycles(policy, category, fingerprint, poll)
+
+    def look(self, scope: Scope, category: Category, facts: CategoryFacts) -> LifecycleLook:
+        """Return what is attached to the indices of a category now, and what has to change."""
+        poll = self._source.poll_interval()
+        compiled = self.compile(scope.policy, category, scope.fingerprint, poll)
+        unmeetable = compiled if isinstance(compiled, Unmeetable) else None
+        lifecycles = (
+            compiled
+            if isinstance(compiled, Lifecycles)
+            else Lifecycles(category=category.id, margin=scope.policy.margin, poll=poll)
+        )
+        reached = self._source.attachments(sorted({pattern.expression for pattern in category.indices}))
+        governed = {index.name for index in facts.indices} | {apart.name for apart in facts.set_apart}
+        attachments = {name: attached for name, attached in reached.items() if name in governed}
+        # Some have other names than the category's: what was made from its indices, or was taken out of a stream.
+        attachments |= self._source.attachments_of(governed - reached.keys())
+        own = own_lifecycles(scope.policy, (a.policy for a in attachments.values()), self._source.contents)
+        if self._setting == DIRECT or unmeetable is not None:
+            reason = unmeetable.arithmetic if unmeetable else "ENFORCER_LIFECYCLE is direct"
+            wanted = without_lifecycles(facts, attachments, own, reason)
+        else:
+            wanted = wanted_lifecycles(
+                category, lifecycles, facts, attachments, self._names_ended(lifecycles, facts, attachments)
+            )
+        changes = (
+            *doubtful_changes(facts, attachments, own, _held(scope, facts, attachments)),
+            *lifecycle_changes(facts, lifecycles, wanted, attachments),
+        )
+        return LifecycleLook(
+            category=category,
+            own=own,
+            poll=poll,
+            lifecycles=lifecycles,
+            unmeetable=unmeetable,
+            attachments=attachments,
+            hiding=any(attached.metadata_block for attached in reached.values()),
+            wanted=wanted,
+            changes=changes,
+        )
+
+    def _names_ended(
+        self, lifecycles: Lifecycles, facts: CategoryFacts, attachments: Mapping[str, Attachment]
+    ) -> Collection[str]:
+        if lifecycles.ended is None:
+            return ()
+        having = {name for name, attached in attachments.items() if attached.policy == lifecycles.ended.name}
+        return self._ended.names(facts.category, facts, having)
+
+    def service(self) -> tuple[Finding, ...]:
+        """Return the finding that no lifecycle of the cluster works, if that is so."""
+        if not self._has_lifecycles():
+            return ()
+        found = judge_service(LifecycleService(poll=0, status=self._source.status()))
+        return (found,) if found else ()
+
+    def watch(
+        self, look: LifecycleLook, facts: CategoryFacts, stored: Mapping[str, StoredLifecycle], now: int
+    ) -> Watched:
+        """Return where the lifecycles of a category hang, or come too late, from one explanation of all."""
+        if not any(attached.policy for attached in look.attachments.values()):
+            return Watched(findings=tuple(_unmeetable(look)))
+        expressions = [] if look.hiding else [pattern.expression for pattern in look.category.indices]
+        explained = self._source.explain_all(expressions, look.attachments)
+        around = LifecycleService(
+            poll=look.poll, status=self._source.status(), snapshotting=self._source.snapshotting()
+        )
+        watch = _Watch(look, facts, around, now)
+        findings = [found for one in explained.values() if (found := watch.judge(one)) is not None]
+        return Watched(
+            findings=(*findings, *_unmeetable(look), *_foreign(look, stored)),
+            again=tuple(change for found in findings if (change := watch.again(found)) is not None),
+            next_deletion=min(
+                (at for one in explained.values() if (at := watch.expected(one)) is not None), default=None
+            ),
+            explained=explained,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    look: LifecycleLook
+    facts: CategoryFacts
+    around: LifecycleService
+    now: int
+
+    def judge(self, explained: Explained) -> Finding | None:
+        """Return why one of the enforcer's own lifecycles will not delete its index in time."""
+        attached = self.look.attachments.get(explained.index)
+        if attached is None or explained.policy not in self.look.own:
+            return None
+        index = self._index(explained.index)
+        by_age = index is not None and index.oldest is not None and self.look.category.max_age is not None
+        return judge_managed(
+            self.look.category,
+            explained,
+            self.look.compiled(explained.policy),
+            self.around,
+            self.now,
+            facts=index,
+            uuid=attached.uuid,
+            closed=not attached.open,
+            deadline=due_at(self.look.category, self.look.lifecycles.margin, index.oldest)
+            if by_age and index and index.oldest is not None
+            else None,
+        )
+
+    def again(self, found: Finding) -> Change | None:
+        """Return how to attach again what a lifecycle hangs in, where that resolves it."""
+        index = self._index(found.index or "")
+        wanted = self.look.wanted.get(found.index or "")
+        if found.kind not in REATTACHED or index is None or wanted is None:
+            return None
+        return change_to(index, self.look.lifecycles, wanted, Way.SWAP, f"; again, since it hangs: {found.kind}")
+
+    def expected(self, explained: Explained) -> int | None:
+        compiled = self.look.compiled(explained.policy)
+        return expected_deletion(explained, compiled, self.look.poll, self.now)
+
+    def _index(self, name: str) -> IndexFacts | None:
+        attached = self.look.attachments.get(name)
+        found = (i for i in self.facts.indices if i.name == name and attached is not None and i.uuid == attached.uuid)
+        return next(found, None)
+
+
+def _held(scope: Scope, facts: CategoryFacts, attachments: Mapping[str, Attachment]) -> set[str]:
+    """Return the indices in doubt that a hold may cover, by their own name or that of their stream."""
+
+    def as_named(apart: SetApart) -> tuple[SetApart, ...]:
+        stream = attachments[apart.name].stream if apart.name in attachments else None
+        return (apart, replace(apart, name=stream)) if stream is not None else (apart,)
+
+    return {
+        apart.name
+        for apart in facts.set_apart
+        for hold in scope.control.holds
+        if any(hold.may_cover(facts.category, one, facts.as_of) for one in as_named(apart))
+    }
+
+
+def _begins(policy: LifecyclePolicy, index: IndexFacts, attached: Attachment) -> int | None:
+    """Return the earliest instant at which a lifecycle can delete an index, whenever it is rolled over; None: never."""
+    if policy.min_age is None:
+        return None
+    rolled = attached.rolled_over if policy.variant is Variant.ROLLED else None
+    dated = attached.origination if policy.variant is Variant.PLAIN else None
+    since = rolled if rolled is not None else dated if dated is not None else index.created
+    return since + policy.min_age
+
+
+def _unmeetable(look: LifecycleLook) -> Sequence[Finding]:
+    if look.unmeetable is None:
+        return ()
+    return (
+        Finding(
+            kind="lifecycle-unmeetable",
+            category=look.category.id,
+            text=f"no lifecycle of {look.category.id} keeps its promise: {look.unmeetable.arithmetic}",
+            remedy=f"{look.unmeetable.remedy}; until then the daemon deletes by itself, as long as it runs",
+            severity=Severity.WARNING,
+        ),
+    )
+
+
+def _foreign(look: LifecycleLook, stored: Mapping[str, StoredLifecycle]) -> Sequence[Finding]:
+    """Return the findings about other people's policies on this category's indices, one a policy."""
+    findings = []
+    names = {attached.policy for attached in look.attachments.values() if attached.policy is not None}
+    for name in sorted(names - set(look.own)):
+        phases = stored[name].content.get("phases") if name in stored else None
+        found = judge_foreign(look.category, look.lifecycles.margin, name, phases, look.poll)
+        if found is not None:
+            findings.append(found)
+    return findings

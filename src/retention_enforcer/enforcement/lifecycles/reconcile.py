@@ -1,0 +1,308 @@
+"""The lifecycles of a cycle: detached first where they must not be, attached at its end where they may be."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from retention_enforcer.domain.errors import Refused, RequestRejected
+from retention_enforcer.domain.expiry.fuse import FuseLimits, Soon, UnsafePlan, raise_if_unsafe_lifecycles
+from retention_enforcer.domain.facts import CategoryFacts, IndexFacts
+from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.foresight import foreseen_in
+from retention_enforcer.domain.instants import DAY, format_instant
+from retention_enforcer.domain.lifecycles.changes import Change, Way, earliest_deletion
+from retention_enforcer.domain.lifecycles.choice import Attachment
+from retention_enforcer.domain.lifecycles.compiler import (
+    LifecyclePolicy,
+    Stored,
+    StoredLifecycle,
+    Variant,
+    compare_stored,
+    deletes_nothing,
+    same_phases,
+)
+from retention_enforcer.domain.plan import Plan
+from retention_enforcer.domain.policy.promises import Category
+from retention_enforcer.enforcement.lifecycles.changer import Changed, LifecycleChanger
+from retention_enforcer.enforcement.lifecycles.observer import LifecycleLook, LifecycleObserver, Watched
+from retention_enforcer.enforcement.lifecycles.seam import LifecycleResult
+from retention_enforcer.enforcement.ports import Clock, LifecycleSource
+from retention_enforcer.enforcement.scope import Scope
+
+_NAMED = 5
+"""How many indices a finding about several names."""
+
+
+class LifecycleWork:
+    """Lifecycles follow what the policy and the facts allow, each change with its records.
+
+    Without a changer, or where the enforcer may not act, nothing is changed, and it is said aloud where the cluster
+    deletes all the same.
+    """
+
+    def __init__(
+        self,
+        *,
+        observer: LifecycleObserver,
+        cluster: LifecycleSource,
+        clock: Clock,
+        changer: LifecycleChanger | None = None,
+    ) -> None:
+        self._observer = observer
+        self._cluster = cluster
+        self._clock = clock
+        self._changer = changer
+
+    def watch(self, category: Category, scope: Scope, facts: CategoryFacts) -> tuple[Finding, ...]:
+        """Return where the lifecycles of a category hang, or come too late; changes nothing."""
+        if not self._observer.available:
+            return ()
+        try:
+            look = self._observer.look(scope, category, facts)
+            return self._observer.watch(look, facts, self._cluster.stored(), self._clock.now()).findings
+        except RequestRejected as error:
+            return (_unusable(category, error),)
+
+    def protect(self, category: Category, scope: Scope, facts: CategoryFacts, cycle: str) -> bool:
+        """Detach the lifecycles that must not be there. Raises Refused where the right to act was lost.
+
+        What did not succeed is tried again by `apply`, and a finding if it fails there too.
+        """
+        if not scope.may_act or self._changer is None or not self._observer.available:
+            return False
+        try:
+            look = self._observer.look(scope, category, facts)
+        except RequestRejected:  # the purges go on without lifecycles, and `apply` says so
+            return False
+        detaching = [change for change in look.changes if change.way is Way.DETACH]
+        return self._changer.carry_out(category, detaching, cycle, scope.control.holds).unknown
+
+    def apply(
+        self, category: Category, scope: Scope, facts: CategoryFacts, plan: Plan, limits: FuseLimits, cycle: str
+    ) -> LifecycleResult:
+        """Put policies and attach them, only where something differs. `plan` is all that the cycle planned."""
+        if not self._observer.available:
+            return LifecycleResult()
+        try:
+            return self._apply(category, scope, facts, plan, limits, cycle)
+        except RequestRejected as error:
+            return LifecycleResult(findings=(_unusable(category, error),))
+
+    def _apply(
+        self, category: Category, scope: Scope, facts: CategoryFacts, plan: Plan, limits: FuseLimits, cycle: str
+    ) -> LifecycleResult:
+        look, stored = self._observer.look(scope, category, facts), self._cluster.stored()
+        watched = self._observer.watch(look, facts, stored, self._clock.now())
+        if not scope.may_act or self._changer is None:
+            acting = still_acting(look, watched)
+            return LifecycleResult(findings=(*watched.findings, *acting), managed=look.managed(facts))
+        putting = _Putting(self._changer, self._cluster, category, scope, cycle)
+        policies = look.lifecycles.policies if category.enforce else ()
+        usable = [policy.name for policy in policies if putting.put(policy, stored.get(policy.name), look)]
+        if putting.touched:
+            look = self._observer.look(scope, category, facts)
+        changes = [change for change in _with_hanging(look, watched) if change.policy in (None, *usable)]
+        allowed, refused = self._under_the_fuse(changes, look, facts, plan, limits, scope.policy.margin)
+        changed = self._changer.carry_out(category, allowed, cycle, scope.control.holds)
+        if allowed:
+            look = self._observer.look(scope, category, facts)
+        findings = (*watched.findings, *putting.findings, *_failed(category, changed), *_refusal(category, refused))
+        return LifecycleResult(
+            findings=findings,
+            managed=look.managed(facts),
+            unknown=changed.unknown,
+        )
+
+    def _under_the_fuse(
+        self,
+        changes: Sequence[Change],
+        look: LifecycleLook,
+        facts: CategoryFacts,
+        plan: Plan,
+        limits: FuseLimits,
+        margin: int,
+    ) -> tuple[Sequence[Change], UnsafePlan | None]:
+        """Return the changes that may be made: what a lifecycle deletes within a day counts as if it went now."""
+        soon = _soon(changes, look, facts, margin, self._clock.now())
+        ending = [change.uuid for change in changes if change.policy == _name_of(look.lifecycles.ended)]
+        written = self._written_since({*soon, *ending}, facts)
+        changes = [change for change in changes if change.uuid not in written]
+        soon = {uuid: one for uuid, one in soon.items() if uuid not in written}
+        try:
+            raise_if_unsafe_lifecycles(plan, list(soon.values()), limits)
+        except UnsafePlan as unsafe:
+            surprising = {uuid for uuid, one in soon.items() if one.foreseen < one.documents}
+            return [change for change in changes if change.uuid not in surprising], unsafe
+        return changes, None
+
+    def _written_since(self, soon: Collection[str], facts: CategoryFacts) -> frozenset[str]:
+        """Return the uuids of indices that would be deleted soon and were written to since they were looked at.
+
+        What came may be young: they are looked at again in the next cycle, as before a deletion by the enforcer itself.
+        """
+        if not soon or self._changer is None:
+            return frozenset()
+        indices = [index for index in facts.indices if index.uuid in soon]
+        return frozenset(soon) - self._changer.unwritten(indices)
+
+
+class _Putting:
+    """Puts the policies of a category where the stored ones differ."""
+
+    def __init__(
+        self, changer: LifecycleChanger, cluster: LifecycleSource, category: Category, scope: Scope, cycle: str
+    ) -> None:
+        self._changer = changer
+        self._cluster = cluster
+        self._category = category
+        self._scope = scope
+        self._cycle = cycle
+        self.touched = False
+        self.findings: list[Finding] = []
+
+    def put(self, policy: LifecyclePolicy, stored: StoredLifecycle | None, look: LifecycleLook) -> bool:
+        """Put one policy, if need be; True if it may be attached."""
+        how = compare_stored(policy, stored.content if stored else None)
+        if how is Stored.FOREIGN:
+            text = f"the lifecycle policy {policy.name} has the enforcer's name, but is not the enforcer's"
+            self._find("lifecycle-name-taken", policy, text, "delete or rename it, or give the policy another name")
+            # Governed indices got it when it was the enforcer's: nobody knows what it does to them now.
+            self._release(policy, look.attachments)
+            self.touched = True
+            return False
+        mine = stored is None or stored.mine
+        if how is Stored.SAME and mine:
+            return True
+        if how is Stored.ALTERED:
+            text = f"the lifecycle policy {policy.name} was changed since the enforcer put it: it is put again"
+            self._find("lifecycle-altered", policy, text, "find out who changed it; only the policy file decides")
+        elif not mine:
+            text = f"the lifecycle policy {policy.name} carried another's rights: it is put again with the enforcer's"
+            self._find("lifecycle-authority", policy, text, "let nobody but the enforcer put its lifecycle policies")
+        self.touched = True
+        if not same_phases(policy, stored) and not self._release(policy, self._cluster.attachments(["*"])):
+            return False
+        self._changer.put(self._category, policy, self._cycle)
+        now = self._cluster.stored().get(policy.name)
+        return now is not None and compare_stored(policy, now.content) is Stored.SAME
+
+    def _release(self, policy: LifecyclePolicy, among: Mapping[str, Attachment]) -> bool:
+        """Detach a policy from every one of these indices that has it; True if none has it any more.
+
+        What is put changes at once, and past the fuse, when the indices go that have it.
+        """
+        having = {name: attached for name, attached in among.items() if attached.policy == policy.name}
+        changes = [
+            Change(index=name, uuid=attached.uuid, way=Way.DETACH, reason=f"{policy.name} changes: attached anew")
+            for name, attached in sorted(having.items())
+        ]
+        holds = self._scope.control.holds
+        changed = self._changer.carry_out(self._category, changes, self._cycle, holds)
+        return len(changed.done) == len(changes)
+
+    def _find(self, kind: str, policy: LifecyclePolicy, text: str, remedy: str) -> None:
+        self.findings.append(
+            Finding(
+                kind=kind,
+                category=self._category.id,
+                about=policy.name,
+                text=text,
+                remedy=remedy,
+                severity=Severity.WARNING,
+            )
+        )
+
+
+def still_acting(look: LifecycleLook, watched: Watched) -> Sequence[Finding]:
+    """Return the finding that lifecycles delete a category's indices, although the enforcer does not act.
+
+    Those of which nothing can be known are among them; closed ones are not: no lifecycle deletes these.
+    """
+    managed = {
+        name: a.policy
+        for name, a in sorted(look.attachments.items())
+        if a.policy is not None and a.open and not (a.policy in look.own and deletes_nothing(a.policy))
+    }
+    if not managed:
+        return ()
+    theirs = [policy for policy in managed.values() if policy not in look.own]
+    when = f", the next until {format_instant(watched.next_deletion)}" if watched.next_deletion is not None else ""
+    foreign = f", {len(theirs)} of them somebody else's" if theirs else ""
+    named = ", ".join(list(managed)[:_NAMED]) + (f" and {len(managed) - _NAMED} more" if len(managed) > _NAMED else "")
+    return (
+        Finding(
+            kind="lifecycle-acts",
+            category=look.category.id,
+            text=f"the enforcer deletes nothing now, but {len(managed)} indices have lifecycles that do"
+            f"{foreign}{when}: {named}",
+            remedy="`retention-enforcer stop` takes them from every governed index",
+            severity=Severity.WARNING,
+        ),
+    )
+
+
+def _with_hanging(look: LifecycleLook, watched: Watched) -> list[Change]:
+    """Return what has to change, and what has to be attached again since it hangs."""
+    changing = {change.uuid for change in look.changes}
+    return [*look.changes, *(change for change in watched.again if change.uuid not in changing)]
+
+
+def _name_of(policy: LifecyclePolicy | None) -> str:
+    return policy.name if policy is not None else ""
+
+
+def _soon(
+    changes: Sequence[Change], look: LifecycleLook, facts: CategoryFacts, margin: int, now: int
+) -> dict[str, Soon]:
+    """Return, by uuid, what lifecycles that are to be attached delete within a day."""
+    by_uuid: dict[str, IndexFacts] = {index.uuid: index for index in facts.indices}
+    soon = {}
+    for change in changes:
+        policy, index = look.compiled(change.policy), by_uuid.get(change.uuid)
+        if policy is None or index is None or policy.variant is Variant.ENDED:
+            continue  # what a customer asked for is no surprise
+        earliest = earliest_deletion(change, policy, index, look.attachments[index.name])
+        if earliest is None or earliest > now + DAY:
+            continue
+        foreseen = foreseen_in(index, look.category, margin, facts).known
+        soon[change.uuid] = Soon(uuid=change.uuid, documents=index.documents, foreseen=foreseen)
+    return soon
+
+
+def _failed(category: Category, changed: Changed) -> Sequence[Finding]:
+    return [
+        Finding(
+            kind="lifecycle-failed",
+            category=category.id,
+            index=change.index,
+            uuid=change.uuid,
+            text=f"the lifecycle of {change.index} could not be changed: {reason}",
+            remedy="the next cycle tries again; if it stays, see what the cluster says about this index",
+            severity=Severity.WARNING,
+        )
+        for change, reason in changed.failures.values()
+    ]
+
+
+def _refusal(category: Category, refused: Refused | None) -> Sequence[Finding]:
+    if refused is None:
+        return ()
+    return [
+        Finding(
+            kind="unsafe-lifecycles",
+            category=category.id,
+            text=refused.message,
+            remedy=refused.remedy,
+            severity=Severity.WARNING,
+        )
+    ]
+
+
+def _unusable(category: Category, error: RequestRejected) -> Finding:
+    return Finding(
+        kind="lifecycles-unusable",
+        category=category.id,
+        text=f"lifecycles cannot be used: {error.message}",
+        remedy=f"{error.remedy}; until then the daemon deletes by itself, as long as it runs",
+        severity=Severity.WARNING,
+    )

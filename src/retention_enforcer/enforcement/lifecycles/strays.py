@@ -1,0 +1,119 @@
+"""The enforcer's lifecycles on indices that no category claims: a clone keeps its lifecycle, and would be deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from retention_enforcer.domain.errors import RequestRejected
+from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.lifecycles.changes import Change, Way
+from retention_enforcer.domain.lifecycles.choice import Attachment
+from retention_enforcer.domain.lifecycles.compiler import own_lifecycles
+from retention_enforcer.domain.lifecycles.exemption import FAR_AHEAD
+from retention_enforcer.domain.own.state_keys import LIFECYCLES
+from retention_enforcer.enforcement.lifecycles.changer import LifecycleChanger
+from retention_enforcer.enforcement.lifecycles.observer import LifecycleObserver
+from retention_enforcer.enforcement.ports import LifecycleSource
+from retention_enforcer.enforcement.scope import Scope, cycle_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundResult:
+    """What one look over the whole cluster came to."""
+
+    findings: tuple[Finding, ...] = ()
+    unknown: bool = False
+
+
+class StrayLifecycles:
+    """Looks, once an interval, at the lifecycles of the whole cluster. Without a changer it only looks."""
+
+    def __init__(
+        self,
+        observer: LifecycleObserver,
+        cluster: LifecycleSource,
+        governed: Callable[[], Collection[str]],
+        changer: LifecycleChanger | None = None,
+    ) -> None:
+        self._observer = observer
+        self._cluster = cluster
+        self._governed = governed
+        self._changer = changer
+
+    def run(self, scope: Scope) -> RoundResult:
+        """Detach what strays. Raises Refused where the right to act was lost."""
+        if not self._observer.available:
+            return RoundResult()
+        cycle = cycle_of(LIFECYCLES)
+        with structlog.contextvars.bound_contextvars(**{"retention.cycle": cycle}):
+            try:
+                return self._run(scope, cycle)
+            except RequestRejected as error:
+                text = f"lifecycles cannot be looked at: {error.message}"
+                return RoundResult(findings=(_finding("lifecycles-unusable", text, error.remedy),))
+
+    def _run(self, scope: Scope, cycle: str) -> RoundResult:
+        there = dict(sorted(self._cluster.attachments(["*"]).items()))
+        findings, (strays, former) = list(self._observer.service()), self._strays(scope, there)
+        findings += [_former(change, there[change.index]) for change in former]
+        if self._changer is None or not scope.may_act:
+            findings += [_stray(change, there[change.index]) for change in strays]
+            return RoundResult(findings=tuple(findings))
+        changed = self._changer.carry_out(None, strays, cycle, scope.control.holds)
+        findings += [_stray(change, there[change.index]) for change, _ in changed.failures.values()]
+        return RoundResult(findings=tuple(findings), unknown=changed.unknown)
+
+    def _strays(self, scope: Scope, there: Mapping[str, Attachment]) -> tuple[list[Change], list[Change]]:
+        """Return how this policy's lifecycles leave what it does not claim, and how those of another policy would."""
+        governed = self._governed()  # afterwards: an index that came in between is not taken for nobody's
+        managed = {
+            name: attached for name, attached in there.items() if attached.policy is not None and name not in governed
+        }
+        own = own_lifecycles(scope.policy, (a.policy for a in managed.values()), self._cluster.contents)
+        strays: list[Change] = []
+        former: list[Change] = []
+        for name, attached in managed.items():
+            put_by = own.get(attached.policy or "")
+            if put_by is not None:
+                (strays if put_by == scope.policy.name else former).append(_detach(name, attached, put_by))
+        return strays, former
+
+
+def _detach(name: str, attached: Attachment, put_by: str) -> Change:
+    whose = f"{attached.policy}, a lifecycle of the policy {put_by}"
+    reason = f"no category claims it, and it has {whose}: outside the policy nothing is deleted"
+    return Change(index=name, uuid=attached.uuid, way=Way.DETACH, reason=reason)
+
+
+def _stray(change: Change, attached: Attachment) -> Finding:
+    return _about("lifecycle-stray", change, f"{_by_hand(change, attached)}; the enforcer does so when it acts")
+
+
+def _former(change: Change, attached: Attachment) -> Finding:
+    """Return that a policy that was accepted once, under another name, has the cluster delete an index still."""
+    return _about("lifecycle-former", change, f"{_by_hand(change, attached)}, or let a category claim it")
+
+
+def _by_hand(change: Change, attached: Attachment) -> str:
+    """Return what takes a lifecycle off; where the stream's own would take over, that is kept from the index first."""
+    first = f"set index.lifecycle.origination_date of it to {FAR_AHEAD}, then " if attached.at_stake else ""
+    return f"{first}POST {change.index}/_ilm/remove"
+
+
+def _about(kind: str, change: Change, remedy: str) -> Finding:
+    return Finding(
+        kind=kind,
+        category=None,
+        index=change.index,
+        uuid=change.uuid,
+        text=f"{change.index}: {change.reason}",
+        remedy=remedy,
+        severity=Severity.WARNING,
+    )
+
+
+def _finding(kind: str, text: str, remedy: str) -> Finding:
+    return Finding(kind=kind, category=None, text=text, remedy=remedy, severity=Severity.WARNING)

@@ -1,0 +1,141 @@
+"""The operator's word, as the commands write it: accept, approve, stop, resume."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from retention_enforcer.domain.control import ACCEPTED, APPROVAL, ORDER, RESUMED, STOP
+from retention_enforcer.domain.errors import Refused
+from retention_enforcer.domain.expiry.rules import build_plan
+from retention_enforcer.domain.facts import CategoryFacts
+from retention_enforcer.domain.instants import DAY
+from retention_enforcer.domain.lease import TERM, Lease, Versioned
+from retention_enforcer.domain.own.state_keys import LEASE
+from retention_enforcer.domain.plan import Action, Plan
+from retention_enforcer.domain.policy.promises import Category
+from retention_enforcer.enforcement.ports import Clock
+
+_LOOK = 1.0
+"""Seconds between two looks for the confirmation."""
+
+
+class ControlDocuments(Protocol):
+    """Where the operator's word is kept."""
+
+    def save(self, key: str, body: Mapping[str, Any], now: int, kind: str | None = None) -> None:
+        """Replace one document."""
+
+    def load(self, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """Return these documents as they are now; absent ones are absent."""
+
+    def remove(self, key: str) -> None:
+        """Remove one document; an absent one is no error."""
+
+
+class StateDocuments(Protocol):
+    """Where the daemon answers."""
+
+    def versions(self, keys: Sequence[str]) -> dict[str, Versioned]:
+        """Return these documents with their versions."""
+
+
+def accept_policy(control: ControlDocuments, fingerprint: str, clock: Clock) -> None:
+    """Accept a policy by its fingerprint; only the last accepted one may act."""
+    now = clock.now()
+    control.save(ACCEPTED, {"fingerprint": fingerprint, "at": now}, now)
+
+
+def approve_plan(
+    control: ControlDocuments, plans: Iterable[Plan], plan_hash: str, fingerprint: str, clock: Clock
+) -> Plan:
+    """Release the purges of the plan with this hash under this policy, each once, for a day; return that plan.
+
+    Raises Refused where no plan of now has it: what would be released is not what was looked at.
+    """
+    for plan in plans:
+        if plan_hash and plan.hash == plan_hash:
+            now = clock.now()
+            body = {
+                "hash": plan.hash,
+                "policy": fingerprint,
+                "pairs": sorted(p.pair for p in plan.purge),
+                "shown": sorted((*p.pair, p.documents, p.foreseen) for p in plan.purge),
+                "until": now + DAY,
+            }
+            control.save(f"{APPROVAL}{plan.hash}-{now}", body, now)
+            return plan
+    raise Refused(
+        f"no plan has the hash {plan_hash} now: nothing is approved",
+        "the plan changed since; look at `retention-enforcer plan` again",
+    )
+
+
+def order_erasure(
+    control: ControlDocuments, category: Category, facts: CategoryFacts, margin: int, fingerprint: str, clock: Clock
+) -> Plan:
+    """Order that what must never be stored is erased: what is there now, each index once, within a day.
+
+    Returns the plan of exactly that; where it is empty nothing is ordered.
+    """
+    plan = erasure_plan(category, facts, margin, clock.now())
+    if plan.purge:
+        now = clock.now()
+        body = {
+            "category": category.id,
+            "policy": fingerprint,
+            "pairs": sorted(p.pair for p in plan.purge),
+            "until": now + DAY,
+        }
+        control.save(f"{ORDER}{category.id}-{now}", body, now)
+    return plan
+
+
+def erasure_plan(category: Category, facts: CategoryFacts, margin: int, now: int) -> Plan:
+    """Return what an order to erase would purge now."""
+    own = {index.uuid for index in facts.indices} if category.never_stored else set()
+    elsewhere = {(found.index.uuid, Action.DELETE_DOCUMENTS.value) for found in facts.forbidden}
+    everything = frozenset((uuid, action.value) for uuid in own for action in Action) | elsewhere
+    return build_plan(category, margin, replace(facts, ordered=everything), now)
+
+
+def stop(control: ControlDocuments, state: StateDocuments, clock: Clock) -> str:
+    """Set the flag, and wait until nobody acts any more; return how that is known.
+
+    Raises Refused where a daemon goes on renewing its lease without having confirmed.
+    """
+    now = clock.now()
+    resumed = control.load([RESUMED]).get(RESUMED)
+    # After the last `resume`, whatever clock that had: what it took back is not this flag, if this one is lost.
+    at = max(now, int(resumed["at"]) + 1 if resumed else 0)
+    control.save(STOP, {"at": at}, now)
+    lapsed_at = time.monotonic() + TERM
+    seen: tuple[int, int] | None = None
+    until = time.monotonic() + 2 * TERM
+    while time.monotonic() < until:
+        documents = state.versions([LEASE, STOP])
+        confirmed = documents.get(STOP)
+        if confirmed and int(confirmed.body["at"]) >= at:
+            return f"confirmed by {confirmed.body['instance']}"
+        lease = documents.get(LEASE)
+        if lease is None or not Lease.of(lease.body).holder:
+            return "no enforcer holds the lease"
+        if lease.version != seen:
+            seen, lapsed_at = lease.version, time.monotonic() + TERM
+        elif time.monotonic() >= lapsed_at:
+            return f"the lease of {Lease.of(lease.body).holder} has lapsed"
+        time.sleep(_LOOK)
+    raise Refused(
+        "the flag is set, but the daemon has not confirmed it: it may be in the middle of a request",
+        "see its log; ending its process stops it for certain",
+    )
+
+
+def resume(control: ControlDocuments, clock: Clock) -> None:
+    """Take the flag back, and say so first: a flag that is gone without this was lost."""
+    now = clock.now()
+    flag = control.load([STOP]).get(STOP)
+    control.save(RESUMED, {"at": max(now, int(flag["at"]) if flag else 0)}, now)
+    control.remove(STOP)

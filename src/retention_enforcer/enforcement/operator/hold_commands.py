@@ -1,0 +1,203 @@
+"""`hold add` and `hold remove`: the operator's word, and what of the cluster's own deletions it has to stop at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from retention_enforcer.domain.control import COVERED, HOLD, REMOVED, Control
+from retention_enforcer.domain.coverage.findings import IndexSeen
+from retention_enforcer.domain.errors import ConfigurationError, Refused
+from retention_enforcer.domain.facts import CategoryFacts
+from retention_enforcer.domain.holds.hold import Hold, covered_body
+from retention_enforcer.domain.holds.shortfalls import shortfalls
+from retention_enforcer.domain.policy.promises import Category, Policy
+from retention_enforcer.domain.subjects.identity import Subject, SubjectKind
+from retention_enforcer.enforcement.observer import Observer
+from retention_enforcer.enforcement.operator.commands import ControlDocuments
+from retention_enforcer.enforcement.operator.lifecycle_switch import LifecycleSwitch, PutBack
+from retention_enforcer.enforcement.ports import Clock, ControlStore, HoldResolver
+from retention_enforcer.enforcement.scope import Scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Covered:
+    """What a hold covers in one category."""
+
+    category: str
+    indices: int = 0
+    """Held as a whole."""
+    documents: int = 0
+    """In these, and those of the held subject elsewhere."""
+    partly: int = 0
+    """Indices that lose other documents, but not those of the held subject."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protection:
+    """What a new hold does."""
+
+    hold: Hold
+    covered: tuple[Covered, ...]
+    not_narrowed: tuple[str, ...] = ()
+    """Categories whose documents do not name such a subject: nothing of theirs is held."""
+    unprotected: Mapping[str, str] = field(default_factory=dict)
+    """Indices that something else than the enforcer may delete all the same, and why."""
+
+
+class HoldCommands:
+    """Adds and removes holds."""
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        observer: Observer,
+        resolver: HoldResolver,
+        documents: ControlDocuments,
+        control: ControlStore,
+        lifecycles: LifecycleSwitch,
+        clock: Clock,
+        whereabouts: Callable[[Policy], Sequence[IndexSeen]],
+    ) -> None:
+        self._whereabouts = whereabouts
+        self._policy = policy
+        self._observer = observer
+        self._resolver = resolver
+        self._documents = documents
+        self._control = control
+        self._lifecycles = lifecycles
+        self._clock = clock
+
+    def add(self, hold: Hold) -> Protection:
+        """Write a hold down, then stop the cluster's own deletions of what it covers.
+
+        The enforcer obeys it from its next cycle on, whatever becomes of the rest.
+        """
+        now = self._clock.now()
+        categories = self._policy.categories
+        scope = Scope.looking(self._policy, Control(holds=(hold,)))
+        # Looked at first: a hold that names nothing is a slip, and an account whose applications cannot be told is not
+        # taken for one that has none.
+        looked = {id_: facts for id_, (facts, _) in self._observer.look(scope, categories, {}).items()}
+        if hold.index is not None and not any(_names(facts, hold.index) for facts in looked.values()):
+            raise ConfigurationError(
+                "no governed index, stream or alias has this name",
+                "name one as `retention-enforcer plan` or GET _cat/indices shows it",
+            )
+        hold = replace(hold, applications=self._applications(hold, now))
+        covered = {uuid: seen for c in categories for uuid, seen in hold.seen_in(c, looked[c.id], now).items()}
+        # First: the hold is obeyed as soon as it is there, and its name may lead elsewhere by then.
+        self._documents.save(f"{COVERED}{hold.id}", covered_body(covered), now, COVERED)
+        self._documents.save(f"{HOLD}{hold.id}", _body(hold), now)
+        narrowed = [c for c in categories if hold.subject is None or hold.subject.wanted(c.subjects) is not None]
+        return Protection(
+            hold=hold,
+            covered=tuple(c for c in (_covered(facts) for facts in looked.values()) if c.indices or c.partly),
+            not_narrowed=tuple(c.id for c in categories if c not in narrowed),
+            unprotected=self._protect(hold, looked, narrowed),
+        )
+
+    def _applications(self, hold: Hold, now: int) -> tuple[str, ...]:
+        """Return the applications of a held account, as they can be told now."""
+        if hold.subject is None or hold.subject.kind is not SubjectKind.ACCOUNT:
+            return ()
+        along = (one.subject for one in self._resolver.of(self._policy, [hold], now))
+        return tuple(subject.id for subject in along if subject.kind is SubjectKind.APPLICATION)
+
+    def remove(self, hold_id: str) -> PutBack:
+        """Take a hold back, and put lifecycles of others back that were detached for it alone.
+
+        They are put back first: an index without any would get one of the enforcer's. Raises ConfigurationError where
+        there is no hold of this id.
+        """
+        control = self._control.read()
+        if not any(hold.id == hold_id for hold in control.holds):
+            raise ConfigurationError("there is no hold of this id", "see `retention-enforcer hold list`")
+        others = replace(control, holds=tuple(hold for hold in control.holds if hold.id != hold_id))
+        put_back = self._lifecycles.put_back(lambda: self.held(others), others)
+        now = self._clock.now()
+        self._documents.save(f"{REMOVED}{hold_id}", {"at": now}, now)  # first: without it the hold would be lost
+        self._documents.remove(f"{HOLD}{hold_id}")
+        self._documents.remove(f"{COVERED}{hold_id}")
+        return put_back
+
+    def held(self, control: Control) -> frozenset[str]:
+        """Return the names of the indices that are held, at least in part, and of those that may be."""
+        categories = self._policy.categories
+        scope = Scope.looking(self._policy, control)
+        names: set[str] = set()
+        now = self._clock.now()
+        for id_, (facts, _) in self._observer.look(scope, categories, {}).items():
+            names |= {index.name for index in facts.indices if index.name in facts.holds or index.matching_documents}
+            names |= {a.name for a in facts.set_apart if any(hold.may_cover(id_, a, now) for hold in control.holds)}
+        for hold in control.holds:
+            if hold.index is not None and hold.is_alive(now):
+                names |= self._lifecycles.members_of(hold.index)  # nobody can look into a closed one
+        return frozenset(names)
+
+    def raise_if_voided(self) -> None:
+        """Raise Refused, naming each, where holds name less under the policy here than what they were put on."""
+        holds = self._control.read().holds
+        if not holds:
+            return
+        found = shortfalls(self._policy, holds, self._whereabouts(self._policy), self._clock.now())
+        if voided := [one for one in found if one.voided]:
+            ids = ", ".join(one.hold.id for one in voided)
+            raise Refused(
+                f"under this policy holds cover less than before, so it is not accepted: {'; '.join(map(str, voided))}",
+                "add holds on what that is called in this policy (`retention-enforcer hold add`), then "
+                f"`retention-enforcer hold remove` for each of these: {ids}",
+            )
+
+    def list(self) -> tuple[Hold, ...]:
+        """Return all holds, those that have ended too."""
+        return self._control.read().holds
+
+    def _protect(
+        self, hold: Hold, looked: Mapping[str, CategoryFacts], narrowed: Collection[Category]
+    ) -> dict[str, str]:
+        """Keep lifecycles from what the hold covers, and return what may go all the same."""
+        names: set[str] = set()
+        for category in narrowed:
+            facts = looked[category.id]
+            covered = {i.name for i in facts.indices if i.name in facts.holds or i.matching_documents}
+            # Nobody can look into these: the hold may cover them. Without a uuid it is an alias, not an index.
+            now = self._clock.now()
+            doubtful = {a.name for a in facts.set_apart if a.uuid and hold.may_cover(category.id, a, now)}
+            names |= covered | doubtful
+        if hold.index is not None:
+            names |= self._lifecycles.members_of(hold.index)
+        return self._lifecycles.detach(names)
+
+
+def _names(facts: CategoryFacts, name: str) -> bool:
+    found = any(name in (index.name, index.stream, *index.aliases, *index.former_names) for index in facts.indices)
+    return found or any(name == apart.name for apart in facts.set_apart)
+
+
+def _covered(facts: CategoryFacts) -> Covered:
+    whole = [index for index in facts.indices if index.name in facts.holds]
+    partly = [index for index in facts.indices if index.name not in facts.holds and index.matching_documents]
+    return Covered(
+        category=facts.category,
+        indices=len(whole),
+        documents=sum(i.documents for i in whole) + sum(i.matching_documents for i in partly),
+        partly=len(partly),
+    )
+
+
+def _body(hold: Hold) -> dict[str, Any]:
+    target = {"category": hold.category, "index": hold.index, **_subject_body(hold.subject)}
+    applications = list(hold.applications) or None
+    body = {"owner": hold.owner, "reason": hold.reason, "until": hold.until, "applications": applications, **target}
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def _subject_body(subject: Subject | None) -> dict[str, str | None]:
+    if subject is None:
+        return {}
+    if subject.application is not None:
+        return {"application": subject.application, "user": subject.id}
+    return {subject.kind.value: subject.id}

@@ -1,0 +1,291 @@
+"""Collects a certificate: from the registry and the ledger, and by looking again just now; writes nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from retention_enforcer.domain.coverage.snapshots import Snapshot, SnapshotsSeen, claimants_of
+from retention_enforcer.domain.errors import ConfigurationError, LedgerBroken
+from retention_enforcer.domain.facts import CategoryFacts
+from retention_enforcer.domain.ledger.records import Kind, Record, is_intact
+from retention_enforcer.domain.policy.promises import ON_REQUEST, Policy
+from retention_enforcer.domain.subjects.identity import Subject
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.terminations.certificate import Certificate, CertifiedPromise, KeptCopy
+from retention_enforcer.domain.terminations.plan import (
+    asked_in,
+    goes_by_age,
+    left_by_age,
+    left_to_age,
+    may_hold_until,
+    not_narrowed,
+    plan_purges,
+    queries_of,
+    should_have_ended,
+)
+from retention_enforcer.domain.terminations.records import forgotten_along, unfounded
+from retention_enforcer.domain.terminations.requests import Ask
+from retention_enforcer.domain.terminations.states import UNDECIDED, OpenItem, Termination, categories_of
+from retention_enforcer.enforcement.coverage.node_copies import CopiesBook
+from retention_enforcer.enforcement.coverage.observer import SnapshotReader
+from retention_enforcer.enforcement.erasure.eraser import ERASURE, PendingErasure
+from retention_enforcer.enforcement.ledger.verifier import Verifier
+from retention_enforcer.enforcement.ports import Clock, ControlStore, LedgerStore, Registry
+from retention_enforcer.enforcement.scope import Scope
+from retention_enforcer.enforcement.terminations.commands import RequestCommands
+from retention_enforcer.enforcement.terminations.observer import SubjectLook, SubjectObserver
+
+
+class OutsideReader(Protocol):
+    """Looks for subjects where no category governs."""
+
+    def look(self, policy: Policy, subjects: Collection[Subject], now: int) -> tuple[dict[str, int], dict[str, str]]:
+        """Return how many documents each index has, and why some cannot be asked."""
+
+
+class CopiesReader(Protocol):
+    """Reads what Elasticsearch itself keeps of indices."""
+
+    def look(self, policy: Policy, subjects: Collection[Subject], clean: Mapping[str, int], now: int) -> list[KeptCopy]:
+        """Return what was copied while something of these subjects may have been left, and is there still."""
+
+
+class Certifier:
+    """Makes certificates."""
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        asking: RequestCommands,
+        registry: Registry,
+        ledger: LedgerStore,
+        verifier: Verifier,
+        observer: SubjectObserver,
+        snapshots: SnapshotReader,
+        outside: OutsideReader,
+        copies: CopiesReader,
+        nodes: CopiesBook,
+        pseudonyms: Pseudonyms,
+        control: ControlStore,
+        clock: Clock,
+    ) -> None:
+        self._policy = policy
+        self._asking = asking
+        self._registry = registry
+        self._ledger = ledger
+        self._verifier = verifier
+        self._observer = observer
+        self._snapshots = snapshots
+        self._outside = outside
+        self._copies = copies
+        self._nodes = nodes
+        self._pseudonyms = pseudonyms
+        self._control = control
+        self._clock = clock
+
+    def certify(self, subject: Subject) -> list[Certificate]:
+        """Return a certificate for each termination and request of a subject, the newest first.
+
+        Raises ConfigurationError where none is known.
+        """
+        known = sorted(self._asking.about(subject), key=lambda t: (t.registered_at, t.key), reverse=True)
+        if not known:
+            raise ConfigurationError(
+                "no termination or request of this subject is known", "see `retention-enforcer terminations`"
+            )
+        snapshots = self._snapshots.read(self._policy)
+        ledger = self._verify()
+        return [self._certificate(replace(t, subject=subject), snapshots, ledger) for t in known]
+
+    def _verify(self) -> _Ledger:
+        """Verify the whole ledger, once for all certificates: a record is what it was if all before it are."""
+        about: list[Record] = []
+        try:
+            found = self._verifier.verify(lambda r: about.append(r) if r.get("kind") == Kind.TERMINATION else None)
+        except LedgerBroken as error:
+            return _Ledger(about=(), problem=f"the ledger is not whole: {error.message}")
+        problem = ""
+        if since := found.checkpoints.unchecked_since:
+            problem = f"the ledger's last {since} checkpoints were made under another key, and vouch for nothing"
+        return _Ledger(about=about, problem=problem)
+
+    def _certificate(self, termination: Termination, snapshots: SnapshotsSeen, ledger: _Ledger) -> Certificate:
+        now = self._clock.now()
+        found, doubts = self._look(termination)
+        hashes, altered = self._hashes(termination)
+        items = (
+            *doubts,
+            *altered,
+            *_unproven(termination, ledger, self._pseudonyms),
+            *(item for item in termination.open_items if item.kind == UNDECIDED),
+            *not_narrowed(self._policy, termination, now),
+            *self._left_by_age(termination, now),
+            *self._left_to_age(termination, now),
+            *self._erasures(termination),
+            *self._in_snapshots(termination, snapshots),
+            *self._elsewhere(termination, now),
+            *self._nodes.open_items(self._policy, termination),
+        )
+        return Certificate(
+            as_of=now,
+            termination=termination,
+            times=self._asking.times(termination),
+            promises=self._promises(termination),
+            applications=tuple(self._pseudonyms.of(application) for application in termination.applications),
+            hashes=hashes,
+            found=found,
+            open_items=tuple(replace(i, text=self._hide(i.text)) for i in dict.fromkeys(items)),
+            head=self._ledger.head(),
+        )
+
+    def _hide(self, text: str) -> str:
+        return self._pseudonyms.hide_everywhere(self._policy.patterns, text)
+
+    def _without_ids(self, name: str, termination: Termination) -> str:
+        """Return the name of an index outside the policy without the subject's id, which it may be named after."""
+        for subject, _ in termination.subjects():
+            alone = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(subject.id)}(?![A-Za-z0-9_])", re.IGNORECASE)
+            name = alone.sub(self._pseudonyms.of(subject.id), name)
+        return name
+
+    def _look(self, termination: Termination) -> tuple[dict[str, int | None], list[OpenItem]]:
+        scope = Scope.looking(self._policy, self._control.read())
+        look = self._observer.look(scope, queries_of(self._policy, termination))
+        found = {id_: _found(facts) for id_, facts in look.terminated.items()}
+        return found, list(self._kept(termination, look))
+
+    def _left_by_age(self, termination: Termination, now: int) -> Iterator[OpenItem]:
+        """Yield what should have gone by its age, in categories that do not say whose it is, and may be there."""
+        categories = should_have_ended(self._policy, termination, now)
+        found = self._observer.look_at(Scope.looking(self._policy, self._control.read()), categories)
+        for category in categories:
+            yield from left_by_age(category, termination, found[category.id])
+
+    def _left_to_age(self, termination: Termination, now: int) -> Iterator[OpenItem]:
+        """Yield what a termination does not end: documents of the subject in categories that go by age alone."""
+        categories = left_to_age(self._policy, termination)
+        ids = frozenset(category.id for category in categories)
+        queries = [replace(one, categories=ids) for one in queries_of(self._policy, termination)]
+        look = self._observer.look(Scope.looking(self._policy, self._control.read()), queries)
+        for category in categories:
+            yield from goes_by_age(category, look.terminated[category.id], look.protected[category.id], now)
+
+    def _kept(self, termination: Termination, look: SubjectLook) -> Iterator[OpenItem]:
+        """Yield what could not be looked into, and why what was found is not purged: held, blocked, not to be told."""
+        for id_, facts in look.terminated.items():
+            category = self._policy.category(id_)
+            asked = asked_in(self._policy, category, [termination])
+            plan = plan_purges(category, facts, look.protected[id_], asked, self._clock.now())
+            yield from plan.doubts.get(termination.key, ())
+
+    def _promises(self, termination: Termination) -> tuple[CertifiedPromise, ...]:
+        if termination.ask is Ask.ERASE:
+            return (CertifiedPromise(category=ON_REQUEST, clause="deletion on request", limit=self._policy.on_request),)
+        return tuple(
+            CertifiedPromise(category=c.id, clause=str(c.clause), limit=c.after_termination)
+            for c in categories_of(self._policy, termination.ask)
+            if c.after_termination is not None
+        )
+
+    def _hashes(self, termination: Termination) -> tuple[dict[int, str], list[OpenItem]]:
+        """Return the hashes of the records that the purges name, and which of these are not what they were."""
+        hashes, items = {}, []
+        for sequence in sorted({purged.record for purged in termination.purges}):
+            record = self._ledger.get(sequence)
+            if record is None or not is_intact(record):
+                text = f"record {sequence} of the ledger is missing or altered: see `retention-enforcer ledger verify`"
+                items.append(OpenItem(kind="ledger", text=text))
+            else:
+                hashes[sequence] = str(record["hash"])
+        return hashes, items
+
+    def _erasures(self, termination: Termination) -> Iterator[OpenItem]:
+        for body in self._registry.all(ERASURE).values():
+            erasing = PendingErasure.of(body)
+            if termination.key in erasing.labels | erasing.again:
+                progress = erasing.progress
+                why = "; ".join(progress.reasons) or progress.act.doing
+                text = f"the files of {progress.index} ({progress.uuid}) are not clean yet: {why}"
+                yield OpenItem(kind="erasure", text=text)
+
+    def _in_snapshots(self, termination: Termination, seen: SnapshotsSeen) -> Iterator[OpenItem]:
+        """Yield the snapshots that may hold documents of the subject.
+
+        Those that were taken before nothing was left of it, and hold any index of a category that names it, also of one
+        that goes by age: an index that went by its age, or has another name now, was not purged for it.
+        """
+        now = self._clock.now()
+        clean = termination.erased_at if termination.erased_at is not None else now
+        until = {purged.index: clean for purged in termination.purges}
+        held_until = may_hold_until(self._policy, termination, now)
+        ends = {(lifecycle.id, lifecycle.repository): lifecycle.expire_after for lifecycle in seen.lifecycles}
+        for repository in seen.repositories:
+            if repository.problem is not None:
+                text = f"not all is known of the snapshots in {repository.name}: {repository.problem}"
+                yield OpenItem(kind="snapshot", text=text)
+            for snapshot in repository.snapshots:
+                claimants = {id_ for name in snapshot.indices for id_ in claimants_of(self._policy, name)}
+                holds = any(snapshot.taken <= held_until.get(id_, -1) for id_ in claimants)
+                purged = any(snapshot.taken <= until.get(name, -1) for name in self._hidden(snapshot.indices))
+                if purged or holds:
+                    yield _in_snapshot(snapshot, ends.get((snapshot.policy or "", repository.name)), now)
+
+    def _hidden(self, names: Sequence[str]) -> list[str]:
+        return [self._pseudonyms.index_name(self._policy.patterns, name) for name in names]
+
+    def _elsewhere(self, termination: Termination, now: int) -> Iterator[OpenItem]:
+        subjects = [subject for subject, _ in termination.subjects()]
+        found, indistinguishable = self._outside.look(self._policy, subjects, now)
+        for name, documents in sorted(found.items()):
+            where = self._without_ids(name, termination)
+            text = f"{where}, outside the policy, has {documents:,} documents of the subject"
+            yield OpenItem(kind="copy", text=text)
+        for name, why in sorted(indistinguishable.items()):
+            where = self._without_ids(name, termination)
+            yield OpenItem(kind="not-looked-into", text=f"{where}, outside the policy, could not be asked: {why}")
+        for copy in self._copies.look(self._policy, subjects, may_hold_until(self._policy, termination, now), now):
+            text = copy.text
+            for name in copy.names:
+                text = text.replace(name, self._without_ids(name, termination))
+            yield OpenItem(kind=copy.kind, text=text, until=copy.until)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ledger:
+    """The ledger, as far as certificates rest on it."""
+
+    about: Sequence[Record]
+    """Its records about terminations, where its chain is whole."""
+    problem: str
+    """Why nothing can be rested on it; else empty."""
+
+
+def _unproven(termination: Termination, ledger: _Ledger, pseudonyms: Pseudonyms) -> Iterator[OpenItem]:
+    """Yield why what the registry says of a termination is not proven by the ledger, and what neither says any more."""
+    if ledger.problem:
+        yield OpenItem(kind="ledger", text=f"{ledger.problem}: see `retention-enforcer ledger verify`")
+        return
+    for text in unfounded(termination, ledger.about, pseudonyms):
+        yield OpenItem(kind="ledger", text=f"the registry says {text}, and the ledger has no record of it")
+    if along := forgotten_along(termination, ledger.about):
+        text = f"{along} applications went along, and are forgotten: nobody can look for what there is of them"
+        yield OpenItem(kind="not-looked-into", text=text)
+
+
+def _found(facts: CategoryFacts) -> int | None:
+    """Return how many documents were found; None where none was, and there is an index that cannot tell."""
+    found = sum(index.matching_documents for index in facts.indices)
+    return None if not found and (facts.indistinguishable or facts.set_apart) else found
+
+
+def _in_snapshot(snapshot: Snapshot, expire_after: int | None, now: int) -> OpenItem:
+    text = f"a snapshot in {snapshot.repository} ({snapshot.uuid}) was taken before the files were clean"
+    if expire_after is not None and snapshot.taken + expire_after <= now:
+        return OpenItem(kind="snapshot", text=f"{text}: its policy should have ended it, but it is there")
+    if expire_after is None:
+        return OpenItem(kind="snapshot", text=f"{text}: it ends when somebody deletes it")
+    return OpenItem(kind="snapshot", text=f"{text}: its policy ends it", until=snapshot.taken + expire_after)

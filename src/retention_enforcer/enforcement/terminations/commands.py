@@ -1,0 +1,304 @@
+"""`terminate`, `reinstate`, `erase`: writes a request, and says what it will come to; carries nothing out."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from retention_enforcer.domain.control import CONFIRMED, TERMINATIONS_APPROVED, Control
+from retention_enforcer.domain.errors import ConfigurationError, Refused, readable
+from retention_enforcer.domain.facts import CategoryFacts
+from retention_enforcer.domain.instants import format_instant
+from retention_enforcer.domain.own.state_keys import LOOKED, REQUESTS
+from retention_enforcer.domain.policy.promises import Policy
+from retention_enforcer.domain.subjects.identity import Subject, SubjectKind
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.terminations.document import termination_of
+from retention_enforcer.domain.terminations.plan import queries_of
+from retention_enforcer.domain.terminations.requests import (
+    Ask,
+    Malformed,
+    Request,
+    is_unusual,
+    read_request,
+    request_body,
+)
+from retention_enforcer.domain.terminations.states import (
+    Termination,
+    Times,
+    brought_forward,
+    categories_of,
+    held_back,
+    narrows,
+    open_duplicate,
+    times_of,
+)
+from retention_enforcer.enforcement.operator.commands import ControlDocuments
+from retention_enforcer.enforcement.ports import Clock, ControlStore, Owners, Registry, Requests, StateStore
+from retention_enforcer.enforcement.scope import Scope
+from retention_enforcer.enforcement.terminations.intake import RequestsMemory, remembered
+from retention_enforcer.enforcement.terminations.observer import SubjectObserver
+
+_ALL = 2**62
+"""A place after all that there are."""
+
+_UNREAD = "asked"
+"""The key of what the daemon has not read yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prospect:
+    """What a termination or a request will come to, as far as can be told now."""
+
+    termination: Termination
+    """As it will be: the one that is open already, or the one that is asked for."""
+    times: Times
+    before: Termination | None = None
+    """The same that is open already, as it is."""
+    waits: bool = False
+    """Whether a person will have to approve it before anything goes."""
+    stopped: bool = False
+    """Whether all deletion is stopped now."""
+    documents: Mapping[str, int] = field(default_factory=dict)
+    """By category that will be purged, how many documents there are of the subject now."""
+    indistinguishable: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By category, why it cannot be told whether there are more."""
+    not_narrowed: tuple[str, ...] = ()
+    """Categories that do not tell whose documents they have."""
+    problem: str = ""
+    """Why the applications of an account cannot be told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Return:
+    """What a reinstatement will come to, as far as can be told now."""
+
+    kind: SubjectKind
+    pseudonym: str
+    reaches: tuple[Termination, ...]
+    """What is open of the subject: taken back, or, once its purge has begun, ended."""
+    others: int = 0
+    """How many terminations and requests of an account's applications alone go on."""
+    problems: tuple[str, ...] = ()
+    """Why it cannot be told whose applications some are: the subject may go along with another's termination."""
+
+
+class RequestCommands:
+    """The operator's, or a program's, way to ask."""
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        requests: Requests,
+        registry: Registry,
+        documents: ControlDocuments,
+        control: ControlStore,
+        state: StateStore,
+        owners: Owners,
+        observer: SubjectObserver,
+        pseudonyms: Pseudonyms,
+        clock: Clock,
+        grace: int,
+        most: int,
+        fingerprint: str,
+    ) -> None:
+        self._policy = policy
+        self._requests = requests
+        self._registry = registry
+        self._documents = documents
+        self._control = control
+        self._state = state
+        self._owners = owners
+        self._observer = observer
+        self._pseudonyms = pseudonyms
+        self._clock = clock
+        self._grace = grace
+        self._most = most
+        self._fingerprint = fingerprint
+
+    def ask(
+        self, ask: Ask, subject: Subject, *, at: int | None, reason: str, requested_by: str, confirm: bool
+    ) -> Prospect:
+        """Write a request, and return what it will come to.
+
+        Raises ConfigurationError where its time is unusual and was not confirmed.
+        """
+        now = self._clock.now()
+        unusual = at is not None and is_unusual(at, now)
+        if unusual and not confirm:
+            raise ConfigurationError(
+                "this time is ahead, or more than 7 d back", "give --confirm if it is meant: the promise runs from it"
+            )
+        prospect = self._prospect(ask, subject, at if at is not None else now, now)
+        # Written also where the same is open: a reinstatement may be on its way. The daemon drops what changes nothing.
+        id_ = secrets.token_hex(10)
+        if unusual:  # first: the daemon may read the request at once
+            self._documents.save(f"{CONFIRMED}{id_}", {"at": now, "terminated_at": at}, now)
+        terminated_at = format_instant(at if at is not None else now)
+        body = request_body(ask, subject, terminated_at=terminated_at, reason=reason, requested_by=requested_by)
+        self._requests.write(id_, body)
+        return prospect
+
+    def reinstate(self, subject: Subject, *, reason: str, requested_by: str) -> Return:
+        """Write a reinstatement, and return what it will come to.
+
+        Raises Refused, and writes nothing, where the subject goes along with the termination of another.
+        """
+        now = self._clock.now()
+        under_way = self._under_way(now)
+        open_ones = [self._resolved(t, now) for t in under_way]
+        for termination, _ in open_ones:
+            if termination.takes_along(subject):
+                raise self._goes_along(subject, termination)
+        own, _ = self._applications(subject, now)
+        alone = {Subject(kind=SubjectKind.APPLICATION, id=application) for application in own}
+        prospect = Return(
+            kind=subject.kind,
+            pseudonym=self._pseudonyms.of(subject.text),
+            reaches=tuple(t for t in under_way if t.subject == subject),
+            others=sum(t.subject in alone for t in under_way),
+            problems=tuple(sorted({problem for t, problem in open_ones if problem and t.subject != subject})),
+        )
+        body = request_body(Ask.REINSTATE, subject, terminated_at=None, reason=reason, requested_by=requested_by)
+        self._requests.write(secrets.token_hex(10), body)
+        return prospect
+
+    def _resolved(self, termination: Termination, now: int) -> tuple[Termination, str]:
+        """Return a termination with all applications that it takes along now, and why that cannot be told."""
+        if termination.subject is None or termination.kind is not SubjectKind.ACCOUNT:
+            return termination, ""
+        applications, problem = self._applications(termination.subject, now)
+        return _with(termination, applications), problem
+
+    def _goes_along(self, subject: Subject, termination: Termination) -> Refused:
+        what, whole = (
+            f"{subject.kind} {self._pseudonyms.of(subject.text)}",
+            f"{termination.kind} {termination.pseudonym}",
+        )
+        remedy = f"reinstate that {termination.kind}, then this again"
+        if termination.kind is SubjectKind.ACCOUNT and termination.begun_at is None:
+            remedy += "; or have a newer document name another account for the application"
+        return Refused(f"{what} goes with the {termination.ask} of {whole}: nothing is reinstated", remedy)
+
+    def _under_way(self, now: int) -> list[Termination]:
+        """Return what will be open once the daemon has read all that is asked for by now."""
+        found = [t for t in self.terminations() if t.is_open]
+        for request in self._unread():
+            if request.ask is Ask.REINSTATE:
+                found = [t for t in found if t.subject != request.subject]
+            elif open_duplicate(found, request.subject, request.ask) is None:
+                at = request.terminated_at if request.terminated_at is not None else now
+                found.append(self._new(request.ask, request.subject, at, now))
+        return found
+
+    def _unread(self) -> Iterable[Request]:
+        """Yield the requests that can be meant and that the daemon has not read yet."""
+        body = self._state.load([REQUESTS]).get(REQUESTS)
+        after = RequestsMemory.of(body).position.until if body is not None else -1
+        for written in self._requests.read(after, _ALL):
+            request = read_request(written.id, written.body)
+            if not isinstance(request, Malformed):
+                yield request
+
+    def _new(self, ask: Ask, subject: Subject, terminated_at: int, now: int) -> Termination:
+        return Termination(
+            key=_UNREAD,
+            request="",
+            pseudonym=self._pseudonyms.of(subject.text),
+            kind=subject.kind,
+            ask=ask,
+            subject=subject,
+            registered_at=now,
+            terminated_at=terminated_at,
+        )
+
+    def approve(self) -> int:
+        """Let all terminations go on that are registered; return how many of them waited.
+
+        Up to the last of them by the daemon's own clock: another one that is fast would approve what is to come.
+        """
+        known = self.terminations()
+        if known:
+            at = max(max(t.asked_at, t.suspended_at or 0) for t in known)
+            self._documents.save(TERMINATIONS_APPROVED, {"at": at, "policy": self._fingerprint}, self._clock.now())
+        return sum(termination.waits for termination in known)
+
+    def terminations(self) -> list[Termination]:
+        """Return all terminations whose subjects are remembered, in the order in which they were registered."""
+        return remembered(self._registry)
+
+    def looked_at(self) -> int | None:
+        """Return when the daemon last took requests in and worked on all of them; None if it never did."""
+        body = self._state.load([LOOKED]).get(LOOKED)
+        with readable("what retention-state remembers of the last look at requests"):
+            return int(body["at"]) if body is not None else None
+
+    def refused(self) -> Mapping[int, str]:
+        """Return the malformed requests that are still there, by their places, and why they were refused."""
+        body = self._state.load([REQUESTS]).get(REQUESTS)
+        return RequestsMemory.of(body).refused if body is not None else {}
+
+    def about(self, subject: Subject) -> list[Termination]:
+        """Return all terminations of a subject, those that are forgotten too: they are found by its pseudonym."""
+        pseudonym = self._pseudonyms.of(subject.text)
+        old = (termination_of(body) for body in self._registry.all(pseudonym).values())
+        known = [*old, *(t for t in self.terminations() if t.subject == subject)]
+        return [t for t in known if t.kind is subject.kind]  # an account and an application can share an id
+
+    def times(self, termination: Termination) -> Times:
+        """Return the lengths that decide about a termination."""
+        return times_of(self._policy, termination, self._grace)
+
+    def _prospect(self, ask: Ask, subject: Subject, terminated_at: int, now: int) -> Prospect:
+        under_way, control = self._under_way(now), self._control.read()
+        twin = open_duplicate(under_way, subject, ask)
+        termination = twin or self._new(ask, subject, terminated_at, now)
+        if twin is not None:
+            waited = twin.unusual and twin.waits
+            # The daemon's answer to it: a time that had to be confirmed is by now.
+            forward = brought_forward(twin, terminated_at, twin.request, now, confirmed=True, waited=waited)
+            termination = forward or twin
+        unread = (t for t in under_way if t.key == _UNREAD and t is not twin)
+        known = [*(t for t in self.terminations() if twin is None or t.key != twin.key), *unread, termination]
+        held = held_back(known, self._most, control.terminations_approved_at, now)
+        applications, problem = self._applications(subject, now)
+        termination = _with(termination, applications)
+        look = self._look(termination)
+        return Prospect(
+            termination=termination,
+            times=self.times(termination),
+            before=twin,
+            waits=termination.waits or (termination.key in held and termination.begun_at is None),
+            stopped=control.stopped_at is not None,
+            documents={id_: sum(i.matching_documents for i in facts.indices) for id_, facts in look.items()},
+            indistinguishable={id_: why for id_, facts in look.items() if (why := _why_untold(facts))},
+            not_narrowed=tuple(c.id for c in categories_of(self._policy, ask) if not narrows(c, subject)),
+            problem=problem,
+        )
+
+    def _applications(self, subject: Subject, now: int) -> tuple[tuple[str, ...], str]:
+        if subject.kind is not SubjectKind.ACCOUNT:
+            return (), ""
+        try:
+            return tuple(sorted(self._owners.of(self._policy, subject.id, (), now).applications[subject.id])), ""
+        except Refused as error:
+            return (), f"{error.message}; {error.remedy}"
+
+    def _look(self, termination: Termination) -> Mapping[str, CategoryFacts]:
+        scope = Scope.looking(self._policy, Control())
+        return self._observer.look(scope, queries_of(self._policy, termination)).terminated
+
+
+def _why_untold(facts: CategoryFacts) -> tuple[str, ...]:
+    """Return why indices do not tell whether they have documents of those who are asked for."""
+    apart = [one.text for one in facts.set_apart]
+    return (
+        *apart,
+        *(f"{name}: {one.reason}" for name, those in sorted(facts.indistinguishable.items()) for one in those),
+    )
+
+
+def _with(termination: Termination, applications: tuple[str, ...]) -> Termination:
+    return replace(termination, applications=tuple(sorted({*termination.applications, *applications})))
