@@ -7,7 +7,7 @@ SERVER ?=
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench soak reference clean
+.PHONY: help install demo test unit property check format bench soak reference lock clean
 
 help:            ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -26,6 +26,12 @@ demo: install    ## a real Elasticsearch, sample data, a plan, its enforcement a
 
 test: install    ## the whole suite, on a real server where one can be had
 	TEST_SERVER_VERSION=$(SERVER) $(BIN)/python -m pytest $(ARGS)
+
+unit: install    ## the rules, without any server (a minute at most)
+	$(BIN)/python -m pytest tests/unit $(ARGS)
+
+property: install ## the rules under invented facts, without any server
+	$(BIN)/python -m pytest tests/property $(ARGS)
 
 bench: install   ## speed and memory of the purge, as ratios (TEST_ELASTICSEARCH_URL names a server that has more)
 	for file in tests/bench/bench_*.py; do $(BIN)/python $$file || exit; done

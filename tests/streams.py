@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from elasticsearch import ApiError, Elasticsearch
 
-from managed import LifecycleBench
+from lifecycle_bench import LifecycleBench
 
 MARK = 4_102_444_800_000
 """2100-01-01: what keeps an index from its stream's lifecycle."""

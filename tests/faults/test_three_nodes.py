@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cluster_of_three import NODES, ThreeNodes, three_nodes
-from cuts import cut_at_random
+from network_cuts import cut_at_random
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.cluster.own.documents import Documents
 from retention_enforcer.cluster.own.ledger_index import LedgerIndex

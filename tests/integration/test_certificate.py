@@ -12,7 +12,7 @@ from elasticsearch import ApiError, Elasticsearch
 
 from backups import Backups
 from customers import MAPPING, add, index, move, now
-from managed import eventually
+from lifecycle_bench import eventually
 from retention_enforcer.domain.instants import DAY, format_instant, parse_instant
 from workbench import Ran, Workbench
 

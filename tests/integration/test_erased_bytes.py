@@ -18,8 +18,8 @@ import pytest
 
 import customers
 import tenants
-from canaries import CERTAIN, DOOMED, KINDS, add_canaries, contents, files, on_disk
 from customers import add, index, interrupted, move, now, of, states
+from disk_search import CERTAIN, DOOMED, KINDS, add_canaries, contents, files, on_disk
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
 from retention_enforcer.enforcement import enforcer

@@ -18,7 +18,7 @@ from elasticsearch import ApiError, Elasticsearch
 from elasticsearch.helpers import bulk
 
 from builders import category, index
-from managed import eventually, slow_repository
+from lifecycle_bench import eventually, slow_repository
 from retention_enforcer.cluster.lifecycles.changes import ClusterLifecycles
 from retention_enforcer.cluster.lifecycles.reads import ClusterUser
 from retention_enforcer.cluster.preflight import Capabilities

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from elasticsearch import Elasticsearch
 
-from managed import LifecycleBench, requests_counted
+from lifecycle_bench import LifecycleBench, requests_counted
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.domain.instants import DAY, HOUR

@@ -10,7 +10,7 @@ import pytest
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import bulk
 
-from managed import LifecycleBench, eventually, slow_repository
+from lifecycle_bench import LifecycleBench, eventually, slow_repository
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
 
 LONGEST_POLL = 2 * SECOND

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from elasticsearch import Elasticsearch
 
-from managed import LifecycleBench, eventually
+from lifecycle_bench import LifecycleBench, eventually
 from retention_enforcer.domain.instants import SECOND
 
 LONGEST_POLL = 2 * SECOND

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from elasticsearch import Elasticsearch
 
-from managed import LifecycleBench
+from lifecycle_bench import LifecycleBench
 from retention_enforcer.domain.instants import DAY, HOUR
 from workbench import WHEN_CALLED
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from elasticsearch import ApiError, Elasticsearch
 
-from managed import LifecycleBench, requests_counted
+from lifecycle_bench import LifecycleBench, requests_counted
 from retention_enforcer.cluster.lifecycles.changes import ClusterLifecycles
 from retention_enforcer.domain.instants import DAY, HOUR, format_instant
 from retention_enforcer.domain.lifecycles.changes import Change

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crowd import Crowd, assert_exactly_theirs_went, crowded, terminate
+from many_tenants import Crowd, assert_exactly_theirs_went, crowded, terminate
 from retention_enforcer.enforcement.erasure import eraser
 from workbench import Workbench
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from managed import LifecycleBench
+from lifecycle_bench import LifecycleBench
 from retention_enforcer.bootstrap import Deployment, Surroundings, SystemClock
 from retention_enforcer.cluster.deletion.deletion import Deletion
 from retention_enforcer.cluster.erasure import Erasure

@@ -9,7 +9,7 @@ import pytest
 from elasticsearch import ApiError, Elasticsearch
 
 from backups import Backups
-from managed import eventually
+from lifecycle_bench import eventually
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.domain.instants import DAY

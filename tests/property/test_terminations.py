@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from office import NOW, Killed, Office
+from registrar_bench import NOW, Killed, Office
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.instants import DAY, HOUR, format_instant, parse_instant
 from retention_enforcer.domain.terminations.requests import is_unusual

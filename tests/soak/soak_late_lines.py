@@ -18,7 +18,7 @@ import pytest
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import bulk
 
-from managed import LifecycleBench
+from lifecycle_bench import LifecycleBench
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.domain.instants import SECOND
 from running import running

@@ -8,7 +8,7 @@ import time
 import pytest
 
 import tenants
-from crowd import Crowd, assert_exactly_theirs_went, crowded, terminate
+from many_tenants import Crowd, assert_exactly_theirs_went, crowded, terminate
 from workbench import Workbench
 
 MOST_MIB = 150

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cluster_of_three import three_nodes
-from cuts import cut_at_random
+from network_cuts import cut_at_random
 
 CUTS = 200
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 import pytest
 
 from ledgers import MemoryLedger
-from office import NOW, Clock
+from registrar_bench import NOW, Clock
 from retention_enforcer.domain.ledger.records import Record
 from retention_enforcer.enforcement.ledger.appender import Appender, Signature
 from retention_enforcer.enforcement.ledger.fresh_permit import FreshPermit, StaleIntent

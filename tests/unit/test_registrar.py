@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from office import MOST, NOW, Killed, Office
+from registrar_bench import MOST, NOW, Killed, Office
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, format_instant

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from ledgers import MemoryLedger
-from office import NOW, Clock, Documents, Fuse
+from registrar_bench import NOW, Clock, Documents, Fuse
 from retention_enforcer.domain.erasure.steps import Act, ErasureProgress
 from retention_enforcer.domain.instants import DAY, MINUTE, SECOND
 from retention_enforcer.enforcement.erasure.eraser import ERASURE, PATIENCE, Eraser, PendingErasure
