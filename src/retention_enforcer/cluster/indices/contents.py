@@ -241,7 +241,7 @@ def _seen(bucket: Mapping[str, Any], search: Search) -> DocumentsSeen:
         still=count_in(bucket, "dated", "still"),
         matching=count_in(bucket, "matching"),
         matching_labels=frozenset(_matching_labels(bucket, search)),
-        matching_due=count_in(bucket, "held", "due"),
+        matching_due=count_in(bucket, "matching", "due"),
         spelled=count_in(bucket, "spelled"),
         several=_several(bucket["pairs"], search.pairs) if "pairs" in bucket else False,
         holding=tuple(count_in(bucket, f"{_HOLDING}{number}") for number in range(len(search.fields))),
