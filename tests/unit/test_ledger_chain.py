@@ -54,11 +54,13 @@ def broken(records: list[dict[str, Any]], *known: Head) -> str:
 KEY, OTHER = Pseudonyms(b"k" * 32), Pseudonyms(b"o" * 32)
 
 
-def anchored(*keys: Pseudonyms) -> list[dict[str, Any]]:
+def anchored(*keys: Pseudonyms, in_words: bool = False) -> list[dict[str, Any]]:
     """A chain of three records, then a checkpoint under each of these keys."""
     records = chain(3)
     for key in keys:
-        checkpoint = {"kind": "checkpoint", "reason": checkpoint_of(head_of(records), key)}
+        checkpoint = checkpoint_of(head_of(records), key).fields()
+        if in_words:
+            del checkpoint["evidence"]
         records.append(seal(checkpoint, head_of(records)))
     return records
 
@@ -71,17 +73,19 @@ def rewritten(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return anew
 
 
-def test_what_was_written_anew_without_the_key_does_not_have_its_checkpoints() -> None:
+@pytest.mark.parametrize("in_words", [False, True], ids=["in fields", "in words alone, as before"])
+def test_what_was_written_anew_without_the_key_does_not_have_its_checkpoints(in_words: bool) -> None:
     checkpoints = Checkpoints(KEY)
-    check_chain(anchored(KEY, KEY), see=checkpoints.see)
+    check_chain(anchored(KEY, KEY, in_words=in_words), see=checkpoints.see)
     assert (checkpoints.checked, checkpoints.anchored, checkpoints.summary) == (
         2,
         4,
         "checkpoints: 2 checked, the last of record 4",
     )
-    assert check_chain(rewritten(anchored(KEY))).sequence == 4, "the chain alone does not show it"
+    forged = rewritten(anchored(KEY, in_words=in_words))
+    assert check_chain(forged).sequence == 4, "the chain alone does not show it"
     with pytest.raises(LedgerBroken, match="record 4: this checkpoint is not of record 3"):
-        check_chain(rewritten(anchored(KEY)), see=Checkpoints(KEY).see)
+        check_chain(forged, see=Checkpoints(KEY).see)
 
 
 @pytest.mark.parametrize(
@@ -101,10 +105,23 @@ def test_what_is_not_checked_is_said(
     assert (checkpoints.summary, checkpoints.unchecked_since) == (said, since)
 
 
-@pytest.mark.parametrize("reason", ["", "record 3", "record 9: x", "record 4: hmac-sha256:00000000:" + "0" * 64])
-def test_a_checkpoint_of_nothing_is_named(reason: str) -> None:
+NO_ANCHOR = "hmac-sha256:00000000:" + "0" * 64
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *({"reason": reason} for reason in ("", "record 3", "record 9: x", "record x: y", f"record 4: {NO_ANCHOR}")),
+        {"reason": f"record 1: {NO_ANCHOR}", "evidence": {"record": 4, "anchor": NO_ANCHOR}},
+        {"evidence": {"record": 1, "anchor": "x"}},
+        {"evidence": {"record": 0, "anchor": NO_ANCHOR}},
+        {"evidence": {"record": "1", "anchor": NO_ANCHOR}},
+        {"evidence": {"documents": 1}},
+    ],
+)
+def test_a_checkpoint_of_nothing_is_named(said: dict[str, Any]) -> None:
     records = chain(3)
-    records.append(seal({"kind": "checkpoint", "reason": reason}, head_of(records)))
+    records.append(seal({"kind": "checkpoint", **said}, head_of(records)))
     with pytest.raises(LedgerBroken, match="record 4: it is a checkpoint of nothing"):
         check_chain(records, see=Checkpoints(Pseudonyms(None)).see)
 

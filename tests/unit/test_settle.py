@@ -57,11 +57,17 @@ def under(lifecycle: str | None) -> Existing:
         (DETACH_LIFECYCLE, None, Outcome.FAILED),
     ],
 )
-def test_an_interrupted_change_of_a_lifecycle(action: str, there: Existing | None, outcome: Outcome) -> None:
+@pytest.mark.parametrize("in_words", [False, True], ids=["in fields", "in words alone, as before"])
+def test_an_interrupted_change_of_a_lifecycle(
+    action: str, there: Existing | None, outcome: Outcome, in_words: bool
+) -> None:
     ledger = MemoryLedger()
     appender = Appender(ledger, Clock(), Signature(instance="i", mode="enforce", policy="p"), lambda: 1)
-    reason = f"{PLAIN}: min_age 13d + 3 polls" if action == APPLY_LIFECYCLE else "it straddles"
-    appender.append(Entry(kind=Kind.INTENT, action=action, target=("logs-a", "u"), reason=reason, cycle="c-1"))
+    evidence = {"lifecycle": PLAIN} if action == APPLY_LIFECYCLE and not in_words else None
+    reason = f"{PLAIN}: min_age 13d + 3 polls" if in_words and action == APPLY_LIFECYCLE else "theirs: in any words"
+    appender.append(
+        Entry(kind=Kind.INTENT, action=action, target=("logs-a", "u"), evidence=evidence, reason=reason, cycle="c-1")
+    )
     settle_intents(ledger, appender, cast("Deleter", Looking(there)), after=0)
     last: Any = ledger.records[-1]
     assert (last["kind"], last["outcome"]) == ("outcome", outcome)

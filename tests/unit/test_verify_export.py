@@ -27,10 +27,10 @@ def test_the_checkpoints_of_an_export_are_checked_where_the_key_is_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key, head = "k" * 32, seal({"kind": "finding", "reason": "a"}, Head())
-    reason = checkpoint_of(Head(1, head["hash"]), Pseudonyms(key.encode()))
+    checkpoint = checkpoint_of(Head(1, head["hash"]), Pseudonyms(key.encode())).fields()
     file = tmp_path / "ledger.jsonl"
     for first, codes in ((head, (0, 0)), (seal({"kind": "finding", "reason": "b"}, Head()), (0, 1))):
-        second = seal({"kind": "checkpoint", "reason": reason}, Head(1, first["hash"]))
+        second = seal(checkpoint, Head(1, first["hash"]))
         file.write_bytes(b"".join(canonical(record) + b"\n" for record in (first, second)))
         arguments = ["ledger", "verify", "--file", str(file)]
         without = cli.main(arguments, Surroundings(environ={}))

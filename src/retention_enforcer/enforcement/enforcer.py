@@ -342,7 +342,7 @@ class Enforcer:
         head = self._appender.head
         if head.sequence == 0 or now - int(last.get("at", 0)) < DAY:
             return
-        self._appender.append(Entry(kind=Kind.CHECKPOINT, reason=checkpoint_of(head, self._pseudonyms)))
+        self._appender.append(checkpoint_of(head, self._pseudonyms))
         self._state.save(CHECKPOINT, {"at": now, "sequence": head.sequence}, now)
 
     def _remember_ledger(self, settled: int, known: Mapping[str, Mapping[str, Any]]) -> None:

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from retention_enforcer.domain.errors import LedgerBroken
-from retention_enforcer.domain.ledger.records import Head, Kind, Record
+from retention_enforcer.domain.ledger.records import Entry, Head, Kind, Record
 from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
 
-_ANCHOR = re.compile(r"record ([1-9][0-9]*): (hmac-sha256:[0-9a-f]{8}:[0-9a-f]{64})")
+_PSEUDONYM = re.compile(r"hmac-sha256:[0-9a-f]{8}:[0-9a-f]{64}")
 _BYTES = 32
 """Of one hash."""
 
 
-def checkpoint_of(head: Head, pseudonyms: Pseudonyms) -> str:
-    """Return what the record of a checkpoint says of a head."""
-    return f"record {head.sequence}: {_anchor(head, pseudonyms)}"
+def checkpoint_of(head: Head, pseudonyms: Pseudonyms) -> Entry:
+    """Return what is to be recorded of a head; in words too, as all checkpoints of before."""
+    anchor = _anchor(head, pseudonyms)
+    evidence: dict[str, int | str] = {"record": head.sequence, "anchor": anchor}
+    return Entry(kind=Kind.CHECKPOINT, evidence=evidence, reason=f"record {head.sequence}: {anchor}")
 
 
 def _anchor(head: Head, pseudonyms: Pseudonyms) -> str:
     return pseudonyms.of(f"{head.sequence}:{head.hash}")
+
+
+def _anchored(record: Record) -> tuple[int, str]:
+    """Return which record a checkpoint is about, and its HMAC; those of before say it in words alone."""
+    evidence = record.get("evidence")
+    if isinstance(evidence, Mapping):
+        about, anchor = evidence.get("record"), evidence.get("anchor")
+        return (about, anchor) if isinstance(about, int) and isinstance(anchor, str) else (0, "")
+    about, _, anchor = str(record.get("reason", "")).removeprefix("record ").partition(": ")
+    return (int(about) if about.isdecimal() and about.isascii() else 0), anchor
 
 
 class Checkpoints:
@@ -60,17 +73,16 @@ class Checkpoints:
             self._check(record)
 
     def _check(self, record: Record) -> None:
-        place, found = int(record["sequence"]), _ANCHOR.fullmatch(str(record.get("reason", "")))
-        if found is None or int(found[1]) >= place:
+        place, (about, anchor) = int(record["sequence"]), _anchored(record)
+        if not 0 < about < place or not _PSEUDONYM.fullmatch(anchor):
             raise LedgerBroken(f"record {place}: it is a checkpoint of nothing before it", _REMEDY)
-        about = int(found[1])
         self.last = about
-        if not self._pseudonyms.made(found[2]):
+        if not self._pseudonyms.made(anchor):
             self.unchecked += 1
             self.unchecked_since += 1
             return
         head = Head(about, self._hashes[_BYTES * (about - 1) : _BYTES * about].hex())
-        if _anchor(head, self._pseudonyms) != found[2]:
+        if _anchor(head, self._pseudonyms) != anchor:
             raise LedgerBroken(
                 f"record {place}: this checkpoint is not of record {about} as it is now: that was written anew", _REMEDY
             )

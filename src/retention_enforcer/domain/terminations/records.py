@@ -1,14 +1,18 @@
-"""What the ledger says about terminations: enough to tell what a registry that was lost does not say any more."""
+"""What the ledger says about terminations: enough to tell what a registry that was lost does not say any more.
+
+A record says it twice: in its `evidence`, for whoever reads it again, and in its `reason`, for a person.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 from retention_enforcer.domain.instants import MINUTE, format_instant, parse_instant
-from retention_enforcer.domain.ledger.records import Kind, Record
+from retention_enforcer.domain.ledger.records import Entry, Kind, Record
 from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.terminations.old_records import fields_in_words
 from retention_enforcer.domain.terminations.states import Termination
 
 REGISTERED, FORWARD, PURGED, EXPUNGED = "registered", "brought-forward", "purged", "expunge"
@@ -19,59 +23,129 @@ ENDED = frozenset({"cancelled", WATCH_ENDED, CLOSED})
 
 _SLACK = 10 * MINUTE
 
-_WHO = re.compile(r"(?:terminate|erase) of (?:account|application|user) \S+, request \S+?(?=: |$)")
-_PURGED_OF = re.compile(r": (\d+) documents of index (\S+?),")
-_AT = re.compile(r": (?:terminated )?at (\S+Z)")
-_RESOLVED_TO = re.compile(r": (\d+) applications(?:, (\S+))?")
-_EXPUNGED_OF = re.compile(r"index (\S+?): ")
+
+# --- written ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a record says, in words and as evidence. Neither names an id."""
+
+    text: str = ""
+    evidence: Mapping[str, int | str] = field(default_factory=dict)
+
+
+def entry_about(termination: Termination, action: str, said: Said, actor: str) -> Entry:
+    """Return what is to be recorded of a termination."""
+    who = who_of(termination)
+    about: dict[str, int | str] = {
+        "ask": str(termination.ask),
+        "subject_kind": str(termination.kind),
+        "subject": termination.pseudonym,
+        "request": termination.key,
+    }
+    return Entry(
+        kind=Kind.TERMINATION,
+        action=action,
+        evidence={**about, **said.evidence},
+        reason=f"{who}: {said.text}" if said.text else who,
+        actor=actor,
+    )
+
+
+def expunged_entry(uuid: str, how: str) -> Entry:
+    """Return what is to be recorded of an index that is clean."""
+    return Entry(kind=Kind.TERMINATION, action=EXPUNGED, evidence={"uuid": uuid}, reason=f"index {uuid}: {how}")
 
 
 def who_of(termination: Termination) -> str:
     """Return how the records name a termination: what was asked for whom, under the pseudonym, and by which request."""
-    return f"{termination.ask} of {termination.kind} {termination.pseudonym}, request {termination.key}"
+    return _who(termination.ask, termination.kind, termination.pseudonym, termination.key)
 
 
-def purged_of(documents: int, uuid: str, how: str) -> str:
+def _who(ask: str, kind: str, pseudonym: str, key: str) -> str:
+    return f"{ask} of {kind} {pseudonym}, request {key}"
+
+
+def purged_of(documents: int, uuid: str, how: str) -> Said:
     """Return how a record says what went of an index."""
-    return f"{documents} documents of index {uuid}, {how}"
+    return Said(f"{documents} documents of index {uuid}, {how}", {"documents": documents, "uuid": uuid})
 
 
-def expunged_of(uuid: str, how: str) -> str:
-    """Return how a record says that an index is clean."""
-    return f"index {uuid}: {how}"
+def terminated_at(instant: int, more: str = "") -> Said:
+    """Return how a record says from when on a termination counts."""
+    return Said(f"terminated at {format_instant(instant)}{more}", {"at": format_instant(instant)})
 
 
-def seen_at(instant: int, what: str) -> str:
+def seen_at(instant: int, what: str) -> Said:
     """Return how a record says when a milestone of a termination was seen."""
-    return f"at {format_instant(instant)}, {what}"
+    return Said(f"at {format_instant(instant)}, {what}", {"at": format_instant(instant)})
 
 
-def resolved_to(applications: Sequence[str], pseudonyms: Pseudonyms) -> str:
+def resolved_to(applications: Sequence[str], pseudonyms: Pseudonyms) -> Said:
     """Return how a record says which applications go along with an account: how many, and which under one pseudonym."""
-    return f"{len(applications)} applications, {_all_of(applications, pseudonyms)}"
+    together = _all_of(applications, pseudonyms)
+    evidence: dict[str, int | str] = {"applications": len(applications), "together": together}
+    return Said(f"{len(applications)} applications, {together}", evidence)
 
 
 def _all_of(applications: Sequence[str], pseudonyms: Pseudonyms) -> str:
     return pseudonyms.of("\n".join(applications))
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What a record says of a milestone."""
+# --- read ------------------------------------------------------------------------------------------------
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TerminationRecord:
+    """What one record says of a termination, or of an index from which documents of one went."""
+
+    sequence: int
+    action: str
+    who: str = ""
+    """The termination, by `who_of`; empty in a record about an index."""
     at: int
-    record: int
-    slack: int
-    """How far it may be from what is right: a record that does not say when is told by its own time."""
+    """When what it tells was so; where it does not say, when it was written."""
+    slack: int = 0
+    """How far `at` may be from what is right, in milliseconds."""
+    documents: int | None = None
+    uuid: str = ""
+    applications: int | None = None
+    together: str = ""
 
     @classmethod
-    def of(cls, record: Record, words: str) -> _Seen:
-        said = _AT.match(words)
-        at = parse_instant(said[1] if said else str(record["time"]))
-        return cls(at=at, record=int(record["sequence"]), slack=0 if said else _SLACK)
+    def of(cls, record: Record) -> Self | None:
+        """Read it; None for a record about something else."""
+        if record.get("kind") != Kind.TERMINATION:
+            return None
+        said = _fields(record.get("evidence")) or fields_in_words(record)
+        if not said:
+            return None
+        when = {} if "at" in said else {"at": parse_instant(str(record["time"])), "slack": _SLACK}
+        return cls(sequence=int(record["sequence"]), action=str(record.get("action")), **said | when)
 
     def fits(self, instant: int) -> bool:
+        """Whether it tells of this instant."""
         return abs(self.at - instant) <= self.slack
+
+
+def _fields(evidence: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what a record's evidence says of a termination or an index; empty where it says neither."""
+    if not evidence or not evidence.keys() & {"request", "uuid"}:
+        return {}
+    said = {name: evidence[name] for name in ("documents", "uuid", "applications", "together") if name in evidence}
+    if "at" in evidence:
+        said["at"] = parse_instant(str(evidence["at"]))
+    if "request" in evidence:
+        said["who"] = _who(*(str(evidence.get(name, "")) for name in ("ask", "subject_kind", "subject", "request")))
+    return said
+
+
+def _about(records: Iterable[Record], who: str | None = None) -> Iterator[TerminationRecord]:
+    for record in records:
+        said = TerminationRecord.of(record)
+        if said is not None and who in (None, said.who):
+            yield said
 
 
 def unfounded(termination: Termination, records: Collection[Record], pseudonyms: Pseudonyms) -> list[str]:
@@ -79,32 +153,27 @@ def unfounded(termination: Termination, records: Collection[Record], pseudonyms:
 
     `records` are all of a ledger that is whole, or those about this termination.
     """
-    who, told, purged_until, took = who_of(termination), dict[str, list[_Seen]](), 0, set[tuple[int, str]]()
-    for record in records:
-        action, reason = str(record.get("action")), str(record.get("reason", ""))
-        named = _WHO.match(reason)
-        if record.get("kind") != Kind.TERMINATION or named is None or named.group() != who:
-            continue
-        words = reason[named.end() :]
-        told.setdefault(action, []).append(_Seen.of(record, words))
-        if action == PURGED and (purged := _PURGED_OF.match(words)):
-            purged_until = int(record["sequence"])
-            took.add((int(purged[1]), purged[2]))
+    told, purged_until, took = dict[str, list[TerminationRecord]](), 0, set[tuple[int, str]]()
+    for said in _about(records, who_of(termination)):
+        told.setdefault(said.action, []).append(said)
+        if said.action == PURGED and said.documents is not None:
+            purged_until = said.sequence
+            took.add((said.documents, said.uuid))
     texts = []
     asked = [*told.get(REGISTERED, ()), *told.get(FORWARD, ())]
-    if not any(seen.fits(termination.terminated_at) for seen in asked):
+    if not any(said.fits(termination.terminated_at) for said in asked):
         texts.append(f"that it was asked for from {format_instant(termination.terminated_at)} on")
     for action, instant, what in (
         (VERIFIED, termination.purged_at, "no document of it was left"),
         (ERASED, termination.erased_at, "all was erased"),
     ):
-        since = (seen for seen in told.get(action, ()) if seen.record > purged_until)
-        if instant is not None and not any(seen.fits(instant) for seen in since):
+        since = (said for said in told.get(action, ()) if said.sequence > purged_until)
+        if instant is not None and not any(said.fits(instant) for said in since):
             texts.append(f"that {what} at {format_instant(instant)}")
     if termination.closed_at is not None and not told.keys() & {CLOSED, WATCH_ENDED}:
         texts.append(f"that it was closed at {format_instant(termination.closed_at)}")
     forgotten = not termination.applications and FORGOTTEN in told
-    if not forgotten and not _fits(termination.applications, _resolved(who, records), pseudonyms):
+    if not forgotten and not _fits(termination.applications, _resolved(told.get(RESOLVED, ())), pseudonyms):
         texts.append(f"that {len(termination.applications)} applications went along, and which")
     texts += [
         f"that {purged.documents} documents of index {purged.uuid} were purged"
@@ -116,27 +185,27 @@ def unfounded(termination: Termination, records: Collection[Record], pseudonyms:
 
 def forgotten_along(termination: Termination, records: Iterable[Record]) -> int:
     """Return how many applications went along of which nobody knows any more which these are."""
-    told = None if termination.applications else _resolved(who_of(termination), records)
-    return int(told[1]) if told is not None else 0
+    if termination.applications:
+        return 0
+    told = _resolved(said for said in _about(records, who_of(termination)) if said.action == RESOLVED)
+    return (told.applications or 0) if told is not None else 0
 
 
-def _resolved(who: str, records: Iterable[Record]) -> re.Match[str] | None:
-    """Return what the last record says of which applications go along; None where there is none."""
-    told = None
-    for record in records:
-        reason = str(record.get("reason", ""))
-        if record.get("action") == RESOLVED and (named := _WHO.match(reason)) and named.group() == who:
-            told = _RESOLVED_TO.match(reason[named.end() :])
-    return told
+def _resolved(told: Iterable[TerminationRecord]) -> TerminationRecord | None:
+    """Return the last record of which applications go along, None where there is none or it does not say how many."""
+    last = None
+    for said in told:
+        last = said if said.applications is not None else None
+    return last
 
 
-def _fits(applications: Sequence[str], told: re.Match[str] | None, pseudonyms: Pseudonyms) -> bool:
+def _fits(applications: Sequence[str], told: TerminationRecord | None, pseudonyms: Pseudonyms) -> bool:
     """Whether these are the applications of a record; one under another key, or of an older version, tells how many."""
     if told is None:
         return not applications
-    which = told[2]
+    which = told.together
     same = not which or not pseudonyms.made(which) or which == _all_of(applications, pseudonyms)
-    return same and int(told[1]) == len(applications)
+    return same and told.applications == len(applications)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,17 +223,13 @@ def history_in(records: Iterable[Record]) -> LedgerHistory:
     """Return what the ledger tells of terminations, from its beginning."""
     registered, ended = set[str](), set[str]()
     unclean: dict[str, frozenset[str]] = {}
-    for record in records:
-        action, reason = record.get("action"), str(record.get("reason", ""))
-        if record.get("kind") != Kind.TERMINATION:
-            continue
-        named, purged = _WHO.match(reason), _PURGED_OF.search(reason)
-        if action == EXPUNGED and (expunged := _EXPUNGED_OF.match(reason)):
-            unclean.pop(expunged[1], None)
-        elif named is not None and action == REGISTERED:
-            registered.add(named.group())
-        elif named is not None and action in ENDED:
-            ended.add(named.group())
-        elif named is not None and action == PURGED and purged is not None:
-            unclean[purged[2]] = unclean.get(purged[2], frozenset()) | {named.group()}
+    for said in _about(records):
+        if said.action == EXPUNGED:
+            unclean.pop(said.uuid, None)
+        elif said.who and said.action == REGISTERED:
+            registered.add(said.who)
+        elif said.who and said.action in ENDED:
+            ended.add(said.who)
+        elif said.who and said.action == PURGED and said.documents is not None:
+            unclean[said.uuid] = unclean.get(said.uuid, frozenset()) | {said.who}
     return LedgerHistory(open=frozenset(registered - ended), ended=frozenset(ended), unclean=unclean)

@@ -11,8 +11,7 @@ import structlog
 from retention_enforcer.domain.erasure.steps import Act, ErasureProgress, next_step
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected, readable
 from retention_enforcer.domain.instants import MINUTE, SECOND
-from retention_enforcer.domain.ledger.records import Entry, Kind
-from retention_enforcer.domain.terminations.records import EXPUNGED, expunged_of
+from retention_enforcer.domain.terminations.records import expunged_entry
 from retention_enforcer.enforcement.ledger.appender import Appender
 from retention_enforcer.enforcement.ports import Clock, Erasures, Permit, Registry
 
@@ -185,8 +184,7 @@ class Eraser:
     def _done(self, erasing: PendingErasure) -> None:
         progress = erasing.progress
         how = "the index is gone" if progress.gone else f"no deleted document is left, after {progress.passes} expunges"
-        text = expunged_of(progress.uuid, how)
-        self._appender.append(Entry(kind=Kind.TERMINATION, action=EXPUNGED, reason=text))
+        self._appender.append(expunged_entry(progress.uuid, how))
         if erasing.again and not progress.gone:  # in its place, in one write: a crash in between would forget it
             now = self._clock.now()
             anew = ErasureProgress(index=progress.index, uuid=progress.uuid, since=now, due=now)

@@ -79,7 +79,7 @@ def _look(intent: Record, deleter: Deleter) -> tuple[Outcome, str]:
     except (ClusterUnavailable, RequestRejected) as error:
         return Outcome.UNKNOWN, f"interrupted, and the cluster cannot be read: {error.message}"
     if action in (APPLY_LIFECYCLE, DETACH_LIFECYCLE):
-        return _look_at_lifecycle(action, str(intent.get("reason", "")), there)
+        return _look_at_lifecycle(intent, there)
     if there is None:
         return Outcome.DONE, "interrupted: the index is gone"
     if action == ROLLOVER and there.rolled_over:
@@ -87,15 +87,17 @@ def _look(intent: Record, deleter: Deleter) -> tuple[Outcome, str]:
     return Outcome.FAILED, "interrupted: the index is there; what is due in it is planned again"
 
 
-def _look_at_lifecycle(action: str, reason: str, there: Existing | None) -> tuple[Outcome, str]:
-    """Return what became of an interrupted change of a lifecycle; the reason of applying one begins with its name."""
+def _look_at_lifecycle(intent: Record, there: Existing | None) -> tuple[Outcome, str]:
+    """Return what became of an interrupted change of a lifecycle."""
     if there is None:
         return Outcome.FAILED, "interrupted: the index is gone"
-    if action == DETACH_LIFECYCLE:
-        done, wanted = there.lifecycle is None, "no lifecycle"
-    else:
-        wanted = reason.partition(":")[0]
-        done = there.lifecycle == wanted
-    if done:
-        return Outcome.DONE, f"interrupted: it has {wanted}"
+    wanted = None if intent["action"] == DETACH_LIFECYCLE else _lifecycle_of(intent)
+    if there.lifecycle == wanted:
+        return Outcome.DONE, f"interrupted: it has {wanted or 'no lifecycle'}"
     return Outcome.FAILED, f"interrupted: it has {there.lifecycle or 'no lifecycle'}; the next cycle looks at it again"
+
+
+def _lifecycle_of(intent: Record) -> str:
+    """Return which lifecycle an index was to get; in records of before the reason begins with its name."""
+    evidence = intent.get("evidence") or {}
+    return str(evidence.get("lifecycle") or str(intent.get("reason", "")).partition(":")[0])

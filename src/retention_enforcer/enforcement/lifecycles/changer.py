@@ -259,6 +259,7 @@ class LifecycleChanger:
                 clause=str(category.clause) if category else None,
                 action=DETACH_LIFECYCLE if change.way is Way.DETACH else APPLY_LIFECYCLE,
                 target=(self._pseudonyms.index_name(self._policy.patterns, change.index), change.uuid),
+                evidence={"lifecycle": self._hidden(change, change.policy)} if change.policy else None,
                 reason=self._hidden(change, _describe(change)),
                 cycle=cycle,
             )

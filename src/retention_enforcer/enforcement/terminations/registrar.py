@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from retention_enforcer.domain.control import Control
-from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.ledger.records import Entry, Kind
 from retention_enforcer.domain.own.position import IndexPosition
 from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
@@ -19,7 +18,10 @@ from retention_enforcer.domain.terminations.records import (
     REGISTERED,
     WATCH_ENDED,
     LedgerHistory,
+    Said,
+    entry_about,
     history_in,
+    terminated_at,
     who_of,
 )
 from retention_enforcer.domain.terminations.requests import (
@@ -67,9 +69,9 @@ class TerminationRecorder:
         """Return all terminations whose subjects are known, in the order in which they were registered."""
         return remembered(self._registry)
 
-    def enter(self, termination: Termination, action: str, text: str = "", actor: str = "enforcer") -> None:
-        """Record what became of a termination, then store it as it is now. `text` names no id."""
-        self.record(termination, action, text, actor)
+    def enter(self, termination: Termination, action: str, said: Said | str = "", actor: str = "enforcer") -> None:
+        """Record what became of a termination, then store it as it is now."""
+        self.record(termination, action, said, actor)
         self.save(termination)
 
     def save(self, termination: Termination) -> None:
@@ -77,12 +79,10 @@ class TerminationRecorder:
         kind = termination.pseudonym if termination.is_forgotten else REMEMBERED
         self._registry.save(termination.key, termination_body(termination), self._clock.now(), kind)
 
-    def record(self, termination: Termination, action: str, text: str = "", actor: str = "enforcer") -> int:
-        """Record what became of a termination; return the record's sequence. `text` names no id."""
-        who = who_of(termination)
-        reason = f"{who}: {text}" if text else who
-        record = self._appender.append(Entry(kind=Kind.TERMINATION, action=action, reason=reason, actor=actor))
-        return int(record["sequence"])
+    def record(self, termination: Termination, action: str, said: Said | str = "", actor: str = "enforcer") -> int:
+        """Record what became of a termination; return the record's sequence."""
+        said = Said(said) if isinstance(said, str) else said
+        return int(self._appender.append(entry_about(termination, action, said, actor))["sequence"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,9 +248,9 @@ class Registrar:
             if written.rewritten and self._requests.was_reinstated(request.subject, written.sequence):
                 # Where it stood before nobody knows: perhaps before they came back.
                 termination = replace(termination, unusual=True)
-            at = f"terminated at {format_instant(termination.terminated_at)}"
-            words = f"{at}; reason {self._pseudonyms.of(request.reason)}" if request.reason else at
-            self._book.enter(termination, REGISTERED, words, self._actor(request))
+            reason = f"; reason {self._pseudonyms.of(request.reason)}" if request.reason else ""
+            said = terminated_at(termination.terminated_at, reason)
+            self._book.enter(termination, REGISTERED, said, self._actor(request))
             terminations[key] = termination
         return None
 
@@ -281,8 +281,7 @@ class Registrar:
         waited = twin.unusual and not _is_allowed(twin, control, now)
         changed = brought_forward(twin, at, request.id, now, confirmed=confirmed, waited=waited)
         if changed is not None:
-            words = f"terminated at {format_instant(changed.terminated_at)} already"
-            self._book.enter(changed, FORWARD, words, self._actor(request))
+            self._book.enter(changed, FORWARD, terminated_at(changed.terminated_at, " already"), self._actor(request))
             terminations[changed.key] = changed
 
     def _reinstate(self, request: Request, terminations: dict[str, Termination]) -> None:
