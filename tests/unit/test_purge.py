@@ -23,6 +23,7 @@ from retention_enforcer.enforcement.erasure.write_blocks import WriteBlocks
 from retention_enforcer.enforcement.expiry.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.expiry.purge import Purger, Results
 from retention_enforcer.enforcement.expiry.rollovers import Roller
+from retention_enforcer.enforcement.ledger.acts import Acts
 from retention_enforcer.enforcement.ledger.appender import Appender, Signature
 from retention_enforcer.enforcement.ledger.fresh_permit import INTENT_LIFETIME
 from retention_enforcer.enforcement.scope import job_of
@@ -136,23 +137,9 @@ class Bench:
         self.leased = True
         self.blocks = self.new_blocks(appender)
         pseudonyms, policy = Pseudonyms(b"k" * 32), Policy(name="p", categories=(self.category,))
-        self._purger = Purger(
-            deleter=self.cluster,
-            roller=Roller(
-                deleter=self.cluster,
-                appender=appender,
-                permit=self.permit,
-                clock=self.clock,
-                pseudonyms=pseudonyms,
-                policy=policy,
-            ),
-            blocks=self.blocks,
-            appender=appender,
-            permit=self.permit,
-            clock=self.clock,
-            pseudonyms=pseudonyms,
-            policy=policy,
-        )
+        acts = Acts(appender=appender, permit=self.permit, clock=self.clock, pseudonyms=pseudonyms, policy=policy)
+        roller = Roller(self.cluster, acts, self.permit, self.clock)
+        self._purger = Purger(self.cluster, roller, self.blocks, acts, policy.earliest)
 
     def new_blocks(self, appender: Appender) -> DeletionBlocks:
         return DeletionBlocks(

@@ -28,6 +28,7 @@ from retention_enforcer.enforcement.expiry.rollovers import Roller, Rollovers
 from retention_enforcer.enforcement.findings import FindingRecorder
 from retention_enforcer.enforcement.holds.coverage import HoldCoverage
 from retention_enforcer.enforcement.holds.records import HoldRecorder
+from retention_enforcer.enforcement.ledger.acts import Acts
 from retention_enforcer.enforcement.ledger.appender import Appender, Signature
 from retention_enforcer.enforcement.lifecycles.changer import LifecycleChanger
 from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleWork
@@ -134,6 +135,7 @@ class _Tools:
     appender: Appender
     deletion: Deletion
     blocks: DeletionBlocks
+    acts: Acts
     roller: Roller
     purger: Purger
     recorder: CycleRecorder
@@ -155,18 +157,7 @@ class _Tools:
             clock=deployment.clock,
             lasts=lambda: lease.outlasts(timeout),
         )
-        roller = Roller(
-            deleter=deletion,
-            appender=appender,
-            permit=gate,
-            clock=deployment.clock,
-            pseudonyms=deployment.pseudonyms,
-            policy=deployment.policy,
-        )
-        purger = Purger(
-            deleter=deletion,
-            roller=roller,
-            blocks=blocks,
+        acts = Acts(
             appender=appender,
             permit=gate,
             clock=deployment.clock,
@@ -174,6 +165,8 @@ class _Tools:
             policy=deployment.policy,
             control=deployment.bare_control_reader,
         )
+        roller = Roller(deletion, acts, gate, deployment.clock)
+        purger = Purger(deletion, roller, blocks, acts, deployment.policy.earliest)
         return cls(
             gate=gate,
             observer=Observer(
@@ -183,6 +176,7 @@ class _Tools:
             appender=appender,
             deletion=deletion,
             blocks=blocks,
+            acts=acts,
             roller=roller,
             purger=purger,
             recorder=CycleRecorder(deployment.state, appender, deployment.pseudonyms),
@@ -192,16 +186,7 @@ class _Tools:
 
 
 def _changer(deployment: Deployment, tools: _Tools) -> LifecycleChanger:
-    return LifecycleChanger(
-        cluster=deployment.lifecycles,
-        deleter=tools.deletion,
-        appender=tools.appender,
-        permit=tools.gate,
-        clock=deployment.clock,
-        pseudonyms=deployment.pseudonyms,
-        policy=deployment.policy,
-        control=deployment.bare_control_reader,
-    )
+    return LifecycleChanger(deployment.lifecycles, tools.deletion, tools.acts, tools.appender, tools.gate)
 
 
 def _cycle(deployment: Deployment, tools: _Tools, changer: LifecycleChanger) -> Cycle:

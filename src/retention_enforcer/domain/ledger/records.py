@@ -112,6 +112,23 @@ def evidence_of(index: IndexFacts, documents: int) -> dict[str, int | str]:
     return evidence
 
 
+def answer(intent: Record, outcome: Outcome, reason: str, documents: int | None = None) -> Entry:
+    """Return the outcome of an intent, to be recorded."""
+    target = intent.get("target")
+    return Entry(
+        kind=Kind.OUTCOME,
+        category=intent.get("category"),
+        clause=intent.get("clause"),
+        action=intent.get("action"),
+        target=(target["index"], target["uuid"]) if target else None,
+        evidence={"documents": documents} if documents is not None else None,
+        reason=reason,
+        outcome=outcome,
+        intent=int(intent["sequence"]),
+        cycle=intent.get("cycle"),
+    )
+
+
 def seal(fields: Mapping[str, Any], head: Head) -> dict[str, Any]:
     """Return the fields as the record that follows `head`."""
     record = {**fields, "sequence": head.sequence + 1, "previous": head.hash}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -10,17 +10,15 @@ import structlog
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused, RequestRejected
 from retention_enforcer.domain.facts import RefusedRollover
 from retention_enforcer.domain.holds.hold import Hold
-from retention_enforcer.domain.ledger.records import Entry, Kind, Outcome, Record, evidence_of
+from retention_enforcer.domain.ledger.records import Outcome, evidence_of
 from retention_enforcer.domain.plan import Action, Purge
-from retention_enforcer.domain.policy.promises import Category, Policy
-from retention_enforcer.domain.selection import Due, Trim, Trimmed
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.policy.promises import Category
+from retention_enforcer.domain.selection import Due, Existing, Trim, Trimmed
 from retention_enforcer.enforcement.expiry.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.expiry.rollovers import Roller
-from retention_enforcer.enforcement.ledger.appender import Appender
-from retention_enforcer.enforcement.ledger.fresh_permit import FreshPermit, StaleIntent, holds_unchanged
-from retention_enforcer.enforcement.ledger.settle import answer
-from retention_enforcer.enforcement.ports import Clock, ControlStore, Deleter, Permit
+from retention_enforcer.enforcement.ledger.acts import Acts, Announced
+from retention_enforcer.enforcement.ledger.fresh_permit import StaleIntent
+from retention_enforcer.enforcement.ports import Deleter
 from retention_enforcer.enforcement.scope import job_of
 
 _log = structlog.get_logger()
@@ -71,49 +69,24 @@ class Results:
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Recorded:
-    purge: Purge
-    intent: Record
-    at: int
-
-
 class _NoneDeleted(Exception):
     """A list of indices of which none was deleted, and each is to be tried alone."""
 
-    def __init__(self, recorded: Sequence[_Recorded], message: str) -> None:
+    def __init__(self, announced: Sequence[Announced[Purge]], message: str) -> None:
         super().__init__(message)
-        self.recorded = recorded
+        self.announced = announced
         self.message = message
 
 
 class Purger:
     """Deletes what a plan says, under a permit that is asked for before each request that destroys."""
 
-    def __init__(
-        self,
-        *,
-        deleter: Deleter,
-        roller: Roller,
-        appender: Appender,
-        permit: Permit,
-        clock: Clock,
-        pseudonyms: Pseudonyms,
-        policy: Policy,
-        blocks: DeletionBlocks,
-        control: ControlStore | None = None,
-    ) -> None:
-        self._blocks = blocks
+    def __init__(self, deleter: Deleter, roller: Roller, blocks: DeletionBlocks, acts: Acts, earliest: int) -> None:
         self._deleter = deleter
         self._roller = roller
-        self._appender = appender
-        self._permit = permit
-        self._clock = clock
-        self._pseudonyms = pseudonyms
-        self._policy = policy
-        self._control = control
-        self._planned_under: dict[str, frozenset[Hold]] = {}
-        """By cycle, the holds that its plans know of."""
+        self._blocks = blocks
+        self._acts = acts
+        self._earliest = earliest
 
     def carry_out(
         self,
@@ -130,94 +103,108 @@ class Purger:
         Raises Refused when the right to destroy was lost, and ClusterUnavailable when the ledger does not answer;
         all that was begun by then has its outcome, or gets it at the next start.
         """
-        self._planned_under[cycle] = frozenset(holds)
+        run = _Run(
+            deleter=self._deleter,
+            roller=self._roller,
+            blocks=self._blocks,
+            acts=self._acts,
+            earliest=self._earliest,
+            category=category,
+            cycle=cycle,
+            results=results,
+            raise_if_held=self._acts.holds_unchanged(holds),
+        )
         try:
-            self._carry_out(category, purges, cycle, results)
+            run.carry_out(purges)
         finally:
-            del self._planned_under[cycle]
-            self._blocks.end(job_of(cycle))
-
-    def _carry_out(self, category: Category, purges: Sequence[Purge], cycle: str, results: Results) -> None:
-        whole = [p for p in purges if p.action is Action.DELETE_INDEX]
-        for batch in _batches(whole):
-            ready = [p for p in batch if p.rollover is None or self._roll_over(category, p, cycle, results)]
-            self._delete_whole(category, ready, cycle, results)
-        for purge in purges:
-            if purge.action is Action.DELETE_DOCUMENTS:
-                self._trim(self._intend(category, purge, purge.action, cycle), results)
-
-    def _fresh_permit(self, recorded: Sequence[_Recorded]) -> FreshPermit:
-        known = self._planned_under.get(str(recorded[0].intent.get("cycle")), frozenset())
-        return FreshPermit(self._permit, self._clock, self._appender, recorded, holds_unchanged(self._control, known))
+            self._blocks.end(run.job)
 
     def is_gone(self, uuid: str) -> bool:
         """Whether the cluster says for certain that there is no such index any more."""
-        there = self._look([uuid])
+        there = _look(self._deleter, [uuid])
         return there is not None and uuid not in there
 
     def names_of(self, uuids: Iterable[str]) -> dict[str, str]:
         """Return the names of those of these indices that exist, by their uuid."""
         return {uuid: existing.name for uuid, existing in self._deleter.existing(list(uuids)).items()}
 
-    def _intend(self, category: Category, purge: Purge, action: str, cycle: str) -> _Recorded:
-        # Measured before the record is sent: what the ledger takes for it counts against its lifetime.
-        at = self._clock.now()
-        index = self._pseudonyms.index_name(self._policy.patterns, purge.facts.name)
-        intent = self._appender.append(
-            Entry(
-                kind=Kind.INTENT,
-                category=category.id,
-                clause=str(category.clause),
-                action=str(action),
-                target=(index, purge.facts.uuid),
-                evidence=evidence_of(purge.facts, purge.documents),
-                reason=self._without_names(purge),
-                cycle=cycle,
-            )
-        )
-        return _Recorded(purge, intent, at)
 
-    def _without_names(self, purge: Purge) -> str:
-        return self._pseudonyms.hide(self._policy.patterns, purge.facts.name, purge.reason)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """The purges of one category in one run."""
+
+    deleter: Deleter
+    roller: Roller
+    blocks: DeletionBlocks
+    acts: Acts
+    earliest: int
+    category: Category
+    cycle: str
+    results: Results
+    raise_if_held: Callable[[], None]
+
+    @property
+    def job(self) -> str:
+        return job_of(self.cycle)
+
+    def carry_out(self, purges: Sequence[Purge]) -> None:
+        whole = [p for p in purges if p.action is Action.DELETE_INDEX]
+        for batch in _batches(whole):
+            self._delete_whole([p for p in batch if p.rollover is None or self._roll_over(p)])
+        for purge in purges:
+            if purge.action is Action.DELETE_DOCUMENTS:
+                self._trim(self._announce(purge))
+
+    def _announce(self, purge: Purge) -> Announced[Purge]:
+        return self.acts.announce(
+            purge,
+            self.category,
+            str(purge.action),
+            index=purge.facts.name,
+            uuid=purge.facts.uuid,
+            reason=purge.reason,
+            evidence=evidence_of(purge.facts, purge.documents),
+            cycle=self.cycle,
+        )
 
     def _finish(
         self,
-        recorded: _Recorded,
+        one: Announced[Purge],
         outcome: Outcome,
         reason: str,
-        results: Results,
         documents: int | None = None,
         by_label: Mapping[str, int] | None = None,
     ) -> None:
-        uuid, job = recorded.purge.facts.uuid, _job(recorded)
+        uuid = one.what.facts.uuid
         if outcome is Outcome.DONE:
-            self._blocks.went(uuid, job)
+            self.blocks.went(uuid, self.job)
         elif outcome is not Outcome.UNKNOWN:  # else its deletion may still be waiting on the master
-            reason = "; ".join(part for part in (reason, self._blocks.take_off(uuid, job)) if part)
-        # What Elasticsearch says names the index, and a tenant's index has its subject in the name.
-        reason = self._pseudonyms.hide(self._policy.patterns, recorded.purge.facts.name, reason)
-        record = self._appender.append(answer(recorded.intent, outcome, reason, documents))
-        results.count(outcome)
+            reason = "; ".join(part for part in (reason, self.blocks.take_off(uuid, self.job)) if part)
+        finished = self.acts.finish(one, outcome, reason, documents)
+        self.results.count(outcome)
         if documents is not None:
-            done = Done(
-                purge=recorded.purge,
-                record=int(record["sequence"]),
-                documents=documents,
-                by_label=by_label or {},
-            )
-            results.done.append(done)
+            done = Done(purge=one.what, record=finished.record, documents=documents, by_label=by_label or {})
+            self.results.done.append(done)
         if outcome is Outcome.DONE:
-            results.failures.pop(uuid, None)
+            self.results.failures.pop(uuid, None)
         else:
-            results.failures[uuid] = (recorded.purge, reason)
+            self.results.failures[uuid] = (one.what, finished.reason)
 
-    def _roll_over(self, category: Category, purge: Purge, cycle: str, results: Results) -> bool:
+    def _refuse(self, announced: Iterable[Announced[Purge]], reason: str) -> None:
+        for one in announced:
+            self._finish(one, Outcome.REFUSED, reason)
+
+    def _plan_anew(self, one: Announced[Purge], reason: str) -> None:
+        self.results.changed.add(one.what.facts.uuid)
+        self._finish(one, Outcome.REFUSED, f"{reason}: planned anew")
+
+    def _roll_over(self, purge: Purge) -> bool:
         """Roll a write index over, so that it can be deleted; True if it is an ordinary index now.
 
         Where that is refused for a reason that lasts, the index is planned anew: without a rollover it is trimmed.
         """
-        uuid = purge.facts.uuid
-        rolled = self._roller.roll_over(category, purge.facts, purge.rollover or "", purge.reason, cycle)
+        uuid, results = purge.facts.uuid, self.results
+        rolled = self.roller.roll_over(self.category, purge.facts, purge.rollover or "", purge.reason, self.cycle)
         results.count(rolled.outcome)
         if rolled.outcome is Outcome.DONE:
             results.failures.pop(uuid, None)
@@ -228,160 +215,148 @@ class Purger:
             results.changed.add(uuid)
         return False
 
-    def _delete_whole(self, category: Category, purges: Sequence[Purge], cycle: str, results: Results) -> None:
+    # --- whole indices ---
+
+    def _delete_whole(self, purges: Sequence[Purge]) -> None:
         """Delete indices as a list; where the list is refused, or its intents took too long, each under its own."""
-        recorded = [self._intend(category, p, p.action, cycle) for p in purges]
+        announced = [self._announce(purge) for purge in purges]
         try:
             # What is written to now is not blocked at all; what is blocked is looked at once more.
-            quiet = self._quiet(self._unchanged(recorded, results), results)
-            self._delete(self._unchanged(quiet, results, blocked=True), results)
+            quiet = self._quiet(self._unchanged(announced))
+            self._delete(self._unchanged(quiet, blocked=True))
         except _NoneDeleted as none:
-            for one in none.recorded:
-                self._finish(one, Outcome.REFUSED, none.message, results)
-            if len(none.recorded) > 1:
-                for one in none.recorded:
-                    self._delete_whole(category, [one.purge], cycle, results)
+            self._refuse(none.announced, none.message)
+            if len(none.announced) > 1:
+                for one in none.announced:
+                    self._delete_whole([one.what])
 
-    def _quiet(self, recorded: Sequence[_Recorded], results: Results) -> list[_Recorded]:
+    def _quiet(self, announced: Sequence[Announced[Purge]]) -> list[Announced[Purge]]:
         """Return those that nothing is written to any more, from before the last look until they are gone."""
-        if not recorded:
+        if not announced:
             return []
         try:
-            quiet = self._blocks.put_on([one.purge for one in recorded], _job(recorded[0]))
+            quiet = self.blocks.put_on([one.what for one in announced], self.job)
         except RequestRejected as error:
-            if len(recorded) > 1:
+            if len(announced) > 1:
                 message = f"the list was refused a write block ({error.kind}): each is tried alone"
-                raise _NoneDeleted(recorded, message) from None
-            self._finish(recorded[0], Outcome.REFUSED, f"its writes could not be stopped: {error.message}", results)
+                raise _NoneDeleted(announced, message) from None
+            self._refuse(announced, f"its writes could not be stopped: {error.message}")
             return []
         except OutcomeUnknown as error:
-            for one in recorded:
-                self._finish(one, Outcome.REFUSED, f"its writes could not be stopped: {error.message}", results)
+            self._refuse(announced, f"its writes could not be stopped: {error.message}")
             return []
         except (Refused, ClusterUnavailable) as error:
-            for one in recorded:
-                self._finish(one, Outcome.REFUSED, f"not sent: {error.message}", results)
+            self._refuse(announced, f"not sent: {error.message}")
             raise
-        for one in recorded:
-            if one.purge.facts.uuid not in quiet:
-                results.changed.add(one.purge.facts.uuid)
-                self._finish(one, Outcome.REFUSED, "blocked by somebody since it was planned: planned anew", results)
-        return [one for one in recorded if one.purge.facts.uuid in quiet]
+        for one in announced:
+            if one.what.facts.uuid not in quiet:
+                self._plan_anew(one, "blocked by somebody since it was planned")
+        return [one for one in announced if one.what.facts.uuid in quiet]
 
-    def _unchanged(self, recorded: Sequence[_Recorded], results: Results, *, blocked: bool = False) -> list[_Recorded]:
+    def _unchanged(self, announced: Sequence[Announced[Purge]], *, blocked: bool = False) -> list[Announced[Purge]]:
         """Return those that are exactly what was planned; the others leave the batch and are planned anew."""
-        if not recorded:
+        if not announced:
             return []
-        names = [r.purge.facts.name for r in recorded]
         try:
-            now = self._deleter.identities(names)
+            now = self.deleter.identities([one.index for one in announced])
         except RequestRejected as error:
-            if len(recorded) > 1:
+            if len(announced) > 1:
                 message = f"the list was refused a last look ({error.kind}): each is tried alone"
-                raise _NoneDeleted(recorded, message) from None
-            self._finish(recorded[0], Outcome.REFUSED, f"not looked at: {error.message}", results)
+                raise _NoneDeleted(announced, message) from None
+            self._refuse(announced, f"not looked at: {error.message}")
             return []
-        same: list[_Recorded] = []
-        for one in recorded:
-            facts, identity = one.purge.facts, now.get(one.purge.facts.name)
-            if identity is None or identity.uuid != facts.uuid:
-                if identity is not None and blocked:  # made anew under its name: the block is on the wrong one
-                    self._blocks.take_off_other(identity.uuid, facts.uuid, _job(one))
-                self._finish(one, Outcome.REFUSED, "not the index that was planned any more", results)
-            elif identity.sequence_numbers != facts.sequence_numbers:
-                results.changed.add(facts.uuid)
-                self._finish(one, Outcome.REFUSED, "written to since it was planned: planned anew", results)
+        same: list[Announced[Purge]] = []
+        for one in announced:
+            facts, version = one.what.facts, now.get(one.index)
+            if version is None or version.uuid != facts.uuid:
+                if version is not None and blocked:  # made anew under its name: the block is on the wrong one
+                    self.blocks.take_off_other(version.uuid, facts.uuid, self.job)
+                self._finish(one, Outcome.REFUSED, "not the index that was planned any more")
+            elif version.sequence_numbers != facts.sequence_numbers:
+                self._plan_anew(one, "written to since it was planned")
             else:
                 same.append(one)
         return same
 
-    def _delete(self, batch: Sequence[_Recorded], results: Results) -> None:
+    def _delete(self, announced: Sequence[Announced[Purge]]) -> None:
         """Delete a list of indices, and record what a look afterwards shows of each."""
-        if not batch:
+        if not announced:
             return
-        error = self._send_delete(batch, results)
-        if isinstance(error, RequestRejected) and len(batch) > 1:
-            raise _NoneDeleted(batch, f"the list was refused ({error.kind}): each is tried alone")
-        there = self._look([one.purge.facts.uuid for one in batch])
-        for one in batch:
+        error = self._send_delete(announced)
+        if isinstance(error, RequestRejected) and len(announced) > 1:
+            raise _NoneDeleted(announced, f"the list was refused ({error.kind}): each is tried alone")
+        there = _look(self.deleter, [one.what.facts.uuid for one in announced])
+        for one in announced:
             if there is None:
-                self._finish(one, Outcome.UNKNOWN, "the cluster cannot be read", results)
-            elif one.purge.facts.uuid in there:
+                self._finish(one, Outcome.UNKNOWN, "the cluster cannot be read")
+            elif one.what.facts.uuid in there:
                 # A request whose answer was lost may still be waiting on the master: not gone is not failed.
                 outcome = Outcome.UNKNOWN if isinstance(error, OutcomeUnknown) else Outcome.FAILED
-                self._finish(one, outcome, error.message if error else "the index is still there", results)
+                self._finish(one, outcome, error.message if error else "the index is still there")
             else:
-                results.purged_indices += 1
-                results.purged_documents += one.purge.documents
-                self._finish(one, Outcome.DONE, "the index is gone", results, one.purge.documents)
+                self.results.purged_indices += 1
+                self.results.purged_documents += one.what.documents
+                self._finish(one, Outcome.DONE, "the index is gone", one.what.documents)
 
-    def _send_delete(self, batch: Sequence[_Recorded], results: Results) -> RequestRejected | OutcomeUnknown | None:
+    def _send_delete(self, announced: Sequence[Announced[Purge]]) -> RequestRejected | OutcomeUnknown | None:
         """Send one DELETE; return what went wrong, if anything. What is true is found out by looking again."""
         try:
-            with self._fresh_permit(batch).destructive():
-                self._deleter.delete_indices([one.purge.facts.name for one in batch])
+            with self.acts.permit(announced, self.raise_if_held).destructive():
+                self.deleter.delete_indices([one.index for one in announced])
         except (RequestRejected, OutcomeUnknown) as error:
             return error
         except StaleIntent as stale:
-            raise _NoneDeleted(batch, stale.message) from None
+            raise _NoneDeleted(announced, stale.message) from None
         except (Refused, ClusterUnavailable) as error:
-            for one in batch:
-                self._finish(one, Outcome.REFUSED, f"not sent: {error.message}", results)
+            self._refuse(announced, f"not sent: {error.message}")
             raise
         return None
+
+    # --- documents ---
 
     def _due(self, purge: Purge) -> Due:
         if purge.facts.timestamp is None:
             raise ValueError(f"{purge.facts.name}: nobody can tell which of its documents are due")
-        return Due(timestamp=purge.facts.timestamp, earliest=self._policy.earliest, cut=purge.cut)
+        return Due(timestamp=purge.facts.timestamp, earliest=self.earliest, cut=purge.cut)
 
-    def _trim(self, recorded: _Recorded, results: Results) -> None:
-        purge = recorded.purge
-        facts = purge.facts
-        order = Trim(
-            index=facts.name,
-            uuid=facts.uuid,
-            takes=purge.takes or self._due(purge),
-            spare=purge.spare,
-        )
+    def _trim(self, one: Announced[Purge]) -> None:
+        purge = one.what
+        takes = purge.takes or self._due(purge)
+        order = Trim(index=one.index, uuid=purge.facts.uuid, takes=takes, spare=purge.spare)
         try:
-            trimmed = self._deleter.trim(order, self._fresh_permit([recorded]).destructive)
+            trimmed = self.deleter.trim(order, self.acts.permit([one], self.raise_if_held).destructive)
         except OutcomeUnknown as error:
-            self._finish(recorded, Outcome.UNKNOWN, error.message, results)
+            self._finish(one, Outcome.UNKNOWN, error.message)
         except RequestRejected as error:
-            self._finish(recorded, Outcome.FAILED, error.message, results)
+            self._finish(one, Outcome.FAILED, error.message)
         except StaleIntent as error:
-            self._finish(recorded, Outcome.REFUSED, error.message, results)
+            self._finish(one, Outcome.REFUSED, error.message)
         except ClusterUnavailable as error:
             # Perhaps of this index only: if the whole cluster is away, recording this says so.
-            self._finish(recorded, Outcome.UNKNOWN, f"interrupted: {error.message}", results)
+            self._finish(one, Outcome.UNKNOWN, f"interrupted: {error.message}")
         except Refused as error:
-            self._finish(recorded, Outcome.UNKNOWN, f"interrupted: {error.message}", results)
+            self._finish(one, Outcome.UNKNOWN, f"interrupted: {error.message}")
             raise
         else:
-            self._trimmed(recorded, trimmed, results)
+            self._trimmed(one, trimmed)
 
-    def _trimmed(self, recorded: _Recorded, trimmed: Trimmed, results: Results) -> None:
-        results.purged_documents += trimmed.deleted
+    def _trimmed(self, one: Announced[Purge], trimmed: Trimmed) -> None:
+        self.results.purged_documents += trimmed.deleted
         if trimmed.left:
             reason = f"{trimmed.left} of the documents are left"
-            self._finish(recorded, Outcome.FAILED, reason, results, trimmed.deleted, trimmed.by_label)
+            self._finish(one, Outcome.FAILED, reason, trimmed.deleted, trimmed.by_label)
         else:
-            results.trimmed.append(recorded.purge.facts.uuid)
-            none_left = "none of the documents is left"
-            self._finish(recorded, Outcome.DONE, none_left, results, trimmed.deleted, trimmed.by_label)
-
-    def _look(self, uuids: Sequence[str]) -> dict[str, bool] | None:
-        """Return which indices exist (and whether they were rolled over), or None if that cannot be known now."""
-        try:
-            return {uuid: existing.rolled_over for uuid, existing in self._deleter.existing(uuids).items()}
-        except (ClusterUnavailable, RequestRejected) as error:
-            _log.warning("look again", **{"event.outcome": "unknown", "error.message": error.message})
-            return None
+            self.results.trimmed.append(one.what.facts.uuid)
+            self._finish(one, Outcome.DONE, "none of the documents is left", trimmed.deleted, trimmed.by_label)
 
 
-def _job(recorded: _Recorded) -> str:
-    return job_of(str(recorded.intent.get("cycle", "")))
+def _look(deleter: Deleter, uuids: Sequence[str]) -> dict[str, Existing] | None:
+    """Return which indices exist, or None if that cannot be known now."""
+    try:
+        return deleter.existing(uuids)
+    except (ClusterUnavailable, RequestRejected) as error:
+        _log.warning("look again", **{"event.outcome": "unknown", "error.message": error.message})
+        return None
 
 
 def _batches(purges: Sequence[Purge]) -> Iterator[list[Purge]]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused, RequestRejected
 from retention_enforcer.domain.facts import CategoryFacts, IndexFacts, RefusedRollover
 from retention_enforcer.domain.findings import Finding, Severity
-from retention_enforcer.domain.ledger.records import ROLLOVER, Entry, Kind, Outcome, evidence_of
+from retention_enforcer.domain.ledger.records import ROLLOVER, Outcome, evidence_of
 from retention_enforcer.domain.lifecycles.compiler import Variant, policy_name
 from retention_enforcer.domain.policy.promises import Category, Policy
 from retention_enforcer.domain.rollover import (
@@ -20,9 +20,7 @@ from retention_enforcer.domain.rollover import (
     next_name,
     refusal_finding,
 )
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
-from retention_enforcer.enforcement.ledger.appender import Appender
-from retention_enforcer.enforcement.ledger.settle import answer
+from retention_enforcer.enforcement.ledger.acts import Acts
 from retention_enforcer.enforcement.memory import Managed
 from retention_enforcer.enforcement.ports import Clock, Deleter, Permit
 
@@ -53,44 +51,32 @@ class RollingResult:
 class Roller:
     """Rolls one write index over, under a permit."""
 
-    def __init__(
-        self,
-        *,
-        deleter: Deleter,
-        appender: Appender,
-        permit: Permit,
-        clock: Clock,
-        pseudonyms: Pseudonyms,
-        policy: Policy,
-    ) -> None:
+    def __init__(self, deleter: Deleter, acts: Acts, permit: Permit, clock: Clock) -> None:
         self._deleter = deleter
-        self._appender = appender
+        self._acts = acts
         self._permit = permit
         self._clock = clock
-        self._pseudonyms = pseudonyms
-        self._policy = policy
 
     def roll_over(self, category: Category, index: IndexFacts, target: str, reason: str, cycle: str) -> RolledOver:
         """Roll an index over; `target` is its stream or its alias. Raises Refused where the right to act was lost."""
-        intent = self._appender.append(
-            Entry(
-                kind=Kind.INTENT,
-                category=category.id,
-                clause=str(category.clause),
-                action=ROLLOVER,
-                target=(self._pseudonyms.index_name(self._policy.patterns, index.name), index.uuid),
-                evidence=evidence_of(index, 0),
-                reason=self._hidden(index, reason),
-                cycle=cycle,
-            )
+        evidence = evidence_of(index, 0)
+        announced = self._acts.announce(
+            index,
+            category,
+            ROLLOVER,
+            index=index.name,
+            uuid=index.uuid,
+            reason=reason,
+            evidence=evidence,
+            cycle=cycle,
         )
         try:
             rolled = self._send(index, target)
         except Refused as error:
-            self._appender.append(answer(intent, Outcome.REFUSED, self._hidden(index, error.message)))
+            self._acts.finish(announced, Outcome.REFUSED, error.message)
             raise
-        self._appender.append(answer(intent, rolled.outcome, rolled.reason))
-        return rolled
+        finished = self._acts.finish(announced, rolled.outcome, rolled.reason)
+        return replace(rolled, reason=finished.reason)
 
     def _send(self, index: IndexFacts, target: str) -> RolledOver:
         lost = None
@@ -101,9 +87,9 @@ class Roller:
             lost = error
             _log.warning("rollover", **{"event.outcome": "unknown", "error.message": error.message})
         except RequestRejected as error:
-            why = self._hidden(index, error.message)
+            why = self._acts.hidden(index.name, error.message)
             refused = lasting_refusal(target, error, why, self._clock.now())
-            return RolledOver(outcome=Outcome.FAILED, reason=why, refused=refused)
+            return RolledOver(outcome=Outcome.FAILED, reason=error.message, refused=refused)
         try:
             there = self._deleter.existing([index.uuid])
         except (ClusterUnavailable, RequestRejected) as error:
@@ -114,11 +100,8 @@ class Roller:
         if there[index.uuid].rolled_over:
             return RolledOver(outcome=Outcome.DONE, reason="it is an ordinary index now")
         if lost is not None:  # it may still be waiting on the master: not rolled over yet is not failed
-            return RolledOver(outcome=Outcome.UNKNOWN, reason=self._hidden(index, lost.message))
+            return RolledOver(outcome=Outcome.UNKNOWN, reason=lost.message)
         return RolledOver(outcome=Outcome.FAILED, reason="it was not rolled over")
-
-    def _hidden(self, index: IndexFacts, text: str) -> str:
-        return self._pseudonyms.hide(self._policy.patterns, index.name, text)
 
 
 class Rollovers:

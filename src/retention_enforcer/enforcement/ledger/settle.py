@@ -9,11 +9,10 @@ from retention_enforcer.domain.ledger.records import (
     APPLY_LIFECYCLE,
     DETACH_LIFECYCLE,
     ROLLOVER,
-    Entry,
     Head,
-    Kind,
     Outcome,
     Record,
+    answer,
     unanswered,
 )
 from retention_enforcer.domain.selection import Existing
@@ -52,23 +51,6 @@ def _certain(records: Iterable[Record], after: int, head: Head) -> list[Record]:
     if head.sequence > after and (not found or found[-1].get("hash") != head.hash):
         raise ClusterUnavailable(f"the ledger does not show its record {head.sequence}", "see the cluster's health")
     return found
-
-
-def answer(intent: Record, outcome: Outcome, reason: str, documents: int | None = None) -> Entry:
-    """Return the outcome of an intent, to be recorded."""
-    target = intent.get("target")
-    return Entry(
-        kind=Kind.OUTCOME,
-        category=intent.get("category"),
-        clause=intent.get("clause"),
-        action=intent.get("action"),
-        target=(target["index"], target["uuid"]) if target else None,
-        evidence={"documents": documents} if documents is not None else None,
-        reason=reason,
-        outcome=outcome,
-        intent=int(intent["sequence"]),
-        cycle=intent.get("cycle"),
-    )
 
 
 def _look(intent: Record, deleter: Deleter) -> tuple[Outcome, str]:

@@ -11,18 +11,17 @@ from retention_enforcer.domain.errors import ClusterUnavailable, Refused, Reques
 from retention_enforcer.domain.facts import IndexFacts
 from retention_enforcer.domain.holds.hold import Hold
 from retention_enforcer.domain.instants import format_instant
-from retention_enforcer.domain.ledger.records import APPLY_LIFECYCLE, DETACH_LIFECYCLE, Entry, Kind, Outcome, Record
+from retention_enforcer.domain.ledger.records import APPLY_LIFECYCLE, DETACH_LIFECYCLE, Entry, Kind, Outcome
 from retention_enforcer.domain.lifecycles.changes import Change, Way
 from retention_enforcer.domain.lifecycles.choice import Attachment
 from retention_enforcer.domain.lifecycles.compiler import LifecyclePolicy
 from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
-from retention_enforcer.domain.policy.promises import Category, Policy
+from retention_enforcer.domain.policy.promises import Category
 from retention_enforcer.domain.selection import IndexVersion
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.enforcement.ledger.acts import Acts, Announced
 from retention_enforcer.enforcement.ledger.appender import Appender
-from retention_enforcer.enforcement.ledger.fresh_permit import FreshPermit, StaleIntent, holds_unchanged
-from retention_enforcer.enforcement.ledger.settle import answer
-from retention_enforcer.enforcement.ports import Clock, ControlStore, Deleter, LifecycleCluster, Permit
+from retention_enforcer.enforcement.ledger.fresh_permit import StaleIntent
+from retention_enforcer.enforcement.ports import Deleter, LifecycleCluster, Permit
 
 BATCH = 20
 """Indices in one request: their intents are recorded first, and have to be fresh when it is sent."""
@@ -39,13 +38,6 @@ class Changed:
     """Whether an outcome could not be told."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Announced:
-    change: Change
-    intent: Record
-    at: int
-
-
 class _NotTheSame(Refused):
     """An index has taken the name of another since that was looked at; nothing was sent."""
 
@@ -57,25 +49,13 @@ class LifecycleChanger:
     """Changes the lifecycles of indices, under a permit that is asked for before each request."""
 
     def __init__(
-        self,
-        *,
-        cluster: LifecycleCluster,
-        deleter: Deleter,
-        appender: Appender,
-        permit: Permit,
-        clock: Clock,
-        pseudonyms: Pseudonyms,
-        policy: Policy,
-        control: ControlStore,
+        self, cluster: LifecycleCluster, deleter: Deleter, acts: Acts, appender: Appender, permit: Permit
     ) -> None:
         self._cluster = cluster
         self._deleter = deleter
+        self._acts = acts
         self._appender = appender
         self._permit = permit
-        self._clock = clock
-        self._pseudonyms = pseudonyms
-        self._policy = policy
-        self._control = control
 
     def carry_out(
         self, category: Category | None, changes: Sequence[Change], cycle: str, holds: Collection[Hold]
@@ -131,18 +111,18 @@ class LifecycleChanger:
         ready = self._unchanged(batch)
         if not ready:
             return
-        announced = [self._intend(category, change, cycle) for change in ready]
-        raise_if_held = holds_unchanged(self._control if ready[0].way is not Way.DETACH else None, holds)
+        announced = [self._announce(category, change, cycle) for change in ready]
+        attaches = ready[0].way is not Way.DETACH
 
         def raise_if_changed() -> None:
-            raise_if_held()
+            if attaches:
+                self._acts.holds_unchanged(holds)()
             there = self._cluster.attachments_of([change.index for change in ready])
             if any(there[c.index].uuid != c.uuid for c in ready if c.index in there):
                 raise _NotTheSame
 
-        permit = FreshPermit(self._permit, self._clock, self._appender, announced, raise_if_changed)
         try:
-            failures = self._request(ready, permit.destructive)
+            failures = self._request(ready, self._acts.permit(announced, raise_if_changed).destructive)
             there = self._cluster.attachments_of([change.index for change in ready])
         except (ClusterUnavailable, RequestRejected) as error:
             result.unknown = True
@@ -184,10 +164,10 @@ class LifecycleChanger:
         )
 
     def _judge(
-        self, one: _Announced, there: Mapping[str, Attachment], failures: Mapping[str, str], result: Changed
+        self, one: Announced[Change], there: Mapping[str, Attachment], failures: Mapping[str, str], result: Changed
     ) -> bool:
         """Record the outcome that a look shows; False if the change may have been made to another index."""
-        change, attached = one.change, there.get(one.change.index)
+        change, attached = one.what, there.get(one.what.index)
         if attached is None:
             self._finish(one, Outcome.FAILED, "the index is gone", result)
         elif attached.uuid != change.uuid:
@@ -201,13 +181,13 @@ class LifecycleChanger:
             self._finish(one, Outcome.DONE, _has(attached), result)
         return True
 
-    def _give_up(self, announced: Sequence[_Announced], error: Refused, result: Changed) -> list[Change]:
+    def _give_up(self, announced: Sequence[Announced[Change]], error: Refused, result: Changed) -> list[Change]:
         """Record what a look shows, and return what was made: some may have been before the rest was refused.
 
         Where one index spoils a list, each is tried alone.
         """
         try:
-            there = self._cluster.attachments_of([one.change.index for one in announced])
+            there = self._cluster.attachments_of([one.what.index for one in announced])
         except (ClusterUnavailable, RequestRejected) as blind:
             result.unknown = True
             for one in announced:
@@ -215,7 +195,7 @@ class LifecycleChanger:
             return []
         made = []
         for one in announced:
-            change, attached = one.change, there.get(one.change.index)
+            change, attached = one.what, there.get(one.what.index)
             if attached is not None and attached.uuid == change.uuid and _is_as_wanted(attached, change):
                 made.append(change)
                 self._finish(one, Outcome.DONE, _has(attached), result)
@@ -224,14 +204,14 @@ class LifecycleChanger:
         result.done += made
         return made
 
-    def _take_back(self, category: Category | None, strangers: Sequence[_Announced], cycle: str) -> None:
+    def _take_back(self, category: Category | None, strangers: Sequence[Announced[Change]], cycle: str) -> None:
         """Detach what was attached to an index that took the name of the planned one in that very moment."""
-        there = self._cluster.attachments_of([one.change.index for one in strangers])
+        there = self._cluster.attachments_of([one.what.index for one in strangers])
         reason = "attached to another index than the one that was looked at"
         back = [
-            replace(_detach(one.change, reason), uuid=there[one.change.index].uuid)
+            replace(_detach(one.what, reason), uuid=there[one.what.index].uuid)
             for one in strangers
-            if one.change.index in there
+            if one.what.index in there
         ]
         if back:
             self.carry_out(category, back, cycle, ())
@@ -244,36 +224,29 @@ class LifecycleChanger:
         if not attached:
             return
         try:
-            holds_unchanged(self._control, holds)()
+            self._acts.holds_unchanged(holds)()
         except Refused:
             reason = "a hold was added while it was attached"
             self.carry_out(category, [_detach(change, reason) for change in attached], cycle, holds)
             raise
 
-    def _intend(self, category: Category | None, change: Change, cycle: str) -> _Announced:
-        at = self._clock.now()
-        intent = self._appender.append(
-            Entry(
-                kind=Kind.INTENT,
-                category=category.id if category else None,
-                clause=str(category.clause) if category else None,
-                action=DETACH_LIFECYCLE if change.way is Way.DETACH else APPLY_LIFECYCLE,
-                target=(self._pseudonyms.index_name(self._policy.patterns, change.index), change.uuid),
-                evidence={"lifecycle": self._hidden(change, change.policy)} if change.policy else None,
-                reason=self._hidden(change, _describe(change)),
-                cycle=cycle,
-            )
+    def _announce(self, category: Category | None, change: Change, cycle: str) -> Announced[Change]:
+        policy = self._acts.hidden(change.index, change.policy) if change.policy else None
+        return self._acts.announce(
+            change,
+            category,
+            DETACH_LIFECYCLE if change.way is Way.DETACH else APPLY_LIFECYCLE,
+            index=change.index,
+            uuid=change.uuid,
+            reason=_describe(change),
+            evidence={"lifecycle": policy} if policy else None,
+            cycle=cycle,
         )
-        return _Announced(change, intent, at)
 
-    def _finish(self, one: _Announced, outcome: Outcome, reason: str, result: Changed) -> None:
-        reason = self._hidden(one.change, reason)
-        self._appender.append(answer(one.intent, outcome, reason))
+    def _finish(self, one: Announced[Change], outcome: Outcome, reason: str, result: Changed) -> None:
+        finished = self._acts.finish(one, outcome, reason)
         if outcome is not Outcome.DONE:
-            result.failures[one.change.uuid] = (one.change, reason)
-
-    def _hidden(self, change: Change, text: str) -> str:
-        return self._pseudonyms.hide(self._policy.patterns, change.index, text)
+            result.failures[one.what.uuid] = (one.what, finished.reason)
 
 
 def _is_as_wanted(attached: Attachment, change: Change) -> bool:

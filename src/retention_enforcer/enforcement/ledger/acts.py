@@ -1,0 +1,108 @@
+"""Acts that change indices: announced in the ledger before, answered after by what a look shows, each once.
+
+The order is always the same: intent, permit, a last look, request, look again, outcome. Nothing here is tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from retention_enforcer.domain.holds.hold import Hold
+from retention_enforcer.domain.ledger.records import Entry, Kind, Outcome, Record, answer
+from retention_enforcer.domain.policy.promises import Category, Policy
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.enforcement.ledger.appender import Appender
+from retention_enforcer.enforcement.ledger.fresh_permit import FreshPermit, holds_unchanged
+from retention_enforcer.enforcement.ports import Clock, ControlStore, Permit
+
+What = TypeVar("What")
+
+
+@dataclass(frozen=True, slots=True)
+class Announced(Generic[What]):
+    """An act whose intent is recorded."""
+
+    what: What
+    index: str
+    """The name of its index, which may have an id in it."""
+    intent: Record
+    at: int
+    """When recording it was begun, in epoch milliseconds: what the ledger takes counts against its lifetime."""
+
+
+class Acts:
+    """Announces acts, permits them, and records how they ended; no id of a subject gets into the ledger."""
+
+    def __init__(
+        self,
+        *,
+        appender: Appender,
+        permit: Permit,
+        clock: Clock,
+        pseudonyms: Pseudonyms,
+        policy: Policy,
+        control: ControlStore | None = None,
+    ) -> None:
+        self._appender = appender
+        self._permit = permit
+        self._clock = clock
+        self._pseudonyms = pseudonyms
+        self._policy = policy
+        self._control = control
+
+    def announce(
+        self,
+        what: What,
+        category: Category | None,
+        action: str,
+        *,
+        index: str,
+        uuid: str,
+        reason: str,
+        evidence: Mapping[str, int | str] | None,
+        cycle: str,
+    ) -> Announced[What]:
+        """Record the intent of one act; returns once it is acknowledged."""
+        at = self._clock.now()
+        intent = self._appender.append(
+            Entry(
+                kind=Kind.INTENT,
+                category=category.id if category else None,
+                clause=str(category.clause) if category else None,
+                action=action,
+                target=(self._pseudonyms.index_name(self._policy.patterns, index), uuid),
+                evidence=evidence,
+                reason=self.hidden(index, reason),
+                cycle=cycle,
+            )
+        )
+        return Announced(what, index, intent, at)
+
+    def finish(self, one: Announced[What], outcome: Outcome, reason: str, documents: int | None = None) -> Finished:
+        """Record how an act ended. What Elasticsearch says names the index: an id in it is replaced."""
+        reason = self.hidden(one.index, reason)
+        record = self._appender.append(answer(one.intent, outcome, reason, documents))
+        return Finished(int(record["sequence"]), reason)
+
+    def permit(self, announced: Sequence[Announced[What]], raise_if_against: Callable[[], None]) -> FreshPermit:
+        """Return the right to carry these out, soon; `raise_if_against` has the last word before each request."""
+        return FreshPermit(self._permit, self._clock, self._appender, announced, raise_if_against)
+
+    def holds_unchanged(self, known: Collection[Hold]) -> Callable[[], None]:
+        """Return what raises Refused where there is a hold that is not among the known ones."""
+        return holds_unchanged(self._control, known)
+
+    def hidden(self, index: str, text: str) -> str:
+        """Return a text about an index without the id that the index may be named after."""
+        return self._pseudonyms.hide(self._policy.patterns, index, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The outcome of an act, as it was recorded."""
+
+    record: int
+    """Its sequence in the ledger."""
+    reason: str
