@@ -14,11 +14,12 @@ help:            ## this list
 
 install: $(VENV)/installed ## a virtual environment in .venv, versions and hashes locked
 
-$(VENV)/installed: requirements.lock pyproject.toml
+$(VENV)/installed: requirements.lock pyproject.toml packages/embedded-elasticsearch/pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	  --editable packages/embedded-elasticsearch --editable .
 	@touch $@
 
 demo: install    ## a real Elasticsearch, sample data, a plan, its enforcement and the proof (ARGS=--once ends by itself)
@@ -42,21 +43,21 @@ soak: install    ## what takes an hour: large numbers, faults at every request, 
 	  --override-ini python_files='soak_*.py' -m "" --timeout 1800 -s $(ARGS)
 
 check: install   ## lint, types, layers, generated files
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests packages
+	$(BIN)/ruff format --check src tests packages
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m retention_enforcer.cli.references --check .
 
 format: install  ## rewrite what the formatter would
-	$(BIN)/ruff check --fix src tests
-	$(BIN)/ruff format src tests
+	$(BIN)/ruff check --fix src tests packages
+	$(BIN)/ruff format src tests packages
 
 reference: install ## regenerate what is generated: settings, schema of the status, privileges and roles
 	$(BIN)/python -m retention_enforcer.cli.references --write .
 
 lock: ## resolve the newest versions into requirements.lock and the image's locks (needs uv)
-	uv pip compile pyproject.toml --extra demo --group dev --universal --python-version 3.11 \
+	uv pip compile pyproject.toml packages/embedded-elasticsearch/pyproject.toml --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --quiet --output-file requirements.lock
 	uv pip compile pyproject.toml --constraint requirements.lock --universal --python-version 3.13 \
 	  --generate-hashes --no-header --no-annotate --quiet --output-file deploy/image/runtime.lock

@@ -22,7 +22,7 @@ from typing import Any
 import psutil
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
-from retention_enforcer.demo.server import EmbeddedServer
+from embedded_elasticsearch import EmbeddedServer
 from running import silent
 
 NODES = ("one", "two", "three")

@@ -25,10 +25,9 @@ import pytest
 from elasticsearch import ApiError, AuthorizationException, Elasticsearch
 from hypothesis import HealthCheck, settings
 
-from retention_enforcer.demo.download import DEFAULT_VERSION, distribution_of, server_files
-from retention_enforcer.demo.runtime import runtime_for
-from retention_enforcer.demo.server import EmbeddedServer
-from retention_enforcer.domain.errors import RetentionError
+from embedded_elasticsearch import DEFAULT_VERSION, EmbeddedServer, EmbeddedServerError
+from embedded_elasticsearch.download import distribution_of, server_files
+from embedded_elasticsearch.runtime import runtime_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,7 +119,7 @@ def embedded_version(request: pytest.FixtureRequest) -> str:
         distribution = distribution_of(version)
         runtime_for(distribution)
         server_files(distribution)
-    except RetentionError as error:
+    except EmbeddedServerError as error:
         request.config.stash[REASON] = str(error)
         _no_server(str(error))
     return version
@@ -156,7 +155,7 @@ def _find_server(stack: ExitStack) -> Server:
             return find(stack)
         except NoServer as error:
             reasons.append(str(error))
-    raise NoServer("; ".join(reasons))
+    raise NoServer("; ".join([*reasons, "TEST_ELASTICSEARCH_URL: not set"]))
 
 
 def _no_server(reason: str) -> NoReturn:
@@ -177,7 +176,7 @@ def _embedded(stack: ExitStack) -> Server:
     try:
         embedded = EmbeddedServer(version=_wanted_version(), heap="1g")
         stack.enter_context(embedded)
-    except RetentionError as error:
+    except EmbeddedServerError as error:
         raise NoServer(f"embedded: {error}") from error
     return Server(
         url=embedded.url,

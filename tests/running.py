@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import psutil
 
-from retention_enforcer.demo.server import EmbeddedServer
+from embedded_elasticsearch import EmbeddedServer
 from workbench import Workbench
 
 PATIENCE = 45.0

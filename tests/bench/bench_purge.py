@@ -26,10 +26,10 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from elasticsearch import BadRequestError, Elasticsearch
 from elasticsearch.helpers import bulk
 
+from embedded_elasticsearch import EmbeddedServer
 from naming import having
 from retention_enforcer.cluster.client import connect
 from retention_enforcer.cluster.deletion.deletion import Deletion
-from retention_enforcer.demo.server import EmbeddedServer
 from retention_enforcer.domain.selection import OfSubjects, Trim
 
 DOCUMENTS = int(os.environ.get("BENCH_DOCUMENTS", "1000000"))

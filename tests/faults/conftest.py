@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.demo.server import EmbeddedServer
+from embedded_elasticsearch import EmbeddedServer
 from workbench import Workbench, bench
 
 __all__ = ["away", "bench", "mortal"]

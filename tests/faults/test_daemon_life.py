@@ -6,8 +6,8 @@ import time
 
 import pytest
 
+from embedded_elasticsearch import EmbeddedServer
 from retention_enforcer.bootstrap import SystemClock
-from retention_enforcer.demo.server import EmbeddedServer
 from retention_enforcer.domain.instants import DAY
 from running import QUICK, running, silent, until
 from workbench import KEY, Workbench

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from embedded_elasticsearch import EmbeddedServer
 from retention_enforcer.bootstrap import SystemClock
-from retention_enforcer.demo.server import EmbeddedServer
 from retention_enforcer.domain.instants import DAY
 from running import QUICK, Daemon, running, silent, until
 from workbench import KEY, Workbench

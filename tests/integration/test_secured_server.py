@@ -17,9 +17,8 @@ import trustme
 from elasticsearch import ApiError, Elasticsearch
 from elasticsearch.helpers import bulk
 
+from embedded_elasticsearch import Certificate, EmbeddedServer
 from retention_enforcer.bootstrap import SystemClock
-from retention_enforcer.demo.configuration import Certificate
-from retention_enforcer.demo.server import EmbeddedServer
 from retention_enforcer.domain.instants import DAY, format_instant
 from retention_enforcer.domain.policy.names import OWN
 from retention_enforcer.domain.privileges import AccessRole, role_name

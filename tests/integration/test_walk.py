@@ -14,8 +14,8 @@ import pytest
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import bulk
 
+from embedded_elasticsearch import EmbeddedServer
 from retention_enforcer.bootstrap import SystemClock
-from retention_enforcer.demo.server import EmbeddedServer
 from retention_enforcer.domain.instants import DAY
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]

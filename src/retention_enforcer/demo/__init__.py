@@ -1,1 +1,1 @@
-"""A real Elasticsearch from nothing but Python, and sample data to watch the enforcer work on."""
+"""Sample data on a real Elasticsearch of its own, to watch the enforcer work on."""

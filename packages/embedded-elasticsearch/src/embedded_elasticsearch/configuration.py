@@ -9,14 +9,14 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from retention_enforcer.domain.errors import RetentionError
+from embedded_elasticsearch.errors import EmbeddedServerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from retention_enforcer.demo.owner import Owner
-    from retention_enforcer.demo.runtime import Runtime
+    from embedded_elasticsearch.owner import Owner
+    from embedded_elasticsearch.runtime import Runtime
 
 TOOL_SECONDS = 120
 DATA, SNAPSHOTS = "data", "snapshots"
@@ -35,7 +35,7 @@ SETTINGS: Mapping[str, str] = {
     "xpack.security.enabled": "true",
     "xpack.security.autoconfiguration.enabled": "false",
     "cluster.max_shards_per_node": "3000",
-    # A full disk of the host is not what the demo or the tests are about.
+    # A full disk of the host is not what demonstrations or tests are about.
     "cluster.routing.allocation.disk.threshold_enabled": "false",
 }
 
@@ -45,7 +45,7 @@ DROPPED_OPTIONS = ("GC", "-Xlog:gc", "HeapDump", "-XX:ErrorFile")
 LAUNCHER_OPTIONS = "-XX:TieredStopAtLevel=1"  # short-lived processes: measured 1.4 s -> 0.9 s for a tool
 
 
-class ServerFailed(RetentionError):
+class ServerFailed(EmbeddedServerError):
     """The embedded server did not start, or ended by itself."""
 
 
