@@ -1,7 +1,7 @@
-"""The settings: what the environment says, under names that begin with `ENFORCER_`.
+"""The settings: environment variables whose names begin with `ENFORCER_`.
 
-Read once, at start. Empty counts as unset, and a name that is not known stops the start: a misspelt limit would
-otherwise be its default without a word. `python -m retention_enforcer.settings` writes and checks the reference.
+They are read once, at the start. An empty variable counts as unset. An unknown name stops the start: otherwise a
+misspelt limit would silently have its default. `make reference` writes config/settings.md from this module.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["PREFIX", "SECRETS", "HttpAddress", "Settings", "load_settings"]
 
 PREFIX = "ENFORCER_"
 SECRETS = ("elasticsearch_api_key", "elasticsearch_password", "pseudonym_key")
-"""The settings that may also be given as the path of a file, under their name and `_FILE`."""
+"""The settings that can also be read from a file, whose path is in the variable with the suffix `_FILE`."""
 
 _MAX_SECRET_BYTES = 1 << 16
 _KEY_LENGTH = 32  # characters: what a random 128-bit key has in hexadecimal
@@ -68,7 +68,7 @@ _Instance = Annotated[
 
 
 class Settings(BaseSettings):
-    """What the environment says; made by `load_settings` alone. Durations in milliseconds."""
+    """The settings of one process, made by `load_settings` alone. Durations are in milliseconds."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -80,95 +80,99 @@ class Settings(BaseSettings):
     )
 
     mode: Literal["plan", "enforce"] | None = None
-    """`plan` shows what would be deleted and deletes nothing; `enforce` deletes it. `run` demands it and there is no
-    default, since neither is harmless: one deletes, the other breaks a promise."""
+    """`plan` shows what would be deleted and deletes nothing. `enforce` deletes it. `run` requires this setting. There
+    is no default, because neither mode is harmless: one deletes data, the other lets promises break."""
 
     policy_file: Path | None = None
-    """The path of the policy file. Demanded by every command that looks at the policy; no default, since a policy
-    taken up by chance could delete."""
+    """The path of the policy file. Every command that uses the policy requires it. There is no default, because a
+    policy that was found by chance could delete data."""
 
     elasticsearch_url: _Urls | None = None
-    """Where the cluster is: `http://` or `https://`, several nodes separated by commas. Without a port it is the
-    scheme's, 80 or 443. Credentials do not belong here: addresses are logged."""
+    """The address of the cluster, with `http://` or `https://`. Several nodes of the same cluster are separated by
+    commas. The default port is that of the scheme, 80 or 443. Do not put credentials here: addresses are logged."""
 
     elasticsearch_api_key: Annotated[_Secret, AfterValidator(_api_key)] | None = None
-    """An API key, as the cluster returned it under `encoded`, or as `id:api_key`. Either this or user name and
-    password."""
+    """An API key, either as the cluster returned it under `encoded` or as `id:api_key`. Set either this
+    or user name and password, not both."""
 
     elasticsearch_username: _User | None = None
-    """The user's name, together with the password. None of all three: the cluster's security is off."""
+    """The name of the user. It requires the password. If there is neither an API key nor a user, no credentials are
+    sent: the security of the cluster is off."""
 
     elasticsearch_password: _Secret | None = None
-    """The user's password."""
+    """The password of the user."""
 
     elasticsearch_ca_certs: _CaCerts | None = None
-    """A PEM file with the certificates to trust. By default the system's; only with `https://`."""
+    """A PEM file with the certificates to trust. By default those of the system are trusted. Only for `https://`."""
 
     elasticsearch_ca_fingerprint: _Sha256 | None = None
-    """The SHA-256 fingerprint of the cluster's CA, as Elasticsearch shows it at its first start; with or without
-    colons. Instead of the file; only with `https://`."""
+    """The SHA-256 fingerprint of the cluster's CA, with or without colons. Elasticsearch shows it at its first start.
+    Set either this or `ENFORCER_ELASTICSEARCH_CA_CERTS`, not both. Only for `https://`."""
 
     elasticsearch_timeout: _Timeout = Field(default="30s", validate_default=True)
-    """How long one request may take, from `1s` to `60s`. At most half of the lease's two minutes, because the lease
-    has to outlast each destructive request."""
+    """How long one request may take, from `1s` to `60s`. The maximum is half of the lease's two minutes, because the
+    lease has to outlast each destructive request."""
 
     cluster_uuid: _Uuid | None = None
-    """The UUID of the only cluster that may be touched, as `GET /` shows it. By default the one that `setup` found
-    and recorded."""
+    """The UUID of the only cluster that the enforcer may work on, as `GET /` shows it. By default it is the one
+    that the first run recorded."""
 
     lifecycle: Literal["auto", "ilm", "direct"] = "auto"
-    """Who deletes whole indices: `ilm` the cluster by compiled lifecycle policies, so that deletion goes on while the
-    enforcer is down; `direct` the enforcer alone; `auto` takes ILM where the cluster has it. Part of the accepted
-    policy's fingerprint."""
+    """Who deletes whole indices. `ilm`: the cluster, by compiled lifecycle policies, so that deletion goes on while
+    the enforcer is down. `direct`: the enforcer alone. `auto`: the cluster if it has ILM, otherwise the enforcer. The
+    setting is part of the fingerprint of the accepted policy."""
 
     interval: _Interval = Field(default="5m", validate_default=True)
-    """The time between two cycles of a category, at least `1s` and at most a quarter of the policy's margin: a cycle
-    may fail and be repeated before a limit is reached. The default suits margins from `20m`. For `run --once` the
-    time between two runs of its scheduler: a look foresees what becomes due within three intervals after it."""
+    """The time between two cycles of a category. It is at least `1s` and at most a quarter of the policy's margin, so
+    that a cycle can fail and be repeated before a limit is reached. The default suits margins of `20m` and more. For
+    `run --once`, set it to the time between two scheduled runs: a run foresees what becomes due within three intervals
+    after it."""
 
     grace: _Grace = Field(default="24h", validate_default=True)
-    """How long a termination waits before its purge, so that a mistake can be taken back. `0s` purges at once. With
-    the margin it stays below every `after_termination` and `on_request`; a day leaves six of seven. Part of the
-    fingerprint."""
+    """The grace period: how long a termination or an erasure request waits before its purge, so that a mistake can be
+    withdrawn. `0s` purges at once. Grace period and margin together must be shorter than every `after_termination` and
+    `on_request`; the default leaves six days of seven. The setting is part of the fingerprint."""
 
     max_share: Annotated[float, BeforeValidator(values.share)] = Field(default="0.5", validate_default=True)
-    """The part of a category's documents, above 0 and at most 1, that one plan may destroy unforeseen; a larger plan
-    is refused until somebody approves it. What was foreseen or approved counts neither in the part nor in the whole.
-    Half is more than a day of a fortnight and less than all. Part of the fingerprint."""
+    """The share of a category's documents that one plan may delete without having foreseen them: above 0, at most 1. A
+    plan that exceeds it is refused until an operator approves it. Documents that were foreseen or approved count
+    neither in the share nor in the whole. The default is more than one day of fourteen and less than everything. The
+    setting is part of the fingerprint."""
 
     purge_rate: Annotated[int, BeforeValidator(values.count)] = Field(default="20000", validate_default=True)
-    """How many documents may be deleted a second, from 1, over all categories and terminations together; whole indices
-    do not count. The default is about half of what one shard takes at full speed (measured)."""
+    """How many documents may be deleted per second, over all categories and terminations together, from 1. Whole
+    indices do not count. The default is about half of what one shard can do at full speed (measured)."""
 
     max_terminations: Annotated[int, BeforeValidator(values.count)] = Field(default="20", validate_default=True)
-    """How many terminations may be registered within 24 hours, from 1; beyond it all wait for approval. The default
-    is above what a person types and below what a broken script sends."""
+    """How many terminations and erasure requests may be registered within 24 hours, from 1. If there are more, all wait
+    for approval. The default is more than a person types and less than a broken script sends."""
 
     pseudonym_key: Annotated[_Secret, AfterValidator(_pseudonym_key)] | None = None
-    """The key, at least 32 characters, under which subjects appear in the ledger and the log as pseudonyms.
-    Demanded to enforce. Who changes it can no longer find a subject's earlier records."""
+    """The key, of at least 32 characters, that makes the pseudonyms of subjects in the ledger and the log. The mode
+    `enforce` requires it. After it is changed, the earlier records of a subject cannot be found any more."""
 
     http_address: Annotated[HttpAddress, BeforeValidator(values.http_address)] = Field(
         default="127.0.0.1:9464", validate_default=True
     )
-    """Host and port of status page, health and metrics; an IPv6 address in brackets, port 0 for any free one. Only
-    this machine by default, because the page asks for no password."""
+    """The host and port of the status page, the health checks and the metrics. Write an IPv6 address in brackets. Port
+    0 means any free port. By default only this machine can reach it, because the page asks for no password."""
 
     log_format: Literal["auto", "json", "console"] = "auto"
-    """`json` writes one ECS object a line, `console` lines for people; `auto` takes `console` on a terminal."""
+    """`json` writes one ECS object per line. `console` writes lines for people. `auto` is `console` on a terminal and
+    `json` elsewhere."""
 
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)] = "info"
-    """The least level that is logged. Each deletion and each finding is `info` or above."""
+    """The lowest level that is logged. Each deletion and each finding is logged at `info` or above."""
 
     instance: _Instance | None = None
-    """The name of this enforcer in the lease and the ledger, 1 to 64 of `A-Z a-z 0-9 . _ -`. By default made from
-    host and process."""
+    """The name of this instance in the lease and the ledger: 1 to 64 characters of `A-Z a-z 0-9 . _ -`. By default it
+    is made from host and process."""
 
     accept_policy: _Sha256 | None = None
-    """The fingerprint of the policy that may act, 64 hexadecimal digits: the operator's word where nobody can type
-    `policy accept`. Each fingerprint counts once, from when a run first saw it here: what was accepted later stays
-    accepted, whatever instance comes back, and going back to an earlier policy takes `policy accept`. It is refused
-    as there where a hold covers less under it (exit 4)."""
+    """The fingerprint (64 hexadecimal digits) of the policy that may delete. It replaces `policy accept` where nobody
+    can type commands. Each fingerprint counts once, from the first run that saw it here. So a policy that was accepted
+    later stays accepted, whatever instance comes back, and going back to an earlier policy takes `policy accept`. As
+    with that command, a policy under which a hold covers less is refused (exit code 4)."""
 
     @classmethod
     def settings_customise_sources(
@@ -230,9 +234,9 @@ class Settings(BaseSettings):
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
-    """Return the settings that an environment gives.
+    """Return the settings in an environment.
 
-    Raises ConfigurationError with the variable and the remedy; it never repeats a secret.
+    Raises ConfigurationError, which names the variable and the remedy and never repeats a secret.
     """
     ours = {name: text for name, text in environ.items() if name.upper().startswith(PREFIX)}
     _refuse_strangers(ours)

@@ -1,4 +1,4 @@
-"""The reference of the settings, from the settings themselves."""
+"""The reference page of the settings, made from the settings themselves."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _HEAD = f"""# Settings
 
 <!-- Generated from the settings themselves by `make reference`: edit those. -->
 
-The enforcer is set up by environment variables. Their names begin with `{PREFIX}`; any other that begins so stops
-the start. An empty variable counts as unset. Durations are a whole number and a unit (`s`, `m`, `h`, `d`). A secret
-can be given as the path of a file, under its name and `_FILE`; a line break at the file's end is dropped. A command
-demands only the settings that it uses.
+Environment variables configure the enforcer. Their names begin with `{PREFIX}`. An unknown name with this prefix stops
+the start. An empty variable counts as unset. A duration is a whole number with a unit (`s`, `m`, `h` or `d`). A secret
+can be read from a file: give its path in the variable with the suffix `_FILE`. A line break at the end of the file is
+ignored. A command requires only the settings that it uses.
 """
 
 
 def settings_page() -> str:
-    """Return the reference as Markdown: a section for each setting, in the order of their declaration."""
+    """Return the reference as Markdown, with a section for each setting in the order of declaration."""
     return "\n".join([_HEAD, *(line for name, info in Settings.model_fields.items() for line in _section(name, info))])
 
 
@@ -31,7 +31,7 @@ def _section(name: str, info: FieldInfo) -> Iterator[str]:
     words += [word for part in get_args(info.annotation) for word in get_args(part) if isinstance(word, str)]
     yield f"## `{PREFIX}{name.upper()}`\n"
     if name in SECRETS:
-        yield f"Secret; or `{PREFIX}{name.upper()}_FILE`, the path of a file that holds it.\n"
+        yield f"A secret. `{PREFIX}{name.upper()}_FILE` can name a file that contains it instead.\n"
     if words:
         yield f"One of: {', '.join(f'`{word}`' for word in words)}.\n"
     yield f"Default: {default}.\n"
