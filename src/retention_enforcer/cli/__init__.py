@@ -1,7 +1,6 @@
-"""The command line: one short function a command. No command asks a question.
+"""The command line: one short function for each command. No command asks a question.
 
-JSON goes to stdout alone; logs and errors go to stderr. Exit codes: 2 wrong settings, policy or arguments; 4 refused
-as unsafe or unaccepted; 3 a promise is not kept; 1 failed; 0 otherwise. In this precedence.
+JSON goes to stdout alone; logs and errors go to stderr. `daemon/exit_codes.py` has the exit codes and their precedence.
 """
 
 from __future__ import annotations

@@ -23,9 +23,17 @@ def certificate(  # noqa: PLR0917 - options, never positional
     user: User = None,
     reveal: Annotated[bool, typer.Option("--reveal", help="Show the id instead of the pseudonym.")] = False,
     output: OutputOption = Output.TABLE,
-    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page to print, too.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Also write a printable page to this file.")
+    ] = None,
 ) -> int:
-    """Certify what was deleted of a subject, where, and what may still hold it. Exit 3 while it is not final."""
+    """Certify what became of a customer's data.
+
+    The certificate says what was deleted, where and when, and what may still hold the data. It is final once nothing
+    is left that can be seen.
+
+    Exit code 3: the certificate is not final.
+    """
     deployment = deployment_of(context)
     deployment.settings.require_pseudonym_key()
     found = deployment.certifier.certify(subject_of(account=account, application=application, user=user))

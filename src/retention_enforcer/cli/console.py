@@ -13,8 +13,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console, RenderableType
+from typer.core import TyperGroup
 
 from retention_enforcer.bootstrap import Deployment, Surroundings
+from retention_enforcer.daemon.exit_codes import MEANINGS
 from retention_enforcer.domain.errors import ConfigurationError
 from retention_enforcer.logs import configure_logs
 
@@ -28,21 +30,44 @@ class Output(StrEnum):
     JSON = "json"
 
 
-OutputOption = Annotated[Output, typer.Option("--output", help="A table for people, or JSON.")]
+OutputOption = Annotated[Output, typer.Option("--output", help="The format: a table for people, or JSON for programs.")]
+
+
+class _Sorted(TyperGroup):
+    """A list of commands in alphabetical order."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - the type is private to Typer
+        return sorted(super().list_commands(ctx))
+
+
+_EXIT_CODES = "\b\nExit codes; if several apply, the first in this list:\n" + "\n".join(
+    f"  {code}  {meaning}" for code, meaning in MEANINGS.items()
+)
 
 app = typer.Typer(
     name="retention-enforcer",
-    help="Makes an Elasticsearch cluster keep its privacy policy, and proves it.",
+    cls=_Sorted,
+    help="""Makes an Elasticsearch cluster keep its privacy policy, and proves it.
+
+    The policy and the connection are named by environment variables, which config/settings.md describes. No command
+    asks a question. JSON goes to stdout; logs and errors go to stderr.
+    """,
+    epilog=_EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-plan_app = typer.Typer(help="Show what the next cycle would do, or approve what the fuse refuses.")
-policy_app = typer.Typer(help="Show the policy, its schema, or accept it.", no_args_is_help=True)
+plan_app = typer.Typer(
+    help="""Show what the next cycle would do, and why.
+
+    Nothing is written. A plan that the fuse refuses is shown with its hash, for `plan approve`.
+    """
+)
+policy_app = typer.Typer(help="Show or accept the policy, or print its schema.", no_args_is_help=True)
 ledger_app = typer.Typer(help="Show, verify, export or adopt the ledger.", no_args_is_help=True)
-hold_app = typer.Typer(help="Keep data from being deleted for now.", no_args_is_help=True)
-terminations_app = typer.Typer(help="Show terminations and deletion requests, or approve those that wait.")
+hold_app = typer.Typer(help="Protect data from deletion for a time.", no_args_is_help=True)
+terminations_app = typer.Typer(help="Show terminations and erasure requests, with the time left.")
 app.add_typer(plan_app, name="plan", invoke_without_command=True)
 app.add_typer(policy_app, name="policy")
 app.add_typer(ledger_app, name="ledger")

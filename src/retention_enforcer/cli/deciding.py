@@ -1,4 +1,4 @@
-"""The commands by which an operator decides: accept, approve, stop, hold, erase."""
+"""The commands by which an operator decides: approve, accept, stop, resume."""
 
 from __future__ import annotations
 
@@ -16,8 +16,17 @@ from retention_enforcer.enforcement.scope import Scope
 
 
 @plan_app.command("approve")
-def plan_approve(context: typer.Context, plan_hash: Annotated[str, typer.Argument(metavar="HASH")]) -> int:
-    """Release the purges of the plan with this hash, each once, for 24 hours."""
+def plan_approve(
+    context: typer.Context,
+    plan_hash: Annotated[str, typer.Argument(metavar="HASH", help="The hash that `plan` shows.")],
+) -> int:
+    """Approve a plan that the fuse refuses.
+
+    Each of its purges may run once, within 24 hours and under this policy. The approval covers the documents that
+    `plan` showed and those that are foreseen since.
+
+    Exit code 4: no current plan has this hash. Nothing is approved.
+    """
     deployment = deployment_of(context)
     look = deployment.reader.look(deployment.policy.categories)
     plans, fingerprint = look.plans.values(), deployment.fingerprint
@@ -29,11 +38,15 @@ def plan_approve(context: typer.Context, plan_hash: Annotated[str, typer.Argumen
 
 @policy_app.command("accept")
 def policy_accept(context: typer.Context) -> int:
-    """Accept the policy as it is here: show what it would purge now, and let it act.
+    """Accept this policy, so that it may delete.
 
-    Refused (exit 4) where a hold covers less under it than before, until that hold is moved or removed. Lifecycles
-    of the enforcer's that do something else than it says are taken off; the next cycle attaches what is right. Exit 1
-    names what one may delete all the same.
+    The command shows what is due under the policy now. It detaches the enforcer's own lifecycles that do not match
+    the policy; the next cycle attaches the right ones.
+
+    Exit code 4: a hold would cover less under this policy. Move or remove the hold first. Nothing is accepted.
+
+    Exit code 1: the policy is accepted, but a lifecycle could not be detached from the named indices and may still
+    delete them.
     """
     deployment = deployment_of(context)
     look = deployment.reader.look(deployment.policy.categories)
@@ -57,9 +70,14 @@ def policy_accept(context: typer.Context) -> int:
 
 @app.command()
 def stop(context: typer.Context) -> int:
-    """Stop every deletion now, the daemon's and the lifecycles'. Exit 1 names what may go all the same.
+    """Stop every deletion now, by the daemon and by lifecycles.
 
-    Sets the flag, waits until the acting daemon has confirmed it, then keeps lifecycles from every governed index.
+    The command sets the stop flag, waits until the acting daemon has confirmed it, and then detaches the lifecycles
+    of all governed indices, whoever attached them. `resume` undoes it.
+
+    Exit code 4: the daemon has not confirmed the flag. Give the command again, or end the daemon.
+
+    Exit code 1: the named indices may still be deleted by a lifecycle, or were deleted meanwhile.
     """
     deployment = deployment_of(context)
     try:
@@ -75,7 +93,13 @@ def stop(context: typer.Context) -> int:
 
 @app.command()
 def resume(context: typer.Context) -> int:
-    """Undo `stop`: the next cycle acts again, and attaches lifecycles. Exit 1 names what is not as before."""
+    """Undo `stop`: the next cycle deletes again.
+
+    The command first puts back the lifecycles of others that `stop` had detached. The next cycle attaches the
+    enforcer's own.
+
+    Exit code 1: deletion is resumed, but the lifecycles of the named indices could not be put back.
+    """
     deployment = deployment_of(context)
     control = replace(deployment.control_reader.read(), stopped_at=None)
     # Before the flag goes: an index without any lifecycle would get one of the enforcer's.

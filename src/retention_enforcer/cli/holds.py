@@ -23,16 +23,25 @@ from retention_enforcer.reporting.holds import holds_document, holds_table
 @hold_app.command("add")
 def hold_add(  # noqa: PLR0917 - options, never positional
     context: typer.Context,
-    owner: Annotated[str, typer.Option("--owner", help="Who answers for the hold.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why the data must stay.")],
-    until: Annotated[str, typer.Option("--until", help="When it ends by itself, as 2026-12-31 or with a time.")],
-    category: Annotated[str | None, typer.Option("--category", help="A whole category.")] = None,
-    index: Annotated[str | None, typer.Option("--index", help="An index, a stream or an alias.")] = None,
-    account: Annotated[str | None, typer.Option("--account", help="An account and its applications.")] = None,
-    application: Annotated[str | None, typer.Option("--application", help="An application.")] = None,
-    user: Annotated[str | None, typer.Option("--user", help="A user of that application.")] = None,
+    owner: Annotated[str, typer.Option("--owner", help="Who is responsible for the hold.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why the data must be kept.")],
+    until: Annotated[
+        str, typer.Option("--until", help="When the hold ends, such as 2026-12-31 or 2026-12-31T12:00:00Z.")
+    ],
+    category: Annotated[str | None, typer.Option("--category", help="Protect this category.")] = None,
+    index: Annotated[str | None, typer.Option("--index", help="Protect this index, stream or alias.")] = None,
+    account: Annotated[str | None, typer.Option("--account", help="Protect an account and its applications.")] = None,
+    application: Annotated[str | None, typer.Option("--application", help="Protect an application.")] = None,
+    user: Annotated[str | None, typer.Option("--user", help="Protect a user of that application only.")] = None,
 ) -> int:
-    """Keep a category, an index or a subject's documents until an instant. Exit 1 names what may go all the same."""
+    """Protect a category, an index or a customer's documents.
+
+    Name one of them by --category, by --index, by --account, or by --application and perhaps --user. The command
+    also detaches the lifecycles that would delete what the hold covers.
+
+    Exit code 1: the hold is in place, but the named indices may still be deleted by a lifecycle, or were deleted
+    meanwhile.
+    """
     deployment = deployment_of(context)
     hold = Hold(
         id=secrets.token_hex(4),
@@ -67,7 +76,7 @@ def _tell(protection: Protection) -> None:
 
 @hold_app.command("list")
 def hold_list(context: typer.Context, output: OutputOption = Output.TABLE) -> int:
-    """Show all holds, with what was written when they were added."""
+    """Show all holds, with owner, reason and end."""
     deployment = deployment_of(context)
     holds, now = deployment.holding.list(), deployment.clock.now()
     if output is Output.JSON:
@@ -78,8 +87,16 @@ def hold_list(context: typer.Context, output: OutputOption = Output.TABLE) -> in
 
 
 @hold_app.command("remove")
-def hold_remove(context: typer.Context, hold_id: Annotated[str, typer.Argument(metavar="ID")]) -> int:
-    """Take a hold back: what it kept past its limit goes in the next cycle. Exit 1 names what is not as before."""
+def hold_remove(
+    context: typer.Context, hold_id: Annotated[str, typer.Argument(metavar="ID", help="The id that `hold list` shows.")]
+) -> int:
+    """Remove a hold.
+
+    Data that only this hold kept past its limit is deleted in the next cycle. The command also puts back the
+    lifecycles of others that the hold had detached.
+
+    Exit code 1: the hold is removed, but the lifecycles of the named indices could not be put back.
+    """
     put_back = deployment_of(context).holding.remove(hold_id)
     say(f"removed: {hold_id}")
     return tell_put_back(put_back)

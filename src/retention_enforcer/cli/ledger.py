@@ -28,9 +28,9 @@ from retention_enforcer.reporting.records import records_table
 def ledger_show(
     context: typer.Context,
     output: OutputOption = Output.TABLE,
-    last: Annotated[int, typer.Option("--last", min=1, help="How many records, from the end.")] = 50,
+    last: Annotated[int, typer.Option("--last", min=1, help="How many records to show.")] = 50,
 ) -> int:
-    """Show the last records."""
+    """Show the last records of the ledger."""
     ledger = deployment_of(context).ledger
     records = list(ledger.read(max(ledger.head().sequence - last, 0)))
     if output is Output.JSON:
@@ -43,12 +43,14 @@ def ledger_show(
 @ledger_app.command("verify")
 def ledger_verify(
     context: typer.Context,
-    file: Annotated[Path | None, typer.Option("--file", help="An export; else the ledger in the cluster.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="An export. Default: the ledger in the cluster.")] = None,
     head: Annotated[str, typer.Option("--head", help="The hash that the last record must have.")] = "",
 ) -> int:
-    """Check every record, its place in the chain, and with the pseudonym key every checkpoint.
+    """Verify every record and its place in the chain.
 
-    Exit 1 names the first that does not fit.
+    With the pseudonym key, the HMAC of every checkpoint is verified as well. The command says what it did not check.
+
+    Exit code 1: the ledger is not whole. The first record that does not fit is named.
     """
     deployment = deployment_of(context)
     found, checkpoints = _verify_export(file, deployment) if file else _verify_index(deployment)
@@ -61,7 +63,7 @@ def ledger_verify(
 
 @ledger_app.command("export")
 def ledger_export(context: typer.Context) -> int:
-    """Print every record in its canonical form with its hash, one a line."""
+    """Print every record with its hash, one JSON object per line."""
     for record in deployment_of(context).ledger.read():
         sys.stdout.write(canonical(record).decode() + "\n")
     return OK
@@ -69,7 +71,11 @@ def ledger_export(context: typer.Context) -> int:
 
 @ledger_app.command("adopt")
 def ledger_adopt(context: typer.Context) -> int:
-    """Go on with ledger, memory, requests, registry and control as they are, after one was lost or restored."""
+    """Continue after an own index was lost or restored.
+
+    The ledger, the state, the requests, the registry and the control index are taken as they are now. The command
+    names what was lost with them: holds, the stop flag, requests, open terminations, approvals.
+    """
     deployment = deployment_of(context)
     head = check_chain(deployment.ledger.read())
     if head.sequence and deployment.ledger.standing(head.sequence) is None:

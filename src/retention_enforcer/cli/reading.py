@@ -40,7 +40,7 @@ from retention_enforcer.reporting.report_table import report_table
 
 @plan_app.callback()
 def plan(context: typer.Context, output: OutputOption = Output.TABLE) -> int | None:
-    """Show what the next cycle would do, and why; writes nothing."""
+    """Show what the next cycle would do, and why, unless a command below it is asked for."""
     if context.invoked_subcommand is not None:
         return None
     deployment = deployment_of(context)
@@ -64,11 +64,14 @@ def plan(context: typer.Context, output: OutputOption = Output.TABLE) -> int | N
 def policy_show(
     context: typer.Context,
     lifecycles: Annotated[
-        bool, typer.Option("--lifecycles", help="Show the index lifecycles they compile to, with their arithmetic.")
+        bool, typer.Option("--lifecycles", help="Show the compiled lifecycles with their arithmetic.")
     ] = False,
     output: OutputOption = Output.TABLE,
 ) -> int:
-    """Show the promises of the policy and its fingerprint; needs no cluster."""
+    """Show the promises of the policy and its fingerprint.
+
+    No cluster is needed. With --lifecycles, the cluster is asked for its poll interval if there is one.
+    """
     deployment = deployment_of(context)
     if lifecycles:
         return _show_lifecycles(deployment, output)
@@ -119,9 +122,17 @@ def policy_schema() -> int:
 def report(
     context: typer.Context,
     output: OutputOption = Output.TABLE,
-    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page to print, too.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Also write a printable page to this file.")
+    ] = None,
 ) -> int:
-    """Prove every promise now: oldest document against limit, margin, findings. Exit 3 if one is not kept."""
+    """Report for every promise whether it is kept now.
+
+    The report shows the oldest document, the limit and the margin of each category, every index with its promise, and
+    the findings with their remedies. Nothing is written to the cluster.
+
+    Exit code 3: a promise is not kept, or it is not proven.
+    """
     deployment = deployment_of(context)
     look = deployment.reader.look(deployment.policy.categories)
     coverage, problem = _cover(deployment, look)

@@ -1,4 +1,4 @@
-"""The commands that run, prepare and look after a deployment."""
+"""The commands that run the enforcer and check it."""
 
 from __future__ import annotations
 
@@ -36,9 +36,19 @@ from retention_enforcer.web.client import ask_health
 @app.command()
 def run(
     context: typer.Context,
-    once: Annotated[bool, typer.Option("--once", help="Run each job once, then end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Run each job once, then exit.")] = False,
 ) -> int:
-    """Enforce the policy, or in plan mode only watch it: every category on its interval."""
+    """Run the daemon: enforce the policy, or only watch it.
+
+    ENFORCER_MODE decides. In the mode `enforce` it deletes what is due; in the mode `plan` it deletes nothing. Each
+    category has a cycle every ENFORCER_INTERVAL.
+
+    Exit codes of the daemon: 0 after SIGTERM or Ctrl-C; 2 if the HTTP address is taken; 4 if it may not read an index
+    of the policy; 1 if the cluster does not answer at the start, or if a job ends in internal errors again and again.
+
+    Exit codes of --once: 4 if a plan is refused, the policy is not accepted, or another instance holds the lease; 3 if
+    a promise is not kept. `retention-enforcer --help` says which one counts.
+    """
     deployment = deployment_of(context)
     settings = deployment.settings
     configure_logs(settings.log_format, settings.log_level, instance=deployment.instance, hide=deployment.hide)
@@ -106,7 +116,13 @@ def _run_once(deployment: Deployment, acting: Acting) -> int:
 
 @app.command()
 def check(context: typer.Context, output: OutputOption = Output.TABLE) -> int:
-    """Look at everything that `run` needs: cluster, privileges, clock, own indices, ledger, accepted policy."""
+    """Check everything that `run` needs, one by one.
+
+    It checks the cluster, the privileges, the clock, lifecycles, timestamps, the enforcer's own indices, the ledger and
+    the accepted policy. Nothing is written.
+
+    Exit code 0: every check passed. Otherwise it is the code of the failed check that counts most.
+    """
     deployment = deployment_of(context)
     checks = deployment.checks.run()
     if output is Output.JSON:
@@ -131,9 +147,17 @@ def _verdict(found: Check) -> Text:
 
 @app.command()
 def demo(
-    once: Annotated[bool, typer.Option("--once", help="End by itself instead of keeping the daemon running.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Exit at the end instead of keeping the daemon running.")
+    ] = False,
 ) -> int:
-    """Show it all on a real Elasticsearch of its own: sample data, plan, enforcement, proof, ledger."""
+    """Show everything on a throw-away Elasticsearch.
+
+    The demo starts a real Elasticsearch, stores sample data, and shows the plan, its enforcement, the proof and the
+    ledger.
+
+    Exit code 0: everything happened as planned.
+    """
 
     def serve(deployment: Deployment) -> int:
         return _run(deployment, lambda address: say(f"status page: {address}"))
@@ -144,9 +168,14 @@ def demo(
 @app.command()
 def health(
     context: typer.Context,
-    ready: Annotated[bool, typer.Option("--ready", help="Exit 1 unless it is ready, too.")] = False,
+    ready: Annotated[bool, typer.Option("--ready", help="Exit with 1 if the daemon is not ready.")] = False,
 ) -> int:
-    """Ask the daemon at ENFORCER_HTTP_ADDRESS whether it is alive and ready. Exit 1 if it is not alive."""
+    """Ask the daemon on this machine whether it is alive.
+
+    The daemon is asked at ENFORCER_HTTP_ADDRESS, also whether it is ready.
+
+    Exit code 1: it is not alive, or, with --ready, not ready.
+    """
     health = ask_health(deployment_of(context).settings.http_address)
     say(health.text)
     return OK if health.alive and (health.ready or not ready) else FAILED

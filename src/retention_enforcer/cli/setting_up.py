@@ -23,20 +23,21 @@ _BY_HAND = "`retention-enforcer setup --print` shows them for whoever may, deplo
 @app.command()
 def setup(
     context: typer.Context,
-    show: Annotated[bool, typer.Option("--print", help="Show all requests, and send none.")] = False,
+    show: Annotated[bool, typer.Option("--print", help="Print all requests instead of sending them.")] = False,
     keys: Annotated[
         list[str] | None,
         typer.Option(
             "--key",
             metavar="ROLE[=FILE]",
-            help="Make an API key with this role and show it once, or write it to FILE unless that is there.",
+            help="Create an API key with this role. It is printed once, or written to FILE unless FILE exists.",
         ),
     ] = None,
-    indices_only: Annotated[bool, typer.Option("--indices-only", help="Make no roles.")] = False,
+    indices_only: Annotated[bool, typer.Option("--indices-only", help="Create the indices only, no roles.")] = False,
 ) -> int:
-    """Create the enforcer's own indices, and its roles where the cluster has security; safe to repeat.
+    """Create the enforcer's own indices and roles.
 
-    Run again after the policy's indices have changed: the roles, and the API keys made here, follow it.
+    Roles are created only if the cluster's security is on. The command is safe to repeat. Repeat it after the indices
+    in the policy have changed: it updates the roles and the API keys that the same user made with it.
     """
     deployment = deployment_of(context)
     if indices_only and keys:

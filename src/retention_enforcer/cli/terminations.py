@@ -27,12 +27,14 @@ from retention_enforcer.domain.terminations.requests import Ask
 from retention_enforcer.enforcement.terminations.commands import Prospect, Return
 from retention_enforcer.reporting.terminations import terminations_document, terminations_table
 
-Account = Annotated[str | None, typer.Option("--account", help="An account, with all its applications.")]
-Application = Annotated[str | None, typer.Option("--application", help="An application.")]
-User = Annotated[str | None, typer.Option("--user", help="A user of that application.")]
-At = Annotated[str | None, typer.Option("--at", help="When it ended, as 2026-11-24T08:00:00Z; by default now.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the registry alone.")]
-Confirm = Annotated[bool, typer.Option("--confirm", help="A time ahead, or more than 7 d back, is meant.")]
+Account = Annotated[str | None, typer.Option("--account", help="The id of an account. Its applications are included.")]
+Application = Annotated[str | None, typer.Option("--application", help="The id of an application.")]
+User = Annotated[str | None, typer.Option("--user", help="The id of a user of that application.")]
+At = Annotated[
+    str | None, typer.Option("--at", help="When the customer asked, such as 2026-11-24T08:00:00Z. Default: now.")
+]
+Reason = Annotated[str, typer.Option("--reason", help="The reason. It is stored in the registry only.")]
+Confirm = Annotated[bool, typer.Option("--confirm", help="Required if --at is in the future or more than 7 days ago.")]
 
 _NAMED = 5
 """How many indices of a category a request names that do not tell what they have."""
@@ -48,7 +50,11 @@ def terminate(  # noqa: PLR0917 - options, never positional
     reason: Reason = "",
     confirm: Confirm = False,
 ) -> int:
-    """Say that a customer has terminated: what ends with that is purged after the grace, within its promise."""
+    """Register that a customer has terminated.
+
+    The customer's data in the categories with `after_termination` is purged after the grace period and before the
+    deadline. Name the customer by --account, by --application, or by --application and --user.
+    """
     return _ask(context, Ask.TERMINATE, (account, application, user), at, reason, confirm=confirm)
 
 
@@ -60,9 +66,11 @@ def reinstate(
     user: User = None,
     reason: Reason = "",
 ) -> int:
-    """Take a termination or an erasure back before its purge, or end the watch after it.
+    """Withdraw a termination or an erasure request.
 
-    Exit 4, and nothing is asked, for an application that goes with its account, or a user who goes with an application.
+    Before the purge, the request is cancelled. After the purge, the watch for late documents ends.
+
+    Exit code 4: an open request of the account or the application includes this subject. Nothing was requested.
     """
     deployment = deployment_of(context)
     deployment.settings.require_pseudonym_key()
@@ -74,15 +82,24 @@ def reinstate(
 @app.command()
 def erase(  # noqa: PLR0917 - options, never positional
     context: typer.Context,
-    category: Annotated[str | None, typer.Option("--category", help="What must never be stored.")] = None,
+    category: Annotated[str | None, typer.Option("--category", help="A category with forbidden data.")] = None,
     account: Account = None,
     application: Application = None,
     user: User = None,
     at: At = None,
     reason: Reason = "",
-    confirm: Confirm = False,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Required with --category, and if --at is unusual (see `terminate`).")
+    ] = False,
 ) -> int:
-    """Ask for the deletion of all that is a customer's; with --category, of what must never be stored."""
+    """Request the erasure of a customer or of forbidden data.
+
+    The customer's data is purged from every category whose documents name customers, after the grace period and
+    before the deadline. Name the customer by --account, by --application, or by --application and --user.
+
+    With --category, what must never be stored is erased in the next cycle, from the indices in which it is found now.
+    Without --confirm nothing is ordered: the command ends with exit code 2 and says what it would erase.
+    """
     if category is not None:
         if (account, application, user, at) != (None, None, None, None):
             raise ConfigurationError("--category stands alone", "ask for a customer's data without it")
@@ -206,7 +223,7 @@ def _tell_return(prospect: Return) -> None:
 
 @terminations_app.callback()
 def terminations(context: typer.Context, output: OutputOption = Output.TABLE) -> int | None:
-    """Show all terminations and deletion requests that are remembered, with the time that is left."""
+    """Show all terminations and requests that are remembered, unless a command below it is asked for."""
     if context.invoked_subcommand is not None:
         return None
     deployment = deployment_of(context)
@@ -220,7 +237,10 @@ def terminations(context: typer.Context, output: OutputOption = Output.TABLE) ->
 
 @terminations_app.command("approve")
 def terminations_approve(context: typer.Context) -> int:
-    """Let all terminations go on that wait: too many came at once, or their time is unusual."""
+    """Approve all terminations and requests that wait.
+
+    They wait, for example, because too many came within a day, or because their time is unusual.
+    """
     waited = deployment_of(context).asking.approve()
     say(f"approved: {waited} terminations that waited go on in the next cycle")
     return OK

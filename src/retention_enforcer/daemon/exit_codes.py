@@ -7,13 +7,20 @@ from collections.abc import Iterable
 from retention_enforcer.enforcement.expiry.cycle import CycleResult
 
 OK, FAILED, WRONG, NOT_KEPT, REFUSED = 0, 1, 2, 3, 4
-_PRECEDENCE = (WRONG, REFUSED, NOT_KEPT, FAILED, OK)
+MEANINGS = {
+    WRONG: "The settings, the policy file or the arguments are wrong.",
+    REFUSED: "Refused: it is unsafe, or nobody accepted it.",
+    NOT_KEPT: "A promise is not kept, or not proven.",
+    FAILED: "Failed, for example because the cluster did not answer.",
+    OK: "None of these.",
+}
+"""What each code means, for the help. If several apply, the first of them counts."""
 
 
 def worst(codes: Iterable[int]) -> int:
     """Return the code that counts: wrong input before refusals, these before broken promises, these before failures."""
     found = set(codes)
-    return next((code for code in _PRECEDENCE if code in found), OK)
+    return next((code for code in MEANINGS if code in found), OK)
 
 
 def code_of(result: CycleResult) -> int:
