@@ -11,6 +11,8 @@ from elasticsearch import ApiError
 from retention_enforcer.bootstrap import Deployment, Surroundings, SystemClock
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.instants import DAY
+from retention_enforcer.domain.ledger.records import Head, seal
+from retention_enforcer.domain.own.settings import STATED
 from workbench import Workbench
 
 PIPELINES = {"index.default_pipeline": "nobodys", "index.final_pipeline": "nobodys"}
@@ -159,3 +161,31 @@ def test_a_lease_that_is_lost_is_taken_under_a_higher_epoch(bench: Workbench) ->
     epochs = [record["epoch"] for record in bench.records()]
     assert epochs == sorted(epochs)
     assert len(set(epochs)) == 2
+
+
+def test_a_ledger_of_an_earlier_version_gets_its_fields_by_setup_and_keeps_its_records(bench: Workbench) -> None:
+    bench.index("logs-a", [SystemClock().now() - 20 * DAY])
+    bench.ready()
+    assert bench.run("run", "--once").code == 0
+    # The same ledger as before that field was there, and before records had it.
+    name, head, earlier = bench.own.ledger_index, Head(), list[dict[str, Any]]()
+    mappings = bench.es.indices.get_mapping(index=name)[name]["mappings"]
+    del mappings["properties"]["details"]
+    for hit in bench.es.search(index=name, size=100, sort="sequence")["hits"]["hits"]:
+        left_out = ("details", "sequence", "previous", "hash")
+        earlier.append(seal({k: v for k, v in hit["_source"].items() if k not in left_out}, head))
+        head = Head(earlier[-1]["sequence"], earlier[-1]["hash"])
+    bench.es.indices.delete(index=name)
+    settings = {key: value for key, value in STATED.items() if value is not None}
+    aliases = {bench.own.ledger: {"is_write_index": True}}
+    bench.es.indices.create(index=name, mappings=mappings, settings=settings, aliases=aliases)
+    for record in earlier:
+        bench.es.create(index=name, id=f"{record['sequence']:012d}", document=record, refresh=True)
+
+    assert "made by an earlier version, without: details" in bench.run("run", "--once").err
+    assert "put right (fields of a later version)" in bench.run("setup", "--indices-only").out
+    assert bench.run("ledger", "adopt").code == 0
+    bench.index("logs-b", [SystemClock().now() - 20 * DAY])
+    assert bench.run("run", "--once").code == 0
+    verified = bench.run("ledger", "verify")
+    assert (verified.code, "checkpoints: 2 checked" in verified.out) == (0, True), verified.out

@@ -60,7 +60,7 @@ def anchored(*keys: Pseudonyms, in_words: bool = False) -> list[dict[str, Any]]:
     for key in keys:
         checkpoint = checkpoint_of(head_of(records), key).fields()
         if in_words:
-            del checkpoint["evidence"]
+            del checkpoint["details"]
         records.append(seal(checkpoint, head_of(records)))
     return records
 
@@ -112,11 +112,11 @@ NO_ANCHOR = "hmac-sha256:00000000:" + "0" * 64
     "said",
     [
         *({"reason": reason} for reason in ("", "record 3", "record 9: x", "record x: y", f"record 4: {NO_ANCHOR}")),
-        {"reason": f"record 1: {NO_ANCHOR}", "evidence": {"record": 4, "anchor": NO_ANCHOR}},
-        {"evidence": {"record": 1, "anchor": "x"}},
-        {"evidence": {"record": 0, "anchor": NO_ANCHOR}},
-        {"evidence": {"record": "1", "anchor": NO_ANCHOR}},
-        {"evidence": {"documents": 1}},
+        {"reason": f"record 1: {NO_ANCHOR}", "details": {"record": 4, "anchor": NO_ANCHOR}},
+        {"details": {"record": 1, "anchor": "x"}},
+        {"details": {"record": 0, "anchor": NO_ANCHOR}},
+        {"details": {"record": "1", "anchor": NO_ANCHOR}},
+        {"details": {"documents": 1}},
     ],
 )
 def test_a_checkpoint_of_nothing_is_named(said: dict[str, Any]) -> None:

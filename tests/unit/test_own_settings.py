@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from retention_enforcer.cluster.own.indices import creation_bodies
-from retention_enforcer.domain.own.settings import STATED, deviations
+from retention_enforcer.domain.own.settings import ADDED, STATED, deviations
 from retention_enforcer.domain.policy.names import OWN
 
 WANTED = creation_bodies()[OWN.ledger_index]["mappings"]
@@ -70,7 +70,8 @@ def test_a_harmless_setting_is_not(setting: str, value: Any) -> None:
         ({"_routing": {"required": True}}, "_routing", False),
         ({"runtime": {"sequence": {"type": "keyword"}}}, "runtime", True),
         ({"properties": {**WANTED["properties"], "sequence": {"type": "keyword"}}}, "properties", False),
-        ({"properties": {}}, "properties", False),
+        ({"properties": {"details": WANTED["properties"]["details"]}}, "properties", False),
+        ({"properties": {f: k for f, k in WANTED["properties"].items() if f != "details"}}, ADDED, True),
     ],
 )
 def test_a_harmful_mapping_is_found(mapping: dict[str, Any], what: str, repairable: bool) -> None:

@@ -63,10 +63,10 @@ def test_an_interrupted_change_of_a_lifecycle(
 ) -> None:
     ledger = MemoryLedger()
     appender = Appender(ledger, Clock(), Signature(instance="i", mode="enforce", policy="p"), lambda: 1)
-    evidence = {"lifecycle": PLAIN} if action == APPLY_LIFECYCLE and not in_words else None
+    details = {"lifecycle": PLAIN} if action == APPLY_LIFECYCLE and not in_words else None
     reason = f"{PLAIN}: min_age 13d + 3 polls" if in_words and action == APPLY_LIFECYCLE else "theirs: in any words"
     appender.append(
-        Entry(kind=Kind.INTENT, action=action, target=("logs-a", "u"), evidence=evidence, reason=reason, cycle="c-1")
+        Entry(kind=Kind.INTENT, action=action, target=("logs-a", "u"), details=details, reason=reason, cycle="c-1")
     )
     settle_intents(ledger, appender, cast("Deleter", Looking(there)), after=0)
     last: Any = ledger.records[-1]

@@ -50,7 +50,7 @@ def form(request: pytest.FixtureRequest) -> Form:
     """How the records of a test say what they say."""
     if request.param == "in fields":
         return list
-    return lambda records: [{name: v for name, v in one.items() if name != "evidence"} for one in records]
+    return lambda records: [{name: v for name, v in one.items() if name != "details"} for one in records]
 
 
 def about(termination: Termination, action: str, said: Said | str = "", sequence: int = 1) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.own.position import missing as missing_index
 from retention_enforcer.cluster.state import read_state
 from retention_enforcer.domain.errors import RequestRejected
-from retention_enforcer.domain.own.settings import STATED, OwnSeen, deviations
+from retention_enforcer.domain.own.settings import ADDED, LATER, STATED, OwnSeen, deviations
 from retention_enforcer.domain.policy.names import OWN, OwnIndices
 
 _ABOVE_ALL = 2_000_000_000
@@ -39,6 +39,7 @@ _LEDGER_FIELDS: dict[str, Any] = {
     "action": _KEYWORD,
     "target": {"properties": {"index": _KEYWORD, "uuid": _KEYWORD}},
     "evidence": {"properties": {"documents": _LONG, "oldest": _DATE, "newest": _DATE, "bytes": _LONG}},
+    "details": _OBJECT,
     "reason": _STORED,
     "outcome": _KEYWORD,
     "intent": _LONG,
@@ -87,7 +88,7 @@ def create_own_indices(client: Elasticsearch, own: OwnIndices = OWN) -> dict[str
     for name, seen in there.items():
         repairable = [one.what for one in seen.deviations if one.repairable]
         if repairable:
-            _repair(client, name, repairable)
+            _repair(client, own, name, repairable)
             done[name] = f"put right ({', '.join(repairable)})"
     missing = [name for name in bodies if name not in there]
     if missing:
@@ -191,7 +192,7 @@ def _create(client: Elasticsearch, name: str, body: Mapping[str, Any]) -> bool:
         return True
 
 
-def _repair(client: Elasticsearch, name: str, what: Sequence[str]) -> None:
+def _repair(client: Elasticsearch, own: OwnIndices, name: str, what: Sequence[str]) -> None:
     """Put right what can be changed on an index that is there."""
     settings = {setting: STATED.get(setting) for setting in what if setting.startswith("index.")}
     with translated(destructive=True):
@@ -199,6 +200,9 @@ def _repair(client: Elasticsearch, name: str, what: Sequence[str]) -> None:
             client.ilm.remove_policy(index=name)
         if settings:
             client.indices.put_settings(index=name, settings=settings)
+        if ADDED in what:
+            wanted = creation_bodies(own)[name]["mappings"]["properties"]
+            client.indices.put_mapping(index=name, properties={f: wanted[f] for f in LATER & wanted.keys()})
         if "dynamic" in what:
             client.indices.put_mapping(index=name, dynamic="strict")
         if "runtime" in what:

@@ -17,8 +17,8 @@ _BYTES = 32
 def checkpoint_of(head: Head, pseudonyms: Pseudonyms) -> Entry:
     """Return what is to be recorded of a head; in words too, as all checkpoints of before."""
     anchor = _anchor(head, pseudonyms)
-    evidence: dict[str, int | str] = {"record": head.sequence, "anchor": anchor}
-    return Entry(kind=Kind.CHECKPOINT, evidence=evidence, reason=f"record {head.sequence}: {anchor}")
+    details: dict[str, int | str] = {"record": head.sequence, "anchor": anchor}
+    return Entry(kind=Kind.CHECKPOINT, details=details, reason=f"record {head.sequence}: {anchor}")
 
 
 def _anchor(head: Head, pseudonyms: Pseudonyms) -> str:
@@ -27,9 +27,9 @@ def _anchor(head: Head, pseudonyms: Pseudonyms) -> str:
 
 def _anchored(record: Record) -> tuple[int, str]:
     """Return which record a checkpoint is about, and its HMAC; those of before say it in words alone."""
-    evidence = record.get("evidence")
-    if isinstance(evidence, Mapping):
-        about, anchor = evidence.get("record"), evidence.get("anchor")
+    details = record.get("details")
+    if isinstance(details, Mapping):
+        about, anchor = details.get("record"), details.get("anchor")
         return (about, anchor) if isinstance(about, int) and isinstance(anchor, str) else (0, "")
     about, _, anchor = str(record.get("reason", "")).removeprefix("record ").partition(": ")
     return (int(about) if about.isdecimal() and about.isascii() else 0), anchor

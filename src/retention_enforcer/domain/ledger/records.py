@@ -68,6 +68,8 @@ class Entry:
     target: tuple[str, str] | None = None
     """Index and uuid; an application's id in the name is already a pseudonym."""
     evidence: Mapping[str, int | str] | None = None
+    details: Mapping[str, int | str] | None = None
+    """What whoever reads the record again needs: nothing is ever read out of the words of its reason."""
     reason: str | None = None
     outcome: Outcome | None = None
     intent: int | None = None
@@ -85,6 +87,7 @@ class Entry:
             "action": self.action,
             "target": target,
             "evidence": dict(self.evidence) if self.evidence else None,
+            "details": dict(self.details) if self.details else None,
             "reason": self.reason,
             "outcome": self.outcome.value if self.outcome else None,
             "intent": self.intent,

@@ -46,6 +46,12 @@ _AT_LEAST: Mapping[str, int] = {"index.max_result_window": 10_000, "index.max_te
 FIXED = frozenset({"index.number_of_shards", "index.mapping.source.mode", "index.mode", "index.sort.field"})
 """Settings that cannot be changed on an index that is there."""
 
+LATER = frozenset({"details"})
+"""Fields that were added to the mapping of an own index. Nothing searches them: they may be added to what is there."""
+
+ADDED = "fields of a later version"
+"""What deviates where a mapping lacks one of these."""
+
 _SETUP = "retention-enforcer setup: it puts that right, and removes nothing"
 _MOVE = "it cannot be changed there: take a snapshot, and move its documents into an index as `setup --print` shows"
 
@@ -106,7 +112,12 @@ def _of_mapping(name: str, mapping: Mapping[str, Any], wanted: Mapping[str, Any]
     if mapping.get("runtime"):
         yield Deviation(index=name, what="runtime", text="its mapping has runtime fields", repairable=True)
     there = mapping.get("properties", {})
-    wrong = sorted(field for field, kind in wanted["properties"].items() if not _alike(there.get(field), kind))
+    added = {field for field in wanted["properties"] if field not in there and field in LATER}
+    if added:
+        text = f"it was made by an earlier version, without: {', '.join(sorted(added))}"
+        yield Deviation(index=name, what=ADDED, text=text, repairable=True)
+    fields = {field: kind for field, kind in wanted["properties"].items() if field not in added}
+    wrong = sorted(field for field, kind in fields.items() if not _alike(there.get(field), kind))
     if wrong:
         text = f"these fields are not mapped as they were made: {', '.join(wrong)}"
         yield Deviation(index=name, what="properties", text=text, repairable=False)

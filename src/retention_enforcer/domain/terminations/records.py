@@ -1,6 +1,6 @@
 """What the ledger says about terminations: enough to tell what a registry that was lost does not say any more.
 
-A record says it twice: in its `evidence`, for whoever reads it again, and in its `reason`, for a person.
+A record says it twice: in its `details`, for whoever reads it again, and in its `reason`, for a person.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _SLACK = 10 * MINUTE
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a record says, in words and as evidence. Neither names an id."""
+    """What a record says, in words and in fields. Neither names an id."""
 
     text: str = ""
-    evidence: Mapping[str, int | str] = field(default_factory=dict)
+    details: Mapping[str, int | str] = field(default_factory=dict)
 
 
 def entry_about(termination: Termination, action: str, said: Said, actor: str) -> Entry:
@@ -47,7 +47,7 @@ def entry_about(termination: Termination, action: str, said: Said, actor: str) -
     return Entry(
         kind=Kind.TERMINATION,
         action=action,
-        evidence={**about, **said.evidence},
+        details={**about, **said.details},
         reason=f"{who}: {said.text}" if said.text else who,
         actor=actor,
     )
@@ -55,7 +55,7 @@ def entry_about(termination: Termination, action: str, said: Said, actor: str) -
 
 def expunged_entry(uuid: str, how: str) -> Entry:
     """Return what is to be recorded of an index that is clean."""
-    return Entry(kind=Kind.TERMINATION, action=EXPUNGED, evidence={"uuid": uuid}, reason=f"index {uuid}: {how}")
+    return Entry(kind=Kind.TERMINATION, action=EXPUNGED, details={"uuid": uuid}, reason=f"index {uuid}: {how}")
 
 
 def who_of(termination: Termination) -> str:
@@ -85,8 +85,8 @@ def seen_at(instant: int, what: str) -> Said:
 def resolved_to(applications: Sequence[str], pseudonyms: Pseudonyms) -> Said:
     """Return how a record says which applications go along with an account: how many, and which under one pseudonym."""
     together = _all_of(applications, pseudonyms)
-    evidence: dict[str, int | str] = {"applications": len(applications), "together": together}
-    return Said(f"{len(applications)} applications, {together}", evidence)
+    details: dict[str, int | str] = {"applications": len(applications), "together": together}
+    return Said(f"{len(applications)} applications, {together}", details)
 
 
 def _all_of(applications: Sequence[str], pseudonyms: Pseudonyms) -> str:
@@ -118,7 +118,7 @@ class TerminationRecord:
         """Read it; None for a record about something else."""
         if record.get("kind") != Kind.TERMINATION:
             return None
-        said = _fields(record.get("evidence")) or fields_in_words(record)
+        said = _fields(record.get("details")) or fields_in_words(record)
         if not said:
             return None
         when = {} if "at" in said else {"at": parse_instant(str(record["time"])), "slack": _SLACK}
@@ -129,15 +129,15 @@ class TerminationRecord:
         return abs(self.at - instant) <= self.slack
 
 
-def _fields(evidence: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what a record's evidence says of a termination or an index; empty where it says neither."""
-    if not evidence or not evidence.keys() & {"request", "uuid"}:
+def _fields(details: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what a record's details say of a termination or an index; empty where it says neither."""
+    if not details or not details.keys() & {"request", "uuid"}:
         return {}
-    said = {name: evidence[name] for name in ("documents", "uuid", "applications", "together") if name in evidence}
-    if "at" in evidence:
-        said["at"] = parse_instant(str(evidence["at"]))
-    if "request" in evidence:
-        said["who"] = _who(*(str(evidence.get(name, "")) for name in ("ask", "subject_kind", "subject", "request")))
+    said = {name: details[name] for name in ("documents", "uuid", "applications", "together") if name in details}
+    if "at" in details:
+        said["at"] = parse_instant(str(details["at"]))
+    if "request" in details:
+        said["who"] = _who(*(str(details.get(name, "")) for name in ("ask", "subject_kind", "subject", "request")))
     return said
 
 

@@ -61,8 +61,9 @@ class Acts:
         index: str,
         uuid: str,
         reason: str,
-        evidence: Mapping[str, int | str] | None,
         cycle: str,
+        evidence: Mapping[str, int | str] | None = None,
+        details: Mapping[str, int | str] | None = None,
     ) -> Announced[What]:
         """Record the intent of one act; returns once it is acknowledged."""
         at = self._clock.now()
@@ -74,6 +75,7 @@ class Acts:
                 action=action,
                 target=(self._pseudonyms.index_name(self._policy.patterns, index), uuid),
                 evidence=evidence,
+                details=details,
                 reason=self.hidden(index, reason),
                 cycle=cycle,
             )

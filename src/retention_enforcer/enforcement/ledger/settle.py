@@ -81,5 +81,5 @@ def _look_at_lifecycle(intent: Record, there: Existing | None) -> tuple[Outcome,
 
 def _lifecycle_of(intent: Record) -> str:
     """Return which lifecycle an index was to get; in records of before the reason begins with its name."""
-    evidence = intent.get("evidence") or {}
-    return str(evidence.get("lifecycle") or str(intent.get("reason", "")).partition(":")[0])
+    details = intent.get("details") or {}
+    return str(details.get("lifecycle") or str(intent.get("reason", "")).partition(":")[0])

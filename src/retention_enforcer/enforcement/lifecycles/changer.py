@@ -239,7 +239,7 @@ class LifecycleChanger:
             index=change.index,
             uuid=change.uuid,
             reason=_describe(change),
-            evidence={"lifecycle": policy} if policy else None,
+            details={"lifecycle": policy} if policy else None,
             cycle=cycle,
         )
 
