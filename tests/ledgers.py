@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from retention_enforcer.domain.ledger.records import Head, Record
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms, Redactor
+
+NO_IDS = Redactor(Pseudonyms(None), ())
+"""Of a policy under which no name of an index has an id in it."""
 
 
 class MemoryLedger:

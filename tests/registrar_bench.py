@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ledgers import MemoryLedger
+from ledgers import NO_IDS, MemoryLedger
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.ledger.records import Record
 from retention_enforcer.domain.own.position import IndexPosition
@@ -149,7 +149,7 @@ class Office:
         self.refused: Mapping[int, str] = {}
 
     def _appender(self) -> Appender:
-        return Appender(self.ledger, self.clock, Signature(instance="i", mode="enforce", policy="p"), lambda: 1)
+        return Appender(self.ledger, self.clock, Signature(instance="i", mode="enforce", policy="p"), lambda: 1, NO_IDS)
 
     def begin(self, termination: Termination) -> None:
         """Do what a purge does first."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cluster_of_three import NODES, ThreeNodes, three_nodes
+from ledgers import NO_IDS
 from network_cuts import cut_at_random
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.cluster.own.documents import Documents
@@ -54,7 +55,7 @@ def test_a_record_that_the_cut_off_node_alone_has_is_not_stored(
         others = [name for name in NODES if name != victim]
         with nodes.client(victim, timeout=SHORT) as alone, nodes.client(*others, timeout=20) as rest:
             ledger = LedgerIndex(alone, bench.own.ledger)
-            appender = Appender(ledger, SystemClock(), SIGNATURE, lambda: 1)
+            appender = Appender(ledger, SystemClock(), SIGNATURE, lambda: 1, NO_IDS)
             appender.append(Entry(kind=Kind.FINDING, reason="one"))
             # In silence: whose connections are reset may know at once that it is alone, and write nothing any more.
             with nodes.cut_off(victim):
@@ -86,12 +87,12 @@ def test_a_head_that_the_cut_off_node_alone_has_is_no_head(nodes: ThreeNodes, tm
         victim = nodes.primary_of(bench.es, bench.own.ledger_index)
         with nodes.client(victim, timeout=SHORT) as alone:
             ledger = LedgerIndex(alone, bench.own.ledger)
-            first = Appender(ledger, SystemClock(), SIGNATURE, lambda: 1)
+            first = Appender(ledger, SystemClock(), SIGNATURE, lambda: 1, NO_IDS)
             first.append(Entry(kind=Kind.FINDING, reason="one"))
             with nodes.cut_off(victim, reset=True):
                 with pytest.raises(ClusterUnavailable):
                     first.append(Entry(kind=Kind.FINDING, reason="two"))
-                after_a_restart = Appender(ledger, SystemClock(), SIGNATURE, lambda: 2)
+                after_a_restart = Appender(ledger, SystemClock(), SIGNATURE, lambda: 2, NO_IDS)
                 with pytest.raises(ClusterUnavailable):
                     _ = after_a_restart.head
             nodes.wait_until_whole()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ledgers import MemoryLedger
+from ledgers import NO_IDS, MemoryLedger
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused
 from retention_enforcer.domain.ledger.records import Entry, Head, Kind, Record, check_chain, seal
 from retention_enforcer.enforcement.ledger import appender as module
@@ -65,7 +65,7 @@ def entry(reason: str) -> Entry:
 
 
 def of(store: MemoryLedger, epoch: Callable[[], int] = lambda: 1) -> Appender:
-    return Appender(store, Clock(), SIGNATURE, epoch)
+    return Appender(store, Clock(), SIGNATURE, epoch, NO_IDS)
 
 
 def reasons(store: MemoryLedger) -> list[str]:

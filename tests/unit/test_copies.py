@@ -19,7 +19,7 @@ from retention_enforcer.domain.coverage.node_copies import (
 from retention_enforcer.domain.errors import Refused, RequestRejected
 from retention_enforcer.domain.own.state_keys import COPIES
 from retention_enforcer.domain.policy.promises import Policy
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms, Redactor
 from retention_enforcer.enforcement.coverage.node_copies import CopiesBook
 
 LOGS = category(indices=["logs-*"])
@@ -153,26 +153,26 @@ class Nodes:
 
 
 def book(nodes: Nodes, state: State) -> CopiesBook:
-    return CopiesBook(nodes, state, Pseudonyms(None), Clock())
+    return CopiesBook(nodes, state, Redactor(Pseudonyms(None), POLICY.patterns), Clock())
 
 
 def test_nothing_is_written_where_nothing_moved() -> None:
     nodes, state = Nodes(placed(n1=[A.uuid], n2=[A.uuid])), State()
     for _ in range(3):
-        book(nodes, state).keep(POLICY, covered(A))
+        book(nodes, state).keep(covered(A))
     assert state.saved == 1
 
 
 def test_an_index_that_its_node_brought_back_is_remembered_until_it_is_deleted_there() -> None:
     nodes, state = Nodes(placed(n1=[A.uuid], n2=[A.uuid])), State()
-    book(nodes, state).keep(POLICY, covered(A))
+    book(nodes, state).keep(covered(A))
     nodes.now = placed(n1=[])
-    book(nodes, state).keep(POLICY, covered())
+    book(nodes, state).keep(covered())
     nodes.now, nodes.on_disks = placed(n1=[], n2=[]), [Dangling(uuid=A.uuid, name="logs-a", nodes=("n2",))]
-    book(nodes, state).keep(POLICY, covered())
+    book(nodes, state).keep(covered())
     assert CopiesMemory.of(state.documents[COPIES]).copies == {"n2": {A.uuid}}
     nodes.on_disks = []
-    book(nodes, state).keep(POLICY, covered())
+    book(nodes, state).keep(covered())
     assert CopiesMemory.of(state.documents[COPIES]) == CopiesMemory()
 
 

@@ -20,7 +20,7 @@ from retention_enforcer.domain.findings import Finding, Sighting
 from retention_enforcer.domain.holds.hold import Hold
 from retention_enforcer.domain.instants import DAY, HOUR
 from retention_enforcer.domain.policy.promises import Policy
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms, Redactor
 from retention_enforcer.enforcement.coverage.job import log_coverage
 from retention_enforcer.enforcement.coverage.observer import CoverageLook, CoverageObserver
 from retention_enforcer.enforcement.memory import CoverageMemory
@@ -209,7 +209,7 @@ def plain_logs() -> Iterator[None]:
 
 def logged(found: CoverageLook, policy: Policy = POLICY) -> list[Any]:
     with capture_logs() as lines:
-        log_coverage(policy, found, Pseudonyms(b"k" * 32))
+        log_coverage(found, Redactor(Pseudonyms(b"k" * 32), policy.patterns))
     return list(lines)
 
 

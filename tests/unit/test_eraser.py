@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from ledgers import MemoryLedger
+from ledgers import NO_IDS, MemoryLedger
 from registrar_bench import NOW, Clock, Documents, Fuse
 from retention_enforcer.domain.erasure.steps import Act, ErasureProgress
 from retention_enforcer.domain.instants import DAY, MINUTE, SECOND
@@ -46,12 +46,14 @@ class Bench:
         self.clock = Clock()
         self.erasures = Erasures()
         self.paused = 0.0
-        ledger = MemoryLedger()
+        ledger, signature = MemoryLedger(), Signature(instance="i", mode="enforce", policy="p")
         self.registry = Documents(Fuse())
         self.eraser = Eraser(
             erasures=self.erasures,
             registry=self.registry,
-            appender=Appender(ledger, self.clock, Signature(instance="i", mode="enforce", policy="p"), lambda: 1),
+            appender=Appender(
+                ledger, self.clock, Signature(instance="i", mode="enforce", policy="p"), lambda: 1, NO_IDS
+            ),
             permit=Permit(),
             clock=self.clock,
             pause=self.pause,

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 
-from ledgers import MemoryLedger
+from ledgers import NO_IDS, MemoryLedger
 from registrar_bench import NOW, Clock
 from retention_enforcer.domain.ledger.records import Record
 from retention_enforcer.enforcement.ledger.appender import Appender, Signature
@@ -27,7 +27,7 @@ class One:
 
 
 def permit(clock: Clock, raise_if_held: object) -> FreshPermit:
-    appender = Appender(MemoryLedger(), clock, Signature(instance="i", mode="enforce", policy="p"), lambda: 1)
+    appender = Appender(MemoryLedger(), clock, Signature(instance="i", mode="enforce", policy="p"), lambda: 1, NO_IDS)
     return FreshPermit(Always(), clock, appender, [One()], raise_if_held)  # type: ignore[arg-type]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from builders import NOW, category
-from ledgers import MemoryLedger
+from ledgers import NO_IDS, MemoryLedger
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused
 from retention_enforcer.domain.holds.hold import Hold
@@ -83,7 +83,7 @@ class Bench:
         """Keep the book in a new process; return the actions of the records that this added."""
         before = len(self.ledger.records)
         signature = Signature(instance="i", mode="enforce", policy="p")
-        appender = Appender(self.ledger, Clock(), signature, lambda: 1)
+        appender = Appender(self.ledger, Clock(), signature, lambda: 1, NO_IDS)
         HoldRecorder(self.state, appender, NAMES).keep(POLICY, word(*holds), now)
         return [str(r["action"]) for r in self.ledger.records[before:] if r["kind"] == "hold"]
 
@@ -249,7 +249,7 @@ def test_the_same_subject_and_the_same_word_are_known_again_by_their_pseudonyms(
 def test_what_this_process_recorded_is_read_again_only_under_another_lease(bench: Bench) -> None:
     epochs = [1]
     signature = Signature(instance="i", mode="enforce", policy="p")
-    book = HoldRecorder(bench.state, Appender(bench.ledger, Clock(), signature, lambda: epochs[-1]), NAMES)
+    book = HoldRecorder(bench.state, Appender(bench.ledger, Clock(), signature, lambda: epochs[-1], NO_IDS), NAMES)
     book.keep(POLICY, word(hold()), NOW)
     read = bench.state.read
     book.keep(POLICY, word(hold()), NOW)
@@ -268,7 +268,7 @@ def test_a_hold_that_is_gone_though_nobody_removed_it_is_lost_and_never_removed(
     assert lost_holds(known, word(removed=frozenset({"h2"}))) == ["h1"]
     assert lost_holds(known, word()) == []
     signature = Signature(instance="i", mode="enforce", policy="p")
-    book = HoldRecorder(bench.state, Appender(bench.ledger, Clock(), signature, lambda: 1), NAMES)
+    book = HoldRecorder(bench.state, Appender(bench.ledger, Clock(), signature, lambda: 1, NO_IDS), NAMES)
     book.keep(POLICY, word(hold("h2"), removed=frozenset()), NOW)
     assert [(r["action"], r["reason"][:7]) for r in bench.ledger.records if r["kind"] == "hold"][-1] == (
         "lost",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from builders import category, index
-from ledgers import MemoryLedger
+from ledgers import NO_IDS, MemoryLedger
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused, RequestRejected
 from retention_enforcer.domain.facts import Block, IndexFacts
 from retention_enforcer.domain.instants import DAY
@@ -18,7 +18,7 @@ from retention_enforcer.domain.ledger.records import Record, check_chain
 from retention_enforcer.domain.plan import Action, Purge
 from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.domain.selection import Existing, IndexVersion, Trim, Trimmed
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms, Redactor
 from retention_enforcer.enforcement.erasure.write_blocks import WriteBlocks
 from retention_enforcer.enforcement.expiry.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.expiry.purge import Purger, Results
@@ -132,12 +132,13 @@ class Bench:
         self.permit = Permit()
         self.results = Results()
         self.category = category()
-        appender = Appender(self.ledger, self.clock, SIGNATURE, lambda: 1)
+        policy = Policy(name="p", categories=(self.category,))
+        redactor = Redactor(Pseudonyms(b"k" * 32), policy.patterns)
+        appender = Appender(self.ledger, self.clock, SIGNATURE, lambda: 1, redactor)
         self.state: dict[str, Mapping[str, Any]] = {}
         self.leased = True
         self.blocks = self.new_blocks(appender)
-        pseudonyms, policy = Pseudonyms(b"k" * 32), Policy(name="p", categories=(self.category,))
-        acts = Acts(appender=appender, permit=self.permit, clock=self.clock, pseudonyms=pseudonyms, policy=policy)
+        acts = Acts(appender, self.permit, self.clock)
         roller = Roller(self.cluster, acts, self.permit, self.clock)
         self._purger = Purger(self.cluster, roller, self.blocks, acts, policy.earliest)
 
@@ -452,7 +453,7 @@ def test_the_block_stays_while_the_outcome_is_unknown_and_comes_off_before_the_n
 def test_what_an_earlier_process_left_behind_comes_off_at_the_start(bench: Bench) -> None:
     bench.cluster.on_delete = lambda names: lost()
     bench.carry_out()
-    later = bench.new_blocks(Appender(bench.ledger, bench.clock, SIGNATURE, lambda: 2))
+    later = bench.new_blocks(Appender(bench.ledger, bench.clock, SIGNATURE, lambda: 2, NO_IDS))
     later.start()
     assert bench.cluster.blocked == set()
     assert bench.remembered == []
@@ -484,7 +485,7 @@ def test_without_the_lease_a_block_is_left_to_the_next_holder(bench: Bench) -> N
 
 
 def write_blocks(bench: Bench) -> WriteBlocks:
-    appender = Appender(bench.ledger, bench.clock, SIGNATURE, lambda: 1)
+    appender = Appender(bench.ledger, bench.clock, SIGNATURE, lambda: 1, NO_IDS)
     return WriteBlocks(bench.cluster, bench, appender, bench.permit, bench.clock, bench.blocks)
 
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from ledgers import MemoryLedger
+from ledgers import NO_IDS, MemoryLedger
 from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.domain.ledger.records import (
     APPLY_LIFECYCLE,
@@ -62,7 +62,7 @@ def test_an_interrupted_change_of_a_lifecycle(
     action: str, there: Existing | None, outcome: Outcome, in_words: bool
 ) -> None:
     ledger = MemoryLedger()
-    appender = Appender(ledger, Clock(), Signature(instance="i", mode="enforce", policy="p"), lambda: 1)
+    appender = Appender(ledger, Clock(), Signature(instance="i", mode="enforce", policy="p"), lambda: 1, NO_IDS)
     details = {"lifecycle": PLAIN} if action == APPLY_LIFECYCLE and not in_words else None
     reason = f"{PLAIN}: min_age 13d + 3 polls" if in_words and action == APPLY_LIFECYCLE else "theirs: in any words"
     appender.append(
@@ -81,7 +81,7 @@ def test_nothing_is_settled_by_a_copy_that_does_not_show_all_of_the_ledger(shows
             yield from self.records[after:shows]
 
     ledger = Copy()
-    appender = Appender(ledger, Clock(), Signature(instance="i", mode="enforce", policy="p"), lambda: 1)
+    appender = Appender(ledger, Clock(), Signature(instance="i", mode="enforce", policy="p"), lambda: 1, NO_IDS)
     for _ in range(2):
         appender.append(Entry(kind=Kind.INTENT, action=ROLLOVER, target=("logs-a", "u"), cycle="c-1"))
     with pytest.raises(ClusterUnavailable, match="does not show its record 3"):
@@ -96,7 +96,7 @@ def test_an_intent_beyond_the_head_is_none() -> None:
             yield {**self.records[-1], "sequence": len(self.records) + 1}
 
     ledger = Copy()
-    appender = Appender(ledger, Clock(), Signature(instance="i", mode="enforce", policy="p"), lambda: 1)
+    appender = Appender(ledger, Clock(), Signature(instance="i", mode="enforce", policy="p"), lambda: 1, NO_IDS)
     appender.append(Entry(kind=Kind.INTENT, action=ROLLOVER, target=("logs-a", "u"), cycle="c-1"))
     settle_intents(ledger, appender, cast("Deleter", Looking(None)), after=0)
     assert [record.get("intent") for record in ledger.records if record["kind"] == "outcome"] == [2]

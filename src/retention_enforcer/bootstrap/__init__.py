@@ -35,7 +35,7 @@ from retention_enforcer.domain.lifecycles.compiler import Lifecycles, Unmeetable
 from retention_enforcer.domain.policy.promises import Policy, fingerprint
 from retention_enforcer.domain.policy.rules import settings_problems
 from retention_enforcer.domain.privileges import AccessRole
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms, Redactor
 from retention_enforcer.enforcement.coverage.node_copies import CopiesBook
 from retention_enforcer.enforcement.coverage.observer import CoverageObserver
 from retention_enforcer.enforcement.ledger.verifier import Verifier
@@ -148,7 +148,7 @@ class Deployment:
     @cached_property
     def copies(self) -> CopiesBook:
         """What knows which nodes have copies."""
-        return CopiesBook(CopiesOnNodes(self.client), self.state, self.pseudonyms, self.clock)
+        return CopiesBook(CopiesOnNodes(self.client), self.state, self.redactor, self.clock)
 
     @cached_property
     def lifecycles(self) -> ClusterLifecycles:
@@ -255,9 +255,14 @@ class Deployment:
         key = self.settings.pseudonym_key
         return Pseudonyms(key.get_secret_value().encode() if key else None)
 
+    @property
+    def redactor(self) -> Redactor:
+        """What takes ids out of names of indices, and of texts about them."""
+        return Redactor(self.pseudonyms, self.policy.patterns)
+
     def hide(self, text: str) -> str:
         """Return a text without the ids in the names of tenants' indices."""
-        return self.pseudonyms.hide_everywhere(self.policy.patterns, text)
+        return self.redactor.text(text)
 
     @property
     def terms(self) -> Terms:

@@ -80,15 +80,15 @@ def _planning(deployment: Deployment) -> Acting:
     cycle = Cycle(
         observer=deployment.observer,
         clock=deployment.clock,
-        pseudonyms=deployment.pseudonyms,
+        redactor=deployment.redactor,
         lifecycles=deployment.watched_lifecycles,
     )
-    coverage = CoverageCycle(deployment.coverage_observer, deployment.pseudonyms)
+    coverage = CoverageCycle(deployment.coverage_observer, deployment.redactor)
     planner = Planner(
         terms=deployment.terms,
         inventory=deployment.inventory,
         clock=deployment.clock,
-        pseudonyms=deployment.pseudonyms,
+        redactor=deployment.redactor,
         cycle=cycle,
         coverage=coverage,
         lifecycles=deployment.lifecycle_round,
@@ -113,7 +113,7 @@ def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: f
         clock=deployment.clock,
         cycle=_cycle(deployment, tools, changer),
         coverage=CoverageCycle(
-            deployment.coverage_observer, deployment.pseudonyms, CoverageRecorder(deployment.state, tools.findings)
+            deployment.coverage_observer, deployment.redactor, CoverageRecorder(deployment.state, tools.findings)
         ),
         copies=deployment.copies,
         hold_book=HoldRecorder(deployment.state, tools.appender, deployment.pseudonyms),
@@ -146,7 +146,9 @@ class _Tools:
     def of(cls, deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: float) -> _Tools:
         signature = Signature(instance=deployment.instance, mode="enforce", policy=deployment.fingerprint)
         own = OwnWatch(deployment.own_indices, deployment.state)
-        appender = Appender(deployment.ledger, deployment.clock, signature, lambda: lease.epoch, own.check_again)
+        appender = Appender(
+            deployment.ledger, deployment.clock, signature, lambda: lease.epoch, deployment.redactor, own.check_again
+        )
         own.forget = appender.forget
         deletion = Deletion(deployment.client, timeout, Pace(deployment.settings.purge_rate))
         blocks = DeletionBlocks(
@@ -157,14 +159,7 @@ class _Tools:
             clock=deployment.clock,
             lasts=lambda: lease.outlasts(timeout),
         )
-        acts = Acts(
-            appender=appender,
-            permit=gate,
-            clock=deployment.clock,
-            pseudonyms=deployment.pseudonyms,
-            policy=deployment.policy,
-            control=deployment.bare_control_reader,
-        )
+        acts = Acts(appender, gate, deployment.clock, deployment.bare_control_reader)
         roller = Roller(deletion, acts, gate, deployment.clock)
         purger = Purger(deletion, roller, blocks, acts, deployment.policy.earliest)
         return cls(
@@ -179,8 +174,8 @@ class _Tools:
             acts=acts,
             roller=roller,
             purger=purger,
-            recorder=CycleRecorder(deployment.state, appender, deployment.pseudonyms),
-            findings=FindingRecorder(deployment.state, appender, deployment.pseudonyms),
+            recorder=CycleRecorder(deployment.state, appender, deployment.redactor),
+            findings=FindingRecorder(deployment.state, appender, deployment.redactor),
             timeout=timeout,
         )
 
@@ -193,7 +188,7 @@ def _cycle(deployment: Deployment, tools: _Tools, changer: LifecycleChanger) -> 
     return Cycle(
         observer=tools.observer,
         clock=deployment.clock,
-        pseudonyms=deployment.pseudonyms,
+        redactor=deployment.redactor,
         purger=tools.purger,
         recorder=tools.recorder,
         lifecycles=LifecycleWork(
@@ -211,7 +206,7 @@ def _cycle(deployment: Deployment, tools: _Tools, changer: LifecycleChanger) -> 
             history=LifecycleHistory(deployment.client),
             has_lifecycles=deployment.capabilities.has_lifecycles,
             lifecycles=deployment.lifecycles.contents,
-            pseudonyms=deployment.pseudonyms,
+            redactor=deployment.redactor,
             clock=deployment.clock,
         ),
     )

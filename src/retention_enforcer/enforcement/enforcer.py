@@ -26,7 +26,7 @@ from retention_enforcer.domain.own.state_keys import (
     TERMINATIONS,
     memory_key,
 )
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms, Redactor
 from retention_enforcer.enforcement.coverage.job import CoverageCycle
 from retention_enforcer.enforcement.coverage.node_copies import CopiesBook
 from retention_enforcer.enforcement.coverage.observer import CoverageLook
@@ -62,7 +62,7 @@ class Planner:
         terms: Terms,
         inventory: Inventory,
         clock: Clock,
-        pseudonyms: Pseudonyms,
+        redactor: Redactor,
         cycle: Cycle,
         coverage: CoverageCycle,
         lifecycles: StrayLifecycles,
@@ -70,7 +70,7 @@ class Planner:
         self._terms = terms
         self._inventory = inventory
         self._clock = clock
-        self._pseudonyms = pseudonyms
+        self._redactor = redactor
         self._cycle = cycle
         self._coverage = coverage
         self._lifecycles = lifecycles
@@ -83,7 +83,7 @@ class Planner:
         """Look past the policy once."""
         self._check(self._inventory.cluster())
         policy, found = self._terms.policy, self._lifecycles.run(self._scope()).findings
-        log_findings(policy, found, self._pseudonyms)
+        log_findings(found, self._redactor)
         look = self._coverage.run(policy, Control(), {})
         return replace(look, findings=(*look.findings, *sighted({}, found, self._clock.now())))
 
@@ -210,7 +210,7 @@ class Enforcer:
         memories = [Memory.of(body, fingerprint) for body in bodies.values()]
         evidence = {uuid: known for memory in memories for uuid, known in memory.evidence.items()}
         look = self._coverage.run(policy, control, evidence)
-        self._copies.keep(policy, look.facts)
+        self._copies.keep(look.facts)
         self._keep_books()
         return replace(look, findings=(*look.findings, *strays))
 
@@ -225,7 +225,7 @@ class Enforcer:
             raise
         if result.unknown:
             self._unfinished.add(LIFECYCLES)
-        return self._findings.record_of_job(scope.policy, LIFECYCLES, result.findings, self._clock.now())
+        return self._findings.record_of_job(LIFECYCLES, result.findings, self._clock.now())
 
     def _settle(self, job: str) -> None:
         """Give the intents of a job's last run their outcomes, where it was interrupted."""
@@ -249,7 +249,7 @@ class Enforcer:
         if result.unknown:
             self._unfinished.add(TERMINATIONS)
         now = self._clock.now()
-        findings = self._findings.record_of_job(scope.policy, TERMINATIONS, result.findings, now)
+        findings = self._findings.record_of_job(TERMINATIONS, result.findings, now)
         self._state.save(LOOKED, {"at": now}, now)
         self._keep_books()
         return replace(result, findings=findings)

@@ -15,9 +15,8 @@ from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.holds.hold import Hold
 from retention_enforcer.domain.ledger.records import Head
 from retention_enforcer.domain.policy.promises import Policy
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms, Redactor
 from retention_enforcer.domain.terminations.states import Termination, forgotten
-from retention_enforcer.enforcement.findings import without_subjects
 
 DURATION_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Upper bounds, in seconds, between which the durations of cycles are counted."""
@@ -162,6 +161,7 @@ def readable_findings(
     policy: Policy, pseudonyms: Pseudonyms, findings: Iterable[Finding], *, now: int
 ) -> tuple[FindingSeen, ...]:
     """Return findings as anybody may read them."""
+    redactor = Redactor(pseudonyms, policy.patterns)
     return tuple(
         FindingSeen(
             id=finding.id,
@@ -169,8 +169,8 @@ def readable_findings(
             category=finding.category,
             index=pseudonyms.index_name(policy.patterns, finding.index) if finding.index is not None else None,
             severity=finding.severity,
-            text=without_subjects(policy, finding, pseudonyms),
-            remedy=without_subjects(policy, replace(finding, text=finding.remedy), pseudonyms),
+            text=redactor.text(finding.text, finding.index),
+            remedy=redactor.text(finding.remedy, finding.index),
             first_seen=finding.first_seen if finding.first_seen is not None else now,
         )
         for finding in findings

@@ -66,7 +66,9 @@ class Entry:
     clause: str | None = None
     action: str | None = None
     target: tuple[str, str] | None = None
-    """Index and uuid; an application's id in the name is already a pseudonym."""
+    """Index and uuid."""
+    about: str | None = None
+    """What the index is really called: an application's id in that name is replaced in all that is recorded."""
     evidence: Mapping[str, int | str] | None = None
     details: Mapping[str, int | str] | None = None
     """What whoever reads the record again needs: nothing is ever read out of the words of its reason."""
@@ -115,7 +117,9 @@ def evidence_of(index: IndexFacts, documents: int) -> dict[str, int | str]:
     return evidence
 
 
-def answer(intent: Record, outcome: Outcome, reason: str, documents: int | None = None) -> Entry:
+def answer(
+    intent: Record, outcome: Outcome, reason: str, documents: int | None = None, about: str | None = None
+) -> Entry:
     """Return the outcome of an intent, to be recorded."""
     target = intent.get("target")
     return Entry(
@@ -124,6 +128,7 @@ def answer(intent: Record, outcome: Outcome, reason: str, documents: int | None 
         clause=intent.get("clause"),
         action=intent.get("action"),
         target=(target["index"], target["uuid"]) if target else None,
+        about=about,
         evidence={"documents": documents} if documents is not None else None,
         reason=reason,
         outcome=outcome,

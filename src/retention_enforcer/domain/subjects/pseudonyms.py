@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from retention_enforcer.domain.policy.names import IndexPattern, governed_parts
 
@@ -76,3 +77,21 @@ class Pseudonyms:
         alone = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(application)}(?![A-Za-z0-9_])")
         parts = [alone.sub(self.of(application), part) for part in text.split(name)]
         return self.index_name(patterns, name).join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Redactor:
+    """Takes the ids of applications out of names of indices and texts, under the patterns of one policy."""
+
+    pseudonyms: Pseudonyms
+    patterns: Sequence[IndexPattern]
+
+    def index_name(self, name: str) -> str:
+        """Return the name of an index with the id in it replaced."""
+        return self.pseudonyms.index_name(self.patterns, name)
+
+    def text(self, text: str, index: str | None = None) -> str:
+        """Return a text about an index, or about any, with ids replaced."""
+        if index is None:
+            return self.pseudonyms.hide_everywhere(self.patterns, text)
+        return self.pseudonyms.hide(self.patterns, index, text)

@@ -12,7 +12,7 @@ from retention_enforcer.domain.findings import compare_findings, refreshed
 from retention_enforcer.domain.own.state_keys import COVERAGE
 from retention_enforcer.domain.policy.claims import IndexOwner
 from retention_enforcer.domain.policy.promises import Policy
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.subjects.pseudonyms import Redactor
 from retention_enforcer.enforcement.coverage.observer import CoverageLook, CoverageObserver
 from retention_enforcer.enforcement.findings import FindingRecorder, log_findings
 from retention_enforcer.enforcement.memory import CoverageMemory
@@ -33,11 +33,11 @@ class CoverageRecorder:
         """Return what is remembered of coverage."""
         return CoverageMemory.of(self._state.load([COVERAGE]).get(COVERAGE))
 
-    def record(self, policy: Policy, memory: CoverageMemory, look: CoverageLook, cycle: str) -> None:
+    def record(self, memory: CoverageMemory, look: CoverageLook, cycle: str) -> None:
         """Record the findings of a look past the policy, and remember what it saw."""
         now = look.facts.as_of
         change = compare_findings(memory.findings, look.findings, now)
-        self._findings.record(policy, change, cycle, None)
+        self._findings.record(change, cycle, None)
         findings = refreshed(memory.findings, change.sightings)
         after = CoverageMemory(findings=findings, nothing_since=look.nothing_since)
         if after != memory:
@@ -48,10 +48,10 @@ class CoverageCycle:
     """Looks past the policy; what it finds is in the log and, with a recorder, in the ledger."""
 
     def __init__(
-        self, observer: CoverageObserver, pseudonyms: Pseudonyms, recorder: CoverageRecorder | None = None
+        self, observer: CoverageObserver, redactor: Redactor, recorder: CoverageRecorder | None = None
     ) -> None:
         self._observer = observer
-        self._pseudonyms = pseudonyms
+        self._redactor = redactor
         self._recorder = recorder
 
     def run(self, policy: Policy, control: Control, evidence: Mapping[str, Evidence]) -> CoverageLook:
@@ -60,15 +60,15 @@ class CoverageCycle:
         with structlog.contextvars.bound_contextvars(**{"retention.cycle": cycle}):
             memory = self._recorder.memory() if self._recorder else CoverageMemory()
             look = self._observer.look(policy, control, evidence, memory)
-            log_coverage(policy, look, self._pseudonyms)
+            log_coverage(look, self._redactor)
             if self._recorder:
-                self._recorder.record(policy, memory, look, cycle)
+                self._recorder.record(memory, look, cycle)
             return look
 
 
-def log_coverage(policy: Policy, look: CoverageLook, pseudonyms: Pseudonyms) -> None:
+def log_coverage(look: CoverageLook, redactor: Redactor) -> None:
     """Log what a look past the policy showed in one line, and its findings in one line a kind."""
     fields = {f"retention.indices.{standing}": len(look.facts.of(standing)) for standing in IndexOwner}
     outcome = "failure" if look.findings else "success"
     _log.info("looked past the policy", **{"event.action": "coverage", "event.outcome": outcome, **fields})
-    log_findings(policy, look.findings, pseudonyms)
+    log_findings(look.findings, redactor)

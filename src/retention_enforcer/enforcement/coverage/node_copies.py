@@ -21,7 +21,7 @@ from retention_enforcer.domain.findings import Finding
 from retention_enforcer.domain.own.state_keys import COPIES
 from retention_enforcer.domain.policy.claims import IndexOwner
 from retention_enforcer.domain.policy.promises import Policy
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.subjects.pseudonyms import Redactor
 from retention_enforcer.domain.terminations.plan import left_to_age
 from retention_enforcer.domain.terminations.states import DOUBT, OpenItem, Termination, categories_of
 from retention_enforcer.enforcement.ports import Clock, StateStore
@@ -46,17 +46,15 @@ class CopiesBook:
 
     nodes: Nodes
     state: StateStore
-    pseudonyms: Pseudonyms
+    redactor: Redactor
     clock: Clock
 
-    def keep(self, policy: Policy, facts: CoverageFacts) -> None:
+    def keep(self, facts: CoverageFacts) -> None:
         """Remember who has a copy of each governed index; what is away keeps what it had when it was last seen."""
         memory, placed = self._memory(), self.nodes.placed()
         before = memory or CopiesMemory()
         governed = {
-            index.uuid: Kept(
-                category=index.claim.categories[0], name=self.pseudonyms.index_name(policy.patterns, index.name)
-            )
+            index.uuid: Kept(category=index.claim.categories[0], name=self.redactor.index_name(index.name))
             for index in facts.of(IndexOwner.GOVERNED)
         }
         after = before.after(governed, placed, self._still(before, placed))

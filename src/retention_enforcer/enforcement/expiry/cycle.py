@@ -14,7 +14,7 @@ from retention_enforcer.domain.ledger.records import Outcome
 from retention_enforcer.domain.lifecycles.vanished import still_told, vanished_finding
 from retention_enforcer.domain.plan import Plan, Purge
 from retention_enforcer.domain.policy.promises import Category
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.subjects.pseudonyms import Redactor
 from retention_enforcer.enforcement.expiry.purge import Purger, Results
 from retention_enforcer.enforcement.expiry.recorder import CycleObservation, CycleRecorder, log_cycle
 from retention_enforcer.enforcement.expiry.rollovers import RollingResult, Rollovers
@@ -63,7 +63,7 @@ class Cycle:
         *,
         observer: Observer,
         clock: Clock,
-        pseudonyms: Pseudonyms,
+        redactor: Redactor,
         purger: Purger | None = None,
         recorder: CycleRecorder | None = None,
         lifecycles: CategoryLifecycles | None = None,
@@ -72,7 +72,7 @@ class Cycle:
     ) -> None:
         self._observer = observer
         self._clock = clock
-        self._pseudonyms = pseudonyms
+        self._redactor = redactor
         self._purger = purger
         self._recorder = recorder
         self._lifecycles = lifecycles
@@ -90,7 +90,7 @@ class Cycle:
             if self._recorder:
                 memory = self._recorder.memory(category, scope.fingerprint)
             result, seen = self._run(category, scope, memory, cycle)
-            log_cycle(scope.policy, result.plan, result.proof, self._pseudonyms, acted=result.acted)
+            log_cycle(result.plan, result.proof, self._redactor, acted=result.acted)
             if self._recorder:
                 self._recorder.record(
                     scope.policy,

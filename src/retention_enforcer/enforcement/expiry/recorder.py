@@ -18,7 +18,7 @@ from retention_enforcer.domain.lifecycles.vanished import Vanished
 from retention_enforcer.domain.own.state_keys import memory_key
 from retention_enforcer.domain.plan import Plan, Purge
 from retention_enforcer.domain.policy.promises import Category, Policy
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.subjects.pseudonyms import Redactor
 from retention_enforcer.enforcement.findings import FindingRecorder, log_findings
 from retention_enforcer.enforcement.ledger.appender import Appender
 from retention_enforcer.enforcement.memory import Managed, Memory, remember
@@ -45,11 +45,11 @@ class CycleObservation:
 class CycleRecorder:
     """Writes only what changed: a cycle that found what the last one found leaves no record."""
 
-    def __init__(self, state: StateStore, appender: Appender, pseudonyms: Pseudonyms) -> None:
+    def __init__(self, state: StateStore, appender: Appender, redactor: Redactor) -> None:
         self._state = state
         self._appender = appender
-        self._pseudonyms = pseudonyms
-        self._findings = FindingRecorder(state, appender, pseudonyms)
+        self._redactor = redactor
+        self._findings = FindingRecorder(state, appender, redactor)
 
     def memory(self, category: Category, fingerprint: str) -> Memory:
         """Return what is remembered of a category under a policy."""
@@ -81,7 +81,7 @@ class CycleRecorder:
         memory = Memory.of(stored, fingerprint)
 
         change = compare_findings(memory.findings, proof.findings, proof.as_of)
-        self._findings.record(policy, change, cycle, category.id)
+        self._findings.record(change, cycle, category.id)
         proven = memory.must_prove(proof)
         if proven:
             self._appender.append(_proof_entry(category, proof, cycle))
@@ -92,7 +92,7 @@ class CycleRecorder:
                 seen.facts,
                 seen.trimmed,
                 seen.managed,
-                lambda name: self._pseudonyms.index_name(policy.patterns, name),
+                self._redactor.index_name,
                 outlooks(category, policy.margin, seen.facts),
                 refused=seen.refused,
             ),
@@ -126,7 +126,7 @@ def _verdict(proof: Proof) -> str:
     return "kept" if proof.kept else f"not kept: {', '.join(sorted({finding.kind for finding in errors}))}"
 
 
-def log_cycle(policy: Policy, plan: Plan, proof: Proof, pseudonyms: Pseudonyms, *, acted: bool) -> None:
+def log_cycle(plan: Plan, proof: Proof, redactor: Redactor, *, acted: bool) -> None:
     """Log what a cycle proved in one line, and its findings in one line a kind."""
     fields: dict[str, object] = {
         "event.action": "proof",
@@ -148,4 +148,4 @@ def log_cycle(policy: Policy, plan: Plan, proof: Proof, pseudonyms: Pseudonyms, 
         _log.info(f"{proof.category}: promise kept", **fields)
     else:
         _log.error(f"{proof.category}: promise {_verdict(proof)}", **fields)
-    log_findings(policy, proof.findings, pseudonyms)
+    log_findings(proof.findings, redactor)

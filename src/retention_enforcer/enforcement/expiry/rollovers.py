@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -71,37 +71,40 @@ class Roller:
             cycle=cycle,
         )
         try:
-            rolled = self._send(index, target)
+            lost = self._send(index, target)
         except Refused as error:
             self._acts.finish(announced, Outcome.REFUSED, error.message)
             raise
-        finished = self._acts.finish(announced, rolled.outcome, rolled.reason)
-        return replace(rolled, reason=finished.reason)
+        except RequestRejected as error:
+            finished = self._acts.finish(announced, Outcome.FAILED, error.message)
+            refused = lasting_refusal(target, error, finished.reason, self._clock.now())
+            return RolledOver(outcome=Outcome.FAILED, reason=finished.reason, refused=refused)
+        outcome, reason = self._look_again(index, lost)
+        return RolledOver(outcome=outcome, reason=self._acts.finish(announced, outcome, reason).reason)
 
-    def _send(self, index: IndexFacts, target: str) -> RolledOver:
-        lost = None
+    def _send(self, index: IndexFacts, target: str) -> OutcomeUnknown | None:
+        """Roll over; return that the answer was lost, where it was."""
         try:
             with self._permit.destructive():
                 self._deleter.roll_over(target, next_name(index.name) if is_alias(index, target) else None)
         except OutcomeUnknown as error:
-            lost = error
             _log.warning("rollover", **{"event.outcome": "unknown", "error.message": error.message})
-        except RequestRejected as error:
-            why = self._acts.hidden(index.name, error.message)
-            refused = lasting_refusal(target, error, why, self._clock.now())
-            return RolledOver(outcome=Outcome.FAILED, reason=error.message, refused=refused)
+            return error
+        return None
+
+    def _look_again(self, index: IndexFacts, lost: OutcomeUnknown | None) -> tuple[Outcome, str]:
         try:
             there = self._deleter.existing([index.uuid])
         except (ClusterUnavailable, RequestRejected) as error:
             _log.warning("look again", **{"event.outcome": "unknown", "error.message": error.message})
             there = {}
         if index.uuid not in there:
-            return RolledOver(outcome=Outcome.UNKNOWN, reason="the index cannot be seen")
+            return Outcome.UNKNOWN, "the index cannot be seen"
         if there[index.uuid].rolled_over:
-            return RolledOver(outcome=Outcome.DONE, reason="it is an ordinary index now")
+            return Outcome.DONE, "it is an ordinary index now"
         if lost is not None:  # it may still be waiting on the master: not rolled over yet is not failed
-            return RolledOver(outcome=Outcome.UNKNOWN, reason=lost.message)
-        return RolledOver(outcome=Outcome.FAILED, reason="it was not rolled over")
+            return Outcome.UNKNOWN, lost.message
+        return Outcome.FAILED, "it was not rolled over"
 
 
 class Rollovers:

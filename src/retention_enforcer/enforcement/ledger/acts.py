@@ -11,8 +11,7 @@ from typing import Generic, TypeVar
 
 from retention_enforcer.domain.holds.hold import Hold
 from retention_enforcer.domain.ledger.records import Entry, Kind, Outcome, Record, answer
-from retention_enforcer.domain.policy.promises import Category, Policy
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.policy.promises import Category
 from retention_enforcer.enforcement.ledger.appender import Appender
 from retention_enforcer.enforcement.ledger.fresh_permit import FreshPermit, holds_unchanged
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Permit
@@ -33,23 +32,12 @@ class Announced(Generic[What]):
 
 
 class Acts:
-    """Announces acts, permits them, and records how they ended; no id of a subject gets into the ledger."""
+    """Announces acts, permits them, and records how they ended."""
 
-    def __init__(
-        self,
-        *,
-        appender: Appender,
-        permit: Permit,
-        clock: Clock,
-        pseudonyms: Pseudonyms,
-        policy: Policy,
-        control: ControlStore | None = None,
-    ) -> None:
+    def __init__(self, appender: Appender, permit: Permit, clock: Clock, control: ControlStore | None = None) -> None:
         self._appender = appender
         self._permit = permit
         self._clock = clock
-        self._pseudonyms = pseudonyms
-        self._policy = policy
         self._control = control
 
     def announce(
@@ -73,20 +61,20 @@ class Acts:
                 category=category.id if category else None,
                 clause=str(category.clause) if category else None,
                 action=action,
-                target=(self._pseudonyms.index_name(self._policy.patterns, index), uuid),
+                target=(index, uuid),
+                about=index,
                 evidence=evidence,
                 details=details,
-                reason=self.hidden(index, reason),
+                reason=reason,
                 cycle=cycle,
             )
         )
         return Announced(what, index, intent, at)
 
     def finish(self, one: Announced[What], outcome: Outcome, reason: str, documents: int | None = None) -> Finished:
-        """Record how an act ended. What Elasticsearch says names the index: an id in it is replaced."""
-        reason = self.hidden(one.index, reason)
-        record = self._appender.append(answer(one.intent, outcome, reason, documents))
-        return Finished(int(record["sequence"]), reason)
+        """Record how an act ended."""
+        record = self._appender.append(answer(one.intent, outcome, reason, documents, about=one.index))
+        return Finished(int(record["sequence"]), str(record["reason"]))
 
     def permit(self, announced: Sequence[Announced[What]], raise_if_against: Callable[[], None]) -> FreshPermit:
         """Return the right to carry these out, soon; `raise_if_against` has the last word before each request."""
@@ -96,10 +84,6 @@ class Acts:
         """Return what raises Refused where there is a hold that is not among the known ones."""
         return holds_unchanged(self._control, known)
 
-    def hidden(self, index: str, text: str) -> str:
-        """Return a text about an index without the id that the index may be named after."""
-        return self._pseudonyms.hide(self._policy.patterns, index, text)
-
 
 @dataclass(frozen=True, slots=True)
 class Finished:
@@ -108,3 +92,4 @@ class Finished:
     record: int
     """Its sequence in the ledger."""
     reason: str
+    """Without the id that the index may be named after."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -13,6 +13,7 @@ import structlog
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused
 from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.ledger.records import Entry, Head, Kind, Record, canonical, seal
+from retention_enforcer.domain.subjects.pseudonyms import Redactor
 from retention_enforcer.enforcement.ports import Clock, LedgerStore
 
 _log = structlog.get_logger()
@@ -51,9 +52,11 @@ class Appender:
         clock: Clock,
         signature: Signature,
         epoch: Callable[[], int],
+        redactor: Redactor,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self._check = check
+        self._redactor = redactor
         self._store = store
         self._clock = clock
         self._signature = signature
@@ -81,6 +84,7 @@ class Appender:
         Raises Refused if the lease or an own index was lost, ClusterUnavailable if the record is not stored.
         """
         self._check()
+        entry = self._redacted(entry)
         with self._lock:
             epoch = self._epoch()
             self._close(epoch)
@@ -88,6 +92,22 @@ class Appender:
                 self._store_record(self._fields(Entry(kind=Kind.LEADER, reason="holds the lease"), epoch), epoch)
                 self._led = epoch
             return self._store_record(self._fields(entry, epoch), epoch)
+
+    def _redacted(self, entry: Entry) -> Entry:
+        """Return an entry without the id that the name of its index may have in it."""
+        index, target, reason = entry.about, entry.target, entry.reason
+        if index is None:
+            return entry
+        details = {
+            name: self._redactor.text(said, index) if isinstance(said, str) else said
+            for name, said in (entry.details or {}).items()
+        }
+        return replace(
+            entry,
+            target=(self._redactor.index_name(target[0]), target[1]) if target else None,
+            details=details,
+            reason=self._redactor.text(reason, index) if reason is not None else None,
+        )
 
     @property
     def written(self) -> Head | None:

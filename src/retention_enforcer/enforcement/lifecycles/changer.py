@@ -231,7 +231,6 @@ class LifecycleChanger:
             raise
 
     def _announce(self, category: Category | None, change: Change, cycle: str) -> Announced[Change]:
-        policy = self._acts.hidden(change.index, change.policy) if change.policy else None
         return self._acts.announce(
             change,
             category,
@@ -239,7 +238,7 @@ class LifecycleChanger:
             index=change.index,
             uuid=change.uuid,
             reason=_describe(change),
-            details={"lifecycle": policy} if policy else None,
+            details={"lifecycle": change.policy} if change.policy else None,
             cycle=cycle,
         )
 

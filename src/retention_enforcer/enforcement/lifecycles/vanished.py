@@ -19,7 +19,7 @@ from retention_enforcer.domain.lifecycles.vanished import (
 )
 from retention_enforcer.domain.plan import Action
 from retention_enforcer.domain.policy.promises import Category, Policy
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.subjects.pseudonyms import Redactor
 from retention_enforcer.enforcement.ledger.appender import Appender
 from retention_enforcer.enforcement.ports import Clock, Deleter, DeletionHistory, LedgerStore
 
@@ -46,7 +46,7 @@ class VanishedIndices:
         history: DeletionHistory,
         has_lifecycles: Callable[[], bool],
         lifecycles: Callable[[], Mapping[str, Mapping[str, Any]]],
-        pseudonyms: Pseudonyms,
+        redactor: Redactor,
         clock: Clock,
     ) -> None:
         self._policy = policy
@@ -56,7 +56,7 @@ class VanishedIndices:
         self._history = history
         self._has_lifecycles = has_lifecycles
         self._lifecycles = lifecycles
-        self._pseudonyms = pseudonyms
+        self._redactor = redactor
         self._clock = clock
 
     def look(
@@ -70,7 +70,7 @@ class VanishedIndices:
         gone = missing(known, facts)
         if gone:
             # A lifecycle that shrinks or mounts an index deletes it, and gives its name to what it has made from it.
-            there_as = {self._shown(name) for name in facts.taken_over}
+            there_as = {self._redactor.index_name(name) for name in facts.taken_over}
             gone = {uuid: evidence for uuid, evidence in gone.items() if evidence.name not in there_as}
         if gone:
             there = self._deleter.existing(gone)
@@ -96,10 +96,7 @@ class VanishedIndices:
             return None
         names = {evidence.name for evidence in gone.values() if evidence.name is not None}
         since = min(evidence.first_seen for evidence in gone.values()) - CLOCKS
-        return self._history.deletions(since, self._shown, names)
-
-    def _shown(self, name: str) -> str:
-        return self._pseudonyms.index_name(self._policy.patterns, name)
+        return self._history.deletions(since, self._redactor.index_name, names)
 
 
 def _entry(category: Category, vanished: Vanished, cycle: str) -> Entry:
