@@ -14,33 +14,33 @@ _HEAD = f"""# Privileges
 
 <!-- {_GENERATED} -->
 
-Four roles, each with what it needs and no more. `retention-enforcer setup` makes them (again after the policy's
-indices have changed), `setup --key ROLE` makes an API key with one, `setup --print` shows the requests, and
-[deploy/roles](../deploy/roles) has them as files, for the policy in config/trtc.yaml. `check`, and every start of
-`run`, asks the cluster for each and names what is missing.
+There are four roles, each with what it needs and no more. `retention-enforcer setup` creates them; repeat it after the
+policy's indices have changed. `setup --key ROLE` creates an API key with a role. `setup --print` prints the requests.
+[deploy/roles](../deploy/roles) has the roles as files, for the policy in config/trtc.yaml. `check` and every start of
+`run` ask the cluster for each privilege and name those that are missing.
 
-| role | who has it |
+| role | for |
 |---|---|
-| `retention-reader` | who looks: `plan`, `report`, `check`, `ledger show`, `terminations`; `run` in plan mode |
+| `retention-reader` | people who look: `plan`, `report`, `check`, `ledger show`, `terminations`; `run` in plan mode |
 | `retention-registrar` | a program that writes requests into `retention-requests`, and does nothing else |
-| `retention-operator` | who decides: `accept`, `approve`, `hold`, `stop`, `resume`, `terminate`, `erase`; and looks |
+| `retention-operator` | operators: `accept`, `approve`, `hold`, `stop`, `resume`, `terminate`, `erase`, and looking |
 | `retention-enforcer` | the daemon: `run`. It cannot accept, approve or release anything for itself |
 
-No role can change or delete a record of the ledger; `setup` and `ledger adopt` are for an administrator. A privilege
-of the form `indices:...` is the name of one action, where the named privilege (`manage`) would allow far more.
+No role can change or delete a record of the ledger. `setup` and `ledger adopt` need an administrator. A privilege
+`indices:...` is the name of one action; it is used where the named privilege (`manage`) would allow far more.
 """
 
-_TAIL = """## What to know of them
+_TAIL = """## What to know about them
 
-- Whoever may create documents in an index may also add fields to its mapping (`create_doc`, `index`): so it is in
-  Elasticsearch. Fields and documents that are there stay as they are.
-- To read all indices is to read `retention-requests` as well, and so the raw ids of those who are to be forgotten.
-  Without the privileges on all indices the policy is kept all the same; the look past it finds what it may not read.
-- An API key can do no more than who made it: make keys as a user who has all of the privileges. A key's privileges
-  are a copy of the role's; `setup` brings the keys up to date that the same user made with it.
-- Where streams have a failure store that is guarded apart (8.19, 9.1 and newer), its indices want the privileges
-  `read_failure_store` and `manage_failure_store` besides, which older versions do not know: give them by hand.
-- A request may be a reinstatement, too: who may ask may also ask for that. Every request is recorded.
+- In Elasticsearch, anyone who may create documents in an index (`create_doc`, `index`) may also add fields to its
+  mapping. Existing fields and documents stay as they are.
+- A role that reads all indices also reads `retention-requests`, and so the raw ids of those who are to be forgotten.
+  Without the privileges on all indices the policy is still kept; the look past the policy reports what it may not read.
+- An API key can do no more than the user who created it: create keys as a user who has all of the privileges. The
+  privileges of a key are a copy of those of the role; `setup` updates the keys that the same user created with it.
+- If the failure store of a stream is protected separately (8.19, 9.1 and newer), its indices also need the privileges
+  `read_failure_store` and `manage_failure_store`, which older versions do not know: grant them by hand.
+- A request can also be a reinstatement: anyone who may write requests may also request that. Every request is recorded.
 """
 
 
