@@ -1,7 +1,7 @@
-"""The shape of the policy file: which keys there are, what may stand behind them, and their defaults.
+"""The shape of the policy file: its keys, their types, and their defaults.
 
-Pydantic models, from which both the loader's first judgement and the JSON Schema come. A refusal of a value is
-a `PydanticCustomError` of the type `refused` with its text and its remedy.
+The pydantic models here are used by the loader and for the JSON Schema. A refused value is a `PydanticCustomError` of
+the type `refused`, with its text and its remedy.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class SchemaWithoutNull(GenerateJsonSchema):
     """The JSON Schema as the loader reads a file: a key is left out, never null."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        """The schema of what may stand there."""
+        """The schema of a value without null."""
         return self.generate_inner(schema["schema"])
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
@@ -124,11 +124,11 @@ class ClauseEntry(_Entry):
 
 
 class PrefixedEntry(_Entry):
-    """A field whose texts are a fixed text and the id, as `user.id=42` in Zipkin's `_q`."""
+    """A field whose texts are a fixed text and the id, such as `user.id=42` in Zipkin's `_q`."""
 
     field: Text
     prefix: Text
-    """What stands before the id, with its sign: `user.id=`."""
+    """The whole text before the id, with its sign: `user.id=`."""
 
     def place(self) -> Place:
         """The domain's value."""
@@ -136,16 +136,16 @@ class PrefixedEntry(_Entry):
 
 
 class NestedEntry(_Entry):
-    """Nested objects of a key and a value, as Jaeger's `tags`: the object with this key has the id as its value."""
+    """Nested objects of a key and a value, such as Jaeger's `tags`. The object with this key has the id as value."""
 
     path: Text
     """The field of type `nested`."""
     key: Text
-    """The key that the object with the id has: a text, not a field."""
+    """The key of the object with the id: a text, not the name of a field."""
     key_field: Text = "key"
-    """The field of the objects that holds the key."""
+    """The name of the field, within the objects, that has the key."""
     value: Text = "value"
-    """The field of the objects that holds the id."""
+    """The name of the field, within the objects, that has the id."""
 
     def place(self) -> Place:
         """The domain's value."""
@@ -154,7 +154,7 @@ class NestedEntry(_Entry):
 
 
 LIST, FIELD, PREFIXED, NESTED = "<list>", "<field>", "<prefixed>", "<nested>"
-"""Which of the forms something has; they stand in the paths of pydantic's errors, and in no file."""
+"""The forms of a place. They occur in the paths of pydantic's errors, not in a file."""
 
 FORMS = frozenset({LIST, FIELD, PREFIXED, NESTED})
 
@@ -183,7 +183,7 @@ Places = Annotated[
     | Annotated[_PlaceEntries, Tag(LIST)],
     Discriminator(_form),
 ]
-"""A place, or a list of them: any may name the subject."""
+"""A place, or a list of places: any of them may name the subject."""
 
 
 def _only_fields(value: object) -> object:
@@ -228,7 +228,7 @@ class SubjectsEntry(_Entry):
 
 
 class OwnsEntry(_Entry):
-    """Where an account's applications are found: fields of one document."""
+    """The fields of one document that name an account and its applications."""
 
     account: Fields
     application: Fields
@@ -239,11 +239,11 @@ class OwnsEntry(_Entry):
 
 
 class FieldWithUnit(_Entry):
-    """The field that age runs from, and how its values are read."""
+    """The field that age runs from, and the unit of its values."""
 
     field: Text
     unit: Text | None = None
-    """s, ms, us or ns since 1970, or a pattern such as yyyyMMddHHmmss; none for a field that is mapped as a date."""
+    """s, ms, us or ns since 1970, or a pattern such as yyyyMMddHHmmss. Left out if the field is mapped as a date."""
 
     def timestamp(self) -> Timestamp:
         """The domain's value."""
@@ -251,7 +251,7 @@ class FieldWithUnit(_Entry):
 
 
 _NO_TIMESTAMP = "none"
-"""What stands there where documents have no timestamp, on purpose."""
+"""The value if documents have no timestamp, on purpose."""
 
 
 def _timestamp(value: object) -> object:
@@ -273,7 +273,7 @@ TimestampEntry = Annotated[FieldWithUnit | None, BeforeValidator(_timestamp), Wi
 
 
 class CategoryEntry(_Entry):
-    """A kind of personal data; at least one of max_age, after_termination and never_stored."""
+    """A kind of personal data. It needs at least one of max_age, after_termination and never_stored."""
 
     model_config = ConfigDict(
         json_schema_extra={"anyOf": [{"required": [k]} for k in ("max_age", "after_termination", "never_stored")]}
@@ -282,25 +282,25 @@ class CategoryEntry(_Entry):
     id: Name
     clause: ClauseEntry
     indices: Texts
-    """Names of indices or data streams, wildcards, and {application} between literals."""
+    """Names of indices or data streams, with wildcards, or with {application} between literal text."""
     timestamp: TimestampEntry = Field(default="@timestamp", validate_default=True)
-    """The field that age runs from: one that is mapped as a date, or with its unit; none: on purpose no field."""
+    """The field that age runs from: a field that is mapped as a date, or a field with its unit. none: there is none."""
     subjects: SubjectsEntry | None = None
     owns: OwnsEntry | None = None
     max_age: Duration | None = None
-    """How old a document may become."""
+    """The maximum age of a document."""
     after_termination: Duration | None = None
-    """How long a document may outlive the termination of its subject."""
+    """How long a document may exist after the termination of its subject."""
     never_stored: Switch = False
-    """No document may exist; one that does is an alarm, never deleted in silence."""
+    """No document may exist. A document that exists raises an alarm and is never deleted silently."""
     forbidden_fields: Texts = ()
-    """Fields that may not exist in any governed mapping."""
+    """Fields that must not exist in the mapping of any governed index."""
     rollover: Duration | None = None
-    """How much time one index may span; the smaller of 1d and a tenth of max_age by default."""
+    """How much time one index may span. Default: 1d or a tenth of max_age, whichever is less."""
     enforce: Switch = True
-    """false: planned and reported only."""
+    """false: the category is planned and reported, but nothing is deleted."""
     foreign_lifecycle: Literal["leave", "adopt"] = "leave"
-    """What becomes of an index that another lifecycle policy already manages."""
+    """Whether an index that a lifecycle of others manages is left to it, or adopted."""
 
     def category(self) -> Category:
         """The domain's value."""
@@ -323,18 +323,18 @@ class CategoryEntry(_Entry):
 
 
 class PolicyFile(_Entry):
-    """The promises of one privacy policy, and the margin with which they are kept."""
+    """The promises of one privacy policy."""
 
     version: Annotated[Literal[1], BeforeValidator(_version)]
     name: Name
     margin: Duration = Field(default="1h", validate_default=True)
-    """Every deletion is due this long before the limit."""
+    """How long before the limit each deletion is due."""
     on_request: Duration = Field(default="7d", validate_default=True)
-    """The limit of a customer's deletion request, across all categories."""
+    """The limit for a customer's erasure request, in all categories."""
     earliest: Instant = Field(default="2015-01-01", validate_default=True)
-    """An older timestamp is not believed."""
+    """The earliest timestamp that is believed."""
     ignore: Texts = ()
-    """Indices that no clause covers, on purpose."""
+    """Indices that are excluded from the policy, on purpose."""
     categories: Annotated[tuple[CategoryEntry, ...], Field(min_length=1)]
 
     def policy(self) -> Policy:
