@@ -1,4 +1,4 @@
-"""Writes what is made from code and policy, or tells what of it is stale: references, roles, a copy of the policy."""
+"""Writes the generated files, or says which are stale: references, roles, a copy of the policy."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def references(root: Path) -> dict[Path, str]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write or check the files; 1 if one is not what the code says."""
+    """Write or check the files; return 1 if one is stale."""
     parser = argparse.ArgumentParser(prog="python -m retention_enforcer.cli.references", description=__doc__)
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--write", type=Path, metavar="FOLDER", help="write them, below the repository's folder")

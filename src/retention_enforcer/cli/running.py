@@ -60,7 +60,7 @@ def run(
 
 
 def _introduce(deployment: Deployment) -> None:
-    """Log under what the process works, and by whom whole indices are deleted."""
+    """Log the mode and the policy, and who deletes whole indices."""
     deployment.inventory.cluster()  # a cluster that answers nobody is found out before any other judgement
     about = {"event.action": "start", "retention.policy": deployment.fingerprint}
     structlog.get_logger().info(

@@ -1,4 +1,4 @@
-"""`setup`: the enforcer's own indices, the roles that can do no more than they must, and API keys with them."""
+"""`setup`: the enforcer's own indices, its roles, and API keys with these roles."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _wanted_key(text: str) -> tuple[AccessRole, Path | None]:
 
 
 def _policy(deployment: Deployment, *, keys: bool) -> Policy | None:
-    """Return the policy, whose indices the roles name; None where none is given and no role was asked for."""
+    """Return the policy, whose indices the roles name; None if none is configured and no key was requested."""
     if deployment.settings.policy_file is None and not keys:
         complain("note: no roles: they name the policy's indices, and ENFORCER_POLICY_FILE is not set")
         return None

@@ -1,4 +1,4 @@
-"""The commands by which a customer's data is asked to go, and that show what became of it."""
+"""The commands that request the deletion of a customer's data, and show what became of the requests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Reason = Annotated[str, typer.Option("--reason", help="The reason. It is stored 
 Confirm = Annotated[bool, typer.Option("--confirm", help="Required if --at is in the future or more than 7 days ago.")]
 
 _NAMED = 5
-"""How many indices of a category a request names that do not tell what they have."""
+"""How many indices a request names, for each category, that cannot tell whose documents they have."""
 
 
 @app.command()
@@ -150,7 +150,7 @@ def _tell_spellings(subject: Subject | None, *, spelled: bool) -> None:
 
 
 def _tell_documents(category: str, documents: int, indistinguishable: list[str]) -> None:
-    """Say how many documents there are in a category, and in what it cannot be told: 0 is not said for that."""
+    """Say how many documents a category has, and where that is not known: 0 is never said for what is not known."""
     if not indistinguishable:
         say(f"  {category}: {documents:,} documents now")
         return

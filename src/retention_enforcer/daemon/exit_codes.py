@@ -1,4 +1,4 @@
-"""Exit codes, and which of several counts."""
+"""The exit codes, their meanings, and which one counts if several apply."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ MEANINGS = {
 
 
 def worst(codes: Iterable[int]) -> int:
-    """Return the code that counts: wrong input before refusals, these before broken promises, these before failures."""
+    """Return the code that counts, by the order of `MEANINGS`; OK if there is none."""
     found = set(codes)
     return next((code for code in MEANINGS if code in found), OK)
 
 
 def code_of(result: CycleResult) -> int:
-    """Return the code that one cycle asks for."""
+    """Return the exit code for the result of one cycle."""
     if result.refused:
         return REFUSED
     return OK if result.proof.kept else NOT_KEPT

@@ -1,4 +1,4 @@
-"""The gate every destructive request passes: the operator's word, lease and shutdown are looked at each time."""
+"""The gate that every destructive request passes: stop flag, lease and shutdown are checked each time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Gate:
 
     @contextmanager
     def destructive(self) -> Iterator[None]:
-        """Enter before a destructive request, leave when it was answered. Raises Refused where it may not be sent."""
+        """Enter before a destructive request and leave after its response. Raises Refused if it must not be sent."""
         self._raise_if_closed()
         self._listen()
         with self._changed:
@@ -48,23 +48,23 @@ class Gate:
             raise Refused(reason, _AGAIN)
 
     def pause(self, seconds: float) -> None:
-        """Wait between two steps of long work. Raises Refused where the gate was closed meanwhile."""
+        """Wait between two steps of long work. Raises Refused if the gate was closed meanwhile."""
         with self._changed:
             self._changed.wait_for(lambda: bool(self._closed), seconds)
             for reason in self._closed.values():
                 raise Refused(reason, "nothing to do: it goes on when the enforcer acts again")
 
     def close(self, why: str, reason: str, wait_seconds: float) -> bool:
-        """Let no further request through until this `why` is opened; True once none is under way any more."""
+        """Let no request through until `open` with this `why`; return True once no request is in progress."""
         with self._changed:
             self._closed[why] = reason
             return self._changed.wait_for(lambda: self._under_way == 0, wait_seconds)
 
     def shut(self, reason: str) -> None:
-        """Let no further request through, without waiting: safe in a signal handler."""
+        """Let no further request through, without waiting. Safe in a signal handler."""
         self._closed["end"] = reason
 
     def open(self, why: str) -> None:
-        """Take one `why` back; requests pass when there is none left."""
+        """Withdraw one `why`. Requests pass again when none is left."""
         with self._changed:
             self._closed.pop(why, None)

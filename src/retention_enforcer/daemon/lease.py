@@ -1,4 +1,4 @@
-"""Holds the lease for this process, and knows at any moment for how long it still does."""
+"""Holds the lease for this process, and knows at any moment how long it is still valid."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _log = structlog.get_logger()
 
 
 def _now() -> float:
-    """Return a time that goes on while the machine sleeps, where there is one; it never goes back."""
+    """Return a monotonic time in seconds; where the system has one, it also advances while the machine sleeps."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
@@ -52,7 +52,7 @@ class LeaseKeeper:
         last_epoch: Callable[[], int] = lambda: 0,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        """Keep it in a store; `check` raises Refused where that may not be written into."""
+        """Use a store; `check` raises Refused if the store must not be written to."""
         self._last_epoch = last_epoch
         self._check = check
         self._store = store
@@ -83,7 +83,7 @@ class LeaseKeeper:
 
     @property
     def seen(self) -> LeaseSeen:
-        """What is known of it, without waiting for a renewal that is under way."""
+        """What is known of the lease, without waiting for a renewal in progress."""
         lease, now = self._lease, _now()
         held = lease is not None and now < self._valid_until
         return LeaseSeen(
@@ -165,7 +165,7 @@ class LeaseKeeper:
                 self._reread()
 
     def release(self) -> None:
-        """Give the lease back, so that nobody has to wait for its end. What cannot be given back ends by itself."""
+        """Release the lease, so that nobody has to wait for its end. If that fails, it expires."""
         with self._lock:
             if self._lease is None:
                 return
@@ -201,7 +201,7 @@ class LeaseKeeper:
 
 
 def adopt_epoch(store: LeaseStore, last: int, now: int) -> bool:
-    """Have the next holder follow the ledger's last epoch where the lease is an older one; True where it was."""
+    """Raise the epoch of an older lease to the ledger's last one; return True if the lease was older."""
     found = store.versions([LEASE]).get(LEASE)
     if found is None or Lease.of(found.body).epoch >= last:
         return False

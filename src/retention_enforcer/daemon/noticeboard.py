@@ -1,4 +1,4 @@
-"""Where the daemon's jobs leave what they saw, for everybody who wants to look: nobody who looks ever waits for one."""
+"""Where the daemon's jobs leave what they saw. Readers never wait for a job."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from retention_enforcer.reporting.known import (
 from retention_enforcer.reporting.owed import next_due
 
 CATEGORY, COVERAGE, TERMINATIONS, SITUATION = "category", "coverage", "terminations", "situation"
-"""Names of jobs; that of a category's has its id behind it."""
+"""Names of jobs. The name of a category's job ends with the id of the category."""
 
 _Seen = TypeVar("_Seen")
 
 _PULSE = 60.0
-"""Seconds without a beat after which the scheduler is taken for stuck. It beats every few seconds."""
+"""Seconds without a beat after which the scheduler counts as stuck. It beats every few seconds."""
 
 
 class Noticeboard:
@@ -60,26 +60,26 @@ class Noticeboard:
         self._beat = time.monotonic()
 
     def known(self) -> Known:
-        """Return all that is known now."""
+        """Return everything that is known now."""
         with self._lock:
             known = self._known
         return replace(known, lease=self._lease() if self._lease else None)
 
     def beat(self) -> None:
-        """Show that the scheduler turns."""
+        """Record that the scheduler runs."""
         self._beat = time.monotonic()
 
     def is_alive(self) -> bool:
-        """Whether the scheduler turned within the last minute."""
+        """Whether the scheduler ran within the last minute."""
         return time.monotonic() - self._beat < _PULSE
 
     def stands(self, *, started: bool, obstacle: str = "") -> None:
-        """Take in whether the work may be done, and what keeps it from that."""
+        """Record whether the work may be done, and what prevents it."""
         with self._lock:
             self._known = replace(self._known, started=started, obstacle=self._hide(obstacle))
 
     def saw_situation(self, seen: InstanceStatus) -> None:
-        """Take in a look at the cluster and at the operator's word."""
+        """Record a look at the cluster and at the operator's decisions."""
         control = seen.control
         situation = SituationSeen(
             at=seen.as_of,
@@ -94,7 +94,7 @@ class Noticeboard:
             self._known = replace(self._known, situation=situation)
 
     def saw_cycle(self, result: CycleResult, seconds: float) -> None:
-        """Take in a cycle of a category, and how long it took."""
+        """Record a cycle of a category, and how long it took."""
         proof, left = result.proof, result.left
         findings = readable_findings(self._policy, self._pseudonyms, proof.findings, now=proof.as_of)
         with self._lock:
@@ -118,7 +118,7 @@ class Noticeboard:
             )
 
     def saw_coverage(self, look: CoverageLook) -> None:
-        """Take in a look past the policy."""
+        """Record a look past the policy."""
         at = look.facts.as_of
         findings = readable_findings(self._policy, self._pseudonyms, look.findings, now=at)
         with self._lock:
@@ -127,7 +127,7 @@ class Noticeboard:
             self._known = replace(self._known, coverage=seen)
 
     def saw_terminations(self, result: TerminationResult) -> None:
-        """Take in the work on terminations; what was purged for them is counted once."""
+        """Record the work on terminations; what was purged for them is counted once."""
         now = self._clock.now()
         findings = readable_findings(self._policy, self._pseudonyms, result.findings, now=now)
         terminations = readable_terminations(self._policy, self._pseudonyms, result.terminations)
@@ -145,11 +145,11 @@ class Noticeboard:
             )
 
     def succeeded(self, job: str) -> None:
-        """Take in that a job came to its end."""
+        """Record that a job has ended."""
         self._fares(job, JobSeen(last_success=self._clock.now()))
 
     def failed(self, job: str, error: BaseException) -> None:
-        """Take in that a job did not come to its end, and why."""
+        """Record that a job has failed, and why."""
         defect = not isinstance(error, RetentionError)
         text, remedy = f"a defect of the enforcer: {type(error).__name__}", "see the log, and tell the project"
         if isinstance(error, RetentionError):
@@ -174,7 +174,7 @@ class Noticeboard:
 
 
 def _first_sight(before: tuple[FindingSeen, ...], now: tuple[FindingSeen, ...]) -> tuple[FindingSeen, ...]:
-    """Return the findings of now, each since when it was first seen: plan mode remembers nothing else."""
+    """Return the present findings, each with the time when it was first seen. Plan mode remembers nothing else."""
     known = {finding.id: finding.first_seen for finding in before}
     return tuple(replace(f, first_seen=min(f.first_seen, known.get(f.id, f.first_seen))) for f in now)
 
@@ -184,7 +184,7 @@ def _more(counted: Mapping[tuple[str, str], int], add: Mapping[tuple[str, str], 
 
 
 class NotedWorker:
-    """A worker that does what another does, and leaves on the noticeboard what that came to."""
+    """A worker that does what another one does, and leaves the results on the noticeboard."""
 
     def __init__(self, worker: Worker, board: Noticeboard) -> None:
         self._worker = worker
@@ -214,11 +214,11 @@ class NotedWorker:
         return result
 
     def finish(self) -> None:
-        """Keep the books."""
+        """Remember how far the ledger goes."""
         self._worker.finish()
 
     def raise_if_unaccepted(self) -> None:
-        """Raise Refused if the policy in force here was accepted by nobody."""
+        """Raise Refused if nobody accepted the policy of this instance."""
         self._worker.raise_if_unaccepted()
 
     def _noting(self, job: str, work: Callable[[], _Seen]) -> _Seen:

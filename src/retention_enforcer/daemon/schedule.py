@@ -1,4 +1,4 @@
-"""The schedule: jobs that are due by elapsed time, whatever is done to the clock meanwhile."""
+"""The schedule: jobs that are due by elapsed time, however the clock is set meanwhile."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _LOOK = 1.0
 """Seconds between two looks at the clock."""
 
 _STEP = 2.0
-"""Seconds: what the clock goes more or less than time itself, from one look to the next, is a step."""
+"""Seconds. A larger difference between clock and elapsed time, from one look to the next, is a step."""
 
 
 class ClockSteps:
-    """Notices that the clock was set, by what it does while time goes on."""
+    """Notices that the clock was set, by comparing it with elapsed time."""
 
     def __init__(self, wall: Callable[[], float] = time.time, elapsed: Callable[[], float] = time.monotonic) -> None:
         self._wall = wall
@@ -31,7 +31,7 @@ class ClockSteps:
         self._ahead = wall() - elapsed()
 
     def look(self) -> float:
-        """Return by how many seconds the clock was set ahead since the last look, or back if negative; else 0."""
+        """Return by how many seconds the clock was set ahead since the last look: negative if back, else 0."""
         ahead = self._wall() - self._elapsed()
         step, self._ahead = ahead - self._ahead, ahead
         return step if abs(step) > _STEP else 0.0
@@ -55,7 +55,7 @@ class Schedule:
         self._watch = threading.Thread(target=self._watch_clock, name="clock", daemon=True)
 
     def on_defect(self, tell: Callable[[BaseException, str], None]) -> None:
-        """Have each exception that a job raises told, with the job's name."""
+        """Call this for each exception that a job raises, with the name of the job."""
 
         def told(event: JobExecutionEvent) -> None:
             tell(event.exception, event.job_id)
@@ -63,21 +63,21 @@ class Schedule:
         self._scheduler.add_listener(told, EVENT_JOB_ERROR)
 
     def every(self, seconds: float, name: str, job: Callable[[], Any], *, at_once: bool = False) -> None:
-        """Have a job run at an interval, for the first time at once or after the first of them."""
+        """Run a job at an interval, for the first time at once or after one interval."""
         first = {"next_run_time": datetime.now(UTC)} if at_once else {}
         self._scheduler.add_job(job, "interval", seconds=seconds, id=name, **first)
 
     def run_at_once(self, name: str) -> None:
-        """Have a job run now, and at its interval from now on."""
+        """Run a job now, and at its interval from then on."""
         self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
 
     def start(self) -> None:
-        """Begin."""
+        """Start the schedule."""
         self._scheduler.start()
         self._watch.start()
 
     def shut_down(self) -> None:
-        """End, after the jobs that are running."""
+        """End the schedule, after the running jobs."""
         self._end.set()
         self._scheduler.shutdown(wait=True)
 

@@ -1,4 +1,4 @@
-"""`run`: the schedule. One job a category, one for terminations, one for coverage.
+"""`run`: the schedule. One job for each category, one for terminations, one for coverage.
 
 Beside them one that looks after the lease and the operator's stop, one that looks where this process stands, and a beat
 that shows that the schedule turns.
@@ -29,16 +29,16 @@ _SHUTDOWN = 8.0
 """Seconds for everything that is still to be done when the daemon is told to end."""
 
 _BEAT = 5.0
-"""Seconds between two signs that the schedule turns."""
+"""Seconds between two signs that the schedule runs."""
 
 _LOOK_AROUND = 30.0
-"""Seconds between two looks at the cluster and at the operator's word."""
+"""Seconds between two looks at the cluster and at the operator's decisions."""
 
 _BESIDES = 4
 """Jobs beside those of the worker, and one thread to spare."""
 
 _DEFECTS_IN_A_ROW = 5
-"""After so many defects of one job without a cycle that ended, the process ends, so that it is started afresh."""
+"""After this many defects of one job in a row, the process ends, so that it is started again."""
 
 
 class Service:

@@ -1,4 +1,4 @@
-"""What the daemon does, whatever makes it do it: the schedule or `--once`."""
+"""The jobs of the daemon, which the schedule or `--once` runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from retention_enforcer.enforcement.terminations.job import TerminationResult
 _log = structlog.get_logger()
 
 _REPEATED = 60.0
-"""Seconds after which an error that lasts is said again."""
+"""Seconds after which a persistent error is logged again."""
 
 
 class Worker(Protocol):
@@ -37,10 +37,10 @@ class Worker(Protocol):
         """Carry out what customers asked for, as far as it is due."""
 
     def finish(self) -> None:
-        """Keep the books."""
+        """Remember how far the ledger goes."""
 
     def raise_if_unaccepted(self) -> None:
-        """Raise Refused if the policy in force here was accepted by nobody."""
+        """Raise Refused if nobody accepted the policy of this instance."""
 
 
 Job = Callable[[], int]
@@ -75,7 +75,7 @@ def run_category(worker: Worker, category: str, tell: Tell) -> int:
 
 
 def look_past(worker: Worker, tell: Tell) -> int:
-    """Look past the policy once; what is found there is no verdict, but a look that fails is a failure."""
+    """Look past the policy once. Its findings change no exit code, but a look that fails does."""
     try:
         worker.cover()
     except RetentionError as error:
@@ -85,7 +85,7 @@ def look_past(worker: Worker, tell: Tell) -> int:
 
 
 def work_on_terminations(worker: Worker, tell: Tell) -> int:
-    """Carry out what customers asked for; a promise to one of them that is over counts as one that is not kept."""
+    """Carry out what customers asked for. A purge that is late counts as a promise that is not kept."""
     try:
         return NOT_KEPT if worker.work_on_terminations().late else OK
     except RetentionError as error:
@@ -103,7 +103,7 @@ def run_even_if_defective(job: Job, name: str) -> int:
 
 
 def log_instead_of_raising(look: Callable[[], None]) -> None:
-    """Do what is done again soon anyway; an error is logged."""
+    """Call a function that is soon called again anyway; log its error."""
     try:
         look()
     except RetentionError as error:
@@ -117,7 +117,7 @@ def log_defect(error: BaseException, job: str) -> None:
 
 
 class QuietTell:
-    """Says the same error of the same category once in a while only: a cluster that is away stays away for long."""
+    """Logs a repeated error of a category only once in a while: a cluster can be away for long."""
 
     def __init__(self) -> None:
         self._said: dict[tuple[str, str], float] = {}

@@ -19,12 +19,12 @@ from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms, Redactor
 from retention_enforcer.domain.terminations.states import Termination, forgotten
 
 DURATION_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
-"""Upper bounds, in seconds, between which the durations of cycles are counted."""
+"""The upper bounds, in seconds, of the histogram of cycle durations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingSeen:
-    """A finding as anybody may read it, under the id that it has everywhere."""
+    """A finding without ids of subjects, under the id that it has everywhere."""
 
     id: str
     kind: str
@@ -38,7 +38,7 @@ class FindingSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CategorySeen:
-    """What the last cycle of a category came to. Instants in epoch milliseconds."""
+    """The result of the last cycle of a category. Instants in epoch milliseconds."""
 
     proof: Proof
     """Without its findings, which are beside it."""
@@ -49,7 +49,7 @@ class CategorySeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingsSeen:
-    """What a job that proves nothing found."""
+    """The findings of a job that proves nothing."""
 
     at: int
     findings: tuple[FindingSeen, ...]
@@ -57,7 +57,7 @@ class FindingsSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TerminationsSeen(FindingsSeen):
-    """What the last work on terminations showed."""
+    """The result of the last work on terminations."""
 
     terminations: tuple[Termination, ...]
     """Without their subjects."""
@@ -65,7 +65,7 @@ class TerminationsSeen(FindingsSeen):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldSeen:
-    """A hold, without its operator's words: on what, and until when."""
+    """A hold without owner and reason: on what, and until when."""
 
     id: str
     on: str
@@ -74,7 +74,7 @@ class HoldSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SituationSeen:
-    """What the last look at the cluster and at the operator's word showed."""
+    """The result of the last look at the cluster and at the operator's decisions."""
 
     at: int
     cluster: ClusterFacts
@@ -87,7 +87,7 @@ class SituationSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseSeen:
-    """Who acts, as this process knows it."""
+    """Which instance acts, as far as this process knows."""
 
     held: bool
     """Whether it is this process, now."""
@@ -100,7 +100,7 @@ class LeaseSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSeen:
-    """How a job fares. Instants in epoch milliseconds."""
+    """The last runs of a job. Instants in epoch milliseconds."""
 
     last_success: int | None = None
     failed_at: int | None = None
@@ -108,30 +108,30 @@ class JobSeen:
     error: str = ""
     remedy: str = ""
     defect: bool = False
-    """Whether it failed by a mistake of the enforcer's own."""
+    """Whether an internal error of the enforcer was the cause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Durations:
-    """How long cycles took: their number and sum, and how many took at most so long, by `DURATION_BUCKETS`."""
+    """The durations of cycles: their number, their sum, and how many were within each of `DURATION_BUCKETS`."""
 
     count: int = 0
     seconds: float = 0.0
     at_most: tuple[int, ...] = (0,) * len(DURATION_BUCKETS)
 
     def and_one_of(self, seconds: float) -> Durations:
-        """Return it with one cycle more."""
+        """Return the durations with one more cycle."""
         at_most = tuple(n + (seconds <= bound) for n, bound in zip(self.at_most, DURATION_BUCKETS, strict=True))
         return Durations(count=self.count + 1, seconds=self.seconds + seconds, at_most=at_most)
 
 
 Counted = Mapping[tuple[str, str], int]
-"""How much was purged since the process began, by category and mechanism (`direct`, `ilm`, `termination`)."""
+"""How much was purged since the process started, by category and mechanism (`direct`, `ilm`, `termination`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """All of it, as of the moment in which it was asked for. Durations and instants in milliseconds."""
+    """Everything that is known at one moment. Durations and instants in milliseconds."""
 
     policy: Policy
     fingerprint: str
@@ -142,9 +142,9 @@ class Known:
     interval: int
     started_at: int
     started: bool = False
-    """Whether everything that must be true before work was found true."""
+    """Whether all preconditions of the work were met."""
     obstacle: str = ""
-    """What keeps the work from being started, or from going on, as last seen."""
+    """What prevents the work from starting or continuing, as last seen."""
     lease: LeaseSeen | None = None
     """None in plan mode, which needs none."""
     situation: SituationSeen | None = None
@@ -160,7 +160,7 @@ class Known:
 def readable_findings(
     policy: Policy, pseudonyms: Pseudonyms, findings: Iterable[Finding], *, now: int
 ) -> tuple[FindingSeen, ...]:
-    """Return findings as anybody may read them."""
+    """Return findings without ids of subjects."""
     redactor = Redactor(pseudonyms, policy.patterns)
     return tuple(
         FindingSeen(
@@ -180,7 +180,7 @@ def readable_findings(
 def readable_terminations(
     policy: Policy, pseudonyms: Pseudonyms, terminations: Iterable[Termination]
 ) -> tuple[Termination, ...]:
-    """Return terminations without anything by which their subjects could be known."""
+    """Return terminations without anything that identifies their subjects."""
     return tuple(
         replace(
             forgotten(one),

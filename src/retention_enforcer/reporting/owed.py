@@ -18,23 +18,23 @@ Timed = tuple[Termination, Times]
 """A termination, and the lengths that decide about it."""
 
 PROVEN_FOR = 3
-"""For so many intervals a look counts: one cycle may fail, and be repeated, before it has to be known."""
+"""For this many intervals a look is valid: a cycle may fail and be repeated before its result is needed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owed:
-    """What there is to one promise. Instants in epoch milliseconds, None where there is none."""
+    """What customers are owed under one promise. Instants in epoch milliseconds; None if there is none."""
 
     late: str
-    """How many are past their promise, in words; empty where nobody is."""
+    """How many are past their promise, in words; empty if none is."""
     unknown: str
-    """Why it is not known what is owed under it; empty where that is known, or nothing can be."""
+    """Why it is not known what is owed; empty if it is known, or if nothing can be owed."""
     next_due: int | None
     last_purge: int | None
 
     @property
     def kept(self) -> bool:
-        """Whether it is known that nobody is past it."""
+        """Whether it is known that nothing is past the promise."""
         return not self.late and not self.unknown
 
 
@@ -72,13 +72,13 @@ def owed_under(
 
 
 def next_due(plan: Plan) -> int | None:
-    """Return when something is due by its age next; in the past where it is due now."""
+    """Return when something is next due by age; in the past if it is due now."""
     due = [purge.due for purge in plan.purge] + [keep.due for keep in plan.keep if keep.due is not None]
     return min(due, default=None)
 
 
 def requests_unknown(looked_at: int | None, now: int, interval: int) -> str:
-    """Return why it is not known what customers asked for, by when that was last looked at; or nothing."""
+    """Return why it is not known what customers asked for; empty if the last look at requests is recent enough."""
     if looked_at is None:
         return "requests have not been looked at yet"
     if now - looked_at > PROVEN_FOR * interval:

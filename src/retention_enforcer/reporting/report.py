@@ -23,7 +23,7 @@ from retention_enforcer.reporting.owed import Timed, next_due, owed_under
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One promise. Instants and durations in milliseconds; None is what it does not have, or nobody knows."""
+    """One promise. Instants and durations in milliseconds; None if there is none or it is not known."""
 
     id: str
     promise: str
@@ -37,7 +37,7 @@ class Row:
     last_purge: int | None = None
     """When a cycle, or a termination or request, last purged anything under it."""
     next_due: int | None = None
-    """When something is due next; in the past where it is due now."""
+    """When something is next due; in the past if it is due now."""
     findings: tuple[str, ...] = ()
     """Ids of the findings that concern it."""
 
@@ -58,7 +58,7 @@ class ReportedIndex:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What one look at everything showed, as of a place in the ledger (None: the ledger could not be read)."""
+    """The result of one look, with the head of the ledger at that time (None: the ledger could not be read)."""
 
     policy: Policy
     as_of: int
@@ -68,11 +68,11 @@ class Report:
     """All of them, the broken promises first."""
     indices: tuple[ReportedIndex, ...] = ()
     notes: tuple[str, ...] = ()
-    """What could not be looked at, in a sentence each."""
+    """One sentence for each thing that could not be looked at."""
 
     @property
     def kept(self) -> bool:
-        """Whether every promise is kept, as far as this look can prove it."""
+        """Whether every promise is proven to be kept by this look."""
         return all(row.kept for row in self.rows)
 
     def under(self, category: str) -> tuple[ReportedIndex, ...]:
@@ -80,7 +80,7 @@ class Report:
         return tuple(index for index in self.indices if category in index.categories)
 
     def standing(self, standing: IndexOwner) -> tuple[ReportedIndex, ...]:
-        """Return the indices that stand so to the policy."""
+        """Return the indices with this relation to the policy."""
         return tuple(index for index in self.indices if index.standing is standing)
 
 

@@ -18,11 +18,11 @@ from retention_enforcer.reporting.known import FindingSeen, JobSeen, Known
 from retention_enforcer.reporting.owed import PROVEN_FOR, Owed, owed_under, requests_unknown
 
 _CONTACT = 75.0 * SECOND
-"""How old the last answer of the cluster, or the last look at the lease, may be: one look each 30 s may be missing."""
+"""How old the last response of the cluster or the last look at the lease may be. One look every 30 s may be missed."""
 
 
 class Verdict(StrEnum):
-    """How a promise stands."""
+    """The verdict on a promise."""
 
     KEPT = "kept"
     NOT_KEPT = "not-kept"
@@ -30,7 +30,7 @@ class Verdict(StrEnum):
 
 
 class Role(StrEnum):
-    """What this process is."""
+    """The role of this process."""
 
     PLANNING = "planning"  # deletes nothing
     ACTING = "acting"  # holds the lease
@@ -40,7 +40,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromiseStatus:
-    """One row: a promise and how it stands. Durations and instants in milliseconds, None where there is none."""
+    """One promise and its verdict. Durations and instants in milliseconds; None if there is none."""
 
     id: str
     promise: str
@@ -48,19 +48,19 @@ class PromiseStatus:
     """None for the promise across all categories."""
     verdict: Verdict
     why: str
-    """Why it is not kept, or not proven; empty where it is kept."""
+    """Why it is not kept or not proven; empty if it is kept."""
     limit: int | None
     due_after: int | None
-    """The age from which on a document is deleted: the limit less the policy's margin; None unless it goes by age."""
+    """The age at which a document is due: the limit minus the margin. None if nothing is deleted by age."""
     proven_at: int | None
     indices: int | None
     documents: int | None
     overdue: int | None
     oldest: int | None
     age: int | None
-    """The oldest document's, now."""
+    """The age of the oldest document now."""
     margin: int | None
-    """How long the oldest document may still stay; negative past the limit."""
+    """The time until the oldest document reaches the limit; negative past the limit."""
     last_purge: int | None
     next_due: int | None
     findings: tuple[str, ...]
@@ -68,7 +68,7 @@ class PromiseStatus:
 
     @property
     def used(self) -> float | None:
-        """The part of the limit that the oldest document has used: above 1 past the limit."""
+        """The age of the oldest document divided by the limit: above 1 past the limit."""
         return self.age / self.limit if self.age is not None and self.limit else None
 
 
@@ -84,9 +84,9 @@ class Pending:
     terminated_at: int
     deadline: int
     remaining: int | None
-    """Until its purge has to have ended, negative past that; None once everything is erased."""
+    """The time until its purge must be finished; negative after that; None once everything is erased."""
     used: float | None
-    """The part of the time from its beginning to its deadline that has passed; None once everything is erased."""
+    """The part of the time to its deadline that has passed; None once everything is erased."""
     documents: int
     open_items: tuple[str, ...]
 
@@ -103,16 +103,16 @@ class HoldView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """All that page, JSON and metrics show, as of one instant."""
+    """Everything that page, JSON and metrics show, as of one instant."""
 
     known: Known
     as_of: int
     role: Role
     not_ready: tuple[str, ...]
-    """Why it does not do what it is there for; empty where it is ready."""
+    """Why it is not ready; empty if it is ready."""
     connected: bool
     accepted: bool | None
-    """Whether the policy here is the one that may act; None where that is not known."""
+    """Whether the policy of this instance is the accepted one; None if that is not known."""
     promises: tuple[PromiseStatus, ...]
     pending: tuple[Pending, ...]
     """The most urgent first."""
@@ -124,18 +124,18 @@ class Status:
 
     @property
     def verdict(self) -> Verdict:
-        """How all promises together stand."""
+        """The verdict on all promises together."""
         found = {promise.verdict for promise in self.promises}
         return next((v for v in (Verdict.NOT_KEPT, Verdict.NOT_PROVEN) if v in found), Verdict.KEPT)
 
     @property
     def next_deadline(self) -> int | None:
-        """How long until the first open termination has to be purged, in milliseconds; None where there is none."""
+        """Milliseconds until the first open termination must be purged; None if there is none."""
         return min((p.remaining for p in self.pending if p.remaining is not None), default=None)
 
 
 def build_status(known: Known, now: int) -> Status:
-    """Return how everything stands at an instant."""
+    """Return the status at an instant."""
     role, connected, accepted = _role(known), _is_connected(known, now), _is_accepted(known)
     asked = _asked(known)
     pending = sorted((_pending(t, times, now) for t, times in asked if t.is_open), key=_urgency_of_pending)
@@ -306,7 +306,7 @@ def _standing_by(known: Known) -> str:
 
 
 def _terminations_unknown(known: Known, now: int) -> str:
-    """Return why it is not known what customers are owed, or nothing."""
+    """Return why it is not known what customers are owed; empty if it is known."""
     if known.mode == "plan":
         return "plan mode takes no requests in: what is owed to customers is not known"
     seen, job = known.terminations, known.jobs.get("terminations", JobSeen())

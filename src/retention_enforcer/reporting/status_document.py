@@ -25,23 +25,23 @@ class _Part(BaseModel):
 
 
 class InstanceDocument(_Part):
-    """The process that answers."""
+    """The instance that answers."""
 
     name: str
     version: str
     mode: Literal["plan", "enforce"]
     role: Role
-    """`acting` holds the lease, `standby` waits for the lease of another, `planning` deletes nothing."""
+    """`acting` holds the lease. `standby` waits for the lease. `planning` deletes nothing."""
     started_at: _Time
     ready: bool
     not_ready: tuple[str, ...]
-    """Why it does not do what it is there for."""
+    """Why it is not ready."""
     interval: int
     """Seconds between two cycles of a category; a proof counts for three of them."""
 
 
 class LeaseDocument(_Part):
-    """Who acts."""
+    """The lease: which instance acts."""
 
     held: bool
     holder: str | None
@@ -49,7 +49,7 @@ class LeaseDocument(_Part):
 
 
 class ClusterDocument(_Part):
-    """The cluster, as it last answered."""
+    """The cluster, as of its last response."""
 
     connected: bool
     uuid: str | None
@@ -59,31 +59,31 @@ class ClusterDocument(_Part):
 
 
 class PolicyDocument(_Part):
-    """The policy in force here."""
+    """The policy of this instance."""
 
     name: str
     fingerprint: str
     accepted: bool | None
-    """Whether it is the one that may act; null where that is not known."""
+    """Whether it is the accepted policy; null if that is not known."""
     stopped_at: _Time | None
     """Since when the operator has stopped all deletion."""
 
 
 class LedgerDocument(_Part):
-    """How far the ledger goes."""
+    """The last record of the ledger."""
 
     sequence: int
     hash: str
 
 
 class PromiseDocument(_Part):
-    """One promise, and how it stands."""
+    """One promise and its verdict."""
 
     id: str
     promise: str
     clause: str | None
     verdict: Verdict
-    """`not-proven` is not kept: nobody knows."""
+    """`not-proven`: it is not known whether the promise is kept."""
     why: str
     limit: int | None
     proven_at: _Time | None
@@ -92,9 +92,9 @@ class PromiseDocument(_Part):
     overdue: int | None
     oldest: _Time | None
     age: int | None
-    """Of the oldest document, at `as_of`."""
+    """The age of the oldest document at `as_of`."""
     margin: int | None
-    """How long the oldest document may still stay; negative past the limit."""
+    """The time until the oldest document reaches the limit; negative past the limit."""
     last_purge: _Time | None
     next_due: _Time | None
     findings: tuple[str, ...]
@@ -111,22 +111,22 @@ class PendingDocument(_Part):
     terminated_at: _Time
     deadline: _Time
     remaining: int | None
-    """Until its purge has to have ended, negative past that; null once everything is erased."""
+    """The time until its purge must be finished; negative after that; null once everything is erased."""
     documents_purged: int
     open_items: tuple[str, ...]
 
 
 class TerminationsDocument(_Part):
-    """What customers are owed; null fields where that is not known."""
+    """The open terminations and requests; a field is null if it is not known."""
 
     looked_at: _Time | None
     open: tuple[PendingDocument, ...]
     closed: int
-    """Closed or cancelled, and still remembered."""
+    """How many are closed or cancelled, and still remembered."""
 
 
 class FindingDocument(_Part):
-    """One thing that is not as it should be."""
+    """One finding: something that is not as it should be."""
 
     id: str
     kind: str
@@ -139,7 +139,7 @@ class FindingDocument(_Part):
 
 
 class HoldDocument(_Part):
-    """What must not be deleted for now."""
+    """One hold: what must not be deleted for now."""
 
     id: str
     on: str
@@ -148,12 +148,12 @@ class HoldDocument(_Part):
 
 
 class JobDocument(_Part):
-    """How a job of the schedule fares."""
+    """The last runs of a job of the schedule."""
 
     name: str
     last_success: _Time | None
     failed_at: _Time | None
-    """When it last failed, if it did not succeed since."""
+    """When it last failed, if it has not succeeded since."""
     error: str
     remedy: str
 
@@ -165,7 +165,7 @@ class StatusDocument(_Part):
     verdict: Verdict
     instance: InstanceDocument
     lease: LeaseDocument | None
-    """Null in plan mode, which needs none."""
+    """Null in plan mode, which needs no lease."""
     cluster: ClusterDocument
     policy: PolicyDocument
     ledger: LedgerDocument | None

@@ -1,4 +1,4 @@
-"""Asks a daemon on this machine how it is: for `health`, and so for the check of a container."""
+"""Asks the daemon on this machine for its health, for the command `health` and for a container's health check."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - who listens 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """What it answered."""
+    """The answers of /livez and /readyz."""
 
     alive: bool
     ready: bool

@@ -1,8 +1,8 @@
-"""The metrics, in the text formats of Prometheus and OpenMetrics; made of the same status as page and JSON.
+"""The metrics, in the text formats of Prometheus and OpenMetrics. They are made from the same status as page and JSON.
 
-Labels are the policy's category ids, the kinds of findings, the names of jobs and three mechanisms: as many as the
-policy asks for, and never more by what the cluster holds. An instance that stands by says nothing about promises: the
-one that acts does.
+Labels are the policy's category ids, the kinds of findings, the names of jobs and three mechanisms. Their number
+depends on the policy, not on the content of the cluster. A standby instance exports nothing about promises: the acting
+one does.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
 def _about_instance(status: Status) -> Iterator[Metric]:
     known = status.known
     yield _gauge("leader", "Whether this instance holds the lease.", float(status.role is Role.ACTING))
-    yield _gauge("ready", "Whether this instance does what it is there for: connected, accepted, lease known.",
+    yield _gauge("ready", "Whether this instance is ready: connected, accepted, lease known.",
                  float(not status.not_ready))  # fmt: skip
     yield _gauge("interval_seconds", "The time between two cycles of a category.", known.interval / SECOND)
     situation = known.situation
@@ -69,7 +69,7 @@ def _about_work(status: Status) -> Iterator[Metric]:
     indices = CounterMetricFamily("retention_purged_indices", "Indices deleted whole since the start.", labels=labels)
     documents = CounterMetricFamily(
         "retention_purged_documents",
-        "Documents deleted since the start, with those of whole indices.",
+        "Documents deleted since the start, including those of whole indices.",
         labels=labels,
     )
     for category in known.policy.categories:
@@ -93,7 +93,7 @@ def _about_promises(status: Status) -> Iterator[Metric]:
         name: GaugeMetricFamily(f"retention_{name}", text, labels=["category"])
         for name, text in (
             ("limit_seconds", "The promise."),
-            ("oldest_document_age_seconds", "The age of the oldest document that is left."),
+            ("oldest_document_age_seconds", "The age of the oldest surviving document."),
             ("overdue_documents", "Documents older than the limit, at the last proof."),
             ("kept", "Whether the promise is proven to be kept."),
         )
