@@ -53,7 +53,7 @@ format: install  ## rewrite what the formatter would
 	$(BIN)/ruff check --fix src tests packages
 	$(BIN)/ruff format src tests packages
 
-reference: install ## regenerate what is generated: settings, schema of the status, privileges and roles
+reference: install ## regenerate what is generated: settings, findings, schema of the status, privileges and roles
 	$(BIN)/python -m retention_enforcer.cli.references --write .
 
 lock: ## resolve the newest versions into requirements.lock and the image's locks (needs uv)

@@ -24,6 +24,7 @@ from retention_enforcer.cluster.lifecycles.reads import ClusterUser
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RequestRejected
 from retention_enforcer.domain.facts import Block
+from retention_enforcer.domain.findings import FindingKind
 from retention_enforcer.domain.instants import DAY, HOUR, SECOND
 from retention_enforcer.domain.lifecycles.compiler import (
     LifecyclePolicy,
@@ -34,7 +35,6 @@ from retention_enforcer.domain.lifecycles.compiler import (
 )
 from retention_enforcer.domain.lifecycles.watch import (
     Explained,
-    Hang,
     LifecycleService,
     expected_deletion,
     judge_managed,
@@ -453,7 +453,7 @@ def test_a_policy_that_was_overwritten_while_waiting_is_found_and_freed_by_a_swa
     eventually(lambda: explained(lifecycles, name).step == "check-rollover-ready")
     amiss = lifecycles.attach([name], the(made.plain).name)
     assert amiss == {name: f"it goes on with {the(made.rolled).name}"}
-    assert judged(lifecycles, name, made.plain) == Hang.STALE
+    assert judged(lifecycles, name, made.plain) == FindingKind.LIFECYCLE_STALE
     assert lifecycles.swap([name], the(made.plain).name) == {}
     assert judged(lifecycles, name, made.plain) is None
 
@@ -461,7 +461,7 @@ def test_a_policy_that_was_overwritten_while_waiting_is_found_and_freed_by_a_swa
 def test_a_missing_policy_is_found(lifecycles: ClusterLifecycles, bench: Bench, quick: int) -> None:
     name = bench.index("logs-a")
     lifecycles.attach([name], f"{bench.prefix}none")
-    eventually(lambda: judged(lifecycles, name, None) == Hang.MISSING)
+    eventually(lambda: judged(lifecycles, name, None) == FindingKind.LIFECYCLE_MISSING)
 
 
 def test_a_write_index_in_delete_is_found_and_freed_by_a_rollover_and_a_swap(
@@ -472,7 +472,7 @@ def test_a_write_index_in_delete_is_found_and_freed_by_a_rollover_and_a_swap(
     lifecycles.attach([writing], ended.name)
     eventually(lambda: explained(lifecycles, writing).step == "delete")
     facts = index(writing, write_index=True, stream=f"{bench.prefix}logs-ds")
-    assert judged(lifecycles, writing, ended, facts=facts) == Hang.WRITE_INDEX
+    assert judged(lifecycles, writing, ended, facts=facts) == FindingKind.LIFECYCLE_WRITE_INDEX
     bench.es.indices.rollover(alias=f"{bench.prefix}logs-ds")
     assert lifecycles.swap([writing], ended.name) == {}
     eventually(gone(bench, writing), seconds=3 * quick / SECOND + 3)
@@ -491,8 +491,8 @@ def test_a_closed_and_a_read_only_index_are_found_in_both_halves_of_their_retrie
     seen: set[str | None] = set()
 
     def both_halves() -> bool:
-        assert judged(lifecycles, shut, ended, closed=True) == Hang.CLOSED
-        assert judged(lifecycles, blocked, ended) == Hang.ERROR
+        assert judged(lifecycles, shut, ended, closed=True) == FindingKind.LIFECYCLE_CLOSED
+        assert judged(lifecycles, blocked, ended) == FindingKind.LIFECYCLE_ERROR
         seen.add(explained(lifecycles, shut).step)
         return len(seen) > 1
 
@@ -528,7 +528,7 @@ def test_an_index_of_which_a_snapshot_is_taken_waits_in_silence(
     eventually(gone(bench, other))
     assert lifecycles.snapshotting() >= {name}
     assert explained(lifecycles, name).retries == 0
-    assert judged(lifecycles, name, ended) == Hang.SNAPSHOT
+    assert judged(lifecycles, name, ended) == FindingKind.LIFECYCLE_SNAPSHOT
     bench.es.snapshot.delete(repository=repository, snapshot="one")
     assert name not in lifecycles.snapshotting()
     eventually(gone(bench, name))
@@ -543,7 +543,7 @@ def test_a_clone_of_a_rolled_index_fails_and_is_freed_by_a_swap(
     bench.es.indices.put_settings(index=first, settings={"index.blocks.write": True})
     clone = f"{bench.prefix}logs-clone"
     bench.es.indices.clone(index=first, target=clone, settings={"index.number_of_replicas": 0})
-    eventually(lambda: judged(lifecycles, clone, made.rolled) == Hang.ERROR)
+    eventually(lambda: judged(lifecycles, clone, made.rolled) == FindingKind.LIFECYCLE_ERROR)
     assert lifecycles.swap([clone], the(made.ended).name) == {}
     eventually(gone(bench, clone))
 
@@ -553,7 +553,7 @@ def test_a_date_ahead_is_found_late_long_before(lifecycles: ClusterLifecycles, b
     name = bench.index("logs-a")
     assert lifecycles.attach([name], plain.name, origination=now() + 2 * DAY) == {}
     eventually(lambda: expected_deletion(explained(lifecycles, name), plain, quick, now()) is not None)
-    assert judged(lifecycles, name, plain, deadline=now() + 14 * DAY) == Hang.LATE
+    assert judged(lifecycles, name, plain, deadline=now() + 14 * DAY) == FindingKind.LIFECYCLE_LATE
     assert judged(lifecycles, name, plain, deadline=now() + 17 * DAY) is None
 
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from builders import NOW
-from retention_enforcer.domain.findings import Finding, Severity, Sighting, compare_findings, refreshed, sighted
+from retention_enforcer.domain.findings import Finding, FindingKind, Sighting, compare_findings, refreshed, sighted
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
 
 
 def finding(**more: Any) -> Finding:
-    values: dict[str, Any] = {"kind": "overdue", "category": "logs", "text": "3 documents", "remedy": "look", **more}
-    return Finding(**values)
+    values: dict[str, Any] = {"kind": FindingKind.OVERDUE, "category": "logs", "text": "3 documents", "remedy": "look"}
+    return Finding(**values | more)
 
 
 ONE = finding(index="logs-a", uuid="u1")
@@ -25,7 +25,7 @@ SEEN = Sighting(first=NOW - DAY, last=NOW - MINUTE)
     [
         {"text": "4 documents"},
         {"remedy": "wait"},
-        {"severity": Severity.WARNING},
+        {"milder": True},
         {"first_seen": NOW},
         {"index": "renamed"},
     ],
@@ -46,7 +46,7 @@ def test_other_causes_and_places_have_other_ids() -> None:
         finding(index="logs-a"),
         finding(index="logs-b"),
         finding(),
-        finding(kind="undated", index="logs-a", uuid="u1"),
+        finding(kind=FindingKind.UNDATED, index="logs-a", uuid="u1"),
         finding(category="keys", index="logs-a", uuid="u1"),
         finding(category="keys"),
         finding(category=None),

@@ -11,13 +11,12 @@ import pytest
 
 from builders import MARGIN, category, index
 from retention_enforcer.domain.facts import Block, IndexFacts
-from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.findings import Finding, FindingKind, Severity
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
 from retention_enforcer.domain.lifecycles.compiler import LifecyclePolicy, Variant
 from retention_enforcer.domain.lifecycles.foreign import judge_foreign, milliseconds
 from retention_enforcer.domain.lifecycles.watch import (
     Explained,
-    Hang,
     LifecycleService,
     expected_deletion,
     judge_managed,
@@ -81,53 +80,58 @@ def test_what_waits_as_it_should_is_no_finding(name: str) -> None:
     assert judged(name, around=STOPPED if name.startswith("stopped") else AROUND, facts=one(name)) is None
 
 
-HANGS: list[tuple[str, dict[str, Any], Hang, str]] = [
+HANGS: list[tuple[str, dict[str, Any], FindingKind, str]] = [
     (
         "stale",
         {},
-        Hang.STALE,
+        FindingKind.LIFECYCLE_STALE,
         (
             "goes on in hot/rollover/check-rollover-ready with retention-trtc-backend-logs-rolled, although "
             "retention-trtc-backend-logs-plain is attached; no error is reported"
         ),
     ),
-    ("missing-policy", {}, Hang.MISSING, "its lifecycle policy retention-trtc-backend-logs-plai does not exist"),
+    (
+        "missing-policy",
+        {},
+        FindingKind.LIFECYCLE_MISSING,
+        "its lifecycle policy retention-trtc-backend-logs-plai does not exist",
+    ),
     (
         "write-index-in-delete",
         {"facts": one("write-index-in-delete", write_index=True, stream="logs")},
-        Hang.WRITE_INDEX,
+        FindingKind.LIFECYCLE_WRITE_INDEX,
         "its lifecycle has to delete it, but it is the write index; no error is reported, not even a rollover helps",
     ),
-    ("closed-error", {"closed": True}, Hang.CLOSED, "closed: its lifecycle fails on it for ever"),
-    ("closed-between", {"closed": True}, Hang.CLOSED, "closed: its lifecycle fails on it for ever"),
-    ("closed-error", {}, Hang.CLOSED, "closed: its lifecycle fails on it for ever"),
-    ("plain-waiting", {"closed": True}, Hang.CLOSED, "closed: its lifecycle fails on it for ever"),
+    ("closed-error", {"closed": True}, FindingKind.LIFECYCLE_CLOSED, "closed: its lifecycle fails on it for ever"),
+    ("closed-between", {"closed": True}, FindingKind.LIFECYCLE_CLOSED, "closed: its lifecycle fails on it for ever"),
+    ("closed-error", {}, FindingKind.LIFECYCLE_CLOSED, "closed: its lifecycle fails on it for ever"),
+    ("plain-waiting", {"closed": True}, FindingKind.LIFECYCLE_CLOSED, "closed: its lifecycle fails on it for ever"),
     (
         "read-only-error",
         {},
-        Hang.ERROR,
+        FindingKind.LIFECYCLE_ERROR,
         (
             "its lifecycle fails in delete, tried again 2 times: cluster_block_exception: index [backend-logs-ro] "
             "blocked by: [FORBIDDEN/5/index read-only (api)];"
         ),
     ),
-    ("read-only-between", {}, Hang.ERROR, "its lifecycle fails in delete, tried again 7 times"),
+    ("read-only-between", {}, FindingKind.LIFECYCLE_ERROR, "its lifecycle fails in delete, tried again 7 times"),
     (
         "read-only-between",
         {"facts": one("read-only-between", blocks=frozenset({Block.READ_ONLY, Block.WRITE}))},
-        Hang.BLOCKED,
+        FindingKind.LIFECYCLE_BLOCKED,
         "index.blocks.read_only forbids its lifecycle to delete it",
     ),
     (
         "plain-waiting",
         {"facts": one("plain-waiting", blocks=frozenset({Block.METADATA}))},
-        Hang.BLOCKED,
+        FindingKind.LIFECYCLE_BLOCKED,
         "index.blocks.metadata forbids its lifecycle to delete it",
     ),
     (
         "no-rollover-alias-error",
         {},
-        Hang.ERROR,
+        FindingKind.LIFECYCLE_ERROR,
         (
             "its lifecycle fails in check-rollover-ready, tried again 1 times: illegal_argument_exception: setting "
             "[index.lifecycle.rollover_alias] for index [backend-logs-clone-000001] is empty or not defined"
@@ -136,28 +140,35 @@ HANGS: list[tuple[str, dict[str, Any], Hang, str]] = [
     (
         "no-rollover-alias-between",
         {},
-        Hang.ERROR,
+        FindingKind.LIFECYCLE_ERROR,
         "its lifecycle fails in check-rollover-ready, tried again 2 times",
     ),
     (
         "snapshot-running",
         {"around": replace(AROUND, snapshotting=frozenset({"backend-logs-snap"}))},
-        Hang.SNAPSHOT,
+        FindingKind.LIFECYCLE_SNAPSHOT,
         "a snapshot is being taken of it: neither its lifecycle nor anybody else can delete it meanwhile",
     ),
     # Two polls after its action began it should have been gone.
     (
         "snapshot-running",
         {"later": 2 * POLL},
-        Hang.STUCK,
+        FindingKind.LIFECYCLE_STUCK,
         "should have deleted it 5 s ago, and waits in delete",
     ),
-    ("plain-waiting", {"later": HOUR + 10 * SECOND}, Hang.STUCK, "waits in new/complete without an error"),
+    (
+        "plain-waiting",
+        {"later": HOUR + 10 * SECOND},
+        FindingKind.LIFECYCLE_STUCK,
+        "waits in new/complete without an error",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("name", "given", "kind", "text"), HANGS, ids=[f"{n} {h[0]}" for n, h in enumerate(HANGS)])
-def test_each_hang_is_named_rightly_with_its_remedy(name: str, given: dict[str, Any], kind: Hang, text: str) -> None:
+def test_each_hang_is_named_rightly_with_its_remedy(
+    name: str, given: dict[str, Any], kind: FindingKind, text: str
+) -> None:
     found = judged(name, **given)
     assert found is not None
     assert (found.kind, found.severity, found.index) == (kind, Severity.WARNING, case(name)[0].index)
@@ -180,7 +191,7 @@ def test_a_finding_has_the_uuid_of_an_index_that_was_set_apart() -> None:
 def test_stopped_lifecycles_are_one_finding_of_the_cluster_and_nothing_is_stuck_for_them() -> None:
     found = judge_service(STOPPED)
     assert found is not None
-    assert (found.kind, found.category, found.index) == (Hang.STOPPED, None, None)
+    assert (found.kind, found.category, found.index) == (FindingKind.LIFECYCLES_STOPPED, None, None)
     assert judge_service(AROUND) is None
     assert judged("stopped-old", around=STOPPED, later=DAY) is None
 
@@ -232,7 +243,7 @@ def test_a_deletion_that_comes_after_the_deadline_is_found_before_it(name: str) 
     assert judged(name, deadline=expected) is None
     found = judged(name, deadline=expected - MINUTE)
     assert found is not None
-    assert found.kind == Hang.LATE
+    assert found.kind == FindingKind.LIFECYCLE_LATE
     assert "its lifecycle deletes it 1 min after it is due" in found.text
 
 
@@ -286,7 +297,7 @@ def test_somebody_elses_policy_is_a_finding_where_its_arithmetic_breaks_the_limi
         assert found is None
         return
     assert found is not None
-    assert (found.kind, found.about) == (Hang.FOREIGN, "theirs")
+    assert (found.kind, found.about) == (FindingKind.LIFECYCLE_FOREIGN, "theirs")
     assert says in found.text
 
 

@@ -15,13 +15,13 @@ from retention_enforcer.domain.coverage.findings import CoverageFacts
 from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.domain.expiry.proof import verify
 from retention_enforcer.domain.expiry.rules import build_plan
-from retention_enforcer.domain.findings import Finding
+from retention_enforcer.domain.findings import Finding, FindingKind
 from retention_enforcer.domain.holds.hold import Hold
 from retention_enforcer.domain.instants import DAY, HOUR, SECOND
 from retention_enforcer.domain.plan import Keep
 from retention_enforcer.domain.subjects.identity import subject_of
 from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
-from retention_enforcer.domain.terminations.states import OpenItem, Purged
+from retention_enforcer.domain.terminations.states import OpenItem, OpenItemKind, Purged
 from retention_enforcer.enforcement.coverage.observer import CoverageLook
 from retention_enforcer.enforcement.expiry.cycle import CycleResult
 from retention_enforcer.enforcement.preconditions.status import InstanceStatus
@@ -61,7 +61,9 @@ def cycle(*findings: Finding, **more: Any) -> CycleResult:
 
 
 def finding(**more: Any) -> Finding:
-    return Finding(**{"kind": "closed", "category": "backend-logs", "text": "a text", "remedy": "a remedy", **more})
+    return Finding(
+        **{"kind": FindingKind.CLOSED, "category": "backend-logs", "text": "a text", "remedy": "a remedy", **more}
+    )
 
 
 def purged(record: int, *, at: int = NOW, documents: int = 10) -> Purged:
@@ -217,7 +219,7 @@ def test_no_id_of_anybody_is_in_anything_that_is_shown() -> None:
     user = subject_of(application=APPLICATION, user=USER)
     on.stands(started=False, obstacle=f"{TENANT} stands in the way")
     on.saw_cycle(cycle(finding(index=TENANT, text=f"{TENANT} is closed", remedy=f"open {TENANT}")), 0.1)
-    loose = Finding(kind="purge-failed", category=None, text=f"copy-of-{TENANT} and {TENANT}", remedy=f"see {TENANT}")
+    loose = Finding.of(FindingKind.PURGE_FAILED, None, f"copy-of-{TENANT} and {TENANT}", f"see {TENANT}")
     on.saw_coverage(CoverageLook(facts=CoverageFacts(as_of=NOW, indices=()), findings=(loose,), nothing_since={}))
     on.failed("coverage", ClusterUnavailable(f"{TENANT} does not answer", f"see {TENANT}"))
     one = termination(
@@ -227,7 +229,7 @@ def test_no_id_of_anybody_is_in_anything_that_is_shown() -> None:
         applications=(APPLICATION,),
         reason=f"{USER} left",
         requested_by=ACCOUNT,
-        open_items=(OpenItem(kind="doubt", text=f"{TENANT} was not looked into"),),
+        open_items=(OpenItem(kind=OpenItemKind.NOT_LOOKED_INTO, text=f"{TENANT} was not looked into"),),
     )
     on.saw_terminations(asked(one))
     holds = (

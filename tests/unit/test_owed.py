@@ -9,7 +9,7 @@ from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
 from retention_enforcer.domain.policy.promises import ON_REQUEST
 from retention_enforcer.domain.terminations.findings import Outstanding, termination_findings
 from retention_enforcer.domain.terminations.requests import Ask
-from retention_enforcer.domain.terminations.states import DOUBT, REFUSED, OpenItem, Purged, Termination, times_of
+from retention_enforcer.domain.terminations.states import OpenItem, OpenItemKind, Purged, Termination, times_of
 from retention_enforcer.reporting.owed import Timed, owed_under, requests_unknown
 from statuses import TRTC, termination
 
@@ -71,14 +71,17 @@ def test_a_look_at_requests_counts_for_three_intervals(looked_at: int | None, wh
 
 
 def test_a_purge_that_was_refused_is_a_finding_as_long_as_its_termination_is_open() -> None:
-    items = (OpenItem(kind=REFUSED, text="delete_documents of keys did not succeed: unauthorized"),)
+    items = (OpenItem(kind=OpenItemKind.PURGE_FAILED, text="delete_documents of keys did not succeed: unauthorized"),)
     (found,) = termination_findings([termination(1, held_back=False, open_items=items)], Outstanding())
     assert (found.kind, "unauthorized" in found.text) == ("purge-failed", True)
     assert not list(termination_findings([termination(1, closed_at=NOW, open_items=items)], Outstanding()))
 
 
 def test_of_whom_it_cannot_be_told_what_there_is_is_one_finding_for_all() -> None:
-    items = [tuple(OpenItem(kind=DOUBT, text=f"logs-{n} cannot tell") for n in those) for those in ((1, 2), (2, 3, 4))]
+    items = [
+        tuple(OpenItem(kind=OpenItemKind.NOT_LOOKED_INTO, text=f"logs-{n} cannot tell") for n in those)
+        for those in ((1, 2), (2, 3, 4))
+    ]
     doubted = [termination(n, held_back=False, open_items=some) for n, some in enumerate(items)]
     (found,) = termination_findings(doubted, Outstanding())
     assert found.kind == "purge-unproven"

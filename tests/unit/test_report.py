@@ -19,7 +19,7 @@ from retention_enforcer.domain.coverage.findings import CoverageFacts, coverage_
 from retention_enforcer.domain.expiry.proof import verify
 from retention_enforcer.domain.expiry.rules import build_plan
 from retention_enforcer.domain.facts import CategoryFacts
-from retention_enforcer.domain.findings import Finding, Severity, sighted
+from retention_enforcer.domain.findings import Finding, FindingKind, sighted
 from retention_enforcer.domain.holds.hold import Hold
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
 from retention_enforcer.domain.ledger.records import Head
@@ -83,7 +83,7 @@ def row_of(made: Report, id_: str) -> Row:
 
 def finding(kind: str = "unclaimed", **more: Any) -> Finding:
     values: dict[str, Any] = {"category": None, "text": "a text", "remedy": "a remedy", **more}
-    return Finding(kind=kind, **values)
+    return Finding(kind=FindingKind(kind), **values)
 
 
 BROKEN = {"backend-logs": facts(index("trtc-backend-logs-a", ages=[LIMIT + HOUR, LIMIT + 1, DAY]))}
@@ -156,20 +156,20 @@ def test_what_is_found_past_the_policy_stands_in_the_row_it_concerns_and_breaks_
 
 
 def test_broken_promises_stand_first() -> None:
-    errors = (finding("b", category="uin", severity=Severity.ERROR), finding("a", severity=Severity.ERROR))
+    errors = (finding("follower", category="uin"), finding("closed"))
     warnings = (
-        finding("z", severity=Severity.WARNING),
-        finding("y", category="backend-logs", severity=Severity.WARNING, index="b"),
-        finding("y", category="backend-logs", severity=Severity.WARNING, index="a"),
+        finding("unclaimed"),
+        finding("undated", category="backend-logs", milder=True, index="b"),
+        finding("undated", category="backend-logs", milder=True, index="a"),
     )
     made = report(BROKEN, beyond(covered(), TRTC, *warnings, *errors))
     assert [(f.severity.value, f.category, f.kind, f.index) for f in made.findings] == [
-        ("error", None, "a", None),
+        ("error", None, "closed", None),
         ("error", "backend-logs", "overdue", "trtc-backend-logs-a"),
-        ("error", "uin", "b", None),
-        ("warning", None, "z", None),
-        ("warning", "backend-logs", "y", "a"),
-        ("warning", "backend-logs", "y", "b"),
+        ("error", "uin", "follower", None),
+        ("warning", None, "unclaimed", None),
+        ("warning", "backend-logs", "undated", "a"),
+        ("warning", "backend-logs", "undated", "b"),
     ]
 
 
@@ -383,7 +383,7 @@ def test_a_table_without_ledger_findings_and_indices_says_so(capsys: pytest.Capt
 
 
 def test_what_looks_like_markup_in_a_table_is_text(capsys: pytest.CaptureFixture[str]) -> None:
-    told = finding(text="[red]one[/red]", remedy="[link=x]two", index="[bold]", severity=Severity.ERROR)
+    told = finding(text="[red]one[/red]", remedy="[link=x]two", index="[bold]")
     made = report(coverage=beyond(covered(seen("[blink]", documents=1)), TRTC, told), notes=["[/]"])
     text = printed(report_table(made), capsys)
     for literal in ("[red]one[/red]", "[link=x]two", "[bold]", "[blink]", "[/]"):
@@ -488,7 +488,7 @@ def test_whatever_is_hostile_on_a_page_is_text() -> None:
     """Names, clauses and what the cluster says come from outside: all are put in as they are, and stay text."""
     clause = replace(CLAUSE, document=HOSTILE, section=HOSTILE, item=HOSTILE, updated=HOSTILE)
     policy = Policy(name=HOSTILE, categories=(category(HOSTILE, indices=["a"], clause=clause),))
-    told = finding(HOSTILE, text=HOSTILE, remedy=HOSTILE, category=HOSTILE, index=HOSTILE, first_seen=NOW)
+    told = finding(text=HOSTILE, remedy=HOSTILE, category=HOSTILE, index=HOSTILE, first_seen=NOW)
     row = Row(id=HOSTILE, promise=HOSTILE, clause=HOSTILE, kept=False, limit=1, findings=(told.id,))
     placed = [
         ReportedIndex(
@@ -534,7 +534,7 @@ def test_a_page_of_five_hundred_findings_has_them_all() -> None:
 
 
 def test_an_error_and_a_warning_look_different_on_a_page() -> None:
-    told = [finding("a", severity=Severity.ERROR), finding("b", severity=Severity.WARNING)]
+    told = [finding("closed"), finding("unclaimed")]
     page = page_of(report(coverage=beyond(covered(), TRTC, *told)))
     classes = [(a.get("class") or "").split() for tag, a in page.elements if "finding" in (a.get("class") or "")]
     assert classes == [["finding", "error"], ["finding"]]

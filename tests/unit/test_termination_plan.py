@@ -29,7 +29,7 @@ from retention_enforcer.domain.terminations.plan import (
     should_have_ended,
 )
 from retention_enforcer.domain.terminations.requests import Ask
-from retention_enforcer.domain.terminations.states import DOUBT, REFUSED, Termination
+from retention_enforcer.domain.terminations.states import OpenItemKind, Termination
 
 ONE = having(("app", "1"), label="one")
 TWO = having(("app", "2"), label="two")
@@ -105,7 +105,7 @@ def test_what_cannot_lose_single_documents_is_an_open_item_of_each(change: dict[
     assert plan.purges == []
     assert plan.doubts.keys() == {"one", "two"}
     for (item,) in plan.doubts.values():
-        assert item.kind == REFUSED, "a finding, and no doubt: it is known what there is"
+        assert item.kind == OpenItemKind.PURGE_FAILED, "a finding, and no doubt: it is known what there is"
         assert told in item.text
 
 
@@ -138,15 +138,17 @@ def test_an_index_of_which_too_little_is_known_keeps_every_purge_from_being_prov
     plan = planned(of_subjects(), set_apart=[apart()])
     assert len(plan.purges) == 1, "it does not blind the others"
     assert {label: [item.kind for item in items] for label, items in plan.doubts.items()} == {
-        "one": [DOUBT],
-        "two": [DOUBT],
+        "one": [OpenItemKind.NOT_LOOKED_INTO],
+        "two": [OpenItemKind.NOT_LOOKED_INTO],
     }
 
 
 def test_an_index_that_cannot_tell_whose_its_documents_are_is_a_doubt_for_those_alone() -> None:
     indistinguishable = {"logs-a": (Indistinguishable(label="one", note="", reason="why"),)}
     plan = planned(of_subjects(theirs=0), indistinguishable=indistinguishable)
-    assert [(label, item.kind) for label, items in plan.doubts.items() for item in items] == [("one", DOUBT)]
+    assert [(label, item.kind) for label, items in plan.doubts.items() for item in items] == [
+        ("one", OpenItemKind.NOT_LOOKED_INTO)
+    ]
 
 
 def test_an_index_that_came_between_the_two_looks_is_left_and_doubted() -> None:
@@ -198,7 +200,7 @@ def test_what_cannot_be_narrowed_is_open_until_its_age_ends_it() -> None:
     assert items.keys() == {"aged", "nobody"}
     assert (items["aged"].until, items["nobody"].until) == (NOW + 14 * DAY, None)
     assert {item.text.split()[0] for item in not_narrowed(POLICY, one, NOW + 14 * DAY)} == {"nobody"}
-    assert DOUBT not in {item.kind for item in items.values()}
+    assert OpenItemKind.NOT_LOOKED_INTO not in {item.kind for item in items.values()}
 
 
 @pytest.mark.parametrize(
@@ -296,9 +298,12 @@ def test_what_is_left_to_its_age_and_cannot_be_looked_into_is_in_doubt() -> None
     aged = POLICY.categories[1]
     assert list(goes_by_age(aged, facts(index("aged-a", now=NOW, ages=[DAY])), facts(), NOW)) == []
     (item,) = goes_by_age(aged, facts(set_apart=(apart("aged-a"),)), facts(), NOW)
-    assert (item.kind, "aged-a" in item.text) == (DOUBT, True)
+    assert (item.kind, "aged-a" in item.text) == (OpenItemKind.NOT_LOOKED_INTO, True)
     indistinguishable = {"aged-a": (Indistinguishable(label="one", note="", reason="uin is a text"),)}
     (item,) = goes_by_age(
         aged, facts(index("aged-a", now=NOW, ages=[DAY]), indistinguishable=indistinguishable), facts(), NOW
     )
-    assert (item.kind, item.text) == (DOUBT, "aged-a cannot tell whose its documents are: uin is a text")
+    assert (item.kind, item.text) == (
+        OpenItemKind.NOT_LOOKED_INTO,
+        "aged-a cannot tell whose its documents are: uin is a text",
+    )

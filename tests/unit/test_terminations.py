@@ -17,11 +17,10 @@ from retention_enforcer.domain.subjects.identity import Subject, SubjectKind, su
 from retention_enforcer.domain.terminations.document import termination_body, termination_of
 from retention_enforcer.domain.terminations.requests import Ask
 from retention_enforcer.domain.terminations.states import (
-    DOUBT,
     QUIET,
     REMEMBERED,
-    UNDECIDED,
     OpenItem,
+    OpenItemKind,
     Purged,
     State,
     Termination,
@@ -195,11 +194,11 @@ def test_an_id_is_forgotten_thirty_days_after_the_end_with_all_that_tells_it(end
     ("left", "items", "first", "again"),
     [
         (0, (), NOW, (NOW - DAY, NOW - HOUR)),
-        (0, (OpenItem(kind="not-narrowed", text="t"),), NOW, (NOW - DAY, NOW - HOUR)),
+        (0, (OpenItem(kind=OpenItemKind.NOT_NARROWED, text="t"),), NOW, (NOW - DAY, NOW - HOUR)),
         (1, (), None, (None, None)),
-        (1, (OpenItem(kind=DOUBT, text="t"),), None, (None, None)),
-        (0, (OpenItem(kind=DOUBT, text="t"),), None, (NOW - DAY, NOW - HOUR)),
-        (0, (OpenItem(kind=UNDECIDED, text="t"),), None, (NOW - DAY, NOW - HOUR)),
+        (1, (OpenItem(kind=OpenItemKind.NOT_LOOKED_INTO, text="t"),), None, (None, None)),
+        (0, (OpenItem(kind=OpenItemKind.NOT_LOOKED_INTO, text="t"),), None, (NOW - DAY, NOW - HOUR)),
+        (0, (OpenItem(kind=OpenItemKind.OWNER_UNDECIDED, text="t"),), None, (NOW - DAY, NOW - HOUR)),
     ],
 )
 def test_a_purge_is_proven_by_a_look_without_a_doubt_and_a_later_doubt_takes_that_not_back(
@@ -215,7 +214,7 @@ def test_a_purge_is_proven_by_a_look_without_a_doubt_and_a_later_doubt_takes_tha
 def test_what_is_in_doubt_is_not_closed() -> None:
     quiet = termination(begun_at=NOW - 3 * DAY, purged_at=NOW - 2 * DAY, erased_at=NOW - 2 * DAY)
     assert closes(quiet, NOW)
-    assert not closes(replace(quiet, open_items=(OpenItem(kind=DOUBT, text="t"),)), NOW)
+    assert not closes(replace(quiet, open_items=(OpenItem(kind=OpenItemKind.NOT_LOOKED_INTO, text="t"),)), NOW)
 
 
 # --- several --------------------------------------------------------------------------------------------
@@ -301,7 +300,7 @@ def test_an_account_takes_its_applications_along_by_its_own_name() -> None:
             subject=subject_of(account="100"),
             applications=("1", "11"),
             purges=(PURGED, PURGED),
-            open_items=(OpenItem(kind="held", text="t", until=NOW),),
+            open_items=(OpenItem(kind=OpenItemKind.HELD, text="t", until=NOW),),
             looked_in={"c": 1},
             erased_at=NOW,
         ),

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from retention_enforcer.policy_file import load_policy
+from retention_enforcer.reporting.findings_page import findings_page
 from retention_enforcer.reporting.privileges import privileges_page, role_files
 from retention_enforcer.reporting.status_document import status_schema
 from retention_enforcer.settings.reference import settings_page
@@ -19,6 +20,7 @@ def references(root: Path) -> dict[Path, str]:
     policy, deploy = root / "config" / "trtc.yaml", root / "deploy"
     return {
         root / "config" / "settings.md": settings_page(),
+        root / "docs" / "findings.md": findings_page(),
         root / "docs" / "privileges.md": privileges_page(),
         root / "docs" / "status.schema.json": json.dumps(status_schema(), indent=2, ensure_ascii=False) + "\n",
         # Kustomize reads nothing above its own folder.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from retention_enforcer.domain.findings import FindingKind
 from retention_enforcer.domain.subjects.identity import Match
 from retention_enforcer.domain.timestamps import Mapped
 
@@ -27,18 +28,18 @@ FORBID_DOCUMENT_DELETION = frozenset({Block.READ_ONLY, Block.WRITE, Block.FLOOD_
 
 
 class Doubt(StrEnum):
-    """Why an index is set apart: nothing is deleted in it, and its category is not proven."""
+    """Why an index is set apart: nothing is deleted in it, and its category is not proven. Each is a finding's kind."""
 
-    CLOSED = "closed"
-    UNASSIGNED = "unassigned"
-    PARTIAL = "partial-answer"
-    TIMESTAMP_TYPE = "timestamp-type"
-    TIMESTAMP_ABSENT = "timestamp-absent"
-    INVISIBLE = "invisible-documents"
-    CLAIMED_TWICE = "claimed-twice"
-    ALIAS = "alias-named"
-    BEHIND_ALIAS = "behind-alias"
-    FOLLOWER = "follower"
+    CLOSED = FindingKind.CLOSED
+    UNASSIGNED = FindingKind.UNASSIGNED
+    PARTIAL = FindingKind.PARTIAL_ANSWER
+    TIMESTAMP_TYPE = FindingKind.TIMESTAMP_TYPE
+    TIMESTAMP_ABSENT = FindingKind.TIMESTAMP_ABSENT
+    INVISIBLE = FindingKind.INVISIBLE_DOCUMENTS
+    CLAIMED_TWICE = FindingKind.CLAIMED_TWICE
+    ALIAS = FindingKind.ALIAS_NAMED
+    BEHIND_ALIAS = FindingKind.BEHIND_ALIAS
+    FOLLOWER = FindingKind.FOLLOWER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

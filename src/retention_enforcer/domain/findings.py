@@ -1,4 +1,7 @@
-"""Findings: what a person has to know, with the remedy. One finding a cause, under an id that survives restarts."""
+"""Findings: what a person has to know, with the remedy. One finding a cause, under an id that survives restarts.
+
+Which kinds there are, and what each says, is shown in `docs/findings.md`, which is made of this.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Protocol, Self
 
 from retention_enforcer.domain.instants import HOUR
 
@@ -17,6 +21,141 @@ class Severity(StrEnum):
     WARNING = "warning"  # a promise will be broken unless somebody acts
 
 
+_ERROR, _WARN = Severity.ERROR, Severity.WARNING
+
+
+class FindingKind(StrEnum):
+    """What a finding is about; the values are those of the API, of the ledger and of a metric's label."""
+
+    severity: Severity
+    """That of its findings; where it is an error, some may be milder."""
+    meaning: str
+
+    def __new__(cls, value: str, severity: Severity = _ERROR, meaning: str = "") -> Self:
+        """Make a member; the defaults are for who looks one up by its value alone."""
+        kind = str.__new__(cls, value)
+        kind._value_, kind.severity, kind.meaning = value, severity, meaning
+        return kind
+
+    # What is left after a cycle.
+    OVERDUE = "overdue", _ERROR, "Documents are past the limit."
+    NEVER_STORED = "never-stored", _ERROR, "There are documents of a category that must never be stored."
+    FORBIDDEN_FIELD = (
+        "forbidden-field",
+        _ERROR,
+        "An index has a field that no index may have; a warning where no document holds it.",
+    )
+    UNDATED = (
+        "undated",
+        _ERROR,
+        "Documents have no believable timestamp; a warning while their index is younger than the limit.",
+    )
+    TIMESTAMP_ABSENT = (
+        "timestamp-absent",
+        _ERROR,
+        "No document of an index has the timestamp; a warning while the index is empty.",
+    )
+    TIMESTAMP_TYPE = (
+        "timestamp-type",
+        _ERROR,
+        "The timestamp of an index tells no age, by its mapping or its values; a warning while the index is empty.",
+    )
+    # Indices that are set apart: nothing is deleted in them, and their category is not proven.
+    CLOSED = "closed", _ERROR, "An index is closed: nobody can look into it, and its documents stay."
+    UNASSIGNED = "unassigned", _ERROR, "A primary shard of an index is on no node."
+    PARTIAL_ANSWER = "partial-answer", _ERROR, "An index did not answer, or not in full."
+    INVISIBLE_DOCUMENTS = "invisible-documents", _ERROR, "Security hides a part of an index from the enforcer."
+    CLAIMED_TWICE = "claimed-twice", _ERROR, "More than one category claims an index."
+    ALIAS_NAMED = "alias-named", _ERROR, "The policy names an alias, and what that means can change without the policy."
+    BEHIND_ALIAS = "behind-alias", _ERROR, "A name of a category is an alias of an index that is not the category's."
+    FOLLOWER = "follower", _ERROR, "An index follows one of another cluster, from where what is deleted comes back."
+    # Due documents that are left alone.
+    HELD = "held", _WARN, "A hold keeps documents that are due."
+    HELD_BUT_MANAGED = "held-but-managed", _WARN, "Somebody else's lifecycle may delete an index that is held."
+    FOREIGN_LIFECYCLE = "foreign-lifecycle", _WARN, "Due documents are left to somebody else's lifecycle."
+    BLOCKED = "blocked", _WARN, "A block of an index forbids the purge."
+    MOUNTED_SNAPSHOT = "mounted-snapshot", _WARN, "A mounted snapshot has due documents, and can only go whole."
+    TIME_SERIES = "time-series", _WARN, "A time series that is due accepts documents still."
+    # Purges and rollovers.
+    UNSAFE_PLAN = "unsafe-plan", _WARN, "The fuse refused purges: too much would go that nobody foresaw."
+    PURGE_FAILED = "purge-failed", _WARN, "A purge did not succeed, or not all of it."
+    ROLLOVER_REFUSED = "rollover-refused", _WARN, "The cluster refuses to roll a write index over, so that it grows."
+    ROLLOVER_FAILED = "rollover-failed", _WARN, "The rollover of a write index did not succeed."
+    DELETED_BY_OTHERS = "deleted-by-others", _WARN, "An index is gone that nobody of the enforcer's deleted."
+    # Lifecycles that do not do what they are there for. The daemon deletes at the deadline what it may.
+    LIFECYCLES_STOPPED = "lifecycles-stopped", _WARN, "Index lifecycle management is stopped on this cluster."
+    LIFECYCLE_MISSING = "lifecycle-missing", _WARN, "The lifecycle policy of an index does not exist."
+    LIFECYCLE_STALE = "lifecycle-stale", _WARN, "An index goes on with another lifecycle policy than the one attached."
+    LIFECYCLE_CLOSED = "lifecycle-closed", _WARN, "An index is closed, so that its lifecycle fails for ever."
+    LIFECYCLE_BLOCKED = "lifecycle-blocked", _WARN, "A block of an index forbids its lifecycle to delete it."
+    LIFECYCLE_WRITE_INDEX = "lifecycle-write-index", _WARN, "A lifecycle has to delete what is still the write index."
+    LIFECYCLE_SNAPSHOT = "lifecycle-snapshot", _WARN, "A snapshot is being taken of an index that is to be deleted."
+    LIFECYCLE_ERROR = "lifecycle-error", _WARN, "A step of an index's lifecycle fails."
+    LIFECYCLE_LATE = "lifecycle-late", _WARN, "A lifecycle will delete an index after it is due."
+    LIFECYCLE_STUCK = "lifecycle-stuck", _WARN, "A lifecycle should have deleted an index, and waits without an error."
+    LIFECYCLE_FOREIGN = (
+        "lifecycle-foreign",
+        _WARN,
+        "Somebody else's lifecycle keeps documents past the limit, or is to be replaced.",
+    )
+    LIFECYCLE_UNMEETABLE = "lifecycle-unmeetable", _WARN, "No lifecycle can keep the promise of a category."
+    LIFECYCLE_FAILED = "lifecycle-failed", _WARN, "The lifecycle of an index could not be changed."
+    LIFECYCLE_ACTS = "lifecycle-acts", _WARN, "Lifecycles delete indices although the enforcer deletes nothing now."
+    LIFECYCLE_NAME_TAKEN = (
+        "lifecycle-name-taken",
+        _WARN,
+        "Somebody else's lifecycle policy has a name of the enforcer's.",
+    )
+    LIFECYCLE_ALTERED = "lifecycle-altered", _WARN, "Somebody changed a lifecycle policy of the enforcer's."
+    LIFECYCLE_AUTHORITY = (
+        "lifecycle-authority",
+        _WARN,
+        "A lifecycle policy of the enforcer's had somebody else's rights.",
+    )
+    LIFECYCLE_STRAY = "lifecycle-stray", _WARN, "An index that no category claims has a lifecycle of the enforcer's."
+    LIFECYCLE_FORMER = "lifecycle-former", _WARN, "An index that no category claims has a lifecycle of a former policy."
+    LIFECYCLES_UNUSABLE = "lifecycles-unusable", _WARN, "The cluster refuses to show or to change lifecycles."
+    UNSAFE_LIFECYCLES = "unsafe-lifecycles", _WARN, "The fuse refused lifecycles: too much would go soon."
+    # What no promise reaches.
+    UNCLAIMED = "unclaimed", _WARN, "No category claims these indices."
+    SUSPECTED_COPY = "suspected-copy", _WARN, "Indices outside the policy have what seem to be documents of a category."
+    NOT_LOOKED_INTO = "not-looked-into", _WARN, "It could not be told whether there are copies outside the policy."
+    MATCHES_NOTHING = "matches-nothing", _WARN, "A category has matched no index for a day."
+    DANGLING_INDEX = "dangling-index", _WARN, "A deleted index is on the disk of a node again, and in no list."
+    # Snapshots.
+    SNAPSHOT_EXPIRED = "snapshot-expired", _WARN, "Snapshots hold data past its limit."
+    SNAPSHOT_POLICY = "snapshot-policy", _WARN, "A snapshot policy keeps copies for longer than the limit."
+    REPOSITORY_UNREADABLE = "repository-unreadable", _WARN, "Not all is known of snapshots, or of how long they stay."
+    # Holds.
+    HOLD_ENDS = "hold-ends", _WARN, "A hold ends within a day: what it kept past its limit is deleted then."
+    HOLD_COVERS_LESS = "hold-covers-less", _WARN, "A hold names less than it once covered; what it covered stays held."
+    # Terminations and requests.
+    TERMINATION_WAITING = "termination-waiting", _WARN, "Terminations wait for approval while their deadlines run."
+    TERMINATION_LATE = "termination-late", _ERROR, "A termination or request is past its promise."
+    PURGE_UNPROVEN = "purge-unproven", _WARN, "It cannot be told whether all is purged of terminations or requests."
+    OWNER_UNDECIDED = "owner-undecided", _WARN, "It cannot be told which applications belong to a terminated account."
+    BLOCK_NOT_RESTORED = "block-not-restored", _WARN, "A write block that was lifted for a deletion is not back."
+    RETURNED = "returned", _WARN, "There are documents again of somebody whose termination is closed."
+    REINSTATEMENT_REFUSED = "reinstatement-refused", _WARN, "A reinstatement is refused: the data goes with another's."
+    REQUEST_REFUSED = "request-refused", _WARN, "A request is refused as it is written."
+
+
+TRIED_AGAIN = "the next cycle tries again; if it stays, see what the cluster says about this index"
+"""The remedy where an act on an index did not succeed."""
+
+
+class NamedIndex(Protocol):
+    """An index, by name and, as far as it is known, by uuid."""
+
+    @property
+    def name(self) -> str:
+        """The name."""
+
+    @property
+    def uuid(self) -> str | None:
+        """The uuid."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One thing that is not as it should be.
@@ -24,11 +163,12 @@ class Finding:
     `index` is None where it concerns more than one index, `category` where it concerns no single category.
     """
 
-    kind: str
+    kind: FindingKind
     category: str | None
     text: str
     remedy: str
-    severity: Severity = Severity.ERROR
+    milder: bool = False
+    """Whether it is a warning although its kind is an error."""
     index: str | None = None
     uuid: str | None = None
     about: str | None = None
@@ -36,6 +176,35 @@ class Finding:
     first_seen: int | None = None
     """Epoch milliseconds; None until it was stored."""
     last_seen: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        kind: FindingKind,
+        category: str | None,
+        text: str,
+        remedy: str,
+        *,
+        index: NamedIndex | None = None,
+        about: str | None = None,
+        milder: bool = False,
+    ) -> Self:
+        """Return the finding about an index, about something else, or about neither."""
+        return cls(
+            kind=kind,
+            category=category,
+            text=text,
+            remedy=remedy,
+            milder=milder,
+            index=index.name if index else None,
+            uuid=index.uuid if index else None,
+            about=about,
+        )
+
+    @property
+    def severity(self) -> Severity:
+        """How urgent it is."""
+        return Severity.WARNING if self.milder else self.kind.severity
 
     @property
     def id(self) -> str:

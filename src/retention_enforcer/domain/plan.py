@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from retention_enforcer.domain.facts import FORBID_DOCUMENT_DELETION, FORBID_INDEX_DELETION, IndexFacts
+from retention_enforcer.domain.findings import FindingKind
 from retention_enforcer.domain.foresight import Gap
 from retention_enforcer.domain.selection import Every, HasField, OfSubjects
 from retention_enforcer.domain.subjects.identity import Match
@@ -23,12 +24,12 @@ class Action(StrEnum):
 class SkipKind(StrEnum):
     """Why an index that may hold due documents is left alone."""
 
-    HELD = "held"
-    FOREIGN_LIFECYCLE = "foreign-lifecycle"
-    BLOCKED = "blocked"
-    MOUNTED = "mounted-snapshot"
-    TIME_SERIES = "time-series"
-    SET_APART = "set-apart"
+    HELD = FindingKind.HELD
+    FOREIGN_LIFECYCLE = FindingKind.FOREIGN_LIFECYCLE
+    BLOCKED = FindingKind.BLOCKED
+    MOUNTED = FindingKind.MOUNTED_SNAPSHOT
+    TIME_SERIES = FindingKind.TIME_SERIES
+    SET_APART = "set-apart"  # the one that is no finding's kind: why it is set apart is one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

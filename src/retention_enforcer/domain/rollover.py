@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from retention_enforcer.domain.errors import RequestRejected
 from retention_enforcer.domain.facts import CategoryFacts, IndexFacts, RefusedRollover
-from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.findings import Finding, FindingKind
 from retention_enforcer.domain.instants import MINUTE, describe_duration
 from retention_enforcer.domain.policy.promises import SPAN_TOLERANCE, Category
 
@@ -84,16 +84,8 @@ def lasting_refusal(target: str, error: RequestRejected, reason: str, now: int) 
 
 def refusal_finding(category: str, index: IndexFacts, refused: RefusedRollover) -> Finding:
     """Return the finding that a write index cannot be rolled over."""
-    return Finding(
-        kind="rollover-refused",
-        category=category,
-        index=index.name,
-        uuid=index.uuid,
-        text=f"{index.name} cannot be rolled over, so it grows, and what is due in it goes document by document: "
-        f"{refused.reason}",
-        remedy=refused.remedy,
-        severity=Severity.WARNING,
-    )
+    text = f"{index.name} cannot be rolled over, so it grows, and what is due in it goes document by document"
+    return Finding.of(FindingKind.ROLLOVER_REFUSED, category, f"{text}: {refused.reason}", refused.remedy, index=index)
 
 
 def is_alias(index: IndexFacts, target: str) -> bool:

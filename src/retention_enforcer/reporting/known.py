@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.expiry.proof import Proof
 from retention_enforcer.domain.facts import ClusterFacts
-from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.findings import Finding, FindingKind, Severity
 from retention_enforcer.domain.holds.hold import Hold
 from retention_enforcer.domain.ledger.records import Head
 from retention_enforcer.domain.policy.promises import Policy
@@ -27,7 +27,7 @@ class FindingSeen:
     """A finding without ids of subjects, under the id that it has everywhere."""
 
     id: str
-    kind: str
+    kind: FindingKind
     category: str | None
     index: str | None
     severity: Severity

@@ -35,6 +35,7 @@ from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.domain.selection import MOST_HITS
 from retention_enforcer.domain.subjects.identity import Subject
 from retention_enforcer.domain.terminations.certificate import KeptCopy
+from retention_enforcer.domain.terminations.states import OpenItemKind
 
 _ENRICHED = re.compile(r"\.enrich-(.+)-([0-9]+)", re.DOTALL)
 _DATE = re.compile(r"\{[^{}]*(?:\{[^{}]*\})?[^{}]*\}")
@@ -47,7 +48,7 @@ _PAGE = 500
 _KEEP_ALIVE = MINUTE
 _REACHED = ("open", "hidden")
 _EVERYTHING = ["*"]
-_COPY, _UNSEEN = "copy", "not-looked-into"
+_COPY, _UNSEEN = OpenItemKind.COPY, OpenItemKind.NOT_LOOKED_INTO
 
 
 class ElasticsCopies:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.findings import Finding, FindingKind
 from retention_enforcer.domain.instants import DAY, describe_duration, format_duration, format_instant
 from retention_enforcer.domain.policy.claims import Claim, IndexOwner
 from retention_enforcer.domain.policy.promises import Category, Policy
@@ -101,13 +101,8 @@ def _unclaimed(facts: CoverageFacts) -> Iterator[Finding]:
     text = f"{_number(len(indices), 'index', 'indices')} that no category claims, {documents:,} documents"
     if uncounted:
         text += f" and those of {uncounted:,} that cannot be counted"
-    yield Finding(
-        kind="unclaimed",
-        category=None,
-        text=f"{text}: {_names([index.name for index in indices])}",
-        remedy="add them to the category whose data they hold, or under `ignore` if no promise covers them",
-        severity=Severity.WARNING,
-    )
+    remedy = "add them to the category whose data they hold, or under `ignore` if no promise covers them"
+    yield Finding.of(FindingKind.UNCLAIMED, None, f"{text}: {_names([index.name for index in indices])}", remedy)
 
 
 def _copies(policy: Policy, facts: CoverageFacts) -> Iterator[Finding]:
@@ -120,14 +115,9 @@ def _copies(policy: Policy, facts: CoverageFacts) -> Iterator[Finding]:
         text = f"{_number(len(copies), 'index', 'indices')} outside the policy with what seem to be documents of {id_}"
         text += f" (or {', '.join(seem)})" if seem else ""
         text += f": {sum(copy.documents for copy in copies):,} documents{_age(category, copies, facts.as_of)}; "
-        yield Finding(
-            kind="suspected-copy",
-            category=id_,
-            text=text + _names([_with_origin(copy) for copy in copies]),
-            remedy="delete them, or have a category claim them; under `ignore` if they are something else",
-            severity=Severity.WARNING,
-            about="copies",
-        )
+        text += _names([_with_origin(copy) for copy in copies])
+        remedy = "delete them, or have a category claim them; under `ignore` if they are something else"
+        yield Finding.of(FindingKind.SUSPECTED_COPY, id_, text, remedy, about="copies")
 
 
 def _age(category: Category, copies: Iterable[SuspectedCopy], now: int) -> str:
@@ -152,14 +142,12 @@ def _unseen(facts: CoverageFacts) -> Iterator[Finding]:
     """One finding for all that could not be looked into: they may be copies."""
     if facts.unseen:
         first = sorted(facts.unseen)[0]
-        yield Finding(
-            kind="not-looked-into",
-            category=None,
-            text=f"{_number(len(facts.unseen), 'index', 'indices')} outside the policy could not be looked into for "
-            f"copies: {_names(sorted(facts.unseen))} ({facts.unseen[first]})",
-            remedy="open them, bring their shards back, let the enforcer's role read them, or put them under `ignore`",
-            severity=Severity.WARNING,
+        text = (
+            f"{_number(len(facts.unseen), 'index', 'indices')} outside the policy could not be looked into for copies"
         )
+        text += f": {_names(sorted(facts.unseen))} ({facts.unseen[first]})"
+        remedy = "open them, bring their shards back, let the enforcer's role read them, or put them under `ignore`"
+        yield Finding.of(FindingKind.NOT_LOOKED_INTO, None, text, remedy)
 
 
 def _match_nothing(policy: Policy, nothing_since: Mapping[str, int], now: int) -> Iterator[Finding]:
@@ -167,14 +155,9 @@ def _match_nothing(policy: Policy, nothing_since: Mapping[str, int], now: int) -
         since = nothing_since.get(category.id)
         if since is not None and now - since > NOTHING_FOR:
             patterns = ", ".join(str(pattern) for pattern in category.indices)
-            yield Finding(
-                kind="matches-nothing",
-                category=category.id,
-                text=f"no index matches {patterns}, for {describe_duration(now - since)}",
-                remedy="correct `indices` of the category, or remove the category if this data is stored nowhere",
-                severity=Severity.WARNING,
-                about="indices",
-            )
+            text = f"no index matches {patterns}, for {describe_duration(now - since)}"
+            remedy = "correct `indices` of the category, or remove the category if this data is stored nowhere"
+            yield Finding.of(FindingKind.MATCHES_NOTHING, category.id, text, remedy, about="indices")
 
 
 def _number(count: int, one: str, many: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from retention_enforcer.domain.errors import readable
-from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.findings import Finding, FindingKind
 from retention_enforcer.domain.policy.claims import possible_claimants
 from retention_enforcer.domain.policy.promises import Policy
 
@@ -140,25 +140,16 @@ def dangling_findings(
 ) -> tuple[Finding, ...]:
     """Return a finding for each governed index that is only on disks, or one where that cannot be told."""
     if dangling is None:
-        return (
-            Finding(
-                kind="not-looked-into",
-                category=None,
-                text=f"whether nodes brought deleted indices back cannot be told: {why_not}",
-                remedy="give the enforcer's role the privileges that `retention-enforcer setup --print` lists",
-                severity=Severity.WARNING,
-                about="dangling",
-            ),
-        )
+        text = f"whether nodes brought deleted indices back cannot be told: {why_not}"
+        remedy = "give the enforcer's role the privileges that `retention-enforcer setup --print` lists"
+        return (Finding.of(FindingKind.NOT_LOOKED_INTO, None, text, remedy, about="dangling"),)
     return tuple(
-        Finding(
-            kind="dangling-index",
-            category=categories[0],
-            text=f"the index {one.name} ({one.uuid}) was deleted, and is on the disk of {', '.join(one.nodes)} again",
-            remedy=f"delete it: DELETE /_dangling/{one.uuid}?accept_data_loss=true",
-            severity=Severity.WARNING,
-            index=one.name,
-            uuid=one.uuid,
+        Finding.of(
+            FindingKind.DANGLING_INDEX,
+            categories[0],
+            f"the index {one.name} ({one.uuid}) was deleted, and is on the disk of {', '.join(one.nodes)} again",
+            f"delete it: DELETE /_dangling/{one.uuid}?accept_data_loss=true",
+            index=one,
         )
         for one in dangling
         if (categories := dangling_categories(policy, memory, one))

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.findings import Finding, FindingKind
 from retention_enforcer.domain.instants import DAY, describe_duration, format_instant
 from retention_enforcer.domain.policy.claims import possible_claimants
 from retention_enforcer.domain.policy.names import IndexPattern, governed_part, overlap
@@ -121,7 +121,7 @@ def _unread(seen: SnapshotsSeen) -> Iterator[Finding]:
     for repository in seen.repositories:
         if repository.problem is not None:
             yield _finding(
-                "repository-unreadable",
+                FindingKind.REPOSITORY_UNREADABLE,
                 repository.name,
                 f"not all is known of the snapshots in {repository.name}: {repository.problem}",
                 f"see what GET _snapshot/{repository.name}/_all answers; of a repository that nobody needs delete the "
@@ -129,11 +129,11 @@ def _unread(seen: SnapshotsSeen) -> Iterator[Finding]:
             )
     if seen.lifecycles_problem is not None:
         text = f"how long snapshots stay is not known: {seen.lifecycles_problem}"
-        yield _finding("repository-unreadable", None, text, "see what GET _slm/policy answers")
+        yield _finding(FindingKind.REPOSITORY_UNREADABLE, None, text, "see what GET _slm/policy answers")
 
 
-def _finding(kind: str, about: str | None, text: str, remedy: str) -> Finding:
-    return Finding(kind=kind, category=None, about=about, text=text, remedy=remedy, severity=Severity.WARNING)
+def _finding(kind: FindingKind, about: str | None, text: str, remedy: str) -> Finding:
+    return Finding.of(kind, None, text, remedy, about=about)
 
 
 # --- snapshots that hold data past its limit ----------------------------------------------------------
@@ -170,7 +170,7 @@ def _expired(policy: Policy, seen: SnapshotsSeen, known: Mapping[str, GovernedIn
         those.sort(key=lambda each: (each.snapshot.taken, each.snapshot.name))
         end = "when they end is not known" if seen.lifecycles_problem and id_ else _end(those, lifecycle, now)
         yield _finding(
-            "snapshot-expired",
+            FindingKind.SNAPSHOT_EXPIRED,
             f"{repository}/{id_ or ''}",
             f"{_describe(those, applications)}; {end}",
             f"delete them (DELETE _snapshot/{repository}/<name>)"
@@ -270,7 +270,7 @@ def _policies_that_keep_too_long(policy: Policy, seen: SnapshotsSeen) -> Iterato
         copied = [promise for category in policy.categories for promise in _copied(lifecycle, category)]
         if copied and not _ends_in_time(lifecycle, policy.margin):
             yield _finding(
-                "snapshot-policy",
+                FindingKind.SNAPSHOT_POLICY,
                 lifecycle.id,
                 _arithmetic(lifecycle, copied, policy.margin),
                 _remedy_of_policy(policy.margin),

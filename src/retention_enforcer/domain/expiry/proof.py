@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from retention_enforcer.domain.deadlines import overdue_before
 from retention_enforcer.domain.facts import CategoryFacts, Doubt, ForbiddenField, IndexFacts
-from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.findings import Finding, FindingKind, Severity
 from retention_enforcer.domain.instants import describe_duration
 from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.plan import Plan, Skip, SkipKind
@@ -72,26 +72,17 @@ def about_ages(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
     if len(absent) == len(with_documents) > 1:
         documents = sum(index.documents for index in with_documents)
         _, why = max(absent, key=lambda one: one[0].documents)
-        yield Finding(
-            kind=why.doubt.value,
-            category=category.id,
-            about=category.timestamp.field,
-            text=f"no document of {category.id} has {category.timestamp.field}: nobody can tell how old its "
-            f"{documents:,} documents in {len(absent):,} indices are, and none goes by age",
-            remedy=why.remedy,
+        text = (
+            f"no document of {category.id} has {category.timestamp.field}: nobody can tell how old its "
+            f"{documents:,} documents in {len(absent):,} indices are, and none goes by age"
         )
+        kind, about = FindingKind(why.doubt), category.timestamp.field
+        yield Finding.of(kind, category.id, text, why.remedy, about=about)
         return
     for index in facts.indices:
-        if why_not := index.ageless:
-            yield Finding(
-                kind=why_not.doubt.value,
-                category=category.id,
-                index=index.name,
-                uuid=index.uuid,
-                text=why_not.text,
-                remedy=why_not.remedy,
-                severity=Severity.ERROR if index.documents else Severity.WARNING,
-            )
+        if one := index.ageless:
+            kind, milder = FindingKind(one.doubt), not index.documents
+            yield Finding.of(kind, category.id, one.text, one.remedy, index=index, milder=milder)
 
 
 _STOP_AND_ERASE = "stop what writes them, then: retention-enforcer erase --category {category} --confirm"
@@ -99,28 +90,13 @@ _STOP_AND_ERASE = "stop what writes them, then: retention-enforcer erase --categ
 
 def _findings(category: Category, facts: CategoryFacts, plan: Plan) -> Iterator[Finding]:
     for apart in facts.set_apart:
-        yield Finding(
-            kind=apart.doubt.value,
-            category=category.id,
-            index=apart.name,
-            uuid=apart.uuid,
-            text=apart.text,
-            remedy=apart.remedy,
-        )
+        yield Finding.of(FindingKind(apart.doubt), category.id, apart.text, apart.remedy, index=apart)
     yield from about_ages(category, facts)
     yield from _about_holds(category, facts)
     yield from _about_forbidden(category, facts)
     for skip in plan.skip:
         if skip.kind not in (SkipKind.SET_APART, SkipKind.HELD) and not _left_to_others(skip):
-            yield Finding(
-                kind=skip.kind.value,
-                category=category.id,
-                index=skip.name,
-                uuid=skip.uuid,
-                text=skip.reason,
-                remedy=skip.remedy,
-                severity=Severity.WARNING,
-            )
+            yield Finding.of(FindingKind(skip.kind), category.id, skip.reason, skip.remedy, index=skip)
     for index in facts.indices:
         yield from _about_index(category, index, facts.as_of)
         if index.refused_rollover is not None:
@@ -146,18 +122,13 @@ def _about_holds(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
         elif not hold and index.matching_due:
             kept.setdefault("subjects", []).append((index.matching_due, index))
     for about, indices in kept.items():
-        text = texts.get(about, "holds on subjects")
+        what = texts.get(about, "holds on subjects")
         oldest = min((index.oldest for _, index in indices if index.oldest is not None), default=None)
         age = f", the oldest {describe_duration(facts.as_of - oldest)} old" if oldest is not None else ""
         documents = sum(due for due, _ in indices)
-        yield Finding(
-            kind="held",
-            category=category.id,
-            about=about,
-            text=f"{text}: keeps {documents:,} due documents in {len(indices):,} indices{age}",
-            remedy="`retention-enforcer hold remove` when it is no longer needed",
-            severity=Severity.WARNING,
-        )
+        text = f"{what}: keeps {documents:,} due documents in {len(indices):,} indices{age}"
+        remedy = "`retention-enforcer hold remove` when it is no longer needed"
+        yield Finding.of(FindingKind.HELD, category.id, text, remedy, about=about)
 
 
 def _held_but_managed(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
@@ -167,14 +138,9 @@ def _held_but_managed(category: Category, facts: CategoryFacts) -> Iterator[Find
     if managed:
         named = ", ".join(f"{index.name} ({index.lifecycle})" for index in managed[:3])
         more = f" and {len(managed) - 3} more" if len(managed) > 3 else ""  # noqa: PLR2004 - as many as are named
-        yield Finding(
-            kind="held-but-managed",
-            category=category.id,
-            about="holds",
-            text=f"held, but a lifecycle of somebody else may delete them: {named}{more}",
-            remedy="take the lifecycle from them, and from the template that attaches it to new ones",
-            severity=Severity.WARNING,
-        )
+        text = f"held, but a lifecycle of somebody else may delete them: {named}{more}"
+        remedy = "take the lifecycle from them, and from the template that attaches it to new ones"
+        yield Finding.of(FindingKind.HELD_BUT_MANAGED, category.id, text, remedy, about="holds")
 
 
 def _about_forbidden(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
@@ -185,18 +151,12 @@ def _about_forbidden(category: Category, facts: CategoryFacts) -> Iterator[Findi
     for fields in by_index.values():
         index = fields[0].index
         absent = all(found.proven_absent for found in fields)
-        text = "; ".join(_what_it_holds(found) for found in fields)
+        named = "; ".join(_what_it_holds(found) for found in fields)
+        text = f"{index.name} of {fields[0].category} has a field that no index may have: {named}"
         remedy = "re-index without that field, so that no document can hold it"
-        erasable = any(found.documents for found in fields)
-        yield Finding(
-            kind="forbidden-field",
-            category=category.id,
-            index=index.name,
-            uuid=index.uuid,
-            text=f"{index.name} of {fields[0].category} has a field that no index may have: {text}",
-            remedy=f"{_STOP_AND_ERASE.format(category=category.id)}; {remedy}" if erasable else remedy,
-            severity=Severity.WARNING if absent else Severity.ERROR,
-        )
+        if any(found.documents for found in fields):
+            remedy = f"{_STOP_AND_ERASE.format(category=category.id)}; {remedy}"
+        yield Finding.of(FindingKind.FORBIDDEN_FIELD, category.id, text, remedy, index=index, milder=absent)
 
 
 def _what_it_holds(found: ForbiddenField) -> str:
@@ -211,29 +171,22 @@ def _what_it_holds(found: ForbiddenField) -> str:
 
 
 def _about_index(category: Category, index: IndexFacts, now: int) -> Iterator[Finding]:
-    def finding(kind: str, text: str, remedy: str, severity: Severity = Severity.ERROR) -> Finding:
-        return Finding(
-            kind=kind,
-            category=category.id,
-            index=index.name,
-            uuid=index.uuid,
-            text=text,
-            remedy=remedy,
-            severity=severity,
-        )
+    def finding(kind: FindingKind, text: str, remedy: str, *, milder: bool = False) -> Finding:
+        return Finding.of(kind, category.id, text, remedy, index=index, milder=milder)
 
     if category.never_stored and index.documents:
         text = f"{index.documents:,} documents in {index.name} that must never be stored"
-        yield finding("never-stored", text, _STOP_AND_ERASE.format(category=category.id))
+        yield finding(FindingKind.NEVER_STORED, text, _STOP_AND_ERASE.format(category=category.id))
     if category.max_age is None:
         return
     if index.overdue:
         oldest = describe_duration(now - index.oldest) if index.oldest is not None else "unknown"
         text = f"{index.overdue:,} documents of {index.name} are past the limit, the oldest {oldest} old"
-        yield finding("overdue", text, "see what this index's line in `plan` says, and the other findings about it")
+        remedy = "see what this index's line in `plan` says, and the other findings about it"
+        yield finding(FindingKind.OVERDUE, text, remedy)
     if category.timestamp is None and index.resized and index.documents:
         yield finding(
-            "undated",
+            FindingKind.UNDATED,
             f"{index.documents:,} documents of {index.name} were in another index before it was shrunk, split or "
             "cloned into this one: since when is unknown",
             "see how old they are, and delete the index by hand if it is time",
@@ -246,8 +199,8 @@ def _about_index(category: Category, index: IndexFacts, now: int) -> Iterator[Fi
                 ", and were in another index before it was shrunk, split or cloned into this one: since when is unknown"
             )
         yield finding(
-            "undated",
+            FindingKind.UNDATED,
             f"{index.undated:,} documents of {index.name} have no believable {category.timestamp.field}{why}",
             f"correct {category.timestamp.field} at its producer, and delete or re-index these documents",
-            Severity.ERROR if why else Severity.WARNING,
+            milder=not why,
         )

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.facts import CategoryFacts, HeldIndex, IndexFacts, SetApart
-from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.findings import Finding, FindingKind
 from retention_enforcer.domain.instants import DAY, describe_duration, format_instant
 from retention_enforcer.domain.policy.names import governed_part
 from retention_enforcer.domain.policy.promises import Category, Policy
@@ -216,12 +216,7 @@ def ending_soon(holds: Iterable[Hold], now: int) -> Iterator[Finding]:
     """Yield the announcement of each hold that ends within a day."""
     for hold in holds:
         if hold.is_alive(now) and hold.until - now <= ANNOUNCED:
-            yield Finding(
-                kind="hold-ends",
-                category=hold.category,
-                about=hold.id,
-                text=f"hold {hold.id} ends in {describe_duration(hold.until - now)}: what it kept past its limit is "
-                "deleted then",
-                remedy="nothing, or `retention-enforcer hold add` with a later end",
-                severity=Severity.WARNING,
-            )
+            ends = describe_duration(hold.until - now)
+            text = f"hold {hold.id} ends in {ends}: what it kept past its limit is deleted then"
+            remedy = "nothing, or `retention-enforcer hold add` with a later end"
+            yield Finding.of(FindingKind.HOLD_ENDS, hold.category, text, remedy, about=hold.id)

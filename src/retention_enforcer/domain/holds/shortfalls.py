@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from retention_enforcer.domain.coverage.findings import IndexSeen
-from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.findings import Finding, FindingKind
 from retention_enforcer.domain.holds.hold import CoveredIndex, Hold
 from retention_enforcer.domain.policy.claims import IndexOwner
 from retention_enforcer.domain.policy.promises import Policy
@@ -35,15 +35,9 @@ class Shortfall:
     @property
     def finding(self) -> Finding:
         """Return it as a finding."""
-        return Finding(
-            kind="hold-covers-less",
-            category=None,
-            about=self.hold.id,
-            text=self.text,
-            remedy="what it covered stays held until it ends; add a hold on what it is called now, then "
-            f"`retention-enforcer hold remove {self.hold.id}`",
-            severity=Severity.WARNING,
-        )
+        remedy = "what it covered stays held until it ends; add a hold on what it is called now, then "
+        remedy += f"`retention-enforcer hold remove {self.hold.id}`"
+        return Finding.of(FindingKind.HOLD_COVERS_LESS, None, self.text, remedy, about=self.hold.id)
 
 
 def shortfalls(policy: Policy, holds: Iterable[Hold], indices: Iterable[IndexSeen], now: int) -> list[Shortfall]:

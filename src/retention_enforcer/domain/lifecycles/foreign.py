@@ -6,10 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.findings import Finding, FindingKind
 from retention_enforcer.domain.instants import describe_duration, format_duration
 from retention_enforcer.domain.lifecycles.compiler import DELETE_POLLS, ROLLOVER_POLLS
-from retention_enforcer.domain.lifecycles.watch import Hang
 from retention_enforcer.domain.policy.promises import Category
 
 _UNITS = {"nanos": 0, "micros": 0, "ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -39,9 +38,7 @@ def judge_foreign(
         else f"shorten it so that rollover and deletion, {ROLLOVER_POLLS + DELETE_POLLS} polls and a margin of "
         f"{format_duration(margin)} fit into {limit}, or set foreign_lifecycle: adopt in the category"
     )
-    return Finding(
-        kind=Hang.FOREIGN, category=category.id, about=name, text=text, remedy=remedy, severity=Severity.WARNING
-    )
+    return Finding.of(FindingKind.LIFECYCLE_FOREIGN, category.id, text, remedy, about=name)
 
 
 def _ceiling(phases: Mapping[str, Any], poll: int) -> int | None:

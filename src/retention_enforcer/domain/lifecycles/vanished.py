@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from retention_enforcer.domain.facts import CategoryFacts, Evidence
-from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.findings import Finding, FindingKind
 from retention_enforcer.domain.instants import DAY, MINUTE, format_instant
 from retention_enforcer.domain.ledger.records import Outcome, Record
 
@@ -97,12 +97,6 @@ def vanished_finding(category: str, vanished: Vanished) -> Finding:
     """Return the finding that an index was deleted by nobody of ours."""
     known = vanished.evidence.documents
     documents = "of unknown content" if known is None else f"{known:,} documents when it was last seen"
-    return Finding(
-        kind="deleted-by-others",
-        category=category,
-        index=vanished.name,
-        uuid=vanished.uuid,
-        text=f"{vanished.name}, {documents}: {vanished.reason}",
-        remedy="find out who deleted it (the cluster's audit log); this is told for a day",
-        severity=Severity.WARNING,
-    )
+    text = f"{vanished.name}, {documents}: {vanished.reason}"
+    remedy = "find out who deleted it (the cluster's audit log); this is told for a day"
+    return Finding.of(FindingKind.DELETED_BY_OTHERS, category, text, remedy, index=vanished)

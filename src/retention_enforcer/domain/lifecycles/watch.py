@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from retention_enforcer.domain.facts import FORBID_INDEX_DELETION, IndexFacts
-from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.findings import Finding, FindingKind
 from retention_enforcer.domain.instants import describe_duration, format_instant
 from retention_enforcer.domain.lifecycles.compiler import DELETE_POLLS, ROLLOVER_POLLS, LifecyclePolicy
 from retention_enforcer.domain.policy.promises import Category
@@ -25,24 +24,15 @@ _CLOSED = "index_closed_exception"
 _LONGEST_REASON = 200
 
 
-class Hang(StrEnum):
-    """Why a lifecycle does not do what it is there for; the kind of the finding."""
-
-    STOPPED = "lifecycles-stopped"
-    MISSING = "lifecycle-missing"
-    STALE = "lifecycle-stale"
-    CLOSED = "lifecycle-closed"
-    BLOCKED = "lifecycle-blocked"
-    WRITE_INDEX = "lifecycle-write-index"
-    SNAPSHOT = "lifecycle-snapshot"
-    ERROR = "lifecycle-error"
-    LATE = "lifecycle-late"
-    STUCK = "lifecycle-stuck"
-    FOREIGN = "lifecycle-foreign"
-    """Somebody else's, and it lets documents outlive the limit."""
-
-
-REATTACHED = frozenset({Hang.MISSING, Hang.STALE, Hang.WRITE_INDEX, Hang.ERROR, Hang.STUCK})
+REATTACHED = frozenset(
+    {
+        FindingKind.LIFECYCLE_MISSING,
+        FindingKind.LIFECYCLE_STALE,
+        FindingKind.LIFECYCLE_WRITE_INDEX,
+        FindingKind.LIFECYCLE_ERROR,
+        FindingKind.LIFECYCLE_STUCK,
+    }
+)
 """Hangs that detaching and attaching what is right resolves, a write index after its rollover: measured on 8.10 for all
 but the last, where it begins the same steps anew. An error comes back where its cause is another than the lifecycle."""
 
@@ -119,13 +109,9 @@ def judge_service(surroundings: LifecycleService) -> Finding | None:
     """Return the finding that lifecycles do not work on this cluster, or None."""
     if surroundings.status == RUNNING:
         return None
-    return Finding(
-        kind=Hang.STOPPED,
-        category=None,
-        text=f"index lifecycle management is {surroundings.status}: no lifecycle deletes anything",
-        remedy="start it (POST _ilm/start); until then the daemon deletes by itself, as long as it runs",
-        severity=Severity.WARNING,
-    )
+    text = f"index lifecycle management is {surroundings.status}: no lifecycle deletes anything"
+    remedy = "start it (POST _ilm/start); until then the daemon deletes by itself, as long as it runs"
+    return Finding.of(FindingKind.LIFECYCLES_STOPPED, None, text, remedy)
 
 
 def judge_managed(
@@ -160,11 +146,10 @@ def judge_managed(
         uuid=facts.uuid if facts else uuid,
         text=f"{explained.index}: {text}",
         remedy=remedy,
-        severity=Severity.WARNING,
     )
 
 
-_Verdict = tuple[Hang, str, str]
+_Verdict = tuple[FindingKind, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +174,8 @@ class _Judge:
         if self.explained.phase is not None or "does not exist" not in self.explained.reason:
             return None
         text = f"its lifecycle policy {self.explained.policy} does not exist"
-        return Hang.MISSING, text, "the enforcer attaches its own again; a policy of yours has to be put again"
+        remedy = "the enforcer attaches its own again; a policy of yours has to be put again"
+        return FindingKind.LIFECYCLE_MISSING, text, remedy
 
     def _stale(self) -> _Verdict | None:
         if not self.explained.stale:
@@ -198,12 +184,13 @@ class _Judge:
             f"goes on in {self._where()} with {self.explained.cached_policy}, although {self.explained.policy} is "
             "attached; no error is reported"
         )
-        return Hang.STALE, text, self._again()
+        return FindingKind.LIFECYCLE_STALE, text, self._again()
 
     def _closed(self) -> _Verdict | None:
         if not self.closed and self.explained.error != _CLOSED:
             return None
-        return Hang.CLOSED, "closed: its lifecycle fails on it for ever", "open the index, or delete it"
+        text = "closed: its lifecycle fails on it for ever"
+        return FindingKind.LIFECYCLE_CLOSED, text, "open the index, or delete it"
 
     def _blocked(self) -> _Verdict | None:
         if self.policy is not None and self.policy.min_age is None:
@@ -212,7 +199,7 @@ class _Judge:
         if not blocks:
             return None
         names = ", ".join(sorted(f"index.blocks.{block}" for block in blocks))
-        return Hang.BLOCKED, f"{names} forbids its lifecycle to delete it", f"remove {names} from it"
+        return FindingKind.LIFECYCLE_BLOCKED, f"{names} forbids its lifecycle to delete it", f"remove {names} from it"
 
     def _write_index(self) -> _Verdict | None:
         if self.explained.phase != "delete" or self.facts is None or not self.facts.write_index:
@@ -220,13 +207,14 @@ class _Judge:
         text = (
             "its lifecycle has to delete it, but it is the write index; no error is reported, not even a rollover helps"
         )
-        return Hang.WRITE_INDEX, text, f"roll it over, then: {self._again()}"
+        return FindingKind.LIFECYCLE_WRITE_INDEX, text, f"roll it over, then: {self._again()}"
 
     def _snapshot(self) -> _Verdict | None:
         if self.explained.phase != "delete" or self.explained.index not in self.surroundings.snapshotting:
             return None
         text = "a snapshot is being taken of it: neither its lifecycle nor anybody else can delete it meanwhile"
-        return Hang.SNAPSHOT, text, "wait for the snapshot, or delete it; schedule snapshots at another time of day"
+        remedy = "wait for the snapshot, or delete it; schedule snapshots at another time of day"
+        return FindingKind.LIFECYCLE_SNAPSHOT, text, remedy
 
     def _error(self) -> _Verdict | None:
         if not self.explained.failing:
@@ -234,7 +222,8 @@ class _Judge:
         step = self.explained.failed_step or self.explained.step
         said = f": {self.explained.error}: {self.explained.reason}" if self.explained.error else ""
         text = f"its lifecycle fails in {step}, tried again {self.explained.retries} times{said}"
-        return Hang.ERROR, text, f"remedy what it says (GET {self.explained.index}/_ilm/explain); or {self._again()}"
+        remedy = f"remedy what it says (GET {self.explained.index}/_ilm/explain); or {self._again()}"
+        return FindingKind.LIFECYCLE_ERROR, text, remedy
 
     def _behind(self) -> _Verdict | None:
         expected = expected_deletion(self.explained, self.policy, self.surroundings.poll, self.now)
@@ -243,14 +232,15 @@ class _Judge:
         if expected + self.surroundings.poll < self.now:
             late = describe_duration(self.now - expected)
             text = f"its lifecycle should have deleted it {late} ago, and waits in {self._where()} without an error"
-            return Hang.STUCK, text, self._again()
+            return FindingKind.LIFECYCLE_STUCK, text, self._again()
         if self.deadline is None or expected <= self.deadline:
             return None
         text = (
             f"its lifecycle deletes it {describe_duration(expected - self.deadline)} after it is due: at "
             f"{format_instant(expected)}, due at {format_instant(self.deadline)}"
         )
-        return Hang.LATE, text, "nothing, as long as the daemon runs: it deletes it in time; else trim what is too old"
+        remedy = "nothing, as long as the daemon runs: it deletes it in time; else trim what is too old"
+        return FindingKind.LIFECYCLE_LATE, text, remedy
 
     def _where(self) -> str:
         steps = dict.fromkeys(filter(None, (self.explained.phase, self.explained.action, self.explained.step)))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from retention_enforcer.domain.ledger.records import Head
-from retention_enforcer.domain.terminations.states import OpenItem, State, Termination, Times, state_of
+from retention_enforcer.domain.terminations.states import OpenItem, OpenItemKind, State, Termination, Times, state_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class CertifiedPromise:
 class KeptCopy:
     """What Elasticsearch itself keeps of documents, beside the indices that can be asked."""
 
-    kind: str
+    kind: OpenItemKind
     text: str
     names: tuple[str, ...] = ()
     """The names in the text that somebody has given: a subject's id may stand in them."""

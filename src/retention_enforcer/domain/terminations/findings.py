@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.findings import Finding, FindingKind
 from retention_enforcer.domain.policy.promises import ON_REQUEST
 from retention_enforcer.domain.subjects.identity import SubjectKind
 from retention_enforcer.domain.terminations.requests import CHANGED
-from retention_enforcer.domain.terminations.states import DOUBT, REFUSED, Termination
+from retention_enforcer.domain.terminations.states import OpenItemKind, Termination
 
 _NAMED = 3
 
@@ -53,7 +53,7 @@ def termination_findings(terminations: Iterable[Termination], undone: Outstandin
     waiting = [termination for termination in known.values() if termination.waits]
     if waiting:
         yield _finding(
-            "termination-waiting",
+            FindingKind.TERMINATION_WAITING,
             "approval",
             f"{len(waiting)} terminations wait for approval, while their deadlines run",
             "look at `retention-enforcer terminations`, then: retention-enforcer terminations approve",
@@ -62,46 +62,52 @@ def termination_findings(terminations: Iterable[Termination], undone: Outstandin
         items = "; ".join(item.text for item in known[key].open_items) or "its purge has not ended"
         text = f"{_who(known[key])} is past its promise: {items}"
         remedy = "remedy what stands in the way; the next cycle goes on"
-        yield _finding("termination-late", key, text, remedy, Severity.ERROR)
+        yield _finding(FindingKind.TERMINATION_LATE, key, text, remedy)
     for key, termination in known.items():
-        causes = "; ".join(item.text for item in termination.open_items if item.kind == REFUSED)
+        causes = "; ".join(_causes(termination, OpenItemKind.PURGE_FAILED))
         if causes and termination.is_open:
+            text = f"the purge for {_who(termination)} is not done: {causes}"
             remedy = "remedy what stands in the way; the next cycle tries again"
-            yield _finding("purge-failed", key, f"the purge for {_who(termination)} is not done: {causes}", remedy)
+            yield _finding(FindingKind.PURGE_FAILED, key, text, remedy)
     yield from _unproven(known.values())
     for key, undecided in sorted(undone.undecided.items()):
         remedy = "correct the documents that say which account an application belongs to"
-        yield _finding("owner-undecided", key, f"{_who(known[key])}: {undecided.text}", remedy)
+        yield _finding(FindingKind.OWNER_UNDECIDED, key, f"{_who(known[key])}: {undecided.text}", remedy)
     for uuid, why in sorted(undone.unblocked.items()):
         text = f"the write block of index {uuid}, lifted for a deletion, is not back: {why}"
-        yield _finding(
-            "block-not-restored", uuid, text, "set index.blocks.write there, or remedy what stands in the way"
-        )
+        remedy = "set index.blocks.write there, or remedy what stands in the way"
+        yield _finding(FindingKind.BLOCK_NOT_RESTORED, uuid, text, remedy)
     for key, documents in sorted(undone.returned.items()):
         text = f"{_who(known[key])} is closed, and there are {documents:,} documents of it again"
-        yield _finding("returned", key, text, "stop what writes them, or ask for another termination or erasure")
+        remedy = "stop what writes them, or ask for another termination or erasure"
+        yield _finding(FindingKind.RETURNED, key, text, remedy)
     for place, key in sorted(undone.overruled.items()):
         what = "an application" if known[key].kind is SubjectKind.ACCOUNT else "a user"
         text = f"a reinstatement of {what} is refused: its data goes with {_who(known[key])}"
-        yield _finding("reinstatement-refused", str(place), text, f"{_instead(known[key])}; or {_delete(place)}")
+        remedy = f"{_instead(known[key])}; or {_delete(place)}"
+        yield _finding(FindingKind.REINSTATEMENT_REFUSED, str(place), text, remedy)
     for place, why in sorted(undone.refused.items()):
         remedy = _delete(place) if why == CHANGED else _delete(place, "delete or correct")
-        yield _finding("request-refused", str(place), f"a request is refused: {why}", remedy)
+        yield _finding(FindingKind.REQUEST_REFUSED, str(place), f"a request is refused: {why}", remedy)
 
 
 def _unproven(terminations: Iterable[Termination]) -> Iterator[Finding]:
     """Yield one finding for all of whom it cannot be told what there is: nothing of that is purged."""
-    doubted = [t for t in terminations if t.is_open and any(item.kind == DOUBT for item in t.open_items)]
+    doubted = [causes for t in terminations if t.is_open and (causes := _causes(t, OpenItemKind.NOT_LOOKED_INTO))]
     if doubted:
-        causes = dict.fromkeys(item.text for t in doubted for item in t.open_items if item.kind == DOUBT)
-        named = "; ".join(list(causes)[:_NAMED])
+        causes = list(dict.fromkeys(text for texts in doubted for text in texts))
+        named = "; ".join(causes[:_NAMED])
         more = f"; and {len(causes) - _NAMED:,} more causes" if len(causes) > _NAMED else ""
         yield _finding(
-            "purge-unproven",
+            FindingKind.PURGE_UNPROVEN,
             "doubts",
             f"of {len(doubted):,} terminations and requests it cannot be told whether all is purged: {named}{more}",
             "see `retention-enforcer terminations`, and remedy what stands in the way; the next cycle tries again",
         )
+
+
+def _causes(termination: Termination, kind: OpenItemKind) -> list[str]:
+    return [item.text for item in termination.open_items if item.kind == kind]
 
 
 def _instead(termination: Termination) -> str:
@@ -119,5 +125,5 @@ def _who(termination: Termination) -> str:
     return f"the {termination.ask} of {termination.kind} {termination.pseudonym}"
 
 
-def _finding(kind: str, about: str, text: str, remedy: str, severity: Severity = Severity.WARNING) -> Finding:
-    return Finding(kind=kind, category=ON_REQUEST, about=about, text=text, remedy=remedy, severity=severity)
+def _finding(kind: FindingKind, about: str, text: str, remedy: str) -> Finding:
+    return Finding.of(kind, ON_REQUEST, text, remedy, about=about)

@@ -30,21 +30,7 @@ from retention_enforcer.domain.rollover import last_of_alias, rollover_target
 from retention_enforcer.domain.selection import OfSubjects
 from retention_enforcer.domain.subjects.identity import Ownership, Subject, SubjectKind
 from retention_enforcer.domain.subjects.query import SubjectQuery, is_tenants_own
-from retention_enforcer.domain.terminations.states import (
-    DOUBT,
-    HELD,
-    REFUSED,
-    OpenItem,
-    Termination,
-    categories_of,
-    narrows,
-)
-
-NOT_NARROWED = "not-narrowed"
-"""The kind of an open item for a category that does not name the subjects of its documents."""
-
-BY_AGE = "by-age"
-"""The kind of an open item for documents of the subject that its termination leaves to their age."""
+from retention_enforcer.domain.terminations.states import OpenItem, OpenItemKind, Termination, categories_of, narrows
 
 _NAMED = 3
 
@@ -57,7 +43,7 @@ class SubjectPlan:
     doubts: dict[str, list[OpenItem]] = field(default_factory=dict)
     """Open items by label."""
 
-    def doubt(self, labels: Iterable[str], text: str, kind: str = DOUBT) -> None:
+    def doubt(self, labels: Iterable[str], text: str, kind: OpenItemKind = OpenItemKind.NOT_LOOKED_INTO) -> None:
         """Add an open item to each of these."""
         for label in labels:
             self.doubts.setdefault(label, []).append(OpenItem(kind=kind, text=text))
@@ -114,7 +100,7 @@ def _judge(
         return
     labels = sorted({match.label for match in index.matches} | own)
     if hold is not None:
-        plan.doubt(labels, f"{index.name} is held: {hold.text}", kind=HELD)
+        plan.doubt(labels, f"{index.name} is held: {hold.text}", kind=OpenItemKind.HELD)
         return
     reason = f"{index.matching_documents} documents of terminated subjects"
     target = rollover_target(index, category) if index.write_index else None
@@ -141,14 +127,15 @@ def _judge(
     if not index.matching_documents:
         return
     if protected.matching_documents:
-        plan.doubt(labels, f"{protected.matching_documents} documents of held subjects stay in {index.name}", kind=HELD)
+        text = f"{protected.matching_documents} documents of held subjects stay in {index.name}"
+        plan.doubt(labels, text, kind=OpenItemKind.HELD)
     forbidden = index.blocks - {Block.WRITE}
     if forbidden or index.mounted:
         why = (
             ", ".join(sorted(f"index.blocks.{block}" for block in forbidden)) or "a mounted snapshot can only go whole"
         )
         having = sorted(index.matching_labels) or labels
-        plan.doubt(having, f"{index.name} cannot lose single documents: {why}", kind=REFUSED)
+        plan.doubt(having, f"{index.name} cannot lose single documents: {why}", kind=OpenItemKind.PURGE_FAILED)
         return
     plan.purges.append(
         Purge(
@@ -270,9 +257,11 @@ def not_narrowed(policy: Policy, termination: Termination, now: int) -> list[Ope
     for category in _not_narrowed(policy, termination):
         text = _names_no(category, termination)
         if category.max_age is None:
-            items.append(OpenItem(kind=NOT_NARROWED, text=f"{text}: nothing of it can be purged"))
+            items.append(OpenItem(kind=OpenItemKind.NOT_NARROWED, text=f"{text}: nothing of it can be purged"))
         elif (until := _known_since(termination) + category.max_age) > now:
-            items.append(OpenItem(kind=NOT_NARROWED, text=f"{text}: what it has ends by its age", until=until))
+            items.append(
+                OpenItem(kind=OpenItemKind.NOT_NARROWED, text=f"{text}: what it has ends by its age", until=until)
+            )
     return items
 
 
@@ -293,10 +282,10 @@ def left_by_age(category: Category, termination: Termination, facts: CategoryFac
     ]
     if left:
         what = f"what it has from before should have ended by its age, and may be there: {_some(left)}"
-        yield OpenItem(kind=NOT_NARROWED, text=f"{text}: {what}")
+        yield OpenItem(kind=OpenItemKind.NOT_NARROWED, text=f"{text}: {what}")
     for apart in facts.set_apart:
         what = f"whether all from before is gone is not known: {apart.text}; {apart.remedy}"
-        yield OpenItem(kind=NOT_NARROWED, text=f"{text}: {what}")
+        yield OpenItem(kind=OpenItemKind.NOT_NARROWED, text=f"{text}: {what}")
 
 
 def left_to_age(policy: Policy, termination: Termination) -> tuple[Category, ...]:
@@ -324,16 +313,17 @@ def goes_by_age(
             for index in having
         ]
         until = max((end for end in ends if end is not None), default=now)
+        text += ": they go by their age"
         if None in ends or until <= now:
             where = _some([index.name for index in having])
-            yield OpenItem(kind=BY_AGE, text=f"{text}: they go by their age, and nobody can say when: {where}")
+            yield OpenItem(kind=OpenItemKind.BY_AGE, text=f"{text}, and nobody can say when: {where}")
         else:
-            yield OpenItem(kind=BY_AGE, text=f"{text}: they go by their age", until=until)
+            yield OpenItem(kind=OpenItemKind.BY_AGE, text=text, until=until)
     for name, reasons in sorted(terminated.indistinguishable.items()):
         for text in sorted({_cannot_tell(name, indistinguishable) for indistinguishable in reasons}):
-            yield OpenItem(kind=DOUBT, text=text)
+            yield OpenItem(kind=OpenItemKind.NOT_LOOKED_INTO, text=text)
     for apart in terminated.set_apart:
-        yield OpenItem(kind=DOUBT, text=_not_known(apart))
+        yield OpenItem(kind=OpenItemKind.NOT_LOOKED_INTO, text=_not_known(apart))
 
 
 def _past_its_limit(category: Category, index: IndexFacts) -> int | None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Self
 
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.policy.promises import Category, Policy
@@ -59,11 +60,37 @@ class Purged:
     """The sequence of its outcome in the ledger."""
 
 
+class OpenItemKind(StrEnum):
+    """Why something still holds data of a subject, or may. Shown in `docs/findings.md`."""
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str) -> Self:
+        """Make a member."""
+        kind = str.__new__(cls, value)
+        kind._value_, kind.meaning = value, meaning
+        return kind
+
+    NOT_LOOKED_INTO = "not-looked-into", "It could not be asked, or cannot tell whose its documents are."
+    OWNER_UNDECIDED = "owner-undecided", "Whether an application goes along with the account cannot be told."
+    PURGE_FAILED = "purge-failed", "Its purge was refused or not answered, or the index itself forbids it."
+    HELD = "held", "A hold keeps it."
+    NOT_NARROWED = "not-narrowed", "A category does not name the subjects of its documents."
+    BY_AGE = "by-age", "The termination leaves these documents to their age."
+    ERASURE = "erasure", "The files of an index still have documents that were deleted."
+    SNAPSHOT = "snapshot", "A snapshot may have it, or it is not known which do."
+    COPY = "copy", "It is outside the policy, or Elasticsearch keeps it beside the indices."
+    COPY_AWAY = "copy-away", "It may be on the disk of a node that is away, or has not removed it yet."
+    DANGLING = "dangling", "An index that was deleted is on the disk of a node again."
+    LEDGER = "ledger", "The ledger does not prove that it was purged."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenItem:
     """What still holds data of the subject, or may, and when that is expected to end."""
 
-    kind: str
+    kind: OpenItemKind
+    """In one that was read, the word alone: another version may have written it."""
     text: str
     until: int | None = None
     """Epoch milliseconds; None where it ends by nobody's clock."""
@@ -310,22 +337,7 @@ def after_look(
 
 def in_doubt(open_items: Iterable[OpenItem]) -> bool:
     """Whether any of these keeps it from being known what there is of somebody."""
-    return any(item.kind in (DOUBT, UNDECIDED) for item in open_items)
-
-
-DOUBT = "not-looked-into"
-"""The kind of an open item that keeps a purge from being proven: an index that could not be asked."""
-
-
-UNDECIDED = "owner-undecided"
-"""The kind of an open item for applications of which it cannot be told whether they go along; nor is that proven."""
-
-REFUSED = "purge-failed"
-"""The kind of an open item for what could not be purged although it should have been: refused, without an answer, or
-not tried since the index itself forbids it."""
-
-HELD = "held"
-"""The kind of an open item for what a hold keeps."""
+    return any(item.kind in (OpenItemKind.NOT_LOOKED_INTO, OpenItemKind.OWNER_UNDECIDED) for item in open_items)
 
 
 def closes(termination: Termination, now: int) -> bool:

@@ -23,7 +23,7 @@ from retention_enforcer.domain.policy.claims import IndexOwner
 from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.domain.subjects.pseudonyms import Redactor
 from retention_enforcer.domain.terminations.plan import left_to_age
-from retention_enforcer.domain.terminations.states import DOUBT, OpenItem, Termination, categories_of
+from retention_enforcer.domain.terminations.states import OpenItem, OpenItemKind, Termination, categories_of
 from retention_enforcer.enforcement.ports import Clock, StateStore
 
 
@@ -74,25 +74,25 @@ class CopiesBook:
         """Yield what may be left of a subject's on disks of nodes that are, or were, away."""
         memory, placed = self._memory(), self.nodes.placed()
         if memory is None:
-            yield OpenItem(kind=DOUBT, text="which nodes have copies was not looked at yet: the next cycle does it")
+            text = "which nodes have copies was not looked at yet: the next cycle does it"
+            yield OpenItem(kind=OpenItemKind.NOT_LOOKED_INTO, text=text)
             return
         concerned = (*categories_of(policy, termination.ask), *left_to_age(policy, termination))
         categories = {category.id for category in concerned}
         purged = {purged.uuid for purged in termination.purges}
         for text in copies_left(memory, placed, purged=purged, categories=categories):
-            yield OpenItem(kind="copy-away", text=text)
+            yield OpenItem(kind=OpenItemKind.COPY_AWAY, text=text)
         try:
             dangling = self.nodes.dangling()
         except (RequestRejected, ClusterUnavailable) as error:
-            yield OpenItem(
-                kind=DOUBT, text=f"whether nodes brought deleted indices back cannot be told: {error.message}"
-            )
+            text = f"whether nodes brought deleted indices back cannot be told: {error.message}"
+            yield OpenItem(kind=OpenItemKind.NOT_LOOKED_INTO, text=text)
             return
         for one in dangling:
             if one.uuid in purged or categories.intersection(dangling_categories(policy, memory, one)):
                 nodes = ", ".join(placed.nodes.get(id_, id_) for id_ in one.nodes)
                 text = f"the index {one.name} ({one.uuid}) was deleted, and is on the disk of {nodes} again"
-                yield OpenItem(kind="dangling", text=text)
+                yield OpenItem(kind=OpenItemKind.DANGLING, text=text)
 
     def _still(self, before: CopiesMemory, placed: NodeCopies) -> dict[str, frozenset[str]]:
         """Return what is left, on nodes that are there, of what they had: by nodes' ids."""

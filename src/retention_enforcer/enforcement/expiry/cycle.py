@@ -9,7 +9,7 @@ import structlog
 
 from retention_enforcer.domain.expiry.fuse import FuseLimits, UnsafePlan, raise_if_unsafe
 from retention_enforcer.domain.expiry.proof import Proof, verify
-from retention_enforcer.domain.findings import Finding, Severity, sighted
+from retention_enforcer.domain.findings import TRIED_AGAIN, Finding, FindingKind, sighted
 from retention_enforcer.domain.ledger.records import Outcome
 from retention_enforcer.domain.lifecycles.vanished import still_told, vanished_finding
 from retention_enforcer.domain.plan import Plan, Purge
@@ -196,26 +196,10 @@ def _released(plan: Plan, limits: FuseLimits) -> tuple[Sequence[Purge], UnsafePl
 
 def _about_purges(category: Category, results: Results, refused: UnsafePlan | None) -> list[Finding]:
     """Return the findings about what was not purged; they are no verdict: that is what is left, and how old."""
-    findings = [
-        Finding(
-            kind="purge-failed",
-            category=category.id,
-            index=purge.facts.name,
-            uuid=purge.facts.uuid,
-            text=f"{purge.action} of {purge.facts.name} did not succeed: {reason}",
-            remedy="the next cycle tries again; if it stays, see what the cluster says about this index",
-            severity=Severity.WARNING,
-        )
-        for purge, reason in results.failures.values()
-    ]
+    findings = []
+    for purge, reason in results.failures.values():
+        text = f"{purge.action} of {purge.facts.name} did not succeed: {reason}"
+        findings.append(Finding.of(FindingKind.PURGE_FAILED, category.id, text, TRIED_AGAIN, index=purge.facts))
     if refused:
-        findings.append(
-            Finding(
-                kind="unsafe-plan",
-                category=category.id,
-                text=refused.message,
-                remedy=refused.remedy,
-                severity=Severity.WARNING,
-            )
-        )
+        findings.append(Finding.of(FindingKind.UNSAFE_PLAN, category.id, refused.message, refused.remedy))
     return findings

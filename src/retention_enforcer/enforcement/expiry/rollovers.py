@@ -9,7 +9,7 @@ import structlog
 
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused, RequestRejected
 from retention_enforcer.domain.facts import CategoryFacts, IndexFacts, RefusedRollover
-from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.findings import TRIED_AGAIN, Finding, FindingKind
 from retention_enforcer.domain.ledger.records import ROLLOVER, Outcome, evidence_of
 from retention_enforcer.domain.lifecycles.compiler import Variant, policy_name
 from retention_enforcer.domain.policy.promises import Category, Policy
@@ -143,12 +143,5 @@ class Rollovers:
 
 
 def _failed(category: Category, index: IndexFacts, reason: str) -> Finding:
-    return Finding(
-        kind="rollover-failed",
-        category=category.id,
-        index=index.name,
-        uuid=index.uuid,
-        text=f"{index.name} could not be rolled over: {reason}",
-        remedy="the next cycle tries again; if it stays, see what the cluster says about this index",
-        severity=Severity.WARNING,
-    )
+    text = f"{index.name} could not be rolled over: {reason}"
+    return Finding.of(FindingKind.ROLLOVER_FAILED, category.id, text, TRIED_AGAIN, index=index)

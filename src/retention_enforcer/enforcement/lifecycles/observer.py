@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from retention_enforcer.domain.deadlines import due_at
 from retention_enforcer.domain.facts import CategoryFacts, IndexFacts, SetApart
-from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.findings import Finding, FindingKind
 from retention_enforcer.domain.lifecycles.changes import Change, Way, change_to, doubtful_changes, lifecycle_changes
 from retention_enforcer.domain.lifecycles.choice import (
     Attachment,
@@ -268,15 +268,9 @@ def _begins(policy: LifecyclePolicy, index: IndexFacts, attached: Attachment) ->
 def _unmeetable(look: LifecycleLook) -> Sequence[Finding]:
     if look.unmeetable is None:
         return ()
-    return (
-        Finding(
-            kind="lifecycle-unmeetable",
-            category=look.category.id,
-            text=f"no lifecycle of {look.category.id} keeps its promise: {look.unmeetable.arithmetic}",
-            remedy=f"{look.unmeetable.remedy}; until then the daemon deletes by itself, as long as it runs",
-            severity=Severity.WARNING,
-        ),
-    )
+    text = f"no lifecycle of {look.category.id} keeps its promise: {look.unmeetable.arithmetic}"
+    remedy = f"{look.unmeetable.remedy}; until then the daemon deletes by itself, as long as it runs"
+    return (Finding.of(FindingKind.LIFECYCLE_UNMEETABLE, look.category.id, text, remedy),)
 
 
 def _foreign(look: LifecycleLook, stored: Mapping[str, StoredLifecycle]) -> Sequence[Finding]:

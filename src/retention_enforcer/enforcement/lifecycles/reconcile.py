@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from retention_enforcer.domain.errors import Refused, RequestRejected
 from retention_enforcer.domain.expiry.fuse import FuseLimits, Soon, UnsafePlan, raise_if_unsafe_lifecycles
 from retention_enforcer.domain.facts import CategoryFacts, IndexFacts
-from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.findings import TRIED_AGAIN, Finding, FindingKind
 from retention_enforcer.domain.foresight import foreseen_in
 from retention_enforcer.domain.instants import DAY, format_instant
 from retention_enforcer.domain.lifecycles.changes import Change, Way, earliest_deletion
@@ -165,7 +165,8 @@ class _Putting:
         how = compare_stored(policy, stored.content if stored else None)
         if how is Stored.FOREIGN:
             text = f"the lifecycle policy {policy.name} has the enforcer's name, but is not the enforcer's"
-            self._find("lifecycle-name-taken", policy, text, "delete or rename it, or give the policy another name")
+            remedy = "delete or rename it, or give the policy another name"
+            self._find(FindingKind.LIFECYCLE_NAME_TAKEN, policy, text, remedy)
             # Governed indices got it when it was the enforcer's: nobody knows what it does to them now.
             self._release(policy, look.attachments)
             self.touched = True
@@ -175,10 +176,12 @@ class _Putting:
             return True
         if how is Stored.ALTERED:
             text = f"the lifecycle policy {policy.name} was changed since the enforcer put it: it is put again"
-            self._find("lifecycle-altered", policy, text, "find out who changed it; only the policy file decides")
+            remedy = "find out who changed it; only the policy file decides"
+            self._find(FindingKind.LIFECYCLE_ALTERED, policy, text, remedy)
         elif not mine:
             text = f"the lifecycle policy {policy.name} carried another's rights: it is put again with the enforcer's"
-            self._find("lifecycle-authority", policy, text, "let nobody but the enforcer put its lifecycle policies")
+            remedy = "let nobody but the enforcer put its lifecycle policies"
+            self._find(FindingKind.LIFECYCLE_AUTHORITY, policy, text, remedy)
         self.touched = True
         if not same_phases(policy, stored) and not self._release(policy, self._cluster.attachments(["*"])):
             return False
@@ -200,17 +203,8 @@ class _Putting:
         changed = self._changer.carry_out(self._category, changes, self._cycle, holds)
         return len(changed.done) == len(changes)
 
-    def _find(self, kind: str, policy: LifecyclePolicy, text: str, remedy: str) -> None:
-        self.findings.append(
-            Finding(
-                kind=kind,
-                category=self._category.id,
-                about=policy.name,
-                text=text,
-                remedy=remedy,
-                severity=Severity.WARNING,
-            )
-        )
+    def _find(self, kind: FindingKind, policy: LifecyclePolicy, text: str, remedy: str) -> None:
+        self.findings.append(Finding.of(kind, self._category.id, text, remedy, about=policy.name))
 
 
 def still_acting(look: LifecycleLook, watched: Watched) -> Sequence[Finding]:
@@ -229,16 +223,9 @@ def still_acting(look: LifecycleLook, watched: Watched) -> Sequence[Finding]:
     when = f", the next until {format_instant(watched.next_deletion)}" if watched.next_deletion is not None else ""
     foreign = f", {len(theirs)} of them somebody else's" if theirs else ""
     named = ", ".join(list(managed)[:_NAMED]) + (f" and {len(managed) - _NAMED} more" if len(managed) > _NAMED else "")
-    return (
-        Finding(
-            kind="lifecycle-acts",
-            category=look.category.id,
-            text=f"the enforcer deletes nothing now, but {len(managed)} indices have lifecycles that do"
-            f"{foreign}{when}: {named}",
-            remedy="`retention-enforcer stop` takes them from every governed index",
-            severity=Severity.WARNING,
-        ),
-    )
+    what = f"the enforcer deletes nothing now, but {len(managed)} indices have lifecycles that do"
+    remedy = "`retention-enforcer stop` takes them from every governed index"
+    return (Finding.of(FindingKind.LIFECYCLE_ACTS, look.category.id, f"{what}{foreign}{when}: {named}", remedy),)
 
 
 def _with_hanging(look: LifecycleLook, watched: Watched) -> list[Change]:
@@ -272,13 +259,12 @@ def _soon(
 def _failed(category: Category, changed: Changed) -> Sequence[Finding]:
     return [
         Finding(
-            kind="lifecycle-failed",
+            kind=FindingKind.LIFECYCLE_FAILED,
             category=category.id,
             index=change.index,
             uuid=change.uuid,
             text=f"the lifecycle of {change.index} could not be changed: {reason}",
-            remedy="the next cycle tries again; if it stays, see what the cluster says about this index",
-            severity=Severity.WARNING,
+            remedy=TRIED_AGAIN,
         )
         for change, reason in changed.failures.values()
     ]
@@ -287,22 +273,10 @@ def _failed(category: Category, changed: Changed) -> Sequence[Finding]:
 def _refusal(category: Category, refused: Refused | None) -> Sequence[Finding]:
     if refused is None:
         return ()
-    return [
-        Finding(
-            kind="unsafe-lifecycles",
-            category=category.id,
-            text=refused.message,
-            remedy=refused.remedy,
-            severity=Severity.WARNING,
-        )
-    ]
+    return [Finding.of(FindingKind.UNSAFE_LIFECYCLES, category.id, refused.message, refused.remedy)]
 
 
 def _unusable(category: Category, error: RequestRejected) -> Finding:
-    return Finding(
-        kind="lifecycles-unusable",
-        category=category.id,
-        text=f"lifecycles cannot be used: {error.message}",
-        remedy=f"{error.remedy}; until then the daemon deletes by itself, as long as it runs",
-        severity=Severity.WARNING,
-    )
+    text = f"lifecycles cannot be used: {error.message}"
+    remedy = f"{error.remedy}; until then the daemon deletes by itself, as long as it runs"
+    return Finding.of(FindingKind.LIFECYCLES_UNUSABLE, category.id, text, remedy)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from retention_enforcer.domain.errors import RequestRejected
-from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.findings import Finding, FindingKind
 from retention_enforcer.domain.lifecycles.changes import Change, Way
 from retention_enforcer.domain.lifecycles.choice import Attachment
 from retention_enforcer.domain.lifecycles.compiler import own_lifecycles
@@ -53,7 +53,7 @@ class StrayLifecycles:
                 return self._run(scope, cycle)
             except RequestRejected as error:
                 text = f"lifecycles cannot be looked at: {error.message}"
-                return RoundResult(findings=(_finding("lifecycles-unusable", text, error.remedy),))
+                return RoundResult(findings=(Finding.of(FindingKind.LIFECYCLES_UNUSABLE, None, text, error.remedy),))
 
     def _run(self, scope: Scope, cycle: str) -> RoundResult:
         there = dict(sorted(self._cluster.attachments(["*"]).items()))
@@ -89,12 +89,13 @@ def _detach(name: str, attached: Attachment, put_by: str) -> Change:
 
 
 def _stray(change: Change, attached: Attachment) -> Finding:
-    return _about("lifecycle-stray", change, f"{_by_hand(change, attached)}; the enforcer does so when it acts")
+    remedy = f"{_by_hand(change, attached)}; the enforcer does so when it acts"
+    return _about(FindingKind.LIFECYCLE_STRAY, change, remedy)
 
 
 def _former(change: Change, attached: Attachment) -> Finding:
     """Return that a policy that was accepted once, under another name, has the cluster delete an index still."""
-    return _about("lifecycle-former", change, f"{_by_hand(change, attached)}, or let a category claim it")
+    return _about(FindingKind.LIFECYCLE_FORMER, change, f"{_by_hand(change, attached)}, or let a category claim it")
 
 
 def _by_hand(change: Change, attached: Attachment) -> str:
@@ -103,17 +104,6 @@ def _by_hand(change: Change, attached: Attachment) -> str:
     return f"{first}POST {change.index}/_ilm/remove"
 
 
-def _about(kind: str, change: Change, remedy: str) -> Finding:
-    return Finding(
-        kind=kind,
-        category=None,
-        index=change.index,
-        uuid=change.uuid,
-        text=f"{change.index}: {change.reason}",
-        remedy=remedy,
-        severity=Severity.WARNING,
-    )
-
-
-def _finding(kind: str, text: str, remedy: str) -> Finding:
-    return Finding(kind=kind, category=None, text=text, remedy=remedy, severity=Severity.WARNING)
+def _about(kind: FindingKind, change: Change, remedy: str) -> Finding:
+    text = f"{change.index}: {change.reason}"
+    return Finding(kind=kind, category=None, text=text, remedy=remedy, index=change.index, uuid=change.uuid)

@@ -28,7 +28,7 @@ from retention_enforcer.domain.terminations.plan import (
 )
 from retention_enforcer.domain.terminations.records import forgotten_along, unfounded
 from retention_enforcer.domain.terminations.requests import Ask
-from retention_enforcer.domain.terminations.states import UNDECIDED, OpenItem, Termination, categories_of
+from retention_enforcer.domain.terminations.states import OpenItem, OpenItemKind, Termination, categories_of
 from retention_enforcer.enforcement.coverage.node_copies import CopiesBook
 from retention_enforcer.enforcement.coverage.observer import SnapshotReader
 from retention_enforcer.enforcement.erasure.eraser import ERASURE, PendingErasure
@@ -121,7 +121,7 @@ class Certifier:
             *doubts,
             *altered,
             *_unproven(termination, ledger, self._pseudonyms),
-            *(item for item in termination.open_items if item.kind == UNDECIDED),
+            *(item for item in termination.open_items if item.kind == OpenItemKind.OWNER_UNDECIDED),
             *not_narrowed(self._policy, termination, now),
             *self._left_by_age(termination, now),
             *self._left_to_age(termination, now),
@@ -198,7 +198,7 @@ class Certifier:
             record = self._ledger.get(sequence)
             if record is None or not is_intact(record):
                 text = f"record {sequence} of the ledger is missing or altered: see `retention-enforcer ledger verify`"
-                items.append(OpenItem(kind="ledger", text=text))
+                items.append(OpenItem(kind=OpenItemKind.LEDGER, text=text))
             else:
                 hashes[sequence] = str(record["hash"])
         return hashes, items
@@ -210,7 +210,7 @@ class Certifier:
                 progress = erasing.progress
                 why = "; ".join(progress.reasons) or progress.act.doing
                 text = f"the files of {progress.index} ({progress.uuid}) are not clean yet: {why}"
-                yield OpenItem(kind="erasure", text=text)
+                yield OpenItem(kind=OpenItemKind.ERASURE, text=text)
 
     def _in_snapshots(self, termination: Termination, seen: SnapshotsSeen) -> Iterator[OpenItem]:
         """Yield the snapshots that may hold documents of the subject.
@@ -226,7 +226,7 @@ class Certifier:
         for repository in seen.repositories:
             if repository.problem is not None:
                 text = f"not all is known of the snapshots in {repository.name}: {repository.problem}"
-                yield OpenItem(kind="snapshot", text=text)
+                yield OpenItem(kind=OpenItemKind.SNAPSHOT, text=text)
             for snapshot in repository.snapshots:
                 claimants = {id_ for name in snapshot.indices for id_ in claimants_of(self._policy, name)}
                 holds = any(snapshot.taken <= held_until.get(id_, -1) for id_ in claimants)
@@ -243,10 +243,10 @@ class Certifier:
         for name, documents in sorted(found.items()):
             where = self._without_ids(name, termination)
             text = f"{where}, outside the policy, has {documents:,} documents of the subject"
-            yield OpenItem(kind="copy", text=text)
+            yield OpenItem(kind=OpenItemKind.COPY, text=text)
         for name, why in sorted(indistinguishable.items()):
-            where = self._without_ids(name, termination)
-            yield OpenItem(kind="not-looked-into", text=f"{where}, outside the policy, could not be asked: {why}")
+            text = f"{self._without_ids(name, termination)}, outside the policy, could not be asked: {why}"
+            yield OpenItem(kind=OpenItemKind.NOT_LOOKED_INTO, text=text)
         for copy in self._copies.look(self._policy, subjects, may_hold_until(self._policy, termination, now), now):
             text = copy.text
             for name in copy.names:
@@ -267,13 +267,13 @@ class _Ledger:
 def _unproven(termination: Termination, ledger: _Ledger, pseudonyms: Pseudonyms) -> Iterator[OpenItem]:
     """Yield why what the registry says of a termination is not proven by the ledger, and what neither says any more."""
     if ledger.problem:
-        yield OpenItem(kind="ledger", text=f"{ledger.problem}: see `retention-enforcer ledger verify`")
+        yield OpenItem(kind=OpenItemKind.LEDGER, text=f"{ledger.problem}: see `retention-enforcer ledger verify`")
         return
     for text in unfounded(termination, ledger.about, pseudonyms):
-        yield OpenItem(kind="ledger", text=f"the registry says {text}, and the ledger has no record of it")
+        yield OpenItem(kind=OpenItemKind.LEDGER, text=f"the registry says {text}, and the ledger has no record of it")
     if along := forgotten_along(termination, ledger.about):
         text = f"{along} applications went along, and are forgotten: nobody can look for what there is of them"
-        yield OpenItem(kind="not-looked-into", text=text)
+        yield OpenItem(kind=OpenItemKind.NOT_LOOKED_INTO, text=text)
 
 
 def _found(facts: CategoryFacts) -> int | None:
@@ -285,7 +285,7 @@ def _found(facts: CategoryFacts) -> int | None:
 def _in_snapshot(snapshot: Snapshot, expire_after: int | None, now: int) -> OpenItem:
     text = f"a snapshot in {snapshot.repository} ({snapshot.uuid}) was taken before the files were clean"
     if expire_after is not None and snapshot.taken + expire_after <= now:
-        return OpenItem(kind="snapshot", text=f"{text}: its policy should have ended it, but it is there")
+        return OpenItem(kind=OpenItemKind.SNAPSHOT, text=f"{text}: its policy should have ended it, but it is there")
     if expire_after is None:
-        return OpenItem(kind="snapshot", text=f"{text}: it ends when somebody deletes it")
-    return OpenItem(kind="snapshot", text=f"{text}: its policy ends it", until=snapshot.taken + expire_after)
+        return OpenItem(kind=OpenItemKind.SNAPSHOT, text=f"{text}: it ends when somebody deletes it")
+    return OpenItem(kind=OpenItemKind.SNAPSHOT, text=f"{text}: its policy ends it", until=snapshot.taken + expire_after)

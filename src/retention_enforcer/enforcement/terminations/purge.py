@@ -30,11 +30,8 @@ from retention_enforcer.domain.terminations.plan import (
 )
 from retention_enforcer.domain.terminations.records import PURGED, VERIFIED, LedgerHistory, purged_of, seen_at, who_of
 from retention_enforcer.domain.terminations.states import (
-    DOUBT,
-    HELD,
-    REFUSED,
-    UNDECIDED,
     OpenItem,
+    OpenItemKind,
     Purged,
     Termination,
     after_look,
@@ -236,12 +233,13 @@ class SubjectPurge:
         left = self.left(look)
         for key in seen.due:
             termination, found = terminations[key], left.documents.get(key, 0)
-            items = [item for plan in plans.values() for item in plan.doubts.get(key, []) if found or item.kind != HELD]
+            doubts = (item for plan in plans.values() for item in plan.doubts.get(key, []))
+            items = [item for item in doubts if found or item.kind != OpenItemKind.HELD]
             items += left.doubts.get(key, [])
             items += _refused(seen.plans.values(), key, failures)
             items += not_narrowed(policy, termination, now)
             if key in undecided:
-                items.append(OpenItem(kind=UNDECIDED, text=undecided[key].text))
+                items.append(OpenItem(kind=OpenItemKind.OWNER_UNDECIDED, text=undecided[key].text))
             looked_in = {
                 category.id: sum(
                     key not in look.indistinguishable_labels(category.id, index.name)
@@ -269,7 +267,8 @@ class SubjectPurge:
                     continue
                 counted = self._count(index, index.matches)
                 if counted is None:
-                    item = OpenItem(kind=DOUBT, text=f"{index.name} does not say whose documents it has")
+                    text = f"{index.name} does not say whose documents it has"
+                    item = OpenItem(kind=OpenItemKind.NOT_LOOKED_INTO, text=text)
                     for label in {match.label for match in index.matches}:
                         left.doubts.setdefault(label, []).append(item)
                     continue
@@ -374,7 +373,7 @@ def _refused(plans: Iterable[SubjectPlan], label: str, failures: Mapping[str, st
     for purge in (purge for plan in plans for purge in plan.purges):
         facts = purge.facts
         if facts.uuid in failures and any(match.label == label for match in facts.matches):
-            yield OpenItem(kind=REFUSED, text=failures[facts.uuid])
+            yield OpenItem(kind=OpenItemKind.PURGE_FAILED, text=failures[facts.uuid])
 
 
 def _places_of(index: IndexFacts) -> dict[str, set[str]]:
