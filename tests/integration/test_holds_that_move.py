@@ -9,8 +9,8 @@ from elasticsearch import ApiError
 
 from backups import Backups
 from retention_enforcer.bootstrap import SystemClock
-from retention_enforcer.domain.control import ACCEPTED
 from retention_enforcer.domain.instants import DAY, format_instant
+from retention_enforcer.domain.own.control_documents import ACCEPTED
 from workbench import Ran, Workbench
 
 CATEGORY = """\

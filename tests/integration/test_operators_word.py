@@ -12,9 +12,9 @@ from retention_enforcer.bootstrap import Deployment, Surroundings, SystemClock
 from retention_enforcer.cluster.deletion.deletion import Deletion
 from retention_enforcer.cluster.erasure import Erasure
 from retention_enforcer.cluster.lifecycles.changes import ClusterLifecycles
-from retention_enforcer.domain.control import ACCEPTED, STOP
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.instants import DAY, MINUTE
+from retention_enforcer.domain.own.control_documents import ACCEPTED, STOP
 from retention_enforcer.enforcement.erasure import eraser
 from retention_enforcer.enforcement.expiry import purge
 from workbench import Workbench

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from retention_enforcer.domain.control import STOP, Control
+from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.holds.hold import Hold
+from retention_enforcer.domain.own.control_documents import STOP
 from retention_enforcer.domain.own.position import IndexPosition
 from retention_enforcer.domain.own.state_keys import CONTROL, HOLDS
 from retention_enforcer.enforcement.preconditions.control_memory import ControlMemory, raise_if_control_lost

@@ -16,14 +16,13 @@ from retention_enforcer.domain.holds.hold import (
     Covered,
     CoveredIndex,
     Hold,
-    covered_body,
-    covered_in,
     held,
     held_for_all,
     out_of_sight,
 )
 from retention_enforcer.domain.holds.shortfalls import shortfalls
 from retention_enforcer.domain.instants import DAY
+from retention_enforcer.domain.own.control_documents import covered_body, covered_in
 from retention_enforcer.domain.policy.places import SubjectPlaces
 from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.domain.subjects.identity import Subject, SubjectKind

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import structlog
 
 from retention_enforcer.daemon.gate import Gate
-from retention_enforcer.domain.control import RESUMED, STOP
 from retention_enforcer.domain.errors import Refused, readable
+from retention_enforcer.domain.own.control_documents import RESUMED, STOP, resumed_at, stopped_at
 from retention_enforcer.enforcement.ports import Clock, StateStore
 
 _log = structlog.get_logger()
@@ -38,8 +38,7 @@ class StopFlag:
 
     def look(self) -> None:
         """Look at the flag; obey it, or a resume, if it is news."""
-        flag = self._flags.load([STOP]).get(STOP)
-        at = int(flag["at"]) if flag else None
+        at = stopped_at(self._flags.load([STOP]).get(STOP))
         if at == self._obeyed:
             return
         if at is None:
@@ -58,7 +57,7 @@ class StopFlag:
         resumed = self._flags.load([RESUMED]).get(RESUMED)
         confirmed = self._state.load([STOP]).get(STOP)
         with readable("the operator's resume"):
-            taken_back = int(resumed["at"]) if resumed else 0
+            taken_back = resumed_at(resumed)
             given_up = confirmed is None or int(confirmed["at"]) == 0
         if not given_up and self._obeyed is not None and taken_back < self._obeyed:
             raise Refused(

@@ -7,29 +7,6 @@ from dataclasses import dataclass, field, replace
 
 from retention_enforcer.domain.holds.hold import Hold
 
-ACCEPTED, STOP = "accepted-policy", "stop"
-"""Keys of documents in `retention-control`; `stop` is also that of its confirmation in `retention-state`."""
-
-DETACHED = "detached-lifecycles"
-"""The key under which the operator's commands remember there which lifecycles of others they have detached."""
-
-STREAMS_STOPPED = "stopped-stream-lifecycles"
-"""The key under which `stop` remembers there what the lifecycles of streams said that it switched off."""
-
-TERMINATIONS_APPROVED = "terminations-approved"
-"""The key of the last approval of terminations there."""
-
-COVERED = "covered-"
-"""How the keys of what holds were seen to cover begin: in `retention-control` as `hold add` saw it, in
-`retention-state` as the enforcer did."""
-
-REMOVED, RESUMED = "removed-hold-", "resumed"
-"""How the keys of the traces of `hold remove` begin, and the key of that of `resume`: without one, a hold or a stop
-flag that is gone was lost."""
-
-APPROVAL, ORDER, HOLD, CONFIRMED = "approval-", "order-", "hold-", "confirmed-"
-"""How the keys of approvals, orders, holds and confirmations begin there."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
@@ -65,6 +42,16 @@ class Order(Release):
     """An operator's order to erase what must never be stored: purges that no plan has by itself."""
 
     category: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetachedLifecycle:
+    """Somebody else's lifecycle that the operator's word took off an index."""
+
+    index: str
+    policy: str
+    origination: int | None = None
+    rollover_alias: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,32 +12,14 @@ from elasticsearch import Elasticsearch
 from retention_enforcer.cluster.errors import forbidden_in, translated
 from retention_enforcer.cluster.own.flood_stage import write_own
 from retention_enforcer.cluster.own.position import missing, read_position
-from retention_enforcer.domain.control import (
-    ACCEPTED,
-    APPROVAL,
-    CONFIRMED,
-    COVERED,
-    HOLD,
-    ORDER,
-    REMOVED,
-    RESUMED,
-    STOP,
-    TERMINATIONS_APPROVED,
-    Approval,
-    Control,
-    Order,
-    Shown,
-)
-from retention_enforcer.domain.errors import ConfigurationError, Refused, RequestRejected, readable
-from retention_enforcer.domain.holds.hold import Covered, Hold, covered_in
+from retention_enforcer.domain.control import Control
+from retention_enforcer.domain.errors import Refused, RequestRejected, readable
+from retention_enforcer.domain.holds.hold import Covered, Hold
 from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.lease import Versioned
+from retention_enforcer.domain.own.control_documents import COVERED, control_of, covered_in
 from retention_enforcer.domain.own.position import IndexPosition
-from retention_enforcer.domain.subjects.identity import Subject, subject_of
 
-_HOLD_FIELDS = frozenset(
-    {"owner", "reason", "until", "category", "index", "account", "application", "user", "applications"}
-)
 _MOST_DOCUMENTS = 10_000  # index.max_result_window
 
 
@@ -187,80 +169,4 @@ class ControlReader:
     def _read(self) -> Control:
         documents = self._documents.all(without=COVERED)
         with readable("a document in retention-control"):
-            accepted = documents.get(ACCEPTED, {})
-            stopped = documents.get(STOP)
-            return Control(
-                accepted=accepted.get("fingerprint"),
-                accepted_at=int(accepted.get("at", 0)),
-                approvals=tuple(_approval(key, body) for key, body in documents.items() if key.startswith(APPROVAL)),
-                orders=tuple(_order(key, body) for key, body in documents.items() if key.startswith(ORDER)),
-                holds=tuple(_hold(key, body) for key, body in documents.items() if key.startswith(HOLD)),
-                removed=frozenset(key.removeprefix(REMOVED) for key in documents if key.startswith(REMOVED)),
-                resumed_at=int(documents.get(RESUMED, {}).get("at", 0)),
-                stopped_at=int(stopped["at"]) if stopped else None,
-                terminations_approved_at=int(documents.get(TERMINATIONS_APPROVED, {}).get("at", 0)),
-                terminations_approved_under=documents.get(TERMINATIONS_APPROVED, {}).get("policy"),
-                confirmed={
-                    key.removeprefix(CONFIRMED): int(body["terminated_at"])
-                    for key, body in documents.items()
-                    if key.startswith(CONFIRMED)
-                },
-            )
-
-
-def _approval(key: str, body: Mapping[str, Any]) -> Approval:
-    shown = {
-        (str(uuid), str(action)): Shown(documents=int(documents), foreseen=int(foreseen))
-        for uuid, action, documents, foreseen in body.get("shown", ())
-    }
-    return Approval(
-        key=key, pairs=_pairs(body), until=int(body["until"]), policy=_optional_text(body, "policy"), shown=shown
-    )
-
-
-def _order(key: str, body: Mapping[str, Any]) -> Order:
-    return Order(
-        key=key,
-        pairs=_pairs(body),
-        until=int(body["until"]),
-        policy=_optional_text(body, "policy"),
-        category=str(body["category"]),
-    )
-
-
-def _pairs(body: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
-    return frozenset((str(uuid), str(action)) for uuid, action in body["pairs"])
-
-
-def _hold(key: str, body: Mapping[str, Any]) -> Hold:
-    subject = _subject(body)
-    targets = [body.get("category"), body.get("index"), subject]
-    if sum(target is not None for target in targets) != 1 or not {*body} <= _HOLD_FIELDS:
-        raise ValueError(f"{key} does not hold exactly one category, index or subject")
-    return Hold(
-        id=key.removeprefix(HOLD),
-        owner=str(body["owner"]),
-        reason=str(body["reason"]),
-        until=int(body["until"]),
-        category=_optional_text(body, "category"),
-        index=_optional_text(body, "index"),
-        subject=subject,
-        applications=tuple(str(application) for application in body.get("applications", ())),
-    )
-
-
-def _optional_text(body: Mapping[str, Any], name: str) -> str | None:
-    value = body.get(name)
-    if value is not None and not isinstance(value, str):
-        raise TypeError(f"{name} is a text")
-    return value
-
-
-def _subject(body: Mapping[str, Any]) -> Subject | None:
-    ids = {kind: body.get(kind) for kind in ("account", "application", "user")}
-    if not any(ids.values()):
-        return None
-    try:
-        return subject_of(**ids)
-    except ConfigurationError as error:
-        raise ValueError(error.message) from None
+            return control_of(documents)

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
 
-from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.facts import CategoryFacts, HeldIndex, IndexFacts, SetApart
 from retention_enforcer.domain.findings import Finding, FindingKind
 from retention_enforcer.domain.instants import DAY, describe_duration, format_instant
@@ -31,29 +29,9 @@ class CoveredIndex:
     fields: tuple[str, ...] = ()
     """In which places its documents named the held subject; none where it was held as a whole."""
 
-    @classmethod
-    def of(cls, entry: Mapping[str, Any]) -> Self:
-        """Read it from its document."""
-        return cls(created=int(entry["created"]), fields=tuple(str(name) for name in entry.get("fields", ())))
-
-    def body(self) -> dict[str, Any]:
-        """Return it as it stands in its document."""
-        return {"created": self.created, **({"fields": list(self.fields)} if self.fields else {})}
-
 
 Covered = Mapping[str, CoveredIndex]
 """By uuid, the indices that a hold was seen to cover."""
-
-
-def covered_in(body: Mapping[str, Any]) -> dict[str, CoveredIndex]:
-    """Read what a hold was seen to cover from its document."""
-    with readable("what is remembered of what a hold covers"):
-        return {str(uuid): CoveredIndex.of(entry) for uuid, entry in body["indices"].items()}
-
-
-def covered_body(covered: Covered) -> dict[str, Any]:
-    """Return it as its document."""
-    return {"indices": {uuid: seen.body() for uuid, seen in sorted(covered.items())}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

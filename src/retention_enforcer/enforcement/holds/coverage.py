@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from retention_enforcer.domain.control import COVERED
 from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.domain.facts import CategoryFacts
-from retention_enforcer.domain.holds.hold import CoveredIndex, Hold, covered_body, covered_in
+from retention_enforcer.domain.holds.hold import CoveredIndex, Hold
 from retention_enforcer.domain.lease import Versioned
+from retention_enforcer.domain.own.control_documents import COVERED, covered_body, covered_in
 from retention_enforcer.domain.policy.promises import Category
 
 _TRIES = 5

@@ -7,12 +7,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from retention_enforcer.domain.control import ACCEPTED, APPROVAL, ORDER, RESUMED, STOP
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.expiry.rules import build_plan
 from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.lease import TERM, Lease, Versioned
+from retention_enforcer.domain.own.control_documents import (
+    ACCEPTED,
+    RESUMED,
+    STOP,
+    accepted_body,
+    approval_document,
+    at_body,
+    order_document,
+    resumed_at,
+    stopped_at,
+)
 from retention_enforcer.domain.own.state_keys import LEASE
 from retention_enforcer.domain.plan import Action, Plan
 from retention_enforcer.domain.policy.promises import Category
@@ -45,7 +55,7 @@ class StateDocuments(Protocol):
 def accept_policy(control: ControlDocuments, fingerprint: str, clock: Clock) -> None:
     """Accept a policy by its fingerprint; only the last accepted one may act."""
     now = clock.now()
-    control.save(ACCEPTED, {"fingerprint": fingerprint, "at": now}, now)
+    control.save(ACCEPTED, accepted_body(fingerprint, now), now)
 
 
 def approve_plan(
@@ -58,14 +68,8 @@ def approve_plan(
     for plan in plans:
         if plan_hash and plan.hash == plan_hash:
             now = clock.now()
-            body = {
-                "hash": plan.hash,
-                "policy": fingerprint,
-                "pairs": sorted(p.pair for p in plan.purge),
-                "shown": sorted((*p.pair, p.documents, p.foreseen) for p in plan.purge),
-                "until": now + DAY,
-            }
-            control.save(f"{APPROVAL}{plan.hash}-{now}", body, now)
+            key, body = approval_document(plan, fingerprint, now, until=now + DAY)
+            control.save(key, body, now)
             return plan
     raise Refused(
         f"no plan has the hash {plan_hash} now: nothing is approved",
@@ -83,13 +87,8 @@ def order_erasure(
     plan = erasure_plan(category, facts, margin, clock.now())
     if plan.purge:
         now = clock.now()
-        body = {
-            "category": category.id,
-            "policy": fingerprint,
-            "pairs": sorted(p.pair for p in plan.purge),
-            "until": now + DAY,
-        }
-        control.save(f"{ORDER}{category.id}-{now}", body, now)
+        key, body = order_document(plan, fingerprint, now, until=now + DAY)
+        control.save(key, body, now)
     return plan
 
 
@@ -107,10 +106,9 @@ def stop(control: ControlDocuments, state: StateDocuments, clock: Clock) -> str:
     Raises Refused where a daemon goes on renewing its lease without having confirmed.
     """
     now = clock.now()
-    resumed = control.load([RESUMED]).get(RESUMED)
     # After the last `resume`, whatever clock that had: what it took back is not this flag, if this one is lost.
-    at = max(now, int(resumed["at"]) + 1 if resumed else 0)
-    control.save(STOP, {"at": at}, now)
+    at = max(now, resumed_at(control.load([RESUMED]).get(RESUMED)) + 1)
+    control.save(STOP, at_body(at), now)
     lapsed_at = time.monotonic() + TERM
     seen: tuple[int, int] | None = None
     until = time.monotonic() + 2 * TERM
@@ -136,6 +134,6 @@ def stop(control: ControlDocuments, state: StateDocuments, clock: Clock) -> str:
 def resume(control: ControlDocuments, clock: Clock) -> None:
     """Take the flag back, and say so first: a flag that is gone without this was lost."""
     now = clock.now()
-    flag = control.load([STOP]).get(STOP)
-    control.save(RESUMED, {"at": max(now, int(flag["at"]) if flag else 0)}, now)
+    stopped = stopped_at(control.load([STOP]).get(STOP))
+    control.save(RESUMED, at_body(max(now, stopped or 0)), now)
     control.remove(STOP)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from retention_enforcer.domain.control import COVERED, HOLD, REMOVED, Control
+from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.coverage.findings import IndexSeen
 from retention_enforcer.domain.errors import ConfigurationError, Refused
 from retention_enforcer.domain.facts import CategoryFacts
-from retention_enforcer.domain.holds.hold import Hold, covered_body
+from retention_enforcer.domain.holds.hold import Hold
 from retention_enforcer.domain.holds.shortfalls import shortfalls
+from retention_enforcer.domain.own.control_documents import COVERED, HOLD, REMOVED, at_body, covered_body, hold_body
 from retention_enforcer.domain.policy.promises import Category, Policy
-from retention_enforcer.domain.subjects.identity import Subject, SubjectKind
+from retention_enforcer.domain.subjects.identity import SubjectKind
 from retention_enforcer.enforcement.observer import Observer
 from retention_enforcer.enforcement.operator.commands import ControlDocuments
 from retention_enforcer.enforcement.operator.lifecycle_switch import LifecycleSwitch, PutBack
@@ -90,7 +90,7 @@ class HoldCommands:
         covered = {uuid: seen for c in categories for uuid, seen in hold.seen_in(c, looked[c.id], now).items()}
         # First: the hold is obeyed as soon as it is there, and its name may lead elsewhere by then.
         self._documents.save(f"{COVERED}{hold.id}", covered_body(covered), now, COVERED)
-        self._documents.save(f"{HOLD}{hold.id}", _body(hold), now)
+        self._documents.save(f"{HOLD}{hold.id}", hold_body(hold), now)
         narrowed = [c for c in categories if hold.subject is None or hold.subject.wanted(c.subjects) is not None]
         return Protection(
             hold=hold,
@@ -118,7 +118,7 @@ class HoldCommands:
         others = replace(control, holds=tuple(hold for hold in control.holds if hold.id != hold_id))
         put_back = self._lifecycles.put_back(lambda: self.held(others), others)
         now = self._clock.now()
-        self._documents.save(f"{REMOVED}{hold_id}", {"at": now}, now)  # first: without it the hold would be lost
+        self._documents.save(f"{REMOVED}{hold_id}", at_body(now), now)  # first: without it the hold would be lost
         self._documents.remove(f"{HOLD}{hold_id}")
         self._documents.remove(f"{COVERED}{hold_id}")
         return put_back
@@ -186,18 +186,3 @@ def _covered(facts: CategoryFacts) -> Covered:
         documents=sum(i.documents for i in whole) + sum(i.matching_documents for i in partly),
         partly=len(partly),
     )
-
-
-def _body(hold: Hold) -> dict[str, Any]:
-    target = {"category": hold.category, "index": hold.index, **_subject_body(hold.subject)}
-    applications = list(hold.applications) or None
-    body = {"owner": hold.owner, "reason": hold.reason, "until": hold.until, "applications": applications, **target}
-    return {name: value for name, value in body.items() if value is not None}
-
-
-def _subject_body(subject: Subject | None) -> dict[str, str | None]:
-    if subject is None:
-        return {}
-    if subject.application is not None:
-        return {"application": subject.application, "user": subject.id}
-    return {subject.kind.value: subject.id}

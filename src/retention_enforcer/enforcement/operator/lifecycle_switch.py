@@ -11,17 +11,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
 
-from retention_enforcer.domain.control import DETACHED, STREAMS_STOPPED, Control
+from retention_enforcer.domain.control import Control, DetachedLifecycle
 from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.instants import SECOND, describe_duration
 from retention_enforcer.domain.lifecycles.choice import Attachment
 from retention_enforcer.domain.lifecycles.compiler import own_lifecycles
 from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
+from retention_enforcer.domain.own.control_documents import (
+    DETACHED,
+    STREAMS_STOPPED,
+    detached_body,
+    detached_in,
+    streams_stopped,
+)
 from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.enforcement.ports import Clock, LifecycleCluster, StreamLifecycles
 
@@ -41,16 +48,6 @@ class OperatorDocuments(Protocol):
 
     def remove(self, key: str) -> None:
         """Remove one document; an absent one is no error."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Remembered:
-    """Somebody else's lifecycle that was detached from an index."""
-
-    index: str
-    policy: str
-    origination: int | None = None
-    rollover_alias: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +154,7 @@ class LifecycleSwitch:
     # --- what is attached ---
 
     def _attach_theirs(
-        self, known: Mapping[str, _Remembered], kept: Collection[str], governed: Mapping[str, Collection[str]]
+        self, known: Mapping[str, DetachedLifecycle], kept: Collection[str], governed: Mapping[str, Collection[str]]
     ) -> tuple[dict[str, str], dict[str, str]]:
         if not known:
             return {}, {}
@@ -176,10 +173,10 @@ class LifecycleSwitch:
                 left[uuid], failed[one.index] = one, error
             else:
                 attached[one.index] = one.policy
-        self._remember(DETACHED, {uuid: asdict(one) for uuid, one in left.items()})
+        self._remember(DETACHED, detached_body(left))
         return attached, failed
 
-    def _attach(self, one: _Remembered) -> str | None:
+    def _attach(self, one: DetachedLifecycle) -> str | None:
         failures = self._cluster.attach(
             [one.index], one.policy, origination=one.origination, rollover_alias=one.rollover_alias
         )
@@ -189,7 +186,7 @@ class LifecycleSwitch:
         """Write down what others have attached, before it is taken off: else it could not be put back."""
         own = self._own(there)
         theirs = {
-            attached.uuid: _Remembered(
+            attached.uuid: DetachedLifecycle(
                 index=name,
                 policy=attached.policy,
                 origination=attached.before,
@@ -199,8 +196,7 @@ class LifecycleSwitch:
             if attached.policy is not None and attached.policy not in own
         }
         if theirs:
-            known = {**self._known(), **theirs}
-            self._remember(DETACHED, {uuid: asdict(one) for uuid, one in known.items()})
+            self._remember(DETACHED, detached_body({**self._known(), **theirs}))
 
     def _keep_off(self, there: Mapping[str, Attachment]) -> dict[str, str]:
         """Keep every lifecycle from these indices; return those that one may delete after all, or has deleted."""
@@ -229,7 +225,7 @@ class LifecycleSwitch:
         """Switch the lifecycles of all governed streams off; return those that are on still, and why."""
         enabled = self._streams.enabled()
         if enabled:  # before they are switched off: what is not written down could not be put back
-            self._remember(STREAMS_STOPPED, {**self._stopped_streams(), **enabled})
+            self._remember(STREAMS_STOPPED, streams_stopped({**self._stopped_streams(), **enabled}))
         off = {name: self._streams.put(name, {**body, "enabled": False}) for name, body in enabled.items()}
         return {name: f"its own lifecycle could not be switched off: {why}" for name, why in off.items() if why}
 
@@ -256,13 +252,13 @@ class LifecycleSwitch:
             else:
                 restarted[stream] = STREAM_LIFECYCLE
         if stopped:
-            self._remember(STREAMS_STOPPED, left)
+            self._remember(STREAMS_STOPPED, streams_stopped(left))
         return restarted, failed
 
     def _stopped_streams(self) -> dict[str, Mapping[str, Any]]:
         body = self._documents.load([STREAMS_STOPPED]).get(STREAMS_STOPPED, {})
         with readable(f"{STREAMS_STOPPED} in retention-control"):
-            return {stream: dict(lifecycle) for stream, lifecycle in body.items()}
+            return streams_stopped(body)
 
     # --- whose ---
 
@@ -274,10 +270,10 @@ class LifecycleSwitch:
 
     # --- what is remembered ---
 
-    def _known(self) -> dict[str, _Remembered]:
+    def _known(self) -> dict[str, DetachedLifecycle]:
         body = self._documents.load([DETACHED]).get(DETACHED, {})
         with readable(f"{DETACHED} in retention-control"):
-            return {uuid: _Remembered(**entry) for uuid, entry in body.items()}
+            return detached_in(body)
 
     def _remember(self, key: str, remembered: Mapping[str, Mapping[str, Any]]) -> None:
         if remembered:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from retention_enforcer.domain.control import STOP, Control
+from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import Refused, readable
+from retention_enforcer.domain.own.control_documents import STOP
 from retention_enforcer.domain.own.position import IndexPosition
 from retention_enforcer.domain.own.state_keys import CONTROL, HOLDS
 from retention_enforcer.enforcement.holds.records import lost_holds

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from retention_enforcer.domain.control import ACCEPTED, STOP, Control
 from retention_enforcer.domain.errors import Refused, readable
+from retention_enforcer.domain.own.control_documents import ACCEPTED, STOP, control_of
 from retention_enforcer.domain.own.state_keys import POLICY
 from retention_enforcer.enforcement.ports import StateStore
 from retention_enforcer.enforcement.terms import Terms, accepted_fingerprint
@@ -23,8 +23,7 @@ class OperatorsWord:
         if STOP in said:
             raise Refused("stopped by the operator", "nothing to do: it is planned again after `resume`")
         with readable("the accepted policy in retention-control"):
-            accepted = said.get(ACCEPTED, {})
-            control = Control(accepted=accepted.get("fingerprint"), accepted_at=int(accepted.get("at", 0)))
+            control = control_of(said)
         if control.accepted != self._terms.fingerprint:  # perhaps by the environment, whose word is kept elsewhere
             known = self._state.load([POLICY]).get(POLICY)
             self._terms.raise_if_not(accepted_fingerprint(control, known))

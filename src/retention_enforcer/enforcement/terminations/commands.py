@@ -6,10 +6,16 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from retention_enforcer.domain.control import CONFIRMED, TERMINATIONS_APPROVED, Control
+from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import ConfigurationError, Refused, readable
 from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.instants import format_instant
+from retention_enforcer.domain.own.control_documents import (
+    CONFIRMED,
+    TERMINATIONS_APPROVED,
+    confirmed_body,
+    terminations_approved_body,
+)
 from retention_enforcer.domain.own.state_keys import LOOKED, REQUESTS
 from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.domain.subjects.identity import Subject, SubjectKind
@@ -126,18 +132,18 @@ class RequestCommands:
         Raises ConfigurationError where its time is unusual and was not confirmed.
         """
         now = self._clock.now()
-        unusual = at is not None and is_unusual(at, now)
+        since = at if at is not None else now
+        unusual = is_unusual(since, now)
         if unusual and not confirm:
             raise ConfigurationError(
                 "this time is ahead, or more than 7 d back", "give --confirm if it is meant: the promise runs from it"
             )
-        prospect = self._prospect(ask, subject, at if at is not None else now, now)
+        prospect = self._prospect(ask, subject, since, now)
         # Written also where the same is open: a reinstatement may be on its way. The daemon drops what changes nothing.
         id_ = secrets.token_hex(10)
         if unusual:  # first: the daemon may read the request at once
-            self._documents.save(f"{CONFIRMED}{id_}", {"at": now, "terminated_at": at}, now)
-        terminated_at = format_instant(at if at is not None else now)
-        body = request_body(ask, subject, terminated_at=terminated_at, reason=reason, requested_by=requested_by)
+            self._documents.save(f"{CONFIRMED}{id_}", confirmed_body(now, since), now)
+        body = request_body(ask, subject, terminated_at=format_instant(since), reason=reason, requested_by=requested_by)
         self._requests.write(id_, body)
         return prospect
 
@@ -222,7 +228,8 @@ class RequestCommands:
         known = self.terminations()
         if known:
             at = max(max(t.asked_at, t.suspended_at or 0) for t in known)
-            self._documents.save(TERMINATIONS_APPROVED, {"at": at, "policy": self._fingerprint}, self._clock.now())
+            body = terminations_approved_body(at, self._fingerprint)
+            self._documents.save(TERMINATIONS_APPROVED, body, self._clock.now())
         return sum(termination.waits for termination in known)
 
     def terminations(self) -> list[Termination]:
