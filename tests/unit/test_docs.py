@@ -1,7 +1,8 @@
-"""The pages are true: their links lead somewhere, and commands, metrics and numbers are those of the code."""
+"""The pages are true: their links lead somewhere, and commands, metrics, places and numbers are those of the code."""
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from retention_enforcer.cli.console import app
 from statuses import exported
 
 ROOT = Path(__file__).parents[2]
+SRC = ROOT / "src" / "retention_enforcer"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("config/*.md"), *ROOT.glob("packages/*/*.md")])
+LAYERS = ("domain", "enforcement", "cluster")
 EACH = pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES])
 
 
@@ -51,3 +54,31 @@ def test_the_page_about_metrics_names_those_that_there_are() -> None:
 def test_the_page_about_the_ledger_counts_the_lines_of_its_verifier() -> None:
     lines = len((ROOT / "docs" / "verify-ledger.mjs").read_text(encoding="utf-8").splitlines())
     assert f"in {lines} lines of Node.js" in (ROOT / "docs" / "ledger.md").read_text(encoding="utf-8")
+
+
+def test_each_rule_is_where_the_page_about_it_says() -> None:
+    places = re.findall(
+        r"`([a-z_/]+\.py)(?::([A-Za-z_.]+))?`", (ROOT / "docs" / "where.md").read_text(encoding="utf-8")
+    )
+    assert len(places) >= 25
+    assert [place for place in places if not _is_defined(*place)] == []
+
+
+def _is_defined(file: str, name: str) -> bool:
+    """Whether a file is there, and defines what has this name: a function, a class, or a method of one."""
+    if not (SRC / file).is_file():
+        return False
+    found: list[ast.AST] = [ast.parse((SRC / file).read_text(encoding="utf-8"))]
+    for part in filter(None, name.split(".")):
+        found = [inner for node in found for inner in ast.iter_child_nodes(node) if getattr(inner, "name", "") == part]
+    return bool(found)
+
+
+def test_the_page_about_the_architecture_names_each_folder_of_the_layers_in_its_row() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    _, table = page.split("| folder | `domain` | `enforcement` | `cluster` |\n|---|---|---|---|\n")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.split("\n\n")[0].splitlines()]
+    said = {
+        (layer, folder.strip("`")) for folder, *cells in rows for layer, cell in zip(LAYERS, cells, strict=True) if cell
+    }
+    assert said == {(layer, path.parent.name) for layer in LAYERS for path in (SRC / layer).glob("*/__init__.py")}
