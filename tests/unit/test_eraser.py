@@ -51,9 +51,7 @@ class Bench:
         self.eraser = Eraser(
             erasures=self.erasures,
             registry=self.registry,
-            appender=Appender(
-                ledger, self.clock, Signature(instance="i", mode="enforce", policy="p"), lambda: 1, NO_IDS
-            ),
+            appender=Appender(ledger, self.clock, signature, lambda: 1, NO_IDS),
             permit=Permit(),
             clock=self.clock,
             pause=self.pause,
