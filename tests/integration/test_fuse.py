@@ -24,7 +24,7 @@ class Stepped:
     def to(self, now: int) -> FixedClock:
         """Return the clock at an instant that the cluster, too, takes for now."""
         self._monkeypatch.setattr("retention_enforcer.enforcement.preconditions.safety.CLOCK_TOLERANCE", 1_000 * DAY)
-        self._monkeypatch.setattr("retention_enforcer.enforcement.enforcer._CHECKED_FOR", 0.0)
+        self._monkeypatch.setattr("retention_enforcer.enforcement.preconditions.safety.CHECKED_FOR", 0.0)
         return FixedClock(now)
 
 

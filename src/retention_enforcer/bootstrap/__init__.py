@@ -41,8 +41,8 @@ from retention_enforcer.enforcement.coverage.observer import CoverageObserver
 from retention_enforcer.enforcement.ledger.verifier import Verifier
 from retention_enforcer.enforcement.lifecycles.observer import DIRECT, ILM, LifecycleObserver
 from retention_enforcer.enforcement.lifecycles.pending import PendingWholeDeletions
-from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleWork
-from retention_enforcer.enforcement.lifecycles.strays import StrayLifecycles
+from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleWatch
+from retention_enforcer.enforcement.lifecycles.strays import StrayWatch
 from retention_enforcer.enforcement.observer import Observer
 from retention_enforcer.enforcement.operator.hold_commands import HoldCommands
 from retention_enforcer.enforcement.operator.lifecycle_switch import LifecycleSwitch
@@ -171,16 +171,16 @@ class Deployment:
         return PendingWholeDeletions(self.state)
 
     @cached_property
-    def watched_lifecycles(self) -> LifecycleWork:
+    def watched_lifecycles(self) -> LifecycleWatch:
         """What looks where lifecycles hang, and needs none of the enforcer's own indices."""
         has, setting = self.capabilities.has_lifecycles, self.settings.lifecycle
         observer = LifecycleObserver(self.lifecycles, has, setting, PendingWholeDeletions())
-        return LifecycleWork(observer=observer, cluster=self.lifecycles, clock=self.clock)
+        return LifecycleWatch(observer, self.lifecycles, self.clock)
 
     @cached_property
-    def lifecycle_round(self) -> StrayLifecycles:
+    def stray_watch(self) -> StrayWatch:
         """What looks at the lifecycles of the whole cluster."""
-        return StrayLifecycles(self.lifecycle_observer, self.lifecycles, self.governed)
+        return StrayWatch(self.lifecycle_observer, self.lifecycles, self.governed)
 
     def governed(self) -> dict[str, tuple[str, ...]]:
         """Return every governed index by its name, and its categories."""
@@ -287,7 +287,7 @@ class Deployment:
             control=self.control_reader,
             ledger=self.ledger,
             lifecycles=self.watched_lifecycles,
-            lifecycle_round=self.lifecycle_round,
+            lifecycle_round=self.stray_watch,
             clock=self.clock,
         )
 

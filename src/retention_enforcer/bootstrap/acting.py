@@ -16,11 +16,11 @@ from retention_enforcer.daemon.lease import LeaseKeeper
 from retention_enforcer.daemon.stopping import StopFlag
 from retention_enforcer.daemon.work import Worker
 from retention_enforcer.domain.instants import SECOND
-from retention_enforcer.enforcement.coverage.job import CoverageCycle, CoverageRecorder
+from retention_enforcer.enforcement.coverage.job import CoverageCycle, CoverageRecorder, RecordedCoverage
 from retention_enforcer.enforcement.enforcer import Enforcer, Planner
 from retention_enforcer.enforcement.erasure.eraser import Eraser
 from retention_enforcer.enforcement.erasure.write_blocks import WriteBlocks
-from retention_enforcer.enforcement.expiry.cycle import Cycle
+from retention_enforcer.enforcement.expiry.cycle import Cycle, PlanningCycle
 from retention_enforcer.enforcement.expiry.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.expiry.purge import Purger
 from retention_enforcer.enforcement.expiry.recorder import CycleRecorder
@@ -30,12 +30,15 @@ from retention_enforcer.enforcement.holds.coverage import HoldCoverage
 from retention_enforcer.enforcement.holds.records import HoldRecorder
 from retention_enforcer.enforcement.ledger.acts import Acts
 from retention_enforcer.enforcement.ledger.appender import Appender, Signature
+from retention_enforcer.enforcement.ledger.books import LedgerBooks
 from retention_enforcer.enforcement.lifecycles.changer import LifecycleChanger
 from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleWork
 from retention_enforcer.enforcement.lifecycles.strays import StrayLifecycles
 from retention_enforcer.enforcement.lifecycles.vanished import VanishedIndices
 from retention_enforcer.enforcement.observer import Observer
+from retention_enforcer.enforcement.preconditions.decisions import Decisions
 from retention_enforcer.enforcement.preconditions.own_indices import OwnWatch, raise_if_deviating
+from retention_enforcer.enforcement.preconditions.safety import Preconditions
 from retention_enforcer.enforcement.preconditions.word import OperatorsWord
 from retention_enforcer.enforcement.terminations.intake import IntakeMemory, TakenRequests
 from retention_enforcer.enforcement.terminations.job import TerminationWork
@@ -77,51 +80,60 @@ def acting_of(deployment: Deployment) -> Acting:
 
 
 def _planning(deployment: Deployment) -> Acting:
-    cycle = Cycle(
-        observer=deployment.observer,
-        clock=deployment.clock,
-        redactor=deployment.redactor,
-        lifecycles=deployment.watched_lifecycles,
-    )
-    coverage = CoverageCycle(deployment.coverage_observer, deployment.redactor)
     planner = Planner(
         terms=deployment.terms,
         inventory=deployment.inventory,
         clock=deployment.clock,
         redactor=deployment.redactor,
-        cycle=cycle,
-        coverage=coverage,
-        lifecycles=deployment.lifecycle_round,
+        cycle=PlanningCycle(deployment.observer, deployment.redactor, deployment.watched_lifecycles),
+        coverage=CoverageCycle(deployment.coverage_observer, deployment.redactor),
+        lifecycles=deployment.stray_watch,
     )
     return Acting(worker=planner, lease=None, gate=Gate(lambda _: False, 0, lambda: None), look_at_stop=lambda: None)
 
 
 def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: float) -> Enforcer:
     tools = _Tools.of(deployment, lease, gate, timeout)
-    changer = _changer(deployment, tools)
+    changer = LifecycleChanger(deployment.lifecycles, tools.deletion, tools.acts, tools.appender, gate)
+    cycle = CoverageCycle(deployment.coverage_observer, deployment.redactor)
     return Enforcer(
         terms=deployment.terms,
-        inventory=deployment.inventory,
-        deleter=tools.deletion,
-        ledger=deployment.ledger,
+        preconditions=Preconditions(
+            inventory=deployment.inventory,
+            ledger=deployment.ledger,
+            appender=tools.appender,
+            state=deployment.state,
+            own=tools.own,
+            clock=deployment.clock,
+            pinned_cluster=deployment.terms.pinned_cluster,
+        ),
+        decisions=Decisions(
+            terms=deployment.terms,
+            control=deployment.control_reader,
+            watch=deployment.control_watch,
+            holds=HoldRecorder(deployment.state, tools.appender, deployment.pseudonyms),
+            appender=tools.appender,
+            state=deployment.state,
+            clock=deployment.clock,
+            raise_if_voided=deployment.holding.raise_if_voided,
+        ),
+        books=LedgerBooks(
+            ledger=deployment.ledger,
+            appender=tools.appender,
+            deleter=tools.deletion,
+            state=deployment.state,
+            pseudonyms=deployment.pseudonyms,
+            clock=deployment.clock,
+        ),
         state=deployment.state,
-        control=deployment.control_reader,
-        watch=deployment.control_watch,
-        own=tools.own,
-        appender=tools.appender,
-        pseudonyms=deployment.pseudonyms,
         clock=deployment.clock,
         cycle=_cycle(deployment, tools, changer),
-        coverage=CoverageCycle(
-            deployment.coverage_observer, deployment.redactor, CoverageRecorder(deployment.state, tools.findings)
-        ),
+        coverage=RecordedCoverage(cycle, CoverageRecorder(deployment.state, tools.findings)),
         copies=deployment.copies,
-        hold_book=HoldRecorder(deployment.state, tools.appender, deployment.pseudonyms),
         terminations=_terminations(deployment, tools),
-        lifecycles=StrayLifecycles(deployment.lifecycle_observer, deployment.lifecycles, deployment.governed, changer),
+        lifecycles=StrayLifecycles(deployment.stray_watch, changer),
         findings=tools.findings,
         blocks=tools.blocks,
-        raise_if_voided=deployment.holding.raise_if_voided,
     )
 
 
@@ -180,10 +192,6 @@ class _Tools:
         )
 
 
-def _changer(deployment: Deployment, tools: _Tools) -> LifecycleChanger:
-    return LifecycleChanger(deployment.lifecycles, tools.deletion, tools.acts, tools.appender, tools.gate)
-
-
 def _cycle(deployment: Deployment, tools: _Tools, changer: LifecycleChanger) -> Cycle:
     return Cycle(
         observer=tools.observer,
@@ -191,14 +199,9 @@ def _cycle(deployment: Deployment, tools: _Tools, changer: LifecycleChanger) -> 
         redactor=deployment.redactor,
         purger=tools.purger,
         recorder=tools.recorder,
-        lifecycles=LifecycleWork(
-            observer=deployment.lifecycle_observer,
-            cluster=deployment.lifecycles,
-            clock=deployment.clock,
-            changer=changer,
-        ),
+        lifecycles=LifecycleWork(deployment.lifecycle_observer, deployment.lifecycles, deployment.clock, changer),
         rollovers=Rollovers(tools.roller, deployment.policy, deployment.clock),
-        auditor=VanishedIndices(
+        vanished=VanishedIndices(
             policy=deployment.policy,
             deleter=tools.deletion,
             ledger=deployment.ledger,

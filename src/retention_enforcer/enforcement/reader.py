@@ -17,8 +17,8 @@ from retention_enforcer.domain.own.state_keys import COVERAGE, LIFECYCLES, memor
 from retention_enforcer.domain.plan import Plan
 from retention_enforcer.domain.policy.promises import Category
 from retention_enforcer.enforcement.coverage.observer import CoverageLook, CoverageObserver
-from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleWork
-from retention_enforcer.enforcement.lifecycles.strays import StrayLifecycles
+from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleWatch
+from retention_enforcer.enforcement.lifecycles.strays import StrayWatch
 from retention_enforcer.enforcement.memory import CoverageMemory, Memory, remember, sightings_of
 from retention_enforcer.enforcement.observer import Observer
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Inventory, LedgerStore, StateStore
@@ -56,8 +56,8 @@ class Reader:
         state: StateStore,
         control: ControlStore,
         ledger: LedgerStore,
-        lifecycles: LifecycleWork,
-        lifecycle_round: StrayLifecycles,
+        lifecycles: LifecycleWatch,
+        lifecycle_round: StrayWatch,
         clock: Clock,
     ) -> None:
         self._terms = terms
@@ -92,13 +92,7 @@ class Reader:
         )
 
     def _scope(self, control: Control) -> Scope:
-        return Scope(
-            policy=self._terms.policy,
-            fingerprint=self._terms.fingerprint,
-            max_share=self._terms.max_share,
-            control=control,
-            may_act=False,
-        )
+        return self._terms.scope(control, may_act=False)
 
     def proofs(self, look: Look) -> list[Proof]:
         """Return the proof of each category that was looked at, with the first sight of its findings."""
@@ -109,7 +103,7 @@ class Reader:
             memory = look.memories.get(id_, Memory(fingerprint=""))
             findings = (
                 *proof.findings,
-                *self._lifecycles.watch(category, self._scope(look.control), facts),
+                *self._lifecycles.findings(category, self._scope(look.control), facts),
                 *(vanished_finding(id_, one) for one in still_told(memory.vanished, look.as_of)),
             )
             proofs.append(replace(proof, findings=tuple(sighted(memory.findings, findings, look.as_of))))

@@ -9,6 +9,7 @@ from typing import Any
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import Refused, readable
 from retention_enforcer.domain.policy.promises import Policy
+from retention_enforcer.enforcement.scope import Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,16 @@ class Terms:
     pinned_cluster: str | None = None
     accept: str | None = None
     """The fingerprint that the environment accepts."""
+
+    def scope(self, control: Control, *, may_act: bool) -> Scope:
+        """Return under what one piece of work runs."""
+        return Scope(
+            policy=self.policy,
+            fingerprint=self.fingerprint,
+            max_share=self.max_share,
+            control=control,
+            may_act=may_act,
+        )
 
     def raise_if_not(self, accepted: str | None) -> None:
         """Raise Refused where the policy in force here is not the one that was accepted last."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import structlog
 
@@ -45,25 +46,47 @@ class CoverageRecorder:
 
 
 class CoverageCycle:
-    """Looks past the policy; what it finds is in the log and, with a recorder, in the ledger."""
+    """Looks past the policy; what it finds is in the log."""
 
-    def __init__(
-        self, observer: CoverageObserver, redactor: Redactor, recorder: CoverageRecorder | None = None
-    ) -> None:
+    def __init__(self, observer: CoverageObserver, redactor: Redactor) -> None:
         self._observer = observer
         self._redactor = redactor
-        self._recorder = recorder
 
     def run(self, policy: Policy, control: Control, evidence: Mapping[str, Evidence]) -> CoverageLook:
         """Look once. Raises ClusterUnavailable, RequestRejected or Refused where nothing can be said."""
-        cycle = cycle_of(COVERAGE)
-        with structlog.contextvars.bound_contextvars(**{"retention.cycle": cycle}):
-            memory = self._recorder.memory() if self._recorder else CoverageMemory()
-            look = self._observer.look(policy, control, evidence, memory)
-            log_coverage(look, self._redactor)
-            if self._recorder:
-                self._recorder.record(memory, look, cycle)
+        with _named():
+            return self.look(policy, control, evidence, CoverageMemory())
+
+    def look(
+        self, policy: Policy, control: Control, evidence: Mapping[str, Evidence], memory: CoverageMemory
+    ) -> CoverageLook:
+        """Look once, and log what was seen."""
+        look = self._observer.look(policy, control, evidence, memory)
+        log_coverage(look, self._redactor)
+        return look
+
+
+class RecordedCoverage:
+    """The same; what it finds is in the ledger too."""
+
+    def __init__(self, cycle: CoverageCycle, recorder: CoverageRecorder) -> None:
+        self._cycle = cycle
+        self._recorder = recorder
+
+    def run(self, policy: Policy, control: Control, evidence: Mapping[str, Evidence]) -> CoverageLook:
+        """Look once, and record it. Raises as the look does."""
+        with _named() as cycle:
+            memory = self._recorder.memory()
+            look = self._cycle.look(policy, control, evidence, memory)
+            self._recorder.record(memory, look, cycle)
             return look
+
+
+@contextmanager
+def _named() -> Iterator[str]:
+    cycle = cycle_of(COVERAGE)
+    with structlog.contextvars.bound_contextvars(**{"retention.cycle": cycle}):
+        yield cycle
 
 
 def log_coverage(look: CoverageLook, redactor: Redactor) -> None:

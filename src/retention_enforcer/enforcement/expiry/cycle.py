@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 import structlog
 
 from retention_enforcer.domain.expiry.fuse import FuseLimits, UnsafePlan, raise_if_unsafe
 from retention_enforcer.domain.expiry.proof import Proof, verify
+from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.findings import TRIED_AGAIN, Finding, FindingKind, sighted
 from retention_enforcer.domain.ledger.records import Outcome
 from retention_enforcer.domain.lifecycles.vanished import still_told, vanished_finding
@@ -18,8 +20,8 @@ from retention_enforcer.domain.subjects.pseudonyms import Redactor
 from retention_enforcer.enforcement.expiry.purge import Purger, Results
 from retention_enforcer.enforcement.expiry.recorder import CycleObservation, CycleRecorder, log_cycle
 from retention_enforcer.enforcement.expiry.rollovers import RollingResult, Rollovers
-from retention_enforcer.enforcement.lifecycles.seam import CategoryLifecycles, LifecycleResult
-from retention_enforcer.enforcement.lifecycles.vanished import VanishedSource
+from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleWatch, LifecycleWork
+from retention_enforcer.enforcement.lifecycles.vanished import VanishedIndices
 from retention_enforcer.enforcement.memory import Memory
 from retention_enforcer.enforcement.observer import Observer
 from retention_enforcer.enforcement.ports import Clock
@@ -52,11 +54,28 @@ class CycleResult:
     """Whether an intent is left whose outcome is not known: it is looked at again before the next cycle."""
 
 
-class Cycle:
-    """Runs cycles. Its parts are shared by all categories; what is known between cycles is in the recorder's memory.
+class PlanningCycle:
+    """Plan mode: observes, plans, looks at lifecycles, logs; writes nothing."""
 
-    Without a purger and a recorder it observes, plans and logs, and writes nothing: that is plan mode.
-    """
+    def __init__(self, observer: Observer, redactor: Redactor, lifecycles: LifecycleWatch) -> None:
+        self._observer = observer
+        self._redactor = redactor
+        self._lifecycles = lifecycles
+
+    def run(self, category: Category, scope: Scope) -> CycleResult:
+        """Run one cycle and return what would be done. Raises ClusterUnavailable where that cannot be told."""
+        with _named(category):
+            memories = {category.id: Memory(fingerprint=scope.fingerprint)}
+            facts, plan = self._observer.look(scope, [category], memories)[category.id]
+            proof = verify(category, facts, plan)
+            findings = (*proof.findings, *self._lifecycles.report(category, scope, facts).findings)
+            proof = replace(proof, findings=tuple(sighted({}, findings, proof.as_of)))
+            log_cycle(plan, proof, self._redactor, acted=False)
+            return CycleResult(category=category.id, plan=plan, left=plan, proof=proof)
+
+
+class Cycle:
+    """Enforce mode. One serves all categories; what is known between cycles is in the recorder's memory."""
 
     def __init__(
         self,
@@ -64,11 +83,11 @@ class Cycle:
         observer: Observer,
         clock: Clock,
         redactor: Redactor,
-        purger: Purger | None = None,
-        recorder: CycleRecorder | None = None,
-        lifecycles: CategoryLifecycles | None = None,
-        rollovers: Rollovers | None = None,
-        auditor: VanishedSource | None = None,
+        purger: Purger,
+        recorder: CycleRecorder,
+        lifecycles: LifecycleWork,
+        rollovers: Rollovers,
+        vanished: VanishedIndices,
     ) -> None:
         self._observer = observer
         self._clock = clock
@@ -77,95 +96,73 @@ class Cycle:
         self._recorder = recorder
         self._lifecycles = lifecycles
         self._rollovers = rollovers
-        self._auditor = auditor
+        self._vanished = vanished
 
     def run(self, category: Category, scope: Scope) -> CycleResult:
         """Run one cycle and return its result; what it did and found is in the log, the ledger and the memory.
 
         Raises Refused and ClusterUnavailable where the cycle could not be brought to its proof.
         """
-        cycle = cycle_of(category.id)
-        with structlog.contextvars.bound_contextvars(**{"retention.cycle": cycle, "retention.category": category.id}):
-            memory = Memory(fingerprint=scope.fingerprint)
-            if self._recorder:
-                memory = self._recorder.memory(category, scope.fingerprint)
+        with _named(category) as cycle:
+            memory = self._recorder.memory(category, scope.fingerprint)
             result, seen = self._run(category, scope, memory, cycle)
             log_cycle(result.plan, result.proof, self._redactor, acted=result.acted)
-            if self._recorder:
-                self._recorder.record(
-                    scope.policy,
-                    category,
-                    fingerprint=scope.fingerprint,
-                    seen=seen,
-                    proof=result.proof,
-                    purged=bool(result.purged_indices or result.purged_documents),
-                    cycle=cycle,
-                )
+            self._recorder.record(
+                scope.policy,
+                category,
+                fingerprint=scope.fingerprint,
+                seen=seen,
+                proof=result.proof,
+                purged=bool(result.purged_indices or result.purged_documents),
+                cycle=cycle,
+            )
             return result
 
     def _run(
         self, category: Category, scope: Scope, memory: Memory, cycle: str
     ) -> tuple[CycleResult, CycleObservation]:
-        memories = {category.id: memory}
-        facts, plan = self._observer.look(scope, [category], memories)[category.id]
-        unknown = self._lifecycles is not None and self._lifecycles.protect(category, scope, facts, cycle)
-        first, together, results, refused = plan, plan, Results(), None
-        acting = scope.may_act and category.enforce and self._purger is not None
-        now = self._clock.now()
-        planned = {purge.pair for purge in plan.purge}
-        approved = {pair: shown for pair, shown in memory.approved(scope.control, now).items() if pair in planned}
-        limits = FuseLimits(max_share=scope.max_share, approved=approved)
-        if acting and plan.purge and self._purger and self._recorder:
-            released, refused = _released(plan, limits)
-            self._recorder.use_approvals(category, memory, scope.control, released, now)
-            self._purger.carry_out(category, released, cycle, results, scope.control.holds)
-            memories = {category.id: _after(memory, results, now)}
-            facts, plan = self._observer.look(scope, [category], memories)[category.id]
-            for _ in range(_PASSES - 1):
-                changed = results.take_changed()
-                again = [purge for purge in plan.purge if purge.facts.uuid in changed]
-                if not again:
-                    break
-                together = _together(together, again, changed)
-                may_go, _ = _released(together, limits)
-                going = [purge for purge in again if purge in may_go]
-                self._purger.carry_out(category, going, cycle, results, scope.control.holds)
-                memories = {category.id: _after(memory, results, now)}
-                facts, plan = self._observer.look(scope, [category], memories)[category.id]
-        proof = verify(category, facts, plan)
-        managing = LifecycleResult()
-        if self._lifecycles is not None:
-            managing = self._lifecycles.apply(category, scope, facts, together, limits, cycle)
+        run = _Run(
+            category=category,
+            scope=scope,
+            memory=memory,
+            cycle=cycle,
+            acting=scope.may_act and category.enforce,
+        )
+        self._observe(run)
+        first = run.together = run.plan
+        unknown = self._lifecycles.protect(category, scope, run.facts, cycle)
+        limits = self._enforce(run)
+        proof = verify(category, run.facts, run.plan)
+        managing = self._lifecycles.apply(category, scope, run.facts, run.together, limits, cycle)
         rolling = RollingResult()
-        if acting and self._rollovers is not None:
-            rolling = self._rollovers.carry_out(category, facts, managing.managed, cycle)
-        went = self._auditor.look(category, memory.evidence, facts, cycle) if self._auditor else ()
+        if run.acting:
+            rolling = self._rollovers.carry_out(category, run.facts, managing.managed, cycle)
+        went = self._vanished.look(category, memory.evidence, run.facts, cycle)
         vanished = still_told((*memory.vanished, *went), self._clock.now())
         found = (
             *proof.findings,
-            *_about_purges(category, results, refused),
+            *_about_purges(category, run.results, run.refused),
             *managing.findings,
             *rolling.findings,
             *(vanished_finding(category.id, one) for one in vanished),
         )
-        findings = sighted(memory.findings, found, proof.as_of)
-        purged = bool(results.purged_indices or results.purged_documents)
+        results = run.results
         result = CycleResult(
             category=category.id,
             plan=first,
-            left=plan,
-            proof=replace(proof, findings=tuple(findings)),
-            refused=refused,
-            acted=acting,
+            left=run.plan,
+            proof=replace(proof, findings=tuple(sighted(memory.findings, found, proof.as_of))),
+            refused=run.refused,
+            acted=run.acting,
             purged_indices=results.purged_indices,
             purged_documents=results.purged_documents,
             expired_indices=sum(one.ours for one in went),
             expired_documents=sum(one.evidence.documents or 0 for one in went if one.ours),
-            last_purge=proof.as_of if purged else memory.purged_at,
+            last_purge=proof.as_of if results.purged_indices or results.purged_documents else memory.purged_at,
             unknown=unknown or managing.unknown or rolling.unknown or Outcome.UNKNOWN in results.outcomes,
         )
         seen = CycleObservation(
-            facts=facts,
+            facts=run.facts,
             trimmed=results.trimmed,
             managed=managing.managed,
             vanished=vanished,
@@ -173,10 +170,65 @@ class Cycle:
         )
         return result, seen
 
+    def _observe(self, run: _Run) -> None:
+        """Look at the category, with what this cycle has done since it began."""
+        memory = run.memory.after_trims(run.results.trimmed, run.began).after_refusals(run.results.refused, run.began)
+        look = self._observer.look(run.scope, [run.category], {run.category.id: memory})
+        run.facts, run.plan = look[run.category.id]
 
-def _after(memory: Memory, results: Results, now: int) -> Memory:
-    """Return the memory for a further look in the same cycle."""
-    return memory.after_trims(results.trimmed, now).after_refusals(results.refused, now)
+    def _enforce(self, run: _Run) -> FuseLimits:
+        """Purge what the fuse releases; what was written to meanwhile is planned anew, a few times."""
+        run.began = self._clock.now()
+        planned = {purge.pair for purge in run.plan.purge}
+        approvals = run.memory.approved(run.scope.control, run.began)
+        approved = {pair: shown for pair, shown in approvals.items() if pair in planned}
+        limits = FuseLimits(max_share=run.scope.max_share, approved=approved)
+        if not run.acting or not run.plan.purge:
+            return limits
+        released, run.refused = _released(run.plan, limits)
+        self._recorder.use_approvals(run.category, run.memory, run.scope.control, released, run.began)
+        self._purge(run, released)
+        for _ in range(_PASSES - 1):
+            changed = run.results.take_changed()
+            again = [purge for purge in run.plan.purge if purge.facts.uuid in changed]
+            if not again:
+                break
+            run.together = _together(run.together, again, changed)
+            may_go, _ = _released(run.together, limits)
+            self._purge(run, [purge for purge in again if purge in may_go])
+        return limits
+
+    def _purge(self, run: _Run, purges: Sequence[Purge]) -> None:
+        self._purger.carry_out(run.category, purges, run.cycle, run.results, run.scope.control.holds)
+        self._observe(run)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """One cycle under way."""
+
+    category: Category
+    scope: Scope
+    memory: Memory
+    """What was known before it."""
+    cycle: str
+    acting: bool
+    began: int = 0
+    """When it began to purge, in epoch milliseconds."""
+    facts: CategoryFacts = field(init=False)
+    plan: Plan = field(init=False)
+    together: Plan = field(init=False)
+    """All that was planned in it so far."""
+    results: Results = field(default_factory=Results)
+    refused: UnsafePlan | None = None
+
+
+@contextmanager
+def _named(category: Category) -> Iterator[str]:
+    """Give a cycle a name, under which it logs."""
+    cycle = cycle_of(category.id)
+    with structlog.contextvars.bound_contextvars(**{"retention.cycle": cycle, "retention.category": category.id}):
+        yield cycle
 
 
 def _together(before: Plan, again: Collection[Purge], changed: Collection[str]) -> Plan:

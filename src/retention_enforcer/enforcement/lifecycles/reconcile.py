@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from retention_enforcer.domain.errors import Refused, RequestRejected
 from retention_enforcer.domain.expiry.fuse import FuseLimits, Soon, UnsafePlan, raise_if_unsafe_lifecycles
@@ -25,7 +26,7 @@ from retention_enforcer.domain.plan import Plan
 from retention_enforcer.domain.policy.promises import Category
 from retention_enforcer.enforcement.lifecycles.changer import Changed, LifecycleChanger
 from retention_enforcer.enforcement.lifecycles.observer import LifecycleLook, LifecycleObserver, Watched
-from retention_enforcer.enforcement.lifecycles.seam import LifecycleResult
+from retention_enforcer.enforcement.memory import Managed
 from retention_enforcer.enforcement.ports import Clock, LifecycleSource
 from retention_enforcer.enforcement.scope import Scope
 
@@ -33,28 +34,26 @@ _NAMED = 5
 """How many indices a finding about several names."""
 
 
-class LifecycleWork:
-    """Lifecycles follow what the policy and the facts allow, each change with its records.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LifecycleResult:
+    """What a cycle did about lifecycles, and what it found."""
 
-    Without a changer, or where the enforcer may not act, nothing is changed, and it is said aloud where the cluster
-    deletes all the same.
-    """
+    findings: tuple[Finding, ...] = ()
+    managed: Mapping[str, Managed | None] = field(default_factory=dict)
+    """By uuid, which lifecycle each index has now; absent where that was not seen."""
+    unknown: bool = False
 
-    def __init__(
-        self,
-        *,
-        observer: LifecycleObserver,
-        cluster: LifecycleSource,
-        clock: Clock,
-        changer: LifecycleChanger | None = None,
-    ) -> None:
+
+class LifecycleWatch:
+    """Looks where the lifecycles of a category hang, or come too late; changes nothing."""
+
+    def __init__(self, observer: LifecycleObserver, cluster: LifecycleSource, clock: Clock) -> None:
         self._observer = observer
         self._cluster = cluster
         self._clock = clock
-        self._changer = changer
 
-    def watch(self, category: Category, scope: Scope, facts: CategoryFacts) -> tuple[Finding, ...]:
-        """Return where the lifecycles of a category hang, or come too late; changes nothing."""
+    def findings(self, category: Category, scope: Scope, facts: CategoryFacts) -> tuple[Finding, ...]:
+        """Return what a look shows of lifecycles alone."""
         if not self._observer.available:
             return ()
         try:
@@ -63,12 +62,37 @@ class LifecycleWork:
         except RequestRejected as error:
             return (_unusable(category, error),)
 
-    def protect(self, category: Category, scope: Scope, facts: CategoryFacts, cycle: str) -> bool:
-        """Detach the lifecycles that must not be there. Raises Refused where the right to act was lost.
+    def report(self, category: Category, scope: Scope, facts: CategoryFacts) -> LifecycleResult:
+        """Return the same of an enforcer that may not act, and say aloud where the cluster deletes all the same."""
+        if not self._observer.available:
+            return LifecycleResult()
+        try:
+            look = self._observer.look(scope, category, facts)
+            watched = self._observer.watch(look, facts, self._cluster.stored(), self._clock.now())
+        except RequestRejected as error:
+            return LifecycleResult(findings=(_unusable(category, error),))
+        return LifecycleResult(findings=(*watched.findings, *still_acting(look, watched)), managed=look.managed(facts))
 
-        What did not succeed is tried again by `apply`, and a finding if it fails there too.
+
+class LifecycleWork:
+    """Lifecycles follow what the policy and the facts allow, each change with its records."""
+
+    def __init__(
+        self, observer: LifecycleObserver, cluster: LifecycleSource, clock: Clock, changer: LifecycleChanger
+    ) -> None:
+        self._observer = observer
+        self._cluster = cluster
+        self._clock = clock
+        self._changer = changer
+        self._watch = LifecycleWatch(observer, cluster, clock)
+
+    def protect(self, category: Category, scope: Scope, facts: CategoryFacts, cycle: str) -> bool:
+        """Detach the lifecycles that must not be there; True if an outcome is not known.
+
+        What did not succeed is tried again by `apply`, and a finding if it fails there too. Raises Refused where the
+        right to act was lost.
         """
-        if not scope.may_act or self._changer is None or not self._observer.available:
+        if not scope.may_act or not self._observer.available:
             return False
         try:
             look = self._observer.look(scope, category, facts)
@@ -81,8 +105,8 @@ class LifecycleWork:
         self, category: Category, scope: Scope, facts: CategoryFacts, plan: Plan, limits: FuseLimits, cycle: str
     ) -> LifecycleResult:
         """Put policies and attach them, only where something differs. `plan` is all that the cycle planned."""
-        if not self._observer.available:
-            return LifecycleResult()
+        if not scope.may_act or not self._observer.available:
+            return self._watch.report(category, scope, facts)
         try:
             return self._apply(category, scope, facts, plan, limits, cycle)
         except RequestRejected as error:
@@ -93,9 +117,6 @@ class LifecycleWork:
     ) -> LifecycleResult:
         look, stored = self._observer.look(scope, category, facts), self._cluster.stored()
         watched = self._observer.watch(look, facts, stored, self._clock.now())
-        if not scope.may_act or self._changer is None:
-            acting = still_acting(look, watched)
-            return LifecycleResult(findings=(*watched.findings, *acting), managed=look.managed(facts))
         putting = _Putting(self._changer, self._cluster, category, scope, cycle)
         policies = look.lifecycles.policies if category.enforce else ()
         usable = [policy.name for policy in policies if putting.put(policy, stored.get(policy.name), look)]
@@ -107,11 +128,7 @@ class LifecycleWork:
         if allowed:
             look = self._observer.look(scope, category, facts)
         findings = (*watched.findings, *putting.findings, *_failed(category, changed), *_refusal(category, refused))
-        return LifecycleResult(
-            findings=findings,
-            managed=look.managed(facts),
-            unknown=changed.unknown,
-        )
+        return LifecycleResult(findings=findings, managed=look.managed(facts), unknown=changed.unknown)
 
     def _under_the_fuse(
         self,
@@ -140,7 +157,7 @@ class LifecycleWork:
 
         What came may be young: they are looked at again in the next cycle, as before a deletion by the enforcer itself.
         """
-        if not soon or self._changer is None:
+        if not soon:
             return frozenset()
         indices = [index for index in facts.indices if index.uuid in soon]
         return frozenset(soon) - self._changer.unwritten(indices)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -21,50 +21,58 @@ from retention_enforcer.enforcement.scope import Scope, cycle_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RoundResult:
+class StrayResult:
     """What one look over the whole cluster came to."""
 
     findings: tuple[Finding, ...] = ()
     unknown: bool = False
 
 
-class StrayLifecycles:
-    """Looks, once an interval, at the lifecycles of the whole cluster. Without a changer it only looks."""
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one look showed: the lifecycles of all indices, and which have to leave."""
+
+    there: Mapping[str, Attachment]
+    strays: Sequence[Change]
+    findings: tuple[Finding, ...]
+    """What else there is to be said."""
+
+    def left(self, strays: Iterable[Change]) -> tuple[Finding, ...]:
+        """Return what is to be said where these are still there."""
+        return (*self.findings, *(_stray(change, self.there[change.index]) for change in strays))
+
+
+class StrayWatch:
+    """Looks, once an interval, at the lifecycles of the whole cluster; changes nothing."""
 
     def __init__(
-        self,
-        observer: LifecycleObserver,
-        cluster: LifecycleSource,
-        governed: Callable[[], Collection[str]],
-        changer: LifecycleChanger | None = None,
+        self, observer: LifecycleObserver, cluster: LifecycleSource, governed: Callable[[], Collection[str]]
     ) -> None:
         self._observer = observer
         self._cluster = cluster
         self._governed = governed
-        self._changer = changer
 
-    def run(self, scope: Scope) -> RoundResult:
-        """Detach what strays. Raises Refused where the right to act was lost."""
+    def run(self, scope: Scope) -> StrayResult:
+        """Return what strays; what cannot be looked at is a finding."""
+        return self.work(lambda _: StrayResult(findings=(seen := self.look(scope)).left(seen.strays)))
+
+    def work(self, what: Callable[[str], StrayResult]) -> StrayResult:
+        """Do what a run does, under its name, where there are lifecycles that can be looked at."""
         if not self._observer.available:
-            return RoundResult()
+            return StrayResult()
         cycle = cycle_of(LIFECYCLES)
         with structlog.contextvars.bound_contextvars(**{"retention.cycle": cycle}):
             try:
-                return self._run(scope, cycle)
+                return what(cycle)
             except RequestRejected as error:
                 text = f"lifecycles cannot be looked at: {error.message}"
-                return RoundResult(findings=(Finding.of(FindingKind.LIFECYCLES_UNUSABLE, None, text, error.remedy),))
+                return StrayResult(findings=(Finding.of(FindingKind.LIFECYCLES_UNUSABLE, None, text, error.remedy),))
 
-    def _run(self, scope: Scope, cycle: str) -> RoundResult:
+    def look(self, scope: Scope) -> _Seen:
+        """Look once. Raises RequestRejected where that is refused."""
         there = dict(sorted(self._cluster.attachments(["*"]).items()))
-        findings, (strays, former) = list(self._observer.service()), self._strays(scope, there)
-        findings += [_former(change, there[change.index]) for change in former]
-        if self._changer is None or not scope.may_act:
-            findings += [_stray(change, there[change.index]) for change in strays]
-            return RoundResult(findings=tuple(findings))
-        changed = self._changer.carry_out(None, strays, cycle, scope.control.holds)
-        findings += [_stray(change, there[change.index]) for change, _ in changed.failures.values()]
-        return RoundResult(findings=tuple(findings), unknown=changed.unknown)
+        findings, (strays, former) = self._observer.service(), self._strays(scope, there)
+        return _Seen(there, strays, (*findings, *(_former(change, there[change.index]) for change in former)))
 
     def _strays(self, scope: Scope, there: Mapping[str, Attachment]) -> tuple[list[Change], list[Change]]:
         """Return how this policy's lifecycles leave what it does not claim, and how those of another policy would."""
@@ -80,6 +88,24 @@ class StrayLifecycles:
             if put_by is not None:
                 (strays if put_by == scope.policy.name else former).append(_detach(name, attached, put_by))
         return strays, former
+
+
+class StrayLifecycles:
+    """Detaches what strays, where the enforcer may act."""
+
+    def __init__(self, watch: StrayWatch, changer: LifecycleChanger) -> None:
+        self._watch = watch
+        self._changer = changer
+
+    def run(self, scope: Scope) -> StrayResult:
+        """Look, and detach. Raises Refused where the right to act was lost."""
+        return self._watch.work(lambda cycle: self._run(scope, cycle)) if scope.may_act else self._watch.run(scope)
+
+    def _run(self, scope: Scope, cycle: str) -> StrayResult:
+        seen = self._watch.look(scope)
+        changed = self._changer.carry_out(None, seen.strays, cycle, scope.control.holds)
+        left = seen.left(change for change, _ in changed.failures.values())
+        return StrayResult(findings=left, unknown=changed.unknown)
 
 
 def _detach(name: str, attached: Attachment, put_by: str) -> Change:

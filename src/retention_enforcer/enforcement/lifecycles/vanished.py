@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from retention_enforcer.domain.facts import CategoryFacts, Evidence
 from retention_enforcer.domain.instants import format_instant
@@ -22,15 +22,6 @@ from retention_enforcer.domain.policy.promises import Category, Policy
 from retention_enforcer.domain.subjects.pseudonyms import Redactor
 from retention_enforcer.enforcement.ledger.appender import Appender
 from retention_enforcer.enforcement.ports import Clock, Deleter, DeletionHistory, LedgerStore
-
-
-class VanishedSource(Protocol):
-    """What a cycle needs of the audit."""
-
-    def look(
-        self, category: Category, known: Mapping[str, Evidence], facts: CategoryFacts, cycle: str
-    ) -> tuple[Vanished, ...]:
-        """Return what went since `known` was known without the enforcer, each recorded."""
 
 
 class VanishedIndices:
