@@ -46,7 +46,7 @@ class Bench:
         self.clock = Clock()
         self.erasures = Erasures()
         self.paused = 0.0
-        ledger = MemoryLedger()
+        ledger, signature = MemoryLedger(), Signature(instance="i", mode="enforce", policy="p")
         self.registry = Documents(Fuse())
         self.eraser = Eraser(
             erasures=self.erasures,
