@@ -9,10 +9,10 @@ _HEAD = """# Findings
 
 <!-- Generated from the kinds in the code by `make reference`: edit those. -->
 
-A finding is what a person has to know. It stands in the report, on the page and in `/api/status`, counts in the metric
-`retention_findings` under its kind, and the ledger records when it opens and when it closes. An error: a promise is
-broken, or cannot be proven. A warning: one will be broken unless somebody acts. Each finding names its own remedy; what
-helps in general, where that can be said, stands here.
+A finding tells a person that something is not as it should be. It is in the report, on the status page and in
+`/api/status`. The metric `retention_findings` counts it under its kind. The ledger records when it opens and when it
+closes. An error means: a promise is broken, or cannot be proven. A warning means: a promise will be broken unless
+somebody acts. Each finding names its own remedy. The last column says what helps in general, if there is such a thing.
 
 | kind | severity | what is wrong | what helps |
 |---|---|---|---|
@@ -49,9 +49,9 @@ _HELPS = {
 _ITEMS = """
 ## Open items
 
-A termination, and its certificate, name what still holds data of the subject, or may, and when that ends where it does
-so by itself. While one has not ended the certificate is not final; one of the first two kinds keeps a purge from being
-proven at all.
+A termination and its certificate name each thing that still holds data of the subject, or may hold it, and when that
+ends if it ends without action. The certificate is not final while one is open. While one of the first two kinds is
+open, not even the purge is proven.
 
 | kind | why |
 |---|---|
