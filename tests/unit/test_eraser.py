@@ -13,7 +13,7 @@ from registrar_bench import NOW, Clock, Documents, Fuse
 from retention_enforcer.domain.erasure.steps import Act, ErasureProgress
 from retention_enforcer.domain.instants import DAY, MINUTE, SECOND
 from retention_enforcer.enforcement.erasure.eraser import ERASURE, PATIENCE, Eraser, PendingErasure
-from retention_enforcer.enforcement.ledger.appender import Appender
+from retention_enforcer.enforcement.ledger.appender import Appender, Signature
 
 
 class Erasures:
