@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -11,19 +11,22 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from builders import NOW, category, facts, index
-from retention_enforcer.domain.expiry.proof import verify
+from retention_enforcer.domain.expiry.proof import Proof, verify
 from retention_enforcer.domain.expiry.rules import build_plan
-from retention_enforcer.domain.facts import CategoryFacts, ClusterFacts
-from retention_enforcer.domain.findings import Severity
+from retention_enforcer.domain.facts import CategoryFacts
+from retention_enforcer.domain.findings import FindingKind, Severity
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
 from retention_enforcer.domain.ledger.records import Head
 from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.domain.subjects.identity import SubjectKind
 from retention_enforcer.domain.terminations.requests import Ask
 from retention_enforcer.domain.terminations.states import OpenItem, Purged, Termination
+from retention_enforcer.enforcement.memory import Memory
+from retention_enforcer.enforcement.reader import Look
 from retention_enforcer.policy_file import load_policy
 from retention_enforcer.reporting.known import (
     CategorySeen,
+    ClusterSeen,
     FindingSeen,
     FindingsSeen,
     HoldSeen,
@@ -33,6 +36,7 @@ from retention_enforcer.reporting.known import (
     SituationSeen,
     TerminationsSeen,
 )
+from retention_enforcer.reporting.promises import next_due
 from retention_enforcer.reporting.status import build_status
 from retention_enforcer.web.metrics import exposition
 
@@ -40,13 +44,13 @@ TRTC = load_policy(Path(__file__).parents[1] / "config" / "trtc.yaml")
 CROWD = Policy(name="crowd", categories=tuple(category(f"category-{n:02d}", indices=[f"c{n}-*"]) for n in range(60)))
 FINGERPRINT = "5ca1ab1e" * 8
 INTERVAL = 5 * MINUTE
-CLUSTER = ClusterFacts(uuid="Yg0p1OeXQx6j2k3m4n5o6p", name="production", version="8.17.4", time=NOW)
+CLUSTER = ClusterSeen(uuid="Yg0p1OeXQx6j2k3m4n5o6p", name="production", version="8.17.4", answered_at=NOW - 4 * SECOND)
 JOBS = ("terminations", "coverage", "situation")
 
 
-def found(kind: str = "unclaimed", **more: Any) -> FindingSeen:
+def found(kind: FindingKind = FindingKind.UNCLAIMED, **more: Any) -> FindingSeen:
     values: dict[str, Any] = {
-        "id": sha256(repr((kind, sorted(more.items()))).encode()).hexdigest()[:12],
+        "id": sha256(repr((kind.value, sorted(more.items()))).encode()).hexdigest()[:12],
         "category": None,
         "index": None,
         "severity": Severity.WARNING,
@@ -71,17 +75,27 @@ def termination(number: int = 1, **more: Any) -> Termination:
     return Termination(**{**values, **more})
 
 
+def look_at(
+    of: Mapping[str, CategoryFacts],
+    policy: Policy = TRTC,
+    *,
+    memories: Mapping[str, Memory] | None = None,
+    note: str = "",
+) -> tuple[Look, list[Proof]]:
+    """A look at all categories, of which these facts were observed and nothing of the others; the proofs of it."""
+    looked = {c.id: replace(of.get(c.id, facts()), category=c.id) for c in policy.categories}
+    plans = {id_: build_plan(policy.category(id_), policy.margin, one, NOW) for id_, one in looked.items()}
+    proofs = [verify(policy.category(id_), one, plans[id_]) for id_, one in looked.items()]
+    return Look(cluster="c", as_of=NOW, note=note, memories=memories or {}, facts=looked, plans=plans), proofs
+
+
 def seen(policy: Policy, of: CategoryFacts, *, last_purge: int | None = None) -> CategorySeen:
     one = policy.category(of.category)
     plan = build_plan(one, policy.margin, of, of.as_of)
     proof = verify(one, of, plan)
-    findings = tuple(
-        found(f.kind, id=f.id, category=f.category, index=f.index, severity=f.severity, text=f.text, remedy=f.remedy)
-        for f in proof.findings
-    )
-    due = [p.due for p in plan.purge] + [k.due for k in plan.keep if k.due is not None]
+    findings = tuple(FindingSeen.of(finding, NOW - 3 * DAY) for finding in proof.findings)
     return CategorySeen(
-        proof=replace(proof, findings=()), findings=findings, next_due=min(due, default=None), last_purge=last_purge
+        proof=replace(proof, findings=()), findings=findings, next_due=next_due(plan), last_purge=last_purge
     )
 
 
@@ -102,18 +116,18 @@ def all_seen(policy: Policy, *, at: int = NOW - 42 * SECOND, **of: CategoryFacts
 
 def jobs(policy: Policy, *, at: int = NOW - 42 * SECOND) -> dict[str, JobSeen]:
     names = (*(f"category {one.id}" for one in policy.categories), *JOBS)
-    return {name: JobSeen(last_success=at if name != "situation" else NOW - 4 * SECOND) for name in names}
+    return {n: JobSeen(name=n, last_success=at if n != "situation" else NOW - 4 * SECOND) for n in names}
+
+
+def hold(id_: str, on: str, until: int) -> HoldSeen:
+    return HoldSeen(id=id_, on=on, until=until, remaining=until - NOW)
 
 
 def situation(**more: Any) -> SituationSeen:
     values: dict[str, Any] = {
-        "at": NOW - 4 * SECOND,
         "cluster": CLUSTER,
         "accepted": FINGERPRINT,
         "head": Head(4_711, "ab" * 32),
-        "holds": (),
-        "stopped_at": None,
-        "note": "",
     }
     return SituationSeen(**{**values, **more})
 
@@ -146,13 +160,13 @@ def known(policy: Policy = TRTC, **more: Any) -> Known:
 
 def just_started(mode: str = "enforce") -> Known:
     """A daemon that has seen nothing yet."""
-    lease = LeaseSeen(held=False, epoch=None, holder="", seen_ago=None) if mode == "enforce" else None
+    lease = LeaseSeen(held=False, epoch=None, holder=None, seen_ago=None) if mode == "enforce" else None
     return known(
         mode=mode,
         started_at=NOW - 2 * SECOND,
         started=False,
         lease=lease,
-        situation=None,
+        situation=SituationSeen(),
         jobs={},
         categories={},
         coverage=None,
@@ -175,7 +189,7 @@ HEALTHY = known(
         ),
         termination(4, closed_at=NOW - DAY),
     ),
-    situation=situation(holds=(HoldSeen(id="6f1d20", on="category dashboard", until=NOW + 9 * DAY),)),
+    situation=situation(holds=(hold("6f1d20", "category dashboard", NOW + 9 * DAY),)),
 )
 
 BROKEN_LOGS = facts(
@@ -190,18 +204,22 @@ def broken() -> Known:
     proofs = all_seen(TRTC, backend_logs=BROKEN_LOGS)
     proofs["troubleshooting"] = all_seen(TRTC, at=STALE)["troubleshooting"]
     away = JobSeen(
-        last_success=STALE, failed_at=NOW - 50 * SECOND, error="troubleshooting-a answers in part only", remedy="see it"
+        name="category troubleshooting",
+        last_success=STALE,
+        failed_at=NOW - 50 * SECOND,
+        error="troubleshooting-a answers in part only",
+        remedy="see it",
     )
     late = termination(5, registered_at=NOW - 8 * DAY, terminated_at=NOW - 8 * DAY, begun_at=NOW - DAY, held_back=False)
     return known(
         categories=proofs,
-        jobs={**jobs(TRTC), "category troubleshooting": away},
+        jobs={**jobs(TRTC), away.name: away},
         coverage=FindingsSeen(
             at=NOW - 42 * SECOND,
             findings=(
                 found(index="billing-2026"),
                 found(
-                    "snapshot-past-limit",
+                    FindingKind.SNAPSHOT_EXPIRED,
                     text="snapshot nightly-2026.01.02 of repository backup holds data past the limit of 14d",
                     remedy="delete it, or shorten what its policy keeps",
                 ),
@@ -211,7 +229,9 @@ def broken() -> Known:
             replace(late, open_items=(OpenItem(kind="snapshot", text="a snapshot holds it", until=NOW + 3 * DAY),)),
             termination(6, held_back=True),
             termination(7, registered_at=NOW - 6 * DAY, terminated_at=NOW - 6 * DAY, begun_at=NOW - HOUR),
-            findings=[found("termination-late", category="on-request", severity=Severity.ERROR, text="is past")],
+            findings=[
+                found(FindingKind.TERMINATION_LATE, category="on-request", severity=Severity.ERROR, text="is past")
+            ],
         ),
         situation=situation(stopped_at=NOW - HOUR),
     )
@@ -230,7 +250,7 @@ def crowded() -> Known:
         for n in range(1, 501)
     ]
     findings = [
-        found("closed", category=f"category-{n % 60:02d}", index="i" * 200 + str(n), severity=Severity.ERROR)
+        found(FindingKind.CLOSED, category=f"category-{n % 60:02d}", index="i" * 200 + str(n), severity=Severity.ERROR)
         for n in range(300)
     ]
     late = facts(index("a", ages=[15 * DAY] * 3, now=NOW - 42 * SECOND), now=NOW - 42 * SECOND)
@@ -241,5 +261,5 @@ def crowded() -> Known:
 def exported() -> set[str]:
     """The names of all samples that a daemon in full swing exports."""
     known = replace(HEALTHY, coverage=broken().coverage)
-    text = exposition(build_status(known, NOW), frozenset(), "")[0].decode()
+    text = exposition(known, build_status(known, NOW), frozenset(), "")[0].decode()
     return {sample.name for family in parse(text) for sample in family.samples}

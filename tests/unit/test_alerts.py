@@ -109,7 +109,8 @@ def test_the_tests_of_the_alert_rules_notice_a_wrong_rule(tmp_path: Path, true: 
 
 def test_a_scraped_page_of_metrics_is_clean() -> None:
     tool = promtool()
-    text = exposition(build_status(statuses.crowded(), NOW), frozenset(), "")[0]
+    crowded = statuses.crowded()
+    text = exposition(crowded, build_status(crowded, NOW), frozenset(), "")[0]
     ran = subprocess.run([tool, "check", "metrics"], input=text, capture_output=True, timeout=60, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"", b"")
 

@@ -49,7 +49,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_before_the_first_look_nothing_is_known(time: list[float]) -> None:
     seen = LeaseKeeper(Store(), Clock(), "me").seen
-    assert (seen.held, seen.epoch, seen.holder, seen.seen_ago) == (False, None, "", None)
+    assert (seen.held, seen.epoch, seen.holder, seen.seen_ago) == (False, None, None, None)
 
 
 def test_who_holds_it_is_known_for_as_long_as_nobody_has_looked_since(time: list[float]) -> None:

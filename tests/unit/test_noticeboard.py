@@ -15,6 +15,7 @@ from retention_enforcer.domain.coverage.findings import CoverageFacts
 from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.domain.expiry.proof import verify
 from retention_enforcer.domain.expiry.rules import build_plan
+from retention_enforcer.domain.facts import ClusterFacts
 from retention_enforcer.domain.findings import Finding, FindingKind
 from retention_enforcer.domain.holds.hold import Hold
 from retention_enforcer.domain.instants import DAY, HOUR, SECOND
@@ -27,11 +28,10 @@ from retention_enforcer.enforcement.expiry.cycle import CycleResult
 from retention_enforcer.enforcement.preconditions.status import InstanceStatus
 from retention_enforcer.enforcement.terminations.job import TerminationResult
 from retention_enforcer.reporting.known import LeaseSeen
-from retention_enforcer.reporting.status import build_status
-from retention_enforcer.reporting.status_document import status_document
+from retention_enforcer.reporting.status import build_status, status_json
 from retention_enforcer.reporting.status_page import status_page
 from retention_enforcer.web.metrics import exposition
-from statuses import CLUSTER, TRTC, just_started, termination
+from statuses import TRTC, just_started, termination
 
 PSEUDONYMS = Pseudonyms(b"k" * 32)
 APPLICATION, USER, ACCOUNT = "1400777333", "smith@example.org", "100007654321"
@@ -238,15 +238,16 @@ def test_no_id_of_anybody_is_in_anything_that_is_shown() -> None:
         Hold(id="h3", owner="Anna", reason="x", until=NOW + DAY, index=TENANT),
         Hold(id="h4", owner="Anna", reason="x", until=NOW + DAY, category="uin"),
     )
-    on.saw_situation(InstanceStatus(as_of=NOW, cluster=CLUSTER, control=Control(holds=holds), accepted="f"))
+    cluster = ClusterFacts(uuid="u", name="production", version="8.17.4", time=NOW)
+    on.saw_situation(InstanceStatus(as_of=NOW, cluster=cluster, control=Control(holds=holds), accepted="f"))
 
     known = on.known()
     status = build_status(known, NOW)
     shown = [
         repr(replace(known, policy=TRTC)),
         status_page(status),
-        status_document(status).model_dump_json(),
-        exposition(status, frozenset(), "")[0].decode(),
+        status_json(status).decode(),
+        exposition(known, status, frozenset(), "")[0].decode(),
     ]
     for text in shown:
         for raw in (APPLICATION, USER, ACCOUNT, "smith", "Anna"):

@@ -11,14 +11,12 @@ import statuses
 from builders import NOW, facts, index
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
 from retention_enforcer.domain.policy.promises import ON_REQUEST
-from retention_enforcer.domain.terminations.requests import Ask
-from retention_enforcer.domain.terminations.states import Purged
-from retention_enforcer.reporting.known import JobSeen, Known, LeaseSeen
-from retention_enforcer.reporting.status import PromiseStatus, Role, Status, Verdict, build_status
-from statuses import BROKEN_LOGS, HEALTHY, INTERVAL, TRTC, all_seen, jobs, situation, termination, terminations
+from retention_enforcer.reporting.known import JobSeen, Known, LeaseSeen, SituationSeen
+from retention_enforcer.reporting.promises import Promise, Verdict
+from retention_enforcer.reporting.status import Role, Status, build_status
+from statuses import BROKEN_LOGS, HEALTHY, INTERVAL, TRTC, all_seen, jobs, situation, terminations
 
 KEPT, NOT_KEPT, NOT_PROVEN = Verdict.KEPT, Verdict.NOT_KEPT, Verdict.NOT_PROVEN
-AWAY = JobSeen(last_success=NOW - HOUR, failed_at=NOW, error="no connection", remedy="wait")
 WITHOUT = {"categories": {}, "terminations": None, "coverage": None}
 
 
@@ -26,20 +24,17 @@ def status(of: Known = HEALTHY, now: int = NOW, **more: Any) -> Status:
     return build_status(replace(of, **more), now)
 
 
-def row(made: Status, id_: str = "backend-logs") -> PromiseStatus:
+def away(job: str, **more: Any) -> dict[str, JobSeen]:
+    values: dict[str, Any] = {"last_success": NOW - HOUR, "failed_at": NOW, "error": "no connection", "remedy": "wait"}
+    return {job: JobSeen(name=job, **{**values, **more})}
+
+
+def row(made: Status, id_: str = "backend-logs") -> Promise:
     (found,) = [promise for promise in made.promises if promise.id == id_]
     return found
 
 
 # --- verdicts -----------------------------------------------------------------------------------------
-
-
-def test_a_healthy_daemon_has_eleven_kept_promises_and_is_ready() -> None:
-    made = status()
-    assert [p.id for p in made.promises] == [*(c.id for c in TRTC.categories), ON_REQUEST]
-    assert {p.verdict for p in made.promises} == {KEPT}
-    assert {p.why for p in made.promises} == {""}
-    assert (made.verdict, made.role, made.not_ready) == (KEPT, Role.ACTING, ())
 
 
 def test_the_figures_of_a_row_are_those_of_now_and_not_of_the_proof() -> None:
@@ -66,7 +61,7 @@ def test_a_proof_counts_for_three_intervals(since: int, verdict: Verdict) -> Non
 
 
 def test_a_stale_proof_says_why_there_is_no_newer_one() -> None:
-    made = row(status(jobs={"category backend-logs": AWAY}, now=NOW + HOUR))
+    made = row(status(jobs=away("category backend-logs"), now=NOW + HOUR))
     assert made.why == "the last proof is 1 h old: no connection"
 
 
@@ -91,30 +86,13 @@ def test_before_the_first_cycle_nothing_is_proven() -> None:
     assert {p.verdict for p in made.promises} == {NOT_PROVEN}
     assert {p.documents for p in made.promises} == {None}
     assert row(made).why == "no cycle has ended yet"
-    failed = row(status(**WITHOUT, jobs={"category backend-logs": AWAY}))
+    failed = row(status(**WITHOUT, jobs=away("category backend-logs")))
     assert failed.why == "no cycle has ended yet: no connection"
-
-
-@pytest.mark.parametrize(
-    ("ask", "broken"),
-    [
-        (Ask.TERMINATE, {"console-configuration", "temporary-keys", "application-logs"}),
-        (Ask.ERASE, {c.id for c in TRTC.categories if c.subjects} | {ON_REQUEST}),
-    ],
-)
-def test_a_late_termination_breaks_the_promises_that_it_was_given(ask: Ask, broken: set[str]) -> None:
-    long_ago = NOW - 7 * DAY - SECOND
-    late = termination(ask=ask, terminated_at=long_ago, registered_at=long_ago)
-    made = status(terminations=terminations(late))
-    assert {p.id for p in made.promises if p.verdict is NOT_KEPT} == broken
-    assert row(made, "temporary-keys").why == "one request is past its promise"
-    assert made.next_deadline == -HOUR - SECOND
 
 
 @pytest.mark.parametrize(
     "more",
     [
-        pytest.param({"terminations": None}, id="never looked"),
         pytest.param({"terminations": terminations(at=NOW - 3 * INTERVAL - 1)}, id="looked long ago"),
         pytest.param({"mode": "plan", "lease": None}, id="plan mode"),
     ],
@@ -125,41 +103,18 @@ def test_where_it_is_not_known_what_customers_are_owed_their_promises_are_not_pr
     assert unproven == {"console-configuration", "temporary-keys", "application-logs", ON_REQUEST}
 
 
-def test_the_next_due_is_the_first_of_age_and_deadlines() -> None:
-    made = status(terminations=terminations(termination(terminated_at=NOW - 6 * DAY, registered_at=NOW - 6 * DAY)))
-    assert row(made, "temporary-keys").next_due == NOW + 23 * HOUR
-    assert row(made).next_due == HEALTHY.categories["backend-logs"].next_due
-
-
-def test_the_last_purge_is_the_latest_by_age_or_for_a_customer() -> None:
-    def purged(category: str, at: int) -> Purged:
-        return Purged(category=category, index="i", uuid="u", documents=1, at=at, record=1)
-
-    made = status(
-        terminations=terminations(
-            termination(1, purges=(purged("temporary-keys", NOW - HOUR), purged("uin", NOW - 900 * DAY))),
-            termination(2, ask=Ask.ERASE, purges=(purged("uin", NOW - 2 * HOUR),)),
-        )
-    )
-    assert row(made, "temporary-keys").last_purge == NOW - HOUR
-    assert row(made, "uin").last_purge == NOW - 2 * HOUR
-    assert row(made, "sdkappid").last_purge == HEALTHY.categories["sdkappid"].last_purge
-    assert row(made, ON_REQUEST).last_purge == NOW - 2 * HOUR
-
-
 # --- terminations, holds ------------------------------------------------------------------------------
 
 
 def test_the_most_urgent_termination_comes_first_and_closed_ones_are_counted() -> None:
     made = status()
-    assert [p.subject.split()[0] for p in made.pending] == ["application", "account", "user"]
-    assert [p.state.value for p in made.pending] == ["due", "in-grace", "watched"]
-    assert made.closed == 1
-    first, _, erased = made.pending
+    assert [p.subject.split()[0] for p in made.terminations.open] == ["application", "account", "user"]
+    assert [p.state.value for p in made.terminations.open] == ["due", "in-grace", "watched"]
+    assert made.terminations.closed == 1
+    first, _, erased = made.terminations.open
     assert first.remaining == 7 * DAY - HOUR - 2 * DAY
     assert first.used == pytest.approx(2 * DAY / (7 * DAY - HOUR))
-    assert (erased.remaining, erased.used, erased.documents) == (None, None, 1_234)
-    assert made.next_deadline == first.remaining
+    assert (erased.remaining, erased.used, erased.documents_purged) == (None, None, 1_234)
 
 
 def test_a_hold_that_has_ended_is_not_shown() -> None:
@@ -170,7 +125,7 @@ def test_a_hold_that_has_ended_is_not_shown() -> None:
 # --- the process --------------------------------------------------------------------------------------
 
 
-def lease(held: bool = False, holder: str = "", seen_ago: float | None = 1.0) -> LeaseSeen:
+def lease(held: bool = False, holder: str | None = None, seen_ago: float | None = 1.0) -> LeaseSeen:
     return LeaseSeen(held=held, epoch=3 if held else None, holder=holder, seen_ago=seen_ago)
 
 
@@ -182,32 +137,35 @@ def lease(held: bool = False, holder: str = "", seen_ago: float | None = 1.0) ->
         (lease(holder="node-2", seen_ago=76.0), Role.UNKNOWN),
         (lease(holder="node-2", seen_ago=None), Role.UNKNOWN),
         (lease(holder="node-1"), Role.UNKNOWN),
-        (lease(holder=""), Role.UNKNOWN),
+        (lease(), Role.UNKNOWN),
         (None, Role.UNKNOWN),
     ],
 )
 def test_who_acts_is_told_by_the_lease_alone(seen: LeaseSeen | None, role: Role) -> None:
     made = status(lease=seen, started=role is Role.ACTING)
-    assert made.role is role
-    assert (made.not_ready == ()) is (role is not Role.UNKNOWN)
+    assert made.instance.role is role
+    assert made.instance.ready is (role is not Role.UNKNOWN)
 
 
 def test_who_stands_by_claims_nothing_about_promises_and_is_ready() -> None:
     made = status(statuses.broken(), lease=lease(holder="node-2"), started=False)
     assert {p.verdict for p in made.promises} == {NOT_PROVEN}
     assert {p.why for p in made.promises} == {"this instance stands by: node-2 acts, and knows"}
-    assert (made.findings, made.pending, made.not_ready) == ((), (), ())
+    assert (made.findings, made.terminations.open, made.instance.not_ready) == ((), (), ())
 
 
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        ({"jobs": {"situation": AWAY}}, "the cluster does not answer: no connection"),
-        ({"jobs": {"situation": JobSeen(last_success=NOW - 76 * SECOND)}}, "the cluster has not answered lately"),
+        ({"jobs": away("situation")}, "the cluster does not answer: no connection"),
+        (
+            {"jobs": away("situation", last_success=NOW - 76 * SECOND, failed_at=None, error="")},
+            "the cluster has not answered lately",
+        ),
         ({"jobs": {}}, "the cluster has not answered lately"),
         ({"situation": situation(accepted="other")}, "the policy 5ca1ab1e5ca1 is not the accepted one"),
         ({"situation": situation(accepted=None)}, "the policy 5ca1ab1e5ca1 is not the accepted one"),
-        ({"situation": None}, "whether the policy is accepted is not known"),
+        ({"situation": SituationSeen()}, "whether the policy is accepted is not known"),
         (
             {"situation": situation(note="retention-control is missing")},
             "whether the policy is accepted is not known: retention-control is missing",
@@ -215,17 +173,17 @@ def test_who_stands_by_claims_nothing_about_promises_and_is_ready() -> None:
         ({"lease": lease()}, "who holds the lease is not known"),
         ({"started": False}, "the work has not begun"),
         ({"started": False, "obstacle": "the clocks are apart"}, "the work has not begun: the clocks are apart"),
-        ({"jobs": {**jobs(TRTC), "coverage": replace(AWAY, defect=True)}}, "coverage ended in a defect"),
+        ({"jobs": jobs(TRTC) | away("coverage", defect=True)}, "coverage ended in a defect"),
     ],
 )
 def test_it_is_not_ready_for_a_reason(more: dict[str, Any], reason: str) -> None:
-    assert status(**more).not_ready == (reason,)
+    assert status(**more).instance.not_ready == (reason,)
 
 
 def test_plan_mode_needs_neither_acceptance_nor_lease_to_be_ready() -> None:
     made = status(mode="plan", lease=None, situation=situation(accepted=None))
-    assert (made.role, made.not_ready) == (Role.PLANNING, ())
+    assert (made.instance.role, made.instance.not_ready) == (Role.PLANNING, ())
 
 
 def test_a_job_that_failed_is_no_reason_not_to_be_ready_as_the_promise_tells_it() -> None:
-    assert status(jobs={**jobs(TRTC), "category uin": AWAY}).not_ready == ()
+    assert status(jobs=jobs(TRTC) | away("category uin")).instance.not_ready == ()

@@ -15,6 +15,7 @@ from retention_enforcer.domain.instants import DAY, HOUR
 from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.domain.subjects.identity import Subject, SubjectKind, subject_of
 from retention_enforcer.domain.terminations.document import termination_body, termination_of
+from retention_enforcer.domain.terminations.findings import Outstanding, termination_findings
 from retention_enforcer.domain.terminations.requests import Ask
 from retention_enforcer.domain.terminations.states import (
     QUIET,
@@ -316,3 +317,25 @@ def test_a_termination_is_read_back_as_it_was_stored(one: Termination) -> None:
 def test_a_document_that_is_not_readable_is_refused_and_nothing_guessed(change: dict[str, Any]) -> None:
     with pytest.raises(Refused, match="not readable"):
         termination_of({**termination_body(termination()), **change})
+
+
+# --- findings -------------------------------------------------------------------------------------------
+
+
+def test_a_purge_that_was_refused_is_a_finding_as_long_as_its_termination_is_open() -> None:
+    items = (OpenItem(kind=OpenItemKind.PURGE_FAILED, text="delete_documents of keys did not succeed: unauthorized"),)
+    (found,) = termination_findings([termination(open_items=items)], Outstanding())
+    assert (found.kind, "unauthorized" in found.text) == ("purge-failed", True)
+    assert not list(termination_findings([termination(closed_at=NOW, open_items=items)], Outstanding()))
+
+
+def test_of_whom_it_cannot_be_told_what_there_is_is_one_finding_for_all() -> None:
+    doubt = OpenItemKind.NOT_LOOKED_INTO
+    items = [tuple(OpenItem(kind=doubt, text=f"logs-{n} cannot tell") for n in those) for those in ((1, 2), (2, 3, 4))]
+    (found,) = termination_findings(
+        [termination(str(n), open_items=some) for n, some in enumerate(items)], Outstanding()
+    )
+    assert found.kind == "purge-unproven"
+    assert "of 2 terminations and requests" in found.text
+    assert "logs-1 cannot tell; logs-2 cannot tell; logs-3 cannot tell; and 1 more causes" in found.text
+    assert not list(termination_findings([termination(closed_at=NOW, open_items=items[0])], Outstanding()))

@@ -102,7 +102,10 @@ def test_a_page_is_of_the_moment_in_which_it_is_asked_for() -> None:
 
 
 def test_alive_and_ready_are_told_apart() -> None:
-    away = {**HEALTHY.jobs, "situation": JobSeen(last_success=NOW - DAY, failed_at=NOW, error="no connection")}
+    away = {
+        **HEALTHY.jobs,
+        "situation": JobSeen(name="situation", last_success=NOW - DAY, failed_at=NOW, error="no connection"),
+    }
     lost = client(replace(HEALTHY, jobs=away))
     assert (lost.get("/livez").status_code, lost.get("/readyz").status_code) == (200, 503)
     assert lost.get("/readyz").text == "not ready, acting:\n- the cluster does not answer: no connection\n"
@@ -266,7 +269,7 @@ def test_the_metrics_have_the_promised_names_and_the_figures_of_the_status() -> 
     assert found["retention_termination_time_used_ratio"][()] == pytest.approx(48 / 167)
     assert found["retention_leader"][()] == 1
     assert found["retention_interval_seconds"][()] == 300
-    assert found["retention_findings"] == {("snapshot-past-limit",): 1, ("unclaimed",): 1}
+    assert found["retention_findings"] == {("snapshot-expired",): 1, ("unclaimed",): 1}
 
 
 def test_what_is_purged_and_how_long_it_took_is_counted() -> None:

@@ -30,9 +30,9 @@ from retention_enforcer.domain.lifecycles.compiler import DEFAULT_POLL
 from retention_enforcer.enforcement.coverage.observer import CoverageLook
 from retention_enforcer.enforcement.reader import Look
 from retention_enforcer.reporting.lifecycles import lifecycles_document, lifecycles_table
-from retention_enforcer.reporting.owed import Timed, requests_unknown
 from retention_enforcer.reporting.plans import plan_document, plan_table
 from retention_enforcer.reporting.policies import named_in, policy_table
+from retention_enforcer.reporting.promises import Timed, requests_unknown
 from retention_enforcer.reporting.report import make_report, report_document
 from retention_enforcer.reporting.report_page import report_page
 from retention_enforcer.reporting.report_table import report_table

@@ -11,7 +11,7 @@ from pathlib import Path
 from retention_enforcer.policy_file import load_policy
 from retention_enforcer.reporting.findings_page import findings_page
 from retention_enforcer.reporting.privileges import privileges_page, role_files
-from retention_enforcer.reporting.status_document import status_schema
+from retention_enforcer.reporting.status import status_schema
 from retention_enforcer.settings.reference import settings_page
 
 

@@ -88,8 +88,8 @@ class LeaseKeeper:
         held = lease is not None and now < self._valid_until
         return LeaseSeen(
             held=held,
+            holder=self.holder or None,
             epoch=lease.epoch if held and lease else None,
-            holder=self.holder,
             seen_ago=now - self._seen_at if self._seen_at is not None else None,
         )
 

@@ -11,8 +11,7 @@ from typing import TypeVar
 
 from retention_enforcer.daemon.work import Worker
 from retention_enforcer.domain.errors import RetentionError
-from retention_enforcer.domain.policy.promises import Policy
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms, Redactor
 from retention_enforcer.enforcement.coverage.observer import CoverageLook
 from retention_enforcer.enforcement.expiry.cycle import CycleResult
 from retention_enforcer.enforcement.ports import Clock
@@ -20,6 +19,7 @@ from retention_enforcer.enforcement.preconditions.status import InstanceStatus
 from retention_enforcer.enforcement.terminations.job import TerminationResult
 from retention_enforcer.reporting.known import (
     CategorySeen,
+    ClusterSeen,
     FindingSeen,
     FindingsSeen,
     JobSeen,
@@ -31,7 +31,7 @@ from retention_enforcer.reporting.known import (
     readable_holds,
     readable_terminations,
 )
-from retention_enforcer.reporting.owed import next_due
+from retention_enforcer.reporting.promises import next_due
 
 CATEGORY, COVERAGE, TERMINATIONS, SITUATION = "category", "coverage", "terminations", "situation"
 """Names of jobs. The name of a category's job ends with the id of the category."""
@@ -53,7 +53,7 @@ class Noticeboard:
     ) -> None:
         self._lock = threading.Lock()
         self._known = known
-        self._pseudonyms = pseudonyms
+        self._redactor = Redactor(pseudonyms, known.policy.patterns)
         self._clock = clock
         self._lease = lease
         self._counted = 0
@@ -76,17 +76,18 @@ class Noticeboard:
     def stands(self, *, started: bool, obstacle: str = "") -> None:
         """Record whether the work may be done, and what prevents it."""
         with self._lock:
-            self._known = replace(self._known, started=started, obstacle=self._hide(obstacle))
+            self._known = replace(self._known, started=started, obstacle=self._redactor.text(obstacle))
 
     def saw_situation(self, seen: InstanceStatus) -> None:
         """Record a look at the cluster and at the operator's decisions."""
-        control = seen.control
+        at, cluster, control = seen.as_of, seen.cluster, seen.control
         situation = SituationSeen(
-            at=seen.as_of,
-            cluster=seen.cluster,
+            cluster=ClusterSeen(
+                connected=True, uuid=cluster.uuid, name=cluster.name, version=cluster.version, answered_at=at
+            ),
             accepted=seen.accepted,
             head=seen.head,
-            holds=readable_holds(self._policy, self._pseudonyms, control),
+            holds=readable_holds(self._redactor, control, now=at),
             stopped_at=control.stopped_at if control else None,
             note=seen.note,
         )
@@ -96,7 +97,7 @@ class Noticeboard:
     def saw_cycle(self, result: CycleResult, seconds: float) -> None:
         """Record a cycle of a category, and how long it took."""
         proof, left = result.proof, result.left
-        findings = readable_findings(self._policy, self._pseudonyms, proof.findings, now=proof.as_of)
+        findings = readable_findings(self._redactor, proof.findings, now=proof.as_of)
         with self._lock:
             known = self._known
             before = known.categories.get(result.category)
@@ -120,7 +121,7 @@ class Noticeboard:
     def saw_coverage(self, look: CoverageLook) -> None:
         """Record a look past the policy."""
         at = look.facts.as_of
-        findings = readable_findings(self._policy, self._pseudonyms, look.findings, now=at)
+        findings = readable_findings(self._redactor, look.findings, now=at)
         with self._lock:
             before = self._known.coverage.findings if self._known.coverage else ()
             seen = FindingsSeen(at=at, findings=_first_sight(before, findings))
@@ -129,8 +130,8 @@ class Noticeboard:
     def saw_terminations(self, result: TerminationResult) -> None:
         """Record the work on terminations; what was purged for them is counted once."""
         now = self._clock.now()
-        findings = readable_findings(self._policy, self._pseudonyms, result.findings, now=now)
-        terminations = readable_terminations(self._policy, self._pseudonyms, result.terminations)
+        findings = readable_findings(self._redactor, result.findings, now=now)
+        terminations = readable_terminations(self._redactor, result.terminations)
         with self._lock:
             purges = [purge for t in result.terminations for purge in t.purges if purge.record > self._counted]
             documents = Counter[tuple[str, str]]()
@@ -146,7 +147,7 @@ class Noticeboard:
 
     def succeeded(self, job: str) -> None:
         """Record that a job has ended."""
-        self._fares(job, JobSeen(last_success=self._clock.now()))
+        self._fares(JobSeen(name=job, last_success=self._clock.now()))
 
     def failed(self, job: str, error: BaseException) -> None:
         """Record that a job has failed, and why."""
@@ -155,22 +156,14 @@ class Noticeboard:
         if isinstance(error, RetentionError):
             text, remedy = error.message, error.remedy
         with self._lock:
-            before = self._known.jobs.get(job, JobSeen())
+            before = self._known.job(job)
         now = self._clock.now()
-        self._fares(
-            job, replace(before, failed_at=now, error=self._hide(text), remedy=self._hide(remedy), defect=defect)
-        )
+        text, remedy = self._redactor.text(text), self._redactor.text(remedy)
+        self._fares(replace(before, failed_at=now, error=text, remedy=remedy, defect=defect))
 
-    @property
-    def _policy(self) -> Policy:
-        return self._known.policy  # never replaced
-
-    def _fares(self, job: str, seen: JobSeen) -> None:
+    def _fares(self, seen: JobSeen) -> None:
         with self._lock:
-            self._known = replace(self._known, jobs={**self._known.jobs, job: seen})
-
-    def _hide(self, text: str) -> str:
-        return self._pseudonyms.hide_everywhere(self._policy.patterns, text)
+            self._known = replace(self._known, jobs={**self._known.jobs, seen.name: seen})
 
 
 def _first_sight(before: tuple[FindingSeen, ...], now: tuple[FindingSeen, ...]) -> tuple[FindingSeen, ...]:

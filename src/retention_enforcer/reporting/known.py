@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Annotated
+
+from pydantic import WithJsonSchema
 
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.expiry.proof import Proof
-from retention_enforcer.domain.facts import ClusterFacts
 from retention_enforcer.domain.findings import Finding, FindingKind, Severity
 from retention_enforcer.domain.holds.hold import Hold
 from retention_enforcer.domain.ledger.records import Head
 from retention_enforcer.domain.policy.promises import Policy
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms, Redactor
+from retention_enforcer.domain.subjects.pseudonyms import Redactor
 from retention_enforcer.domain.terminations.states import Termination, forgotten
+from retention_enforcer.reporting.published import UNPUBLISHED, Instant, Seconds
 
 DURATION_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """The upper bounds, in seconds, of the histogram of cycle durations."""
@@ -24,16 +27,30 @@ DURATION_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingSeen:
-    """A finding without ids of subjects, under the id that it has everywhere."""
+    """One finding: something that is not as it should be."""
 
-    id: str
-    kind: FindingKind
+    id: str  # the same everywhere, although the index may be shown under a pseudonym
+    kind: Annotated[FindingKind, WithJsonSchema({"title": "Kind", "type": "string"})]
     category: str | None
     index: str | None
-    severity: Severity
+    severity: Annotated[Severity, WithJsonSchema({"enum": list(Severity), "title": "Severity", "type": "string"})]
     text: str
     remedy: str
-    first_seen: int
+    first_seen: Instant
+
+    @classmethod
+    def of(cls, finding: Finding, now: int) -> FindingSeen:
+        """Return a finding as it is shown. One that was never stored is first seen now."""
+        return cls(
+            id=finding.id,
+            kind=finding.kind,
+            category=finding.category,
+            index=finding.index,
+            severity=finding.severity,
+            text=finding.text,
+            remedy=finding.remedy,
+            first_seen=finding.first_seen if finding.first_seen is not None else now,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +58,7 @@ class CategorySeen:
     """The result of the last cycle of a category. Instants in epoch milliseconds."""
 
     proof: Proof
-    """Without its findings, which are beside it."""
+    """Its own findings are not looked at: `findings` has them as they are shown."""
     findings: tuple[FindingSeen, ...]
     next_due: int | None
     last_purge: int | None
@@ -65,49 +82,59 @@ class TerminationsSeen(FindingsSeen):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldSeen:
-    """A hold without owner and reason: on what, and until when."""
+    """One hold: what must not be deleted for now."""
 
     id: str
     on: str
-    until: int
+    until: Instant
+    remaining: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSeen:
+    """The cluster, as of its last response."""
+
+    connected: bool = False
+    uuid: str | None = None
+    name: str | None = None
+    version: str | None = None
+    answered_at: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SituationSeen:
-    """The result of the last look at the cluster and at the operator's decisions."""
+    """The result of the last look at the cluster and at the operator's decisions, if there was one."""
 
-    at: int
-    cluster: ClusterFacts
-    accepted: str | None
-    head: Head | None
-    holds: tuple[HoldSeen, ...]
-    stopped_at: int | None
-    note: str
+    cluster: ClusterSeen = ClusterSeen()
+    accepted: str | None = None
+    head: Head | None = None
+    holds: tuple[HoldSeen, ...] = ()
+    stopped_at: int | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseSeen:
-    """Which instance acts, as far as this process knows."""
+    """The lease: which instance acts."""
 
-    held: bool
-    """Whether it is this process, now."""
+    held: bool  # by this process, now
+    holder: str | None  # None while nobody is known to hold it
     epoch: int | None
-    holder: str
-    """Empty while nobody is known to hold it."""
-    seen_ago: float | None
+    seen_ago: Annotated[float | None, UNPUBLISHED]
     """Seconds since the lease was last read or written; None if it never was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSeen:
-    """The last runs of a job. Instants in epoch milliseconds."""
+    """The last runs of a job of the schedule."""
 
-    last_success: int | None = None
-    failed_at: int | None = None
-    """When it last failed, if it did not succeed since."""
+    name: str
+    last_success: Instant | None = None
+    failed_at: Instant | None = None
+    """When it last failed, if it has not succeeded since."""
     error: str = ""
     remedy: str = ""
-    defect: bool = False
+    defect: Annotated[bool, UNPUBLISHED] = False
     """Whether an internal error of the enforcer was the cause."""
 
 
@@ -147,7 +174,7 @@ class Known:
     """What prevents the work from starting or continuing, as last seen."""
     lease: LeaseSeen | None = None
     """None in plan mode, which needs none."""
-    situation: SituationSeen | None = None
+    situation: SituationSeen = SituationSeen()
     jobs: Mapping[str, JobSeen] = field(default_factory=dict)
     categories: Mapping[str, CategorySeen] = field(default_factory=dict)
     coverage: FindingsSeen | None = None
@@ -156,51 +183,46 @@ class Known:
     purged_documents: Counted = field(default_factory=dict)
     durations: Durations = field(default_factory=Durations)
 
+    def job(self, name: str) -> JobSeen:
+        """Return the last runs of a job, also of one that never ran."""
+        return self.jobs.get(name, JobSeen(name=name))
 
-def readable_findings(
-    policy: Policy, pseudonyms: Pseudonyms, findings: Iterable[Finding], *, now: int
-) -> tuple[FindingSeen, ...]:
+
+def readable_findings(redactor: Redactor, findings: Iterable[Finding], *, now: int) -> tuple[FindingSeen, ...]:
     """Return findings without ids of subjects."""
-    redactor = Redactor(pseudonyms, policy.patterns)
     return tuple(
-        FindingSeen(
-            id=finding.id,
-            kind=finding.kind,
-            category=finding.category,
-            index=pseudonyms.index_name(policy.patterns, finding.index) if finding.index is not None else None,
-            severity=finding.severity,
+        replace(
+            FindingSeen.of(finding, now),
+            index=redactor.index_name(finding.index) if finding.index is not None else None,
             text=redactor.text(finding.text, finding.index),
             remedy=redactor.text(finding.remedy, finding.index),
-            first_seen=finding.first_seen if finding.first_seen is not None else now,
         )
         for finding in findings
     )
 
 
-def readable_terminations(
-    policy: Policy, pseudonyms: Pseudonyms, terminations: Iterable[Termination]
-) -> tuple[Termination, ...]:
+def readable_terminations(redactor: Redactor, terminations: Iterable[Termination]) -> tuple[Termination, ...]:
     """Return terminations without anything that identifies their subjects."""
     return tuple(
         replace(
             forgotten(one),
-            open_items=tuple(
-                replace(item, text=pseudonyms.hide_everywhere(policy.patterns, item.text)) for item in one.open_items
-            ),
+            open_items=tuple(replace(item, text=redactor.text(item.text)) for item in one.open_items),
         )
         for one in terminations
     )
 
 
-def readable_holds(policy: Policy, pseudonyms: Pseudonyms, control: Control | None) -> tuple[HoldSeen, ...]:
-    """Return holds without names of people: the next to end first."""
-    holds = sorted(control.holds if control else (), key=lambda hold: (hold.until, hold.id))
-    return tuple(HoldSeen(id=hold.id, on=_on(policy, pseudonyms, hold), until=hold.until) for hold in holds)
+def readable_holds(redactor: Redactor, control: Control | None, *, now: int) -> tuple[HoldSeen, ...]:
+    """Return holds without owner, reason and ids of subjects, the next to end first."""
+    return tuple(
+        HoldSeen(id=hold.id, on=_on(redactor, hold), until=hold.until, remaining=hold.until - now)
+        for hold in sorted(control.holds if control else (), key=lambda hold: (hold.until, hold.id))
+    )
 
 
-def _on(policy: Policy, pseudonyms: Pseudonyms, hold: Hold) -> str:
+def _on(redactor: Redactor, hold: Hold) -> str:
     if hold.subject is not None:
-        return f"{hold.subject.kind} {pseudonyms.of(hold.subject.text)}"
+        return f"{hold.subject.kind} {redactor.pseudonyms.of(hold.subject.text)}"
     if hold.index is not None:
-        return f"index {pseudonyms.index_name(policy.patterns, hold.index)}"
+        return f"index {redactor.index_name(hold.index)}"
     return f"category {hold.category}"

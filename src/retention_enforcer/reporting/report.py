@@ -7,53 +7,38 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from retention_enforcer.domain.expiry.proof import Proof
 from retention_enforcer.domain.facts import CategoryFacts
-from retention_enforcer.domain.findings import Finding, Severity
-from retention_enforcer.domain.instants import SECOND, format_duration, format_instant, format_known_instant
+from retention_enforcer.domain.findings import Finding
+from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.ledger.records import Head
 from retention_enforcer.domain.policy.claims import IndexOwner
-from retention_enforcer.domain.policy.promises import ON_REQUEST, Policy
+from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.domain.terminations.findings import Outstanding, termination_findings
 from retention_enforcer.domain.terminations.states import is_late
 from retention_enforcer.enforcement.coverage.observer import CoverageLook
 from retention_enforcer.enforcement.reader import Look
-from retention_enforcer.reporting.owed import Timed, next_due, owed_under
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One promise. Instants and durations in milliseconds; None if there is none or it is not known."""
-
-    id: str
-    promise: str
-    clause: str | None
-    kept: bool
-    limit: int | None
-    indices: int = 0
-    documents: int | None = 0
-    oldest: int | None = None
-    margin: int | None = None
-    last_purge: int | None = None
-    """When a cycle, or a termination or request, last purged anything under it."""
-    next_due: int | None = None
-    """When something is next due; in the past if it is due now."""
-    findings: tuple[str, ...] = ()
-    """Ids of the findings that concern it."""
+from retention_enforcer.reporting.known import CategorySeen, FindingSeen
+from retention_enforcer.reporting.promises import Grounds, Promise, Timed, most_urgent_first, next_due
+from retention_enforcer.reporting.published import Instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedIndex:
-    """One index of the cluster, and the promise it is under. Instants in epoch milliseconds."""
+    """One index of the cluster, and the promise it is under."""
 
-    name: str
+    index: str
     uuid: str
     standing: IndexOwner
     categories: tuple[str, ...]
     excluded_from: tuple[str, ...]
     """The categories from which `ignore` excludes it."""
+    clauses: tuple[str, ...]
+    """The clauses of its categories."""
     documents: int | None
-    oldest: int | None
+    oldest: Instant | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +48,7 @@ class Report:
     policy: Policy
     as_of: int
     head: Head | None
-    rows: tuple[Row, ...]
+    promises: tuple[Promise, ...]
     findings: tuple[Finding, ...]
     """All of them, the broken promises first."""
     indices: tuple[ReportedIndex, ...] = ()
@@ -73,7 +58,7 @@ class Report:
     @property
     def kept(self) -> bool:
         """Whether every promise is proven to be kept by this look."""
-        return all(row.kept for row in self.rows)
+        return all(promise.kept for promise in self.promises)
 
     def under(self, category: str) -> tuple[ReportedIndex, ...]:
         """Return the indices under a promise."""
@@ -103,90 +88,60 @@ def make_report(
     known what else was asked for: what ends with a request is not kept then.
     """
     late = frozenset(t.key for t, times in asked if is_late(t, times, look.as_of))
-    of_terminations = tuple(termination_findings((t for t, _ in asked), Outstanding(late=late, refused=refused)))
+    of_terminations = termination_findings((t for t, _ in asked), Outstanding(late=late, refused=refused))
     beyond = (*(coverage.findings if coverage else ()), *of_terminations)
-    every = [*(finding for proof in proofs for finding in proof.findings), *beyond]
+    grounds = Grounds(
+        policy=policy,
+        now=max((look.as_of, *(proof.as_of for proof in proofs))),  # ages are those at which the proofs were made
+        categories={proof.category: _seen(look, proof) for proof in proofs},
+        asked=asked,
+        unknown=unknown,
+        beside=[FindingSeen.of(finding, look.as_of) for finding in beyond],
+    )
+    not_known = f"What is owed to customers is not known, and not kept for that: {unknown}" if unknown else ""
     return Report(
         policy=policy,
         as_of=look.as_of,
         head=head,
-        rows=(
-            *(_row(policy, look, proof, beyond, asked, unknown) for proof in proofs),
-            _on_request(policy, look.as_of, asked, beyond, unknown),
-        ),
-        findings=tuple(sorted(every, key=_urgency)),
-        indices=_placed(coverage, look.facts) if coverage else (),
-        notes=tuple(note for note in (look.note, *notes, _unknown_note(unknown)) if note),
+        promises=grounds.promises(),
+        findings=most_urgent_first([*(finding for proof in proofs for finding in proof.findings), *beyond]),
+        indices=_placed(policy, coverage, look.facts) if coverage else (),
+        notes=tuple(note for note in (look.note, *notes, not_known) if note),
     )
 
 
-def _row(
-    policy: Policy, look: Look, proof: Proof, beyond: Iterable[Finding], asked: Sequence[Timed], unknown: str
-) -> Row:
-    category = policy.category(proof.category)
+def _seen(look: Look, proof: Proof) -> CategorySeen:
     memory = look.memories.get(proof.category)
-    owed = owed_under(
-        policy,
-        category.id,
-        asked,
-        look.as_of,
-        unknown=unknown,
+    return CategorySeen(
+        proof=proof,
+        findings=tuple(FindingSeen.of(finding, look.as_of) for finding in proof.findings),
         next_due=next_due(look.plans[proof.category]),
         last_purge=memory.purged_at if memory else None,
     )
-    findings = (*proof.findings, *(finding for finding in beyond if finding.category == proof.category))
-    return Row(
-        id=category.id,
-        promise=category.promise,
-        clause=str(category.clause),
-        kept=proof.kept and owed.kept,
-        limit=proof.limit,
-        indices=proof.indices,
-        documents=proof.documents,
-        oldest=proof.oldest,
-        margin=proof.margin,
-        last_purge=owed.last_purge,
-        next_due=owed.next_due,
-        findings=tuple(finding.id for finding in findings),
-    )
 
 
-def _on_request(policy: Policy, now: int, asked: Sequence[Timed], beyond: Iterable[Finding], unknown: str) -> Row:
-    owed = owed_under(policy, ON_REQUEST, asked, now, unknown=unknown)
-    return Row(
-        id=ON_REQUEST,
-        promise=f"gone {format_duration(policy.on_request)} after a request",
-        clause=None,
-        kept=owed.kept,
-        limit=policy.on_request,
-        last_purge=owed.last_purge,
-        next_due=owed.next_due,
-        findings=tuple(finding.id for finding in beyond if finding.category == ON_REQUEST),
-    )
-
-
-def _unknown_note(unknown: str) -> str:
-    return f"What is owed to customers is not known, and not kept for that: {unknown}" if unknown else ""
-
-
-def _urgency(finding: Finding) -> tuple[bool, str, str, str]:
-    return (finding.severity is not Severity.ERROR, finding.category or "", finding.kind, finding.index or "")
-
-
-def _placed(coverage: CoverageLook, facts: Mapping[str, CategoryFacts]) -> tuple[ReportedIndex, ...]:
+def _placed(policy: Policy, coverage: CoverageLook, facts: Mapping[str, CategoryFacts]) -> tuple[ReportedIndex, ...]:
     known = {index.uuid: index for seen in facts.values() for index in seen.indices}
     return tuple(
         ReportedIndex(
-            name=index.name,
+            index=index.name,
             uuid=index.uuid,
             standing=index.claim.standing,
             categories=index.claim.categories,
             excluded_from=index.claim.excluded_from,
+            clauses=tuple(str(policy.category(id_).clause) for id_ in index.claim.categories),
             documents=known[index.uuid].documents if index.uuid in known else index.documents,
             oldest=known[index.uuid].oldest if index.uuid in known else None,
         )
         for index in coverage.facts.indices
     )
+
+
+_PARTS = TypeAdapter(Promise | FindingSeen | ReportedIndex)
+_OF_PROMISE = (
+    *("id", "promise", "clause", "kept", "limit", "indices", "documents", "oldest", "margin"),
+    *("last_purge", "next_due", "findings"),
+)
 
 
 def report_document(report: Report) -> dict[str, Any]:
@@ -195,56 +150,21 @@ def report_document(report: Report) -> dict[str, Any]:
         "as_of": format_instant(report.as_of),
         "ledger": {"sequence": report.head.sequence, "hash": report.head.hash} if report.head else None,
         "kept": report.kept,
-        "categories": [_row_document(row) for row in report.rows],
+        "categories": [_promise(promise) for promise in report.promises],
         "findings": [_finding(finding, report.as_of) for finding in report.findings],
-        "indices": [_placed_document(report.policy, index) for index in report.indices],
+        "indices": [_PARTS.dump_python(index, mode="json") for index in report.indices],
         "notes": list(report.notes),
     }
 
 
-def _row_document(row: Row) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "promise": row.promise,
-        "clause": row.clause,
-        "kept": row.kept,
-        "limit": _seconds(row.limit),
-        "indices": row.indices,
-        "documents": row.documents,
-        "oldest": format_known_instant(row.oldest),
-        "margin": _seconds(row.margin),
-        "last_purge": format_known_instant(row.last_purge),
-        "next_due": format_known_instant(row.next_due),
-        "findings": list(row.findings),
-    }
+def _promise(promise: Promise) -> dict[str, Any]:
+    shown = {**_PARTS.dump_python(promise, mode="json"), "kept": promise.kept}
+    if promise.clause is None:
+        shown |= {"indices": 0, "documents": 0}
+    return {name: shown[name] for name in _OF_PROMISE}
 
 
 def _finding(finding: Finding, as_of: int) -> dict[str, Any]:
-    return {
-        "id": finding.id,
-        "kind": finding.kind,
-        "category": finding.category,
-        "index": finding.index,
-        "severity": finding.severity.value,
-        "text": finding.text,
-        "remedy": finding.remedy,
-        "first_seen": format_instant(finding.first_seen if finding.first_seen is not None else as_of),
-        "last_seen": format_instant(finding.last_seen if finding.last_seen is not None else as_of),
-    }
-
-
-def _placed_document(policy: Policy, index: ReportedIndex) -> dict[str, Any]:
-    return {
-        "index": index.name,
-        "uuid": index.uuid,
-        "standing": index.standing.value,
-        "categories": list(index.categories),
-        "excluded_from": list(index.excluded_from),
-        "clauses": [str(policy.category(id_).clause) for id_ in index.categories],
-        "documents": index.documents,
-        "oldest": format_known_instant(index.oldest),
-    }
-
-
-def _seconds(duration: int | None) -> int | None:
-    return duration // SECOND if duration is not None else None
+    last_seen = finding.last_seen if finding.last_seen is not None else as_of
+    shown = FindingSeen.of(finding, as_of)
+    return {**_PARTS.dump_python(shown, mode="json"), "last_seen": format_instant(last_seen)}

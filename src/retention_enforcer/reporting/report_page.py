@@ -7,10 +7,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.findings import Severity
 from retention_enforcer.domain.instants import describe_duration, format_duration, format_instant
 from retention_enforcer.domain.policy.claims import IndexOwner
-from retention_enforcer.reporting.report import Report, Row
+from retention_enforcer.reporting.report import Report
 
 _BESIDE = {
     IndexOwner.UNCLAIMED: "Claimed by no category",
@@ -25,7 +25,6 @@ def report_page(report: Report) -> str:
     page = page_environment(report.as_of).get_template("report.html")
     return page.render(
         report=report,
-        rows=[(row, report.under(row.id), _of(row, report.findings)) for row in report.rows],
         beside=[(title, report.standing(standing)) for standing, title in _BESIDE.items()],
         is_error=lambda finding: finding.severity is Severity.ERROR,
     )
@@ -42,10 +41,6 @@ def page_environment(now: int) -> Environment:
     )
     environment.filters |= _filters(now)
     return environment
-
-
-def _of(row: Row, findings: tuple[Finding, ...]) -> list[Finding]:
-    return [finding for finding in findings if finding.id in row.findings]
 
 
 def _filters(now: int) -> dict[str, Callable[..., Any]]:

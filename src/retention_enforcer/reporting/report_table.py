@@ -11,7 +11,8 @@ from rich.text import Text
 from retention_enforcer.domain.findings import Finding, Severity
 from retention_enforcer.domain.instants import describe_roughly, format_duration, format_instant
 from retention_enforcer.domain.policy.claims import IndexOwner
-from retention_enforcer.reporting.report import Report, ReportedIndex, Row
+from retention_enforcer.reporting.promises import Promise
+from retention_enforcer.reporting.report import Report, ReportedIndex
 
 _NAMED = 6
 """Indices that are named under each promise; the JSON and the page have all of them."""
@@ -35,27 +36,23 @@ def _promises(report: Report) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
     for name in _COLUMNS:
         table.add_column(name, overflow="fold", justify="left" if name in _LEFT else "right")
-    for row in report.rows:
-        verdict = Text("kept", "green") if row.kept else Text("NOT KEPT", "bold red")
-        table.add_row(verdict, row.id, *_figures(row, report.as_of))
+    for promise in report.promises:
+        verdict = Text("kept", "green") if promise.kept else Text("NOT KEPT", "bold red")
+        table.add_row(verdict, promise.id, *_figures(promise, report.as_of))
     return table
 
 
-def _figures(row: Row, now: int) -> list[str]:
-    limit = format_duration(row.limit) if row.limit is not None else "never"
+def _figures(promise: Promise, now: int) -> list[str]:
     due = "-"
-    if row.next_due is not None:
-        due = f"in {describe_roughly(row.next_due - now)}" if row.next_due > now else "now"
-    purged = f"{describe_roughly(now - row.last_purge)} ago" if row.last_purge is not None else "-"
-    if row.clause is None:
-        return [limit, *["-"] * (len(_COLUMNS) - len(_LEFT) - 2), purged, due]
+    if promise.next_due is not None:
+        due = f"in {describe_roughly(promise.next_due - now)}" if promise.next_due > now else "now"
     return [
-        limit,
-        f"{row.indices:,}",
-        "-" if row.documents is None else f"{row.documents:,}",
-        describe_roughly(now - row.oldest) if row.oldest is not None else "-",
-        describe_roughly(row.margin) if row.margin is not None else "-",
-        purged,
+        format_duration(promise.limit) if promise.limit is not None else "never",
+        f"{promise.indices:,}" if promise.indices is not None else "-",
+        f"{promise.documents:,}" if promise.documents is not None else "-",
+        describe_roughly(now - promise.oldest) if promise.oldest is not None else "-",
+        describe_roughly(promise.margin) if promise.margin is not None else "-",
+        f"{describe_roughly(now - promise.last_purge)} ago" if promise.last_purge is not None else "-",
         due,
     ]
 
@@ -70,10 +67,10 @@ def _indices(report: Report) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold", ratio=1)
-    for row in report.rows:
-        if row.clause is not None:
-            placed = _names(report.under(row.id))
-            table.add_row(row.id, Text.assemble(row.clause, "\n", (placed, "dim")))
+    for promise in report.promises:
+        if promise.clause is not None:
+            placed = _names(report.under(promise.id))
+            table.add_row(promise.id, Text.assemble(promise.clause, "\n", (placed, "dim")))
     for standing in (IndexOwner.UNCLAIMED, IndexOwner.IGNORED, IndexOwner.OWN, IndexOwner.SYSTEM):
         placed = _names(report.standing(standing))
         table.add_row(Text(standing.value, "italic"), Text(placed, "dim"))
@@ -84,7 +81,7 @@ def _names(indices: Sequence[ReportedIndex]) -> str:
     if not indices:
         return "no index"
     more = f" and {len(indices) - _NAMED:,} more" if len(indices) > _NAMED else ""
-    return ", ".join(index.name for index in indices[:_NAMED]) + more
+    return ", ".join(index.index for index in indices[:_NAMED]) + more
 
 
 def _standing(report: Report) -> str:

@@ -14,9 +14,9 @@ from jinja2 import Template
 
 from retention_enforcer.domain.findings import Severity
 from retention_enforcer.domain.instants import describe_roughly
+from retention_enforcer.reporting.promises import Promise, Verdict
 from retention_enforcer.reporting.report_page import page_environment
-from retention_enforcer.reporting.status import PromiseStatus, Role, Status, Verdict
-from retention_enforcer.reporting.status_document import status_document
+from retention_enforcer.reporting.status import Role, Status
 
 SHOWN = 20
 """Terminations, findings and holds that are shown at once; further ones are one click away."""
@@ -50,14 +50,13 @@ def status_page(status: Status) -> str:
     """Return the page. Every text that comes from outside is escaped."""
     return _template().render(
         status=status,
-        document=status_document(status),
         style=_STYLE,
         headline=headline(status),
         wanting=_wanting(status),
         tone=_TONES[status.verdict],
         words=_WORDS,
         tones=_TONES,
-        role=_ROLES[status.role],
+        role=_ROLES[status.instance.role],
         bar=_bar,
         is_error=lambda finding: finding.severity is Severity.ERROR,
         shown=SHOWN,
@@ -78,7 +77,7 @@ def headline(status: Status) -> str:
     number = len(status.promises)
     broken = sum(promise.verdict is Verdict.NOT_KEPT for promise in status.promises)
     unproven = sum(promise.verdict is Verdict.NOT_PROVEN for promise in status.promises)
-    if status.role is Role.STANDBY:
+    if status.instance.role is Role.STANDBY:
         return "This instance stands by: the one that acts shows the promises"
     if broken:
         beside = f", {unproven} not proven" if unproven else ""
@@ -88,7 +87,7 @@ def headline(status: Status) -> str:
     return f"All {number} promises are kept"
 
 
-def _wanting(status: Status) -> list[tuple[Verdict, list[PromiseStatus]]]:
+def _wanting(status: Status) -> list[tuple[Verdict, list[Promise]]]:
     """Return the promises that are not kept, and those that are not proven, where these are some and not all."""
     found = []
     for verdict in (Verdict.NOT_KEPT, Verdict.NOT_PROVEN):
@@ -98,7 +97,7 @@ def _wanting(status: Status) -> list[tuple[Verdict, list[PromiseStatus]]]:
     return found
 
 
-def _bar(promise: PromiseStatus) -> dict[str, float] | None:
+def _bar(promise: Promise) -> dict[str, float] | None:
     """Return the widths of a promise's bar in hundredths of the limit: what is used, and from where on it is due."""
     if promise.used is None or not promise.limit:
         return None

@@ -13,8 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from retention_enforcer.enforcement.ports import Clock
 from retention_enforcer.reporting.known import Known
-from retention_enforcer.reporting.status import Status, build_status
-from retention_enforcer.reporting.status_document import status_document, status_schema
+from retention_enforcer.reporting.status import Status, build_status, status_json, status_schema
 from retention_enforcer.reporting.status_page import STYLE_HASH, status_page
 from retention_enforcer.web.metrics import exposition
 
@@ -59,23 +58,23 @@ class _Views:
         self._clock = clock
         self._kinds: frozenset[str] = frozenset()
 
-    def _status(self) -> Status:
-        status = build_status(self._known(), self._clock.now())
+    def _status(self, known: Known) -> Status:
+        status = build_status(known, self._clock.now())
         self._kinds |= {finding.kind for finding in status.findings}
         return status
 
     async def page(self, _: Request) -> Response:
-        return Response(status_page(self._status()), media_type="text/html")
+        return Response(status_page(self._status(self._known())), media_type="text/html")
 
     async def document(self, _: Request) -> Response:
-        return Response(status_document(self._status()).model_dump_json(), media_type="application/json")
+        return Response(status_json(self._status(self._known())), media_type="application/json")
 
     async def schema(self, _: Request) -> Response:
         return JSONResponse(status_schema(), media_type="application/schema+json")
 
     async def metrics(self, request: Request) -> Response:
-        status = self._status()
-        body, content_type = exposition(status, self._kinds, request.headers.get("accept", ""))
+        known = self._known()
+        body, content_type = exposition(known, self._status(known), self._kinds, request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type})
 
     async def livez(self, _: Request) -> Response:
@@ -84,11 +83,11 @@ class _Views:
         return PlainTextResponse("not alive: the schedule has not turned for a minute\n", _UNAVAILABLE)
 
     async def readyz(self, _: Request) -> Response:
-        status = self._status()
-        if status.not_ready:
-            reasons = "".join(f"- {reason}\n" for reason in status.not_ready)
-            return PlainTextResponse(f"not ready, {status.role}:\n{reasons}", _UNAVAILABLE)
-        return PlainTextResponse(f"ready, {status.role}\n")
+        instance = self._status(self._known()).instance
+        if instance.not_ready:
+            reasons = "".join(f"- {reason}\n" for reason in instance.not_ready)
+            return PlainTextResponse(f"not ready, {instance.role}:\n{reasons}", _UNAVAILABLE)
+        return PlainTextResponse(f"ready, {instance.role}\n")
 
 
 class _StrictHeaders:

@@ -15,35 +15,36 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from retention_enforcer.domain.instants import SECOND
-from retention_enforcer.reporting.known import DURATION_BUCKETS, JobSeen
-from retention_enforcer.reporting.owed import PROVEN_FOR
-from retention_enforcer.reporting.status import Role, Status, Verdict
+from retention_enforcer.reporting.known import DURATION_BUCKETS, Known
+from retention_enforcer.reporting.promises import PROVEN_FOR, Promise, Verdict
+from retention_enforcer.reporting.status import Role, Status
 
 
-def exposition(status: Status, kinds: frozenset[str], accept: str) -> tuple[bytes, str]:
+def exposition(known: Known, status: Status, kinds: frozenset[str], accept: str) -> tuple[bytes, str]:
     """Return the metrics and their content type, as the scraper accepts them.
 
     `kinds` are the kinds of findings that were ever seen: one that is closed is 0, not gone.
     """
     registry = CollectorRegistry()
-    registry.register(_StatusCollector(status, kinds))
+    registry.register(_StatusCollector(known, status, kinds))
     encode, content_type = choose_encoder(accept)
     return encode(registry), content_type
 
 
 class _StatusCollector(Collector):
-    def __init__(self, status: Status, kinds: frozenset[str]) -> None:
+    def __init__(self, known: Known, status: Status, kinds: frozenset[str]) -> None:
+        self._known = known
         self._status = status
         self._kinds = kinds
 
     def collect(self) -> Iterator[Metric]:
         yield from _about_instance(self._status)
-        yield from _about_work(self._status)
-        if self._status.role is not Role.STANDBY:
+        yield from _about_work(self._known)
+        if self._status.instance.role is not Role.STANDBY:
             yield from _about_promises(self._status)
             yield from _about_customers(self._status)
             yield _findings(self._status, self._kinds)
-            yield _jobs(self._status)
+            yield _jobs(self._known)
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
@@ -51,21 +52,20 @@ def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
 
 
 def _about_instance(status: Status) -> Iterator[Metric]:
-    known = status.known
-    yield _gauge("leader", "Whether this instance holds the lease.", float(status.role is Role.ACTING))
+    instance = status.instance
+    yield _gauge("leader", "Whether this instance holds the lease.", float(instance.role is Role.ACTING))
     yield _gauge("ready", "Whether this instance is ready: connected, accepted, lease known.",
-                 float(not status.not_ready))  # fmt: skip
-    yield _gauge("interval_seconds", "The time between two cycles of a category.", known.interval / SECOND)
-    situation = known.situation
-    if situation:
+                 float(instance.ready))  # fmt: skip
+    yield _gauge("interval_seconds", "The time between two cycles of a category.", instance.interval / SECOND)
+    if status.cluster.answered_at is not None:
         yield _gauge("stopped", "Whether the operator has stopped all deletion.",
-                     float(situation.stopped_at is not None))  # fmt: skip
-    if situation and situation.head:
-        yield _gauge("ledger_sequence", "The sequence of the ledger's last record.", situation.head.sequence)
+                     float(status.policy.stopped_at is not None))  # fmt: skip
+    if status.ledger:
+        yield _gauge("ledger_sequence", "The sequence of the ledger's last record.", status.ledger.sequence)
 
 
-def _about_work(status: Status) -> Iterator[Metric]:
-    known, labels = status.known, ("category", "mechanism")
+def _about_work(known: Known) -> Iterator[Metric]:
+    labels = ("category", "mechanism")
     indices = CounterMetricFamily("retention_purged_indices", "Indices deleted whole since the start.", labels=labels)
     documents = CounterMetricFamily(
         "retention_purged_documents",
@@ -103,7 +103,7 @@ def _about_promises(status: Status) -> Iterator[Metric]:
             "limit_seconds": promise.limit / SECOND if promise.limit is not None else None,
             "oldest_document_age_seconds": promise.age / SECOND if promise.age is not None else None,
             "overdue_documents": promise.overdue,
-            "kept": _kept(status, promise.verdict, proven=promise.proven_at is not None),
+            "kept": _kept(status, promise),
         }
         for name, value in values.items():
             if value is not None:
@@ -111,23 +111,25 @@ def _about_promises(status: Status) -> Iterator[Metric]:
     yield from families.values()
 
 
-def _kept(status: Status, verdict: Verdict, *, proven: bool) -> float | None:
+def _kept(status: Status, promise: Promise) -> float | None:
     """Return 1 for kept, 0 for everything else; None only before the first proof of a process that has just begun."""
-    young = status.as_of - status.known.started_at <= PROVEN_FOR * status.known.interval
-    if verdict is Verdict.NOT_PROVEN and not proven and young:
+    young = status.as_of - status.instance.started_at <= PROVEN_FOR * status.instance.interval
+    if promise.verdict is Verdict.NOT_PROVEN and promise.proven_at is None and young:
         return None
-    return float(verdict is Verdict.KEPT)
+    return float(promise.kept)
 
 
 def _about_customers(status: Status) -> Iterator[Metric]:
-    if status.known.terminations is None:
+    if status.terminations.looked_at is None:
         return
-    running = [pending for pending in status.pending if pending.remaining is not None]
+    running = [
+        (pending.remaining, pending.used) for pending in status.terminations.open if pending.remaining is not None
+    ]
     yield _gauge("pending_terminations", "Terminations and requests whose data is not erased yet.", len(running))
-    if status.next_deadline is not None:
+    if running:
         text = "The time until the first of them has to be purged; negative past it."
-        yield _gauge("next_deadline_seconds", text, status.next_deadline / SECOND)
-    used = max((pending.used for pending in running if pending.used is not None), default=0.0)
+        yield _gauge("next_deadline_seconds", text, min(remaining for remaining, _ in running) / SECOND)
+    used = max((used for _, used in running if used is not None), default=0.0)
     yield _gauge("termination_time_used_ratio", "The largest part of its time that one of them has used.", used)
 
 
@@ -141,12 +143,11 @@ def _findings(status: Status, kinds: frozenset[str]) -> Metric:
     return findings
 
 
-def _jobs(status: Status) -> Metric:
+def _jobs(known: Known) -> Metric:
     """Return when each job last came to its end: 0 for one that never did, so that it is not overlooked."""
     text = "When a job last came to its end; 0 if it never did."
     family = GaugeMetricFamily("retention_last_success_timestamp_seconds", text, labels=["job"])
-    names = [f"category {category.id}" for category in status.known.policy.categories]
+    names = [f"category {category.id}" for category in known.policy.categories]
     for name in (*names, "terminations", "coverage", "situation"):
-        last = status.known.jobs.get(name, JobSeen()).last_success
-        family.add_metric([name], (last or 0) / SECOND)
+        family.add_metric([name], (known.job(name).last_success or 0) / SECOND)
     return family
