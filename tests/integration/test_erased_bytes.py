@@ -22,7 +22,7 @@ from customers import add, index, interrupted, move, now, of, states
 from disk_search import CERTAIN, DOOMED, KINDS, add_canaries, contents, files, on_disk
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
-from retention_enforcer.enforcement import enforcer
+from retention_enforcer.enforcement.preconditions import safety
 from retention_enforcer.enforcement.erasure import eraser
 from tenants import OTHERS
 from workbench import FixedClock, Ran, Workbench
@@ -186,7 +186,7 @@ def test_the_bytes_of_a_purged_tenant_are_in_the_files_until_they_are_erased_and
 def another_clock() -> Iterator[None]:
     """The daemon's clock is moved, the cluster's is not: that they differ is not what is tested here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(enforcer, "raise_if_wrong_clock", lambda cluster, now: None)
+        patch.setattr(safety, "raise_if_wrong_clock", lambda cluster, now: None)
         yield
 
 

@@ -16,9 +16,8 @@ from retention_enforcer.cluster.lifecycles.changes import ClusterLifecycles
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.domain.lifecycles.changes import Change
-from retention_enforcer.enforcement.enforcer import Enforcer
-from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleWork
-from retention_enforcer.enforcement.lifecycles.seam import LifecycleResult
+from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleResult, LifecycleWork
+from retention_enforcer.enforcement.preconditions.decisions import Decisions
 from retention_enforcer.enforcement.terminations.purge import SubjectPurge
 from retention_enforcer.enforcement.terminations.registrar import Registrar
 from workbench import Workbench
@@ -187,7 +186,7 @@ def test_work_that_failed_before_it_began_leaves_no_word_either(
     with tenants.working() as worker:
         worker.work_on_terminations()
         with monkeypatch.context() as patch:
-            patch.setattr(Enforcer, "_read_control", _fails)
+            patch.setattr(Decisions, "read", _fails)
             with pytest.raises(ClusterUnavailable):
                 worker.work_on_terminations()
         worker.run("application-logs")

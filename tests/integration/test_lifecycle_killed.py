@@ -14,12 +14,12 @@ from workbench import WHEN_CALLED
 pytestmark = pytest.mark.timeout(120)
 
 CLUSTER = "cluster.lifecycles.changes.ClusterLifecycles"
-CHANGER = "enforcement.lifecycles.changer.LifecycleChanger"
+ACTS = "enforcement.ledger.acts.Acts"
 
 # One index comes to straddle and is detached, one is new and attached, one has a lifecycle under the policy's former
 # name and is swapped: detached, then attached.
 STEPS: dict[str, tuple[str, str, int, str]] = {
-    "after the first intent": (CHANGER, "_intend", 1, "after"),
+    "after the first intent": (ACTS, "announce", 1, "after"),
     "before anything is detached": (CLUSTER, "detach", 1, "before"),
     "after the first is detached": (CLUSTER, "detach", 1, "after"),
     "before the policy is put": (CLUSTER, "put_policy", 1, "before"),
@@ -29,7 +29,7 @@ STEPS: dict[str, tuple[str, str, int, str]] = {
     "before one is swapped": (CLUSTER, "swap", 1, "before"),
     "within the swap": (CLUSTER, "detach", 2, "after"),
     "after one is swapped": (CLUSTER, "swap", 1, "after"),
-    "before an outcome": (CHANGER, "_finish", 2, "before"),
+    "before an outcome": (ACTS, "finish", 2, "before"),
 }
 
 SETTLED = """

@@ -96,9 +96,9 @@ class Inventory:
         ahead = _Ahead(horizon=self._horizon, now=now, looks=looks or {})
         for attempt in range(ATTEMPTS):
             observation = _Observation(
-                self._client,
-                self._capabilities,
-                policy,
+                client=self._client,
+                capabilities=self._capabilities,
+                policy=policy,
                 now=now,
                 silent=silent if attempt < ATTEMPTS - 1 else None,
                 queries=queries,
@@ -138,33 +138,23 @@ class _Ahead:
         return at if at is not None and 0 <= self.now - at <= self.horizon else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Observation:
     """One attempt. `silent` are the uuids of indices that did not answer in an earlier one; None for the last."""
 
-    def __init__(
-        self,
-        client: Elasticsearch,
-        capabilities: Capabilities,
-        policy: Policy,
-        *,
-        now: int,
-        silent: frozenset[str] | None,
-        queries: Sequence[SubjectQuery],
-        ahead: _Ahead,
-    ) -> None:
-        self._client = client
-        self._capabilities = capabilities
-        self._policy = policy
-        self._now = now
-        self._silent = silent
-        self._queries = queries
-        self._ahead = ahead
+    client: Elasticsearch
+    capabilities: Capabilities
+    policy: Policy
+    now: int
+    silent: frozenset[str] | None
+    queries: Sequence[SubjectQuery]
+    ahead: _Ahead
 
     def of(self, categories: Sequence[Category], evidence: Mapping[str, Evidence]) -> dict[str, CategoryFacts]:
-        found = survey(self._client, self._capabilities, self._policy, categories)
+        found = survey(self.client, self.capabilities, self.policy, categories)
         self._raise_if_new(found.not_shown)
         doubtful = doubts.Doubts(found)
-        doubtful.of_restrictions(self._capabilities.restrictions())
+        doubtful.of_restrictions(self.capabilities.restrictions())
         write_aliases = self._write_aliases(found)
         # Counted before the refresh: what is written from here on has a higher sequence number than the one that is
         # planned with, whether or not the search below sees it. A count that is too high is taken again.
@@ -174,15 +164,15 @@ class _Observation:
         computed = self._computed(found, doubtful)
         subjects = self._match_documents(found, doubtful.none_about(found.governed))
         answer = self._search(found, doubtful, types, computed, subjects)
-        tell_pairs_apart(self._client, subjects, answer)
-        tell_spellings(self._client, subjects, answer)
-        doubtful.of_invisible_documents(self._client, counts, answer)
-        ageless = ages_unknown(self._client, doubtful.none_about(found.governed), types, computed, answer, evidence)
+        tell_pairs_apart(self.client, subjects, answer)
+        tell_spellings(self.client, subjects, answer)
+        doubtful.of_invisible_documents(self.client, counts, answer)
+        ageless = ages_unknown(self.client, doubtful.none_about(found.governed), types, computed, answer, evidence)
         forbidden = self._forbidden(categories, found)
         return {
             category.id: CategoryFacts(
                 category=category.id,
-                as_of=self._now,
+                as_of=self.now,
                 indices=tuple(
                     self._facts(index, _Read(counts, answer, subjects, write_aliases, evidence, ageless, types))
                     for index in by_category(doubtful.none_about(found.governed)).get(category.id, [])
@@ -196,8 +186,8 @@ class _Observation:
                 forbidden=forbidden.get(category.id, ()),
                 taken_over=found.taken_over[category.id],
                 excluded=tuple(sorted(n for n, c in found.whose.claims.items() if category.id in c.excluded_from)),
-                looked_at=self._ahead.looks.get(category.id),
-                horizon=self._ahead.horizon,
+                looked_at=self.ahead.looks.get(category.id),
+                horizon=self.ahead.horizon,
             )
             for category in categories
         }
@@ -206,13 +196,13 @@ class _Observation:
         """Return which aliases write to which index; one of which that is refused counts as written to."""
         having = {name: g for name, g in found.governed.items() if g.metadata.aliases and not _counts_blocked(g)}
         asked = self._expressions(found, having, _metadata_blocked(found))
-        return read_write_aliases(self._client, asked, Refusals())
+        return read_write_aliases(self.client, asked, Refusals())
 
     def _counts(self, found: Survey, doubtful: doubts.Doubts) -> dict[str, IndexStatistics]:
         """Return the counts of all governed indices but those with a metadata block, which give none."""
         refusals = Refusals()
         wanted = {name: g for name, g in found.governed.items() if not _counts_blocked(g)}
-        counts = count(self._client, self._expressions(found, wanted, _metadata_blocked(found)), refusals)
+        counts = count(self.client, self._expressions(found, wanted, _metadata_blocked(found)), refusals)
         missing = {n: g for n, g in wanted.items() if n not in counts or counts[n].uuid != g.metadata.uuid}
         missing = {n: g for n, g in missing.items() if n not in refusals.causes}
         doubtful.of_refusals(refusals)
@@ -222,7 +212,7 @@ class _Observation:
 
     def _refresh(self, found: Survey, doubtful: doubts.Doubts) -> None:
         refusals = Refusals()
-        refresh(self._client, self._expressions(found, _live(found), _not_to_refresh(found)), found.metadata, refusals)
+        refresh(self.client, self._expressions(found, _live(found), _not_to_refresh(found)), found.metadata, refusals)
         doubtful.of_refusals(refusals)
 
     def _types(self, found: Survey, doubtful: doubts.Doubts) -> FieldTypes:
@@ -232,7 +222,7 @@ class _Observation:
         asked = (
             (self._expressions(found, names, _unsearchable(found)), fields) for names, fields in by_fields(wanted, list)
         )
-        types = read_types(self._client, asked, refusals)
+        types = read_types(self.client, asked, refusals)
         doubtful.of_refusals(refusals)
         # Also where it is in doubt already: what went meanwhile is in doubt for what it did not answer before.
         silent = {n: t.field for n, t in dated.items() if n not in types.indices and n not in refusals.causes}
@@ -245,14 +235,14 @@ class _Observation:
         refusals = Refusals()
         readable = {n: g for n, g in found.governed.items() if n not in _unsearchable(found) | _metadata_blocked(found)}
         asked = self._expressions(found, readable, _metadata_blocked(found))
-        computed = read_computed(self._client, asked, _timestamp_fields(readable), refusals)
+        computed = read_computed(self.client, asked, _timestamp_fields(readable), refusals)
         doubtful.of_refusals(refusals)
         return computed
 
     def _raise_if_new(self, missing: Iterable[str]) -> None:
         """Look again where an index does not answer that did, or might have, in an earlier attempt: it may be gone."""
         missing = frozenset(missing)
-        if self._silent is not None and not missing <= self._silent:
+        if self.silent is not None and not missing <= self.silent:
             raise IndicesChanged(missing)
 
     def _match_documents(self, found: Survey, clear: Mapping[str, Governed]) -> DocumentMatches:
@@ -262,7 +252,7 @@ class _Observation:
         def reach(names: Collection[str]) -> Iterator[Batch]:
             return self._expressions(found, set(names) - avoid, avoid)
 
-        return match_documents(self._client, self._queries, clear, reach, self._capabilities.limits())
+        return match_documents(self.client, self.queries, clear, reach, self.capabilities.limits())
 
     def _search(
         self,
@@ -293,12 +283,12 @@ class _Observation:
                         timestamp=timestamp,
                         matches=matches,
                         spelled=spelled,
-                        horizon=self._ahead.horizon,
-                        since=self._ahead.since(category.id),
+                        horizon=self.ahead.horizon,
+                        since=self.ahead.since(category.id),
                         most_terms=most_terms,
                     )
                 )
-        answer = search_documents(self._client, self._policy, searches, self._now, self._capabilities.limits())
+        answer = search_documents(self.client, self.policy, searches, self.now, self.capabilities.limits())
         self._raise_if_new(found.governed[name].metadata.uuid for name in answer.gone)
         failed = answer.unknown.items()
         doubtful.of_causes({name: Cause(f"the search failed: {why.text}", why.remedy) for name, why in failed})
@@ -313,17 +303,15 @@ class _Observation:
         forbidding = [category for category in categories if category.forbids_fields]
         if not forbidding:
             return {}
-        every = self._policy.categories
+        every = self.policy.categories
         if len(categories) < len(every):
-            found = survey(self._client, self._capabilities, self._policy, every)
+            found = survey(self.client, self.capabilities, self.policy, every)
         reach = Expressions(
             searchable=list(self._expressions(found, found.governed, _unsearchable(found))),
             mappings=list(self._expressions(found, _mapping_readable(found), _metadata_blocked(found))),
         )
-        limits = self._capabilities.limits()
-        return read_forbidden(
-            self._client, self._policy, forbidding, found.governed, reach, now=self._now, limits=limits
-        )
+        limits = self.capabilities.limits()
+        return read_forbidden(self.client, self.policy, forbidding, found.governed, reach, now=self.now, limits=limits)
 
     def _expressions(self, found: Survey, wanted: Collection[str], avoid: Collection[str]) -> Iterator[Batch]:
         reached = {name: found.reached_by(name) for name in wanted}
@@ -398,15 +386,15 @@ class _Observation:
         stream = facts.stream if not facts.write_index else None
         rolled_over = index.rollovers.get(stream) if stream is not None else None
         quiet = quiet_since(
-            facts.evidence, facts.sequence_numbers, facts.documents, rolled_over=rolled_over, now=self._now
+            facts.evidence, facts.sequence_numbers, facts.documents, rolled_over=rolled_over, now=self.now
         )
         facts = replace(facts, quiet_since=quiet, undated=0)
         if category.max_age is None or not facts.documents:
             return facts
-        age = own_age(category, index.created, quiet, self._now)
-        cut, horizon = due_before(category, self._policy.margin, self._now), self._ahead.horizon
-        since = self._ahead.since(category.id)
-        passed = None if since is None else self._now - since
+        age = own_age(category, index.created, quiet, self.now)
+        cut, horizon = due_before(category, self.policy.margin, self.now), self.ahead.horizon
+        since = self.ahead.since(category.id)
+        passed = None if since is None else self.now - since
         due = age.counts_from < cut
 
         def all_if(yes: bool) -> int:
@@ -418,7 +406,7 @@ class _Observation:
             newest=age.newest,
             imprecision=age.counts_from - age.created,
             due=all_if(due),
-            overdue=all_if(age.created < overdue_before(category, self._now)),
+            overdue=all_if(age.created < overdue_before(category, self.now)),
             matching_due=facts.matching_documents if due else 0,
             coming=all_if(age.within(cut, cut + horizon)),
             lately=all_if(passed is not None and age.within(cut - passed, cut)),

@@ -43,42 +43,29 @@ class Look:
     """The plans that the fuse would refuse."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
     """Looks, for people and programs that ask. Works without the enforcer's own indices, and says so."""
 
-    def __init__(
-        self,
-        *,
-        terms: Terms,
-        inventory: Inventory,
-        observer: Observer,
-        coverage: CoverageObserver,
-        state: StateStore,
-        control: ControlStore,
-        ledger: LedgerStore,
-        lifecycles: LifecycleWatch,
-        lifecycle_round: StrayWatch,
-        clock: Clock,
-    ) -> None:
-        self._terms = terms
-        self._inventory = inventory
-        self._observer = observer
-        self._coverage = coverage
-        self._state = state
-        self._control = control
-        self._ledger = ledger
-        self._lifecycles = lifecycles
-        self._lifecycle_round = lifecycle_round
-        self._clock = clock
+    terms: Terms
+    inventory: Inventory
+    observer: Observer
+    coverage: CoverageObserver
+    state: StateStore
+    control: ControlStore
+    ledger: LedgerStore
+    lifecycles: LifecycleWatch
+    lifecycle_round: StrayWatch
+    clock: Clock
 
     def look(self, categories: Sequence[Category]) -> Look:
         """Return the facts and plans of these categories. Raises Refused for a wrong cluster or clock."""
-        cluster = self._inventory.cluster()
-        now = self._clock.now()
+        cluster = self.inventory.cluster()
+        now = self.clock.now()
         raise_if_wrong_clock(cluster, now)
-        raise_if_wrong_cluster(cluster, self._terms.pinned_cluster, None)
+        raise_if_wrong_cluster(cluster, self.terms.pinned_cluster, None)
         memories, control, note = self._known(categories)
-        looks = self._observer.look(self._scope(control), categories, memories)
+        looks = self.observer.look(self._scope(control), categories, memories)
         plans = {id_: plan for id_, (_, plan) in looks.items()}
         return Look(
             cluster=cluster.uuid,
@@ -92,18 +79,18 @@ class Reader:
         )
 
     def _scope(self, control: Control) -> Scope:
-        return self._terms.scope(control, may_act=False)
+        return self.terms.scope(control, may_act=False)
 
     def proofs(self, look: Look) -> list[Proof]:
         """Return the proof of each category that was looked at, with the first sight of its findings."""
         proofs = []
         for id_, facts in look.facts.items():
-            category = self._terms.policy.category(id_)
+            category = self.terms.policy.category(id_)
             proof = verify(category, facts, look.plans[id_])
             memory = look.memories.get(id_, Memory(fingerprint=""))
             findings = (
                 *proof.findings,
-                *self._lifecycles.findings(category, self._scope(look.control), facts),
+                *self.lifecycles.findings(category, self._scope(look.control), facts),
                 *(vanished_finding(id_, one) for one in still_told(memory.vanished, look.as_of)),
             )
             proofs.append(replace(proof, findings=tuple(sighted(memory.findings, findings, look.as_of))))
@@ -115,13 +102,13 @@ class Reader:
         for id_, facts in look.facts.items():
             known = look.memories[id_].evidence if id_ in look.memories else {}
             evidence |= remember(known, facts, ())
-        covered = self._coverage.look(self._terms.policy, look.control, evidence, self._coverage_memory())
-        found = self._lifecycle_round.run(self._scope(look.control)).findings
+        covered = self.coverage.look(self.terms.policy, look.control, evidence, self._coverage_memory())
+        found = self.lifecycle_round.run(self._scope(look.control)).findings
         return replace(covered, findings=(*covered.findings, *sighted(self._sighted(LIFECYCLES), found, look.as_of)))
 
     def _sighted(self, job: str) -> Mapping[str, Sighting]:
         try:
-            body = self._state.load([job]).get(job)
+            body = self.state.load([job]).get(job)
         except Refused:  # there are no own indices: `look` says so
             return {}
         with readable(f"what retention-state remembers of {job}"):
@@ -129,23 +116,23 @@ class Reader:
 
     def _coverage_memory(self) -> CoverageMemory:
         try:
-            return CoverageMemory.of(self._state.load([COVERAGE]).get(COVERAGE))
+            return CoverageMemory.of(self.state.load([COVERAGE]).get(COVERAGE))
         except Refused:  # there are no own indices: `look` says so
             return CoverageMemory()
 
     def head(self) -> Head | None:
         """Return the ledger's head, or None where there is no ledger."""
         try:
-            return self._ledger.head()
+            return self.ledger.head()
         except Refused:
             return None
 
     def _known(self, categories: Sequence[Category]) -> tuple[dict[str, Memory], Control, str]:
         keys = {memory_key(category.id): category.id for category in categories}
         try:
-            bodies = self._state.load(list(keys))
-            memories = {id_: Memory.of(bodies.get(key), self._terms.fingerprint) for key, id_ in keys.items()}
-            return memories, self._control.read(), ""
+            bodies = self.state.load(list(keys))
+            memories = {id_: Memory.of(bodies.get(key), self.terms.fingerprint) for key, id_ in keys.items()}
+            return memories, self.control.read(), ""
         except Refused as error:
             return {}, Control(), error.message
 
@@ -156,7 +143,7 @@ class Reader:
         for id_, plan in plans.items():
             approved = memories[id_].approved(control, now) if id_ in memories else {}
             try:
-                raise_if_unsafe(plan, FuseLimits(max_share=self._terms.max_share, approved=approved))
+                raise_if_unsafe(plan, FuseLimits(max_share=self.terms.max_share, approved=approved))
             except UnsafePlan as unsafe:
                 refusals[id_] = unsafe
         return refusals

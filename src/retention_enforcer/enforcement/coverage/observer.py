@@ -42,34 +42,28 @@ class CoverageLook:
     nothing_since: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
 class CoverageObserver:
     """Reads what no category's cycle sees, and judges it."""
 
-    def __init__(
-        self,
-        cluster: WholeCluster,
-        snapshots: SnapshotReader,
-        clock: Clock,
-        on_disks: Callable[[Policy], tuple[Finding, ...]] | None = None,
-    ) -> None:
-        self._cluster = cluster
-        self._snapshots = snapshots
-        self._clock = clock
-        self._on_disks = on_disks
+    cluster: WholeCluster
+    snapshots: SnapshotReader
+    clock: Clock
+    on_disks: Callable[[Policy], tuple[Finding, ...]] | None = None
 
     def look(
         self, policy: Policy, control: Control, evidence: Mapping[str, Evidence], memory: CoverageMemory
     ) -> CoverageLook:
         """Return what is not covered; `evidence` is what is known of the governed indices, by their uuid."""
-        now = self._clock.now()
-        facts = self._cluster.read(policy, now)
+        now = self.clock.now()
+        facts = self.cluster.read(policy, now)
         nothing_since = matching_nothing(policy, facts, memory.nothing_since)
         findings = (
             *coverage_findings(policy, facts, nothing_since),
-            *snapshot_findings(policy, self._snapshots.read(policy), _known(facts, evidence), now),
+            *snapshot_findings(policy, self.snapshots.read(policy), _known(facts, evidence), now),
             *ending_soon(control.holds, now),
             *(one.finding for one in shortfalls(policy, control.holds, facts.indices, now)),
-            *(self._on_disks(policy) if self._on_disks else ()),
+            *(self.on_disks(policy) if self.on_disks else ()),
         )
         return CoverageLook(
             facts=facts,

@@ -68,31 +68,21 @@ class PendingErasure:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Eraser:
     """Begins and carries on erasures; what is deleted is gone already, this takes its bytes."""
 
-    def __init__(
-        self,
-        *,
-        erasures: Erasures,
-        registry: Registry,
-        appender: Appender,
-        permit: Permit,
-        clock: Clock,
-        pause: Callable[[float], None],
-        hide: Callable[[str], str],
-    ) -> None:
-        self._erasures = erasures
-        self._registry = registry
-        self._appender = appender
-        self._permit = permit
-        self._clock = clock
-        self._pause = pause
-        self._hide = hide
+    erasures: Erasures
+    registry: Registry
+    appender: Appender
+    permit: Permit
+    clock: Clock
+    pause: Callable[[float], None]
+    hide: Callable[[str], str]
 
     def pending(self) -> dict[str, PendingErasure]:
         """Return the erasures that are not done, by the uuid of their index."""
-        bodies = self._registry.all(ERASURE).values()
+        bodies = self.registry.all(ERASURE).values()
         return {one.progress.uuid: one for one in map(PendingErasure.of, bodies)}
 
     def begin(
@@ -112,7 +102,7 @@ class Eraser:
         any other.
         """
         under_way = self.pending().get(uuid)
-        now = self._clock.now()
+        now = self.clock.now()
         due = now if not_before is None else max(now, not_before)
         if under_way is None:
             under_way = PendingErasure(
@@ -123,7 +113,7 @@ class Eraser:
             under_way = replace(under_way, progress=sooner, labels=under_way.labels | frozenset(labels))
         else:
             under_way = replace(under_way, again=under_way.again | frozenset(labels))
-        after = self._appender.head.sequence
+        after = self.appender.head.sequence
         self._save(replace(under_way, expected=dict(expected or {}), places=dict(places or {}), after=after))
 
     def noted(self, uuid: str) -> None:
@@ -137,9 +127,9 @@ class Eraser:
 
         Raises Refused when the right to change anything was lost.
         """
-        until = self._clock.now() + PATIENCE
+        until = self.clock.now() + PATIENCE
         pending, alarmed = self.pending(), set[str]()
-        while self._under_way(pending.values(), until) and self._clock.now() < until:
+        while self._under_way(pending.values(), until) and self.clock.now() < until:
             for uuid, erasing in list(pending.items()):
                 pending[uuid] = self._advance(erasing, alarmed)
                 if pending[uuid].progress.act is Act.DONE:
@@ -152,23 +142,23 @@ class Eraser:
         return any(one.progress.due < until and not one.expected for one in pending)
 
     def _wait(self, pending: Iterable[PendingErasure], until: int) -> None:
-        now = self._clock.now()
+        now = self.clock.now()
         due = min((next_step(one.progress, now).at for one in pending if not one.expected), default=now)
         if due > now:
-            self._pause(min(due - now, until - now, 2 * SECOND) / SECOND)
+            self.pause(min(due - now, until - now, 2 * SECOND) / SECOND)
 
     def _advance(self, erasing: PendingErasure, alarmed: set[str]) -> PendingErasure:
         if erasing.expected:
             return erasing  # what its purge took has to be counted first: this document is all that says so
-        now = self._clock.now()
+        now = self.clock.now()
         step = next_step(erasing.progress, now)
         if step.alarm and erasing.progress.uuid not in alarmed:
             alarmed.add(erasing.progress.uuid)  # once a run
-            _log.warning(self._hide(step.alarm), **{"event.action": "erasure"})
+            _log.warning(self.hide(step.alarm), **{"event.action": "erasure"})
         if step.at > now:
             return erasing
         try:
-            progress = self._erasures.advance(erasing.progress, now, self._permit.destructive)
+            progress = self.erasures.advance(erasing.progress, now, self.permit.destructive)
         except (ClusterUnavailable, RequestRejected) as error:
             later = replace(erasing.progress, due=now + MINUTE, reasons=(error.message,))
             after = replace(erasing, progress=later)
@@ -184,16 +174,16 @@ class Eraser:
     def _done(self, erasing: PendingErasure) -> None:
         progress = erasing.progress
         how = "the index is gone" if progress.gone else f"no deleted document is left, after {progress.passes} expunges"
-        self._appender.append(expunged_entry(progress.uuid, how))
+        self.appender.append(expunged_entry(progress.uuid, how))
         if erasing.again and not progress.gone:  # in its place, in one write: a crash in between would forget it
-            now = self._clock.now()
+            now = self.clock.now()
             anew = ErasureProgress(index=progress.index, uuid=progress.uuid, since=now, due=now)
             self._save(PendingErasure(progress=anew, labels=erasing.again))
         else:
-            self._registry.remove(_key(progress.uuid))
+            self.registry.remove(_key(progress.uuid))
 
     def _save(self, erasing: PendingErasure) -> None:
-        self._registry.save(_key(erasing.progress.uuid), erasing.body(), self._clock.now(), ERASURE)
+        self.registry.save(_key(erasing.progress.uuid), erasing.body(), self.clock.now(), ERASURE)
 
 
 def _key(uuid: str) -> str:

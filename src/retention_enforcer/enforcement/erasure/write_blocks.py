@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import structlog
 
@@ -19,27 +20,19 @@ from retention_enforcer.enforcement.ports import Clock, Permit, StateStore, Writ
 _log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
 class WriteBlocks:
     """Which write blocks are lifted now stands in `retention-state` before the first is.
 
     By the uuids of their indices: the name of a tenant's own has its id in it, which belongs into the registry alone.
     """
 
-    def __init__(
-        self,
-        switch: WriteBlockSwitch,
-        state: StateStore,
-        appender: Appender,
-        permit: Permit,
-        clock: Clock,
-        deletions: DeletionBlocks,
-    ) -> None:
-        self._deletions = deletions
-        self._switch = switch
-        self._state = state
-        self._appender = appender
-        self._permit = permit
-        self._clock = clock
+    switch: WriteBlockSwitch
+    state: StateStore
+    appender: Appender
+    permit: Permit
+    clock: Clock
+    deletions: DeletionBlocks
 
     @contextmanager
     def lifted(self, purges: Sequence[Purge], cycle: str) -> Iterator[None]:
@@ -52,7 +45,7 @@ class WriteBlocks:
         if not seen:
             yield
             return
-        with self._deletions.none_of(seen) as blocked:
+        with self.deletions.none_of(seen) as blocked:
             self._remember(self._lifted() | blocked)
             free = {uuid for uuid in sorted(blocked) if not self._lift(uuid, cycle)}
             if free:
@@ -89,19 +82,19 @@ class WriteBlocks:
     def _set(self, uuid: str, cycle: str, *, blocked: bool) -> bool:
         action = "restore_block" if blocked else "lift_block"
         if blocked:  # nothing is destroyed by it, and it must not stay off because the enforcer is told to stop
-            had = self._switch.set_write_block(uuid, blocked=True)
+            had = self.switch.set_write_block(uuid, blocked=True)
         else:
-            with self._permit.destructive():
-                had = self._switch.set_write_block(uuid, blocked=False)
+            with self.permit.destructive():
+                had = self.switch.set_write_block(uuid, blocked=False)
             if not had:
                 return False
         reason = f"index.blocks.write of index {uuid}, for the deletion of single documents"
-        self._appender.append(Entry(kind=Kind.TERMINATION, action=action, reason=reason, cycle=cycle))
+        self.appender.append(Entry(kind=Kind.TERMINATION, action=action, reason=reason, cycle=cycle))
         return had
 
     def _lifted(self) -> set[str]:
         with readable("what retention-state remembers of lifted blocks"):
-            return {str(uuid) for uuid in self._state.load([LIFTED_BLOCKS]).get(LIFTED_BLOCKS, {}).get("uuids", ())}
+            return {str(uuid) for uuid in self.state.load([LIFTED_BLOCKS]).get(LIFTED_BLOCKS, {}).get("uuids", ())}
 
     def _remember(self, lifted: set[str]) -> None:
-        self._state.save(LIFTED_BLOCKS, {"uuids": sorted(lifted)}, self._clock.now())
+        self.state.save(LIFTED_BLOCKS, {"uuids": sorted(lifted)}, self.clock.now())

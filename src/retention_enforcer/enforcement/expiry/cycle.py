@@ -74,29 +74,18 @@ class PlanningCycle:
             return CycleResult(category=category.id, plan=plan, left=plan, proof=proof)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cycle:
     """Enforce mode. One serves all categories; what is known between cycles is in the recorder's memory."""
 
-    def __init__(
-        self,
-        *,
-        observer: Observer,
-        clock: Clock,
-        redactor: Redactor,
-        purger: Purger,
-        recorder: CycleRecorder,
-        lifecycles: LifecycleWork,
-        rollovers: Rollovers,
-        vanished: VanishedIndices,
-    ) -> None:
-        self._observer = observer
-        self._clock = clock
-        self._redactor = redactor
-        self._purger = purger
-        self._recorder = recorder
-        self._lifecycles = lifecycles
-        self._rollovers = rollovers
-        self._vanished = vanished
+    observer: Observer
+    clock: Clock
+    redactor: Redactor
+    purger: Purger
+    recorder: CycleRecorder
+    lifecycles: LifecycleWork
+    rollovers: Rollovers
+    vanished: VanishedIndices
 
     def run(self, category: Category, scope: Scope) -> CycleResult:
         """Run one cycle and return its result; what it did and found is in the log, the ledger and the memory.
@@ -104,10 +93,10 @@ class Cycle:
         Raises Refused and ClusterUnavailable where the cycle could not be brought to its proof.
         """
         with _named(category) as cycle:
-            memory = self._recorder.memory(category, scope.fingerprint)
+            memory = self.recorder.memory(category, scope.fingerprint)
             result, seen = self._run(category, scope, memory, cycle)
-            log_cycle(result.plan, result.proof, self._redactor, acted=result.acted)
-            self._recorder.record(
+            log_cycle(result.plan, result.proof, self.redactor, acted=result.acted)
+            self.recorder.record(
                 scope.policy,
                 category,
                 fingerprint=scope.fingerprint,
@@ -130,15 +119,15 @@ class Cycle:
         )
         self._observe(run)
         first = run.together = run.plan
-        unknown = self._lifecycles.protect(category, scope, run.facts, cycle)
+        unknown = self.lifecycles.protect(category, scope, run.facts, cycle)
         limits = self._enforce(run)
         proof = verify(category, run.facts, run.plan)
-        managing = self._lifecycles.apply(category, scope, run.facts, run.together, limits, cycle)
+        managing = self.lifecycles.apply(category, scope, run.facts, run.together, limits, cycle)
         rolling = RollingResult()
         if run.acting:
-            rolling = self._rollovers.carry_out(category, run.facts, managing.managed, cycle)
-        went = self._vanished.look(category, memory.evidence, run.facts, cycle)
-        vanished = still_told((*memory.vanished, *went), self._clock.now())
+            rolling = self.rollovers.carry_out(category, run.facts, managing.managed, cycle)
+        went = self.vanished.look(category, memory.evidence, run.facts, cycle)
+        vanished = still_told((*memory.vanished, *went), self.clock.now())
         found = (
             *proof.findings,
             *_about_purges(category, run.results, run.refused),
@@ -173,12 +162,12 @@ class Cycle:
     def _observe(self, run: _Run) -> None:
         """Look at the category, with what this cycle has done since it began."""
         memory = run.memory.after_trims(run.results.trimmed, run.began).after_refusals(run.results.refused, run.began)
-        look = self._observer.look(run.scope, [run.category], {run.category.id: memory})
+        look = self.observer.look(run.scope, [run.category], {run.category.id: memory})
         run.facts, run.plan = look[run.category.id]
 
     def _enforce(self, run: _Run) -> FuseLimits:
         """Purge what the fuse releases; what was written to meanwhile is planned anew, a few times."""
-        run.began = self._clock.now()
+        run.began = self.clock.now()
         planned = {purge.pair for purge in run.plan.purge}
         approvals = run.memory.approved(run.scope.control, run.began)
         approved = {pair: shown for pair, shown in approvals.items() if pair in planned}
@@ -186,7 +175,7 @@ class Cycle:
         if not run.acting or not run.plan.purge:
             return limits
         released, run.refused = _released(run.plan, limits)
-        self._recorder.use_approvals(run.category, run.memory, run.scope.control, released, run.began)
+        self.recorder.use_approvals(run.category, run.memory, run.scope.control, released, run.began)
         self._purge(run, released)
         for _ in range(_PASSES - 1):
             changed = run.results.take_changed()
@@ -199,7 +188,7 @@ class Cycle:
         return limits
 
     def _purge(self, run: _Run, purges: Sequence[Purge]) -> None:
-        self._purger.carry_out(run.category, purges, run.cycle, run.results, run.scope.control.holds)
+        self.purger.carry_out(run.category, purges, run.cycle, run.results, run.scope.control.holds)
         self._observe(run)
 
 

@@ -45,17 +45,15 @@ class _NotTheSame(Refused):
         super().__init__("another index has the name now", "nothing to do: it is looked at anew")
 
 
+@dataclass(frozen=True, slots=True)
 class LifecycleChanger:
     """Changes the lifecycles of indices, under a permit that is asked for before each request."""
 
-    def __init__(
-        self, cluster: LifecycleCluster, deleter: Deleter, acts: Acts, appender: Appender, permit: Permit
-    ) -> None:
-        self._cluster = cluster
-        self._deleter = deleter
-        self._acts = acts
-        self._appender = appender
-        self._permit = permit
+    cluster: LifecycleCluster
+    deleter: Deleter
+    acts: Acts
+    appender: Appender
+    permit: Permit
 
     def carry_out(
         self, category: Category | None, changes: Sequence[Change], cycle: str, holds: Collection[Hold]
@@ -86,7 +84,7 @@ class LifecycleChanger:
     def _as_they_are(self, names: Sequence[str]) -> dict[str, IndexVersion]:
         """Return what these indices are now; one that is refused that look counts as gone, and no other with it."""
         try:
-            return self._deleter.identities(names)
+            return self.deleter.identities(names)
         except RequestRejected:
             if len(names) == 1:
                 return {}
@@ -94,11 +92,11 @@ class LifecycleChanger:
 
     def put(self, category: Category, policy: LifecyclePolicy, cycle: str) -> None:
         """Put a policy that no index has, or one that does the same as before."""
-        with self._permit.destructive():
-            self._cluster.put_policy(policy)
+        with self.permit.destructive():
+            self.cluster.put_policy(policy)
         reason = f"{policy.name}: {policy.arithmetic}"
         entry = Entry(kind=Kind.POLICY, category=category.id, action="lifecycle", reason=reason, cycle=cycle)
-        self._appender.append(entry)
+        self.appender.append(entry)
 
     def _carry_out(
         self,
@@ -116,14 +114,14 @@ class LifecycleChanger:
 
         def raise_if_changed() -> None:
             if attaches:
-                self._acts.holds_unchanged(holds)()
-            there = self._cluster.attachments_of([change.index for change in ready])
+                self.acts.holds_unchanged(holds)()
+            there = self.cluster.attachments_of([change.index for change in ready])
             if any(there[c.index].uuid != c.uuid for c in ready if c.index in there):
                 raise _NotTheSame
 
         try:
-            failures = self._request(ready, self._acts.permit(announced, raise_if_changed).destructive)
-            there = self._cluster.attachments_of([change.index for change in ready])
+            failures = self._request(ready, self.acts.permit(announced, raise_if_changed).destructive)
+            there = self.cluster.attachments_of([change.index for change in ready])
         except (ClusterUnavailable, RequestRejected) as error:
             result.unknown = True
             for one in announced:
@@ -141,7 +139,7 @@ class LifecycleChanger:
 
     def _unchanged(self, batch: Sequence[Change]) -> list[Change]:
         """Return those whose index is still what it was; one that got a lifecycle meanwhile is not attached."""
-        there = self._cluster.attachments_of([change.index for change in batch])
+        there = self.cluster.attachments_of([change.index for change in batch])
         return [
             change
             for change in batch
@@ -156,9 +154,9 @@ class LifecycleChanger:
         """Send what changes that are alike need; return the indices that a look shows otherwise, and why."""
         first, names = changes[0], [change.index for change in changes]
         if first.policy is None:
-            take_off = self._cluster.release if first.way is Way.RELEASE else self._cluster.detach
+            take_off = self.cluster.release if first.way is Way.RELEASE else self.cluster.detach
             return take_off(names, permit=permit)
-        change = self._cluster.attach if first.way is Way.ATTACH else self._cluster.swap
+        change = self.cluster.attach if first.way is Way.ATTACH else self.cluster.swap
         return change(
             names, first.policy, origination=first.origination, rollover_alias=first.rollover_alias, permit=permit
         )
@@ -187,7 +185,7 @@ class LifecycleChanger:
         Where one index spoils a list, each is tried alone.
         """
         try:
-            there = self._cluster.attachments_of([one.what.index for one in announced])
+            there = self.cluster.attachments_of([one.what.index for one in announced])
         except (ClusterUnavailable, RequestRejected) as blind:
             result.unknown = True
             for one in announced:
@@ -206,7 +204,7 @@ class LifecycleChanger:
 
     def _take_back(self, category: Category | None, strangers: Sequence[Announced[Change]], cycle: str) -> None:
         """Detach what was attached to an index that took the name of the planned one in that very moment."""
-        there = self._cluster.attachments_of([one.what.index for one in strangers])
+        there = self.cluster.attachments_of([one.what.index for one in strangers])
         reason = "attached to another index than the one that was looked at"
         back = [
             replace(_detach(one.what, reason), uuid=there[one.what.index].uuid)
@@ -224,14 +222,14 @@ class LifecycleChanger:
         if not attached:
             return
         try:
-            self._acts.holds_unchanged(holds)()
+            self.acts.holds_unchanged(holds)()
         except Refused:
             reason = "a hold was added while it was attached"
             self.carry_out(category, [_detach(change, reason) for change in attached], cycle, holds)
             raise
 
     def _announce(self, category: Category | None, change: Change, cycle: str) -> Announced[Change]:
-        return self._acts.announce(
+        return self.acts.announce(
             change,
             category,
             DETACH_LIFECYCLE if change.way is Way.DETACH else APPLY_LIFECYCLE,
@@ -243,7 +241,7 @@ class LifecycleChanger:
         )
 
     def _finish(self, one: Announced[Change], outcome: Outcome, reason: str, result: Changed) -> None:
-        finished = self._acts.finish(one, outcome, reason)
+        finished = self.acts.finish(one, outcome, reason)
         if outcome is not Outcome.DONE:
             result.failures[one.what.uuid] = (one.what, finished.reason)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from retention_enforcer.domain.facts import CategoryFacts, Evidence
@@ -24,31 +25,19 @@ from retention_enforcer.enforcement.ledger.appender import Appender
 from retention_enforcer.enforcement.ports import Clock, Deleter, DeletionHistory, LedgerStore
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VanishedIndices:
     """Compares what an earlier cycle knew, also before a restart, with what is there."""
 
-    def __init__(
-        self,
-        *,
-        policy: Policy,
-        deleter: Deleter,
-        ledger: LedgerStore,
-        appender: Appender,
-        history: DeletionHistory,
-        has_lifecycles: Callable[[], bool],
-        lifecycles: Callable[[], Mapping[str, Mapping[str, Any]]],
-        redactor: Redactor,
-        clock: Clock,
-    ) -> None:
-        self._policy = policy
-        self._deleter = deleter
-        self._ledger = ledger
-        self._appender = appender
-        self._history = history
-        self._has_lifecycles = has_lifecycles
-        self._lifecycles = lifecycles
-        self._redactor = redactor
-        self._clock = clock
+    policy: Policy
+    deleter: Deleter
+    ledger: LedgerStore
+    appender: Appender
+    history: DeletionHistory
+    has_lifecycles: Callable[[], bool]
+    lifecycles: Callable[[], Mapping[str, Mapping[str, Any]]]
+    redactor: Redactor
+    clock: Clock
 
     def look(
         self, category: Category, known: Mapping[str, Evidence], facts: CategoryFacts, cycle: str
@@ -61,33 +50,33 @@ class VanishedIndices:
         gone = missing(known, facts)
         if gone:
             # A lifecycle that shrinks or mounts an index deletes it, and gives its name to what it has made from it.
-            there_as = {self._redactor.index_name(name) for name in facts.taken_over}
+            there_as = {self.redactor.index_name(name) for name in facts.taken_over}
             gone = {uuid: evidence for uuid, evidence in gone.items() if evidence.name not in there_as}
         if gone:
-            there = self._deleter.existing(gone)
+            there = self.deleter.existing(gone)
             gone = {uuid: evidence for uuid, evidence in gone.items() if uuid not in there}
         if gone:
-            records = self._ledger.about(gone, Action.DELETE_INDEX.value)
+            records = self.ledger.about(gone, Action.DELETE_INDEX.value)
             ours = purged_by_the_enforcer(records)
             gone = {uuid: evidence for uuid, evidence in gone.items() if uuid not in ours}
         if not gone:
             return ()
-        now, history = self._clock.now(), self._read_history(gone)
+        now, history = self.clock.now(), self._read_history(gone)
         deleters = [evidence.lifecycle for evidence in gone.values()] + [entry.policy for entry in history or ()]
-        own = own_lifecycles(self._policy, deleters, self._lifecycles) if self._has_lifecycles() else {}
+        own = own_lifecycles(self.policy, deleters, self.lifecycles) if self.has_lifecycles() else {}
         vanished = tuple(judge_vanished(uuid, evidence, own, history, now) for uuid, evidence in gone.items())
-        recorded = {str(r["target"]["uuid"]) for r in self._ledger.about(gone, OBSERVED_DELETION)}  # before a crash
+        recorded = {str(r["target"]["uuid"]) for r in self.ledger.about(gone, OBSERVED_DELETION)}  # before a crash
         for one in vanished:
             if one.uuid not in recorded:
-                self._appender.append(_entry(category, one, cycle))
+                self.appender.append(_entry(category, one, cycle))
         return vanished
 
     def _read_history(self, gone: Mapping[str, Evidence]) -> list[HistoryEntry] | None:
-        if not self._has_lifecycles():
+        if not self.has_lifecycles():
             return None
         names = {evidence.name for evidence in gone.values() if evidence.name is not None}
         since = min(evidence.first_seen for evidence in gone.values()) - CLOCKS
-        return self._history.deletions(since, self._redactor.index_name, names)
+        return self.history.deletions(since, self.redactor.index_name, names)
 
 
 def _entry(category: Category, vanished: Vanished, cycle: str) -> Entry:

@@ -46,41 +46,30 @@ class Protection:
     """Indices that something else than the enforcer may delete all the same, and why."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HoldCommands:
     """Adds and removes holds."""
 
-    def __init__(
-        self,
-        *,
-        policy: Policy,
-        observer: Observer,
-        resolver: HoldResolver,
-        documents: ControlDocuments,
-        control: ControlStore,
-        lifecycles: LifecycleSwitch,
-        clock: Clock,
-        whereabouts: Callable[[Policy], Sequence[IndexSeen]],
-    ) -> None:
-        self._whereabouts = whereabouts
-        self._policy = policy
-        self._observer = observer
-        self._resolver = resolver
-        self._documents = documents
-        self._control = control
-        self._lifecycles = lifecycles
-        self._clock = clock
+    policy: Policy
+    observer: Observer
+    resolver: HoldResolver
+    documents: ControlDocuments
+    control: ControlStore
+    lifecycles: LifecycleSwitch
+    clock: Clock
+    whereabouts: Callable[[Policy], Sequence[IndexSeen]]
 
     def add(self, hold: Hold) -> Protection:
         """Write a hold down, then stop the cluster's own deletions of what it covers.
 
         The enforcer obeys it from its next cycle on, whatever becomes of the rest.
         """
-        now = self._clock.now()
-        categories = self._policy.categories
-        scope = Scope.looking(self._policy, Control(holds=(hold,)))
+        now = self.clock.now()
+        categories = self.policy.categories
+        scope = Scope.looking(self.policy, Control(holds=(hold,)))
         # Looked at first: a hold that names nothing is a slip, and an account whose applications cannot be told is not
         # taken for one that has none.
-        looked = {id_: facts for id_, (facts, _) in self._observer.look(scope, categories, {}).items()}
+        looked = {id_: facts for id_, (facts, _) in self.observer.look(scope, categories, {}).items()}
         if hold.index is not None and not any(_names(facts, hold.index) for facts in looked.values()):
             raise ConfigurationError(
                 "no governed index, stream or alias has this name",
@@ -89,8 +78,8 @@ class HoldCommands:
         hold = replace(hold, applications=self._applications(hold, now))
         covered = {uuid: seen for c in categories for uuid, seen in hold.seen_in(c, looked[c.id], now).items()}
         # First: the hold is obeyed as soon as it is there, and its name may lead elsewhere by then.
-        self._documents.save(f"{COVERED}{hold.id}", covered_body(covered), now, COVERED)
-        self._documents.save(f"{HOLD}{hold.id}", hold_body(hold), now)
+        self.documents.save(f"{COVERED}{hold.id}", covered_body(covered), now, COVERED)
+        self.documents.save(f"{HOLD}{hold.id}", hold_body(hold), now)
         narrowed = [c for c in categories if hold.subject is None or hold.subject.wanted(c.subjects) is not None]
         return Protection(
             hold=hold,
@@ -103,7 +92,7 @@ class HoldCommands:
         """Return the applications of a held account, as they can be told now."""
         if hold.subject is None or hold.subject.kind is not SubjectKind.ACCOUNT:
             return ()
-        along = (one.subject for one in self._resolver.of(self._policy, [hold], now))
+        along = (one.subject for one in self.resolver.of(self.policy, [hold], now))
         return tuple(subject.id for subject in along if subject.kind is SubjectKind.APPLICATION)
 
     def remove(self, hold_id: str) -> PutBack:
@@ -112,37 +101,37 @@ class HoldCommands:
         They are put back first: an index without any would get one of the enforcer's. Raises ConfigurationError where
         there is no hold of this id.
         """
-        control = self._control.read()
+        control = self.control.read()
         if not any(hold.id == hold_id for hold in control.holds):
             raise ConfigurationError("there is no hold of this id", "see `retention-enforcer hold list`")
         others = replace(control, holds=tuple(hold for hold in control.holds if hold.id != hold_id))
-        put_back = self._lifecycles.put_back(lambda: self.held(others), others)
-        now = self._clock.now()
-        self._documents.save(f"{REMOVED}{hold_id}", at_body(now), now)  # first: without it the hold would be lost
-        self._documents.remove(f"{HOLD}{hold_id}")
-        self._documents.remove(f"{COVERED}{hold_id}")
+        put_back = self.lifecycles.put_back(lambda: self.held(others), others)
+        now = self.clock.now()
+        self.documents.save(f"{REMOVED}{hold_id}", at_body(now), now)  # first: without it the hold would be lost
+        self.documents.remove(f"{HOLD}{hold_id}")
+        self.documents.remove(f"{COVERED}{hold_id}")
         return put_back
 
     def held(self, control: Control) -> frozenset[str]:
         """Return the names of the indices that are held, at least in part, and of those that may be."""
-        categories = self._policy.categories
-        scope = Scope.looking(self._policy, control)
+        categories = self.policy.categories
+        scope = Scope.looking(self.policy, control)
         names: set[str] = set()
-        now = self._clock.now()
-        for id_, (facts, _) in self._observer.look(scope, categories, {}).items():
+        now = self.clock.now()
+        for id_, (facts, _) in self.observer.look(scope, categories, {}).items():
             names |= {index.name for index in facts.indices if index.name in facts.holds or index.matching_documents}
             names |= {a.name for a in facts.set_apart if any(hold.may_cover(id_, a, now) for hold in control.holds)}
         for hold in control.holds:
             if hold.index is not None and hold.is_alive(now):
-                names |= self._lifecycles.members_of(hold.index)  # nobody can look into a closed one
+                names |= self.lifecycles.members_of(hold.index)  # nobody can look into a closed one
         return frozenset(names)
 
     def raise_if_voided(self) -> None:
         """Raise Refused, naming each, where holds name less under the policy here than what they were put on."""
-        holds = self._control.read().holds
+        holds = self.control.read().holds
         if not holds:
             return
-        found = shortfalls(self._policy, holds, self._whereabouts(self._policy), self._clock.now())
+        found = shortfalls(self.policy, holds, self.whereabouts(self.policy), self.clock.now())
         if voided := [one for one in found if one.voided]:
             ids = ", ".join(one.hold.id for one in voided)
             raise Refused(
@@ -153,7 +142,7 @@ class HoldCommands:
 
     def list(self) -> tuple[Hold, ...]:
         """Return all holds, those that have ended too."""
-        return self._control.read().holds
+        return self.control.read().holds
 
     def _protect(
         self, hold: Hold, looked: Mapping[str, CategoryFacts], narrowed: Collection[Category]
@@ -164,12 +153,12 @@ class HoldCommands:
             facts = looked[category.id]
             covered = {i.name for i in facts.indices if i.name in facts.holds or i.matching_documents}
             # Nobody can look into these: the hold may cover them. Without a uuid it is an alias, not an index.
-            now = self._clock.now()
+            now = self.clock.now()
             doubtful = {a.name for a in facts.set_apart if a.uuid and hold.may_cover(category.id, a, now)}
             names |= covered | doubtful
         if hold.index is not None:
-            names |= self._lifecycles.members_of(hold.index)
-        return self._lifecycles.detach(names)
+            names |= self.lifecycles.members_of(hold.index)
+        return self.lifecycles.detach(names)
 
 
 def _names(facts: CategoryFacts, name: str) -> bool:

@@ -7,6 +7,7 @@ what the accepted policy compiles to is taken off; the next cycle attaches what 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 
 from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.lifecycles.changes import Way
@@ -20,27 +21,21 @@ _LOOKS = 2
 """How often it is looked: what was under way when the policy was accepted may have attached one more."""
 
 
+@dataclass(frozen=True, slots=True)
 class SupersededLifecycles:
     """Takes off what an earlier policy has attached, once another one is accepted."""
 
-    def __init__(
-        self,
-        observer: LifecycleObserver,
-        cluster: LifecycleSource,
-        governed: Callable[[], Collection[str]],
-        switch: LifecycleSwitch,
-    ) -> None:
-        self._observer = observer
-        self._cluster = cluster
-        self._governed = governed
-        self._switch = switch
+    observer: LifecycleObserver
+    cluster: LifecycleSource
+    governed: Callable[[], Collection[str]]
+    switch: LifecycleSwitch
 
     def retire(self, scope: Scope, facts: Mapping[str, CategoryFacts]) -> tuple[int, dict[str, str]]:
         """Return how many indices lost a lifecycle, and which something may delete all the same, and why.
 
         `facts` are those of all categories of the policy of the scope, which is accepted by now.
         """
-        if not self._observer.available:
+        if not self.observer.available:
             return 0, {}
         retired: set[str] = set()
         failed: dict[str, str] = {}
@@ -48,7 +43,7 @@ class SupersededLifecycles:
             names = self._superseded(scope, facts) - failed.keys()
             if not names:
                 break
-            failed |= self._switch.retire(names)
+            failed |= self.switch.retire(names)
             retired |= names - failed.keys()
         return len(retired), failed
 
@@ -58,18 +53,18 @@ class SupersededLifecycles:
         Those that no category claims are among them where a policy of this name has put the lifecycle: of others nobody
         can tell whether their policy is still accepted somewhere. They are findings (`lifecycle-former`).
         """
-        stored = self._cluster.stored()
+        stored = self.cluster.stored()
         names = {name for id_, found in facts.items() for name in self._of_category(scope, id_, found, stored)}
-        there = {name: a for name, a in self._cluster.attachments(["*"]).items() if a.policy is not None}
-        governed = self._governed()  # afterwards: an index that came in between is not taken for nobody's
-        own = own_lifecycles(scope.policy, (a.policy for a in there.values()), self._cluster.contents)
+        there = {name: a for name, a in self.cluster.attachments(["*"]).items() if a.policy is not None}
+        governed = self.governed()  # afterwards: an index that came in between is not taken for nobody's
+        own = own_lifecycles(scope.policy, (a.policy for a in there.values()), self.cluster.contents)
         put_by = {name: own.get(attached.policy or "") for name, attached in there.items() if name not in governed}
         return names | {name for name, policy in put_by.items() if policy == scope.policy.name}
 
     def _of_category(
         self, scope: Scope, id_: str, facts: CategoryFacts, stored: Mapping[str, StoredLifecycle]
     ) -> set[str]:
-        look = self._observer.look(scope, scope.policy.category(id_), facts)
+        look = self.observer.look(scope, scope.policy.category(id_), facts)
         leaving = {change.index for change in look.changes if change.way is Way.DETACH}
         found = set()
         for name, attached in look.attachments.items():

@@ -36,44 +36,28 @@ class Check:
     """Whether it works, and is still not as it should be."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checks:
     """Looks at everything that `run` needs; writes nothing."""
 
-    def __init__(
-        self,
-        *,
-        terms: Terms,
-        inventory: Inventory,
-        state: StateStore,
-        control: ControlStore,
-        watch: ControlWatch,
-        own: OwnLook,
-        ledger: LedgerStore,
-        access: AccessLook,
-        role: AccessRole,
-        clock: Clock,
-        deletion: Callable[[], str],
-        observer: Observer,
-        hide: Callable[[str], str],
-    ) -> None:
-        self._observer = observer
-        self._hide = hide
-        self._access = access
-        self._role = role
-        self._terms = terms
-        self._inventory = inventory
-        self._state = state
-        self._control = control
-        self._watch = watch
-        self._own = own
-        self._ledger = ledger
-        self._clock = clock
-        self._deletion = deletion
+    terms: Terms
+    inventory: Inventory
+    state: StateStore
+    control: ControlStore
+    watch: ControlWatch
+    own: OwnLook
+    ledger: LedgerStore
+    access: AccessLook
+    role: AccessRole
+    clock: Clock
+    deletion: Callable[[], str]
+    observer: Observer
+    hide: Callable[[str], str]
 
     def run(self) -> Sequence[Check]:
         """Return all checks. Raises ClusterUnavailable where the cluster does not answer at all."""
         try:
-            cluster = self._inventory.cluster()
+            cluster = self.inventory.cluster()
         except RequestRejected as error:
             if error.status != HTTPStatus.FORBIDDEN:
                 raise
@@ -83,48 +67,48 @@ class Checks:
     def _checks(self, cluster: ClusterFacts) -> Iterator[Check]:
         yield Check(name="cluster", text=f"{cluster.uuid}, Elasticsearch {cluster.version}")
         yield from self._privileges()
-        yield _check("clock", "agrees with the cluster's", lambda: raise_if_wrong_clock(cluster, self._clock.now()))
+        yield _check("clock", "agrees with the cluster's", lambda: raise_if_wrong_clock(cluster, self.clock.now()))
         yield self._lifecycles()
         yield from self._ages()
         known: Mapping[str, Mapping[str, Any]] = {}
         try:
-            known = self._state.load([CLUSTER, LEDGER, POLICY])
+            known = self.state.load([CLUSTER, LEDGER, POLICY])
         except RetentionError as error:
             yield Check(name="own indices", text=error.message, error=error)
             return
-        yield _check("own indices", "in place, and as they must be", lambda: raise_if_deviating(self._own.look()))
+        yield _check("own indices", "in place, and as they must be", lambda: raise_if_deviating(self.own.look()))
         yield _check(
             "identity",
             "the cluster is the one that was recorded" if CLUSTER in known else "nothing was recorded yet",
-            lambda: raise_if_wrong_cluster(cluster, self._terms.pinned_cluster, known.get(CLUSTER)),
+            lambda: raise_if_wrong_cluster(cluster, self.terms.pinned_cluster, known.get(CLUSTER)),
         )
         body = known.get(LEDGER)
         yield _check(
             "ledger",
             f"goes on from record {body['sequence']}" if body else "no record is remembered yet",
-            lambda: raise_if_ledger_lost(self._ledger, LedgerMemory.of(body) if body else None),
+            lambda: raise_if_ledger_lost(self.ledger, LedgerMemory.of(body) if body else None),
         )
-        if self._role is AccessRole.ENFORCER:
-            yield _check("operator's word", "goes on from where it was", self._watch.check)
-        yield _check("policy", f"{self._terms.fingerprint} is accepted", lambda: self._accepted(known.get(POLICY)))
+        if self.role is AccessRole.ENFORCER:
+            yield _check("operator's word", "goes on from where it was", self.watch.check)
+        yield _check("policy", f"{self.terms.fingerprint} is accepted", lambda: self._accepted(known.get(POLICY)))
 
     def _privileges(self) -> Iterator[Check]:
         """Yield a check for each privilege that is missing; one in all where none is."""
-        held = self._access.held(self._role, self._terms.policy)
+        held = self.access.held(self.role, self.terms.policy)
         if held is None:
             yield Check(name="privileges", text="the cluster's security is off: there is nothing to check")
             return
-        for missing, error in shortcomings(held, self._role):
+        for missing, error in shortcomings(held, self.role):
             yield Check(name=f"privilege {missing.right.privilege}", text=error.message, error=error)
         if not held.missing:
-            yield Check(name="privileges", text=f"{held.user} has all {held.needed} that the {self._role} needs")
-        if (too_much := excess(held, self._role)) is not None:
+            yield Check(name="privileges", text=f"{held.user} has all {held.needed} that the {self.role} needs")
+        if (too_much := excess(held, self.role)) is not None:
             yield Check(name="far too many privileges", text=too_much, warning=True)
 
     def _lifecycles(self) -> Check:
         """Say by whom whole indices are deleted here, or why that is not as the settings want it."""
         try:
-            return Check(name="deletion", text=self._deletion())
+            return Check(name="deletion", text=self.deletion())
         except ClusterUnavailable:
             raise
         except RetentionError as error:
@@ -132,9 +116,9 @@ class Checks:
 
     def _ages(self) -> Iterator[Check]:
         """Yield a check for each thing by which documents have no age; one in all where there is none."""
-        categories = self._terms.policy.categories
+        categories = self.terms.policy.categories
         try:
-            looks = self._observer.look(Scope.looking(self._terms.policy, Control()), categories, self._memories())
+            looks = self.observer.look(Scope.looking(self.terms.policy, Control()), categories, self._memories())
         except ClusterUnavailable:
             raise
         except RetentionError as error:
@@ -142,22 +126,22 @@ class Checks:
             return
         wrong = [found for category in categories for found in about_ages(category, looks[category.id][0])]
         for found in wrong:
-            text = self._hide(found.text)
-            yield Check(name=f"timestamp of {found.category}", text=text, error=Refused(text, self._hide(found.remedy)))
+            text = self.hide(found.text)
+            yield Check(name=f"timestamp of {found.category}", text=text, error=Refused(text, self.hide(found.remedy)))
         if not wrong:
             yield Check(name="timestamps", text="the documents of all categories with a max_age have one")
 
     def _memories(self) -> dict[str, Memory]:
-        categories = self._terms.policy.categories
+        categories = self.terms.policy.categories
         try:
-            bodies = self._state.load([memory_key(category.id) for category in categories])
+            bodies = self.state.load([memory_key(category.id) for category in categories])
         except RetentionError:
             return {}  # a check of its own says so
-        return {c.id: Memory.of(bodies.get(memory_key(c.id)), self._terms.fingerprint) for c in categories}
+        return {c.id: Memory.of(bodies.get(memory_key(c.id)), self.terms.fingerprint) for c in categories}
 
     def _accepted(self, by_environment: Mapping[str, Any] | None) -> None:
-        accepted = accepted_fingerprint(self._control.read(), by_environment)
-        self._terms.raise_if_not(accepted)
+        accepted = accepted_fingerprint(self.control.read(), by_environment)
+        self.terms.raise_if_not(accepted)
 
 
 def _check(name: str, text: str, look: Callable[[], None]) -> Check:

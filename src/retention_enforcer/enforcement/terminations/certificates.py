@@ -53,51 +53,35 @@ class CopiesReader(Protocol):
         """Return what was copied while something of these subjects may have been left, and is there still."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Certifier:
     """Makes certificates."""
 
-    def __init__(
-        self,
-        *,
-        policy: Policy,
-        asking: RequestCommands,
-        registry: Registry,
-        ledger: LedgerStore,
-        verifier: Verifier,
-        observer: SubjectObserver,
-        snapshots: SnapshotReader,
-        outside: OutsideReader,
-        copies: CopiesReader,
-        nodes: CopiesBook,
-        pseudonyms: Pseudonyms,
-        control: ControlStore,
-        clock: Clock,
-    ) -> None:
-        self._policy = policy
-        self._asking = asking
-        self._registry = registry
-        self._ledger = ledger
-        self._verifier = verifier
-        self._observer = observer
-        self._snapshots = snapshots
-        self._outside = outside
-        self._copies = copies
-        self._nodes = nodes
-        self._pseudonyms = pseudonyms
-        self._control = control
-        self._clock = clock
+    policy: Policy
+    asking: RequestCommands
+    registry: Registry
+    ledger: LedgerStore
+    verifier: Verifier
+    observer: SubjectObserver
+    snapshots: SnapshotReader
+    outside: OutsideReader
+    copies: CopiesReader
+    nodes: CopiesBook
+    pseudonyms: Pseudonyms
+    control: ControlStore
+    clock: Clock
 
     def certify(self, subject: Subject) -> list[Certificate]:
         """Return a certificate for each termination and request of a subject, the newest first.
 
         Raises ConfigurationError where none is known.
         """
-        known = sorted(self._asking.about(subject), key=lambda t: (t.registered_at, t.key), reverse=True)
+        known = sorted(self.asking.about(subject), key=lambda t: (t.registered_at, t.key), reverse=True)
         if not known:
             raise ConfigurationError(
                 "no termination or request of this subject is known", "see `retention-enforcer terminations`"
             )
-        snapshots = self._snapshots.read(self._policy)
+        snapshots = self.snapshots.read(self.policy)
         ledger = self._verify()
         return [self._certificate(replace(t, subject=subject), snapshots, ledger) for t in known]
 
@@ -105,7 +89,7 @@ class Certifier:
         """Verify the whole ledger, once for all certificates: a record is what it was if all before it are."""
         about: list[Record] = []
         try:
-            found = self._verifier.verify(lambda r: about.append(r) if r.get("kind") == Kind.TERMINATION else None)
+            found = self.verifier.verify(lambda r: about.append(r) if r.get("kind") == Kind.TERMINATION else None)
         except LedgerBroken as error:
             return _Ledger(about=(), problem=f"the ledger is not whole: {error.message}")
         problem = ""
@@ -114,80 +98,80 @@ class Certifier:
         return _Ledger(about=about, problem=problem)
 
     def _certificate(self, termination: Termination, snapshots: SnapshotsSeen, ledger: _Ledger) -> Certificate:
-        now = self._clock.now()
+        now = self.clock.now()
         found, doubts = self._look(termination)
         hashes, altered = self._hashes(termination)
         items = (
             *doubts,
             *altered,
-            *_unproven(termination, ledger, self._pseudonyms),
+            *_unproven(termination, ledger, self.pseudonyms),
             *(item for item in termination.open_items if item.kind == OpenItemKind.OWNER_UNDECIDED),
-            *not_narrowed(self._policy, termination, now),
+            *not_narrowed(self.policy, termination, now),
             *self._left_by_age(termination, now),
             *self._left_to_age(termination, now),
             *self._erasures(termination),
             *self._in_snapshots(termination, snapshots),
             *self._elsewhere(termination, now),
-            *self._nodes.open_items(self._policy, termination),
+            *self.nodes.open_items(self.policy, termination),
         )
         return Certificate(
             as_of=now,
             termination=termination,
-            times=self._asking.times(termination),
+            times=self.asking.times(termination),
             promises=self._promises(termination),
-            applications=tuple(self._pseudonyms.of(application) for application in termination.applications),
+            applications=tuple(self.pseudonyms.of(application) for application in termination.applications),
             hashes=hashes,
             found=found,
             open_items=tuple(replace(i, text=self._hide(i.text)) for i in dict.fromkeys(items)),
-            head=self._ledger.head(),
+            head=self.ledger.head(),
         )
 
     def _hide(self, text: str) -> str:
-        return self._pseudonyms.hide_everywhere(self._policy.patterns, text)
+        return self.pseudonyms.hide_everywhere(self.policy.patterns, text)
 
     def _without_ids(self, name: str, termination: Termination) -> str:
         """Return the name of an index outside the policy without the subject's id, which it may be named after."""
         for subject, _ in termination.subjects():
             alone = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(subject.id)}(?![A-Za-z0-9_])", re.IGNORECASE)
-            name = alone.sub(self._pseudonyms.of(subject.id), name)
+            name = alone.sub(self.pseudonyms.of(subject.id), name)
         return name
 
     def _look(self, termination: Termination) -> tuple[dict[str, int | None], list[OpenItem]]:
-        scope = Scope.looking(self._policy, self._control.read())
-        look = self._observer.look(scope, queries_of(self._policy, termination))
+        scope = Scope.looking(self.policy, self.control.read())
+        look = self.observer.look(scope, queries_of(self.policy, termination))
         found = {id_: _found(facts) for id_, facts in look.terminated.items()}
         return found, list(self._kept(termination, look))
 
     def _left_by_age(self, termination: Termination, now: int) -> Iterator[OpenItem]:
         """Yield what should have gone by its age, in categories that do not say whose it is, and may be there."""
-        categories = should_have_ended(self._policy, termination, now)
-        found = self._observer.look_at(Scope.looking(self._policy, self._control.read()), categories)
+        categories = should_have_ended(self.policy, termination, now)
+        found = self.observer.look_at(Scope.looking(self.policy, self.control.read()), categories)
         for category in categories:
             yield from left_by_age(category, termination, found[category.id])
 
     def _left_to_age(self, termination: Termination, now: int) -> Iterator[OpenItem]:
         """Yield what a termination does not end: documents of the subject in categories that go by age alone."""
-        categories = left_to_age(self._policy, termination)
+        categories = left_to_age(self.policy, termination)
         ids = frozenset(category.id for category in categories)
-        queries = [replace(one, categories=ids) for one in queries_of(self._policy, termination)]
-        look = self._observer.look(Scope.looking(self._policy, self._control.read()), queries)
+        queries = [replace(one, categories=ids) for one in queries_of(self.policy, termination)]
+        look = self.observer.look(Scope.looking(self.policy, self.control.read()), queries)
         for category in categories:
             yield from goes_by_age(category, look.terminated[category.id], look.protected[category.id], now)
 
     def _kept(self, termination: Termination, look: SubjectLook) -> Iterator[OpenItem]:
         """Yield what could not be looked into, and why what was found is not purged: held, blocked, not to be told."""
         for id_, facts in look.terminated.items():
-            category = self._policy.category(id_)
-            asked = asked_in(self._policy, category, [termination])
-            plan = plan_purges(category, facts, look.protected[id_], asked, self._clock.now())
+            category = self.policy.category(id_)
+            asked = asked_in(self.policy, category, [termination])
+            plan = plan_purges(category, facts, look.protected[id_], asked, self.clock.now())
             yield from plan.doubts.get(termination.key, ())
 
     def _promises(self, termination: Termination) -> tuple[CertifiedPromise, ...]:
         if termination.ask is Ask.ERASE:
-            return (CertifiedPromise(category=ON_REQUEST, clause="deletion on request", limit=self._policy.on_request),)
+            return (CertifiedPromise(category=ON_REQUEST, clause="deletion on request", limit=self.policy.on_request),)
         return tuple(
             CertifiedPromise(category=c.id, clause=str(c.clause), limit=c.after_termination)
-            for c in categories_of(self._policy, termination.ask)
+            for c in categories_of(self.policy, termination.ask)
             if c.after_termination is not None
         )
 
@@ -195,7 +179,7 @@ class Certifier:
         """Return the hashes of the records that the purges name, and which of these are not what they were."""
         hashes, items = {}, []
         for sequence in sorted({purged.record for purged in termination.purges}):
-            record = self._ledger.get(sequence)
+            record = self.ledger.get(sequence)
             if record is None or not is_intact(record):
                 text = f"record {sequence} of the ledger is missing or altered: see `retention-enforcer ledger verify`"
                 items.append(OpenItem(kind=OpenItemKind.LEDGER, text=text))
@@ -204,7 +188,7 @@ class Certifier:
         return hashes, items
 
     def _erasures(self, termination: Termination) -> Iterator[OpenItem]:
-        for body in self._registry.all(ERASURE).values():
+        for body in self.registry.all(ERASURE).values():
             erasing = PendingErasure.of(body)
             if termination.key in erasing.labels | erasing.again:
                 progress = erasing.progress
@@ -218,28 +202,28 @@ class Certifier:
         Those that were taken before nothing was left of it, and hold any index of a category that names it, also of one
         that goes by age: an index that went by its age, or has another name now, was not purged for it.
         """
-        now = self._clock.now()
+        now = self.clock.now()
         clean = termination.erased_at if termination.erased_at is not None else now
         until = {purged.index: clean for purged in termination.purges}
-        held_until = may_hold_until(self._policy, termination, now)
+        held_until = may_hold_until(self.policy, termination, now)
         ends = {(lifecycle.id, lifecycle.repository): lifecycle.expire_after for lifecycle in seen.lifecycles}
         for repository in seen.repositories:
             if repository.problem is not None:
                 text = f"not all is known of the snapshots in {repository.name}: {repository.problem}"
                 yield OpenItem(kind=OpenItemKind.SNAPSHOT, text=text)
             for snapshot in repository.snapshots:
-                claimants = {id_ for name in snapshot.indices for id_ in claimants_of(self._policy, name)}
+                claimants = {id_ for name in snapshot.indices for id_ in claimants_of(self.policy, name)}
                 holds = any(snapshot.taken <= held_until.get(id_, -1) for id_ in claimants)
                 purged = any(snapshot.taken <= until.get(name, -1) for name in self._hidden(snapshot.indices))
                 if purged or holds:
                     yield _in_snapshot(snapshot, ends.get((snapshot.policy or "", repository.name)), now)
 
     def _hidden(self, names: Sequence[str]) -> list[str]:
-        return [self._pseudonyms.index_name(self._policy.patterns, name) for name in names]
+        return [self.pseudonyms.index_name(self.policy.patterns, name) for name in names]
 
     def _elsewhere(self, termination: Termination, now: int) -> Iterator[OpenItem]:
         subjects = [subject for subject, _ in termination.subjects()]
-        found, indistinguishable = self._outside.look(self._policy, subjects, now)
+        found, indistinguishable = self.outside.look(self.policy, subjects, now)
         for name, documents in sorted(found.items()):
             where = self._without_ids(name, termination)
             text = f"{where}, outside the policy, has {documents:,} documents of the subject"
@@ -247,7 +231,7 @@ class Certifier:
         for name, why in sorted(indistinguishable.items()):
             text = f"{self._without_ids(name, termination)}, outside the policy, could not be asked: {why}"
             yield OpenItem(kind=OpenItemKind.NOT_LOOKED_INTO, text=text)
-        for copy in self._copies.look(self._policy, subjects, may_hold_until(self._policy, termination, now), now):
+        for copy in self.copies.look(self.policy, subjects, may_hold_until(self.policy, termination, now), now):
             text = copy.text
             for name in copy.names:
                 text = text.replace(name, self._without_ids(name, termination))

@@ -90,39 +90,23 @@ class Return:
     """Why it cannot be told whose applications some are: the subject may go along with another's termination."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestCommands:
     """The operator's, or a program's, way to ask."""
 
-    def __init__(
-        self,
-        *,
-        policy: Policy,
-        requests: Requests,
-        registry: Registry,
-        documents: ControlDocuments,
-        control: ControlStore,
-        state: StateStore,
-        owners: Owners,
-        observer: SubjectObserver,
-        pseudonyms: Pseudonyms,
-        clock: Clock,
-        grace: int,
-        most: int,
-        fingerprint: str,
-    ) -> None:
-        self._policy = policy
-        self._requests = requests
-        self._registry = registry
-        self._documents = documents
-        self._control = control
-        self._state = state
-        self._owners = owners
-        self._observer = observer
-        self._pseudonyms = pseudonyms
-        self._clock = clock
-        self._grace = grace
-        self._most = most
-        self._fingerprint = fingerprint
+    policy: Policy
+    requests: Requests
+    registry: Registry
+    documents: ControlDocuments
+    control: ControlStore
+    state: StateStore
+    owners: Owners
+    observer: SubjectObserver
+    pseudonyms: Pseudonyms
+    clock: Clock
+    grace: int
+    most: int
+    fingerprint: str
 
     def ask(
         self, ask: Ask, subject: Subject, *, at: int | None, reason: str, requested_by: str, confirm: bool
@@ -131,7 +115,7 @@ class RequestCommands:
 
         Raises ConfigurationError where its time is unusual and was not confirmed.
         """
-        now = self._clock.now()
+        now = self.clock.now()
         since = at if at is not None else now
         unusual = is_unusual(since, now)
         if unusual and not confirm:
@@ -142,9 +126,9 @@ class RequestCommands:
         # Written also where the same is open: a reinstatement may be on its way. The daemon drops what changes nothing.
         id_ = secrets.token_hex(10)
         if unusual:  # first: the daemon may read the request at once
-            self._documents.save(f"{CONFIRMED}{id_}", confirmed_body(now, since), now)
+            self.documents.save(f"{CONFIRMED}{id_}", confirmed_body(now, since), now)
         body = request_body(ask, subject, terminated_at=format_instant(since), reason=reason, requested_by=requested_by)
-        self._requests.write(id_, body)
+        self.requests.write(id_, body)
         return prospect
 
     def reinstate(self, subject: Subject, *, reason: str, requested_by: str) -> Return:
@@ -152,7 +136,7 @@ class RequestCommands:
 
         Raises Refused, and writes nothing, where the subject goes along with the termination of another.
         """
-        now = self._clock.now()
+        now = self.clock.now()
         under_way = self._under_way(now)
         open_ones = [self._resolved(t, now) for t in under_way]
         for termination, _ in open_ones:
@@ -162,13 +146,13 @@ class RequestCommands:
         alone = {Subject(kind=SubjectKind.APPLICATION, id=application) for application in own}
         prospect = Return(
             kind=subject.kind,
-            pseudonym=self._pseudonyms.of(subject.text),
+            pseudonym=self.pseudonyms.of(subject.text),
             reaches=tuple(t for t in under_way if t.subject == subject),
             others=sum(t.subject in alone for t in under_way),
             problems=tuple(sorted({problem for t, problem in open_ones if problem and t.subject != subject})),
         )
         body = request_body(Ask.REINSTATE, subject, terminated_at=None, reason=reason, requested_by=requested_by)
-        self._requests.write(secrets.token_hex(10), body)
+        self.requests.write(secrets.token_hex(10), body)
         return prospect
 
     def _resolved(self, termination: Termination, now: int) -> tuple[Termination, str]:
@@ -180,7 +164,7 @@ class RequestCommands:
 
     def _goes_along(self, subject: Subject, termination: Termination) -> Refused:
         what, whole = (
-            f"{subject.kind} {self._pseudonyms.of(subject.text)}",
+            f"{subject.kind} {self.pseudonyms.of(subject.text)}",
             f"{termination.kind} {termination.pseudonym}",
         )
         remedy = f"reinstate that {termination.kind}, then this again"
@@ -201,9 +185,9 @@ class RequestCommands:
 
     def _unread(self) -> Iterable[Request]:
         """Yield the requests that can be meant and that the daemon has not read yet."""
-        body = self._state.load([REQUESTS]).get(REQUESTS)
+        body = self.state.load([REQUESTS]).get(REQUESTS)
         after = RequestsMemory.of(body).position.until if body is not None else -1
-        for written in self._requests.read(after, _ALL):
+        for written in self.requests.read(after, _ALL):
             request = read_request(written.id, written.body)
             if not isinstance(request, Malformed):
                 yield request
@@ -212,7 +196,7 @@ class RequestCommands:
         return Termination(
             key=_UNREAD,
             request="",
-            pseudonym=self._pseudonyms.of(subject.text),
+            pseudonym=self.pseudonyms.of(subject.text),
             kind=subject.kind,
             ask=ask,
             subject=subject,
@@ -228,38 +212,38 @@ class RequestCommands:
         known = self.terminations()
         if known:
             at = max(max(t.asked_at, t.suspended_at or 0) for t in known)
-            body = terminations_approved_body(at, self._fingerprint)
-            self._documents.save(TERMINATIONS_APPROVED, body, self._clock.now())
+            body = terminations_approved_body(at, self.fingerprint)
+            self.documents.save(TERMINATIONS_APPROVED, body, self.clock.now())
         return sum(termination.waits for termination in known)
 
     def terminations(self) -> list[Termination]:
         """Return all terminations whose subjects are remembered, in the order in which they were registered."""
-        return remembered(self._registry)
+        return remembered(self.registry)
 
     def looked_at(self) -> int | None:
         """Return when the daemon last took requests in and worked on all of them; None if it never did."""
-        body = self._state.load([LOOKED]).get(LOOKED)
+        body = self.state.load([LOOKED]).get(LOOKED)
         with readable("what retention-state remembers of the last look at requests"):
             return int(body["at"]) if body is not None else None
 
     def refused(self) -> Mapping[int, str]:
         """Return the malformed requests that are still there, by their places, and why they were refused."""
-        body = self._state.load([REQUESTS]).get(REQUESTS)
+        body = self.state.load([REQUESTS]).get(REQUESTS)
         return RequestsMemory.of(body).refused if body is not None else {}
 
     def about(self, subject: Subject) -> list[Termination]:
         """Return all terminations of a subject, those that are forgotten too: they are found by its pseudonym."""
-        pseudonym = self._pseudonyms.of(subject.text)
-        old = (termination_of(body) for body in self._registry.all(pseudonym).values())
+        pseudonym = self.pseudonyms.of(subject.text)
+        old = (termination_of(body) for body in self.registry.all(pseudonym).values())
         known = [*old, *(t for t in self.terminations() if t.subject == subject)]
         return [t for t in known if t.kind is subject.kind]  # an account and an application can share an id
 
     def times(self, termination: Termination) -> Times:
         """Return the lengths that decide about a termination."""
-        return times_of(self._policy, termination, self._grace)
+        return times_of(self.policy, termination, self.grace)
 
     def _prospect(self, ask: Ask, subject: Subject, terminated_at: int, now: int) -> Prospect:
-        under_way, control = self._under_way(now), self._control.read()
+        under_way, control = self._under_way(now), self.control.read()
         twin = open_duplicate(under_way, subject, ask)
         termination = twin or self._new(ask, subject, terminated_at, now)
         if twin is not None:
@@ -269,7 +253,7 @@ class RequestCommands:
             termination = forward or twin
         unread = (t for t in under_way if t.key == _UNREAD and t is not twin)
         known = [*(t for t in self.terminations() if twin is None or t.key != twin.key), *unread, termination]
-        held = held_back(known, self._most, control.terminations_approved_at, now)
+        held = held_back(known, self.most, control.terminations_approved_at, now)
         applications, problem = self._applications(subject, now)
         termination = _with(termination, applications)
         look = self._look(termination)
@@ -281,7 +265,7 @@ class RequestCommands:
             stopped=control.stopped_at is not None,
             documents={id_: sum(i.matching_documents for i in facts.indices) for id_, facts in look.items()},
             indistinguishable={id_: why for id_, facts in look.items() if (why := _why_untold(facts))},
-            not_narrowed=tuple(c.id for c in categories_of(self._policy, ask) if not narrows(c, subject)),
+            not_narrowed=tuple(c.id for c in categories_of(self.policy, ask) if not narrows(c, subject)),
             problem=problem,
         )
 
@@ -289,13 +273,13 @@ class RequestCommands:
         if subject.kind is not SubjectKind.ACCOUNT:
             return (), ""
         try:
-            return tuple(sorted(self._owners.of(self._policy, subject.id, (), now).applications[subject.id])), ""
+            return tuple(sorted(self.owners.of(self.policy, subject.id, (), now).applications[subject.id])), ""
         except Refused as error:
             return (), f"{error.message}; {error.remedy}"
 
     def _look(self, termination: Termination) -> Mapping[str, CategoryFacts]:
-        scope = Scope.looking(self._policy, Control())
-        return self._observer.look(scope, queries_of(self._policy, termination)).terminated
+        scope = Scope.looking(self.policy, Control())
+        return self.observer.look(scope, queries_of(self.policy, termination)).terminated
 
 
 def _why_untold(facts: CategoryFacts) -> tuple[str, ...]:

@@ -74,33 +74,20 @@ class PurgeObservation:
         return any(plan.purges for plan in self.plans.values())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SubjectPurge:
     """One pass after another; `terminations` are all that are remembered, and kept up to date."""
 
-    def __init__(
-        self,
-        *,
-        book: TerminationRecorder,
-        observer: SubjectObserver,
-        counts: SubjectCounter,
-        purger: Purger,
-        write_blocks: WriteBlocks,
-        eraser: Eraser,
-        ended: PendingWholeDeletions,
-        pseudonyms: Pseudonyms,
-        clock: Clock,
-        grace: int,
-    ) -> None:
-        self._book = book
-        self._observer = observer
-        self._counts = counts
-        self._purger = purger
-        self._write_blocks = write_blocks
-        self._eraser = eraser
-        self._ended = ended
-        self._pseudonyms = pseudonyms
-        self._clock = clock
-        self._grace = grace
+    book: TerminationRecorder
+    observer: SubjectObserver
+    counts: SubjectCounter
+    purger: Purger
+    write_blocks: WriteBlocks
+    eraser: Eraser
+    ended: PendingWholeDeletions
+    pseudonyms: Pseudonyms
+    clock: Clock
+    grace: int
 
     def look(
         self, scope: Scope, due: Mapping[str, Termination], undecided: Mapping[str, AmbiguousOwner]
@@ -113,7 +100,7 @@ class SubjectPurge:
         also_protected = queries_of_ambiguous(
             scope.policy, due.values(), {key: one.applications for key, one in undecided.items()}
         )
-        look = self._observer.look(scope, queries, also_protected)
+        look = self.observer.look(scope, queries, also_protected)
         return PurgeObservation(due=due, look=look, plans=self._plans(scope.policy, look, due))
 
     def carry_out(
@@ -134,12 +121,12 @@ class SubjectPurge:
         ready = [purge for purge, took in announced if took is not None]
         results = Results()
         try:
-            with self._write_blocks.lifted([purge for purge in ready if purge.takes is not None], cycle):
-                self._purger.carry_out(category, ready, cycle, results, scope.control.holds)
+            with self.write_blocks.lifted([purge for purge in ready if purge.takes is not None], cycle):
+                self.purger.carry_out(category, ready, cycle, results, scope.control.holds)
             again = [without_rollover(purge) for purge in ready if purge.facts.uuid in results.refused]
             results.changed -= results.refused.keys()
-            with self._write_blocks.lifted(again, cycle):
-                self._purger.carry_out(category, again, cycle, results, scope.control.holds)
+            with self.write_blocks.lifted(again, cycle):
+                self.purger.carry_out(category, again, cycle, results, scope.control.holds)
         finally:
             for done in results.done:
                 took = done.by_label if done.purge.takes is not None else counted[done.purge.facts.uuid]
@@ -163,19 +150,19 @@ class SubjectPurge:
                 if purge.action is Action.DELETE_INDEX:
                     self._announce(scope.policy, category, purge, terminations)
                     whole.setdefault(category.id, []).append(purge.facts)
-        self._ended.remember(whole, self._clock.now())
+        self.ended.remember(whole, self.clock.now())
 
     def note_interrupted(self, scope: Scope, terminations: dict[str, Termination]) -> None:
         """Write down what purges took that could not say so themselves: what is not there any more.
 
         Looked for on behalf of those for whom they were, whether or not anything is due for them now.
         """
-        interrupted = {uuid: one for uuid, one in self._eraser.pending().items() if one.expected}
+        interrupted = {uuid: one for uuid, one in self.eraser.pending().items() if one.expected}
         concerned = {label for one in interrupted.values() for label in one.expected} & terminations.keys()
         if not interrupted:
             return
         queries = [one for label in sorted(concerned) for one in queries_of(scope.policy, terminations[label])]
-        look = self._observer.look(scope, queries)
+        look = self.observer.look(scope, queries)
         for uuid, erasing in interrupted.items():
             self._note_interrupted_one(scope.policy, uuid, erasing, look, terminations)
 
@@ -188,7 +175,7 @@ class SubjectPurge:
         terminations: dict[str, Termination],
     ) -> None:
         category, facts = look.place_of(uuid)
-        if facts is None and not self._purger.is_gone(uuid):
+        if facts is None and not self.purger.is_gone(uuid):
             self._give_up_if_ungoverned(policy, uuid, erasing, terminations)
             return  # it cannot be looked into now
         left = self._count(facts, facts.matches) if facts and facts.matching_documents else {}
@@ -218,7 +205,7 @@ class SubjectPurge:
             f"what an interrupted purge took of index {uuid} is not counted: the policy does not claim it any more",
             **{"event.action": "count", "event.outcome": "failure"},
         )
-        self._eraser.noted(uuid)
+        self.eraser.noted(uuid)
 
     def take_stock(
         self,
@@ -229,7 +216,7 @@ class SubjectPurge:
         failures: Mapping[str, str],
     ) -> None:
         """Write down what is left of whom, where it was looked for, and why it could not be purged."""
-        now, look, plans = self._clock.now(), seen.look, seen.plans
+        now, look, plans = self.clock.now(), seen.look, seen.plans
         left = self.left(look)
         for key in seen.due:
             termination, found = terminations[key], left.documents.get(key, 0)
@@ -255,8 +242,8 @@ class SubjectPurge:
             terminations[key] = changed
             if changed.purged_at is not None and termination.purged_at is None:
                 text = seen_at(changed.purged_at, f"no document is left, {changed.documents} were purged")
-                self._book.record(changed, VERIFIED, text)
-            self._book.save(changed)
+                self.book.record(changed, VERIFIED, text)
+            self.book.save(changed)
 
     def left(self, look: SubjectLook) -> Left:
         """Return how many documents there are of whom; an index that does not say so is a doubt, and stops no other."""
@@ -279,11 +266,11 @@ class SubjectPurge:
     def begin_again(self, terminations: Mapping[str, Termination], told: LedgerHistory) -> None:
         """Begin the erasures that the ledger knows of and a registry that was lost does not: their files hold bytes."""
         labels = {who_of(termination): key for key, termination in terminations.items()}
-        there = self._purger.names_of(told.unclean) if told.unclean else {}
+        there = self.purger.names_of(told.unclean) if told.unclean else {}
         for uuid, name in there.items():
             concerned = sorted({labels[who] for who in told.unclean[uuid] if who in labels} or {OWN})
-            if uuid not in self._eraser.pending():
-                self._eraser.begin(name, uuid, concerned)
+            if uuid not in self.eraser.pending():
+                self.eraser.begin(name, uuid, concerned)
 
     # --- single steps ---
 
@@ -296,17 +283,17 @@ class SubjectPurge:
         None where the index does not say how much it has of whom: then nothing is taken.
         """
         facts = purge.facts
-        under_way = self._eraser.pending().get(facts.uuid)
+        under_way = self.eraser.pending().get(facts.uuid)
         if under_way is not None and under_way.expected:
             return None  # what an interrupted purge took of it is not counted yet
         counted = self._count(facts, facts.matches) if facts.matches else {}
         if counted is None or not self._takes_any(purge):
             return None
         labels = sorted({match.label for match in facts.matches})
-        times = [times_of(policy, terminations[label], self._grace).deadline(terminations[label]) for label in labels]
+        times = [times_of(policy, terminations[label], self.grace).deadline(terminations[label]) for label in labels]
         goes = goes_whole_at(category, purge, policy.margin)
         not_before = goes if goes is not None and goes <= min(times, default=goes) else None
-        self._eraser.begin(facts.name, facts.uuid, labels, counted, _places_of(facts), not_before)
+        self.eraser.begin(facts.name, facts.uuid, labels, counted, _places_of(facts), not_before)
         return counted
 
     def _takes_any(self, purge: Purge) -> bool:
@@ -316,7 +303,7 @@ class SubjectPurge:
     def _count(self, index: IndexFacts, matches: Iterable[Match], spare: Sequence[Match] = ()) -> dict[str, int] | None:
         """Return how many documents each label has in an index, None where it does not say so now."""
         try:
-            return self._counts.by_label(index.name, matches, spare)
+            return self.counts.by_label(index.name, matches, spare)
         except (ClusterUnavailable, RequestRejected) as error:
             _log.warning(
                 f"index {index.uuid} does not say whose documents it has",
@@ -338,33 +325,33 @@ class SubjectPurge:
         for label, documents in sorted(took.items()):
             termination = terminations[label]
             how = f"outcome {record}" if record is not None else "interrupted, counted afterwards"
-            written = self._book.record(termination, PURGED, purged_of(documents, facts.uuid, how))
+            written = self.book.record(termination, PURGED, purged_of(documents, facts.uuid, how))
             purged = Purged(
                 category=category,
-                index=self._pseudonyms.index_name(policy.patterns, facts.name),
+                index=self.pseudonyms.index_name(policy.patterns, facts.name),
                 uuid=facts.uuid,
                 documents=documents,
-                at=self._clock.now(),
+                at=self.clock.now(),
                 record=record if record is not None else written,
             )
             terminations[label] = replace(
                 termination, purges=(*termination.purges, purged), found_at=purged.at, purged_at=None, erased_at=None
             )
-            self._book.save(terminations[label])
-        self._eraser.noted(facts.uuid)
+            self.book.save(terminations[label])
+        self.eraser.noted(facts.uuid)
 
     def _plans(self, policy: Policy, look: SubjectLook, due: Mapping[str, Termination]) -> dict[str, SubjectPlan]:
         plans = {}
         for id_, queries in look.terminated.items():
             category = policy.category(id_)
             asked = asked_in(policy, category, due.values())
-            plans[id_] = plan_purges(category, queries, look.protected[id_], asked, self._clock.now())
+            plans[id_] = plan_purges(category, queries, look.protected[id_], asked, self.clock.now())
             if not category.enforce:
                 plans[id_].doubt(asked.labels, f"{id_} is reported only: enforce is false in the policy")
         return plans
 
     def _hidden(self, policy: Policy, items: Sequence[OpenItem]) -> list[OpenItem]:
-        hide = self._pseudonyms.hide_everywhere
+        hide = self.pseudonyms.hide_everywhere
         return [replace(item, text=hide(policy.patterns, item.text)) for item in dict.fromkeys(items)]
 
 

@@ -96,33 +96,20 @@ class Intake:
     """What the ledger says, where the registry may be older than it; else nothing."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Registrar:
     """Reads requests and registers what they ask for; deletes nothing."""
 
-    def __init__(
-        self,
-        *,
-        requests: Requests,
-        registry: Registry,
-        book: TerminationRecorder,
-        memory: IntakeMemory,
-        taken: TakenRequests,
-        ledger: LedgerStore,
-        appender: Appender,
-        pseudonyms: Pseudonyms,
-        clock: Clock,
-        most: int,
-    ) -> None:
-        self._requests = requests
-        self._registry = registry
-        self._book = book
-        self._memory = memory
-        self._taken = taken
-        self._ledger = ledger
-        self._appender = appender
-        self._pseudonyms = pseudonyms
-        self._clock = clock
-        self._most = most
+    requests: Requests
+    registry: Registry
+    book: TerminationRecorder
+    memory: IntakeMemory
+    taken: TakenRequests
+    ledger: LedgerStore
+    appender: Appender
+    pseudonyms: Pseudonyms
+    clock: Clock
+    most: int
 
     def register(self, control: Control) -> Intake:
         """Take in all new requests.
@@ -130,70 +117,70 @@ class Registrar:
         Raises Refused where requests or registry are not those that were read before: acting on old ones again could
         terminate a customer who came back.
         """
-        now = self._clock.now()
-        registry = self._memory.of_registry(now)
+        now = self.clock.now()
+        registry = self.memory.of_registry(now)
         adopted = registry.adopted
-        memory, position = self._memory.of_requests(now)
-        terminations = {t.key: t for t in remembered(self._registry)}
-        told = history_in(self._ledger.read()) if adopted else LedgerHistory()
+        memory, position = self.memory.of_requests(now)
+        terminations = {t.key: t for t in remembered(self.registry)}
+        told = history_in(self.ledger.read()) if adopted else LedgerHistory()
         self._end_what_has_ended(terminations, told)
         if (adopted and not registry.suspended) or memory.skipped:
             self._suspend(terminations, terminations.values(), "what was asked for since may have been lost")
             memory = replace(memory, skipped=False)
-            self._memory.keep_requests(memory, self._clock.now())
+            self.memory.keep_requests(memory, self.clock.now())
         if not memory.knows_ids:
             memory = self._note_ids(memory, terminations)
         memory = self._take_all(memory, position, terminations, control)
         self._hold_back(terminations, control)
-        self._memory.keep_registry(self._clock.now(), adopted=adopted)
+        self.memory.keep_registry(self.clock.now(), adopted=adopted)
         return Intake(terminations=terminations, requests=memory, told=told)
 
     def must_look_again(self, intake: Intake) -> bool:
         """Whether a reinstatement was asked for since: its subject must not be purged any more."""
-        return self._requests.reinstatements(intake.requests.position.until)
+        return self.requests.reinstatements(intake.requests.position.until)
 
     def note_end(self) -> None:
         """Remember how far the registry goes when a run ends; what the ledger knew beside it is in it by now."""
-        self._memory.keep_registry(self._clock.now())
+        self.memory.keep_registry(self.clock.now())
 
     def _take_all(
         self, memory: RequestsMemory, position: IndexPosition, terminations: dict[str, Termination], control: Control
     ) -> RequestsMemory:
-        new = self._requests.read(memory.position.until, position.until)
-        taken = self._taken.places([written.id for written in new])
+        new = self.requests.read(memory.position.until, position.until)
+        taken = self.taken.places([written.id for written in new])
         for written in new:
             refused = dict(memory.refused)
             place = taken.get(written.id)
             if place is None:
                 problem = self._take(written, position.uuid, terminations, control)
                 if problem is None:
-                    self._taken.note(written.id, position.uuid, written.sequence, self._clock.now())
+                    self.taken.note(written.id, position.uuid, written.sequence, self.clock.now())
             else:  # there it may have been interrupted after it was noted
                 known = place == (position.uuid, written.sequence)
                 problem = None if known else self._refuse_changed(written, terminations)
             if problem is not None:
                 refused[written.sequence] = problem
             memory = RequestsMemory(position=replace(position, until=written.sequence), refused=refused)
-            self._memory.keep_requests(memory, self._clock.now())
-        there = self._requests.existing(memory.refused.keys()) if memory.refused else frozenset()
+            self.memory.keep_requests(memory, self.clock.now())
+        there = self.requests.existing(memory.refused.keys()) if memory.refused else frozenset()
         if there != memory.refused.keys():
             memory = replace(memory, refused={place: why for place, why in memory.refused.items() if place in there})
-            self._memory.keep_requests(memory, self._clock.now())
+            self.memory.keep_requests(memory, self.clock.now())
         return memory
 
     def _note_ids(self, memory: RequestsMemory, terminations: Mapping[str, Termination]) -> RequestsMemory:
         """Note the ids of all that were read or skipped before their ids were known, or after these were lost."""
-        uuid, now = memory.position.uuid, self._clock.now()
-        known = {written.id: written.sequence for written in self._requests.read(-1, memory.position.until)}
+        uuid, now = memory.position.uuid, self.clock.now()
+        known = {written.id: written.sequence for written in self.requests.read(-1, memory.position.until)}
         known = {t.request: -1 for t in terminations.values() if t.request} | {
             id_: place for id_, place in known.items() if memory.refused.get(place, CHANGED) == CHANGED
         }
-        noted = self._taken.places(list(known))
+        noted = self.taken.places(list(known))
         for id_, sequence in known.items():
             if id_ not in noted:
-                self._taken.note(id_, uuid, sequence, now)
+                self.taken.note(id_, uuid, sequence, now)
         memory = replace(memory, knows_ids=True)
-        self._memory.keep_requests(memory, now)
+        self.memory.keep_requests(memory, now)
         return memory
 
     def _refuse_changed(self, written: Written, terminations: dict[str, Termination]) -> str:
@@ -202,8 +189,8 @@ class Registrar:
         One that asks for a reinstatement now is not taken for one; but somebody may have meant it, and what is purged
         does not come back: so what it would keep from being purged waits for a person.
         """
-        text = f"request {self._pseudonyms.of(written.id)} was taken in once, and written again since"
-        self._appender.append(Entry(kind=Kind.TERMINATION, action="refused", reason=text))
+        text = f"request {self.pseudonyms.of(written.id)} was taken in once, and written again since"
+        self.appender.append(Entry(kind=Kind.TERMINATION, action="refused", reason=text))
         request = read_request(written.id, written.body)
         if isinstance(request, Request) and request.ask is Ask.REINSTATE:
             reached = reached_by(terminations.values(), request.subject)
@@ -214,15 +201,15 @@ class Registrar:
         """Close what an older registry shows as open, and the ledger knows as ended: it may have been reinstated."""
         for key, termination in terminations.items():
             if termination.is_open and who_of(termination) in told.ended:
-                terminations[key] = replace(termination, closed_at=self._clock.now(), reinstated=True)
-                self._book.enter(terminations[key], CLOSED, "it had ended before an older registry was restored")
+                terminations[key] = replace(termination, closed_at=self.clock.now(), reinstated=True)
+                self.book.enter(terminations[key], CLOSED, "it had ended before an older registry was restored")
 
     def _suspend(self, terminations: dict[str, Termination], whose: Iterable[Termination], why: str) -> None:
         """Have these wait for a person, those that have begun too: their customers may have come back meanwhile."""
         for termination in list(whose):
             if termination.is_open and termination.suspended_at is None:
-                waiting = replace(termination, suspended_at=self._clock.now())
-                self._book.enter(waiting, "held-back", why)
+                waiting = replace(termination, suspended_at=self.clock.now())
+                self.book.enter(waiting, "held-back", why)
                 terminations[termination.key] = waiting
 
     def _take(self, written: Written, uuid: str, terminations: dict[str, Termination], control: Control) -> str | None:
@@ -234,8 +221,8 @@ class Registrar:
             return self._refuse_changed(written, terminations)  # interrupted after it was stored, and changed since
         request = read_request(written.id, written.body)
         if isinstance(request, Malformed):
-            text = f"request {self._pseudonyms.of(written.id)} is malformed: {request.problem}"
-            self._appender.append(Entry(kind=Kind.TERMINATION, action="refused", reason=text))
+            text = f"request {self.pseudonyms.of(written.id)} is malformed: {request.problem}"
+            self.appender.append(Entry(kind=Kind.TERMINATION, action="refused", reason=text))
             return request.problem
         if request.ask is Ask.REINSTATE:
             self._reinstate(request, terminations)
@@ -245,22 +232,22 @@ class Registrar:
             self._bring_forward(twin, request, terminations, control)
         else:
             termination = self._termination(key, request)
-            if written.rewritten and self._requests.was_reinstated(request.subject, written.sequence):
+            if written.rewritten and self.requests.was_reinstated(request.subject, written.sequence):
                 # Where it stood before nobody knows: perhaps before they came back.
                 termination = replace(termination, unusual=True)
-            reason = f"; reason {self._pseudonyms.of(request.reason)}" if request.reason else ""
+            reason = f"; reason {self.pseudonyms.of(request.reason)}" if request.reason else ""
             said = terminated_at(termination.terminated_at, reason)
-            self._book.enter(termination, REGISTERED, said, self._actor(request))
+            self.book.enter(termination, REGISTERED, said, self._actor(request))
             terminations[key] = termination
         return None
 
     def _termination(self, key: str, request: Request) -> Termination:
-        now = self._clock.now()
+        now = self.clock.now()
         terminated_at = request.terminated_at if request.terminated_at is not None else now
         return Termination(
             key=key,
             request=request.id,
-            pseudonym=self._pseudonyms.of(request.subject.text),
+            pseudonym=self.pseudonyms.of(request.subject.text),
             kind=request.subject.kind,
             ask=request.ask,
             subject=request.subject,
@@ -275,29 +262,29 @@ class Registrar:
         self, twin: Termination, request: Request, terminations: dict[str, Termination], control: Control
     ) -> None:
         """Have the same that was asked for again run from its earlier time, if it is earlier."""
-        now = self._clock.now()
+        now = self.clock.now()
         at = request.terminated_at if request.terminated_at is not None else now
         confirmed = control.confirmed.get(request.id) == at
         waited = twin.unusual and not _is_allowed(twin, control, now)
         changed = brought_forward(twin, at, request.id, now, confirmed=confirmed, waited=waited)
         if changed is not None:
-            self._book.enter(changed, FORWARD, terminated_at(changed.terminated_at, " already"), self._actor(request))
+            self.book.enter(changed, FORWARD, terminated_at(changed.terminated_at, " already"), self._actor(request))
             terminations[changed.key] = changed
 
     def _reinstate(self, request: Request, terminations: dict[str, Termination]) -> None:
-        for changed in reinstated(terminations.values(), request.subject, self._clock.now()):
+        for changed in reinstated(terminations.values(), request.subject, self.clock.now()):
             action = "cancelled" if changed.cancelled_at is not None else WATCH_ENDED
-            self._book.enter(changed, action, "reinstated", self._actor(request))
+            self.book.enter(changed, action, "reinstated", self._actor(request))
             terminations[changed.key] = changed
 
     def _actor(self, request: Request) -> str:
-        return self._pseudonyms.of(request.requested_by) if request.requested_by else "unknown"
+        return self.pseudonyms.of(request.requested_by) if request.requested_by else "unknown"
 
     def _hold_back(self, terminations: dict[str, Termination], control: Control) -> None:
         """Hold terminations back, or let them go on, as the operator's word and their number ask."""
         known = [replace(t, unusual=False) if _is_confirmed(t, control) else t for t in terminations.values()]
-        approved_at, now = control.terminations_approved_at, self._clock.now()
-        waiting = held_back(known, self._most, approved_at, now)
+        approved_at, now = control.terminations_approved_at, self.clock.now()
+        waiting = held_back(known, self.most, approved_at, now)
         for key, termination in terminations.items():
             suspended = termination.suspended_at
             if suspended is not None and suspended <= approved_at <= now:
@@ -305,7 +292,7 @@ class Registrar:
             changed = replace(termination, held_back=key in waiting, suspended_at=suspended)
             if changed != termination and termination.is_open:
                 action, actor = ("held-back", "enforcer") if changed.waits else ("approved", "operator")
-                self._book.enter(changed, action, actor=actor)
+                self.book.enter(changed, action, actor=actor)
                 terminations[key] = changed
 
 
