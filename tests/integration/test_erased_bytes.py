@@ -22,8 +22,8 @@ from customers import add, index, interrupted, move, now, of, states
 from disk_search import CERTAIN, DOOMED, KINDS, add_canaries, contents, files, on_disk
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
-from retention_enforcer.enforcement.preconditions import safety
 from retention_enforcer.enforcement.erasure import eraser
+from retention_enforcer.enforcement.preconditions import safety
 from tenants import OTHERS
 from workbench import FixedClock, Ran, Workbench
 

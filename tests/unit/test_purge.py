@@ -11,6 +11,7 @@ import pytest
 
 from builders import category, index
 from ledgers import NO_IDS, MemoryLedger
+from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused, RequestRejected
 from retention_enforcer.domain.facts import Block, IndexFacts
 from retention_enforcer.domain.instants import DAY
@@ -112,6 +113,11 @@ class Cluster:
             return Trimmed(deleted=3, left=0)
 
 
+class NothingDecided:
+    def read(self) -> Control:
+        return Control()
+
+
 class Permit:
     def __init__(self) -> None:
         self.refuses = False
@@ -138,7 +144,7 @@ class Bench:
         self.state: dict[str, Mapping[str, Any]] = {}
         self.leased = True
         self.blocks = self.new_blocks(appender)
-        acts = Acts(appender, self.permit, self.clock)
+        acts = Acts(appender, self.permit, self.clock, NothingDecided())
         roller = Roller(self.cluster, acts, self.permit, self.clock)
         self._purger = Purger(self.cluster, roller, self.blocks, acts, policy.earliest)
 

@@ -40,7 +40,7 @@ from retention_enforcer.enforcement.coverage.node_copies import CopiesBook
 from retention_enforcer.enforcement.coverage.observer import CoverageObserver
 from retention_enforcer.enforcement.ledger.verifier import Verifier
 from retention_enforcer.enforcement.lifecycles.observer import DIRECT, ILM, LifecycleObserver
-from retention_enforcer.enforcement.lifecycles.pending import PendingWholeDeletions
+from retention_enforcer.enforcement.lifecycles.pending import PendingWholeDeletions, none_pending
 from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleWatch
 from retention_enforcer.enforcement.lifecycles.strays import StrayWatch
 from retention_enforcer.enforcement.observer import Observer
@@ -163,7 +163,7 @@ class Deployment:
     def lifecycle_observer(self) -> LifecycleObserver:
         """What looks at lifecycles."""
         has, setting = self.capabilities.has_lifecycles, self.settings.lifecycle
-        return LifecycleObserver(self.lifecycles, has, setting, self.ended)
+        return LifecycleObserver(self.lifecycles, has, setting, self.ended.names)
 
     @cached_property
     def ended(self) -> PendingWholeDeletions:
@@ -174,7 +174,7 @@ class Deployment:
     def watched_lifecycles(self) -> LifecycleWatch:
         """What looks where lifecycles hang, and needs none of the enforcer's own indices."""
         has, setting = self.capabilities.has_lifecycles, self.settings.lifecycle
-        observer = LifecycleObserver(self.lifecycles, has, setting, PendingWholeDeletions())
+        observer = LifecycleObserver(self.lifecycles, has, setting, none_pending)
         return LifecycleWatch(observer, self.lifecycles, self.clock)
 
     @cached_property
@@ -322,7 +322,7 @@ class Deployment:
     def superseded_lifecycles(self) -> SupersededLifecycles:
         """What takes off the lifecycles of another policy than the one that is accepted."""
         has, setting = self.capabilities.has_lifecycles, self.settings.lifecycle
-        observer = LifecycleObserver(self.lifecycles, has, setting, PendingWholeDeletions())
+        observer = LifecycleObserver(self.lifecycles, has, setting, none_pending)
         return SupersededLifecycles(observer, self.lifecycles, self.governed, self.lifecycle_switch)
 
     @cached_property

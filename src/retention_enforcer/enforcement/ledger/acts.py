@@ -34,7 +34,7 @@ class Announced(Generic[What]):
 class Acts:
     """Announces acts, permits them, and records how they ended."""
 
-    def __init__(self, appender: Appender, permit: Permit, clock: Clock, control: ControlStore | None = None) -> None:
+    def __init__(self, appender: Appender, permit: Permit, clock: Clock, control: ControlStore) -> None:
         self._appender = appender
         self._permit = permit
         self._clock = clock

@@ -36,12 +36,12 @@ class StaleIntent(Refused):
         super().__init__("not sent: the intent is older than 10 s", "the cluster answers slowly; it is planned again")
 
 
-def holds_unchanged(control: ControlStore | None, known: Collection[Hold]) -> Callable[[], None]:
+def holds_unchanged(control: ControlStore, known: Collection[Hold]) -> Callable[[], None]:
     """Return what raises Refused where a hold was added: long work can take hours, and a hold counts at once."""
     known = frozenset(known)
 
     def raise_if_held() -> None:
-        if control is not None and not known.issuperset(control.read().holds):
+        if not known.issuperset(control.read().holds):
             raise Refused("a hold was added since this was planned", "nothing to do: it is planned again under it")
 
     return raise_if_held

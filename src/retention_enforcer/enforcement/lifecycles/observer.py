@@ -34,7 +34,6 @@ from retention_enforcer.domain.lifecycles.watch import (
     judge_service,
 )
 from retention_enforcer.domain.policy.promises import Category, Policy
-from retention_enforcer.enforcement.lifecycles.pending import PendingWholeDeletions
 from retention_enforcer.enforcement.memory import Managed
 from retention_enforcer.enforcement.ports import LifecycleSource
 from retention_enforcer.enforcement.scope import Scope
@@ -90,11 +89,15 @@ class Watched:
     explained: Mapping[str, Explained] = field(default_factory=dict)
 
 
+PendingNames = Callable[[str, CategoryFacts, Collection[str]], frozenset[str]]
+"""Which indices of a category have to go whole as soon as possible, given those that have the lifecycle for that."""
+
+
 class LifecycleObserver:
     """Looks at lifecycles. `setting` is `ENFORCER_LIFECYCLE`."""
 
     def __init__(
-        self, source: LifecycleSource, has_lifecycles: Callable[[], bool], setting: str, ended: PendingWholeDeletions
+        self, source: LifecycleSource, has_lifecycles: Callable[[], bool], setting: str, ended: PendingNames
     ) -> None:
         self._source = source
         self._has_lifecycles = has_lifecycles
@@ -162,7 +165,7 @@ class LifecycleObserver:
         if lifecycles.ended is None:
             return ()
         having = {name for name, attached in attachments.items() if attached.policy == lifecycles.ended.name}
-        return self._ended.names(facts.category, facts, having)
+        return self._ended(facts.category, facts, having)
 
     def service(self) -> tuple[Finding, ...]:
         """Return the finding that no lifecycle of the cluster works, if that is so."""

@@ -19,6 +19,11 @@ _KEPT_IN_DOUBT = HOUR
 """For how long what has the lifecycle keeps it then: a run that goes well is over by then, and says so."""
 
 
+def none_pending(category: str, facts: CategoryFacts, having: Collection[str]) -> frozenset[str]:  # noqa: ARG001
+    """Return what `PendingWholeDeletions.names` does where nobody works on terminations: nothing."""
+    return frozenset()
+
+
 class PendingWholeDeletions:
     """Remembers, between the work on terminations and the cycles, which indices are whole a terminated tenant's.
 
@@ -27,7 +32,7 @@ class PendingWholeDeletions:
     came to its end. One for both sides; while it runs again, its last word holds on.
     """
 
-    def __init__(self, state: StateStore | None = None) -> None:
+    def __init__(self, state: StateStore) -> None:
         self._state = state
         self._renewed = False
         self._told = False
@@ -54,14 +59,14 @@ class PendingWholeDeletions:
             for category, those in indices.items()
         }
         body = {category: those for category, those in sorted(body.items()) if those}
-        if self._state is not None and body != self._known():
+        if body != self._known():
             self._state.save(ENDED_INDICES, body, now)
         self._renewed = True
 
     def doubt(self, now: int) -> None:
         """Take what is remembered for old until the next `remember`: a tenant may be back whom nobody has heeded."""
         known = self._known()
-        if self._state is not None and known and _DOUBTED not in known:
+        if known and _DOUBTED not in known:
             self._state.save(ENDED_INDICES, {**known, _DOUBTED: {"since": now}}, now)
 
     def names(self, category: str, facts: CategoryFacts, having: Collection[str]) -> frozenset[str]:
@@ -83,4 +88,4 @@ class PendingWholeDeletions:
             )
 
     def _known(self) -> Mapping[str, Any]:
-        return self._state.load([ENDED_INDICES]).get(ENDED_INDICES, {}) if self._state is not None else {}
+        return self._state.load([ENDED_INDICES]).get(ENDED_INDICES, {})
