@@ -7,14 +7,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
 
 import structlog
 
 from retention_enforcer.domain.errors import Refused, RetentionError
 from retention_enforcer.domain.lease import TERM, Lease, Versioned, Watch
 from retention_enforcer.domain.own.state_keys import LEASE
-from retention_enforcer.enforcement.ports import Clock
+from retention_enforcer.enforcement.ports import Clock, DocumentStore
 from retention_enforcer.reporting.known import LeaseSeen
 
 _log = structlog.get_logger()
@@ -29,24 +28,12 @@ _LOOK = 2.0
 """Seconds between two looks at a lease that somebody else holds."""
 
 
-class LeaseStore(Protocol):
-    """Where the lease is kept: conditional writes only."""
-
-    def versions(self, keys: list[str]) -> dict[str, Versioned]:
-        """Return these documents with their versions."""
-
-    def replace_version(
-        self, key: str, body: dict[str, object], now: int, version: tuple[int, int] | None
-    ) -> tuple[int, int] | None:
-        """Write a document only if it has this version; None where somebody was faster."""
-
-
 class LeaseKeeper:
     """One process's side of the lease. Safe to use from several threads."""
 
     def __init__(
         self,
-        store: LeaseStore,
+        store: DocumentStore,
         clock: Clock,
         instance: str,
         last_epoch: Callable[[], int] = lambda: 0,
@@ -200,7 +187,7 @@ class LeaseKeeper:
         _log.error(f"lease lost to {self.holder or 'nobody'}", **{"event.action": "lease"})
 
 
-def adopt_epoch(store: LeaseStore, last: int, now: int) -> bool:
+def adopt_epoch(store: DocumentStore, last: int, now: int) -> bool:
     """Raise the epoch of an older lease to the ledger's last one; return True if the lease was older."""
     found = store.versions([LEASE]).get(LEASE)
     if found is None or Lease.of(found.body).epoch >= last:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
-
 import structlog
 
 from retention_enforcer.daemon.gate import Gate
 from retention_enforcer.domain.errors import Refused, readable
 from retention_enforcer.domain.own.control_documents import RESUMED, STOP, resumed_at, stopped_at
-from retention_enforcer.enforcement.ports import Clock, StateStore
+from retention_enforcer.enforcement.ports import Clock, DocumentStore
 
 _log = structlog.get_logger()
 
@@ -18,17 +15,10 @@ _WAIT = 60.0
 """Seconds after which a request under way was answered or timed out."""
 
 
-class Flags(Protocol):
-    """Where the operator's flag is read."""
-
-    def load(self, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        """Return these documents as they are now."""
-
-
 class StopFlag:
     """Closes the gate while the flag is set, and says so where the operator waits for it."""
 
-    def __init__(self, flags: Flags, state: StateStore, gate: Gate, clock: Clock, instance: str) -> None:
+    def __init__(self, flags: DocumentStore, state: DocumentStore, gate: Gate, clock: Clock, instance: str) -> None:
         self._flags = flags
         self._state = state
         self._gate = gate

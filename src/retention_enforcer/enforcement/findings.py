@@ -13,7 +13,7 @@ from retention_enforcer.domain.ledger.records import Entry, Kind
 from retention_enforcer.domain.subjects.pseudonyms import Redactor
 from retention_enforcer.enforcement.ledger.appender import Appender
 from retention_enforcer.enforcement.memory import sightings_body, sightings_of
-from retention_enforcer.enforcement.ports import StateStore
+from retention_enforcer.enforcement.ports import DocumentStore
 from retention_enforcer.enforcement.scope import cycle_of
 
 _log = structlog.get_logger()
@@ -25,7 +25,7 @@ _LOGGED = 5
 class FindingRecorder:
     """Writes into the ledger which findings opened and which closed: each once."""
 
-    def __init__(self, state: StateStore, appender: Appender, redactor: Redactor) -> None:
+    def __init__(self, state: DocumentStore, appender: Appender, redactor: Redactor) -> None:
         self._state = state
         self._appender = appender
         self._redactor = redactor

@@ -10,6 +10,7 @@ from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.erasure.steps import ErasureProgress
 from retention_enforcer.domain.facts import CategoryFacts, ClusterFacts, Evidence
 from retention_enforcer.domain.holds.hold import Hold
+from retention_enforcer.domain.lease import Versioned
 from retention_enforcer.domain.ledger.records import Head, Record
 from retention_enforcer.domain.lifecycles.choice import Attachment
 from retention_enforcer.domain.lifecycles.compiler import LifecyclePolicy, StoredLifecycle
@@ -220,25 +221,6 @@ class Requests(Protocol):
         """Delete all requests about a subject that were written up to a place; return how many went."""
 
 
-class Registry(Protocol):
-    """Where terminations are kept."""
-
-    def position(self) -> IndexPosition:
-        """Return which index it is and how far it goes. Raises Refused if it is missing."""
-
-    def all(self, kind: str | None = None) -> Mapping[str, Mapping[str, Any]]:
-        """Return all documents of a kind."""
-
-    def load(self, keys: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
-        """Return these documents as they are now; absent ones are absent."""
-
-    def save(self, key: str, body: Mapping[str, Any], now: int, kind: str | None = None) -> None:
-        """Replace one document."""
-
-    def remove(self, key: str) -> None:
-        """Remove one document; an absent one is no error."""
-
-
 class Owners(Protocol):
     """Finds out which applications belong to an account."""
 
@@ -293,14 +275,31 @@ class LedgerStore(Protocol):
         """Return all records of an action on these indices, in their order."""
 
 
-class StateStore(Protocol):
-    """What the enforcer remembers between cycles, one small document a key."""
+class DocumentStore(Protocol):
+    """The small documents of one own index, each under a key."""
+
+    def position(self) -> IndexPosition:
+        """Return which index it is and how far it goes. Raises Refused if it is missing."""
 
     def load(self, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        """Return these documents as they are now; absent ones are absent."""
+        """Return these documents as they are now; absent ones are absent. Raises Refused if the index is missing."""
 
-    def save(self, key: str, body: Mapping[str, Any], now: int) -> None:
-        """Replace one document."""
+    def versions(self, keys: Sequence[str]) -> dict[str, Versioned]:
+        """Return these documents with their versions, for conditional writes."""
+
+    def all(self, kind: str | None = None) -> dict[str, Mapping[str, Any]]:
+        """Return all documents, or those of a kind."""
+
+    def save(self, key: str, body: Mapping[str, Any], now: int, kind: str | None = None) -> None:
+        """Replace one document; its kind is its key, unless it is given."""
+
+    def replace_version(
+        self, key: str, body: Mapping[str, Any], now: int, version: tuple[int, int] | None
+    ) -> tuple[int, int] | None:
+        """Write a document only if it has this version (None: if it is absent); None where somebody was faster."""
+
+    def remove(self, key: str) -> None:
+        """Remove one document; an absent one is no error."""
 
 
 class ControlStore(Protocol):

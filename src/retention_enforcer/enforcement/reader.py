@@ -21,7 +21,7 @@ from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleWatch
 from retention_enforcer.enforcement.lifecycles.strays import StrayWatch
 from retention_enforcer.enforcement.memory import CoverageMemory, Memory, remember, sightings_of
 from retention_enforcer.enforcement.observer import Observer
-from retention_enforcer.enforcement.ports import Clock, ControlStore, Inventory, LedgerStore, StateStore
+from retention_enforcer.enforcement.ports import Clock, ControlStore, DocumentStore, Inventory, LedgerStore
 from retention_enforcer.enforcement.preconditions.safety import raise_if_wrong_clock, raise_if_wrong_cluster
 from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.terms import Terms
@@ -51,7 +51,7 @@ class Reader:
     inventory: Inventory
     observer: Observer
     coverage: CoverageObserver
-    state: StateStore
+    state: DocumentStore
     control: ControlStore
     ledger: LedgerStore
     lifecycles: LifecycleWatch

@@ -17,7 +17,7 @@ from retention_enforcer.domain.subjects.pseudonyms import Redactor
 from retention_enforcer.enforcement.coverage.observer import CoverageLook, CoverageObserver
 from retention_enforcer.enforcement.findings import FindingRecorder, log_findings
 from retention_enforcer.enforcement.memory import CoverageMemory
-from retention_enforcer.enforcement.ports import StateStore
+from retention_enforcer.enforcement.ports import DocumentStore
 from retention_enforcer.enforcement.scope import cycle_of
 
 _log = structlog.get_logger()
@@ -26,7 +26,7 @@ _log = structlog.get_logger()
 class CoverageRecorder:
     """Keeps the books of the looks past the policy: findings into the ledger when they change."""
 
-    def __init__(self, state: StateStore, findings: FindingRecorder) -> None:
+    def __init__(self, state: DocumentStore, findings: FindingRecorder) -> None:
         self._state = state
         self._findings = findings
 

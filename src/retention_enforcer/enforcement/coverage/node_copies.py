@@ -24,7 +24,7 @@ from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.domain.subjects.pseudonyms import Redactor
 from retention_enforcer.domain.terminations.plan import left_to_age
 from retention_enforcer.domain.terminations.states import OpenItem, OpenItemKind, Termination, categories_of
-from retention_enforcer.enforcement.ports import Clock, StateStore
+from retention_enforcer.enforcement.ports import Clock, DocumentStore
 
 
 class Nodes(Protocol):
@@ -45,7 +45,7 @@ class CopiesBook:
     """What is remembered of copies, and a look at what there is."""
 
     nodes: Nodes
-    state: StateStore
+    state: DocumentStore
     redactor: Redactor
     clock: Clock
 

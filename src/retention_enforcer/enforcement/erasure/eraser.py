@@ -13,7 +13,7 @@ from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
 from retention_enforcer.domain.instants import MINUTE, SECOND
 from retention_enforcer.domain.terminations.records import expunged_entry
 from retention_enforcer.enforcement.ledger.appender import Appender
-from retention_enforcer.enforcement.ports import Clock, Erasures, Permit, Registry
+from retention_enforcer.enforcement.ports import Clock, DocumentStore, Erasures, Permit
 
 _log = structlog.get_logger()
 
@@ -73,7 +73,7 @@ class Eraser:
     """Begins and carries on erasures; what is deleted is gone already, this takes its bytes."""
 
     erasures: Erasures
-    registry: Registry
+    registry: DocumentStore
     appender: Appender
     permit: Permit
     clock: Clock

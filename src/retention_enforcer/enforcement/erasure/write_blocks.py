@@ -15,7 +15,7 @@ from retention_enforcer.domain.own.state_keys import LIFTED_BLOCKS
 from retention_enforcer.domain.plan import Purge
 from retention_enforcer.enforcement.expiry.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.ledger.appender import Appender
-from retention_enforcer.enforcement.ports import Clock, Permit, StateStore, WriteBlockSwitch
+from retention_enforcer.enforcement.ports import Clock, DocumentStore, Permit, WriteBlockSwitch
 
 _log = structlog.get_logger()
 
@@ -28,7 +28,7 @@ class WriteBlocks:
     """
 
     switch: WriteBlockSwitch
-    state: StateStore
+    state: DocumentStore
     appender: Appender
     permit: Permit
     clock: Clock

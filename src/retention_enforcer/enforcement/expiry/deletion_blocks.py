@@ -21,7 +21,7 @@ from retention_enforcer.domain.ledger.records import Entry, Kind
 from retention_enforcer.domain.own.state_keys import DELETION_BLOCKS
 from retention_enforcer.domain.plan import Purge
 from retention_enforcer.enforcement.ledger.appender import Appender
-from retention_enforcer.enforcement.ports import Clock, Permit, StateStore, WriteBlockSwitch
+from retention_enforcer.enforcement.ports import Clock, DocumentStore, Permit, WriteBlockSwitch
 
 _log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ class DeletionBlocks:
         self,
         *,
         stop: WriteStop,
-        state: StateStore,
+        state: DocumentStore,
         appender: Appender,
         permit: Permit,
         clock: Clock,

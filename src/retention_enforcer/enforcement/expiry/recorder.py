@@ -22,7 +22,7 @@ from retention_enforcer.domain.subjects.pseudonyms import Redactor
 from retention_enforcer.enforcement.findings import FindingRecorder, log_findings
 from retention_enforcer.enforcement.ledger.appender import Appender
 from retention_enforcer.enforcement.memory import Managed, Memory, remember
-from retention_enforcer.enforcement.ports import StateStore
+from retention_enforcer.enforcement.ports import DocumentStore
 
 _log = structlog.get_logger()
 
@@ -45,7 +45,7 @@ class CycleObservation:
 class CycleRecorder:
     """Writes only what changed: a cycle that found what the last one found leaves no record."""
 
-    def __init__(self, state: StateStore, appender: Appender, redactor: Redactor) -> None:
+    def __init__(self, state: DocumentStore, appender: Appender, redactor: Redactor) -> None:
         self._state = state
         self._appender = appender
         self._redactor = redactor

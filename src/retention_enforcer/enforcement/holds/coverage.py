@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Protocol
 
 from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.holds.hold import CoveredIndex, Hold
-from retention_enforcer.domain.lease import Versioned
 from retention_enforcer.domain.own.control_documents import COVERED, covered_body, covered_in
 from retention_enforcer.domain.policy.promises import Category
+from retention_enforcer.enforcement.ports import DocumentStore
 
 _TRIES = 5
 """How often one document is written anew where somebody else was faster."""
 
 
-class CoverageStore(Protocol):
-    """Where it is remembered: conditional writes, since what somebody else added must not go."""
-
-    def versions(self, keys: Sequence[str]) -> dict[str, Versioned]:
-        """Return these documents with their versions."""
-
-    def replace_version(
-        self, key: str, body: Mapping[str, Any], now: int, version: tuple[int, int] | None
-    ) -> tuple[int, int] | None:
-        """Write a document only if it has this version; None where somebody was faster."""
-
-
 class HoldCoverage:
     """Adds to what is remembered. All threads of a process share one."""
 
-    def __init__(self, state: CoverageStore) -> None:
+    def __init__(self, state: DocumentStore) -> None:
         self._state = state
         self._seen: dict[str, dict[str, CoveredIndex]] = {}
         """By hold, what this process saw: known to the rest of a cycle without being read again."""
@@ -53,6 +40,7 @@ class HoldCoverage:
                     self._add(hold.id, seen, facts.as_of)
 
     def _add(self, hold_id: str, seen: Mapping[str, CoveredIndex], now: int) -> None:
+        """Write it down conditionally: what somebody else added must not go."""
         for _ in range(_TRIES):
             found = self._state.versions([f"{COVERED}{hold_id}"]).get(f"{COVERED}{hold_id}")
             known = covered_in(found.body) if found else {}

@@ -15,7 +15,7 @@ from retention_enforcer.domain.policy.claims import claimants_by_name
 from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.ledger.appender import Appender
-from retention_enforcer.enforcement.ports import StateStore
+from retention_enforcer.enforcement.ports import DocumentStore
 
 _ENDED = "ended"
 
@@ -35,7 +35,7 @@ def lost_holds(body: Mapping[str, Any] | None, control: Control) -> list[str]:
 class HoldRecorder:
     """Compares the holds that there are with those that were recorded; each change is one record."""
 
-    def __init__(self, state: StateStore, appender: Appender, pseudonyms: Pseudonyms) -> None:
+    def __init__(self, state: DocumentStore, appender: Appender, pseudonyms: Pseudonyms) -> None:
         self._state = state
         self._appender = appender
         self._pseudonyms = pseudonyms

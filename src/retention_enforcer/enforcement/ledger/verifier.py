@@ -12,7 +12,7 @@ from retention_enforcer.domain.ledger.records import Head, Record, check_chain
 from retention_enforcer.domain.own.state_keys import CHECKPOINT, LEDGER
 from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.ledger.memory import LedgerMemory
-from retention_enforcer.enforcement.ports import StateStore
+from retention_enforcer.enforcement.ports import DocumentStore
 
 _COMPARE = "compare with an export or with the checkpoints in the log"
 
@@ -41,7 +41,7 @@ class Verified:
 class Verifier:
     """Reads the whole ledger once; what it costs grows with the number of records."""
 
-    def __init__(self, ledger: WholeLedger, state: StateStore, pseudonyms: Pseudonyms) -> None:
+    def __init__(self, ledger: WholeLedger, state: DocumentStore, pseudonyms: Pseudonyms) -> None:
         self._ledger = ledger
         self._state = state
         self._pseudonyms = pseudonyms

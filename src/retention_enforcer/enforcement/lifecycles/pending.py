@@ -10,7 +10,7 @@ from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.facts import CategoryFacts, IndexFacts
 from retention_enforcer.domain.instants import HOUR
 from retention_enforcer.domain.own.state_keys import ENDED_INDICES
-from retention_enforcer.enforcement.ports import StateStore
+from retention_enforcer.enforcement.ports import DocumentStore
 
 _DOUBTED = "_doubted"
 """Among the categories, whose ids never begin so: since when a look has begun, and none come to its end."""
@@ -32,7 +32,7 @@ class PendingWholeDeletions:
     came to its end. One for both sides; while it runs again, its last word holds on.
     """
 
-    def __init__(self, state: StateStore) -> None:
+    def __init__(self, state: DocumentStore) -> None:
         self._state = state
         self._renewed = False
         self._told = False

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Protocol
 
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.expiry.rules import build_plan
 from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.instants import DAY
-from retention_enforcer.domain.lease import TERM, Lease, Versioned
+from retention_enforcer.domain.lease import TERM, Lease
 from retention_enforcer.domain.own.control_documents import (
     ACCEPTED,
     RESUMED,
@@ -26,41 +25,19 @@ from retention_enforcer.domain.own.control_documents import (
 from retention_enforcer.domain.own.state_keys import LEASE
 from retention_enforcer.domain.plan import Action, Plan
 from retention_enforcer.domain.policy.promises import Category
-from retention_enforcer.enforcement.ports import Clock
+from retention_enforcer.enforcement.ports import Clock, DocumentStore
 
 _LOOK = 1.0
 """Seconds between two looks for the confirmation."""
 
 
-class ControlDocuments(Protocol):
-    """Where the operator's word is kept."""
-
-    def save(self, key: str, body: Mapping[str, Any], now: int, kind: str | None = None) -> None:
-        """Replace one document."""
-
-    def load(self, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        """Return these documents as they are now; absent ones are absent."""
-
-    def remove(self, key: str) -> None:
-        """Remove one document; an absent one is no error."""
-
-
-class StateDocuments(Protocol):
-    """Where the daemon answers."""
-
-    def versions(self, keys: Sequence[str]) -> dict[str, Versioned]:
-        """Return these documents with their versions."""
-
-
-def accept_policy(control: ControlDocuments, fingerprint: str, clock: Clock) -> None:
+def accept_policy(control: DocumentStore, fingerprint: str, clock: Clock) -> None:
     """Accept a policy by its fingerprint; only the last accepted one may act."""
     now = clock.now()
     control.save(ACCEPTED, accepted_body(fingerprint, now), now)
 
 
-def approve_plan(
-    control: ControlDocuments, plans: Iterable[Plan], plan_hash: str, fingerprint: str, clock: Clock
-) -> Plan:
+def approve_plan(control: DocumentStore, plans: Iterable[Plan], plan_hash: str, fingerprint: str, clock: Clock) -> Plan:
     """Release the purges of the plan with this hash under this policy, each once, for a day; return that plan.
 
     Raises Refused where no plan of now has it: what would be released is not what was looked at.
@@ -78,7 +55,7 @@ def approve_plan(
 
 
 def order_erasure(
-    control: ControlDocuments, category: Category, facts: CategoryFacts, margin: int, fingerprint: str, clock: Clock
+    control: DocumentStore, category: Category, facts: CategoryFacts, margin: int, fingerprint: str, clock: Clock
 ) -> Plan:
     """Order that what must never be stored is erased: what is there now, each index once, within a day.
 
@@ -100,7 +77,7 @@ def erasure_plan(category: Category, facts: CategoryFacts, margin: int, now: int
     return build_plan(category, margin, replace(facts, ordered=everything), now)
 
 
-def stop(control: ControlDocuments, state: StateDocuments, clock: Clock) -> str:
+def stop(control: DocumentStore, state: DocumentStore, clock: Clock) -> str:
     """Set the flag, and wait until nobody acts any more; return how that is known.
 
     Raises Refused where a daemon goes on renewing its lease without having confirmed.
@@ -131,7 +108,7 @@ def stop(control: ControlDocuments, state: StateDocuments, clock: Clock) -> str:
     )
 
 
-def resume(control: ControlDocuments, clock: Clock) -> None:
+def resume(control: DocumentStore, clock: Clock) -> None:
     """Take the flag back, and say so first: a flag that is gone without this was lost."""
     now = clock.now()
     stopped = stopped_at(control.load([STOP]).get(STOP))

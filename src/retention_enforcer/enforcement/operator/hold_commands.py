@@ -15,9 +15,8 @@ from retention_enforcer.domain.own.control_documents import COVERED, HOLD, REMOV
 from retention_enforcer.domain.policy.promises import Category, Policy
 from retention_enforcer.domain.subjects.identity import SubjectKind
 from retention_enforcer.enforcement.observer import Observer
-from retention_enforcer.enforcement.operator.commands import ControlDocuments
 from retention_enforcer.enforcement.operator.lifecycle_switch import LifecycleSwitch, PutBack
-from retention_enforcer.enforcement.ports import Clock, ControlStore, HoldResolver
+from retention_enforcer.enforcement.ports import Clock, ControlStore, DocumentStore, HoldResolver
 from retention_enforcer.enforcement.scope import Scope
 
 
@@ -53,7 +52,7 @@ class HoldCommands:
     policy: Policy
     observer: Observer
     resolver: HoldResolver
-    documents: ControlDocuments
+    documents: DocumentStore
     control: ControlStore
     lifecycles: LifecycleSwitch
     clock: Clock

@@ -10,9 +10,9 @@ enforcer's own come back by its next cycle, where a category claims the index.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -30,24 +30,11 @@ from retention_enforcer.domain.own.control_documents import (
     streams_stopped,
 )
 from retention_enforcer.domain.policy.promises import Policy
-from retention_enforcer.enforcement.ports import Clock, LifecycleCluster, StreamLifecycles
+from retention_enforcer.enforcement.ports import Clock, DocumentStore, LifecycleCluster, StreamLifecycles
 
 GONE = "it is gone: something deleted it meanwhile"
 
 _log = structlog.get_logger()
-
-
-class OperatorDocuments(Protocol):
-    """Where the operator's word is kept."""
-
-    def load(self, keys: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
-        """Return these documents as they are now; absent ones are absent."""
-
-    def save(self, key: str, body: Mapping[str, Any], now: int) -> None:
-        """Replace one document."""
-
-    def remove(self, key: str) -> None:
-        """Remove one document; an absent one is no error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +58,7 @@ class LifecycleSwitch:
         streams: StreamLifecycles,
         has_lifecycles: Callable[[], bool],
         governed: Callable[[], Mapping[str, Collection[str]]],
-        documents: OperatorDocuments,
+        documents: DocumentStore,
         clock: Clock,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:

@@ -16,7 +16,7 @@ from retention_enforcer.domain.privileges import AccessRole
 from retention_enforcer.enforcement.ledger.memory import LedgerMemory, raise_if_ledger_lost
 from retention_enforcer.enforcement.memory import Memory
 from retention_enforcer.enforcement.observer import Observer
-from retention_enforcer.enforcement.ports import Clock, ControlStore, Inventory, LedgerStore, StateStore
+from retention_enforcer.enforcement.ports import Clock, ControlStore, DocumentStore, Inventory, LedgerStore
 from retention_enforcer.enforcement.preconditions.control_memory import ControlWatch
 from retention_enforcer.enforcement.preconditions.own_indices import OwnLook, raise_if_deviating
 from retention_enforcer.enforcement.preconditions.privileges import AccessLook, excess, shortcomings
@@ -42,7 +42,7 @@ class Checks:
 
     terms: Terms
     inventory: Inventory
-    state: StateStore
+    state: DocumentStore
     control: ControlStore
     watch: ControlWatch
     own: OwnLook

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import Refused, readable
@@ -12,18 +12,11 @@ from retention_enforcer.domain.own.control_documents import STOP
 from retention_enforcer.domain.own.position import IndexPosition
 from retention_enforcer.domain.own.state_keys import CONTROL, HOLDS
 from retention_enforcer.enforcement.holds.records import lost_holds
-from retention_enforcer.enforcement.ports import ControlStore, StateStore
+from retention_enforcer.enforcement.ports import ControlStore, DocumentStore
 
 _ADOPT = (
     "restore it, or look at what happened (add again what was lost) and say so with `retention-enforcer ledger adopt`"
 )
-
-
-class PositionReader(Protocol):
-    """An own index whose position can be read."""
-
-    def position(self) -> IndexPosition:
-        """Return which index it is and how far it goes. Raises Refused if it is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +45,7 @@ class ControlMemory:
 class ControlWatch:
     """Reads the operator's word, and refuses it where it is not what it was or lost something."""
 
-    def __init__(self, index: PositionReader, control: ControlStore, state: StateStore) -> None:
+    def __init__(self, index: DocumentStore, control: ControlStore, state: DocumentStore) -> None:
         self._index = index
         self._control = control
         self._state = state
@@ -110,7 +103,7 @@ class AdoptedControl:
     stop: bool
 
 
-def adopt_control(index: PositionReader, control: ControlStore, state: StateStore, now: int) -> AdoptedControl:
+def adopt_control(index: DocumentStore, control: ControlStore, state: DocumentStore, now: int) -> AdoptedControl:
     """Go on with the operator's word as it is now."""
     position, word = index.position(), control.read()
     known = state.load([CONTROL, HOLDS, STOP])

@@ -11,7 +11,7 @@ from retention_enforcer.domain.errors import Refused, readable
 from retention_enforcer.domain.own.position import IndexPosition
 from retention_enforcer.domain.own.settings import Deviation, OwnSeen
 from retention_enforcer.domain.own.state_keys import ADOPTED
-from retention_enforcer.enforcement.ports import StateStore
+from retention_enforcer.enforcement.ports import DocumentStore
 
 _LOST = "restore it, or look at what happened and say so with `retention-enforcer ledger adopt`"
 
@@ -26,20 +26,13 @@ class OwnLook(Protocol):
         """Return all of them as they are. Raises Refused where one is missing."""
 
 
-class RememberingStore(StateStore, Protocol):
-    """The enforcer's memory, whose extent can be read."""
-
-    def position(self) -> IndexPosition:
-        """Return which index it is and how far it goes. Raises Refused if it is missing."""
-
-
 class OwnWatch:
     """What this process knows of the own indices, beside what they say of each other: all may be lost at once.
 
     Safe to use from several threads.
     """
 
-    def __init__(self, own: OwnLook, state: RememberingStore) -> None:
+    def __init__(self, own: OwnLook, state: DocumentStore) -> None:
         self._own = own
         self._state = state
         self._lock = threading.Lock()

@@ -10,7 +10,7 @@ from retention_enforcer.domain.facts import ClusterFacts
 from retention_enforcer.domain.ledger.records import Head
 from retention_enforcer.domain.own.state_keys import LEDGER, POLICY
 from retention_enforcer.enforcement.ledger.memory import LedgerMemory
-from retention_enforcer.enforcement.ports import Clock, ControlStore, Inventory, StateStore
+from retention_enforcer.enforcement.ports import Clock, ControlStore, DocumentStore, Inventory
 from retention_enforcer.enforcement.terms import accepted_fingerprint
 
 
@@ -32,7 +32,7 @@ class InstanceStatus:
 class InstanceStatusReader:
     """Looks, in three small requests."""
 
-    def __init__(self, inventory: Inventory, state: StateStore, control: ControlStore, clock: Clock) -> None:
+    def __init__(self, inventory: Inventory, state: DocumentStore, control: ControlStore, clock: Clock) -> None:
         self._inventory = inventory
         self._state = state
         self._control = control

@@ -5,14 +5,14 @@ from __future__ import annotations
 from retention_enforcer.domain.errors import Refused, readable
 from retention_enforcer.domain.own.control_documents import ACCEPTED, STOP, control_of
 from retention_enforcer.domain.own.state_keys import POLICY
-from retention_enforcer.enforcement.ports import StateStore
+from retention_enforcer.enforcement.ports import DocumentStore
 from retention_enforcer.enforcement.terms import Terms, accepted_fingerprint
 
 
 class OperatorsWord:
     """The stop flag and the accepted policy, read by their keys: one small request where nothing was said."""
 
-    def __init__(self, terms: Terms, control: StateStore, state: StateStore) -> None:
+    def __init__(self, terms: Terms, control: DocumentStore, state: DocumentStore) -> None:
         self._terms = terms
         self._control = control
         self._state = state

@@ -33,7 +33,7 @@ from retention_enforcer.enforcement.coverage.node_copies import CopiesBook
 from retention_enforcer.enforcement.coverage.observer import SnapshotReader
 from retention_enforcer.enforcement.erasure.eraser import ERASURE, PendingErasure
 from retention_enforcer.enforcement.ledger.verifier import Verifier
-from retention_enforcer.enforcement.ports import Clock, ControlStore, LedgerStore, Registry
+from retention_enforcer.enforcement.ports import Clock, ControlStore, DocumentStore, LedgerStore
 from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.terminations.commands import RequestCommands
 from retention_enforcer.enforcement.terminations.observer import SubjectLook, SubjectObserver
@@ -59,7 +59,7 @@ class Certifier:
 
     policy: Policy
     asking: RequestCommands
-    registry: Registry
+    registry: DocumentStore
     ledger: LedgerStore
     verifier: Verifier
     observer: SubjectObserver

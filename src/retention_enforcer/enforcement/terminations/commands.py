@@ -40,8 +40,7 @@ from retention_enforcer.domain.terminations.states import (
     open_duplicate,
     times_of,
 )
-from retention_enforcer.enforcement.operator.commands import ControlDocuments
-from retention_enforcer.enforcement.ports import Clock, ControlStore, Owners, Registry, Requests, StateStore
+from retention_enforcer.enforcement.ports import Clock, ControlStore, DocumentStore, Owners, Requests
 from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.terminations.intake import RequestsMemory, remembered
 from retention_enforcer.enforcement.terminations.observer import SubjectObserver
@@ -96,10 +95,10 @@ class RequestCommands:
 
     policy: Policy
     requests: Requests
-    registry: Registry
-    documents: ControlDocuments
+    registry: DocumentStore
+    documents: DocumentStore
     control: ControlStore
-    state: StateStore
+    state: DocumentStore
     owners: Owners
     observer: SubjectObserver
     pseudonyms: Pseudonyms

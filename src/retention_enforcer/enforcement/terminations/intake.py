@@ -14,7 +14,7 @@ from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
 from retention_enforcer.domain.terminations.document import termination_of
 from retention_enforcer.domain.terminations.records import history_in, who_of
 from retention_enforcer.domain.terminations.states import Termination
-from retention_enforcer.enforcement.ports import LedgerStore, Registry, Requests, StateStore
+from retention_enforcer.enforcement.ports import DocumentStore, LedgerStore, Requests
 
 REMEMBERED = "remembered"
 """The kind of a termination in the registry whose subject is known; a forgotten one has its pseudonym for a kind."""
@@ -82,7 +82,7 @@ class RegistryMemory:
 class IntakeMemory:
     """Remembers both, and refuses what does not go on from there."""
 
-    def __init__(self, requests: Requests, registry: Registry, state: StateStore) -> None:
+    def __init__(self, requests: Requests, registry: DocumentStore, state: DocumentStore) -> None:
         self._requests = requests
         self._registry = registry
         self._state = state
@@ -144,7 +144,7 @@ class TakenRequests:
     An id is remembered as its pseudonym, since it may name somebody.
     """
 
-    def __init__(self, registry: Registry, pseudonyms: Pseudonyms) -> None:
+    def __init__(self, registry: DocumentStore, pseudonyms: Pseudonyms) -> None:
         self._registry = registry
         self._pseudonyms = pseudonyms
 
@@ -176,7 +176,7 @@ class Adopted:
     """Terminations that the ledger knows as open, and the registry does not."""
 
 
-def adopt(requests: Requests, registry: Registry, ledger: LedgerStore, state: StateStore, now: int) -> Adopted:
+def adopt(requests: Requests, registry: DocumentStore, ledger: LedgerStore, state: DocumentStore, now: int) -> Adopted:
     """Go on with requests and registry as they are now; requests that nobody can say were read are skipped."""
     known = state.load([REQUESTS, REGISTRY])
     position, place = requests.position(), registry.position()
@@ -199,7 +199,7 @@ def adopt(requests: Requests, registry: Registry, ledger: LedgerStore, state: St
     return Adopted(skipped_up_to=position.until if skipped else None, lost=lost)
 
 
-def remembered(registry: Registry) -> list[Termination]:
+def remembered(registry: DocumentStore) -> list[Termination]:
     """Return all terminations whose subjects are known, in the order in which they were registered."""
     found = (termination_of(body) for body in registry.all(REMEMBERED).values())
     return sorted(found, key=lambda t: (t.registered_at, t.key))

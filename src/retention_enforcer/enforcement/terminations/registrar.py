@@ -42,7 +42,7 @@ from retention_enforcer.domain.terminations.states import (
     reinstated,
 )
 from retention_enforcer.enforcement.ledger.appender import Appender
-from retention_enforcer.enforcement.ports import Clock, LedgerStore, Registry, Requests
+from retention_enforcer.enforcement.ports import Clock, DocumentStore, LedgerStore, Requests
 from retention_enforcer.enforcement.terminations.intake import (
     REMEMBERED,
     IntakeMemory,
@@ -60,7 +60,7 @@ class TerminationRecorder:
     A change is recorded before it is stored: a crash may put it into the ledger twice, never into the registry alone.
     """
 
-    def __init__(self, registry: Registry, appender: Appender, clock: Clock) -> None:
+    def __init__(self, registry: DocumentStore, appender: Appender, clock: Clock) -> None:
         self._registry = registry
         self._appender = appender
         self._clock = clock
@@ -101,7 +101,7 @@ class Registrar:
     """Reads requests and registers what they ask for; deletes nothing."""
 
     requests: Requests
-    registry: Registry
+    registry: DocumentStore
     book: TerminationRecorder
     memory: IntakeMemory
     taken: TakenRequests
