@@ -50,7 +50,7 @@ MAPPING = {"properties": FIELDS}
 @pytest.fixture
 def tenants(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Workbench:
     """These customers; no run waits for erasures."""
-    monkeypatch.setattr(eraser, "PATIENCE", 0)
+    monkeypatch.setattr(eraser, "LONGEST_RUN", 0)
     return founded(bench)
 
 

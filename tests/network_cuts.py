@@ -37,7 +37,7 @@ HASTE = f"""
 from retention_enforcer.daemon import lease as keeper, service
 from retention_enforcer.domain import lease as rule
 rule.TERM = keeper.TERM = 120 / {PACE}
-service.RENEWAL = 10 / {PACE}
+service.LEASE_RENEWAL = 10 / {PACE}
 service._LOOK_AROUND = 30 / {PACE}
 """
 

@@ -71,7 +71,7 @@ def running(bench: Workbench, before: str = "") -> Iterator[Daemon]:
 
 
 # Looks after lease and stop, and around, each second instead of each ten and thirty.
-QUICK = "from retention_enforcer.daemon import service; service.RENEWAL = service._LOOK_AROUND = 1.0\n"
+QUICK = "from retention_enforcer.daemon import service; service.LEASE_RENEWAL = service._LOOK_AROUND = 1.0\n"
 
 
 @contextmanager

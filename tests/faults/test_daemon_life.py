@@ -154,7 +154,7 @@ def test_it_outlives_a_cluster_that_goes_away_in_the_middle_of_a_deletion(
     # Faster than it really runs (10 s and 5 min), and still less than a line a second.
     away.settings["ENFORCER_INTERVAL"] = "5s"
     please, dead = away.folder / "please", away.folder / "dead"
-    pace = "from retention_enforcer.daemon import service; service.RENEWAL = 5.0\n"
+    pace = "from retention_enforcer.daemon import service; service.LEASE_RENEWAL = 5.0\n"
     with running(away, before=pace + DELETING.format(please=str(please), dead=str(dead))) as daemon:
         until(please.exists, "the deletion")
         mortal.kill()

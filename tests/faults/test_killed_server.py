@@ -30,7 +30,7 @@ PATIENT = """
 import time
 from retention_enforcer.cluster.deletion.deletion import Deletion
 from retention_enforcer.daemon import once
-once.RENEWAL = 0.2
+once.LEASE_RENEWAL = 0.2
 original = Deletion.delete_indices
 def later(self, names):
     time.sleep(2)

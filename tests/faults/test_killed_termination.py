@@ -65,7 +65,7 @@ UNDISTURBED = Counter(
 @pytest.fixture
 def due(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Workbench:
     """Account 100 with its applications 1 and 11, and application 2 of another one, are to go; nothing is done yet."""
-    monkeypatch.setattr(eraser, "PATIENCE", 0)
+    monkeypatch.setattr(eraser, "LONGEST_RUN", 0)
     bench.policy_text = tenants.POLICY
     bench.settings["ENFORCER_GRACE"] = "0s"
     for name in tenants.SHARED:
@@ -85,7 +85,7 @@ def due(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Workbench:
 
 def killed(bench: Workbench, step: tuple[str, str, int, str], patience: int = 0) -> None:
     cls, name, n, when = step
-    brief = f"from retention_enforcer.enforcement import erasing\nerasing.PATIENCE = {patience}\n"
+    brief = f"from retention_enforcer.enforcement.erasure import eraser\neraser.LONGEST_RUN = {patience}\n"
     before = f"{brief}{WHEN_CALLED}when_called({cls!r}, {name!r}, {n}, {when!r}, die)"
     process = bench.process("run", "--once", before=before)
     _, err = process.communicate(timeout=100)

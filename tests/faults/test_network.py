@@ -33,7 +33,7 @@ CASES = [
 
 @pytest.fixture
 def stage(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    monkeypatch.setattr(eraser, "PATIENCE", 0)
+    monkeypatch.setattr(eraser, "LONGEST_RUN", 0)
     made = Stage.of(bench)
     made.fill()
     return made

@@ -63,7 +63,7 @@ def begun(benches: Callable[[], Workbench]) -> Iterator[Mapping[Beginning, Begun
     worlds: dict[Beginning, Begun] = {}
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(eraser, "PATIENCE", 0)
+            patch.setattr(eraser, "LONGEST_RUN", 0)
             for beginning in BEGINNINGS:
                 bench = benches()
                 worlds[beginning] = Begun(bench, beginning(bench))

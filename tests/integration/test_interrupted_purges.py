@@ -18,7 +18,7 @@ from workbench import Workbench
 @pytest.fixture
 def terminating(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Workbench:
     """Tenants that are purged in the run that first sees their requests; nobody waits for erasures."""
-    monkeypatch.setattr(eraser, "PATIENCE", 0)
+    monkeypatch.setattr(eraser, "LONGEST_RUN", 0)
     return tenants.founded(bench)
 
 

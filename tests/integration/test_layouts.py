@@ -40,7 +40,7 @@ def test_the_policy_of_the_page_keeps_its_promises(
     bench: Workbench, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is expired goes, what is young stays; then one subject's documents go, and everybody else's stay."""
-    monkeypatch.setattr(eraser, "PATIENCE", 0)
+    monkeypatch.setattr(eraser, "LONGEST_RUN", 0)
     of, full = layout(name), Capabilities(bench.es).has_lifecycles()
     if of.needs_full_server and not full:
         pytest.skip("this server has no data streams, no lifecycles and few analyzers")

@@ -14,7 +14,7 @@ from workbench import Workbench
 def test_of_two_hundred_tenants_exactly_the_documents_of_twenty_and_of_an_account_go(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(eraser, "PATIENCE", 0)
+    monkeypatch.setattr(eraser, "LONGEST_RUN", 0)
     crowd = crowded(bench, Crowd(tenants=200, documents=20_000, leaving=20, own_indices=12))
     terminate(bench, crowd)
     ran = bench.run("run", "--once")

@@ -170,7 +170,7 @@ def test_a_long_purge_for_a_termination_ends(tenants: Workbench, monkeypatch: py
 
 @SAID
 def test_an_erasure_ends(tenants: Workbench, monkeypatch: pytest.MonkeyPatch, said: Word) -> None:
-    monkeypatch.setattr(eraser, "PATIENCE", MINUTE)
+    monkeypatch.setattr(eraser, "LONGEST_RUN", MINUTE)
     assert tenants.run("erase", "--application", "1").code == 0
     after_the_first(monkeypatch, Erasure, "_flush", lambda: said(tenants))
     merges = after_the_first(monkeypatch, Erasure, "_start_merge", lambda: None)

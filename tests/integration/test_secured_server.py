@@ -119,7 +119,7 @@ def _left(site: Site, index: str) -> int:
 def test_each_role_does_its_part_and_no_log_line_holds_a_secret_or_a_subject(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(eraser, "PATIENCE", 0)
+    monkeypatch.setattr(eraser, "LONGEST_RUN", 0)
     _fill(site)
     said: list[Ran] = []
 

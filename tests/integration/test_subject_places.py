@@ -514,7 +514,7 @@ TRACES = {"properties": {**AT, "service": KEYWORD, "_q": KEYWORD}}
 @pytest.fixture
 def places(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Workbench:
     """Accounts, applications and users in places of all kinds; no run waits for erasures."""
-    monkeypatch.setattr(eraser, "PATIENCE", 0)
+    monkeypatch.setattr(eraser, "LONGEST_RUN", 0)
     bench.policy_text = POLICY
     bench.settings["ENFORCER_GRACE"] = "0s"
     bench.ready()

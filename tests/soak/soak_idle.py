@@ -29,7 +29,7 @@ MOST_REQUESTS = 1.0
 
 HASTE = f"""
 from retention_enforcer.daemon import service
-service.RENEWAL = 10 / {PACE}
+service.LEASE_RENEWAL = 10 / {PACE}
 service._LOOK_AROUND = 30 / {PACE}
 """
 NAMES = (

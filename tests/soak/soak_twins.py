@@ -41,7 +41,7 @@ from retention_enforcer.daemon import lease as keeper, service
 from retention_enforcer.domain import lease as rule
 from retention_enforcer.enforcement.ledger import fresh_permit
 rule.TERM = keeper.TERM = 120 / {PACE}
-service.RENEWAL = 10 / {PACE}
+service.LEASE_RENEWAL = 10 / {PACE}
 service._LOOK_AROUND = 30 / {PACE}
 fresh_permit.INTENT_LIFETIME = 10_000 // {PACE}
 """

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from retention_enforcer.domain.erasure.facts import Expunge, Gone, LeaseBehind, Mark, Remains, ShardCopy
 from retention_enforcer.domain.erasure.steps import (
     MANY_PASSES,
-    PATIENCE,
     POLL,
     RARELY,
-    RENEWAL,
+    RETENTION_LEASE_PATIENCE,
+    RETENTION_LEASE_RENEWAL,
     Act,
     Erased,
     ErasureProgress,
@@ -174,7 +174,10 @@ def test_an_erasure_where_nothing_is_in_its_way() -> None:
     assert (progress.gone, progress.passes, progress.expunge) == (False, 1, None)
 
 
-@pytest.mark.parametrize(("waited", "pause"), [(0, POLL), (PATIENCE - 1, POLL), (PATIENCE, RENEWAL)])
+@pytest.mark.parametrize(
+    ("waited", "pause"),
+    [(0, POLL), (RETENTION_LEASE_PATIENCE - 1, POLL), (RETENTION_LEASE_PATIENCE, RETENTION_LEASE_RENEWAL)],
+)
 def test_leases_are_looked_at_every_two_seconds_and_more_rarely_when_they_do_not_move(waited: int, pause: int) -> None:
     progress = NEW.marked(MARK, NOW).waited((LEASE,), NOW + waited)
     assert next_step(progress, NOW + waited).at == NOW + waited + pause
@@ -182,8 +185,8 @@ def test_leases_are_looked_at_every_two_seconds_and_more_rarely_when_they_do_not
 
 def test_a_lease_that_does_not_move_is_an_alarm_after_ninety_seconds_by_name() -> None:
     progress = NEW.marked(MARK, NOW).waited((LEASE,), NOW + 2 * SECOND)
-    assert next_step(progress, NOW + PATIENCE - 1).alarm is None
-    alarm = next_step(progress, NOW + PATIENCE).alarm
+    assert next_step(progress, NOW + RETENTION_LEASE_PATIENCE - 1).alarm is None
+    alarm = next_step(progress, NOW + RETENTION_LEASE_PATIENCE).alarm
     assert alarm == (
         "logs-a cannot be erased, for 1 min 30 s now: the lease peer_recovery/n2 (peer recovery) of shard 0 is 12 "
         "operations behind; bring the node back that it is for, or see why its copy lags"
@@ -192,7 +195,7 @@ def test_a_lease_that_does_not_move_is_an_alarm_after_ninety_seconds_by_name() -
 
 def test_a_followers_lease_is_named_and_never_removed() -> None:
     ccr = replace(LEASE, id="f-following-l", source="ccr", behind=1)
-    alarm = next_step(NEW.marked(MARK, NOW).waited((ccr,), NOW), NOW + PATIENCE).alarm
+    alarm = next_step(NEW.marked(MARK, NOW).waited((ccr,), NOW), NOW + RETENTION_LEASE_PATIENCE).alarm
     assert alarm is not None
     assert "the lease f-following-l (ccr) of shard 0 is 1 operation behind; a follower in another cluster" in alarm
     assert "never removed" in alarm
@@ -205,7 +208,7 @@ def test_where_documents_are_left_it_is_expunged_again_after_a_renewal_and_then_
         pauses.append(next_step(progress, NOW).at - NOW)
         assert acts(progress) is Act.WAIT
         assert progress.reasons == ("3 deleted documents left on 1 of 1 copy",)
-    assert pauses == [RENEWAL, 2 * RENEWAL, 3 * RENEWAL, RARELY]
+    assert pauses == [RETENTION_LEASE_RENEWAL, 2 * RETENTION_LEASE_RENEWAL, 3 * RETENTION_LEASE_RENEWAL, RARELY]
 
 
 def test_where_only_files_are_kept_it_looks_again_without_another_expunge() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from retention_enforcer.domain.errors import Refused
-from retention_enforcer.domain.lease import RENEWAL, TERM, Lease, Versioned, Watch
+from retention_enforcer.domain.lease import LEASE_RENEWAL, TERM, Lease, Versioned, Watch
 
 STARTED = 50_000.0
 
@@ -71,7 +71,7 @@ def test_a_lease_of_before_there_were_tokens_is_nobodys_own() -> None:
 
 
 def test_ten_renewals_may_fail() -> None:
-    assert TERM >= 11 * RENEWAL
+    assert TERM >= 11 * LEASE_RENEWAL
 
 
 def test_a_lease_is_read_as_it_was_written() -> None:

@@ -12,7 +12,7 @@ from retention_enforcer.domain.facts import Evidence
 from retention_enforcer.domain.findings import Severity
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
 from retention_enforcer.domain.lifecycles.vanished import (
-    REMEMBERED,
+    TOLD_FOR,
     HistoryEntry,
     judge_vanished,
     missing,
@@ -92,8 +92,8 @@ def test_what_the_ledger_announces_is_the_enforcers_unless_it_came_to_nothing(
 def test_only_what_nobody_of_ours_deleted_is_told_and_for_a_day() -> None:
     ours = judge_vanished("u", KNOWN, {OURS}, [told()], NOW)
     others = judge_vanished("v", replace(KNOWN, lifecycle=None), {OURS}, [], NOW)
-    assert still_told([ours, others], NOW + REMEMBERED - 1) == (others,)
-    assert still_told([others], NOW + REMEMBERED) == ()
+    assert still_told([ours, others], NOW + TOLD_FOR - 1) == (others,)
+    assert still_told([others], NOW + TOLD_FOR) == ()
     finding = vanished_finding("backend-logs", others)
     assert (finding.kind, finding.uuid, finding.severity) == ("deleted-by-others", "v", Severity.WARNING)
     assert "7 documents when it was last seen" in finding.text

@@ -18,8 +18,8 @@ from retention_enforcer.domain.terminations.document import termination_body, te
 from retention_enforcer.domain.terminations.findings import Outstanding, termination_findings
 from retention_enforcer.domain.terminations.requests import Ask
 from retention_enforcer.domain.terminations.states import (
+    ID_KEPT_FOR,
     QUIET,
-    REMEMBERED,
     OpenItem,
     OpenItemKind,
     Purged,
@@ -181,7 +181,7 @@ def test_a_termination_closes_after_a_day_without_documents(
 
 @pytest.mark.parametrize("ended", ["closed_at", "cancelled_at"])
 def test_an_id_is_forgotten_thirty_days_after_the_end_with_all_that_tells_it(ended: str) -> None:
-    one = termination(reason="why", requested_by="who", applications=("2",), **{ended: NOW - REMEMBERED})
+    one = termination(reason="why", requested_by="who", applications=("2",), **{ended: NOW - ID_KEPT_FOR})
     assert may_be_forgotten(one, NOW)
     assert not may_be_forgotten(one, NOW - 1)
     assert not may_be_forgotten(termination(), NOW + 365 * DAY), "what is open needs its id"

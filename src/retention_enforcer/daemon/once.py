@@ -10,7 +10,7 @@ from retention_enforcer.daemon.lease import LeaseKeeper
 from retention_enforcer.daemon.schedule import Schedule
 from retention_enforcer.daemon.work import Worker, jobs_of, log_error, log_instead_of_raising, run_even_if_defective
 from retention_enforcer.domain.errors import Refused, RetentionError
-from retention_enforcer.domain.lease import RENEWAL
+from retention_enforcer.domain.lease import LEASE_RENEWAL
 
 LONGEST_WAIT = 180.0
 """Seconds for which the lease is waited for: longer than its term, so that a dead holder is outlived."""
@@ -36,8 +36,8 @@ def run_once(
             "stop that instance, or leave the work to it",
         )
     schedule = Schedule(2)
-    schedule.every(RENEWAL, "lease", lease.renew)
-    schedule.every(RENEWAL, "stop", lambda: log_instead_of_raising(tend))
+    schedule.every(LEASE_RENEWAL, "lease", lease.renew)
+    schedule.every(LEASE_RENEWAL, "stop", lambda: log_instead_of_raising(tend))
     schedule.start()
     try:
         return _under_lease(worker, categories, stop)

@@ -20,7 +20,7 @@ from retention_enforcer.daemon.noticeboard import SITUATION, NotedWorker, Notice
 from retention_enforcer.daemon.schedule import Schedule
 from retention_enforcer.daemon.work import QuietTell, Worker, jobs_of, log_defect, log_error
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RetentionError
-from retention_enforcer.domain.lease import RENEWAL
+from retention_enforcer.domain.lease import LEASE_RENEWAL
 from retention_enforcer.enforcement.preconditions.status import InstanceStatus
 
 _log = structlog.get_logger()
@@ -78,7 +78,7 @@ class Service:
         self._schedule.on_defect(self._count_defect)
         self._schedule.every(_BEAT, "beat", self._board.beat)
         self._schedule.every(_LOOK_AROUND, SITUATION, self._look_around, at_once=True)
-        self._schedule.every(RENEWAL, "lease", self._tend, at_once=True)
+        self._schedule.every(LEASE_RENEWAL, "lease", self._tend, at_once=True)
         for name in self._jobs:
             self._schedule.every(self._interval, name, partial(self._run, name))
         self._schedule.start()

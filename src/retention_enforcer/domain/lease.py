@@ -20,7 +20,7 @@ from retention_enforcer.domain.errors import readable
 TERM = 120.0
 """Seconds for which a renewal holds."""
 
-RENEWAL = 10.0
+LEASE_RENEWAL = 10.0
 """Seconds between renewals: ten may fail before the lease is lost."""
 
 

@@ -58,7 +58,7 @@ _LINE = 120
 _AT_A_TIME = 2
 """Requests under way: while the cluster carries one out, the next is on its way. Each asks for its own permission."""
 
-_PASSES = 5
+_TRIM_PASSES = 5
 """Passes over an index: each further one meets only what was written, or could not be deleted, during the last."""
 
 _ALL = ""
@@ -202,7 +202,7 @@ class Deletion:
         """
         deleted: Counter[str] = Counter()
         left, progress = -1, ProgressLog(trim.index)
-        for _ in range(_PASSES):
+        for _ in range(_TRIM_PASSES):
             self._pass(trim, permit, deleted, progress)
             left = self._left(trim) or self._left(trim)
             if left == 0:

@@ -40,10 +40,10 @@ from retention_enforcer.domain.instants import MINUTE, SECOND, describe_duration
 POLL = 2 * SECOND
 """Between two looks at leases, or at a running task."""
 
-RENEWAL = 30 * SECOND
+RETENTION_LEASE_RENEWAL = 30 * SECOND
 """How often Elasticsearch moves the leases on; measured waits: 15 to 30.3 s."""
 
-PATIENCE = 90 * SECOND
+RETENTION_LEASE_PATIENCE = 90 * SECOND
 """After three renewals without effect, a lease is not only slow."""
 
 RARELY = 5 * MINUTE
@@ -274,7 +274,7 @@ class ErasureProgress:
         """Return the progress after a look at the leases."""
         if not behind:
             return replace(self._next(Act.EXPUNGE, now), behind=())
-        pause = POLL if now - self.since < PATIENCE else RENEWAL
+        pause = POLL if now - self.since < RETENTION_LEASE_PATIENCE else RETENTION_LEASE_RENEWAL
         return replace(self, behind=behind, due=now + pause)
 
     def begun(self, expunge: Expunge, now: int) -> ErasureProgress:
@@ -308,7 +308,7 @@ class ErasureProgress:
             return replace(self._next(Act.DONE, now), reasons=(), released=released)
         reasons = (*verdict.reasons, *((f"the last expunge failed: {self.failure}",) if self.failure else ()))
         if verdict.documents:
-            pause = min(self.passes * RENEWAL, RARELY)
+            pause = min(self.passes * RETENTION_LEASE_RENEWAL, RARELY)
             return replace(self._next(Act.WAIT, now), reasons=reasons, due=now + pause)
         pause = min(max(now - self.since, POLL), RARELY)
         return replace(self, reasons=reasons, released=released, due=now + pause)
@@ -328,7 +328,7 @@ def next_step(progress: ErasureProgress, now: int) -> Step:
 
 def _alarm(progress: ErasureProgress, now: int) -> str | None:
     waiting = now - progress.since
-    if progress.act is Act.WAIT and progress.behind and waiting >= PATIENCE:
+    if progress.act is Act.WAIT and progress.behind and waiting >= RETENTION_LEASE_PATIENCE:
         return _alarm_of_leases(progress, waiting)
     if progress.passes >= MANY_PASSES and progress.reasons and progress.act is not Act.DONE:
         return f"{progress.index} is not erased after {progress.passes} expunges: {'; '.join(progress.reasons)}"

@@ -13,7 +13,7 @@ from retention_enforcer.domain.ledger.records import Outcome, Record
 CLOCKS = MINUTE
 """How far the clocks of the enforcer and of the cluster may be apart."""
 
-REMEMBERED = DAY
+TOLD_FOR = DAY
 """For how long an index that nobody of ours deleted is a finding."""
 
 
@@ -90,7 +90,7 @@ def judge_vanished(
 
 def still_told(known: Iterable[Vanished], now: int) -> tuple[Vanished, ...]:
     """Return what is still a finding."""
-    return tuple(one for one in known if not one.ours and now - one.at < REMEMBERED)
+    return tuple(one for one in known if not one.ours and now - one.at < TOLD_FOR)
 
 
 def vanished_finding(category: str, vanished: Vanished) -> Finding:

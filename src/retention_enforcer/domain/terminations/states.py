@@ -25,7 +25,7 @@ from retention_enforcer.domain.terminations.requests import Ask, is_unusual
 QUIET = DAY
 """How long nothing may come any more before a termination is closed."""
 
-REMEMBERED = 30 * DAY
+ID_KEPT_FOR = 30 * DAY
 """How long a closed termination's raw id is kept, so that what comes back is found."""
 
 WINDOW = DAY
@@ -350,7 +350,7 @@ def closes(termination: Termination, now: int) -> bool:
 def may_be_forgotten(termination: Termination, now: int) -> bool:
     """Whether the raw id of a closed or cancelled termination is not needed any more."""
     ended = termination.closed_at if termination.closed_at is not None else termination.cancelled_at
-    return ended is not None and not termination.is_forgotten and now - ended >= REMEMBERED
+    return ended is not None and not termination.is_forgotten and now - ended >= ID_KEPT_FOR
 
 
 def forgotten(termination: Termination) -> Termination:

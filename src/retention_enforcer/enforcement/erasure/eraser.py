@@ -23,7 +23,7 @@ ERASURE = "erasure"
 OWN = "own"
 """The label of an erasure of the enforcer's own registry or requests."""
 
-PATIENCE = 10 * MINUTE
+LONGEST_RUN = 10 * MINUTE
 """How long one run carries erasures on; what is left by then goes on with the next."""
 
 
@@ -127,7 +127,7 @@ class Eraser:
 
         Raises Refused when the right to change anything was lost.
         """
-        until = self.clock.now() + PATIENCE
+        until = self.clock.now() + LONGEST_RUN
         pending, alarmed = self.pending(), set[str]()
         while self._under_way(pending.values(), until) and self.clock.now() < until:
             for uuid, erasing in list(pending.items()):

@@ -27,7 +27,7 @@ from retention_enforcer.enforcement.observer import Observer
 from retention_enforcer.enforcement.ports import Clock
 from retention_enforcer.enforcement.scope import Scope, cycle_of
 
-_PASSES = 3
+_CYCLE_PASSES = 3
 """How often one cycle plans anew for indices that were written to between plan and deletion."""
 
 
@@ -177,7 +177,7 @@ class Cycle:
         released, run.refused = _released(run.plan, limits)
         self.recorder.use_approvals(run.category, run.memory, run.scope.control, released, run.began)
         self._purge(run, released)
-        for _ in range(_PASSES - 1):
+        for _ in range(_CYCLE_PASSES - 1):
             changed = run.results.take_changed()
             again = [purge for purge in run.plan.purge if purge.facts.uuid in changed]
             if not again:

@@ -44,7 +44,7 @@ from retention_enforcer.enforcement.terminations.observer import SubjectObserver
 from retention_enforcer.enforcement.terminations.purge import PurgeObservation, SubjectPurge
 from retention_enforcer.enforcement.terminations.registrar import Intake, Registrar, TerminationRecorder
 
-_PASSES = 3
+_RUN_PASSES = 3
 """How often one run looks again for what was written, or refused, while it purged."""
 
 
@@ -205,7 +205,7 @@ class TerminationWork:
         self._purge.note_interrupted(scope, run.terminations)
         outcomes: set[Outcome] = set()
         seen = self._look(scope, run)
-        for _ in range(_PASSES):
+        for _ in range(_RUN_PASSES):
             if seen is None or not seen.has_purges:
                 break
             if not self._pass(scope, run, seen.plans, outcomes, cycle):
