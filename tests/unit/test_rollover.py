@@ -39,12 +39,17 @@ def test_the_next_index_has_the_next_number_in_six_digits(name: str, following: 
 
 ALIAS = {"aliases": ("logs-all",), "write_aliases": ("logs-all",), "write_index": True}
 TARGETS: list[tuple[str, dict[str, Any], str | None]] = [
-    ("a stream", {"name": ".ds-logs-000001", "stream": "logs"}, "logs"),
-    ("its failure store", {"name": ".fs-logs-000001", "stream": "logs", "failure_store": True}, "logs::failures"),
+    ("a stream", {"name": ".ds-logs-000001", "stream": "logs", "write_index": True}, "logs"),
+    (
+        "its failure store",
+        {"name": ".fs-logs-000001", "stream": "logs", "failure_store": True, "write_index": True},
+        "logs::failures",
+    ),
     ("an alias with a number", {"name": "logs-000001", **ALIAS}, "logs-all"),
     ("an alias without a number", {"name": "logs-new", **ALIAS}, None),
     ("an alias that only reads", {"name": "logs-000001", "aliases": ("logs-all",)}, None),
-    ("two aliases that write", {"name": "logs-000001", "write_aliases": ("one", "two")}, None),
+    ("two aliases that write", {"name": "logs-000001", "write_aliases": ("one", "two"), "write_index": True}, None),
+    ("an ordinary index of a stream", {"name": ".ds-logs-000001", "stream": "logs"}, None),
     ("one that writes, one that reads", {"name": "logs-000001", **ALIAS, "aliases": ("logs-all", "r")}, "logs-all"),
     ("no stream and no alias", {"name": "logs-000001", "write_index": True}, None),
 ]

@@ -315,6 +315,10 @@ class CategoryFacts:
         """The documents in all indices that are known."""
         return sum(index.documents for index in self.indices)
 
+    def is_protected(self, index: IndexFacts) -> bool:
+        """Whether an index is held, at least in part, by the facts of a look for what is held."""
+        return index.name in self.holds or index.matching_documents > 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterFacts:

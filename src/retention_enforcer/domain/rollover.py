@@ -45,7 +45,7 @@ def due_rollovers(category: Category, facts: CategoryFacts, led: Collection[str]
     if category.max_age is None or not category.enforce:
         return
     for index in facts.indices:
-        target = rollover_target(index, category) if index.write_index else None
+        target = rollover_target(index, category)
         if target is None or not index.documents or index.container or index.lifecycle is not None or index.ageless:
             continue
         age, rollover = now - index.created, category.rollover
@@ -94,17 +94,24 @@ def is_alias(index: IndexFacts, target: str) -> bool:
 
 
 def rollover_target(index: IndexFacts, category: Category) -> str | None:
-    """Return the stream or alias whose rollover makes a write index an ordinary one, or None where there is none.
+    """Return the stream or alias whose rollover makes a write index an ordinary one; None where there is none.
 
     An alias only where it is the one alias that writes to the index, and the next index's name belongs to the same
     category: data must not roll out of the policy.
     """
+    if not index.write_index:
+        return None
     if index.stream is not None:
         return index.stream + (FAILURES if index.failure_store else "")
     if len(index.write_aliases) != 1:
         return None
     following = next_name(index.name)
     return index.write_aliases[0] if following and category.claims(following) else None
+
+
+def may_be_ordinary(index: IndexFacts, category: Category) -> bool:
+    """Whether it is no write index, or a rollover makes it an ordinary one: else it never goes whole."""
+    return not index.write_index or rollover_target(index, category) is not None
 
 
 def next_name(name: str) -> str | None:
@@ -122,13 +129,19 @@ def last_of_alias(indices: Iterable[IndexFacts]) -> dict[str, str]:
     An alias that loses its last index is gone, and the next write to its name creates an index of that name. One that
     a write index's rollover hands on to the next index needs no such care.
     """
-    last: dict[str, IndexFacts] = {}
-    for index in indices:
-        for alias in index.lasting_aliases:
-            if alias not in last or _seniority(last[alias]) < _seniority(index):
-                last[alias] = index
+    last = {alias: survivor(those) for alias, those in by_alias(indices).items()}
     return {index.name: alias for alias, index in last.items() if index.write_aliases != (alias,)}
 
 
-def _seniority(index: IndexFacts) -> tuple[bool, int, str]:
-    return (index.write_index, index.created, index.name)
+def by_alias(indices: Iterable[IndexFacts]) -> dict[str, list[IndexFacts]]:
+    """Return the indices of each alias that must not lose its last one."""
+    members: dict[str, list[IndexFacts]] = {}
+    for index in indices:
+        for alias in index.lasting_aliases:
+            members.setdefault(alias, []).append(index)
+    return members
+
+
+def survivor(indices: Iterable[IndexFacts]) -> IndexFacts:
+    """Return which of an alias's indices stays when all others go: the write index, else the youngest."""
+    return max(indices, key=lambda index: (index.write_index, index.created, index.name))

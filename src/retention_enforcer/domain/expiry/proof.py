@@ -133,7 +133,7 @@ def _about_holds(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
 
 def _held_but_managed(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
     """One finding for all indices that are held, at least in part, while a lifecycle may delete them."""
-    held = [index for index in facts.indices if index.name in facts.holds or index.matching_documents]
+    held = [index for index in facts.indices if facts.is_protected(index)]
     managed = [i for i in held if i.lifecycle and not (i.exempt and i.lifecycle == STREAM_LIFECYCLE)]
     if managed:
         named = ", ".join(f"{index.name} ({index.lifecycle})" for index in managed[:3])

@@ -42,7 +42,7 @@ from retention_enforcer.domain.plan import (
     skip,
 )
 from retention_enforcer.domain.policy.promises import SPAN_TOLERANCE, Category
-from retention_enforcer.domain.rollover import is_refused, rollover_target
+from retention_enforcer.domain.rollover import by_alias, is_refused, may_be_ordinary, rollover_target, survivor
 
 Verdict = Purge | Keep | Skip
 
@@ -91,19 +91,19 @@ def _judge_all(category: Category, margin: int, facts: CategoryFacts, now: int) 
         if not lost:
             return verdicts
         for alias, members in lost.items():
-            survivor = max(members, key=lambda index: (index.write_index, index.created, index.name))
-            stays[survivor.name] = f"the last index of the alias {alias}: the index itself stays"
+            stays[survivor(members).name] = f"the last index of the alias {alias}: the index itself stays"
 
 
 def _aliases_lost(indices: Iterable[IndexFacts], verdicts: Iterable[Verdict]) -> dict[str, list[IndexFacts]]:
-    members: dict[str, list[IndexFacts]] = {}
-    for index in indices:
-        for alias in index.lasting_aliases:
-            members.setdefault(alias, []).append(index)
+    """Return the aliases that would lose their last index by these verdicts, and their indices.
+
+    `last_of_alias` tells it beforehand, of lifecycles, which may delete any index; here only those count that go. And
+    the only index of an alias stays, although its rollover would hand the alias on.
+    """
     doomed = {v.facts.name: v for v in verdicts if isinstance(v, Purge) and v.action is Action.DELETE_INDEX}
     return {
         alias: those
-        for alias, those in members.items()
+        for alias, those in by_alias(indices).items()
         if all(i.name in doomed for i in those)
         and (len(those) == 1 or not any(doomed[i.name].rollover == alias for i in those))
     }
@@ -156,13 +156,10 @@ class _Judge:
     def _erased(self, index: IndexFacts) -> Purge | Skip | None:
         if not self.category.never_stored:
             return None  # it may forbid fields, but its own indices are for its customers' data
-        target = self._rollover(index)
         # An order is for exactly what was there to be deleted: a rollover that was refused is tried again.
-        may_go_whole = index.name not in self.stays and (not index.write_index or target is not None)
+        may_go_whole = index.name not in self.stays and may_be_ordinary(index, self.category)
+        target = rollover_target(index, self.category)
         return ordered_purge(index, self.facts.ordered, may_go_whole=may_go_whole, rollover=target, now=self.now)
-
-    def _rollover(self, index: IndexFacts) -> str | None:
-        return rollover_target(index, self.category) if index.write_index else None
 
     def _empty(self, index: IndexFacts, max_age: int) -> Verdict:
         why = self.stays.get(index.name) or ("the write index" if index.write_index else None)
@@ -217,11 +214,8 @@ class _Judge:
         return self._as_far_as_possible(index, self._whole(index, self._due_at(oldest), reason))
 
     def _may_go_whole(self, index: IndexFacts) -> bool:
-        if index.name in self.stays:
-            return False
-        if not index.write_index:
-            return True
-        return self._rollover(index) is not None and not is_refused(index, self.category, self.now)
+        may_be_rolled = may_be_ordinary(index, self.category) and not is_refused(index, self.category, self.now)
+        return index.name not in self.stays and may_be_rolled
 
     def _why_not_whole(self, index: IndexFacts) -> str:
         if index.name in self.stays:
@@ -243,7 +237,7 @@ class _Judge:
         return describe_due(self.category, self.margin, oldest, self.now)
 
     def _whole(self, index: IndexFacts, due: int, reason: str) -> Purge:
-        target = self._rollover(index)
+        target = rollover_target(index, self.category)
         return Purge(
             facts=index,
             action=Action.DELETE_INDEX,

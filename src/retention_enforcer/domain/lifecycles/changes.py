@@ -143,14 +143,22 @@ def change_to(index: IndexFacts, lifecycles: Lifecycles, wanted: Wanted, way: Wa
 
 
 def earliest_deletion(change: Change, policy: LifecyclePolicy, index: IndexFacts, attached: Attachment) -> int | None:
-    """Return the instant before which an attached lifecycle does not delete the index: what the fuse has to know.
+    """Return the instant before which a lifecycle that is to be attached does not delete the index; None: never.
 
-    None where it never does.
+    What the fuse has to know: a write index is rolled over by that lifecycle itself, at its `max_age`.
+    """
+    rolled_over = attached.rolled_over if attached.rolled_over is not None else index.created + (policy.max_age or 0)
+    return deletes_from(policy, index, rolled_over=rolled_over, origination=change.origination)
+
+
+def deletes_from(
+    policy: LifecyclePolicy, index: IndexFacts, *, rolled_over: int | None, origination: int | None
+) -> int | None:
+    """Return the earliest instant at which a lifecycle can delete an index, whenever it is rolled over; None: never.
+
+    The rolled policy counts from the rollover, the plain one from the origination date; without it, from creation.
     """
     if policy.min_age is None:
         return None
-    if policy.variant is Variant.ROLLED:
-        since = attached.rolled_over if attached.rolled_over is not None else index.created + (policy.max_age or 0)
-    else:
-        since = change.origination if change.origination is not None else index.created
-    return since + policy.min_age
+    dated = {Variant.ROLLED: rolled_over, Variant.PLAIN: origination}.get(policy.variant)
+    return (index.created if dated is None else dated) + policy.min_age

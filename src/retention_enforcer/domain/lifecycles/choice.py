@@ -259,7 +259,7 @@ def _why_not_whole(category: Category, rolled: LifecyclePolicy, index: IndexFact
 
 def _not_whole(category: Category, index: IndexFacts, reason: str) -> Rolling | NoLifecycle:
     """Return what an index gets that may not go whole: one that is written to is rolled over, nothing deletes it."""
-    if not index.write_index or rollover_target(index, category) is None:
+    if rollover_target(index, category) is None:
         return NoLifecycle(reason=reason)
     return Rolling(reason=reason, rollover_alias=None if index.stream is not None else index.write_aliases[0])
 
@@ -327,7 +327,7 @@ def without_lifecycles(
         index.name: NoLifecycle(
             reason=reason,
             foreign=attached.policy not in own,
-            held=_why_held(index, facts.holds.get(index.name)) is not None,
+            held=facts.is_protected(index),
         )
         for index in facts.indices
         if (attached := attachments.get(index.name)) is not None and attached.uuid == index.uuid

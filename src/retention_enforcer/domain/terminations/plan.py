@@ -26,7 +26,7 @@ from retention_enforcer.domain.facts import (
 )
 from retention_enforcer.domain.plan import Action, Purge
 from retention_enforcer.domain.policy.promises import Category, Policy
-from retention_enforcer.domain.rollover import last_of_alias, rollover_target
+from retention_enforcer.domain.rollover import last_of_alias, may_be_ordinary, rollover_target
 from retention_enforcer.domain.selection import OfSubjects
 from retention_enforcer.domain.subjects.identity import Ownership, Subject, SubjectKind
 from retention_enforcer.domain.subjects.query import SubjectQuery, is_tenants_own
@@ -103,10 +103,11 @@ def _judge(
         plan.doubt(labels, f"{index.name} is held: {hold.text}", kind=OpenItemKind.HELD)
         return
     reason = f"{index.matching_documents} documents of terminated subjects"
-    target = rollover_target(index, category) if index.write_index else None
-    rolled = not index.write_index or target is not None
     may_go_whole = (
-        not stays and rolled and not protected.matching_documents and not index.blocks & FORBID_INDEX_DELETION
+        not stays
+        and may_be_ordinary(index, category)
+        and not protected.matching_documents
+        and not index.blocks & FORBID_INDEX_DELETION
     )
     if own and index.matching_documents == index.documents and may_go_whole:
         plan.purges.append(
@@ -120,7 +121,7 @@ def _judge(
                 reason=f"{reason}, the index of one of them",
                 cut=now,
                 spare=protected.matches,
-                rollover=target,
+                rollover=rollover_target(index, category),
             )
         )
         return
@@ -306,7 +307,7 @@ def goes_by_age(
     having = [index for index in terminated.indices if index.matching_documents]
     if having:
         text = f"{sum(i.matching_documents for i in having):,} documents of the subject are in {category.id}"
-        kept = {index.uuid for index in protected.indices if index.matching_documents or index.name in protected.holds}
+        kept = {index.uuid for index in protected.indices if protected.is_protected(index)}
         known = {index.uuid for index in protected.indices}
         ends = [
             _past_its_limit(category, index) if index.uuid in known and index.uuid not in kept else None

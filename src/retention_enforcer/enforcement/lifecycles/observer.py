@@ -8,7 +8,14 @@ from dataclasses import dataclass, field, replace
 from retention_enforcer.domain.deadlines import due_at
 from retention_enforcer.domain.facts import CategoryFacts, IndexFacts, SetApart
 from retention_enforcer.domain.findings import Finding, FindingKind
-from retention_enforcer.domain.lifecycles.changes import Change, Way, change_to, doubtful_changes, lifecycle_changes
+from retention_enforcer.domain.lifecycles.changes import (
+    Change,
+    Way,
+    change_to,
+    deletes_from,
+    doubtful_changes,
+    lifecycle_changes,
+)
 from retention_enforcer.domain.lifecycles.choice import (
     Attachment,
     Wanted,
@@ -20,7 +27,6 @@ from retention_enforcer.domain.lifecycles.compiler import (
     Lifecycles,
     StoredLifecycle,
     Unmeetable,
-    Variant,
     compile_lifecycles,
     own_lifecycles,
 )
@@ -71,7 +77,8 @@ class LifecycleLook:
             if attached is None or attached.uuid != index.uuid:
                 continue
             compiled = self.compiled(attached.policy)
-            begins = _begins(compiled, index, attached) if compiled is not None else None
+            dates = {"rolled_over": attached.rolled_over, "origination": attached.origination}
+            begins = deletes_from(compiled, index, **dates) if compiled is not None else None
             acting = attached.policy or attached.acting
             found[index.uuid] = Managed(policy=acting, deletes_from=begins) if acting else None
         return found
@@ -256,16 +263,6 @@ def _held(scope: Scope, facts: CategoryFacts, attachments: Mapping[str, Attachme
         for hold in scope.control.holds
         if any(hold.may_cover(facts.category, one, facts.as_of) for one in as_named(apart))
     }
-
-
-def _begins(policy: LifecyclePolicy, index: IndexFacts, attached: Attachment) -> int | None:
-    """Return the earliest instant at which a lifecycle can delete an index, whenever it is rolled over; None: never."""
-    if policy.min_age is None:
-        return None
-    rolled = attached.rolled_over if policy.variant is Variant.ROLLED else None
-    dated = attached.origination if policy.variant is Variant.PLAIN else None
-    since = rolled if rolled is not None else dated if dated is not None else index.created
-    return since + policy.min_age
 
 
 def _unmeetable(look: LifecycleLook) -> Sequence[Finding]:

@@ -118,7 +118,7 @@ class HoldCommands:
         names: set[str] = set()
         now = self.clock.now()
         for id_, (facts, _) in self.observer.look(scope, categories, {}).items():
-            names |= {index.name for index in facts.indices if index.name in facts.holds or index.matching_documents}
+            names |= {index.name for index in facts.indices if facts.is_protected(index)}
             names |= {a.name for a in facts.set_apart if any(hold.may_cover(id_, a, now) for hold in control.holds)}
         for hold in control.holds:
             if hold.index is not None and hold.is_alive(now):
@@ -150,7 +150,7 @@ class HoldCommands:
         names: set[str] = set()
         for category in narrowed:
             facts = looked[category.id]
-            covered = {i.name for i in facts.indices if i.name in facts.holds or i.matching_documents}
+            covered = {index.name for index in facts.indices if facts.is_protected(index)}
             # Nobody can look into these: the hold may cover them. Without a uuid it is an alias, not an index.
             now = self.clock.now()
             doubtful = {a.name for a in facts.set_apart if a.uuid and hold.may_cover(category.id, a, now)}
