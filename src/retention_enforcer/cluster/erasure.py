@@ -338,14 +338,14 @@ class Erasure:
     def _refresh(self, index: str, state: _State) -> None:
         with translated():
             answer = self._client.indices.refresh(index=concrete_name(index), filter_path="_shards").body
-        _raise_if_partial(index, answer, state)
+        _raise_if_not_on_all_copies(index, answer, state)
 
     def _flush(self, index: str, state: _State) -> None:
         with translated():
             answer = self._client.indices.flush(
                 index=concrete_name(index), force=True, wait_if_ongoing=True, filter_path="_shards"
             ).body
-        _raise_if_partial(index, answer, state)
+        _raise_if_not_on_all_copies(index, answer, state)
 
     def _set_allowed(self, index: str, value: str | None, permit: Permission) -> None:
         with permit(), translated(destructive=True):
@@ -442,7 +442,7 @@ def _raise_if_absent(index: str, state: _State) -> None:
         raise RequestRejected(f"{index} is closed", "open it", kind="index_closed_exception")
 
 
-def _raise_if_partial(index: str, answer: Mapping[str, Any], state: _State) -> None:
+def _raise_if_not_on_all_copies(index: str, answer: Mapping[str, Any], state: _State) -> None:
     """Raise ClusterUnavailable unless every copy that has started took part; others are in `total` all the same."""
     shards = answer["_shards"]
     if shards["failed"] or shards["successful"] != len(state.started):

@@ -146,11 +146,21 @@ def cause_of(part: object) -> str:
     return one_line(": ".join(str(one) for one in (kind, reason) if one))
 
 
-def raise_if_partial(answer: Mapping[str, Any]) -> None:
-    """Raise ClusterUnavailable, with the cause where one is named, unless every shard answered a search in time."""
+def is_partial(answer: Mapping[str, Any]) -> bool:
+    """Whether not every shard answered a search, or not in time: then nothing follows from what is not in it.
+
+    Others are judged otherwise: those about many indices (`searches`), where what failed is told from what did not, and
+    those to refreshes and flushes, which count the copies that are not there among all.
+    """
     shards = answer["_shards"]
-    if not shards["failed"] and shards["successful"] == shards["total"] and not answer.get("timed_out"):
+    return bool(shards["failed"] or shards["successful"] != shards["total"] or answer.get("timed_out"))
+
+
+def raise_if_partial(answer: Mapping[str, Any]) -> None:
+    """Raise ClusterUnavailable, with the cause where one is named, for an answer that is partial."""
+    if not is_partial(answer):
         return
+    shards = answer["_shards"]
     causes = [cause_of(failure) for failure in shards.get("failures", [])]
     late = ["the search took longer than search.default_search_timeout"] if answer.get("timed_out") else []
     message = f"only {shards['successful']} of {shards['total']} shards answered"

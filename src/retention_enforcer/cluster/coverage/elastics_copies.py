@@ -22,8 +22,9 @@ from typing import Any
 from elasticsearch import ApiError, Elasticsearch, ElasticsearchWarning, TransportError
 
 from retention_enforcer.cluster.batches import Refusals, ask_each
-from retention_enforcer.cluster.errors import raise_if_partial, translated
+from retention_enforcer.cluster.errors import is_partial, raise_if_partial, translated
 from retention_enforcer.cluster.expressions import covering, matches
+from retention_enforcer.cluster.indices.mappings import ask_field_caps
 from retention_enforcer.cluster.indices.whose import Whose, read_whose
 from retention_enforcer.cluster.preflight import Capabilities, Part
 from retention_enforcer.cluster.state import read_state
@@ -46,7 +47,6 @@ _MOST_SEARCHES = 200
 _MOST_QUERIES = 10_000
 _PAGE = 500
 _KEEP_ALIVE = MINUTE
-_REACHED = ("open", "hidden")
 _EVERYTHING = ["*"]
 _COPY, _UNSEEN = OpenItemKind.COPY, OpenItemKind.NOT_LOOKED_INTO
 
@@ -119,12 +119,12 @@ class ElasticsCopies:
         if answer is not None and answer.body["count"] > len(transforms):
             yield KeptCopy(kind=_UNSEEN, text=f"of {answer.body['count']:,} transforms only 1,000 can be looked at")
         waiting = list(transforms)
-        while found := [one for one in waiting if self._concerns(one, sources) is not None]:
+        while found := [one for one in waiting if self._clean_since(one, sources) is not None]:
             waiting = [one for one in waiting if one not in found]
             for transform in found:
                 yield from self._made_by(transform, sources)
 
-    def _concerns(self, transform: Mapping[str, Any], sources: _Sources) -> int | None:
+    def _clean_since(self, transform: Mapping[str, Any], sources: _Sources) -> int | None:
         """Return from when on what a transform reads named the subject no more, None where it cannot have done so.
 
         A latest one copies documents as they are: their fields are asked for as everywhere, but where another transform
@@ -137,7 +137,8 @@ class ElasticsCopies:
         return sources.clean(_listed(transform["source"]["index"]), fields)
 
     def _made_by(self, transform: Mapping[str, Any], sources: _Sources) -> Iterator[KeptCopy]:
-        whose, clean = sources.whose, self._concerns(transform, sources)
+        # Asked anew: those before it in the same round may have made what it reads.
+        whose, clean = sources.whose, self._clean_since(transform, sources)
         into = str(transform["dest"]["index"])
         made = [
             name
@@ -173,7 +174,7 @@ class ElasticsCopies:
             yield KeptCopy(kind=_UNSEEN, text=f"{text}: {error.message}")
             return
         stored, hits = int(answer["hits"]["total"]["value"]), answer["hits"]["hits"]
-        if answer["_shards"]["failed"] or answer["_shards"]["total"] == 0:
+        if is_partial(answer) or answer["_shards"]["total"] == 0:
             yield KeptCopy(kind=_UNSEEN, text="stored async searches cannot be listed: not all shards answered")
         elif stored > len(hits):
             yield _stored(stored, int(answer["aggregations"]["last"]["value"]))
@@ -198,35 +199,20 @@ class ElasticsCopies:
 
     def _queries(self, whose: Whose, subjects: Collection[Subject]) -> Iterator[KeptCopy]:
         metadata = whose.metadata
-        readable = {
-            name for name, index in metadata.items() if index.open and index.assigned and not index.read_blocked
-        }
+        readable = {name for name, index in metadata.items() if index.why_unreadable is None}
         mine = {name for name, claim in whose.claims.items() if claim.standing is IndexOwner.OWN}
         avoid = {name for name, index in metadata.items() if index.system or name not in readable} | mine
         caught = {name: whose.other_names(name) for name in avoid}
         refusals = Refusals()
         asked = covering(_EVERYTHING, whose.reached(readable - avoid), caught, avoid)
-        for answer in ask_each(asked, refusals, self._percolators):
-            everywhere = answer.get("indices", [])
-            for field, by_type in sorted(answer.get("fields", {}).items()):
-                for name in by_type.get("percolator", {}).get("indices", everywhere):
-                    yield from self._queries_in(str(name), str(field), [subject.id for subject in subjects])
+        percolators = partial(ask_field_caps, self._client, fields="*", types=["percolator"])
+        for answer in ask_each(asked, refusals, percolators):
+            for field in sorted(answer.fields, key=lambda field: field.name):
+                for name in sorted(field.indices):
+                    yield from self._queries_in(name, field.name, [subject.id for subject in subjects])
         for name, cause in sorted(refusals.causes.items()):
             text = f"whether {name} has stored queries cannot be told: {cause.text}"
             yield KeptCopy(kind=_UNSEEN, text=text, names=(name,))
-
-    def _percolators(self, names: str) -> Mapping[str, Any]:
-        with translated():
-            answer = self._client.field_caps(
-                index=names,
-                fields="*",
-                types=["percolator"],
-                include_unmapped=True,
-                expand_wildcards=_REACHED,
-                ignore_unavailable=True,
-                filter_path=["indices", "fields.*.percolator.indices"],
-            )
-        return dict(answer.body)
 
     def _queries_in(self, index: str, field: str, ids: Sequence[str]) -> Iterator[KeptCopy]:
         wanted = re.compile("|".join(rf"(?<![A-Za-z0-9_]){re.escape(id_)}(?![A-Za-z0-9_])" for id_ in ids))

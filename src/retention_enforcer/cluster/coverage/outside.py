@@ -76,8 +76,8 @@ class Coverage:
         """Return the documents of the indices outside, why some cannot be seen, and the suspected copies."""
         metadata = whose.metadata
         outside = {n: i for n, i in whose.outside().items() if whose.claims[n].standing is not IndexOwner.IGNORED}
-        readable = {name: index for name, index in outside.items() if _why_unreadable(index) is None}
-        unseen = {name: why for name, index in outside.items() if (why := _why_unreadable(index)) is not None}
+        readable = {name: index for name, index in outside.items() if index.why_unreadable is None}
+        unseen = {name: index.why_unreadable for name, index in outside.items() if index.why_unreadable is not None}
         refusals = Refusals()
         types = self._types(policy, readable, whose, refusals)
         unseen |= {n: refusals.causes.get(n, _UNREAD).text for n in readable if n not in types.indices}
@@ -114,7 +114,7 @@ class Coverage:
         if not readable:
             return FieldTypes(indices=frozenset(), types={})
         metadata = whose.metadata
-        avoid = {name for name, index in metadata.items() if index.system or _why_unreadable(index) is not None}
+        avoid = {name for name, index in metadata.items() if index.system or index.why_unreadable is not None}
         caught = {name: whose.other_names(name) for name in avoid}
         asked = (
             (covering(_EVERYTHING, whose.reached(names), caught, avoid), some)
@@ -217,11 +217,3 @@ def _index_seen(whose: Whose, name: str, documents: int | None = None) -> IndexS
         names=tuple(dict.fromkeys((*identity.names, *identity.aliases, *identity.taken_over))),
         origin=index.origin,
     )
-
-
-def _why_unreadable(index: IndexMetadata) -> str | None:
-    if not index.open:
-        return "it is closed"
-    if not index.assigned:
-        return "a primary shard of it is assigned to no node"
-    return "index.blocks.read forbids it" if index.read_blocked else None

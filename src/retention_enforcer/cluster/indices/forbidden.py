@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.batches import Refusals, ask_each
-from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import Batch, batches, fitting
 from retention_enforcer.cluster.field_names import parents
 from retention_enforcer.cluster.indices.contents import Search, search_documents
+from retention_enforcer.cluster.indices.mappings import ask_field_caps, ask_mappings
 from retention_enforcer.cluster.indices.statistics import refresh
 from retention_enforcer.cluster.indices.survey import Governed
 from retention_enforcer.cluster.limits import Limits
@@ -25,8 +26,6 @@ from retention_enforcer.domain.facts import ForbiddenField, IndexFacts
 from retention_enforcer.domain.policy.promises import Category, Policy
 
 _BINARY = "binary"
-_CAPS = ["indices", *(f"fields.*.*.{what}" for what in ("type", "indices", "searchable", "aggregatable"))]
-_REACHED = ("open", "hidden")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +65,7 @@ def read_forbidden(
     fields = {(f.index, f.name): f for f in _disabled_objects(client, reach.mappings, names)}
     fields |= {(f.index, f.name): f for f in _by_name(client, reach.searchable, names)}
     if any(category.never_stored for category in categories):
-        fields |= {(f.index, f.name): f for f in _binary(client, reach.searchable)}
+        fields |= {(f.index, f.name): f for f in _mapped(client, reach.searchable, "*", types=[_BINARY])}
     known = [field for _, field in sorted(fields.items()) if field.index in governed]
     counted = _count(client, policy, known, governed, now, limits)
     return {c.id: tuple(_forbidden(f, governed[f.index], counted) for f in known if _forbids(c, f)) for c in categories}
@@ -81,7 +80,7 @@ def _by_name(client: Elasticsearch, asked: Sequence[Batch], names: Sequence[str]
     if not names:
         return
     inside = [f"{name}.*" for name in names]
-    found = [field for page in fitting([*names, *inside]) for field in _mapped(client, asked, {"fields": page})]
+    found = [field for page in fitting([*names, *inside]) for field in _mapped(client, asked, page)]
     for field in found:
         above = next((name for name in names if field.name.startswith(f"{name}.")), None)
         if above is not None:
@@ -93,50 +92,26 @@ def _by_name(client: Elasticsearch, asked: Sequence[Batch], names: Sequence[str]
             yield replace(field, countable=field.countable and not hidden)
 
 
-def _binary(client: Elasticsearch, asked: Iterable[Batch]) -> Iterator[_Field]:
-    yield from _mapped(client, asked, {"fields": "*", "types": [_BINARY]})
-
-
-def _mapped(client: Elasticsearch, asked: Iterable[Batch], what: Mapping[str, Any]) -> Iterator[_Field]:
-    def request(names: str) -> Mapping[str, Any]:
-        with translated():
-            answer = client.field_caps(
-                index=names,
-                include_unmapped=True,  # else the indices that have a field are not told from those that have none
-                filter_path=_CAPS,
-                expand_wildcards=_REACHED,
-                ignore_unavailable=True,
-                **what,
-            )
-        return dict(answer.body)
-
+def _mapped(
+    client: Elasticsearch, asked: Iterable[Batch], fields: Collection[str] | str, types: Sequence[str] | None = None
+) -> Iterator[_Field]:
+    request = partial(ask_field_caps, client, fields=fields, types=types, said=("searchable", "aggregatable"))
     for answer in ask_each(asked, Refusals(), request):
-        everywhere = answer.get("indices", ())
-        for field, by_type in answer.get("fields", {}).items():
-            for type_, caps in by_type.items():
-                if type_ != "unmapped":
-                    # A name with a wildcard would ask for other fields as well.
-                    countable = bool(caps["searchable"] or caps["aggregatable"]) and "*" not in field
-                    for index in caps.get("indices", everywhere):
-                        yield _Field(index=index, name=field, type=type_, countable=countable)
+        for field in answer.fields:
+            # A name with a wildcard would ask for other fields as well.
+            countable = bool(field.caps["searchable"] or field.caps["aggregatable"]) and "*" not in field.name
+            for index in field.indices:
+                yield _Field(index=index, name=field.name, type=field.type, countable=countable)
 
 
 def _disabled_objects(client: Elasticsearch, asked: Sequence[Batch], names: Sequence[str]) -> Iterator[_Field]:
     """Yield objects whose content is stored but not mapped: the types of fields do not show them."""
     paths = {name: f"properties.{name.replace('.', '.properties.')}" for name in names}
     for page in fitting([f"*.mappings.{path}.enabled" for path in paths.values()]):
-
-        def request(some: str, page: Sequence[str] = page) -> Mapping[str, Any]:
-            with translated():
-                answer = client.indices.get_mapping(
-                    index=some, filter_path=page, expand_wildcards=_REACHED, ignore_unavailable=True
-                )
-            return dict(answer.body)
-
-        for answer in ask_each(asked, Refusals(), request):
+        for answer in ask_each(asked, Refusals(), partial(ask_mappings, client, paths=page)):
             for index, mapping in answer.items():
                 for name, path in paths.items():
-                    if _at(mapping["mappings"], path) is not None:
+                    if _at(mapping, path) is not None:
                         yield _Field(index=index, name=name, type="object", countable=False)
 
 

@@ -90,6 +90,15 @@ class IndexMetadata:
     resized: bool = False
     """Whether it was certainly cloned, split or shrunk: it was created then, and its documents were there before."""
 
+    @property
+    def why_unreadable(self) -> str | None:
+        """Why no search can look into it, where the state tells; None where nothing stands against it."""
+        if not self.open:
+            return "it is closed"
+        if not self.assigned:
+            return "a primary shard of it is assigned to no node"
+        return "index.blocks.read forbids it" if self.read_blocked else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterMetadata:

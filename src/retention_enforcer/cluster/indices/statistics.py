@@ -12,12 +12,10 @@ from elasticsearch import Elasticsearch
 from retention_enforcer.cluster.batches import Cause, Refusals, ask_each
 from retention_enforcer.cluster.errors import cause_of, translated
 from retention_enforcer.cluster.expressions import Batch
+from retention_enforcer.cluster.indices.mappings import REACHED, ask_field_caps, ask_mappings
 from retention_enforcer.cluster.indices.metadata import IndexMetadata
 from retention_enforcer.cluster.shards import primary_numbers
 from retention_enforcer.domain.errors import RequestRejected
-
-_REACHED = ("open", "hidden")
-"""Closed indices fail a whole request or are left out in silence; they have been set apart before."""
 
 _STATS = [
     "indices.*.uuid",
@@ -54,7 +52,7 @@ def refresh(
     def request(expression: str) -> None:
         with translated():
             shards = client.indices.refresh(
-                index=expression, filter_path=fields, expand_wildcards=_REACHED, ignore_unavailable=True
+                index=expression, filter_path=fields, expand_wildcards=REACHED, ignore_unavailable=True
             ).body["_shards"]
         names = of_expression.get(expression) or expression.split(",")
         wanted = sum(known[name].active_copies for name in names)
@@ -93,7 +91,7 @@ def _stats(client: Elasticsearch, names: str) -> Mapping[str, Any]:
             metric=["docs", "store"],
             level="shards",
             filter_path=_STATS,
-            expand_wildcards=_REACHED,
+            expand_wildcards=REACHED,
             forbid_closed_indices=False,  # an alias may reach one
         )
     return dict(answer.body)
@@ -107,7 +105,7 @@ def read_write_aliases(client: Elasticsearch, asked: Iterable[Batch], refusals: 
             answer = client.indices.get_alias(
                 index=names,
                 filter_path="*.aliases",  # with an exclusion 8.10 loses aliases of which nothing is said
-                expand_wildcards=_REACHED,
+                expand_wildcards=REACHED,
                 ignore_unavailable=True,
             )
         return dict(answer.body)
@@ -131,7 +129,7 @@ class FieldTypes:
     def of(self, field: str, index: str) -> str | None:
         """Return the type of a field in an index that answered, or None where it has no such field."""
         by_type = self.types.get(field, {})
-        return next((type_ for type_, indices in by_type.items() if type_ != "unmapped" and index in indices), None)
+        return next((type_ for type_, indices in by_type.items() if index in indices), None)
 
 
 FieldsAsked = Iterable[tuple[Iterable[Batch], Sequence[str]]]
@@ -145,40 +143,21 @@ def read_types(client: Elasticsearch, asked: FieldsAsked, refusals: Refusals) ->
     types: dict[str, dict[str, frozenset[str]]] = {}
     for batches, fields in asked:
         wanted, here = list(batches), set[str]()
-        for answer in ask_each(wanted, refusals, partial(ask_types, client, fields)):
-            everywhere = frozenset(answer.get("indices", ()))
-            here |= everywhere
-            for field, by_type in answer.get("fields", {}).items():
-                if field not in fields:
-                    continue  # an object above a field that was asked for: Elasticsearch tells of it unasked
-                known = types.setdefault(field, {})
-                for type_, what in by_type.items():
-                    # The indices are listed only where they do not all agree.
-                    known[type_] = known.get(type_, frozenset()) | frozenset(what.get("indices", everywhere))
+        for answer in ask_each(wanted, refusals, partial(ask_field_caps, client, fields=fields)):
+            here |= answer.indices
+            for field in answer.fields:
+                if field.name in fields:
+                    known = types.setdefault(field.name, {})
+                    known[field.type] = known.get(field.type, frozenset()) | field.indices
         answered |= here
         silent |= {name for batch in wanted for name in batch.names} - here
     return FieldTypes(indices=frozenset(answered - silent), types=types)
 
 
-def ask_types(client: Elasticsearch, fields: Collection[str], names: str) -> Mapping[str, Any]:
-    """Return what the indices that an expression reaches say of the types of fields, as Elasticsearch answers it.
-
-    The indices of a type are listed only where they do not all agree. Elasticsearch tells of the objects around a field
-    as well. Raises RequestRejected, and what `translated` raises.
-    """
-    with translated():
-        answer = client.field_caps(
-            index=names,
-            fields=sorted(fields),
-            include_unmapped=True,
-            filter_path=["indices", "fields.*.*.indices", "fields.*.*.type"],
-            expand_wildcards=_REACHED,
-            ignore_unavailable=True,
-        )
-    return dict(answer.body)
-
-
-_COMPUTED = ["runtime.*.type", "**.null_value", "**.script", "**.path", "**.doc_values", "**.normalizer"]
+_COMPUTED = [
+    f"*.mappings.{path}"
+    for path in ("runtime.*.type", "**.null_value", "**.script", "**.path", "**.doc_values", "**.normalizer")
+]
 
 
 def read_computed(
@@ -189,24 +168,13 @@ def read_computed(
     An index of which nothing is to be said is absent. No expression may reach an index with a metadata block.
     """
     found: dict[str, dict[str, str]] = {}
-    for answer in ask_each(asked, refusals, lambda names: _mappings(client, names, _COMPUTED)):
-        for index, what in answer.items():
-            mapped = dict(_said_of_fields(what["mappings"]))
-            why = {field: _why_computed(field, what["mappings"].get("runtime", {}), mapped) for field in fields}
+    for answer in ask_each(asked, refusals, partial(ask_mappings, client, paths=_COMPUTED)):
+        for index, mapping in answer.items():
+            mapped = dict(_said_of_fields(mapping))
+            why = {field: _why_computed(field, mapping.get("runtime", {}), mapped) for field in fields}
             if some := {field: reason for field, reason in why.items() if reason is not None}:
                 found[index] = some
     return found
-
-
-def _mappings(client: Elasticsearch, names: str, paths: Iterable[str]) -> Mapping[str, Any]:
-    with translated():
-        answer = client.indices.get_mapping(
-            index=names,
-            filter_path=[f"*.mappings.{path}" for path in paths],
-            expand_wildcards=_REACHED,
-            ignore_unavailable=True,
-        )
-    return dict(answer.body)
 
 
 def _said_of_fields(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -241,36 +209,21 @@ def _why_computed(
 
 def read_times(client: Elasticsearch, asked: Iterable[Batch], refusals: Refusals) -> dict[str, dict[str, str]]:
     """Return the fields with dates, or with numbers that may be times, in each index that has any, and their types."""
-
-    def request(names: str) -> Mapping[str, Any]:
-        with translated():
-            answer = client.field_caps(
-                index=names,
-                fields="*",
-                types=["date", "date_nanos", "long", "unsigned_long"],
-                include_unmapped=True,  # else the indices that have a field are not told from those that have none
-                filters="-metadata",
-                filter_path=["indices", "fields.*.*.indices", "fields.*.*.type"],
-                expand_wildcards=_REACHED,
-                ignore_unavailable=True,
-            )
-        return dict(answer.body)
-
+    types = ["date", "date_nanos", "long", "unsigned_long"]
+    request = partial(ask_field_caps, client, fields="*", types=types, filters="-metadata")
     found: dict[str, dict[str, str]] = {}
     for answer in ask_each(asked, refusals, request):
-        everywhere = answer.get("indices", ())
-        for field, by_type in answer.get("fields", {}).items():
-            for type_, what in by_type.items():
-                for index in what.get("indices", everywhere) if type_ != "unmapped" else ():
-                    found.setdefault(index, {})[field] = str(type_)
+        for field in answer.fields:
+            for index in field.indices:
+                found.setdefault(index, {})[field.name] = field.type
     return found
 
 
 def with_nested_fields(client: Elasticsearch, asked: Iterable[Batch], refusals: Refusals) -> set[str]:
     """Return which of these indices have a nested field: there, a document counts as several."""
     found = set()
-    for answer in ask_each(asked, refusals, lambda names: _mappings(client, names, ["**.type"])):
-        found |= {name for name, index in answer.items() if "nested" in _types_in(index)}
+    for answer in ask_each(asked, refusals, partial(ask_mappings, client, paths=["*.mappings.**.type"])):
+        found |= {name for name, mapping in answer.items() if "nested" in _types_in(mapping)}
     return found
 
 

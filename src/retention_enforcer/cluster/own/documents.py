@@ -9,7 +9,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.errors import forbidden_in, translated
+from retention_enforcer.cluster.errors import forbidden_in, raise_if_partial, translated
 from retention_enforcer.cluster.own.flood_stage import write_own
 from retention_enforcer.cluster.own.position import missing, read_position
 from retention_enforcer.domain.control import Control
@@ -70,6 +70,7 @@ class Documents:
             if error.status == HTTPStatus.NOT_FOUND:
                 raise missing(self._index) from None
             raise
+        raise_if_partial(answer.body)
         hits = answer["hits"]["hits"]
         if answer["hits"]["total"]["value"] > len(hits):
             raise Refused(f"{self._index} holds more documents than can be read: nothing is deleted", "remove old ones")

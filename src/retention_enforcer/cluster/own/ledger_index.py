@@ -9,7 +9,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.errors import forbidden_in, translated
+from retention_enforcer.cluster.errors import forbidden_in, raise_if_partial, translated
 from retention_enforcer.cluster.own.flood_stage import write_own
 from retention_enforcer.cluster.own.position import lasting
 from retention_enforcer.domain.errors import ClusterUnavailable, LedgerBroken, Refused, RequestRejected
@@ -165,8 +165,7 @@ class LedgerIndex:
                 size=size,
                 allow_partial_search_results=False,
             )
-        if answer["timed_out"]:
-            raise ClusterUnavailable("the ledger answered in part only", "see the cluster's health")
+        raise_if_partial(answer.body)
         return [(hit["_id"], hit["_source"]) for hit in answer["hits"]["hits"]]
 
 

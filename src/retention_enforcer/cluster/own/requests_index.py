@@ -7,10 +7,9 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.errors import translated
+from retention_enforcer.cluster.errors import raise_if_partial, translated
 from retention_enforcer.cluster.own.flood_stage import write_own
 from retention_enforcer.cluster.own.position import missing, read_position
-from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.domain.own.position import IndexPosition
 from retention_enforcer.domain.subjects.identity import Subject
 from retention_enforcer.domain.terminations.requests import Written
@@ -44,7 +43,7 @@ class RequestsIndex:
                     allow_partial_search_results=False,
                     track_total_hits=False,
                 )
-            self._raise_if_timed_out(answer)
+            raise_if_partial(answer.body)
             hits = answer["hits"]["hits"]
             found += [
                 Written(
@@ -77,7 +76,7 @@ class RequestsIndex:
                 terminate_after=1,
                 allow_partial_search_results=False,
             )
-        self._raise_if_timed_out(answer)
+        raise_if_partial(answer.body)
         return bool(answer["hits"]["total"]["value"])
 
     def was_reinstated(self, subject: Subject, before: int) -> bool:
@@ -130,7 +129,7 @@ class RequestsIndex:
                 seq_no_primary_term=True,
                 allow_partial_search_results=False,
             )
-        self._raise_if_timed_out(answer)
+        raise_if_partial(answer.body)
         return list(answer["hits"]["hits"])
 
     def _delete(self, hit: Mapping[str, Any]) -> None:
@@ -138,10 +137,6 @@ class RequestsIndex:
             self._client.options(max_retries=0).delete(
                 index=self._index, id=hit["_id"], if_seq_no=hit["_seq_no"], if_primary_term=hit["_primary_term"]
             )
-
-    def _raise_if_timed_out(self, answer: Any) -> None:  # noqa: ANN401 - the client's answers have no narrower type
-        if answer["timed_out"]:
-            raise ClusterUnavailable(f"{self._index} answered in part only", "see the cluster's health")
 
 
 def _about(subject: Subject) -> list[dict[str, Any]]:

@@ -137,8 +137,6 @@ def _only_tells_of_indices(identity: IndexIdentity) -> bool:
 
 
 def _why_not(index: IndexMetadata) -> str | None:
-    if not index.open:
-        return "it is closed"
-    if not index.assigned:
-        return "a primary shard of it is assigned to no node"
-    return "a block forbids to look into it" if index.read_blocked or Block.METADATA in index.blocks else None
+    """Return why it cannot be asked; one whose metadata is blocked cannot be asked for its mapping either."""
+    blocked = "index.blocks.metadata forbids it" if Block.METADATA in index.blocks else None
+    return index.why_unreadable or blocked

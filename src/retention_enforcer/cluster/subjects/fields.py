@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -22,7 +23,8 @@ from retention_enforcer.cluster.batches import Refusals, ask_each
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import Batch, batches, by_fields, fitting
 from retention_enforcer.cluster.field_names import parents
-from retention_enforcer.cluster.indices.statistics import ask_types, is_runtime_field
+from retention_enforcer.cluster.indices.mappings import REACHED, ask_field_caps, ask_mappings
+from retention_enforcer.cluster.indices.statistics import is_runtime_field
 from retention_enforcer.cluster.limits import Limits
 from retention_enforcer.cluster.searches import Question, ask_about, count_in, counted
 from retention_enforcer.cluster.subject_queries import mixed_up, within_pair, without_value
@@ -31,8 +33,6 @@ from retention_enforcer.domain.policy.places import Key, Place
 from retention_enforcer.domain.subjects.identity import NUMBERS, ExactField, Inexact
 
 Verdict = ExactField | Inexact | None
-
-_REACHED = ("open", "hidden")
 
 T = TypeVar("T")
 _Counted = Iterator[tuple[str, T, int]]
@@ -379,7 +379,7 @@ def _read_mappings(
                 index=expression,
                 fields=_asked(fields),
                 include_defaults=True,
-                expand_wildcards=_REACHED,
+                expand_wildcards=REACHED,
                 ignore_unavailable=True,
             ).body
     except RequestRejected as error:
@@ -416,24 +416,16 @@ def _read_outlines(
         pages = (names[start : start + _MAPPINGS] for start in range(0, len(names), _MAPPINGS))
         asked = [batch for page in pages for batch in batches(page)]
 
-    def request(names: str) -> dict[str, Mapping[str, Any]]:
-        with translated():
-            answer = client.indices.get_mapping(
-                index=names, filter_path=paths, expand_wildcards=_REACHED, ignore_unavailable=True
-            ).body
-        return {index: what["mappings"] for index, what in answer.items()}
-
-    yield from ask_each(asked, refusals, request)
+    yield from ask_each(asked, refusals, partial(ask_mappings, client, paths=paths))
 
 
 def _read_types(client: Elasticsearch, expression: str, fields: Collection[str]) -> dict[str, dict[str, str]]:
     """Return, for each index that answered, the types of those fields that it has, and of objects around them."""
-    answer = ask_types(client, _asked(fields), expression)
-    types: dict[str, dict[str, str]] = {index: {} for index in answer.get("indices", ())}
-    for name, by_type in answer.get("fields", {}).items():
-        for type_, what in by_type.items():
-            for index in what.get("indices", list(types)) if type_ != "unmapped" else ():
-                types[index][name] = type_
+    answer = ask_field_caps(client, expression, _asked(fields))
+    types: dict[str, dict[str, str]] = {index: {} for index in answer.indices}
+    for said in answer.fields:
+        for index in said.indices:
+            types[index][said.name] = said.type
     return types
 
 
