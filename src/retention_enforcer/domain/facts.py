@@ -24,6 +24,8 @@ class Block(StrEnum):
 
 
 FORBID_INDEX_DELETION = frozenset({Block.READ_ONLY, Block.METADATA})
+FORBID_SETTINGS = frozenset({Block.READ_ONLY, Block.METADATA})
+"""Blocks under which an index's settings cannot be changed; detaching works under each (measured on 8.10)."""
 FORBID_DOCUMENT_DELETION = frozenset({Block.READ_ONLY, Block.WRITE, Block.FLOOD_STAGE})
 
 

@@ -6,7 +6,7 @@ Which kinds there are, and what each says, is shown in `docs/findings.md`, which
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol, Self
@@ -154,6 +154,12 @@ class NamedIndex(Protocol):
     @property
     def uuid(self) -> str | None:
         """The uuid."""
+
+
+def abbreviated(names: Collection[str], most: int = 5) -> str:
+    """Return the first of these names in words, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join([*names][:most]) + more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

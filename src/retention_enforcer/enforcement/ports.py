@@ -92,10 +92,16 @@ class Deleter(Protocol):
 
 
 class WriteBlockSwitch(Protocol):
-    """Sets the write block of one index."""
+    """Sets write blocks."""
 
     def set_write_block(self, uuid: str, *, blocked: bool) -> bool:
         """Set or lift the write block of an index, if it is still there; return whether it had one."""
+
+    def stop_writes(self, names: Sequence[str]) -> frozenset[str]:
+        """Put a write block on these indices and wait for the writes under way; return those that had none before.
+
+        Raises RequestRejected if nothing was blocked.
+        """
 
 
 class LifecycleSource(Protocol):
@@ -267,6 +273,9 @@ class LedgerStore(Protocol):
 
     def read(self, after: int = 0) -> Iterator[Record]:
         """Yield all records with a higher sequence, in their order."""
+
+    def strangers(self) -> int:
+        """Return how many documents in the ledger are no records."""
 
     def head(self) -> Head:
         """Return the last record's place and hash."""

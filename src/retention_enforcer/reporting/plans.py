@@ -11,6 +11,7 @@ from rich.text import Text
 
 from retention_enforcer.domain.errors import RetentionError
 from retention_enforcer.domain.facts import IndexFacts
+from retention_enforcer.domain.findings import abbreviated
 from retention_enforcer.domain.instants import DAY, SECOND, describe_duration, format_instant, format_known_instant
 from retention_enforcer.domain.plan import Plan
 from retention_enforcer.domain.policy.promises import Policy
@@ -112,9 +113,8 @@ def _table(plan: Plan, now: int) -> RenderableType:
         when = f"due later, the first in {describe_duration(first - now)}"
         table.add_row(Text("keep", "green"), Text(f"{later} more indices"), "", Text(when))
     if plan.excluded:
-        names = ", ".join(plan.excluded[:_NAMED])
-        more = f" and {len(plan.excluded) - _NAMED:,} more" if len(plan.excluded) > _NAMED else ""
-        table.add_row(Text("leave", "yellow"), Text(names + more), "", Text("under `ignore`: covered by no clause"))
+        names = Text(abbreviated(plan.excluded, _NAMED))
+        table.add_row(Text("leave", "yellow"), names, "", Text("under `ignore`: covered by no clause"))
     if not table.row_count:
         return Text("  no index")
     return table

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from retention_enforcer.domain.findings import Finding, Severity
+from retention_enforcer.domain.findings import Finding, Severity, abbreviated
 from retention_enforcer.domain.instants import describe_roughly, format_duration, format_instant
 from retention_enforcer.domain.policy.claims import IndexOwner
 from retention_enforcer.reporting.promises import Promise
@@ -78,10 +78,7 @@ def _indices(report: Report) -> Table:
 
 
 def _names(indices: Sequence[ReportedIndex]) -> str:
-    if not indices:
-        return "no index"
-    more = f" and {len(indices) - _NAMED:,} more" if len(indices) > _NAMED else ""
-    return ", ".join(index.index for index in indices[:_NAMED]) + more
+    return abbreviated([index.index for index in indices], _NAMED) or "no index"
 
 
 def _standing(report: Report) -> str:

@@ -11,7 +11,7 @@ from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.errors import forbidden_in, raise_if_partial, translated
 from retention_enforcer.cluster.own.flood_stage import write_own
-from retention_enforcer.cluster.own.position import missing, read_position
+from retention_enforcer.cluster.own.position import missing, missing_is_refused, read_position
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import Refused, RequestRejected, readable
 from retention_enforcer.domain.holds.hold import Covered, Hold
@@ -56,20 +56,15 @@ class Documents:
 
         What `save` wrote is among them at once, what others wrote within a second.
         """
-        try:
-            with translated():
-                answer = self._client.search(
-                    index=self._index,
-                    query=_query(kind, without),
-                    size=_MOST_DOCUMENTS,
-                    allow_partial_search_results=False,
-                    sort=["_doc"],
-                    track_total_hits=True,
-                )
-        except RequestRejected as error:
-            if error.status == HTTPStatus.NOT_FOUND:
-                raise missing(self._index) from None
-            raise
+        with missing_is_refused(self._index), translated():
+            answer = self._client.search(
+                index=self._index,
+                query=_query(kind, without),
+                size=_MOST_DOCUMENTS,
+                allow_partial_search_results=False,
+                sort=["_doc"],
+                track_total_hits=True,
+            )
         raise_if_partial(answer.body)
         hits = answer["hits"]["hits"]
         if answer["hits"]["total"]["value"] > len(hits):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -11,10 +10,9 @@ from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.errors import forbidden_in, raise_if_partial, translated
 from retention_enforcer.cluster.own.flood_stage import write_own
-from retention_enforcer.cluster.own.position import lasting
+from retention_enforcer.cluster.own.position import lasting, missing, missing_is_refused
 from retention_enforcer.domain.errors import ClusterUnavailable, LedgerBroken, Refused, RequestRejected
 from retention_enforcer.domain.ledger.records import Head, Record
-from retention_enforcer.domain.own.position import RESTORE
 from retention_enforcer.domain.policy.names import OWN
 
 _PAGE = 1_000
@@ -30,7 +28,7 @@ class LedgerIndex:
 
     def uuid(self) -> str:
         """Return the uuid of the index behind the alias."""
-        with _missing_is_refused(), translated():
+        with missing_is_refused(OWN.ledger), translated():
             answer = self._client.indices.get_settings(index=self._alias, name="index.uuid", flat_settings=True)
         if len(answer.body) != 1 or self._alias in answer.body:
             raise Refused(
@@ -46,7 +44,7 @@ class LedgerIndex:
 
     def _create(self, record: Record) -> bool:
         try:
-            with _missing_is_refused(), translated(destructive=True):
+            with missing_is_refused(OWN.ledger), translated(destructive=True):
                 self._client.options(max_retries=0).create(
                     index=self._alias,
                     id=_document_id(int(record["sequence"])),
@@ -71,7 +69,7 @@ class LedgerIndex:
         place for taken. Only up to its global checkpoint has every copy what it has. Raises ClusterUnavailable for a
         record past that: it may still be lost.
         """
-        with _missing_is_refused():
+        with missing_is_refused(OWN.ledger):
             node, until = lasting(self._client, self._alias)
         document = self._document(sequence, preference=f"_only_nodes:{node}")
         if not document["found"]:
@@ -84,11 +82,11 @@ class LedgerIndex:
         return dict(document["_source"])
 
     def _document(self, sequence: int, preference: str | None = None) -> Mapping[str, Any]:
-        with _missing_is_refused(), translated():
+        with missing_is_refused(OWN.ledger), translated():
             answer = self._client.mget(index=self._alias, ids=[_document_id(sequence)], preference=preference)
         document: Mapping[str, Any] = answer["docs"][0]
         if "error" in document:
-            raise forbidden_in(document) or _missing()
+            raise forbidden_in(document) or missing(OWN.ledger)
         return document
 
     def head(self) -> Head:
@@ -148,7 +146,7 @@ class LedgerIndex:
 
         A copy that is cut off from the others would answer with an older ledger.
         """
-        with _missing_is_refused(), translated():
+        with missing_is_refused(OWN.ledger), translated():
             answer = self._client.indices.refresh(index=self._alias)
         if answer["_shards"]["failed"]:
             raise ClusterUnavailable("not every copy of the ledger answers", "see the cluster's health")
@@ -167,20 +165,6 @@ class LedgerIndex:
             )
         raise_if_partial(answer.body)
         return [(hit["_id"], hit["_source"]) for hit in answer["hits"]["hits"]]
-
-
-@contextmanager
-def _missing_is_refused() -> Iterator[None]:
-    try:
-        yield
-    except RequestRejected as error:
-        if error.status != HTTPStatus.NOT_FOUND:
-            raise
-        raise _missing() from None
-
-
-def _missing() -> Refused:
-    return Refused("retention-ledger is missing or unreadable: nothing is deleted", RESTORE)
 
 
 def _in_parts(uuids: Sequence[str]) -> Iterator[list[str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 
 from elasticsearch import Elasticsearch
@@ -18,24 +20,19 @@ def read_position(client: Elasticsearch, index: str) -> IndexPosition:
     A document that is being written has a number already, and may become visible after one with a higher number:
     only up to the checkpoint none is still to come.
     """
-    try:
-        with translated():
-            answer = client.indices.stats(
-                index=index,
-                metric="docs",
-                level="shards",
-                filter_path=[
-                    "indices.*.uuid",
-                    "indices.*.shards.*.routing.primary",
-                    "indices.*.shards.*.seq_no.max_seq_no",
-                    "indices.*.shards.*.seq_no.local_checkpoint",
-                ],
-            ).body
-            refreshed = client.indices.refresh(index=index).body
-    except RequestRejected as error:
-        if error.status != HTTPStatus.NOT_FOUND:
-            raise
-        raise missing(index) from None
+    with missing_is_refused(index), translated():
+        answer = client.indices.stats(
+            index=index,
+            metric="docs",
+            level="shards",
+            filter_path=[
+                "indices.*.uuid",
+                "indices.*.shards.*.routing.primary",
+                "indices.*.shards.*.seq_no.max_seq_no",
+                "indices.*.shards.*.seq_no.local_checkpoint",
+            ],
+        ).body
+        refreshed = client.indices.refresh(index=index).body
     if set(answer.get("indices", {})) != {index} or refreshed["_shards"]["failed"]:
         raise ClusterUnavailable(f"{index} does not say how far it goes", "see the cluster's health")
     found = answer["indices"][index]
@@ -72,6 +69,17 @@ def lasting(client: Elasticsearch, index: str) -> tuple[str, int]:
     if len(primaries) != 1:
         raise ClusterUnavailable(f"{index} has no primary shard that answers", "see the cluster's health")
     return str(primaries[0]["routing"]["node"]), int(primaries[0]["seq_no"]["global_checkpoint"])
+
+
+@contextmanager
+def missing_is_refused(index: str) -> Iterator[None]:
+    """Raise Refused where the cluster says of an own index that it is not there."""
+    try:
+        yield
+    except RequestRejected as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        raise missing(index) from None
 
 
 def missing(index: str) -> Refused:

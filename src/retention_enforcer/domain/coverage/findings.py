@@ -6,10 +6,10 @@ over governed indices only.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from retention_enforcer.domain.findings import Finding, FindingKind
+from retention_enforcer.domain.findings import Finding, FindingKind, abbreviated
 from retention_enforcer.domain.instants import DAY, describe_duration, format_duration, format_instant
 from retention_enforcer.domain.policy.claims import Claim, IndexOwner
 from retention_enforcer.domain.policy.promises import Category, Policy
@@ -17,7 +17,6 @@ from retention_enforcer.domain.policy.promises import Category, Policy
 NOTHING_FOR = DAY
 """How long a category may match no index before that is a finding: a first index can be late, a slip stays."""
 
-_NAMED = 5
 """Indices that a finding names; the others it counts."""
 
 
@@ -102,7 +101,7 @@ def _unclaimed(facts: CoverageFacts) -> Iterator[Finding]:
     if uncounted:
         text += f" and those of {uncounted:,} that cannot be counted"
     remedy = "add them to the category whose data they hold, or under `ignore` if no promise covers them"
-    yield Finding.of(FindingKind.UNCLAIMED, None, f"{text}: {_names([index.name for index in indices])}", remedy)
+    yield Finding.of(FindingKind.UNCLAIMED, None, f"{text}: {abbreviated([index.name for index in indices])}", remedy)
 
 
 def _copies(policy: Policy, facts: CoverageFacts) -> Iterator[Finding]:
@@ -115,7 +114,7 @@ def _copies(policy: Policy, facts: CoverageFacts) -> Iterator[Finding]:
         text = f"{_number(len(copies), 'index', 'indices')} outside the policy with what seem to be documents of {id_}"
         text += f" (or {', '.join(seem)})" if seem else ""
         text += f": {sum(copy.documents for copy in copies):,} documents{_age(category, copies, facts.as_of)}; "
-        text += _names([_with_origin(copy) for copy in copies])
+        text += abbreviated([_with_origin(copy) for copy in copies])
         remedy = "delete them, or have a category claim them; under `ignore` if they are something else"
         yield Finding.of(FindingKind.SUSPECTED_COPY, id_, text, remedy, about="copies")
 
@@ -145,7 +144,7 @@ def _unseen(facts: CoverageFacts) -> Iterator[Finding]:
         text = (
             f"{_number(len(facts.unseen), 'index', 'indices')} outside the policy could not be looked into for copies"
         )
-        text += f": {_names(sorted(facts.unseen))} ({facts.unseen[first]})"
+        text += f": {abbreviated(sorted(facts.unseen))} ({facts.unseen[first]})"
         remedy = "open them, bring their shards back, let the enforcer's role read them, or put them under `ignore`"
         yield Finding.of(FindingKind.NOT_LOOKED_INTO, None, text, remedy)
 
@@ -162,9 +161,3 @@ def _match_nothing(policy: Policy, nothing_since: Mapping[str, int], now: int) -
 
 def _number(count: int, one: str, many: str) -> str:
     return f"{count:,} {one if count == 1 else many}"
-
-
-def _names(names: Collection[str]) -> str:
-    named = list(names)
-    more = f" and {len(named) - _NAMED:,} more" if len(named) > _NAMED else ""
-    return ", ".join(named[:_NAMED]) + more

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from retention_enforcer.domain.errors import readable
-from retention_enforcer.domain.findings import Finding, FindingKind
+from retention_enforcer.domain.findings import Finding, FindingKind, abbreviated
 from retention_enforcer.domain.policy.claims import possible_claimants
 from retention_enforcer.domain.policy.promises import Policy
 
-_NAMED = 5
 """Indices that a text names; the others it counts."""
 
 
@@ -120,10 +119,9 @@ def copies_left(
         about = [u for u in uuids if u in purged or (memory.indices[u].category in categories and u not in there)]
         if about:
             names = sorted(f"{memory.indices[uuid].name} ({uuid})" for uuid in about)
-            more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
             away = "has left files" if id_ in placed.nodes else "is away and had a copy"
             texts.append(
-                f"the node {memory.names[id_]} {away} of {', '.join(names[:_NAMED])}{more}: "
+                f"the node {memory.names[id_]} {away} of {abbreviated(names)}: "
                 "its disk keeps them until it is seen without"
             )
     return texts

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from retention_enforcer.domain.findings import Finding, FindingKind
+from retention_enforcer.domain.findings import Finding, FindingKind, abbreviated
 from retention_enforcer.domain.instants import DAY, describe_duration, format_instant
 from retention_enforcer.domain.policy.claims import possible_claimants
 from retention_enforcer.domain.policy.names import IndexPattern, governed_part, overlap
@@ -219,11 +219,10 @@ def _describe(those: Sequence[_Expired], applications: frozenset[str]) -> str:
     categories = sorted(set().union(*(each.categories for each in those)))
     known_since = [each.since for each in those if each.since is not None]
     since = f", since {_day(min(known_since))} at the latest" if known_since else ""
-    names = ", ".join(_label(each.snapshot, applications) for each in those[:_NAMED])
-    more = f" and {len(those) - _NAMED:,} more" if len(those) > _NAMED else ""
+    names = abbreviated([_label(each.snapshot, applications) for each in those], _NAMED)
     return (
         f"{len(those):,} {noun} {whose} {oldest.repository}, of {' to '.join(days)}, {verb} data of "
-        f"{', '.join(categories)} past the limit{since}: {names}{more}"
+        f"{', '.join(categories)} past the limit{since}: {names}"
     )
 
 

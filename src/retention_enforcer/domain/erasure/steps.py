@@ -34,7 +34,7 @@ from retention_enforcer.domain.erasure.facts import (
     held_of,
 )
 from retention_enforcer.domain.errors import readable
-from retention_enforcer.domain.facts import Block
+from retention_enforcer.domain.facts import FORBID_SETTINGS
 from retention_enforcer.domain.instants import MINUTE, SECOND, describe_duration
 
 POLL = 2 * SECOND
@@ -52,7 +52,6 @@ RARELY = 5 * MINUTE
 MANY_PASSES = 5
 """One pass is the rule, two where something was merged or written meanwhile."""
 
-_FORBID_SETTINGS = frozenset({Block.READ_ONLY, Block.METADATA})  # as measured on 8.10
 _CCR = "ccr"
 
 
@@ -127,7 +126,7 @@ def _documents_left(dirty: Collection[ShardCopy], remains: Remains) -> Iterator[
     yield f"{_count(deleted, 'deleted document')} left on {len(dirty)} of {_count(len(remains.copies), 'copy')}"
     if merging := sum(1 for copy in dirty if copy.merging):
         yield f"a merge is running on {_count(merging, 'copy')}: it may write what a lease kept when it began"
-    for block in sorted(remains.blocks & _FORBID_SETTINGS):
+    for block in sorted(remains.blocks & FORBID_SETTINGS):
         yield f"index.blocks.{block} forbids to change the index's settings: remove it"
 
 

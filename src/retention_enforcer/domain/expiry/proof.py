@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from retention_enforcer.domain.deadlines import overdue_before
 from retention_enforcer.domain.facts import CategoryFacts, Doubt, ForbiddenField, IndexFacts
-from retention_enforcer.domain.findings import Finding, FindingKind, Severity
+from retention_enforcer.domain.findings import Finding, FindingKind, Severity, abbreviated
 from retention_enforcer.domain.instants import describe_duration
 from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.plan import Plan, Skip, SkipKind
@@ -136,9 +136,8 @@ def _held_but_managed(category: Category, facts: CategoryFacts) -> Iterator[Find
     held = [index for index in facts.indices if facts.is_protected(index)]
     managed = [i for i in held if i.lifecycle and not (i.exempt and i.lifecycle == STREAM_LIFECYCLE)]
     if managed:
-        named = ", ".join(f"{index.name} ({index.lifecycle})" for index in managed[:3])
-        more = f" and {len(managed) - 3} more" if len(managed) > 3 else ""  # noqa: PLR2004 - as many as are named
-        text = f"held, but a lifecycle of somebody else may delete them: {named}{more}"
+        named = abbreviated([f"{index.name} ({index.lifecycle})" for index in managed], 3)
+        text = f"held, but a lifecycle of somebody else may delete them: {named}"
         remedy = "take the lifecycle from them, and from the template that attaches it to new ones"
         yield Finding.of(FindingKind.HELD_BUT_MANAGED, category.id, text, remedy, about="holds")
 

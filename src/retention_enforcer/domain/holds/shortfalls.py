@@ -10,12 +10,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from retention_enforcer.domain.coverage.findings import IndexSeen
-from retention_enforcer.domain.findings import Finding, FindingKind
+from retention_enforcer.domain.findings import Finding, FindingKind, abbreviated
 from retention_enforcer.domain.holds.hold import CoveredIndex, Hold
 from retention_enforcer.domain.policy.claims import IndexOwner
 from retention_enforcer.domain.policy.promises import Policy
 
-_NAMED = 5
 """Indices that a finding names; the others it counts."""
 
 
@@ -74,9 +73,8 @@ def _texts(
     if hold.index is not None and not any(hold.index in i.names for i in indices if i.claim.categories):
         yield "no governed index, stream or alias has its name"
     if unnamed:
-        names = ", ".join(sorted(index.name for index in unnamed)[:_NAMED])
-        more = f" and {len(unnamed) - _NAMED:,} more" if len(unnamed) > _NAMED else ""
-        yield f"{len(unnamed):,} of the indices that it covered are not under its name any more: {names}{more}"
+        names = abbreviated(sorted(index.name for index in unnamed))
+        yield f"{len(unnamed):,} of the indices that it covered are not under its name any more: {names}"
     if gone:
         yield f"{gone:,} of the indices that it covered are gone"
 

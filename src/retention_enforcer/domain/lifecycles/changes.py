@@ -6,14 +6,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from retention_enforcer.domain.facts import Block, CategoryFacts, Doubt, IndexFacts
+from retention_enforcer.domain.facts import FORBID_SETTINGS, CategoryFacts, Doubt, IndexFacts
 from retention_enforcer.domain.lifecycles.choice import Attachment, NoLifecycle, Rolling, Wanted
 from retention_enforcer.domain.lifecycles.compiler import LifecyclePolicy, Lifecycles, Variant, deletes_at_once
 from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
-
-_FORBID_SETTINGS = frozenset({Block.READ_ONLY, Block.METADATA})
-"""Blocks under which an index's settings cannot be changed; detaching works under each (measured on 8.10)."""
-
 
 _NEVER_TO_GO_WHOLE = frozenset(
     {Doubt.CLAIMED_TWICE, Doubt.INVISIBLE, Doubt.TIMESTAMP_TYPE, Doubt.TIMESTAMP_ABSENT, Doubt.FOLLOWER}
@@ -85,7 +81,7 @@ def lifecycle_changes(
         for index in facts.indices
         if index.name in wanted
         and (change := _change(index, lifecycles, wanted[index.name], attachments[index.name])) is not None
-        and (_takes_off(change, attachments[index.name]) or not index.blocks & _FORBID_SETTINGS)
+        and (_takes_off(change, attachments[index.name]) or not index.blocks & FORBID_SETTINGS)
     ]
     return tuple(sorted(changes, key=lambda change: (change.way is not Way.DETACH, change.index)))
 

@@ -10,7 +10,7 @@ One look asks for the terminated subjects, the other for what is held. For each 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from retention_enforcer.domain.deadlines import due_at
@@ -282,7 +282,8 @@ def left_by_age(category: Category, termination: Termination, facts: CategoryFac
         if index.undated or (index.oldest is not None and index.oldest <= since)  # all are, where they have no age
     ]
     if left:
-        what = f"what it has from before should have ended by its age, and may be there: {_some(left)}"
+        where = abbreviated(sorted(left), _NAMED)
+        what = f"what it has from before should have ended by its age, and may be there: {where}"
         yield OpenItem(kind=OpenItemKind.NOT_NARROWED, text=f"{text}: {what}")
     for apart in facts.set_apart:
         what = f"whether all from before is gone is not known: {apart.text}; {apart.remedy}"
@@ -316,7 +317,7 @@ def goes_by_age(
         until = max((end for end in ends if end is not None), default=now)
         text += ": they go by their age"
         if None in ends or until <= now:
-            where = _some([index.name for index in having])
+            where = abbreviated(sorted(index.name for index in having), _NAMED)
             yield OpenItem(kind=OpenItemKind.BY_AGE, text=f"{text}, and nobody can say when: {where}")
         else:
             yield OpenItem(kind=OpenItemKind.BY_AGE, text=text, until=until)
@@ -371,8 +372,3 @@ def _not_known(apart: SetApart) -> str:
 
 def _cannot_tell(name: str, indistinguishable: Indistinguishable) -> str:
     return f"{name} cannot tell whose its documents are: {indistinguishable.reason}"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return ", ".join(sorted(names)[:_NAMED]) + more

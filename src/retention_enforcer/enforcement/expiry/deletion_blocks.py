@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
 
 import structlog
 
@@ -30,16 +29,6 @@ TAKEN_OFF = "its write block was taken off"
 _NOT_TAKEN_OFF = "its write block could not be taken off"
 
 
-class WriteStop(WriteBlockSwitch, Protocol):
-    """Stops and allows the writes of indices."""
-
-    def stop_writes(self, names: Sequence[str]) -> frozenset[str]:
-        """Put a write block on these indices and wait for the writes under way; return those that had none before.
-
-        Raises RequestRejected if nothing was blocked.
-        """
-
-
 class DeletionBlocks:
     """The write blocks that this enforcer put on for deletions, by the job whose deletions they are for.
 
@@ -50,7 +39,7 @@ class DeletionBlocks:
     def __init__(
         self,
         *,
-        stop: WriteStop,
+        stop: WriteBlockSwitch,
         state: DocumentStore,
         appender: Appender,
         permit: Permit,

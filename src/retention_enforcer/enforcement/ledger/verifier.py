@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from retention_enforcer.domain.errors import LedgerBroken, readable
 from retention_enforcer.domain.ledger.checkpoints import Checkpoints
@@ -12,22 +11,9 @@ from retention_enforcer.domain.ledger.records import Head, Record, check_chain
 from retention_enforcer.domain.own.state_keys import CHECKPOINT, LEDGER
 from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.ledger.memory import LedgerMemory
-from retention_enforcer.enforcement.ports import DocumentStore
+from retention_enforcer.enforcement.ports import DocumentStore, LedgerStore
 
 _COMPARE = "compare with an export or with the checkpoints in the log"
-
-
-class WholeLedger(Protocol):
-    """The ledger, as far as it has to be read to verify it."""
-
-    def uuid(self) -> str:
-        """Return the uuid of the index behind the ledger's alias."""
-
-    def read(self, after: int = 0) -> Iterator[Record]:
-        """Yield all records with a higher sequence, in their order."""
-
-    def strangers(self) -> int:
-        """Return how many documents in it are no records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +27,7 @@ class Verified:
 class Verifier:
     """Reads the whole ledger once; what it costs grows with the number of records."""
 
-    def __init__(self, ledger: WholeLedger, state: DocumentStore, pseudonyms: Pseudonyms) -> None:
+    def __init__(self, ledger: LedgerStore, state: DocumentStore, pseudonyms: Pseudonyms) -> None:
         self._ledger = ledger
         self._state = state
         self._pseudonyms = pseudonyms

@@ -30,8 +30,15 @@ from retention_enforcer.enforcement.memory import Managed
 from retention_enforcer.enforcement.ports import Clock, LifecycleSource
 from retention_enforcer.enforcement.scope import Scope
 
-_NAMED = 5
-"""How many indices a finding about several names."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LifecycleResult:
+    """What a cycle did about lifecycles, and what it found."""
+
+    findings: tuple[Finding, ...] = ()
+    managed: Mapping[str, Managed | None] = field(default_factory=dict)
+    """By uuid, which lifecycle each index has now; absent where that was not seen."""
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +246,7 @@ def still_acting(look: LifecycleLook, watched: Watched) -> Sequence[Finding]:
     theirs = [policy for policy in managed.values() if policy not in look.own]
     when = f", the next until {format_instant(watched.next_deletion)}" if watched.next_deletion is not None else ""
     foreign = f", {len(theirs)} of them somebody else's" if theirs else ""
-    named = ", ".join(list(managed)[:_NAMED]) + (f" and {len(managed) - _NAMED} more" if len(managed) > _NAMED else "")
+    named = abbreviated(managed)
     what = f"the enforcer deletes nothing now, but {len(managed)} indices have lifecycles that do"
     remedy = "`retention-enforcer stop` takes them from every governed index"
     return (Finding.of(FindingKind.LIFECYCLE_ACTS, look.category.id, f"{what}{foreign}{when}: {named}", remedy),)
