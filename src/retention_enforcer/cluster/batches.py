@@ -105,6 +105,26 @@ def _smaller(batch: Batch) -> list[Batch]:
     return [Batch(",".join(half), half) for half in halves(batch.names)]
 
 
+def of_those_there(names: Sequence[str], ask: Callable[[Sequence[str]], dict[str, T]]) -> dict[str, T]:
+    """Return what is answered about those of these indices that are there.
+
+    For requests that answer for none where one is gone: then each is asked for alone.
+    """
+    try:
+        return ask(names)
+    except RequestRejected as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+    if len(names) == 1:
+        return {}
+    return {name: found for one in names for name, found in of_those_there([one], ask).items()}
+
+
+def parts(values: Sequence[S], most: int) -> Iterator[Sequence[S]]:
+    """Yield so many of these at a time."""
+    return (values[start : start + most] for start in range(0, len(values), most))
+
+
 def halves(names: Sequence[S]) -> list[tuple[S, ...]]:
     """Return the first and the second half; of one alone that one."""
     middle = (len(names) + 1) // 2

@@ -314,7 +314,7 @@ class _Observation:
         return read_forbidden(self.client, self.policy, forbidding, found.governed, reach, now=self.now, limits=limits)
 
     def _expressions(self, found: Survey, wanted: Collection[str], avoid: Collection[str]) -> Iterator[Batch]:
-        reached = {name: found.reached_by(name) for name in wanted}
+        reached = found.whose.reached(wanted)
         caught = {name: found.other_names(name) for name in avoid}
         return covering(found.expressions, reached, caught, avoid)
 

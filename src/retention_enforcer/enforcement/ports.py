@@ -23,6 +23,9 @@ from retention_enforcer.domain.subjects.identity import Match, Ownership, Subjec
 from retention_enforcer.domain.subjects.query import SubjectQuery
 from retention_enforcer.domain.terminations.requests import Written
 
+Permission = Callable[[], AbstractContextManager[None]]
+"""Gives the right to send one destructive request: entered before it, left when it was answered."""
+
 
 class Clock(Protocol):
     """The one source of the time of day."""
@@ -87,7 +90,7 @@ class Deleter(Protocol):
     def roll_over(self, target: str, new_index: str | None) -> None:
         """Roll a stream or an alias over, so that its write index becomes an ordinary one."""
 
-    def trim(self, trim: Trim, permit: Callable[[], AbstractContextManager[None]]) -> Trimmed:
+    def trim(self, trim: Trim, permit: Permission) -> Trimmed:
         """Delete what a trim names, and nothing else, until none is left; enter `permit` for each request."""
 
 
@@ -148,7 +151,7 @@ class LifecycleCluster(LifecycleSource, Protocol):
         *,
         origination: int | None = None,
         rollover_alias: str | None = None,
-        permit: Callable[[], AbstractContextManager[None]] = ...,
+        permit: Permission = ...,
     ) -> dict[str, str]:
         """Attach a policy; return the indices that a look shows without it, and why. `permit` is for each request."""
 
@@ -159,23 +162,17 @@ class LifecycleCluster(LifecycleSource, Protocol):
         *,
         origination: int | None = None,
         rollover_alias: str | None = None,
-        permit: Callable[[], AbstractContextManager[None]] = ...,
+        permit: Permission = ...,
     ) -> dict[str, str]:
         """Detach whatever they have, then attach; return the indices that a look shows otherwise, and why."""
 
-    def detach(
-        self, names: Collection[str], *, permit: Callable[[], AbstractContextManager[None]] = ...
-    ) -> dict[str, str]:
+    def detach(self, names: Collection[str], *, permit: Permission = ...) -> dict[str, str]:
         """Keep every lifecycle from these indices, first that of their stream; return what some may delete, and why."""
 
-    def exempt(
-        self, names: Collection[str], *, permit: Callable[[], AbstractContextManager[None]] = ...
-    ) -> dict[str, str]:
+    def exempt(self, names: Collection[str], *, permit: Permission = ...) -> dict[str, str]:
         """Keep the lifecycles of their streams from these indices; return where a look shows otherwise, and why."""
 
-    def release(
-        self, names: Collection[str], *, permit: Callable[[], AbstractContextManager[None]] = ...
-    ) -> dict[str, str]:
+    def release(self, names: Collection[str], *, permit: Permission = ...) -> dict[str, str]:
         """Let the lifecycles of their streams have these indices again; return where that failed, and why."""
 
 
@@ -247,9 +244,7 @@ class SubjectCounter(Protocol):
 class Erasures(Protocol):
     """Erases what was deleted from the files of an index, a step at a time."""
 
-    def advance(
-        self, progress: ErasureProgress, now: int, permit: Callable[[], AbstractContextManager[None]]
-    ) -> ErasureProgress:
+    def advance(self, progress: ErasureProgress, now: int, permit: Permission) -> ErasureProgress:
         """Do the next act of an erasure once."""
 
 

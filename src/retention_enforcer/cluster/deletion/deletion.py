@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from elasticsearch import Elasticsearch
 
+from retention_enforcer.cluster.batches import of_those_there
 from retention_enforcer.cluster.client import Permission, once, patience
 from retention_enforcer.cluster.deletion.pace import Pace
 from retention_enforcer.cluster.deletion.progress import ProgressLog
@@ -79,18 +80,8 @@ class Deletion:
         self._once = once(client)
 
     def identities(self, names: Sequence[str]) -> dict[str, IndexVersion]:
-        """Return, in one call, what each of these indices is now; those that are gone are absent.
-
-        Where one is gone the call answers for none, and each is asked for alone.
-        """
-        try:
-            return self._identities(names)
-        except RequestRejected as error:
-            if error.status != HTTPStatus.NOT_FOUND:
-                raise
-        if len(names) == 1:
-            return {}
-        return {name: identity for one in names for name, identity in self.identities([one]).items()}
+        """Return, in one call, what each of these indices is now; those that are gone are absent."""
+        return of_those_there(names, self._identities)
 
     def _identities(self, names: Sequence[str]) -> dict[str, IndexVersion]:
         with translated():

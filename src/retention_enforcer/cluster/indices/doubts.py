@@ -37,8 +37,7 @@ class Doubts:
     def of_restrictions(self, hidden: Restrictions) -> None:
         """Doubt indices of which security hides fields or documents: what is hidden looks like what is not there."""
         for name, governed in self._found.governed.items():
-            stream = governed.member.stream if governed.member else None
-            what = hidden.on([name, *([stream] if stream else [])])
+            what = hidden.on([name, *([governed.stream] if governed.stream else [])])
             if what is not None:
                 text = f"security hides {what} of {name} from the enforcer"
                 remedy = "give the enforcer's role access without field and document level security on this index"

@@ -179,7 +179,7 @@ def _undated(governed: Governed, documents: int) -> IndexFacts:
         overdue=0,
         undated=documents,
         sequence_numbers=(),
-        stream=governed.member.stream if governed.member else None,
+        stream=governed.stream,
         aliases=index.aliases,
         former_names=governed.former_names,
         container=governed.container,

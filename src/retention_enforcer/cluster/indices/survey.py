@@ -36,6 +36,11 @@ class Governed:
     """Whether the lifecycle that is attached is the enforcer's."""
 
     @property
+    def stream(self) -> str | None:
+        """The stream of which it is a part now."""
+        return self.member.stream if self.member is not None else None
+
+    @property
     def foreign_lifecycle(self) -> str | None:
         """Somebody else's lifecycle: its stream's where that rules it, else one that is attached to it.
 
@@ -82,11 +87,6 @@ class Survey:
     def other_names(self, name: str) -> tuple[str, ...]:
         """Return the aliases and the stream through which wildcards reach an index too."""
         return self.whose.other_names(name)
-
-    def reached_by(self, name: str) -> str | None:
-        """Return the stream through whose name a governed index is reached; failure indices need to be named."""
-        member = self.members.get(name)
-        return member.stream if member and not member.failure_store else None
 
 
 def survey(client: Elasticsearch, capabilities: Capabilities, policy: Policy, categories: Sequence[Category]) -> Survey:

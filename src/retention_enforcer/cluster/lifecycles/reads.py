@@ -10,17 +10,17 @@ import base64
 import binascii
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
 from elasticsearch import Elasticsearch
 
+from retention_enforcer.cluster.batches import of_those_there
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import packed
 from retention_enforcer.cluster.privileges import authentication
 from retention_enforcer.cluster.state import read_state
-from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
+from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.domain.instants import MINUTE, SECOND
 from retention_enforcer.domain.lifecycles.choice import Attachment
 from retention_enforcer.domain.lifecycles.compiler import StoredLifecycle
@@ -219,14 +219,7 @@ class LifecyclesSeen:
 
     def explain_these(self, names: Sequence[str]) -> dict[str, Explained]:
         """Return how far the lifecycles of those of these indices are that are there: they may go at any moment."""
-        try:
-            return self.explain(packed(names)) if names else {}
-        except RequestRejected as error:
-            if error.status != HTTPStatus.NOT_FOUND:
-                raise
-        if len(names) == 1:
-            return {}
-        return {name: found for one in names for name, found in self.explain_these([one]).items()}
+        return of_those_there(names, lambda some: self.explain(packed(some))) if names else {}
 
     def attachments_of(self, names: Collection[str]) -> dict[str, Attachment]:
         """Return what is attached to those of these indices that are there.

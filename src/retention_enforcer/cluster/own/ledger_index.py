@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from retention_enforcer.cluster.batches import parts
 from retention_enforcer.cluster.errors import forbidden_in, raise_if_partial, translated
 from retention_enforcer.cluster.own.flood_stage import write_own
 from retention_enforcer.cluster.own.position import lasting, missing, missing_is_refused
@@ -125,7 +126,7 @@ class LedgerIndex:
         """Return all records of an action on these indices, in their order."""
         self._refresh()
         found: list[Record] = []
-        for some in _in_parts(sorted(uuids)):
+        for some in parts(sorted(uuids), _TERMS):
             query = {"bool": {"filter": [{"terms": {"target.uuid": some}}, {"term": {"action": action}}]}}
             after = 0
             while hits := self._search(after=after, size=_PAGE, order="asc", query=query):
@@ -165,10 +166,6 @@ class LedgerIndex:
             )
         raise_if_partial(answer.body)
         return [(hit["_id"], hit["_source"]) for hit in answer["hits"]["hits"]]
-
-
-def _in_parts(uuids: Sequence[str]) -> Iterator[list[str]]:
-    return (list(uuids[start : start + _TERMS]) for start in range(0, len(uuids), _TERMS))
 
 
 def _document_id(sequence: int) -> str:

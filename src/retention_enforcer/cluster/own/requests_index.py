@@ -7,6 +7,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from retention_enforcer.cluster.batches import parts
 from retention_enforcer.cluster.errors import raise_if_partial, translated
 from retention_enforcer.cluster.own.flood_stage import write_own
 from retention_enforcer.cluster.own.position import missing, read_position
@@ -60,10 +61,8 @@ class RequestsIndex:
     def existing(self, sequences: Collection[int]) -> frozenset[int]:
         """Return those of these places in which there is still a request: not deleted, not written anew."""
         found: list[int] = []
-        ordered = sorted(sequences)
-        for start in range(0, len(ordered), _PAGE):
-            hits = self._page({"terms": {"_seq_no": ordered[start : start + _PAGE]}})
-            found += [int(hit["_seq_no"]) for hit in hits]
+        for some in parts(sorted(sequences), _PAGE):
+            found += [int(hit["_seq_no"]) for hit in self._page({"terms": {"_seq_no": some}})]
         return frozenset(found)
 
     def reinstatements(self, after: int) -> bool:
@@ -88,9 +87,8 @@ class RequestsIndex:
         """Return the places, after one, of reinstatements of these applications, and of users of those."""
         found: list[int] = []
         for kind, field, ids in (("application", "id", applications), ("user", "application", users_of)):
-            ordered = sorted(ids)
-            for start in range(0, len(ordered), _PAGE):
-                about = [{"term": {"kind": kind}}, {"terms": {field: ordered[start : start + _PAGE]}}]
+            for some in parts(sorted(ids), _PAGE):
+                about = [{"term": {"kind": kind}}, {"terms": {field: some}}]
                 conditions = [{"term": {"action": "reinstate"}}, {"range": {"_seq_no": {"gt": after}}}]
                 hits = self._page({"bool": {"filter": [*about, *conditions]}})
                 found += [int(hit["_seq_no"]) for hit in hits]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from retention_enforcer.cluster.batches import parts
 from retention_enforcer.cluster.errors import raise_if_partial, translated
 from retention_enforcer.cluster.expressions import concrete_name
 from retention_enforcer.cluster.limits import most_terms
@@ -35,7 +36,7 @@ class SubjectCounts:
             asked.setdefault(match.label, []).append(match)
         found: dict[str, int] = {}
         most = most_terms(self._client, [concrete_name(index)])
-        for some in _chunks(sorted(asked)):
+        for some in parts(sorted(asked), _CHUNK):
             queries = {f"n{number}": query_of_any(asked[label], most) for number, label in enumerate(some)}
             counts = self._count(index, queries, query_of_any(spare, most) if spare else None)
             found |= {label: counts[f"n{number}"] for number, label in enumerate(some) if counts[f"n{number}"]}
@@ -60,8 +61,3 @@ class SubjectCounts:
             ).body
         raise_if_partial(answer)
         return {name: count_in(answer["aggregations"], name) for name in queries}
-
-
-def _chunks(labels: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(labels), _CHUNK):
-        yield labels[start : start + _CHUNK]

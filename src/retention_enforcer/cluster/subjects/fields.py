@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.batches import Refusals, ask_each
+from retention_enforcer.cluster.batches import Refusals, ask_each, parts
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import Batch, batches, by_fields, fitting
 from retention_enforcer.cluster.field_names import parents
@@ -413,8 +413,7 @@ def _read_outlines(
     if len(list(fitting(paths))) > 1:
         paths = [f"*.mappings.{path}" for path in (*everywhere, "properties.**.type", "properties.**.index")]
         names = sorted({name for batch in asked for name in batch.names})
-        pages = (names[start : start + _MAPPINGS] for start in range(0, len(names), _MAPPINGS))
-        asked = [batch for page in pages for batch in batches(page)]
+        asked = [batch for page in parts(names, _MAPPINGS) for batch in batches(page)]
 
     yield from ask_each(asked, refusals, partial(ask_mappings, client, paths=paths))
 
@@ -477,7 +476,7 @@ class _Ignored:
                 indices=indices, query={"bool": {"should": [_ignores(name) for name in page]}}, inner={}, about=page
             )
             for fields, indices in alike.items()
-            for page in _pages(fields)
+            for page in parts(fields, _FIELDS_AT_A_TIME)
         )
         some = [(page, list(found)) for page, found in ask_about(client, any_of_them, limits, refusals)]
         each = (
@@ -574,8 +573,3 @@ def _lacks_copy(copy: _Copy) -> dict[str, Any]:
 
 def _ignores(name: str) -> dict[str, Any]:
     return {"term": {"_ignored": {"value": name}}}
-
-
-def _pages(fields: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    for start in range(0, len(fields), _FIELDS_AT_A_TIME):
-        yield tuple(fields[start : start + _FIELDS_AT_A_TIME])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
@@ -21,7 +20,7 @@ from retention_enforcer.domain.selection import IndexVersion
 from retention_enforcer.enforcement.ledger.acts import Acts, Announced
 from retention_enforcer.enforcement.ledger.appender import Appender
 from retention_enforcer.enforcement.ledger.fresh_permit import StaleIntent
-from retention_enforcer.enforcement.ports import Deleter, LifecycleCluster, Permit
+from retention_enforcer.enforcement.ports import Deleter, LifecycleCluster, Permission, Permit
 
 BATCH = 20
 """Indices in one request: their intents are recorded first, and have to be fresh when it is sent."""
@@ -148,9 +147,7 @@ class LifecycleChanger:
             and (change.way is not Way.ATTACH or attached.policy is None)
         ]
 
-    def _request(
-        self, changes: Sequence[Change], permit: Callable[[], AbstractContextManager[None]]
-    ) -> Mapping[str, str]:
+    def _request(self, changes: Sequence[Change], permit: Permission) -> Mapping[str, str]:
         """Send what changes that are alike need; return the indices that a look shows otherwise, and why."""
         first, names = changes[0], [change.index for change in changes]
         if first.policy is None:
