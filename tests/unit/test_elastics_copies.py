@@ -1,0 +1,37 @@
+"""Copies that Elasticsearch keeps: an answer in part is none."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from builders import NOW
+from retention_enforcer.cluster.coverage.elastics_copies import ElasticsCopies
+from retention_enforcer.cluster.indices.whose import Whose
+from retention_enforcer.cluster.preflight import Capabilities
+from retention_enforcer.domain.policy.names import OWN
+
+WHOSE = Whose(metadata=cast(Any, {".async-search": None}), members={}, identities={}, claims={}, streams={})
+WHOLE = {"timed_out": False, "_shards": {"total": 1, "successful": 1, "failed": 0, "skipped": 0}}
+NOTHING = {"hits": {"total": {"value": 0}, "hits": []}, "aggregations": {"last": {"value": None}}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "kinds"),
+    [
+        (WHOLE, []),
+        ({**WHOLE, "timed_out": True}, ["not-looked-into"]),
+        ({**WHOLE, "_shards": {"total": 2, "successful": 1, "failed": 1}}, ["not-looked-into"]),
+        ({**WHOLE, "_shards": {"total": 0, "successful": 0, "failed": 0}}, ["not-looked-into"]),
+    ],
+    ids=["whole", "too late", "a shard failed", "no shard"],
+)
+def test_stored_searches_are_told_of_only_where_all_of_the_index_answered(
+    answer: dict[str, Any], kinds: list[str]
+) -> None:
+    client = cast(Elasticsearch, SimpleNamespace(search=lambda **_: SimpleNamespace(body={**answer, **NOTHING})))
+    copies = ElasticsCopies(client, cast(Capabilities, None), OWN)
+    assert [found.kind for found in copies._searches(WHOSE, NOW, NOW)] == kinds
