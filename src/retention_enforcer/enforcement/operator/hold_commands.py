@@ -69,7 +69,7 @@ class HoldCommands:
         # Looked at first: a hold that names nothing is a slip, and an account whose applications cannot be told is not
         # taken for one that has none.
         looked = {id_: facts for id_, (facts, _) in self.observer.look(scope, categories, {}).items()}
-        if hold.index is not None and not any(_names(facts, hold.index) for facts in looked.values()):
+        if hold.index is not None and not any(_is_on(hold, facts) for facts in looked.values()):
             raise ConfigurationError(
                 "no governed index, stream or alias has this name",
                 "name one as `retention-enforcer plan` or GET _cat/indices shows it",
@@ -160,9 +160,10 @@ class HoldCommands:
         return self.lifecycles.detach(names)
 
 
-def _names(facts: CategoryFacts, name: str) -> bool:
-    found = any(name in (index.name, index.stream, *index.aliases, *index.former_names) for index in facts.indices)
-    return found or any(name == apart.name for apart in facts.set_apart)
+def _is_on(hold: Hold, facts: CategoryFacts) -> bool:
+    """Whether a hold on an index names one of a category, also one into which nobody can look."""
+    found = any(hold.names(facts.category, index) for index in facts.indices)
+    return found or any(hold.index == apart.name for apart in facts.set_apart)
 
 
 def _covered(facts: CategoryFacts) -> Covered:
