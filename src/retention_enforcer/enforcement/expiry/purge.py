@@ -16,8 +16,8 @@ from retention_enforcer.domain.policy.promises import Category
 from retention_enforcer.domain.selection import Due, Existing, Trim, Trimmed
 from retention_enforcer.enforcement.expiry.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.expiry.rollovers import Roller
-from retention_enforcer.enforcement.ledger.acts import Acts, Announced
-from retention_enforcer.enforcement.ledger.fresh_permit import StaleIntent
+from retention_enforcer.enforcement.ledger.acts import Acts
+from retention_enforcer.enforcement.ledger.fresh_permit import Announced, StaleIntent
 from retention_enforcer.enforcement.ports import Deleter
 from retention_enforcer.enforcement.scope import job_of
 

@@ -7,28 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 from retention_enforcer.domain.holds.hold import Hold
-from retention_enforcer.domain.ledger.records import Entry, Kind, Outcome, Record, answer
+from retention_enforcer.domain.ledger.records import Entry, Kind, Outcome, answer
 from retention_enforcer.domain.policy.promises import Category
 from retention_enforcer.enforcement.ledger.appender import Appender
-from retention_enforcer.enforcement.ledger.fresh_permit import FreshPermit, holds_unchanged
+from retention_enforcer.enforcement.ledger.fresh_permit import Announced, FreshPermit, What, holds_unchanged
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Permit
-
-What = TypeVar("What")
-
-
-@dataclass(frozen=True, slots=True)
-class Announced(Generic[What]):
-    """An act whose intent is recorded."""
-
-    what: What
-    index: str
-    """The name of its index, which may have an id in it."""
-    intent: Record
-    at: int
-    """When recording it was begun, in epoch milliseconds: what the ledger takes counts against its lifetime."""
 
 
 class Acts:

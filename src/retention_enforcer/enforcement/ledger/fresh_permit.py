@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.holds.hold import Hold
@@ -13,20 +14,22 @@ from retention_enforcer.domain.ledger.records import Record
 from retention_enforcer.enforcement.ledger.appender import Appender
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Permit
 
+What = TypeVar("What")
+
 INTENT_LIFETIME = 10_000
 """Milliseconds for which a recorded intent allows its request to be sent."""
 
 
-class Announced(Protocol):
-    """Something whose intent was recorded, and when that was begun."""
+@dataclass(frozen=True, slots=True)
+class Announced(Generic[What]):
+    """An act whose intent is recorded."""
 
-    @property
-    def intent(self) -> Record:
-        """The record."""
-
-    @property
-    def at(self) -> int:
-        """An instant, in epoch milliseconds."""
+    what: What
+    index: str
+    """The name of its index, which may have an id in it."""
+    intent: Record
+    at: int
+    """When recording it was begun, in epoch milliseconds: what the ledger takes counts against its lifetime."""
 
 
 class StaleIntent(Refused):
@@ -55,7 +58,7 @@ class FreshPermit:
         permit: Permit,
         clock: Clock,
         appender: Appender,
-        recorded: Sequence[Announced],
+        recorded: Sequence[Announced[Any]],
         raise_if_held: Callable[[], None],
     ) -> None:
         self._permit = permit

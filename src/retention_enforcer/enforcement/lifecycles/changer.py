@@ -17,9 +17,9 @@ from retention_enforcer.domain.lifecycles.compiler import LifecyclePolicy
 from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.policy.promises import Category
 from retention_enforcer.domain.selection import IndexVersion
-from retention_enforcer.enforcement.ledger.acts import Acts, Announced
+from retention_enforcer.enforcement.ledger.acts import Acts
 from retention_enforcer.enforcement.ledger.appender import Appender
-from retention_enforcer.enforcement.ledger.fresh_permit import StaleIntent
+from retention_enforcer.enforcement.ledger.fresh_permit import Announced, StaleIntent
 from retention_enforcer.enforcement.ports import Deleter, LifecycleCluster, Permission, Permit
 
 BATCH = 20
