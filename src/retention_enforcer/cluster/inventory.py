@@ -18,7 +18,7 @@ from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.batches import Cause, Refusals
 from retention_enforcer.cluster.changes import ATTEMPTS, IndicesChanged
-from retention_enforcer.cluster.expressions import Batch, by_fields, covering
+from retention_enforcer.cluster.expressions import Batch, by_fields
 from retention_enforcer.cluster.indices import doubts
 from retention_enforcer.cluster.indices.ages import ages_unknown, mapped_as
 from retention_enforcer.cluster.indices.contents import Answer, DocumentsSeen, Search, search_documents
@@ -314,9 +314,7 @@ class _Observation:
         return read_forbidden(self.client, self.policy, forbidding, found.governed, reach, now=self.now, limits=limits)
 
     def _expressions(self, found: Survey, wanted: Collection[str], avoid: Collection[str]) -> Iterator[Batch]:
-        reached = found.whose.reached(wanted)
-        caught = {name: found.other_names(name) for name in avoid}
-        return covering(found.expressions, reached, caught, avoid)
+        return found.whose.covering(wanted, avoid, found.expressions)
 
     def _facts(self, governed: Governed, read: _Read) -> IndexFacts:
         counts, answer, subjects, evidence = read.counts, read.answer, read.subjects, read.evidence
@@ -461,5 +459,5 @@ def _unsearchable(found: Survey) -> set[str]:
 
     A closed one is not reached by a wildcard, but by its stream's or alias's name: refused with 403 (seen on 8.10).
     """
-    closed = {name for name, i in found.metadata.items() if not i.open and found.other_names(name)}
+    closed = {name for name, i in found.metadata.items() if not i.open and found.whose.other_names(name)}
     return _unassigned(found) | closed | {name for name, index in found.metadata.items() if index.read_blocked}

@@ -12,11 +12,6 @@ from retention_enforcer.domain.subjects.identity import UNREAD, AnyOf, Condition
 _SURROGATES = (0xD800, 0xDFFF)
 
 
-def query_of(match: Match) -> dict[str, Any]:
-    """Return the query for the documents that match."""
-    return query_of_any([match])
-
-
 def query_of_any(matches: Iterable[Match], most_terms: int = MOST_TERMS) -> dict[str, Any]:
     """Return the query for the documents of which at least one of these is true; none for none.
 

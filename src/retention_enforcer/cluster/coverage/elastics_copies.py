@@ -23,7 +23,7 @@ from elasticsearch import ApiError, Elasticsearch, ElasticsearchWarning, Transpo
 
 from retention_enforcer.cluster.batches import Refusals, ask_each
 from retention_enforcer.cluster.errors import is_partial, raise_if_partial, translated
-from retention_enforcer.cluster.expressions import covering, matches
+from retention_enforcer.cluster.expressions import matches
 from retention_enforcer.cluster.indices.mappings import ask_field_caps
 from retention_enforcer.cluster.indices.whose import Whose, read_whose
 from retention_enforcer.cluster.preflight import Capabilities, Part
@@ -47,7 +47,6 @@ _MOST_SEARCHES = 200
 _MOST_QUERIES = 10_000
 _PAGE = 500
 _KEEP_ALIVE = MINUTE
-_EVERYTHING = ["*"]
 _COPY, _UNSEEN = OpenItemKind.COPY, OpenItemKind.NOT_LOOKED_INTO
 
 
@@ -202,11 +201,9 @@ class ElasticsCopies:
         readable = {name for name, index in metadata.items() if index.why_unreadable is None}
         mine = {name for name, claim in whose.claims.items() if claim.standing is IndexOwner.OWN}
         avoid = {name for name, index in metadata.items() if index.system or name not in readable} | mine
-        caught = {name: whose.other_names(name) for name in avoid}
         refusals = Refusals()
-        asked = covering(_EVERYTHING, whose.reached(readable - avoid), caught, avoid)
         percolators = partial(ask_field_caps, self._client, fields="*", types=["percolator"])
-        for answer in ask_each(asked, refusals, percolators):
+        for answer in ask_each(whose.covering(readable - avoid, avoid), refusals, percolators):
             for field in sorted(answer.fields, key=lambda field: field.name):
                 for name in sorted(field.indices):
                     yield from self._queries_in(name, field.name, [subject.id for subject in subjects])

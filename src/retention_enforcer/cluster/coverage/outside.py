@@ -15,7 +15,7 @@ from elasticsearch import Elasticsearch
 from retention_enforcer.cluster.batches import Cause, Refusals
 from retention_enforcer.cluster.changes import ATTEMPTS, GONE
 from retention_enforcer.cluster.errors import SECURITY
-from retention_enforcer.cluster.expressions import by_fields, covering
+from retention_enforcer.cluster.expressions import by_fields
 from retention_enforcer.cluster.indices.ages import mapped_as
 from retention_enforcer.cluster.indices.contents import Answer, DocumentsSeen, Search, search_documents
 from retention_enforcer.cluster.indices.metadata import IndexMetadata
@@ -29,7 +29,6 @@ from retention_enforcer.domain.policy.names import OwnIndices
 from retention_enforcer.domain.policy.promises import Category, Policy
 from retention_enforcer.domain.timestamps import Mapped
 
-_EVERYTHING = ["*"]
 _UNREAD = Cause("the enforcer may not read it")
 
 
@@ -115,11 +114,8 @@ class Coverage:
             return FieldTypes(indices=frozenset(), types={})
         metadata = whose.metadata
         avoid = {name for name, index in metadata.items() if index.system or index.why_unreadable is not None}
-        caught = {name: whose.other_names(name) for name in avoid}
-        asked = (
-            (covering(_EVERYTHING, whose.reached(names), caught, avoid), some)
-            for names, some in by_fields(dict.fromkeys(readable, fields), list)
-        )
+        pages = by_fields(dict.fromkeys(readable, fields), list)
+        asked = ((whose.covering(names, avoid), some) for names, some in pages)
         return read_types(self._client, asked, refusals)
 
 

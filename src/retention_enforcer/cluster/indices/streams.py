@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from retention_enforcer.cluster.expressions import packed
-from retention_enforcer.cluster.indices.metadata import IndexMetadata
 from retention_enforcer.cluster.preflight import Capabilities, Part
-from retention_enforcer.domain.policy.promises import Policy
 
 _MANAGED_BY_STREAM = "Data stream lifecycle"
 _FIELDS = [
@@ -42,38 +39,12 @@ class Membership:
     """Whether the stream is Elasticsearch's own: flagged so, or hidden and made from a template of its own."""
 
 
-def other_names(index: IndexMetadata, member: Membership | None) -> tuple[str, ...]:
-    """Return the names, besides its own, under which an expression can reach an index: its aliases and its stream."""
-    return (*index.aliases, *((member.stream,) if member else ()))
-
-
-def read_streams(
-    client: Elasticsearch, capabilities: Capabilities, policy: Policy, expressions: Iterable[str]
-) -> dict[str, Membership]:
-    """Return the indices behind all streams that the policy governs, by name; none where there are no streams."""
-    # A name without a wildcard that is no stream would fail the whole call with 404.
-    wildcards = sorted({expression if "*" in expression else f"{expression}*" for expression in expressions})
-    members: dict[str, Membership] = {}
-    for stream in _described(client, capabilities, wildcards):
-        if policy.claimants(stream["name"]):
-            members.update(members_of(stream))
-    return members
-
-
 def read_all_streams(client: Elasticsearch, capabilities: Capabilities) -> dict[str, Membership]:
     """Return the indices behind every stream of the cluster, by name; none where there are no streams."""
-    return {name: member for stream in _described(client, capabilities, ["*"]) for name, member in members_of(stream)}
-
-
-def _described(
-    client: Elasticsearch, capabilities: Capabilities, wildcards: Iterable[str]
-) -> Iterator[Mapping[str, Any]]:
-    for names in packed(wildcards):
-        request = partial(client.indices.get_data_stream, name=names, expand_wildcards="all", filter_path=_FIELDS)
-        answer = capabilities.ask(Part.STREAMS, request)
-        if answer is None:
-            return
-        yield from answer.body.get("data_streams", [])
+    request = partial(client.indices.get_data_stream, name="*", expand_wildcards="all", filter_path=_FIELDS)
+    answer = capabilities.ask(Part.STREAMS, request)
+    streams = answer.body.get("data_streams", []) if answer is not None else []
+    return {name: member for stream in streams for name, member in members_of(stream)}
 
 
 def members_of(stream: Mapping[str, Any]) -> Iterator[tuple[str, Membership]]:

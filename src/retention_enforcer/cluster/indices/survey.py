@@ -84,10 +84,6 @@ class Survey:
         """The indices of streams that the state does not have."""
         return tuple(sorted(self.members.keys() - self.whose.metadata.keys()))
 
-    def other_names(self, name: str) -> tuple[str, ...]:
-        """Return the aliases and the stream through which wildcards reach an index too."""
-        return self.whose.other_names(name)
-
 
 def survey(client: Elasticsearch, capabilities: Capabilities, policy: Policy, categories: Sequence[Category]) -> Survey:
     """Return the indices of some categories, from the cluster's state and its streams; reads no documents.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from elasticsearch import Elasticsearch
 
+from retention_enforcer.cluster.expressions import Batch, covering
 from retention_enforcer.cluster.indices.metadata import IndexMetadata, read_everything
 from retention_enforcer.cluster.indices.streams import Membership, read_all_streams
 from retention_enforcer.cluster.preflight import Capabilities
@@ -41,6 +42,12 @@ class Whose:
             for name, index in self.metadata.items()
             if self.claims[name].standing not in (IndexOwner.GOVERNED, IndexOwner.OWN) and not index.system
         }
+
+    def covering(
+        self, wanted: Iterable[str], avoid: Collection[str], expressions: Sequence[str] = ("*",)
+    ) -> Iterator[Batch]:
+        """Return what reaches all of the wanted indices and none of those to avoid; see `expressions.covering`."""
+        return covering(expressions, self.reached(wanted), {name: self.other_names(name) for name in avoid}, avoid)
 
     def other_names(self, name: str) -> tuple[str, ...]:
         """Return the aliases and the stream through which wildcards reach an index too."""

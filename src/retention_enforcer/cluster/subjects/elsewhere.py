@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
 
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.batches import Refusals
 from retention_enforcer.cluster.changes import ATTEMPTS, GONE
-from retention_enforcer.cluster.expressions import Batch, batches, covering
+from retention_enforcer.cluster.expressions import batches
 from retention_enforcer.cluster.indices.contents import Search, search_documents
 from retention_enforcer.cluster.indices.metadata import IndexMetadata
 from retention_enforcer.cluster.indices.statistics import refresh
@@ -24,7 +25,6 @@ from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.domain.subjects.identity import Inexact, Match, Subject, match
 from retention_enforcer.domain.subjects.query import spelled_otherwise
 
-_EVERYTHING = ["*"]
 _HISTORY = re.compile(r"\.?(?:ilm|slm)-history-[0-9]+")
 _NOTIFICATIONS = re.compile(r"\.transform-notifications-[0-9]+")
 
@@ -68,11 +68,7 @@ class Elsewhere:
         if not readable:
             return {}, indistinguishable
         avoid = {name for name, index in metadata.items() if index.system or _why_not(index) is not None}
-        caught = {name: whose.other_names(name) for name in avoid}
-
-        def reach(names: Collection[str]) -> Iterator[Batch]:
-            return covering(_EVERYTHING, whose.reached(names), caught, avoid)
-
+        reach = partial(whose.covering, avoid=avoid)
         limits = self._capabilities.limits()
         exact = read_subject_fields(self._client, dict.fromkeys(readable, places), reach, limits)
         searches = []
