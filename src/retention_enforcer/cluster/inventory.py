@@ -205,7 +205,7 @@ class _Observation:
         counts = count(self.client, self._expressions(found, wanted, _metadata_blocked(found)), refusals)
         missing = {n: g for n, g in wanted.items() if n not in counts or counts[n].uuid != g.metadata.uuid}
         missing = {n: g for n, g in missing.items() if n not in refusals.causes}
-        doubtful.of_refusals(refusals)
+        doubtful.of_causes(refusals.causes)
         self._raise_if_new(g.metadata.uuid for g in missing.values())
         doubtful.of_counts(missing, counts)
         return counts
@@ -213,7 +213,7 @@ class _Observation:
     def _refresh(self, found: Survey, doubtful: doubts.Doubts) -> None:
         refusals = Refusals()
         refresh(self.client, self._expressions(found, _live(found), _not_to_refresh(found)), found.metadata, refusals)
-        doubtful.of_refusals(refusals)
+        doubtful.of_causes(refusals.causes)
 
     def _types(self, found: Survey, doubtful: doubts.Doubts) -> FieldTypes:
         refusals = Refusals()
@@ -223,7 +223,7 @@ class _Observation:
             (self._expressions(found, names, _unsearchable(found)), fields) for names, fields in by_fields(wanted, list)
         )
         types = read_types(self.client, asked, refusals)
-        doubtful.of_refusals(refusals)
+        doubtful.of_causes(refusals.causes)
         # Also where it is in doubt already: what went meanwhile is in doubt for what it did not answer before.
         silent = {n: t.field for n, t in dated.items() if n not in types.indices and n not in refusals.causes}
         self._raise_if_new(found.governed[name].metadata.uuid for name in silent)
@@ -236,7 +236,7 @@ class _Observation:
         readable = {n: g for n, g in found.governed.items() if n not in _unsearchable(found) | _metadata_blocked(found)}
         asked = self._expressions(found, readable, _metadata_blocked(found))
         computed = read_computed(self.client, asked, _timestamp_fields(readable), refusals)
-        doubtful.of_refusals(refusals)
+        doubtful.of_causes(refusals.causes)
         return computed
 
     def _raise_if_new(self, missing: Iterable[str]) -> None:

@@ -18,7 +18,7 @@ from retention_enforcer.enforcement.findings import FindingRecorder, log_finding
 from retention_enforcer.enforcement.ledger.books import LedgerBooks
 from retention_enforcer.enforcement.lifecycles.strays import StrayLifecycles, StrayWatch
 from retention_enforcer.enforcement.memory import Memory
-from retention_enforcer.enforcement.ports import Clock, Inventory, DocumentStore
+from retention_enforcer.enforcement.ports import Clock, DocumentStore, Inventory
 from retention_enforcer.enforcement.preconditions.decisions import Decisions
 from retention_enforcer.enforcement.preconditions.safety import (
     Preconditions,

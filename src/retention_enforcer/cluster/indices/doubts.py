@@ -52,10 +52,6 @@ class Doubts:
             if name in counts and len(counts[name].sequence_numbers) < governed.metadata.shards:
                 self._partial(name, "a shard gave no statistics", "")
 
-    def of_refusals(self, refusals: Refusals) -> None:
-        """Doubt indices that were refused alone, or did not answer, each for its own cause."""
-        self.of_causes(refusals.causes)
-
     def of_causes(self, causes: Mapping[str, Cause]) -> None:
         """Doubt indices that cannot be looked into, each for its own cause."""
         for name in causes.keys() & self._found.governed.keys():
@@ -72,7 +68,7 @@ class Doubts:
         refusals = Refusals()
         unexplained = set(fewer) - with_nested_fields(client, batches(sorted(fewer)), refusals)
         again = count(client, batches(sorted(unexplained)), refusals)
-        self.of_refusals(refusals)
+        self.of_causes(refusals.causes)
         for name in unexplained:
             if name in again and not _hides_some(name, again, answer):
                 continue

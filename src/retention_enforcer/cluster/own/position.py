@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
+from typing import Any
 
 from elasticsearch import Elasticsearch
 
@@ -21,17 +22,7 @@ def read_position(client: Elasticsearch, index: str) -> IndexPosition:
     only up to the checkpoint none is still to come.
     """
     with missing_is_refused(index), translated():
-        answer = client.indices.stats(
-            index=index,
-            metric="docs",
-            level="shards",
-            filter_path=[
-                "indices.*.uuid",
-                "indices.*.shards.*.routing.primary",
-                "indices.*.shards.*.seq_no.max_seq_no",
-                "indices.*.shards.*.seq_no.local_checkpoint",
-            ],
-        ).body
+        answer = _stats(client, index, "seq_no.max_seq_no", "seq_no.local_checkpoint")
         refreshed = client.indices.refresh(index=index).body
     if set(answer.get("indices", {})) != {index} or refreshed["_shards"]["failed"]:
         raise ClusterUnavailable(f"{index} does not say how far it goes", "see the cluster's health")
@@ -48,17 +39,7 @@ def lasting(client: Elasticsearch, index: str) -> tuple[str, int]:
     What the same node shows afterwards with a number up to this one is never lost, whatever becomes of that node.
     """
     with translated():
-        answer = client.indices.stats(
-            index=index,
-            metric="docs",
-            level="shards",
-            filter_path=[
-                "indices.*.shards.*.routing.primary",
-                "indices.*.shards.*.routing.state",
-                "indices.*.shards.*.routing.node",
-                "indices.*.shards.*.seq_no.global_checkpoint",
-            ],
-        ).body
+        answer = _stats(client, index, "routing.state", "routing.node", "seq_no.global_checkpoint")
     primaries = [
         copy
         for found in answer.get("indices", {}).values()
@@ -69,6 +50,15 @@ def lasting(client: Elasticsearch, index: str) -> tuple[str, int]:
     if len(primaries) != 1:
         raise ClusterUnavailable(f"{index} has no primary shard that answers", "see the cluster's health")
     return str(primaries[0]["routing"]["node"]), int(primaries[0]["seq_no"]["global_checkpoint"])
+
+
+def _stats(client: Elasticsearch, index: str, *said: str) -> Mapping[str, Any]:
+    """Return what the copies of shards of an index say of themselves, and which are primaries."""
+    of_copies = [f"indices.*.shards.*.{what}" for what in ("routing.primary", *said)]
+    answer = client.indices.stats(
+        index=index, metric="docs", level="shards", filter_path=["indices.*.uuid", *of_copies]
+    )
+    return dict(answer.body)
 
 
 @contextmanager

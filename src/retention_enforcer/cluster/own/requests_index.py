@@ -67,21 +67,13 @@ class RequestsIndex:
 
     def reinstatements(self, after: int) -> bool:
         """Whether any reinstatement was asked for after a place; what was written within a second may be missing."""
-        with translated():
-            answer = self._client.search(
-                index=self._index,
-                query={"bool": {"filter": [{"range": {"_seq_no": {"gt": after}}}, {"term": {"action": "reinstate"}}]}},
-                size=0,
-                terminate_after=1,
-                allow_partial_search_results=False,
-            )
-        raise_if_partial(answer.body)
-        return bool(answer["hits"]["total"]["value"])
+        conditions = [{"range": {"_seq_no": {"gt": after}}}, {"term": {"action": "reinstate"}}]
+        return bool(self._page({"bool": {"filter": conditions}}, size=1))
 
     def was_reinstated(self, subject: Subject, before: int) -> bool:
         """Whether a reinstatement of a subject, written before a place, is there still."""
         conditions = [{"term": {"action": "reinstate"}}, {"range": {"_seq_no": {"lt": before}}}]
-        return bool(self._page({"bool": {"filter": [*_about(subject), *conditions]}}))
+        return bool(self._page({"bool": {"filter": [*_about(subject), *conditions]}}, size=1))
 
     def reinstated(self, applications: Collection[str], users_of: Collection[str], after: int) -> list[int]:
         """Return the places, after one, of reinstatements of these applications, and of users of those."""
@@ -117,12 +109,12 @@ class RequestsIndex:
             gone += len(hits)
         return gone
 
-    def _page(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def _page(self, query: Mapping[str, Any], size: int = _PAGE) -> list[dict[str, Any]]:
         with translated():
             answer = self._client.search(
                 index=self._index,
                 query=query,
-                size=_PAGE,
+                size=size,
                 source=False,
                 seq_no_primary_term=True,
                 allow_partial_search_results=False,
