@@ -150,7 +150,7 @@ def test_an_index_that_left_its_stream_stays_held(held: Workbench) -> None:
 def test_an_index_can_be_held_by_the_name_of_the_stream_that_it_was_a_part_of(held: Workbench) -> None:
     stream = held.prefix + "logs-s"
     first = f".ds-{stream}-2026.01.31-000001"
-    held.es.options(headers={"X-elastic-product-origin": "test"}).indices.create(index=first, mappings=MAPPING)
+    held.es.indices.create(index=first, mappings=MAPPING, settings={"hidden": True})
     held.es.index(index=first, document=log(), refresh=True)
     held.ready()
     hold(held, "--index", stream)
