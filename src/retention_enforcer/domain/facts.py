@@ -213,8 +213,8 @@ class IndexFacts:
         return bool(known) and known == self.sequence_numbers
 
     @classmethod
-    def gone(cls, name: str, uuid: str) -> IndexFacts:
-        """Return what is left to say of an index that is not there any more."""
+    def bare(cls, name: str, uuid: str) -> IndexFacts:
+        """Return an index of which nothing else is said: it is gone, or its documents were not asked for their age."""
         return cls(
             name=name,
             uuid=uuid,

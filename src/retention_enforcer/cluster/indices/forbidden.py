@@ -167,18 +167,11 @@ def _forbidden(field: _Field, governed: Governed, counted: Mapping[tuple[str, st
 def _undated(governed: Governed, documents: int) -> IndexFacts:
     """Return what is known of an index that was counted, but not asked for the age of its documents."""
     index = governed.metadata
-    return IndexFacts(
-        name=index.name,
-        uuid=index.uuid,
+    return replace(
+        IndexFacts.bare(index.name, index.uuid),
         created=index.created,
         documents=documents,
-        bytes=0,
-        oldest=None,
-        newest=None,
-        due=0,
-        overdue=0,
         undated=documents,
-        sequence_numbers=(),
         stream=governed.stream,
         aliases=index.aliases,
         former_names=governed.former_names,

@@ -191,7 +191,7 @@ class SubjectPurge:
             for label in told
             if erasing.expected[label] > left.get(label, 0) and not _is_noted(terminations[label], erasing)
         }
-        known = IndexFacts.gone(erasing.progress.index, uuid) if facts is None else facts
+        known = IndexFacts.bare(erasing.progress.index, uuid) if facts is None else facts
         self._note(policy, category or _category_of(policy, known.name), known, took, terminations)
 
     def _give_up_if_ungoverned(
