@@ -324,29 +324,15 @@ class _Observation:
         written_by = read.write_aliases.get(index.name)
         # Where it cannot be told which aliases write to it, it is taken for a write index: it is not deleted whole.
         written = bool(index.aliases) if written_by is None else bool(written_by)
-        facts = IndexFacts(
-            name=index.name,
-            uuid=index.uuid,
-            created=index.created,
-            documents=seen.documents,
+        facts = replace(
+            governed.facts(seen.documents),
             bytes=counted.bytes if counted else 0,
-            oldest=None,
-            newest=None,
-            due=0,
-            overdue=0,
-            undated=seen.documents,
             sequence_numbers=counted.sequence_numbers if counted else (),
-            stream=member.stream if member else None,
             failure_store=member.failure_store if member else False,
             write_index=written or (member is not None and member.write_index),
-            aliases=index.aliases,
             write_aliases=written_by or (),
-            former_names=governed.former_names,
-            container=governed.container,
             hidden=index.hidden,
-            mounted=index.mounted,
             end_time=index.end_time,
-            blocks=index.blocks,
             lifecycle=governed.foreign_lifecycle,
             exempt=index.exemption is not None,
             matches=subjects.matches.get(index.name, ()),

@@ -22,7 +22,7 @@ from retention_enforcer.cluster.indices.mappings import ask_field_caps, ask_mapp
 from retention_enforcer.cluster.indices.statistics import refresh
 from retention_enforcer.cluster.indices.survey import Governed
 from retention_enforcer.cluster.limits import Limits
-from retention_enforcer.domain.facts import ForbiddenField, IndexFacts
+from retention_enforcer.domain.facts import ForbiddenField
 from retention_enforcer.domain.policy.promises import Category, Policy
 
 _BINARY = "binary"
@@ -154,28 +154,11 @@ def _count(
 def _forbidden(field: _Field, governed: Governed, counted: Mapping[tuple[str, str], tuple[int, int]]) -> ForbiddenField:
     documents, of_all = counted.get((field.index, field.name), (0, 0))
     return ForbiddenField(
-        index=_undated(governed, of_all),
+        index=governed.facts(of_all),
         category=governed.category.id,
         field=field.name,
         type=field.type,
         documents=documents,
         countable=field.countable,
         counted=(field.index, field.name) in counted,
-    )
-
-
-def _undated(governed: Governed, documents: int) -> IndexFacts:
-    """Return what is known of an index that was counted, but not asked for the age of its documents."""
-    index = governed.metadata
-    return replace(
-        IndexFacts.bare(index.name, index.uuid),
-        created=index.created,
-        documents=documents,
-        undated=documents,
-        stream=governed.stream,
-        aliases=index.aliases,
-        former_names=governed.former_names,
-        container=governed.container,
-        mounted=index.mounted,
-        blocks=index.blocks,
     )

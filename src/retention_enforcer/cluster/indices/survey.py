@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from elasticsearch import Elasticsearch
 
@@ -13,7 +13,7 @@ from retention_enforcer.cluster.indices.streams import Membership
 from retention_enforcer.cluster.indices.whose import Whose, read_whose
 from retention_enforcer.cluster.lifecycles.reads import LifecyclesSeen
 from retention_enforcer.cluster.preflight import Capabilities
-from retention_enforcer.domain.facts import Doubt, SetApart
+from retention_enforcer.domain.facts import Doubt, IndexFacts, SetApart
 from retention_enforcer.domain.lifecycles.compiler import own_lifecycles
 from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.policy.claims import Behind, Claim, IndexOwner, claimants_by_name
@@ -56,6 +56,22 @@ class Governed:
         """Whether the index itself stays for ever: named without a wildcard, and no part of a stream, now or before."""
         part_of_stream = self.member is not None or any(map(stream_in, (self.metadata.name, *self.names)))
         return not part_of_stream and any(map(self.category.names_literally, self.names))
+
+    def facts(self, documents: int) -> IndexFacts:
+        """Return what is known of it before its documents, so many, are asked for their age."""
+        index = self.metadata
+        return replace(
+            IndexFacts.bare(index.name, index.uuid),
+            created=index.created,
+            documents=documents,
+            undated=documents,
+            stream=self.stream,
+            aliases=index.aliases,
+            former_names=self.former_names,
+            container=self.container,
+            mounted=index.mounted,
+            blocks=index.blocks,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

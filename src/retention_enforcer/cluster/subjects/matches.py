@@ -45,12 +45,12 @@ def match_documents(
     asked = {name: g.category.subjects.all for name, g in governed.items() if g.category.subjects}
     exact = read_subject_fields(client, asked, reach, limits)
     for name in asked:
-        index, stream = governed[name], governed[name].member
+        index = governed[name]
         matches: list[Match] = []
         indistinguishable: list[Indistinguishable] = []
         spelled: list[Match] = []
         for one in queries:
-            for what in one.in_index(index.category, name, stream.stream if stream else None, exact.get(name)):
+            for what in one.in_index(index.category, name, index.stream, exact.get(name)):
                 if isinstance(what, Match):
                     matches.append(what)
                     others = one.spelled_otherwise(index.category, what)
