@@ -12,6 +12,7 @@ from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
 from retention_enforcer.domain.lifecycles.changes import (
     Change,
     Way,
+    deletes_from,
     doubtful_changes,
     earliest_deletion,
     lifecycle_changes,
@@ -497,6 +498,14 @@ def test_when_an_attached_lifecycle_can_delete_first(shall: Wanted, attached: di
     policy = next(p for p in lifecycles().policies if p.name == change.policy)
     assert policy.min_age is not None
     assert earliest_deletion(change, policy, one, attachment(one, **attached)) == since + policy.min_age
+
+
+def test_what_was_not_rolled_over_yet_may_be_at_any_moment() -> None:
+    one, rolled = index(index_age=2 * DAY, write_index=True), lifecycles().rolled
+    assert rolled is not None
+    assert rolled.min_age is not None
+    dates = {"rolled_over": None, "origination": NOW - 9 * DAY}
+    assert deletes_from(rolled, one, **dates) == one.created + rolled.min_age
 
 
 def test_what_only_rolls_over_never_deletes() -> None:
