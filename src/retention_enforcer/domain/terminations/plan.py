@@ -24,6 +24,7 @@ from retention_enforcer.domain.facts import (
     Indistinguishable,
     SetApart,
 )
+from retention_enforcer.domain.findings import abbreviated
 from retention_enforcer.domain.plan import Action, Purge
 from retention_enforcer.domain.policy.promises import Category, Policy
 from retention_enforcer.domain.rollover import last_of_alias, may_be_ordinary, rollover_target

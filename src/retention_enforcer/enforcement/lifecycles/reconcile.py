@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from retention_enforcer.domain.errors import Refused, RequestRejected
 from retention_enforcer.domain.expiry.fuse import FuseLimits, Soon, UnsafePlan, raise_if_unsafe_lifecycles
 from retention_enforcer.domain.facts import CategoryFacts, IndexFacts
-from retention_enforcer.domain.findings import TRIED_AGAIN, Finding, FindingKind
+from retention_enforcer.domain.findings import TRIED_AGAIN, Finding, FindingKind, abbreviated
 from retention_enforcer.domain.foresight import foreseen_in
 from retention_enforcer.domain.instants import DAY, format_instant
 from retention_enforcer.domain.lifecycles.changes import Change, Way, earliest_deletion
