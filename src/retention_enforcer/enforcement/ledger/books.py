@@ -14,7 +14,7 @@ from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.ledger.appender import Appender
 from retention_enforcer.enforcement.ledger.memory import LedgerMemory
 from retention_enforcer.enforcement.ledger.settle import settle_intents
-from retention_enforcer.enforcement.ports import Clock, Deleter, LedgerStore, StateStore
+from retention_enforcer.enforcement.ports import Clock, Deleter, DocumentStore, LedgerStore
 
 
 class LedgerBooks:
@@ -26,7 +26,7 @@ class LedgerBooks:
         ledger: LedgerStore,
         appender: Appender,
         deleter: Deleter,
-        state: StateStore,
+        state: DocumentStore,
         pseudonyms: Pseudonyms,
         clock: Clock,
     ) -> None:

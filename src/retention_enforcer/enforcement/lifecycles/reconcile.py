@@ -41,16 +41,6 @@ class LifecycleResult:
     unknown: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LifecycleResult:
-    """What a cycle did about lifecycles, and what it found."""
-
-    findings: tuple[Finding, ...] = ()
-    managed: Mapping[str, Managed | None] = field(default_factory=dict)
-    """By uuid, which lifecycle each index has now; absent where that was not seen."""
-    unknown: bool = False
-
-
 class LifecycleWatch:
     """Looks where the lifecycles of a category hang, or come too late; changes nothing."""
 

@@ -10,7 +10,7 @@ from retention_enforcer.domain.ledger.records import Entry, Kind
 from retention_enforcer.domain.own.state_keys import POLICY
 from retention_enforcer.enforcement.holds.records import HoldRecorder
 from retention_enforcer.enforcement.ledger.appender import Appender
-from retention_enforcer.enforcement.ports import Clock, ControlStore, StateStore
+from retention_enforcer.enforcement.ports import Clock, ControlStore, DocumentStore
 from retention_enforcer.enforcement.preconditions.control_memory import ControlWatch
 from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.terms import Terms, accepted_fingerprint, words_of
@@ -27,7 +27,7 @@ class Decisions:
         watch: ControlWatch,
         holds: HoldRecorder,
         appender: Appender,
-        state: StateStore,
+        state: DocumentStore,
         clock: Clock,
         raise_if_voided: Callable[[], None],
     ) -> None:

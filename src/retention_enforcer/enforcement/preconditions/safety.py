@@ -13,7 +13,7 @@ from retention_enforcer.domain.instants import MINUTE, describe_duration
 from retention_enforcer.domain.own.state_keys import CLUSTER, LEDGER
 from retention_enforcer.enforcement.ledger.appender import Appender
 from retention_enforcer.enforcement.ledger.memory import LedgerMemory, raise_if_ledger_lost
-from retention_enforcer.enforcement.ports import Clock, Inventory, LedgerStore, StateStore
+from retention_enforcer.enforcement.ports import Clock, DocumentStore, Inventory, LedgerStore
 from retention_enforcer.enforcement.preconditions.own_indices import OwnWatch
 
 CLOCK_TOLERANCE = MINUTE
@@ -52,7 +52,7 @@ class Preconditions:
         inventory: Inventory,
         ledger: LedgerStore,
         appender: Appender,
-        state: StateStore,
+        state: DocumentStore,
         own: OwnWatch,
         clock: Clock,
         pinned_cluster: str | None,
