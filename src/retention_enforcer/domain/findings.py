@@ -68,20 +68,20 @@ class FindingKind(StrEnum):
     CLAIMED_TWICE = "claimed-twice", _ERROR, "More than one category claims an index."
     ALIAS_NAMED = "alias-named", _ERROR, "The policy names an alias, and what that means can change without the policy."
     BEHIND_ALIAS = "behind-alias", _ERROR, "A name of a category is an alias of an index that is not the category's."
-    FOLLOWER = "follower", _ERROR, "An index follows one of another cluster, from where what is deleted comes back."
+    FOLLOWER = "follower", _ERROR, "An index follows one in another cluster: what is deleted here comes back."
     # Due documents that are left alone.
     HELD = "held", _WARN, "A hold keeps documents that are due."
     HELD_BUT_MANAGED = "held-but-managed", _WARN, "Somebody else's lifecycle may delete an index that is held."
     FOREIGN_LIFECYCLE = "foreign-lifecycle", _WARN, "Due documents are left to somebody else's lifecycle."
     BLOCKED = "blocked", _WARN, "A block of an index forbids the purge."
     MOUNTED_SNAPSHOT = "mounted-snapshot", _WARN, "A mounted snapshot has due documents, and can only go whole."
-    TIME_SERIES = "time-series", _WARN, "A time series that is due accepts documents still."
+    TIME_SERIES = "time-series", _WARN, "A time series index is due, and still accepts documents."
     # Purges and rollovers.
     UNSAFE_PLAN = "unsafe-plan", _WARN, "The fuse refused purges: too much would go that nobody foresaw."
     PURGE_FAILED = "purge-failed", _WARN, "A purge did not succeed, or not all of it."
-    ROLLOVER_REFUSED = "rollover-refused", _WARN, "The cluster refuses to roll a write index over, so that it grows."
+    ROLLOVER_REFUSED = "rollover-refused", _WARN, "The cluster refuses to roll over a write index, so it grows."
     ROLLOVER_FAILED = "rollover-failed", _WARN, "The rollover of a write index did not succeed."
-    DELETED_BY_OTHERS = "deleted-by-others", _WARN, "An index is gone that nobody of the enforcer's deleted."
+    DELETED_BY_OTHERS = "deleted-by-others", _WARN, "An index is gone, and the enforcer did not have it deleted."
     # Lifecycles that do not do what they are there for. The daemon deletes at the deadline what it may.
     LIFECYCLES_STOPPED = "lifecycles-stopped", _WARN, "Index lifecycle management is stopped on this cluster."
     LIFECYCLE_MISSING = "lifecycle-missing", _WARN, "The lifecycle policy of an index does not exist."
@@ -110,7 +110,7 @@ class FindingKind(StrEnum):
     LIFECYCLE_AUTHORITY = (
         "lifecycle-authority",
         _WARN,
-        "A lifecycle policy of the enforcer's had somebody else's rights.",
+        "A lifecycle policy of the enforcer's would act with others' rights.",
     )
     LIFECYCLE_STRAY = "lifecycle-stray", _WARN, "An index that no category claims has a lifecycle of the enforcer's."
     LIFECYCLE_FORMER = "lifecycle-former", _WARN, "An index that no category claims has a lifecycle of a former policy."
@@ -121,7 +121,7 @@ class FindingKind(StrEnum):
     SUSPECTED_COPY = "suspected-copy", _WARN, "Indices outside the policy have what seem to be documents of a category."
     NOT_LOOKED_INTO = "not-looked-into", _WARN, "It could not be told whether there are copies outside the policy."
     MATCHES_NOTHING = "matches-nothing", _WARN, "A category has matched no index for a day."
-    DANGLING_INDEX = "dangling-index", _WARN, "A deleted index is on the disk of a node again, and in no list."
+    DANGLING_INDEX = "dangling-index", _WARN, "A deleted index is on the disk of a node again."
     # Snapshots.
     SNAPSHOT_EXPIRED = "snapshot-expired", _WARN, "Snapshots hold data past its limit."
     SNAPSHOT_POLICY = "snapshot-policy", _WARN, "A snapshot policy keeps copies for longer than the limit."
@@ -135,7 +135,7 @@ class FindingKind(StrEnum):
     PURGE_UNPROVEN = "purge-unproven", _WARN, "It cannot be told whether all is purged of terminations or requests."
     OWNER_UNDECIDED = "owner-undecided", _WARN, "It cannot be told which applications belong to a terminated account."
     BLOCK_NOT_RESTORED = "block-not-restored", _WARN, "A write block that was lifted for a deletion is not back."
-    RETURNED = "returned", _WARN, "There are documents again of somebody whose termination is closed."
+    RETURNED = "returned", _WARN, "Documents of a subject came back after its termination was closed."
     REINSTATEMENT_REFUSED = "reinstatement-refused", _WARN, "A reinstatement is refused: the data goes with another's."
     REQUEST_REFUSED = "request-refused", _WARN, "A request is refused as it is written."
 

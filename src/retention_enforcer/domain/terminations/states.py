@@ -79,7 +79,7 @@ class OpenItemKind(StrEnum):
     BY_AGE = "by-age", "The termination leaves these documents to their age."
     ERASURE = "erasure", "The files of an index still have documents that were deleted."
     SNAPSHOT = "snapshot", "A snapshot may have it, or it is not known which do."
-    COPY = "copy", "It is outside the policy, or Elasticsearch keeps it beside the indices."
+    COPY = "copy", "An index outside the policy has it, or Elasticsearch keeps it apart from indices."
     COPY_AWAY = "copy-away", "It may be on the disk of a node that is away, or has not removed it yet."
     DANGLING = "dangling", "An index that was deleted is on the disk of a node again."
     LEDGER = "ledger", "The ledger does not prove that it was purged."
