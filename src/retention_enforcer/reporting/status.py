@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, with_config
 
-from retention_enforcer.domain.instants import SECOND, format_instant
-from retention_enforcer.domain.terminations.states import State, Termination, Times, state_of, times_of
+from retention_enforcer.domain.instants import SECOND
+from retention_enforcer.domain.terminations.states import times_of
 from retention_enforcer.reporting.known import ClusterSeen, FindingSeen, HoldSeen, JobSeen, Known, LeaseSeen
 from retention_enforcer.reporting.promises import (
     Grounds,
@@ -25,7 +25,8 @@ from retention_enforcer.reporting.promises import (
     most_urgent_first,
     requests_unknown,
 )
-from retention_enforcer.reporting.published import UNPUBLISHED, Instant, Seconds, schema_of
+from retention_enforcer.reporting.published import Instant, Seconds, schema_of
+from retention_enforcer.reporting.terminations import Pending, pending_of
 
 _CONTACT = 75.0 * SECOND
 """How old the last response of the cluster or the last look at the lease may be. One look every 30 s may be missed."""
@@ -75,25 +76,6 @@ class LedgerSeen:
 
     sequence: int
     hash: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pending:
-    """One termination or request that is not closed."""
-
-    subject: str
-    """Kind and pseudonym, never an id."""
-    request: str
-    state: State
-    registered_at: Instant
-    terminated_at: Instant
-    deadline: Instant
-    remaining: Seconds | None
-    """The time until its purge must be finished; negative after that; null once everything is erased."""
-    documents_purged: int
-    open_items: tuple[str, ...]
-    used: Annotated[float | None, UNPUBLISHED]
-    """The part of the time to its deadline that has passed; None once everything is erased."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,30 +238,9 @@ def _requests_unknown(known: Known, now: int) -> str:
 
 
 def _terminations(known: Known, asked: Sequence[Timed], now: int) -> Terminations:
-    pending = (_pending(termination, times, now) for termination, times in asked if termination.is_open)
+    pending = (pending_of(termination, times, now) for termination, times in asked if termination.is_open)
     return Terminations(
         looked_at=known.terminations.at if known.terminations else None,
         open=tuple(sorted(pending, key=lambda one: (one.remaining is None, one.deadline, one.subject))),
         closed=sum(not termination.is_open for termination, _ in asked),
-    )
-
-
-def _pending(termination: Termination, times: Times, now: int) -> Pending:
-    deadline = times.deadline(termination)
-    running = termination.erased_at is None
-    whole = deadline - termination.terminated_at
-    return Pending(
-        subject=f"{termination.kind} {termination.pseudonym}",
-        request=termination.ask.value,
-        state=state_of(termination, times, now),
-        registered_at=termination.registered_at,
-        terminated_at=termination.terminated_at,
-        deadline=deadline,
-        remaining=deadline - now if running else None,
-        documents_purged=termination.documents,
-        open_items=tuple(
-            item.text + (f", until {format_instant(item.until)[:16]}Z" if item.until is not None else "")
-            for item in termination.open_items
-        ),
-        used=max(now - termination.terminated_at, 0) / whole if running and whole > 0 else None,
     )

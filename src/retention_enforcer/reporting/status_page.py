@@ -17,12 +17,10 @@ from retention_enforcer.domain.instants import describe_roughly
 from retention_enforcer.reporting.promises import Promise, Verdict
 from retention_enforcer.reporting.report_page import page_environment
 from retention_enforcer.reporting.status import Role, Status
+from retention_enforcer.reporting.terminations import SHOWN_DIGITS
 
 SHOWN = 20
 """Terminations, findings and holds that are shown at once; further ones are one click away."""
-
-PSEUDONYM_DIGITS = 12
-"""Digits of a pseudonym on the page, as in the table of terminations; the JSON has all of them."""
 
 _WORDS = {Verdict.KEPT: "kept", Verdict.NOT_KEPT: "not kept", Verdict.NOT_PROVEN: "not proven"}
 _TONES = {Verdict.KEPT: "good", Verdict.NOT_KEPT: "bad", Verdict.NOT_PROVEN: "warn"}
@@ -108,4 +106,4 @@ def _bar(promise: Promise) -> dict[str, float] | None:
 def _short_subject(text: str) -> str:
     """Return a text with its pseudonym cut to the digits that tables show."""
     kind, colon, digits = text.rpartition(":")
-    return f"{kind.partition(' ')[0]} {digits[:PSEUDONYM_DIGITS]}" if colon and len(digits) > PSEUDONYM_DIGITS else text
+    return f"{kind.partition(' ')[0]} {digits[:SHOWN_DIGITS]}" if colon and len(digits) > SHOWN_DIGITS else text
