@@ -12,6 +12,7 @@ from builders import NOW
 from retention_enforcer.cluster.coverage.elastics_copies import ElasticsCopies
 from retention_enforcer.cluster.indices.whose import Whose
 from retention_enforcer.cluster.preflight import Capabilities
+from retention_enforcer.domain.policy.claims import Claim, IndexOwner
 from retention_enforcer.domain.policy.names import OWN
 
 WHOSE = Whose(metadata=cast(Any, {".async-search": None}), members={}, identities={}, claims={}, streams={})
@@ -35,3 +36,17 @@ def test_stored_searches_are_told_of_only_where_all_of_the_index_answered(
     client = cast(Elasticsearch, SimpleNamespace(search=lambda **_: SimpleNamespace(body={**answer, **NOTHING})))
     copies = ElasticsCopies(client, cast(Capabilities, None), OWN)
     assert [found.kind for found in copies._searches(WHOSE, NOW, NOW)] == kinds
+
+
+def test_the_object_around_a_field_of_queries_is_not_taken_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    metadata = {"alerts": SimpleNamespace(why_unreadable=None, system=False)}
+    claims = {"alerts": Claim(standing=IndexOwner.UNCLAIMED)}
+    whose = Whose(metadata=cast(Any, metadata), members={}, identities={}, claims=claims, streams={})
+    # Elasticsearch tells of the objects around a field too, although it is asked for one type alone.
+    fields = {"alert": {"object": {"type": "object"}}, "alert.query": {"percolator": {"type": "percolator"}}}
+    body = {"indices": ["alerts"], "fields": fields}
+    client = cast(Elasticsearch, SimpleNamespace(field_caps=lambda **_: SimpleNamespace(body=body)))
+    asked: list[tuple[str, str]] = []
+    monkeypatch.setattr(ElasticsCopies, "_queries_in", lambda _, index, field, ids: asked.append((index, field)) or ())
+    assert list(ElasticsCopies(client, cast(Capabilities, None), OWN)._queries(whose, [])) == []
+    assert asked == [("alerts", "alert.query")]

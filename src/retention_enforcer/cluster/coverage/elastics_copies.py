@@ -42,6 +42,7 @@ _ENRICHED = re.compile(r"\.enrich-(.+)-([0-9]+)", re.DOTALL)
 _DATE = re.compile(r"\{[^{}]*(?:\{[^{}]*\})?[^{}]*\}")
 """A date in an index name, as `{now/d}` and `{now/M{yyyy.MM}}`."""
 _ASYNC = ".async-search"
+_PERCOLATOR = "percolator"
 _MOST_SEARCHES = 200
 """Stored searches that are asked one by one when they began; of more, all count as old."""
 _MOST_QUERIES = 10_000
@@ -202,9 +203,10 @@ class ElasticsCopies:
         mine = {name for name, claim in whose.claims.items() if claim.standing is IndexOwner.OWN}
         avoid = {name for name, index in metadata.items() if index.system or name not in readable} | mine
         refusals = Refusals()
-        percolators = partial(ask_field_caps, self._client, fields="*", types=["percolator"])
+        percolators = partial(ask_field_caps, self._client, fields="*", types=[_PERCOLATOR])
         for answer in ask_each(whose.covering(readable - avoid, avoid), refusals, percolators):
-            for field in sorted(answer.fields, key=lambda field: field.name):
+            # Not the objects around them, of which it is told as well: what is in these beside it is no query.
+            for field in sorted((f for f in answer.fields if f.type == _PERCOLATOR), key=lambda field: field.name):
                 for name in sorted(field.indices):
                     yield from self._queries_in(name, field.name, [subject.id for subject in subjects])
         for name, cause in sorted(refusals.causes.items()):
