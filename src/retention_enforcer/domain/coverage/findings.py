@@ -17,8 +17,6 @@ from retention_enforcer.domain.policy.promises import Category, Policy
 NOTHING_FOR = DAY
 """How long a category may match no index before that is a finding: a first index can be late, a slip stays."""
 
-"""Indices that a finding names; the others it counts."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexSeen:

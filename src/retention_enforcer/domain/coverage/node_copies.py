@@ -16,8 +16,6 @@ from retention_enforcer.domain.findings import Finding, FindingKind, abbreviated
 from retention_enforcer.domain.policy.claims import possible_claimants
 from retention_enforcer.domain.policy.promises import Policy
 
-"""Indices that a text names; the others it counts."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:

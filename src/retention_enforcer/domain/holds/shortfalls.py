@@ -15,8 +15,6 @@ from retention_enforcer.domain.holds.hold import CoveredIndex, Hold
 from retention_enforcer.domain.policy.claims import IndexOwner
 from retention_enforcer.domain.policy.promises import Policy
 
-"""Indices that a finding names; the others it counts."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shortfall:
