@@ -62,7 +62,7 @@ class TerminationScope:
 def plan_purges(
     category: Category, terminated: CategoryFacts, protected: CategoryFacts, asked: TerminationScope, now: int
 ) -> SubjectPlan:
-    """Return what is to be purged of a category's indices; `held` is the look at the same for what is held."""
+    """Return what is to be purged of a category's indices; `protected` is the look at the same for what is held."""
     plan = SubjectPlan()
     for apart in terminated.set_apart:
         if apart.doubt is Doubt.BEHIND_ALIAS:
@@ -304,7 +304,7 @@ def goes_by_age(
 ) -> Iterator[OpenItem]:
     """Yield what such a category has of the subject, or may have, and when the last of it is past its limit.
 
-    `held` is the look at the same for what is held. No time is said where something else than age decides.
+    `protected` is the look at the same for what is held. No time is said where something else than age decides.
     """
     having = [index for index in terminated.indices if index.matching_documents]
     if having:

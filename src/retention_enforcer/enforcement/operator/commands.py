@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 
-from retention_enforcer.domain.errors import Refused
+from retention_enforcer.domain.errors import Refused, readable
 from retention_enforcer.domain.expiry.rules import build_plan
 from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.instants import DAY
@@ -84,7 +84,8 @@ def stop(control: DocumentStore, state: DocumentStore, clock: Clock) -> str:
     """
     now = clock.now()
     # After the last `resume`, whatever clock that had: what it took back is not this flag, if this one is lost.
-    at = max(now, resumed_at(control.load([RESUMED]).get(RESUMED)) + 1)
+    with readable("the operator's resume"):
+        at = max(now, resumed_at(control.load([RESUMED]).get(RESUMED)) + 1)
     control.save(STOP, at_body(at), now)
     lapsed_at = time.monotonic() + TERM
     seen: tuple[int, int] | None = None
@@ -92,8 +93,9 @@ def stop(control: DocumentStore, state: DocumentStore, clock: Clock) -> str:
     while time.monotonic() < until:
         documents = state.versions([LEASE, STOP])
         confirmed = documents.get(STOP)
-        if confirmed and int(confirmed.body["at"]) >= at:
-            return f"confirmed by {confirmed.body['instance']}"
+        with readable("the confirmed stop in retention-state"):
+            if confirmed and int(confirmed.body["at"]) >= at:
+                return f"confirmed by {confirmed.body['instance']}"
         lease = documents.get(LEASE)
         if lease is None or not Lease.of(lease.body).holder:
             return "no enforcer holds the lease"
@@ -111,6 +113,7 @@ def stop(control: DocumentStore, state: DocumentStore, clock: Clock) -> str:
 def resume(control: DocumentStore, clock: Clock) -> None:
     """Take the flag back, and say so first: a flag that is gone without this was lost."""
     now = clock.now()
-    stopped = stopped_at(control.load([STOP]).get(STOP))
+    with readable("the operator's stop"):
+        stopped = stopped_at(control.load([STOP]).get(STOP))
     control.save(RESUMED, at_body(max(now, stopped or 0)), now)
     control.remove(STOP)
