@@ -65,14 +65,17 @@ class LedgerBroken(RetentionError):
 
 
 @contextmanager
-def readable(what: str) -> Iterator[None]:
-    """Raise Refused where a stored document does not have the content it must have: nothing is guessed from it."""
+def readable(what: str, *, so: str = "nothing is deleted") -> Iterator[None]:
+    """Raise Refused where a stored document does not have the content it must have: nothing is guessed from it.
+
+    `so` is what follows from that where it is read.
+    """
     try:
         yield
     except KeyError as error:
-        missing = f"{what} is not readable (it has no {error.args[0]}): nothing is deleted"
+        missing = f"{what} is not readable (it has no {error.args[0]}): {so}"
         raise Refused(missing, "correct or remove it") from error
     except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
         # Only the kind of error: its text may quote what somebody wrote.
-        spoiled = f"{what} is not readable ({type(error).__name__}): nothing is deleted"
+        spoiled = f"{what} is not readable ({type(error).__name__}): {so}"
         raise Refused(spoiled, "correct or remove it") from error

@@ -84,7 +84,7 @@ def stop(control: DocumentStore, state: DocumentStore, clock: Clock) -> str:
     """
     now = clock.now()
     # After the last `resume`, whatever clock that had: what it took back is not this flag, if this one is lost.
-    with readable("the operator's resume"):
+    with readable("the operator's resume", so="the flag is not set"):
         at = max(now, resumed_at(control.load([RESUMED]).get(RESUMED)) + 1)
     control.save(STOP, at_body(at), now)
     lapsed_at = time.monotonic() + TERM
@@ -93,7 +93,7 @@ def stop(control: DocumentStore, state: DocumentStore, clock: Clock) -> str:
     while time.monotonic() < until:
         documents = state.versions([LEASE, STOP])
         confirmed = documents.get(STOP)
-        with readable("the confirmed stop in retention-state"):
+        with readable("the confirmed stop in retention-state", so="the flag is set, whether it is obeyed is unknown"):
             if confirmed and int(confirmed.body["at"]) >= at:
                 return f"confirmed by {confirmed.body['instance']}"
         lease = documents.get(LEASE)
@@ -113,7 +113,7 @@ def stop(control: DocumentStore, state: DocumentStore, clock: Clock) -> str:
 def resume(control: DocumentStore, clock: Clock) -> None:
     """Take the flag back, and say so first: a flag that is gone without this was lost."""
     now = clock.now()
-    with readable("the operator's stop"):
+    with readable("the operator's stop", so="it is not taken back"):
         stopped = stopped_at(control.load([STOP]).get(STOP))
     control.save(RESUMED, at_body(max(now, stopped or 0)), now)
     control.remove(STOP)
