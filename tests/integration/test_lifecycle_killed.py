@@ -19,7 +19,7 @@ ACTS = "enforcement.ledger.acts.Acts"
 # One index comes to straddle and is detached, one is new and attached, one has a lifecycle under the policy's former
 # name and is swapped: detached, then attached.
 STEPS: dict[str, tuple[str, str, int, str]] = {
-    "after the first intent": (ACTS, "announce", 1, "after"),
+    "after the first intent": (ACTS, "record_intent", 1, "after"),
     "before anything is detached": (CLUSTER, "detach", 1, "before"),
     "after the first is detached": (CLUSTER, "detach", 1, "after"),
     "before the policy is put": (CLUSTER, "put_policy", 1, "before"),

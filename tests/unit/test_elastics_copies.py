@@ -10,12 +10,12 @@ from elasticsearch import Elasticsearch
 
 from builders import NOW
 from retention_enforcer.cluster.coverage.elastics_copies import ElasticsCopies
-from retention_enforcer.cluster.indices.whose import Whose
+from retention_enforcer.cluster.indices.identities import IndexIdentities
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.domain.policy.claims import Claim, IndexOwner
 from retention_enforcer.domain.policy.names import OWN
 
-WHOSE = Whose(metadata=cast(Any, {".async-search": None}), members={}, identities={}, claims={}, streams={})
+WHOSE = IndexIdentities(metadata=cast(Any, {".async-search": None}), members={}, identities={}, claims={}, streams={})
 WHOLE = {"timed_out": False, "_shards": {"total": 1, "successful": 1, "failed": 0, "skipped": 0}}
 NOTHING = {"hits": {"total": {"value": 0}, "hits": []}, "aggregations": {"last": {"value": None}}}
 
@@ -41,7 +41,7 @@ def test_stored_searches_are_told_of_only_where_all_of_the_index_answered(
 def test_the_object_around_a_field_of_queries_is_not_taken_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
     metadata = {"alerts": SimpleNamespace(why_unreadable=None, system=False)}
     claims = {"alerts": Claim(standing=IndexOwner.UNCLAIMED)}
-    whose = Whose(metadata=cast(Any, metadata), members={}, identities={}, claims=claims, streams={})
+    whose = IndexIdentities(metadata=cast(Any, metadata), members={}, identities={}, claims=claims, streams={})
     # Elasticsearch tells of the objects around a field too, although it is asked for one type alone.
     fields = {"alert": {"object": {"type": "object"}}, "alert.query": {"percolator": {"type": "percolator"}}}
     body = {"indices": ["alerts"], "fields": fields}

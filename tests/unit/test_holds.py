@@ -13,11 +13,11 @@ from naming import after, field, named, tag
 from retention_enforcer.domain.coverage.findings import IndexSeen
 from retention_enforcer.domain.facts import HeldIndex, IndexFacts, Indistinguishable
 from retention_enforcer.domain.holds.hold import (
-    Covered,
     CoveredIndex,
+    CoveredIndices,
     Hold,
-    held,
     held_for_all,
+    indices_held,
     out_of_sight,
 )
 from retention_enforcer.domain.holds.shortfalls import shortfalls
@@ -55,23 +55,23 @@ def hold(**more: Any) -> Hold:
     ],
 )
 def test_a_hold_covers_what_it_names_until_it_ends(one: Hold, covered: set[str]) -> None:
-    assert set(held([one], "logs", [A, B], NOW)) == covered
+    assert set(indices_held([one], "logs", [A, B], NOW)) == covered
 
 
 def test_a_hold_names_its_end_and_nothing_that_an_operator_wrote() -> None:
     expected = HeldIndex(hold="h1", text="hold h1 until 2026-02-01T08:00:00.000Z")
-    assert held([hold(index="logs-a")], "logs", [A], NOW) == {"logs-a": expected}
+    assert indices_held([hold(index="logs-a")], "logs", [A], NOW) == {"logs-a": expected}
 
 
 def test_one_hold_that_is_alive_is_enough() -> None:
     holds = [hold(id="h1", category="logs"), hold(id="h2", category="logs", until=NOW)]
     for order in (holds, holds[::-1]):
-        assert held(iter(order), "logs", [A, B], NOW).keys() == BOTH
-        assert held(order, "logs", [A], NOW)["logs-a"].hold == "h1"
+        assert indices_held(iter(order), "logs", [A, B], NOW).keys() == BOTH
+        assert indices_held(order, "logs", [A], NOW)["logs-a"].hold == "h1"
 
 
 def test_without_holds_nothing_is_held() -> None:
-    assert held([], "logs", [A], NOW) == {}
+    assert indices_held([], "logs", [A], NOW) == {}
 
 
 # --- what was covered once ----------------------------------------------------------------------------
@@ -81,7 +81,7 @@ SUBJECTS = named(application="sdkappid")
 LOGS = category("logs", subjects=SUBJECTS)
 
 
-def once(*indices: IndexFacts, **more: Any) -> Covered:
+def once(*indices: IndexFacts, **more: Any) -> CoveredIndices:
     return {i.uuid: CoveredIndex(created=i.created, **more) for i in indices}
 
 
@@ -99,7 +99,7 @@ RESTORED = index("logs-r", uuid="new", created=A.created, origin="logs-a")
     ],
 )
 def test_what_a_hold_once_covered_stays_covered(one: Hold, expected: set[str]) -> None:
-    assert set(held([one], "logs", [A, B], NOW)) == expected
+    assert set(indices_held([one], "logs", [A, B], NOW)) == expected
 
 
 def test_what_was_restored_under_another_name_is_known_by_its_creation() -> None:

@@ -16,8 +16,8 @@ from retention_enforcer.cluster.coverage.node_copies import CopiesOnNodes
 from retention_enforcer.cluster.coverage.outside import Coverage
 from retention_enforcer.cluster.coverage.snapshots import Snapshots
 from retention_enforcer.cluster.held_subjects import HeldSubjects, Owners
+from retention_enforcer.cluster.indices.identities import governed_by
 from retention_enforcer.cluster.indices.metadata import read_metadata
-from retention_enforcer.cluster.indices.whose import governed_by
 from retention_enforcer.cluster.inventory import Inventory
 from retention_enforcer.cluster.lifecycles.changes import ClusterLifecycles
 from retention_enforcer.cluster.lifecycles.streams import StreamLifecycles

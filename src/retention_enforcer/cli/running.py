@@ -76,18 +76,18 @@ def _test_privileges(deployment: Deployment) -> None:
     """
     log, about = structlog.get_logger(), {"event.action": "privileges"}
     try:
-        held = deployment.access.held(deployment.role, deployment.policy)
+        granted = deployment.access.granted(deployment.role, deployment.policy)
     except RetentionError as error:
         log.warning(f"the privileges could not be looked at: {error.message}", **about)
         return
-    if held is None:
+    if granted is None:
         log.info("the cluster's security is off: no privileges are looked at", **about)
         return
-    for _, missing in shortcomings(held, deployment.role):
+    for _, missing in shortcomings(granted, deployment.role):
         log.error(f"{missing.message}; {missing.remedy}", **about)
-    if (too_much := excess(held, deployment.role)) is not None:
+    if (too_much := excess(granted, deployment.role)) is not None:
         log.warning(too_much, **about)
-    raise_if_blind(held, deployment.role)
+    raise_if_blind(granted, deployment.role)
 
 
 def _run(deployment: Deployment, tell: Callable[[str], None] = lambda _: None) -> int:

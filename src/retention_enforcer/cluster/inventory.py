@@ -185,7 +185,7 @@ class _Observation:
                 },
                 forbidden=forbidden.get(category.id, ()),
                 taken_over=found.taken_over[category.id],
-                excluded=tuple(sorted(n for n, c in found.whose.claims.items() if category.id in c.excluded_from)),
+                excluded=tuple(sorted(n for n, c in found.identities.claims.items() if category.id in c.excluded_from)),
                 looked_at=self.ahead.looks.get(category.id),
                 horizon=self.ahead.horizon,
             )
@@ -314,7 +314,7 @@ class _Observation:
         return read_forbidden(self.client, self.policy, forbidding, found.governed, reach, now=self.now, limits=limits)
 
     def _expressions(self, found: Survey, wanted: Collection[str], avoid: Collection[str]) -> Iterator[Batch]:
-        return found.whose.covering(wanted, avoid, found.expressions)
+        return found.identities.covering(wanted, avoid, found.expressions)
 
     def _facts(self, governed: Governed, read: _Read) -> IndexFacts:
         counts, answer, subjects, evidence = read.counts, read.answer, read.subjects, read.evidence
@@ -445,5 +445,5 @@ def _unsearchable(found: Survey) -> set[str]:
 
     A closed one is not reached by a wildcard, but by its stream's or alias's name: refused with 403 (seen on 8.10).
     """
-    closed = {name for name, i in found.metadata.items() if not i.open and found.whose.other_names(name)}
+    closed = {name for name, i in found.metadata.items() if not i.open and found.identities.other_names(name)}
     return _unassigned(found) | closed | {name for name, index in found.metadata.items() if index.read_blocked}

@@ -48,7 +48,7 @@ class Access:
         answer = authentication(self._client)
         return str(answer["username"]) if answer is not None else None
 
-    def held(self, role: AccessRole, policy: Policy) -> GrantedPrivileges | None:
+    def granted(self, role: AccessRole, policy: Policy) -> GrantedPrivileges | None:
         """Return what of a role's privileges the connection has, or None where the cluster's security is off."""
         if self.user() is None:
             return None

@@ -117,7 +117,7 @@ def is_blocked(purge: Purge) -> bool:
     return bool(purge.facts.blocks & forbidden)
 
 
-def held(index: IndexFacts, why: str) -> Skip:
+def skip_as_held(index: IndexFacts, why: str) -> Skip:
     """Return the skip of an index that a hold keeps."""
     return skip(index, SkipKind.HELD, f"held: {why}", "remove the hold when it is no longer needed")
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from retention_enforcer.domain.expiry.rules import build_plan
 from retention_enforcer.domain.facts import CategoryFacts, HeldIndex, Indistinguishable
-from retention_enforcer.domain.holds.hold import Hold, held, held_for_all, on_subjects, out_of_sight
+from retention_enforcer.domain.holds.hold import Hold, held_for_all, indices_held, on_subjects, out_of_sight
 from retention_enforcer.domain.plan import Plan
 from retention_enforcer.domain.policy.promises import Category, Policy
 from retention_enforcer.domain.subjects.query import SubjectQuery
@@ -73,12 +73,12 @@ def _held_as_a_whole(
     found = {name: _untold(those[0]) for name, those in facts.indistinguishable.items()}
     found |= held_for_all(holds, policy, facts.indices, now)
     found |= out_of_sight(holds, category, facts, now)
-    found |= held(holds, facts.category, facts.indices, now)
+    found |= indices_held(holds, facts.category, facts.indices, now)
     for hold in holds:
         if hold.is_alive(now) and (hold.subject is not None or hold.category == facts.category):
-            found |= {forbidden.index.name: hold.held for forbidden in facts.forbidden}
+            found |= {forbidden.index.name: hold.as_held_index for forbidden in facts.forbidden}
     for forbidden in facts.forbidden:
-        found |= held(holds, forbidden.category, [forbidden.index], now)
+        found |= indices_held(holds, forbidden.category, [forbidden.index], now)
     return found
 
 

@@ -24,8 +24,8 @@ from elasticsearch import ApiError, Elasticsearch, ElasticsearchWarning, Transpo
 from retention_enforcer.cluster.batches import Refusals, ask_each
 from retention_enforcer.cluster.errors import is_partial, raise_if_partial, translated
 from retention_enforcer.cluster.expressions import matches
+from retention_enforcer.cluster.indices.identities import IndexIdentities, read_identities
 from retention_enforcer.cluster.indices.mappings import ask_field_caps
-from retention_enforcer.cluster.indices.whose import Whose, read_whose
 from retention_enforcer.cluster.preflight import Capabilities, Part
 from retention_enforcer.cluster.state import read_state
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
@@ -65,25 +65,25 @@ class ElasticsCopies:
         `clean` says, for each category that can name them, from when on nothing of them was left there.
         Raises ClusterUnavailable or RequestRejected where the cluster does not answer.
         """
-        whose = read_whose(self._client, self._capabilities, policy, self._own)
-        sources = _Sources(policy, whose, clean, now)
+        identities = read_identities(self._client, self._capabilities, policy, self._own)
+        sources = _Sources(policy, identities, clean, now)
         transformed = list(self._transformed(sources))  # what is copied of what they made is known afterwards
         return [
             *self._enriched(sources),
             *transformed,
-            *self._searches(whose, sources.last, now),
-            *self._queries(whose, subjects),
+            *self._searches(identities, sources.last, now),
+            *self._queries(identities, subjects),
         ]
 
     # --- enrich policies ---
 
     def _enriched(self, sources: _Sources) -> Iterator[KeptCopy]:
-        copies = {name: match for name in sources.whose.metadata if (match := _ENRICHED.fullmatch(name))}
+        copies = {name: match for name in sources.identities.metadata if (match := _ENRICHED.fullmatch(name))}
         if not copies:
             return
         policies = self._enrich_policies()
         for name, match in sorted(copies.items()):
-            executed = min(int(match[2]), sources.whose.metadata[name].created)
+            executed = min(int(match[2]), sources.identities.metadata[name].created)
             known = policies.get(match[1])
             clean = sources.last if known is None else sources.clean(*known)
             if clean is None or executed > clean:
@@ -138,15 +138,15 @@ class ElasticsCopies:
 
     def _made_by(self, transform: Mapping[str, Any], sources: _Sources) -> Iterator[KeptCopy]:
         # Asked anew: those before it in the same round may have made what it reads.
-        whose, clean = sources.whose, self._clean_since(transform, sources)
+        identities, clean = sources.identities, self._clean_since(transform, sources)
         into = str(transform["dest"]["index"])
         made = [
             name
-            for name, identity in whose.identities.items()
-            if into in (name, *identity.aliases) and whose.claims[name].standing is not IndexOwner.GOVERNED
+            for name, identity in identities.identities.items()
+            if into in (name, *identity.aliases) and identities.claims[name].standing is not IndexOwner.GOVERNED
         ]
-        old = [name for name in made if clean is not None and whose.metadata[name].created <= clean]
-        sources.made(into, None if old else max((whose.metadata[name].created for name in made), default=0))
+        old = [name for name in made if clean is not None and identities.metadata[name].created <= clean]
+        sources.made(into, None if old else max((identities.metadata[name].created for name in made), default=0))
         for name in old:
             text = f"the transform {transform['id']} has made documents in {name}, by fields of another name"
             end = f"POST _transform/{transform['id']}/_reset, and start it again, makes them anew"
@@ -154,8 +154,8 @@ class ElasticsCopies:
 
     # --- async searches ---
 
-    def _searches(self, whose: Whose, clean: int, now: int) -> Iterator[KeptCopy]:
-        if _ASYNC not in whose.metadata:
+    def _searches(self, identities: IndexIdentities, clean: int, now: int) -> Iterator[KeptCopy]:
+        if _ASYNC not in identities.metadata:
             return
         try:
             with translated(), warnings.catch_warnings():
@@ -197,14 +197,14 @@ class ElasticsCopies:
 
     # --- percolator queries ---
 
-    def _queries(self, whose: Whose, subjects: Collection[Subject]) -> Iterator[KeptCopy]:
-        metadata = whose.metadata
+    def _queries(self, identities: IndexIdentities, subjects: Collection[Subject]) -> Iterator[KeptCopy]:
+        metadata = identities.metadata
         readable = {name for name, index in metadata.items() if index.why_unreadable is None}
-        mine = {name for name, claim in whose.claims.items() if claim.standing is IndexOwner.OWN}
+        mine = {name for name, claim in identities.claims.items() if claim.standing is IndexOwner.OWN}
         avoid = {name for name, index in metadata.items() if index.system or name not in readable} | mine
         refusals = Refusals()
         percolators = partial(ask_field_caps, self._client, fields="*", types=[_PERCOLATOR])
-        for answer in ask_each(whose.covering(readable - avoid, avoid), refusals, percolators):
+        for answer in ask_each(identities.covering(readable - avoid, avoid), refusals, percolators):
             # Not the objects around them, of which it is told as well: what is in these beside it is no query.
             for field in sorted((f for f in answer.fields if f.type == _PERCOLATOR), key=lambda field: field.name):
                 for name in sorted(field.indices):
@@ -273,8 +273,8 @@ class ElasticsCopies:
 class _Sources:
     """Tells until when what something was copied from may have named a subject."""
 
-    def __init__(self, policy: Policy, whose: Whose, clean: Mapping[str, int], now: int) -> None:
-        self.whose = whose
+    def __init__(self, policy: Policy, identities: IndexIdentities, clean: Mapping[str, int], now: int) -> None:
+        self.identities = identities
         self.last = min(now, max(clean.values(), default=now))
         """When nothing was left in any category."""
         self._clean = clean
@@ -305,11 +305,11 @@ class _Sources:
             named = {c.id for c in self._categories if any(overlap(wildcard, pattern) for pattern in c.indices)}
             reached |= named
             elsewhere = elsewhere or not named
-            for name, claim in self.whose.claims.items():
-                if any(matches(text, each) for each in (name, *self.whose.other_names(name))):
+            for name, claim in self.identities.claims.items():
+                if any(matches(text, each) for each in (name, *self.identities.other_names(name))):
                     reached |= ids.intersection(claim.categories)
                     # An alias may have led to others when it was copied.
-                    by_alias = any(matches(text, alias) for alias in self.whose.identities[name].aliases)
+                    by_alias = any(matches(text, alias) for alias in self.identities.identities[name].aliases)
                     elsewhere = elsewhere or by_alias or not claim.categories
         if (remade := self.remade(listed)) is not None:
             return remade

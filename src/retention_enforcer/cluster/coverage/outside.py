@@ -18,9 +18,9 @@ from retention_enforcer.cluster.errors import SECURITY
 from retention_enforcer.cluster.expressions import by_fields
 from retention_enforcer.cluster.indices.ages import mapped_as
 from retention_enforcer.cluster.indices.contents import Answer, DocumentsSeen, Search, search_documents
+from retention_enforcer.cluster.indices.identities import IndexIdentities, read_identities
 from retention_enforcer.cluster.indices.metadata import IndexMetadata
 from retention_enforcer.cluster.indices.statistics import FieldTypes, read_types
-from retention_enforcer.cluster.indices.whose import Whose, read_whose
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.domain.coverage.findings import CoverageFacts, IndexSeen, SuspectedCopy
 from retention_enforcer.domain.errors import RequestRejected
@@ -47,18 +47,18 @@ class Coverage:
         is among the unseen, and so is each that cannot be looked into, with its cause. Raises ClusterUnavailable or
         RequestRejected where the cluster does not answer at all.
         """
-        whose = read_whose(self._client, self._capabilities, policy, self._own)
-        seen, unseen, copies = self._look_into(policy, whose, now)
+        identities = read_identities(self._client, self._capabilities, policy, self._own)
+        seen, unseen, copies = self._look_into(policy, identities, now)
         for _ in range(ATTEMPTS - 1):
             if GONE not in unseen.values():
                 break
-            whose = read_whose(self._client, self._capabilities, policy, self._own)
-            seen, unseen, copies = self._look_into(policy, whose, now)
+            identities = read_identities(self._client, self._capabilities, policy, self._own)
+            seen, unseen, copies = self._look_into(policy, identities, now)
         return CoverageFacts(
             as_of=now,
             indices=tuple(
-                _index_seen(whose, name, seen[name].documents if name in seen else None)
-                for name in sorted(whose.metadata)
+                _index_seen(identities, name, seen[name].documents if name in seen else None)
+                for name in sorted(identities.metadata)
             ),
             copies=copies,
             unseen=unseen,
@@ -66,19 +66,21 @@ class Coverage:
 
     def whereabouts(self, policy: Policy) -> tuple[IndexSeen, ...]:
         """Return whose each index is, without looking into any."""
-        whose = read_whose(self._client, self._capabilities, policy, self._own)
-        return tuple(_index_seen(whose, name) for name in sorted(whose.metadata))
+        identities = read_identities(self._client, self._capabilities, policy, self._own)
+        return tuple(_index_seen(identities, name) for name in sorted(identities.metadata))
 
     def _look_into(
-        self, policy: Policy, whose: Whose, now: int
+        self, policy: Policy, identities: IndexIdentities, now: int
     ) -> tuple[dict[str, DocumentsSeen], dict[str, str], tuple[SuspectedCopy, ...]]:
         """Return the documents of the indices outside, why some cannot be seen, and the suspected copies."""
-        metadata = whose.metadata
-        outside = {n: i for n, i in whose.outside().items() if whose.claims[n].standing is not IndexOwner.IGNORED}
+        metadata = identities.metadata
+        outside = {
+            n: i for n, i in identities.outside().items() if identities.claims[n].standing is not IndexOwner.IGNORED
+        }
         readable = {name: index for name, index in outside.items() if index.why_unreadable is None}
         unseen = {name: index.why_unreadable for name, index in outside.items() if index.why_unreadable is not None}
         refusals = Refusals()
-        types = self._types(policy, readable, whose, refusals)
+        types = self._types(policy, readable, identities, refusals)
         unseen |= {n: refusals.causes.get(n, _UNREAD).text for n in readable if n not in types.indices}
         suspects = {
             name: suspicion
@@ -106,16 +108,16 @@ class Coverage:
         return seen, unseen, copies
 
     def _types(
-        self, policy: Policy, readable: Mapping[str, IndexMetadata], whose: Whose, refusals: Refusals
+        self, policy: Policy, readable: Mapping[str, IndexMetadata], identities: IndexIdentities, refusals: Refusals
     ) -> FieldTypes:
         """Return the types of the fields by which the categories know their documents, in the readable indices."""
         fields = {field for category in policy.categories for field in _known_by(category)}
         if not readable:
             return FieldTypes(indices=frozenset(), types={})
-        metadata = whose.metadata
+        metadata = identities.metadata
         avoid = {name for name, index in metadata.items() if index.system or index.why_unreadable is not None}
         pages = by_fields(dict.fromkeys(readable, fields), list)
-        asked = ((whose.covering(names, avoid), some) for names, some in pages)
+        asked = ((identities.covering(names, avoid), some) for names, some in pages)
         return read_types(self._client, asked, refusals)
 
 
@@ -202,12 +204,12 @@ def _at_the_earliest(seen: DocumentsSeen, timestamp: Mapped | None) -> int | Non
     return None if seen.oldest is None or timestamp is None else seen.oldest - timestamp.timestamp.width + 1
 
 
-def _index_seen(whose: Whose, name: str, documents: int | None = None) -> IndexSeen:
-    index, identity = whose.metadata[name], whose.identities[name]
+def _index_seen(identities: IndexIdentities, name: str, documents: int | None = None) -> IndexSeen:
+    index, identity = identities.metadata[name], identities.identities[name]
     return IndexSeen(
         name=name,
         uuid=index.uuid,
-        claim=whose.claims[name],
+        claim=identities.claims[name],
         created=index.created,
         documents=documents,
         names=tuple(dict.fromkeys((*identity.names, *identity.aliases, *identity.taken_over))),

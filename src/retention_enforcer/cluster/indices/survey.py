@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.expressions import matches
+from retention_enforcer.cluster.indices.identities import IndexIdentities, read_identities
 from retention_enforcer.cluster.indices.metadata import IndexMetadata
 from retention_enforcer.cluster.indices.streams import Membership
-from retention_enforcer.cluster.indices.whose import Whose, read_whose
 from retention_enforcer.cluster.lifecycles.reads import LifecyclesSeen
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.domain.facts import Doubt, IndexFacts, SetApart
@@ -84,7 +84,7 @@ class Survey:
     """By category."""
     metadata: dict[str, IndexMetadata]
     """All governed indices, and those that the expressions reach."""
-    whose: Whose
+    identities: IndexIdentities
     taken_over: dict[str, frozenset[str]] = field(default_factory=dict)
     """By category, the names of its indices that lead to others now, or from which others were made."""
     own_lifecycles: Collection[str] = ()
@@ -93,12 +93,12 @@ class Survey:
     @property
     def members(self) -> Mapping[str, Membership]:
         """The places of indices in streams."""
-        return self.whose.members
+        return self.identities.members
 
     @property
     def not_shown(self) -> tuple[str, ...]:
         """The indices of streams that the state does not have."""
-        return tuple(sorted(self.members.keys() - self.whose.metadata.keys()))
+        return tuple(sorted(self.members.keys() - self.identities.metadata.keys()))
 
 
 def survey(client: Elasticsearch, capabilities: Capabilities, policy: Policy, categories: Sequence[Category]) -> Survey:
@@ -107,15 +107,15 @@ def survey(client: Elasticsearch, capabilities: Capabilities, policy: Policy, ca
     From the state of the whole cluster: an index can be governed under any name, by what it was made from.
     """
     expressions = tuple(sorted({pattern.expression for c in categories for pattern in c.indices}))
-    whose = read_whose(client, capabilities, policy, OWN)
-    concerned = {name: index for name, index in whose.metadata.items() if _concerns(whose, name, expressions)}
+    identities = read_identities(client, capabilities, policy, OWN)
+    concerned = {name: index for name, index in identities.metadata.items() if _concerns(identities, name, expressions)}
     found = Survey(
         expressions=expressions,
         governed={},
         set_apart={category.id: [] for category in categories},
         metadata=concerned,
-        whose=whose,
-        taken_over={c.id: frozenset(_taken_over(whose, policy, c)) for c in categories},
+        identities=identities,
+        taken_over={c.id: frozenset(_taken_over(identities, policy, c)) for c in categories},
         own_lifecycles=own_lifecycles(
             policy, (index.lifecycle for index in concerned.values()), LifecyclesSeen(client).contents
         ),
@@ -127,16 +127,16 @@ def survey(client: Elasticsearch, capabilities: Capabilities, policy: Policy, ca
     return found
 
 
-def _concerns(whose: Whose, name: str, expressions: Sequence[str]) -> bool:
-    if whose.claims[name].standing is IndexOwner.GOVERNED:
+def _concerns(identities: IndexIdentities, name: str, expressions: Sequence[str]) -> bool:
+    if identities.claims[name].standing is IndexOwner.GOVERNED:
         return True
-    names = (name, *whose.other_names(name))
+    names = (name, *identities.other_names(name))
     return any(matches(expression, each) for expression in expressions for each in names)
 
 
-def _taken_over(whose: Whose, policy: Policy, category: Category) -> Iterator[str]:
+def _taken_over(identities: IndexIdentities, policy: Policy, category: Category) -> Iterator[str]:
     """Yield the names that a category claims, and that are aliases now, or of what another index was made from."""
-    for name, identity in whose.identities.items():
+    for name, identity in identities.identities.items():
         for other in (*identity.aliases, *identity.origins(reached=True)):
             if other != name and category.id in claimants_by_name(policy, other):
                 yield other
@@ -144,8 +144,8 @@ def _taken_over(whose: Whose, policy: Policy, category: Category) -> Iterator[st
 
 def _place(found: Survey, policy: Policy, index: IndexMetadata) -> None:
     """Put an index where it belongs; nowhere if no category claims it: an alias may lead to any index."""
-    claim, member = found.whose.claims[index.name], found.members.get(index.name)
-    hidden = index.name in found.whose.streams and member is None
+    claim, member = found.identities.claims[index.name], found.members.get(index.name)
+    hidden = index.name in found.identities.streams and member is None
     problem = _claimed_twice(index, claim.categories) or (_hidden_stream(index) if hidden else _unreadable(index))
     for owner in found.set_apart.keys() & claim.categories:
         if problem is not None:
@@ -156,7 +156,7 @@ def _place(found: Survey, policy: Policy, index: IndexMetadata) -> None:
                 category=policy.category(owner),
                 member=member,
                 names=claim.names,
-                former_names=found.whose.identities[index.name].taken_over,
+                former_names=found.identities.identities[index.name].taken_over,
                 own_lifecycle=index.lifecycle in found.own_lifecycles,
             )
     for behind in claim.behind:
@@ -165,8 +165,8 @@ def _place(found: Survey, policy: Policy, index: IndexMetadata) -> None:
 
 
 def _behind_alias(index: IndexMetadata, behind: Behind, claim: Claim) -> SetApart:
-    whose = f"belongs to {claim.categories[0]}" if claim.categories else "is no category's"
-    text = f"{behind.alias}, a name of {behind.category}, is an alias of {index.name}, which {whose}"
+    identities = f"belongs to {claim.categories[0]}" if claim.categories else "is no category's"
+    text = f"{behind.alias}, a name of {behind.category}, is an alias of {index.name}, which {identities}"
     remedy = f"take the alias from it, or have {behind.category} claim {index.name}, or put the alias under `ignore`"
     return apart(index, Doubt.BEHIND_ALIAS, text, remedy)
 
@@ -176,12 +176,12 @@ def _aliases_named(found: Survey, category: Category) -> Iterator[SetApart]:
 
     But for the alias that stands in the place of an index of that name, for what was made from it.
     """
-    streams = set(found.whose.streams.values())
+    streams = set(found.identities.streams.values())
     for pattern in category.indices:
-        if not pattern.literal or pattern.text in found.whose.metadata or pattern.text in streams:
+        if not pattern.literal or pattern.text in found.identities.metadata or pattern.text in streams:
             continue
-        behind = [name for name, identity in found.whose.identities.items() if pattern.text in identity.aliases]
-        if behind and not all(pattern.text in found.whose.claims[name].names for name in behind):
+        behind = [name for name, identity in found.identities.identities.items() if pattern.text in identity.aliases]
+        if behind and not all(pattern.text in found.identities.claims[name].names for name in behind):
             yield SetApart(
                 name=pattern.text,
                 uuid=None,

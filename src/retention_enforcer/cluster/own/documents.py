@@ -14,7 +14,7 @@ from retention_enforcer.cluster.own.flood_stage import write_own
 from retention_enforcer.cluster.own.position import missing, missing_is_refused, read_position
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.errors import Refused, RequestRejected, readable
-from retention_enforcer.domain.holds.hold import Covered, Hold
+from retention_enforcer.domain.holds.hold import CoveredIndices, Hold
 from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.lease import Versioned
 from retention_enforcer.domain.own.control_documents import COVERED, control_of, covered_in
@@ -155,7 +155,7 @@ class ControlReader:
         keys = [f"{COVERED}{hold.id}" for hold in holds]
         stored = [self._documents.load(keys), self._state.load(keys)]
 
-        def covered(hold: Hold) -> Covered:
+        def covered(hold: Hold) -> CoveredIndices:
             bodies = [found[f"{COVERED}{hold.id}"] for found in stored if f"{COVERED}{hold.id}" in found]
             return {uuid: seen for body in bodies for uuid, seen in covered_in(body).items()}
 

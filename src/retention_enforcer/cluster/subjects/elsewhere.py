@@ -12,9 +12,9 @@ from retention_enforcer.cluster.batches import Refusals
 from retention_enforcer.cluster.changes import ATTEMPTS, GONE
 from retention_enforcer.cluster.expressions import batches
 from retention_enforcer.cluster.indices.contents import Search, search_documents
+from retention_enforcer.cluster.indices.identities import read_identities
 from retention_enforcer.cluster.indices.metadata import IndexMetadata
 from retention_enforcer.cluster.indices.statistics import refresh
-from retention_enforcer.cluster.indices.whose import read_whose
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.cluster.subjects.fields import read_subject_fields, unbarred
 from retention_enforcer.cluster.subjects.unreadable import without_places
@@ -52,8 +52,8 @@ class Elsewhere:
         return found, indistinguishable
 
     def _look(self, policy: Policy, subjects: Collection[Subject], now: int) -> tuple[dict[str, int], dict[str, str]]:
-        whose = read_whose(self._client, self._capabilities, policy, self._own)
-        metadata, outside = whose.metadata, whose.outside()
+        identities = read_identities(self._client, self._capabilities, policy, self._own)
+        metadata, outside = identities.metadata, identities.outside()
         indistinguishable = {name: why for name, index in outside.items() if (why := _why_not(index)) is not None}
         readable = outside.keys() - indistinguishable
         named = {category.subjects for category in policy.categories if category.subjects}
@@ -68,7 +68,7 @@ class Elsewhere:
         if not readable:
             return {}, indistinguishable
         avoid = {name for name, index in metadata.items() if index.system or _why_not(index) is not None}
-        reach = partial(whose.covering, avoid=avoid)
+        reach = partial(identities.covering, avoid=avoid)
         limits = self._capabilities.limits()
         exact = read_subject_fields(self._client, dict.fromkeys(readable, places), reach, limits)
         searches = []
@@ -92,7 +92,7 @@ class Elsewhere:
                 for each in (what, *spelled_otherwise(subject, one, what))
             )
             doubt = next((what for _, _, what in found if isinstance(what, Inexact)), None)
-            if doubt is not None and not _only_tells_of_indices(whose.identities[name]):
+            if doubt is not None and not _only_tells_of_indices(identities.identities[name]):
                 indistinguishable[name] = doubt.reason
             if matches:
                 shards, most = {name: metadata[name].shards}, metadata[name].most_terms
@@ -102,7 +102,7 @@ class Elsewhere:
             **{name: cause.text for name, cause in answer.unknown.items()},
             **dict.fromkeys(answer.gone, GONE),
         }
-        indistinguishable |= self._hidden(whose.reached(readable))
+        indistinguishable |= self._hidden(identities.reached(readable))
         return {name: seen.matching for name, seen in answer.seen.items() if seen.matching}, indistinguishable
 
     def _hidden(self, streams: Mapping[str, str | None]) -> dict[str, str]:

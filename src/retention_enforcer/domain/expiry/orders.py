@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from retention_enforcer.domain.facts import FORBID_INDEX_DELETION, ForbiddenField, HeldIndex, IndexFacts
-from retention_enforcer.domain.plan import Action, Purge, Skip, blocked, held, is_blocked
+from retention_enforcer.domain.plan import Action, Purge, Skip, blocked, is_blocked, skip_as_held
 from retention_enforcer.domain.selection import Every, HasField
 
 Pairs = Collection[tuple[str, str]]
@@ -38,7 +38,7 @@ def ordered_purge(
     if purge is None:
         return None
     if index.matching_documents:
-        return held(index, f"{index.matching_documents} of its documents are of held subjects")
+        return skip_as_held(index, f"{index.matching_documents} of its documents are of held subjects")
     cannot = is_blocked(purge) or (purge is trim and index.mounted)
     return blocked(index, purge.reason) if cannot else purge
 
@@ -68,6 +68,6 @@ def ordered_fields(
             ordered=True,
         )
         if hold := holds.get(index.name):
-            yield held(index, hold.text)
+            yield skip_as_held(index, hold.text)
         else:
             yield blocked(index, purge.reason) if is_blocked(purge) else purge

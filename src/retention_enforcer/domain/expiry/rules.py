@@ -37,9 +37,9 @@ from retention_enforcer.domain.plan import (
     Skip,
     SkipKind,
     blocked,
-    held,
     is_blocked,
     skip,
+    skip_as_held,
 )
 from retention_enforcer.domain.policy.promises import SPAN_TOLERANCE, Category
 from retention_enforcer.domain.rollover import by_alias, is_refused, may_be_ordinary, rollover_target, survivor
@@ -126,7 +126,7 @@ class _Judge:
 
     def judge(self, index: IndexFacts) -> Verdict:
         if hold := self.facts.holds.get(index.name):
-            return held(index, hold.text)
+            return skip_as_held(index, hold.text)
         if self.category.max_age is None:
             return self._erased(index) or Keep(facts=index, due=None, reason=self._why_no_age(index))
         if index.lifecycle and self.category.foreign_lifecycle == "leave":
@@ -190,7 +190,7 @@ class _Judge:
         if since >= self.cut:
             return Keep(facts=index, due=self._due_at(since), reason=quiet)
         if index.matching_documents:
-            return held(
+            return skip_as_held(
                 index, f"{quiet}; {index.matching_documents} documents of held subjects, and the others with them"
             )
         if index.newest is not None and index.newest >= self.cut:
@@ -283,7 +283,7 @@ class _Judge:
                 return blocked(index, purge.reason)
             purge = self._trim(index, since, "a block forbids to delete the index itself")
         if purge.documents == 0:
-            return held(index, f"{purge.reason}; all {index.matching_due} due documents are of held subjects")
+            return skip_as_held(index, f"{purge.reason}; all {index.matching_due} due documents are of held subjects")
         if index.mounted:
             remedy = "mount indices that span one rollover at most, so that they can go whole"
             return skip(index, SkipKind.MOUNTED, f"{purge.reason}; a mounted snapshot can only go whole", remedy)

@@ -30,7 +30,7 @@ class CoveredIndex:
     """In which places its documents named the held subject; none where it was held as a whole."""
 
 
-Covered = Mapping[str, CoveredIndex]
+CoveredIndices = Mapping[str, CoveredIndex]
 """By uuid, the indices that a hold was seen to cover."""
 
 
@@ -47,7 +47,7 @@ class Hold:
     subject: Subject | None = None
     applications: tuple[str, ...] = field(default=(), repr=False)
     """Of a held account, those that were named with it when it was held: what says so may be gone later."""
-    covered: Covered = field(default_factory=dict, repr=False, compare=False)
+    covered: CoveredIndices = field(default_factory=dict, repr=False, compare=False)
     """What it was seen to cover. Only added to; no part of what an operator wrote."""
     looked: bool = field(default=False, compare=False)
     """Whether anybody has written down what it covers, if only that there is nothing."""
@@ -146,16 +146,21 @@ class Hold:
         return f"hold {self.id} until {format_instant(self.until)}"
 
     @property
-    def held(self) -> HeldIndex:
+    def as_held_index(self) -> HeldIndex:
         """What is said of an index that is held as a whole."""
         return HeldIndex(hold=self.id, text=str(self))
 
 
-def held(holds: Iterable[Hold], category: str, indices: Iterable[IndexFacts], now: int) -> dict[str, HeldIndex]:
+def indices_held(holds: Iterable[Hold], category: str, indices: Iterable[IndexFacts], now: int) -> dict[str, HeldIndex]:
     """Return which of a category's indices are held as a whole at this instant, and by which hold."""
     holds, indices = tuple(holds), tuple(indices)
     present = uuids_of(indices)
-    return {index.name: hold.held for index in indices for hold in holds if hold.covers(category, index, now, present)}
+    return {
+        index.name: hold.as_held_index
+        for index in indices
+        for hold in holds
+        if hold.covers(category, index, now, present)
+    }
 
 
 def uuids_of(indices: Iterable[IndexFacts]) -> frozenset[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from retention_enforcer.domain.control import Approval, Control, DetachedLifecycle, Order, Shown
 from retention_enforcer.domain.errors import ConfigurationError, readable
-from retention_enforcer.domain.holds.hold import Covered, CoveredIndex, Hold
+from retention_enforcer.domain.holds.hold import CoveredIndex, CoveredIndices, Hold
 from retention_enforcer.domain.plan import Plan
 from retention_enforcer.domain.subjects.identity import Subject, subject_of
 
@@ -162,7 +162,7 @@ def _subject_in(body: Body) -> Subject | None:
         raise ValueError(error.message) from None
 
 
-def covered_body(covered: Covered) -> dict[str, Any]:
+def covered_body(covered: CoveredIndices) -> dict[str, Any]:
     """Return what a hold was seen to cover as its document."""
     return {"indices": {uuid: _covered_index_body(seen) for uuid, seen in sorted(covered.items())}}
 

@@ -1,6 +1,6 @@
 """The keys of the documents in `retention-state`: all that the enforcer remembers between runs.
 
-Each document is read and written by the module that is named beside its key, and by no other.
+Beside each key: the module that knows how its document is made.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ LEASE = "lease"
 """Who acts, and until when: `domain.lease`."""
 
 CLUSTER = "cluster"
-"""The uuid of the cluster that was recorded first: `enforcement.enforcer`."""
+"""The uuid of the cluster that was recorded first: `enforcement.preconditions.safety`."""
 
 LEDGER = "ledger"
 """How far the ledger goes, and up to where every intent has its outcome: `enforcement.ledger.memory`."""
@@ -59,8 +59,8 @@ DELETION_BLOCKS = "deletion-blocks"
 LIFTED_BLOCKS = "lifted-blocks"
 """Which write blocks are lifted for a purge of documents: `enforcement.erasure.write_blocks`."""
 
-# Two more are those of `domain.control`: `covered-ID`, what the enforcer saw a hold cover, and `stop`, which confirms
-# that the stop is obeyed.
+# Two more are among those of `control_documents`: `covered-ID`, what the enforcer saw a hold cover, and `stop`, which
+# confirms that the stop is obeyed.
 
 
 def memory_key(category: str) -> str:

@@ -17,7 +17,7 @@ from retention_enforcer.domain.selection import Due, Existing, Trim, Trimmed
 from retention_enforcer.enforcement.expiry.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.expiry.rollovers import Roller
 from retention_enforcer.enforcement.ledger.acts import Acts
-from retention_enforcer.enforcement.ledger.fresh_permit import Announced, StaleIntent
+from retention_enforcer.enforcement.ledger.fresh_permit import Intended, StaleIntent
 from retention_enforcer.enforcement.ports import Deleter
 from retention_enforcer.enforcement.scope import job_of
 
@@ -72,9 +72,9 @@ class Results:
 class _NoneDeleted(Exception):
     """A list of indices of which none was deleted, and each is to be tried alone."""
 
-    def __init__(self, announced: Sequence[Announced[Purge]], message: str) -> None:
+    def __init__(self, intended: Sequence[Intended[Purge]], message: str) -> None:
         super().__init__(message)
-        self.announced = announced
+        self.intended = intended
         self.message = message
 
 
@@ -153,10 +153,10 @@ class _Run:
             self._delete_whole([p for p in batch if p.rollover is None or self._roll_over(p)])
         for purge in purges:
             if purge.action is Action.DELETE_DOCUMENTS:
-                self._trim(self._announce(purge))
+                self._trim(self._record_intent(purge))
 
-    def _announce(self, purge: Purge) -> Announced[Purge]:
-        return self.acts.announce(
+    def _record_intent(self, purge: Purge) -> Intended[Purge]:
+        return self.acts.record_intent(
             purge,
             self.category,
             str(purge.action),
@@ -169,7 +169,7 @@ class _Run:
 
     def _finish(
         self,
-        one: Announced[Purge],
+        one: Intended[Purge],
         outcome: Outcome,
         reason: str,
         documents: int | None = None,
@@ -190,11 +190,11 @@ class _Run:
         else:
             self.results.failures[uuid] = (one.what, finished.reason)
 
-    def _refuse(self, announced: Iterable[Announced[Purge]], reason: str) -> None:
-        for one in announced:
+    def _refuse(self, intended: Iterable[Intended[Purge]], reason: str) -> None:
+        for one in intended:
             self._finish(one, Outcome.REFUSED, reason)
 
-    def _plan_anew(self, one: Announced[Purge], reason: str) -> None:
+    def _plan_anew(self, one: Intended[Purge], reason: str) -> None:
         self.results.changed.add(one.what.facts.uuid)
         self._finish(one, Outcome.REFUSED, f"{reason}: planned anew")
 
@@ -219,54 +219,54 @@ class _Run:
 
     def _delete_whole(self, purges: Sequence[Purge]) -> None:
         """Delete indices as a list; where the list is refused, or its intents took too long, each under its own."""
-        announced = [self._announce(purge) for purge in purges]
+        intended = [self._record_intent(purge) for purge in purges]
         try:
             # What is written to now is not blocked at all; what is blocked is looked at once more.
-            quiet = self._quiet(self._unchanged(announced))
+            quiet = self._quiet(self._unchanged(intended))
             self._delete(self._unchanged(quiet, blocked=True))
         except _NoneDeleted as none:
-            self._refuse(none.announced, none.message)
-            if len(none.announced) > 1:
-                for one in none.announced:
+            self._refuse(none.intended, none.message)
+            if len(none.intended) > 1:
+                for one in none.intended:
                     self._delete_whole([one.what])
 
-    def _quiet(self, announced: Sequence[Announced[Purge]]) -> list[Announced[Purge]]:
+    def _quiet(self, intended: Sequence[Intended[Purge]]) -> list[Intended[Purge]]:
         """Return those that nothing is written to any more, from before the last look until they are gone."""
-        if not announced:
+        if not intended:
             return []
         try:
-            quiet = self.blocks.put_on([one.what for one in announced], self.job)
+            quiet = self.blocks.put_on([one.what for one in intended], self.job)
         except RequestRejected as error:
-            if len(announced) > 1:
+            if len(intended) > 1:
                 message = f"the list was refused a write block ({error.kind}): each is tried alone"
-                raise _NoneDeleted(announced, message) from None
-            self._refuse(announced, f"its writes could not be stopped: {error.message}")
+                raise _NoneDeleted(intended, message) from None
+            self._refuse(intended, f"its writes could not be stopped: {error.message}")
             return []
         except OutcomeUnknown as error:
-            self._refuse(announced, f"its writes could not be stopped: {error.message}")
+            self._refuse(intended, f"its writes could not be stopped: {error.message}")
             return []
         except (Refused, ClusterUnavailable) as error:
-            self._refuse(announced, f"not sent: {error.message}")
+            self._refuse(intended, f"not sent: {error.message}")
             raise
-        for one in announced:
+        for one in intended:
             if one.what.facts.uuid not in quiet:
                 self._plan_anew(one, "blocked by somebody since it was planned")
-        return [one for one in announced if one.what.facts.uuid in quiet]
+        return [one for one in intended if one.what.facts.uuid in quiet]
 
-    def _unchanged(self, announced: Sequence[Announced[Purge]], *, blocked: bool = False) -> list[Announced[Purge]]:
+    def _unchanged(self, intended: Sequence[Intended[Purge]], *, blocked: bool = False) -> list[Intended[Purge]]:
         """Return those that are exactly what was planned; the others leave the batch and are planned anew."""
-        if not announced:
+        if not intended:
             return []
         try:
-            now = self.deleter.identities([one.index for one in announced])
+            now = self.deleter.identities([one.index for one in intended])
         except RequestRejected as error:
-            if len(announced) > 1:
+            if len(intended) > 1:
                 message = f"the list was refused a last look ({error.kind}): each is tried alone"
-                raise _NoneDeleted(announced, message) from None
-            self._refuse(announced, f"not looked at: {error.message}")
+                raise _NoneDeleted(intended, message) from None
+            self._refuse(intended, f"not looked at: {error.message}")
             return []
-        same: list[Announced[Purge]] = []
-        for one in announced:
+        same: list[Intended[Purge]] = []
+        for one in intended:
             facts, version = one.what.facts, now.get(one.index)
             if version is None or version.uuid != facts.uuid:
                 if version is not None and blocked:  # made anew under its name: the block is on the wrong one
@@ -278,15 +278,15 @@ class _Run:
                 same.append(one)
         return same
 
-    def _delete(self, announced: Sequence[Announced[Purge]]) -> None:
+    def _delete(self, intended: Sequence[Intended[Purge]]) -> None:
         """Delete a list of indices, and record what a look afterwards shows of each."""
-        if not announced:
+        if not intended:
             return
-        error = self._send_delete(announced)
-        if isinstance(error, RequestRejected) and len(announced) > 1:
-            raise _NoneDeleted(announced, f"the list was refused ({error.kind}): each is tried alone")
-        there = _look(self.deleter, [one.what.facts.uuid for one in announced])
-        for one in announced:
+        error = self._send_delete(intended)
+        if isinstance(error, RequestRejected) and len(intended) > 1:
+            raise _NoneDeleted(intended, f"the list was refused ({error.kind}): each is tried alone")
+        there = _look(self.deleter, [one.what.facts.uuid for one in intended])
+        for one in intended:
             if there is None:
                 self._finish(one, Outcome.UNKNOWN, "the cluster cannot be read")
             elif one.what.facts.uuid in there:
@@ -298,17 +298,17 @@ class _Run:
                 self.results.purged_documents += one.what.documents
                 self._finish(one, Outcome.DONE, "the index is gone", one.what.documents)
 
-    def _send_delete(self, announced: Sequence[Announced[Purge]]) -> RequestRejected | OutcomeUnknown | None:
+    def _send_delete(self, intended: Sequence[Intended[Purge]]) -> RequestRejected | OutcomeUnknown | None:
         """Send one DELETE; return what went wrong, if anything. What is true is found out by looking again."""
         try:
-            with self.acts.permit(announced, self.raise_if_held).destructive():
-                self.deleter.delete_indices([one.index for one in announced])
+            with self.acts.permit(intended, self.raise_if_held).destructive():
+                self.deleter.delete_indices([one.index for one in intended])
         except (RequestRejected, OutcomeUnknown) as error:
             return error
         except StaleIntent as stale:
-            raise _NoneDeleted(announced, stale.message) from None
+            raise _NoneDeleted(intended, stale.message) from None
         except (Refused, ClusterUnavailable) as error:
-            self._refuse(announced, f"not sent: {error.message}")
+            self._refuse(intended, f"not sent: {error.message}")
             raise
         return None
 
@@ -319,7 +319,7 @@ class _Run:
             raise ValueError(f"{purge.facts.name}: nobody can tell which of its documents are due")
         return Due(timestamp=purge.facts.timestamp, earliest=self.earliest, cut=purge.cut)
 
-    def _trim(self, one: Announced[Purge]) -> None:
+    def _trim(self, one: Intended[Purge]) -> None:
         purge = one.what
         takes = purge.takes or self._due(purge)
         order = Trim(index=one.index, uuid=purge.facts.uuid, takes=takes, spare=purge.spare)
@@ -340,7 +340,7 @@ class _Run:
         else:
             self._trimmed(one, trimmed)
 
-    def _trimmed(self, one: Announced[Purge], trimmed: Trimmed) -> None:
+    def _trimmed(self, one: Intended[Purge], trimmed: Trimmed) -> None:
         self.results.purged_documents += trimmed.deleted
         if trimmed.left:
             reason = f"{trimmed.left} of the documents are left"

@@ -60,7 +60,7 @@ class Roller:
     def roll_over(self, category: Category, index: IndexFacts, target: str, reason: str, cycle: str) -> RolledOver:
         """Roll an index over; `target` is its stream or its alias. Raises Refused where the right to act was lost."""
         evidence = evidence_of(index, 0)
-        announced = self._acts.announce(
+        intended = self._acts.record_intent(
             index,
             category,
             ROLLOVER,
@@ -73,14 +73,14 @@ class Roller:
         try:
             lost = self._send(index, target)
         except Refused as error:
-            self._acts.finish(announced, Outcome.REFUSED, error.message)
+            self._acts.finish(intended, Outcome.REFUSED, error.message)
             raise
         except RequestRejected as error:
-            finished = self._acts.finish(announced, Outcome.FAILED, error.message)
+            finished = self._acts.finish(intended, Outcome.FAILED, error.message)
             refused = lasting_refusal(target, error, finished.reason, self._clock.now())
             return RolledOver(outcome=Outcome.FAILED, reason=finished.reason, refused=refused)
         outcome, reason = self._look_again(index, lost)
-        return RolledOver(outcome=outcome, reason=self._acts.finish(announced, outcome, reason).reason)
+        return RolledOver(outcome=outcome, reason=self._acts.finish(intended, outcome, reason).reason)
 
     def _send(self, index: IndexFacts, target: str) -> OutcomeUnknown | None:
         """Roll over; return that the answer was lost, where it was."""

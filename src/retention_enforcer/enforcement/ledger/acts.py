@@ -12,7 +12,7 @@ from retention_enforcer.domain.holds.hold import Hold
 from retention_enforcer.domain.ledger.records import Entry, Kind, Outcome, answer
 from retention_enforcer.domain.policy.promises import Category
 from retention_enforcer.enforcement.ledger.appender import Appender
-from retention_enforcer.enforcement.ledger.fresh_permit import Announced, FreshPermit, What, holds_unchanged
+from retention_enforcer.enforcement.ledger.fresh_permit import FreshPermit, Intended, What, holds_unchanged
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Permit
 
 
@@ -25,7 +25,7 @@ class Acts:
         self._clock = clock
         self._control = control
 
-    def announce(
+    def record_intent(
         self,
         what: What,
         category: Category | None,
@@ -37,7 +37,7 @@ class Acts:
         cycle: str,
         evidence: Mapping[str, int | str] | None = None,
         details: Mapping[str, int | str] | None = None,
-    ) -> Announced[What]:
+    ) -> Intended[What]:
         """Record the intent of one act; returns once it is acknowledged."""
         at = self._clock.now()
         intent = self._appender.append(
@@ -54,16 +54,16 @@ class Acts:
                 cycle=cycle,
             )
         )
-        return Announced(what, index, intent, at)
+        return Intended(what, index, intent, at)
 
-    def finish(self, one: Announced[What], outcome: Outcome, reason: str, documents: int | None = None) -> Finished:
+    def finish(self, one: Intended[What], outcome: Outcome, reason: str, documents: int | None = None) -> Finished:
         """Record how an act ended."""
         record = self._appender.append(answer(one.intent, outcome, reason, documents, about=one.index))
         return Finished(int(record["sequence"]), str(record["reason"]))
 
-    def permit(self, announced: Sequence[Announced[What]], raise_if_against: Callable[[], None]) -> FreshPermit:
+    def permit(self, intended: Sequence[Intended[What]], raise_if_against: Callable[[], None]) -> FreshPermit:
         """Return the right to carry these out, soon; `raise_if_against` has the last word before each request."""
-        return FreshPermit(self._permit, self._clock, self._appender, announced, raise_if_against)
+        return FreshPermit(self._permit, self._clock, self._appender, intended, raise_if_against)
 
     def holds_unchanged(self, known: Collection[Hold]) -> Callable[[], None]:
         """Return what raises Refused where there is a hold that is not among the known ones."""

@@ -21,7 +21,7 @@ INTENT_LIFETIME = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Announced(Generic[What]):
+class Intended(Generic[What]):
     """An act whose intent is recorded."""
 
     what: What
@@ -58,7 +58,7 @@ class FreshPermit:
         permit: Permit,
         clock: Clock,
         appender: Appender,
-        recorded: Sequence[Announced[Any]],
+        recorded: Sequence[Intended[Any]],
         raise_if_held: Callable[[], None],
     ) -> None:
         self._permit = permit

@@ -19,7 +19,7 @@ from retention_enforcer.domain.policy.promises import Category
 from retention_enforcer.domain.selection import IndexVersion
 from retention_enforcer.enforcement.ledger.acts import Acts
 from retention_enforcer.enforcement.ledger.appender import Appender
-from retention_enforcer.enforcement.ledger.fresh_permit import Announced, StaleIntent
+from retention_enforcer.enforcement.ledger.fresh_permit import Intended, StaleIntent
 from retention_enforcer.enforcement.ports import Deleter, LifecycleCluster, Permission, Permit
 
 BATCH = 20
@@ -108,7 +108,7 @@ class LifecycleChanger:
         ready = self._unchanged(batch)
         if not ready:
             return
-        announced = [self._announce(category, change, cycle) for change in ready]
+        intended = [self._record_intent(category, change, cycle) for change in ready]
         attaches = ready[0].way is not Way.DETACH
 
         def raise_if_changed() -> None:
@@ -119,20 +119,20 @@ class LifecycleChanger:
                 raise _NotTheSame
 
         try:
-            failures = self._request(ready, self.acts.permit(announced, raise_if_changed).destructive)
+            failures = self._request(ready, self.acts.permit(intended, raise_if_changed).destructive)
             there = self.cluster.attachments_of([change.index for change in ready])
         except (ClusterUnavailable, RequestRejected) as error:
             result.unknown = True
-            for one in announced:
+            for one in intended:
                 self._finish(one, Outcome.UNKNOWN, f"it cannot be looked at: {error.message}", result)
             return
         except Refused as error:
-            made = self._give_up(announced, error, result)
+            made = self._give_up(intended, error, result)
             self._obey_new_holds(category, made, cycle, holds)
             if isinstance(error, StaleIntent | _NotTheSame):
                 return
             raise
-        strangers = [one for one in announced if not self._judge(one, there, failures, result)]
+        strangers = [one for one in intended if not self._judge(one, there, failures, result)]
         self._take_back(category, strangers, cycle)
         self._obey_new_holds(category, ready, cycle, holds)
 
@@ -159,7 +159,7 @@ class LifecycleChanger:
         )
 
     def _judge(
-        self, one: Announced[Change], there: Mapping[str, Attachment], failures: Mapping[str, str], result: Changed
+        self, one: Intended[Change], there: Mapping[str, Attachment], failures: Mapping[str, str], result: Changed
     ) -> bool:
         """Record the outcome that a look shows; False if the change may have been made to another index."""
         change, attached = one.what, there.get(one.what.index)
@@ -176,20 +176,20 @@ class LifecycleChanger:
             self._finish(one, Outcome.DONE, _has(attached), result)
         return True
 
-    def _give_up(self, announced: Sequence[Announced[Change]], error: Refused, result: Changed) -> list[Change]:
+    def _give_up(self, intended: Sequence[Intended[Change]], error: Refused, result: Changed) -> list[Change]:
         """Record what a look shows, and return what was made: some may have been before the rest was refused.
 
         Where one index spoils a list, each is tried alone.
         """
         try:
-            there = self.cluster.attachments_of([one.what.index for one in announced])
+            there = self.cluster.attachments_of([one.what.index for one in intended])
         except (ClusterUnavailable, RequestRejected) as blind:
             result.unknown = True
-            for one in announced:
+            for one in intended:
                 self._finish(one, Outcome.UNKNOWN, f"{error.message}; it cannot be looked at: {blind.message}", result)
             return []
         made = []
-        for one in announced:
+        for one in intended:
             change, attached = one.what, there.get(one.what.index)
             if attached is not None and attached.uuid == change.uuid and _is_as_wanted(attached, change):
                 made.append(change)
@@ -199,7 +199,7 @@ class LifecycleChanger:
         result.done += made
         return made
 
-    def _take_back(self, category: Category | None, strangers: Sequence[Announced[Change]], cycle: str) -> None:
+    def _take_back(self, category: Category | None, strangers: Sequence[Intended[Change]], cycle: str) -> None:
         """Detach what was attached to an index that took the name of the planned one in that very moment."""
         there = self.cluster.attachments_of([one.what.index for one in strangers])
         reason = "attached to another index than the one that was looked at"
@@ -225,8 +225,8 @@ class LifecycleChanger:
             self.carry_out(category, [_detach(change, reason) for change in attached], cycle, holds)
             raise
 
-    def _announce(self, category: Category | None, change: Change, cycle: str) -> Announced[Change]:
-        return self.acts.announce(
+    def _record_intent(self, category: Category | None, change: Change, cycle: str) -> Intended[Change]:
+        return self.acts.record_intent(
             change,
             category,
             DETACH_LIFECYCLE if change.way is Way.DETACH else APPLY_LIFECYCLE,
@@ -237,7 +237,7 @@ class LifecycleChanger:
             cycle=cycle,
         )
 
-    def _finish(self, one: Announced[Change], outcome: Outcome, reason: str, result: Changed) -> None:
+    def _finish(self, one: Intended[Change], outcome: Outcome, reason: str, result: Changed) -> None:
         finished = self.acts.finish(one, outcome, reason)
         if outcome is not Outcome.DONE:
             result.failures[one.what.uuid] = (one.what, finished.reason)

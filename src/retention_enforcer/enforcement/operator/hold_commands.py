@@ -21,7 +21,7 @@ from retention_enforcer.enforcement.scope import Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Covered:
+class HeldInCategory:
     """What a hold covers in one category."""
 
     category: str
@@ -38,7 +38,7 @@ class Protection:
     """What a new hold does."""
 
     hold: Hold
-    covered: tuple[Covered, ...]
+    covered: tuple[HeldInCategory, ...]
     not_narrowed: tuple[str, ...] = ()
     """Categories whose documents do not name such a subject: nothing of theirs is held."""
     unprotected: Mapping[str, str] = field(default_factory=dict)
@@ -166,10 +166,10 @@ def _is_on(hold: Hold, facts: CategoryFacts) -> bool:
     return found or any(hold.index == apart.name for apart in facts.set_apart)
 
 
-def _covered(facts: CategoryFacts) -> Covered:
+def _covered(facts: CategoryFacts) -> HeldInCategory:
     whole = [index for index in facts.indices if index.name in facts.holds]
     partly = [index for index in facts.indices if index.name not in facts.holds and index.matching_documents]
-    return Covered(
+    return HeldInCategory(
         category=facts.category,
         indices=len(whole),
         documents=sum(i.documents for i in whole) + sum(i.matching_documents for i in partly),

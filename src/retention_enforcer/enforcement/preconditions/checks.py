@@ -94,15 +94,15 @@ class Checks:
 
     def _privileges(self) -> Iterator[Check]:
         """Yield a check for each privilege that is missing; one in all where none is."""
-        held = self.access.held(self.role, self.terms.policy)
-        if held is None:
+        granted = self.access.granted(self.role, self.terms.policy)
+        if granted is None:
             yield Check(name="privileges", text="the cluster's security is off: there is nothing to check")
             return
-        for missing, error in shortcomings(held, self.role):
+        for missing, error in shortcomings(granted, self.role):
             yield Check(name=f"privilege {missing.right.privilege}", text=error.message, error=error)
-        if not held.missing:
-            yield Check(name="privileges", text=f"{held.user} has all {held.needed} that the {self.role} needs")
-        if (too_much := excess(held, self.role)) is not None:
+        if not granted.missing:
+            yield Check(name="privileges", text=f"{granted.user} has all {granted.needed} that the {self.role} needs")
+        if (too_much := excess(granted, self.role)) is not None:
             yield Check(name="far too many privileges", text=too_much, warning=True)
 
     def _lifecycles(self) -> Check:

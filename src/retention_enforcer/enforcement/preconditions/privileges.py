@@ -13,7 +13,7 @@ from retention_enforcer.domain.privileges import AccessRole, GrantedPrivileges, 
 class AccessLook(Protocol):
     """Asks the cluster's security about the connection."""
 
-    def held(self, role: AccessRole, policy: Policy) -> GrantedPrivileges | None:
+    def granted(self, role: AccessRole, policy: Policy) -> GrantedPrivileges | None:
         """Return what of a role's privileges the connection has, or None where the cluster's security is off."""
 
 

@@ -17,7 +17,7 @@ from retention_enforcer.domain.policy.promises import Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Whose:
+class IndexIdentities:
     """Every index of the cluster, and whose it is."""
 
     metadata: Mapping[str, IndexMetadata]
@@ -59,11 +59,13 @@ def governed_by(
     client: Elasticsearch, capabilities: Capabilities, policy: Policy, own: OwnIndices
 ) -> dict[str, tuple[str, ...]]:
     """Return every governed index of the cluster by its name, whatever that is, and its categories."""
-    claims = read_whose(client, capabilities, policy, own).claims
+    claims = read_identities(client, capabilities, policy, own).claims
     return {name: claim.categories for name, claim in claims.items() if claim.categories}
 
 
-def read_whose(client: Elasticsearch, capabilities: Capabilities, policy: Policy, own: OwnIndices) -> Whose:
+def read_identities(
+    client: Elasticsearch, capabilities: Capabilities, policy: Policy, own: OwnIndices
+) -> IndexIdentities:
     """Return every index of the cluster and whose it is: in two requests, one where there are no streams.
 
     One more where the state has a stream's index that the streams do not show: it may have come in between.
@@ -85,7 +87,7 @@ def read_whose(client: Elasticsearch, capabilities: Capabilities, policy: Policy
             resized_from=index.resized_from,
             system=index.system or (member is not None and member.system),
         )
-    return Whose(
+    return IndexIdentities(
         metadata=found.indices,
         members=members,
         identities=identities,
