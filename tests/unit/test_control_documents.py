@@ -113,6 +113,7 @@ MALFORMED: list[tuple[str, dict[str, Any]]] = [
     ("stop", {"since": 5}),
     ("stop", {"at": None}),
     ("resumed", {"at": "now"}),
+    ("resumed", {"by": "nobody says when"}),
     ("terminations-approved", {"at": []}),
     ("confirmed-1", {"at": 5}),
 ]

@@ -30,7 +30,7 @@ def control_of(documents: Mapping[str, Body]) -> Control:
         orders=tuple(order_of(key, body) for key, body in _beginning(ORDER, documents)),
         holds=tuple(hold_of(key, body) for key, body in _beginning(HOLD, documents)),
         removed=frozenset(key.removeprefix(REMOVED) for key, _ in _beginning(REMOVED, documents)),
-        resumed_at=int(documents.get(RESUMED, {}).get("at", 0)),
+        resumed_at=resumed_at(documents.get(RESUMED)),
         stopped_at=stopped_at(documents.get(STOP)),
         terminations_approved_at=int(approved.get("at", 0)),
         terminations_approved_under=approved.get("policy"),
@@ -200,7 +200,7 @@ def stopped_at(stop: Body | None) -> int | None:
 
 def resumed_at(resumed: Body | None) -> int:
     """Read up to when stops are taken back; 0 where nobody ever resumed."""
-    return int(resumed["at"]) if resumed else 0
+    return int(resumed["at"]) if resumed is not None else 0
 
 
 # --- terminations -------------------------------------------------------------------------------------
