@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from retention_enforcer.domain.control import Control
@@ -15,7 +16,7 @@ from retention_enforcer.enforcement.coverage.observer import CoverageLook
 from retention_enforcer.enforcement.expiry.cycle import Cycle, CycleResult, PlanningCycle
 from retention_enforcer.enforcement.expiry.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.findings import FindingRecorder, log_findings
-from retention_enforcer.enforcement.ledger.books import LedgerBooks
+from retention_enforcer.enforcement.ledger.books import LedgerBooks, Ran
 from retention_enforcer.enforcement.lifecycles.strays import StrayLifecycles, StrayWatch
 from retention_enforcer.enforcement.memory import Memory
 from retention_enforcer.enforcement.ports import Clock, DocumentStore, Inventory
@@ -112,11 +113,8 @@ class Enforcer:
         """Run one cycle of a category; what may not be done under the operator's word is planned and proven only."""
         self.preconditions.check()
         control = self.decisions.read()
-        self._settle(category)
-        with self.books.watching(category):
-            result = self.cycle.run(self.terms.policy.category(category), self.decisions.scope(control))
-        if result.unknown:
-            self.books.leave(category)
+        about = self.terms.policy.category(category)
+        result = self._run(category, lambda: self.cycle.run(about, self.decisions.scope(control)))
         self.books.keep()
         return result
 
@@ -136,11 +134,7 @@ class Enforcer:
 
     def _look_at_lifecycles(self, control: Control) -> tuple[Finding, ...]:
         """Look at the lifecycles of the whole cluster; the enforcer's own are nowhere outside the policy."""
-        self._settle(LIFECYCLES)
-        with self.books.watching(LIFECYCLES):
-            result = self.lifecycles.run(self.decisions.scope(control))
-        if result.unknown:
-            self.books.leave(LIFECYCLES)
+        result = self._run(LIFECYCLES, lambda: self.lifecycles.run(self.decisions.scope(control)))
         return self.findings.record_of_job(LIFECYCLES, result.findings, self.clock.now())
 
     def work_on_terminations(self) -> TerminationResult:
@@ -148,21 +142,18 @@ class Enforcer:
         with self.terminations.renewing():
             self.preconditions.check()
             control = self.decisions.read()
-            self._settle(TERMINATIONS)
-            with self.books.watching(TERMINATIONS):
-                result = self.terminations.run(self.decisions.scope(control))
-        if result.unknown:
-            self.books.leave(TERMINATIONS)
+            result = self._run(TERMINATIONS, lambda: self.terminations.run(self.decisions.scope(control)))
         now = self.clock.now()
         findings = self.findings.record_of_job(TERMINATIONS, result.findings, now)
         self.state.save(LOOKED, {"at": now}, now)
         self.books.keep()
         return replace(result, findings=findings)
 
-    def _settle(self, job: str) -> None:
-        """Finish what the last run of a job left open."""
+    def _run(self, job: str, work: Callable[[], Ran]) -> Ran:
+        """Do a job's work, once what its last run left open is finished."""
         self.books.settle(job)
         self.blocks.tidy(job)
+        return self.books.run(job, work)
 
     def finish(self) -> None:
         """Remember how far the ledger goes."""

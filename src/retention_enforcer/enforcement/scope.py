@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+import structlog
 
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.policy.promises import Policy
@@ -29,6 +33,14 @@ class Scope:
 def cycle_of(job: str) -> str:
     """Return a new name for one run of a job: a category, or the work on terminations."""
     return f"{job}-{secrets.token_hex(4)}"
+
+
+@contextmanager
+def named_run(job: str, **fields: str) -> Iterator[str]:
+    """Give one run of a job its name, under which it logs, with these fields beside it."""
+    cycle = cycle_of(job)
+    with structlog.contextvars.bound_contextvars(**{"retention.cycle": cycle}, **fields):
+        yield cycle
 
 
 def job_of(cycle: str) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import structlog
 
@@ -18,7 +17,7 @@ from retention_enforcer.enforcement.coverage.observer import CoverageLook, Cover
 from retention_enforcer.enforcement.findings import FindingRecorder, log_findings
 from retention_enforcer.enforcement.memory import CoverageMemory
 from retention_enforcer.enforcement.ports import DocumentStore
-from retention_enforcer.enforcement.scope import cycle_of
+from retention_enforcer.enforcement.scope import named_run
 
 _log = structlog.get_logger()
 
@@ -54,7 +53,7 @@ class CoverageCycle:
 
     def run(self, policy: Policy, control: Control, evidence: Mapping[str, Evidence]) -> CoverageLook:
         """Look once. Raises ClusterUnavailable, RequestRejected or Refused where nothing can be said."""
-        with _named():
+        with named_run(COVERAGE):
             return self.look(policy, control, evidence, CoverageMemory())
 
     def look(
@@ -75,18 +74,11 @@ class RecordedCoverage:
 
     def run(self, policy: Policy, control: Control, evidence: Mapping[str, Evidence]) -> CoverageLook:
         """Look once, and record it. Raises as the look does."""
-        with _named() as cycle:
+        with named_run(COVERAGE) as cycle:
             memory = self._recorder.memory()
             look = self._cycle.look(policy, control, evidence, memory)
             self._recorder.record(memory, look, cycle)
             return look
-
-
-@contextmanager
-def _named() -> Iterator[str]:
-    cycle = cycle_of(COVERAGE)
-    with structlog.contextvars.bound_contextvars(**{"retention.cycle": cycle}):
-        yield cycle
 
 
 def log_coverage(look: CoverageLook, redactor: Redactor) -> None:

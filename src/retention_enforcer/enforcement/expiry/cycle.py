@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-
-import structlog
 
 from retention_enforcer.domain.expiry.fuse import FuseLimits, UnsafePlan, raise_if_unsafe
 from retention_enforcer.domain.expiry.proof import Proof, verify
@@ -25,7 +22,7 @@ from retention_enforcer.enforcement.lifecycles.vanished import VanishedIndices
 from retention_enforcer.enforcement.memory import Memory
 from retention_enforcer.enforcement.observer import Observer
 from retention_enforcer.enforcement.ports import Clock
-from retention_enforcer.enforcement.scope import Scope, cycle_of
+from retention_enforcer.enforcement.scope import Scope, named_run
 
 _CYCLE_PASSES = 3
 """How often one cycle plans anew for indices that were written to between plan and deletion."""
@@ -64,7 +61,7 @@ class PlanningCycle:
 
     def run(self, category: Category, scope: Scope) -> CycleResult:
         """Run one cycle and return what would be done. Raises ClusterUnavailable where that cannot be told."""
-        with _named(category):
+        with named_run(category.id, **{"retention.category": category.id}):
             memories = {category.id: Memory(fingerprint=scope.fingerprint)}
             facts, plan = self._observer.look(scope, [category], memories)[category.id]
             proof = verify(category, facts, plan)
@@ -92,7 +89,7 @@ class Cycle:
 
         Raises Refused and ClusterUnavailable where the cycle could not be brought to its proof.
         """
-        with _named(category) as cycle:
+        with named_run(category.id, **{"retention.category": category.id}) as cycle:
             memory = self.recorder.memory(category, scope.fingerprint)
             result, seen = self._run(category, scope, memory, cycle)
             log_cycle(result.plan, result.proof, self.redactor, acted=result.acted)
@@ -210,14 +207,6 @@ class _Run:
     """All that was planned in it so far."""
     results: Results = field(default_factory=Results)
     refused: UnsafePlan | None = None
-
-
-@contextmanager
-def _named(category: Category) -> Iterator[str]:
-    """Give a cycle a name, under which it logs."""
-    cycle = cycle_of(category.id)
-    with structlog.contextvars.bound_contextvars(**{"retention.cycle": cycle, "retention.category": category.id}):
-        yield cycle
 
 
 def _together(before: Plan, again: Collection[Purge], changed: Collection[str]) -> Plan:

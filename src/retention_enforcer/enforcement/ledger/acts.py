@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.holds.hold import Hold
 from retention_enforcer.domain.ledger.records import Entry, Kind, Outcome, answer
 from retention_enforcer.domain.policy.promises import Category
 from retention_enforcer.enforcement.ledger.appender import Appender
-from retention_enforcer.enforcement.ledger.fresh_permit import FreshPermit, Intended, What, holds_unchanged
+from retention_enforcer.enforcement.ledger.fresh_permit import FreshPermit, Intended, What
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Permit
 
 
@@ -66,8 +67,14 @@ class Acts:
         return FreshPermit(self._permit, self._clock, self._appender, intended, raise_if_against)
 
     def holds_unchanged(self, known: Collection[Hold]) -> Callable[[], None]:
-        """Return what raises Refused where there is a hold that is not among the known ones."""
-        return holds_unchanged(self._control, known)
+        """Return what raises Refused where a hold was added: long work can take hours, and a hold counts at once."""
+        known = frozenset(known)
+
+        def raise_if_held() -> None:
+            if not known.issuperset(self._control.read().holds):
+                raise Refused("a hold was added since this was planned", "nothing to do: it is planned again under it")
+
+        return raise_if_held
 
 
 @dataclass(frozen=True, slots=True)

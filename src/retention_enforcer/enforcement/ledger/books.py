@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
 
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.ledger.checkpoints import checkpoint_of
@@ -15,6 +14,17 @@ from retention_enforcer.enforcement.ledger.appender import Appender
 from retention_enforcer.enforcement.ledger.memory import LedgerMemory
 from retention_enforcer.enforcement.ledger.settle import settle_intents
 from retention_enforcer.enforcement.ports import Clock, Deleter, DocumentStore, LedgerStore
+
+
+class Result(Protocol):
+    """What the work of a job came to."""
+
+    @property
+    def unknown(self) -> bool:
+        """Whether an intent is left whose outcome is not known."""
+
+
+Ran = TypeVar("Ran", bound=Result)
 
 
 class LedgerBooks:
@@ -56,17 +66,18 @@ class LedgerBooks:
             with self._lock:
                 self._unfinished.discard(job)
 
-    @contextmanager
-    def watching(self, job: str) -> Iterator[None]:
-        """Note a run that fails in this block as unfinished."""
+    def run(self, job: str, work: Callable[[], Ran]) -> Ran:
+        """Do a job's work; where it fails, or leaves an outcome unknown, that is settled before its next run."""
         try:
-            yield
+            result = work()
         except Exception:
-            self.leave(job)
+            self._leave(job)
             raise
+        if result.unknown:
+            self._leave(job)
+        return result
 
-    def leave(self, job: str) -> None:
-        """Note that a run left an intent whose outcome is not known: it is settled before the job's next run."""
+    def _leave(self, job: str) -> None:
         with self._lock:
             self._unfinished.add(job)
 

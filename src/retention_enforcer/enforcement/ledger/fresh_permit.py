@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from retention_enforcer.domain.errors import Refused
-from retention_enforcer.domain.holds.hold import Hold
 from retention_enforcer.domain.ledger.records import Record
 from retention_enforcer.enforcement.ledger.appender import Appender
-from retention_enforcer.enforcement.ports import Clock, ControlStore, Permit
+from retention_enforcer.enforcement.ports import Clock, Permit
 
 What = TypeVar("What")
 
@@ -37,17 +36,6 @@ class StaleIntent(Refused):
 
     def __init__(self) -> None:
         super().__init__("not sent: the intent is older than 10 s", "the cluster answers slowly; it is planned again")
-
-
-def holds_unchanged(control: ControlStore, known: Collection[Hold]) -> Callable[[], None]:
-    """Return what raises Refused where a hold was added: long work can take hours, and a hold counts at once."""
-    known = frozenset(known)
-
-    def raise_if_held() -> None:
-        if not known.issuperset(control.read().holds):
-            raise Refused("a hold was added since this was planned", "nothing to do: it is planned again under it")
-
-    return raise_if_held
 
 
 class FreshPermit:

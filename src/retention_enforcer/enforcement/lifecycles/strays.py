@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import structlog
-
 from retention_enforcer.domain.errors import RequestRejected
 from retention_enforcer.domain.findings import Finding, FindingKind
 from retention_enforcer.domain.lifecycles.changes import Change, Way
@@ -17,7 +15,7 @@ from retention_enforcer.domain.own.state_keys import LIFECYCLES
 from retention_enforcer.enforcement.lifecycles.changer import LifecycleChanger
 from retention_enforcer.enforcement.lifecycles.observer import LifecycleObserver
 from retention_enforcer.enforcement.ports import LifecycleSource
-from retention_enforcer.enforcement.scope import Scope, cycle_of
+from retention_enforcer.enforcement.scope import Scope, named_run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +52,18 @@ class StrayWatch:
 
     def run(self, scope: Scope) -> StrayResult:
         """Return what strays; what cannot be looked at is a finding."""
-        return self.work(lambda _: StrayResult(findings=(seen := self.look(scope)).left(seen.strays)))
+
+        def report(_: str) -> StrayResult:
+            seen = self.look(scope)
+            return StrayResult(findings=seen.left(seen.strays))
+
+        return self.work(report)
 
     def work(self, what: Callable[[str], StrayResult]) -> StrayResult:
         """Do what a run does, under its name, where there are lifecycles that can be looked at."""
         if not self._observer.available:
             return StrayResult()
-        cycle = cycle_of(LIFECYCLES)
-        with structlog.contextvars.bound_contextvars(**{"retention.cycle": cycle}):
+        with named_run(LIFECYCLES) as cycle:
             try:
                 return what(cycle)
             except RequestRejected as error:

@@ -6,8 +6,6 @@ from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
-import structlog
-
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.findings import Finding
 from retention_enforcer.domain.ledger.records import Outcome
@@ -39,7 +37,7 @@ from retention_enforcer.enforcement.erasure.eraser import OWN, Eraser, PendingEr
 from retention_enforcer.enforcement.erasure.write_blocks import WriteBlocks
 from retention_enforcer.enforcement.lifecycles.pending import PendingWholeDeletions
 from retention_enforcer.enforcement.ports import Clock, Owners, Requests
-from retention_enforcer.enforcement.scope import Scope, cycle_of
+from retention_enforcer.enforcement.scope import Scope, named_run
 from retention_enforcer.enforcement.terminations.observer import SubjectObserver
 from retention_enforcer.enforcement.terminations.purge import PurgeObservation, SubjectPurge
 from retention_enforcer.enforcement.terminations.registrar import Intake, Registrar, TerminationRecorder
@@ -104,8 +102,7 @@ class TerminationWork:
 
     def run(self, scope: Scope) -> TerminationResult:
         """Run once. Raises Refused and ClusterUnavailable where it could not be brought to its end."""
-        cycle = cycle_of(TERMINATIONS)
-        with structlog.contextvars.bound_contextvars(**{"retention.cycle": cycle}):
+        with named_run(TERMINATIONS) as cycle:
             self._write_blocks.restore(cycle)
             if scope.may_act:
                 self._ended.doubt(self._clock.now())
