@@ -19,12 +19,13 @@ from retention_enforcer.domain.ledger.records import Record, check_chain
 from retention_enforcer.domain.own.state_keys import HOLDS
 from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.domain.subjects.identity import Subject, subject_of
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms, Redactor
 from retention_enforcer.enforcement.holds.records import HoldRecorder, lost_holds
 from retention_enforcer.enforcement.ledger.appender import Appender, Signature
 
 POLICY = Policy(name="test", categories=(category(), category("tenants", indices=["tenant-{application}-logs"])))
 NAMES = Pseudonyms(b"k" * 32)
+REDACTOR = Redactor(NAMES, POLICY.patterns)
 SECRETS = ("Anna of legal", "the case of Smith", "1400000001", "smith@example.org", "1000001")
 USER = subject_of(application="1400000001", user="smith@example.org")
 
@@ -84,7 +85,7 @@ class Bench:
         before = len(self.ledger.records)
         signature = Signature(instance="i", mode="enforce", policy="p")
         appender = Appender(self.ledger, Clock(), signature, lambda: 1, NO_IDS)
-        HoldRecorder(self.state, appender, NAMES).keep(POLICY, word(*holds), now)
+        HoldRecorder(self.state, appender, REDACTOR).keep(POLICY, word(*holds), now)
         return [str(r["action"]) for r in self.ledger.records[before:] if r["kind"] == "hold"]
 
     def reasons(self) -> list[str]:
@@ -249,7 +250,7 @@ def test_the_same_subject_and_the_same_word_are_known_again_by_their_pseudonyms(
 def test_what_this_process_recorded_is_read_again_only_under_another_lease(bench: Bench) -> None:
     epochs = [1]
     signature = Signature(instance="i", mode="enforce", policy="p")
-    book = HoldRecorder(bench.state, Appender(bench.ledger, Clock(), signature, lambda: epochs[-1], NO_IDS), NAMES)
+    book = HoldRecorder(bench.state, Appender(bench.ledger, Clock(), signature, lambda: epochs[-1], NO_IDS), REDACTOR)
     book.keep(POLICY, word(hold()), NOW)
     read = bench.state.read
     book.keep(POLICY, word(hold()), NOW)
@@ -268,7 +269,7 @@ def test_a_hold_that_is_gone_though_nobody_removed_it_is_lost_and_never_removed(
     assert lost_holds(known, word(removed=frozenset({"h2"}))) == ["h1"]
     assert lost_holds(known, word()) == []
     signature = Signature(instance="i", mode="enforce", policy="p")
-    book = HoldRecorder(bench.state, Appender(bench.ledger, Clock(), signature, lambda: 1, NO_IDS), NAMES)
+    book = HoldRecorder(bench.state, Appender(bench.ledger, Clock(), signature, lambda: 1, NO_IDS), REDACTOR)
     book.keep(POLICY, word(hold("h2"), removed=frozenset()), NOW)
     assert [(r["action"], r["reason"][:7]) for r in bench.ledger.records if r["kind"] == "hold"][-1] == (
         "lost",

@@ -13,14 +13,14 @@ import pytest
 import structlog
 
 from retention_enforcer.domain.policy.names import IndexPattern
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms, Redactor
 from retention_enforcer.logs import LEDGER_RECORD, configure_logs
 
 NAME = "tenant-canary7-logs"
 
 
 def hide(text: str) -> str:
-    return Pseudonyms(b"k" * 32).hide_everywhere([IndexPattern("tenant-{application}-logs")], text)
+    return Redactor(Pseudonyms(b"k" * 32), [IndexPattern("tenant-{application}-logs")]).text(text)
 
 
 @pytest.fixture(params=["json", "console"])

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from builders import category
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms, Redactor
 
 KEY = b"k" * 32
 NAMES = Pseudonyms(KEY)
@@ -36,7 +36,7 @@ def test_the_key_is_never_shown() -> None:
 
 def test_without_a_key_nobody_is_named() -> None:
     assert Pseudonyms(None).of("1400000001") == "unnamed"
-    assert Pseudonyms(None).index_name(APPLICATIONS.indices, "app-1400000001-logs") == "app-unnamed-logs"
+    assert Redactor(Pseudonyms(None), APPLICATIONS.indices).index_name("app-1400000001-logs") == "app-unnamed-logs"
 
 
 @pytest.mark.parametrize(
@@ -56,20 +56,20 @@ def test_without_a_key_nobody_is_named() -> None:
     ],
 )
 def test_only_the_application_in_the_name_of_an_index_is_replaced(name: str, expected: str) -> None:
-    assert NAMES.index_name(APPLICATIONS.indices, name) == expected
-    assert NAMES.index_name(APPLICATIONS.indices, expected) == expected, "what was replaced stays as it is"
+    assert Redactor(NAMES, APPLICATIONS.indices).index_name(name) == expected
+    assert Redactor(NAMES, APPLICATIONS.indices).index_name(expected) == expected, "what was replaced stays as it is"
     told = f"{expected}, 3 documents: by hmac"
-    assert NAMES.hide(APPLICATIONS.indices, expected, told) == told
+    assert Redactor(NAMES, APPLICATIONS.indices).text(told, expected) == told
 
 
 def test_a_category_without_applications_keeps_its_names() -> None:
-    assert NAMES.index_name(category().indices, "logs-2026.01.31") == "logs-2026.01.31"
+    assert Redactor(NAMES, category().indices).index_name("logs-2026.01.31") == "logs-2026.01.31"
 
 
 def test_in_a_text_the_application_is_replaced_wherever_it_stands_for_itself() -> None:
     text = "app-77-logs: the last index of the alias read-77; 177 documents, no such index [app-77-logs]"
     hidden = NAMES.of("77")
-    assert NAMES.hide(APPLICATIONS.indices, "app-77-logs", text) == (
+    assert Redactor(NAMES, APPLICATIONS.indices).text(text, "app-77-logs") == (
         f"app-{hidden}-logs: the last index of the alias read-{hidden}; "
         f"177 documents, no such index [app-{hidden}-logs]"
     )
@@ -96,27 +96,30 @@ def expected(text: str) -> str:
 
 @pytest.mark.parametrize(("text", "hidden"), EVERYWHERE)
 def test_in_any_text_the_application_is_replaced_in_what_looks_like_a_tenants_index(text: str, hidden: str) -> None:
-    assert NAMES.hide_everywhere(TENANTS.indices, text) == expected(hidden)
+    assert Redactor(NAMES, TENANTS.indices).text(text) == expected(hidden)
 
 
 @pytest.mark.parametrize("text", [text for text, _ in EVERYWHERE])
 def test_what_was_replaced_already_stays_as_it_is(text: str) -> None:
-    once = NAMES.hide_everywhere(TENANTS.indices, text)
-    assert NAMES.hide_everywhere(TENANTS.indices, once) == once
+    once = Redactor(NAMES, TENANTS.indices).text(text)
+    assert Redactor(NAMES, TENANTS.indices).text(once) == once
 
 
 def test_a_name_that_was_replaced_alone_stays_as_it_is_in_a_text() -> None:
-    name = NAMES.index_name(TENANTS.indices, "tenant-14-logs-a")
-    assert NAMES.hide_everywhere(TENANTS.indices, f"{name}, tenant-15-logs-a") == (
+    name = Redactor(NAMES, TENANTS.indices).index_name("tenant-14-logs-a")
+    assert Redactor(NAMES, TENANTS.indices).text(f"{name}, tenant-15-logs-a") == (
         f"{name}, tenant-{NAMES.of('15')}-logs-a"
     )
 
 
 def test_in_a_text_without_a_key_nobody_is_named_either() -> None:
-    hidden = Pseudonyms(None).hide_everywhere(TENANTS.indices, "copy-of-tenant-1400000001-logs-a")
+    hidden = Redactor(Pseudonyms(None), TENANTS.indices).text("copy-of-tenant-1400000001-logs-a")
     assert hidden == "copy-of-tenant-unnamed-logs-a"
 
 
 def test_the_text_about_another_index_hides_the_names_of_tenants_indices_in_it() -> None:
     text = "app-14-logs is an alias of billing"
-    assert NAMES.hide(APPLICATIONS.indices, "billing", text) == f"app-{NAMES.of('14')}-logs is an alias of billing"
+    assert (
+        Redactor(NAMES, APPLICATIONS.indices).text(text, "billing")
+        == f"app-{NAMES.of('14')}-logs is an alias of billing"
+    )

@@ -363,7 +363,7 @@ class Deployment:
             outside=Elsewhere(self.client, self.capabilities, self.own),
             copies=ElasticsCopies(self.client, self.capabilities, self.own),
             nodes=self.copies,
-            pseudonyms=self.pseudonyms,
+            redactor=self.redactor,
             control=self.control_reader,
             clock=self.clock,
         )

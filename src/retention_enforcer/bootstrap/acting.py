@@ -111,7 +111,7 @@ def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: f
             terms=deployment.terms,
             control=deployment.control_reader,
             watch=deployment.control_watch,
-            holds=HoldRecorder(deployment.state, tools.appender, deployment.pseudonyms),
+            holds=HoldRecorder(deployment.state, tools.appender, deployment.redactor),
             appender=tools.appender,
             state=deployment.state,
             clock=deployment.clock,
@@ -238,7 +238,7 @@ def _terminations(deployment: Deployment, tools: _Tools) -> TerminationWork:
         write_blocks=write_blocks,
         eraser=eraser,
         ended=deployment.ended,
-        pseudonyms=deployment.pseudonyms,
+        redactor=deployment.redactor,
         clock=deployment.clock,
         grace=deployment.settings.grace,
     )

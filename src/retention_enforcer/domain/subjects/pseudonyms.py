@@ -43,41 +43,6 @@ class Pseudonyms:
         digest = hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
         return f"{_SCHEME}{self._key_id(self._key)}:{digest}"
 
-    def index_name(self, patterns: Sequence[IndexPattern], name: str) -> str:
-        """Return the name of an index with the application's id in it replaced; the index's uuid identifies it.
-
-        A name in which it was replaced before stays as it is: no index has a colon in its name.
-        """
-        if _SCHEME in name:
-            return name
-        for governed in governed_parts(name):
-            for pattern in patterns:
-                if (application := pattern.application_in(governed)) is not None:
-                    return name.replace(governed, pattern.replace_application(governed, self.of(application)), 1)
-        return name
-
-    def hide_everywhere(self, patterns: Sequence[IndexPattern], text: str) -> str:
-        """Return a text about any indices with the applications' ids replaced in names like those of tenants' indices.
-
-        A copy may have such a name with something before or behind it.
-        """
-        for pattern in patterns:
-            text = pattern.replace_applications(text, self.of, _SCHEME)
-        return text
-
-    def hide(self, patterns: Sequence[IndexPattern], name: str, text: str) -> str:
-        """Return a text about an index with the application's id replaced wherever it stands for itself.
-
-        Not in the index's name alone: it stands in the names of its stream and aliases, and in what the cluster says.
-        """
-        ids = (pattern.application_in(governed) for governed in governed_parts(name) for pattern in patterns)
-        application = next((id_ for id_ in ids if id_ is not None), None)
-        if application is None or _SCHEME in name:  # the text may speak of its aliases, or of other indices
-            return self.hide_everywhere(patterns, text)
-        alone = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(application)}(?![A-Za-z0-9_])")
-        parts = [alone.sub(self.of(application), part) for part in text.split(name)]
-        return self.index_name(patterns, name).join(parts)
-
 
 @dataclass(frozen=True, slots=True)
 class Redactor:
@@ -87,11 +52,38 @@ class Redactor:
     patterns: Sequence[IndexPattern]
 
     def index_name(self, name: str) -> str:
-        """Return the name of an index with the id in it replaced."""
-        return self.pseudonyms.index_name(self.patterns, name)
+        """Return the name of an index with the application's id in it replaced; the index's uuid identifies it.
+
+        A name in which it was replaced before stays as it is: no index has a colon in its name.
+        """
+        if _SCHEME in name:
+            return name
+        for governed in governed_parts(name):
+            for pattern in self.patterns:
+                if (application := pattern.application_in(governed)) is not None:
+                    hidden = pattern.replace_application(governed, self.pseudonyms.of(application))
+                    return name.replace(governed, hidden, 1)
+        return name
 
     def text(self, text: str, index: str | None = None) -> str:
-        """Return a text about an index, or about any, with ids replaced."""
-        if index is None:
-            return self.pseudonyms.hide_everywhere(self.patterns, text)
-        return self.pseudonyms.hide(self.patterns, index, text)
+        """Return a text with ids replaced: in all names of indices in it, or, about one index, wherever its id stands.
+
+        The id stands not in that index's name alone, but in the names of its stream and aliases, and in what the
+        cluster says.
+        """
+        application = None if index is None or _SCHEME in index else self._application_in(index)
+        if index is None or application is None:  # the text may speak of its aliases, or of other indices
+            return self._everywhere(text)
+        alone = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(application)}(?![A-Za-z0-9_])")
+        parts = [alone.sub(self.pseudonyms.of(application), part) for part in text.split(index)]
+        return self.index_name(index).join(parts)
+
+    def _application_in(self, index: str) -> str | None:
+        ids = (p.application_in(governed) for governed in governed_parts(index) for p in self.patterns)
+        return next((id_ for id_ in ids if id_ is not None), None)
+
+    def _everywhere(self, text: str) -> str:
+        """Replace ids in names like those of tenants' indices; a copy's may have something before or behind it."""
+        for pattern in self.patterns:
+            text = pattern.replace_applications(text, self.pseudonyms.of, _SCHEME)
+        return text

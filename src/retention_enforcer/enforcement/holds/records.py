@@ -13,7 +13,7 @@ from retention_enforcer.domain.ledger.records import Entry, Kind
 from retention_enforcer.domain.own.state_keys import HOLDS
 from retention_enforcer.domain.policy.claims import claimants_by_name
 from retention_enforcer.domain.policy.promises import Policy
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.subjects.pseudonyms import Redactor
 from retention_enforcer.enforcement.ledger.appender import Appender
 from retention_enforcer.enforcement.ports import DocumentStore
 
@@ -35,10 +35,11 @@ def lost_holds(body: Mapping[str, Any] | None, control: Control) -> list[str]:
 class HoldRecorder:
     """Compares the holds that there are with those that were recorded; each change is one record."""
 
-    def __init__(self, state: DocumentStore, appender: Appender, pseudonyms: Pseudonyms) -> None:
+    def __init__(self, state: DocumentStore, appender: Appender, redactor: Redactor) -> None:
         self._state = state
         self._appender = appender
-        self._pseudonyms = pseudonyms
+        self._redactor = redactor
+        self._pseudonyms = redactor.pseudonyms
         self._kept: tuple[int, dict[str, str]] | None = None
         """Under which epoch this process saw to it last that these are recorded: nobody else writes under it."""
 
@@ -76,7 +77,7 @@ class HoldRecorder:
             target = f"{hold.subject.kind} {self._pseudonyms.of(hold.subject.text)}"
         elif hold.index is not None:
             claimed = claimants_by_name(policy, hold.index)  # an alias can have any name, also one with an id
-            hidden = self._pseudonyms.index_name(policy.patterns, hold.index)
+            hidden = self._redactor.index_name(hold.index)
             target = f"index {hidden if claimed else self._pseudonyms.of(hold.index)}"
         else:
             target = f"category {hold.category}"

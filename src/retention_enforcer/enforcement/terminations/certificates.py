@@ -13,7 +13,7 @@ from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.ledger.records import Kind, Record, is_intact
 from retention_enforcer.domain.policy.promises import ON_REQUEST, Policy
 from retention_enforcer.domain.subjects.identity import Subject
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms, Redactor
 from retention_enforcer.domain.terminations.certificate import Certificate, CertifiedPromise, KeptCopy
 from retention_enforcer.domain.terminations.plan import (
     asked_in,
@@ -67,7 +67,7 @@ class Certifier:
     outside: OutsideReader
     copies: CopiesReader
     nodes: CopiesBook
-    pseudonyms: Pseudonyms
+    redactor: Redactor
     control: ControlStore
     clock: Clock
 
@@ -104,7 +104,7 @@ class Certifier:
         items = (
             *doubts,
             *altered,
-            *_unproven(termination, ledger, self.pseudonyms),
+            *_unproven(termination, ledger, self.redactor.pseudonyms),
             *(item for item in termination.open_items if item.kind == OpenItemKind.OWNER_UNDECIDED),
             *not_narrowed(self.policy, termination, now),
             *self._left_by_age(termination, now),
@@ -119,7 +119,7 @@ class Certifier:
             termination=termination,
             times=self.asking.times(termination),
             promises=self._promises(termination),
-            applications=tuple(self.pseudonyms.of(application) for application in termination.applications),
+            applications=tuple(self.redactor.pseudonyms.of(application) for application in termination.applications),
             hashes=hashes,
             found=found,
             open_items=tuple(replace(i, text=self._hide(i.text)) for i in dict.fromkeys(items)),
@@ -127,13 +127,13 @@ class Certifier:
         )
 
     def _hide(self, text: str) -> str:
-        return self.pseudonyms.hide_everywhere(self.policy.patterns, text)
+        return self.redactor.text(text)
 
     def _without_ids(self, name: str, termination: Termination) -> str:
         """Return the name of an index outside the policy without the subject's id, which it may be named after."""
         for subject, _ in termination.subjects():
             alone = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(subject.id)}(?![A-Za-z0-9_])", re.IGNORECASE)
-            name = alone.sub(self.pseudonyms.of(subject.id), name)
+            name = alone.sub(self.redactor.pseudonyms.of(subject.id), name)
         return name
 
     def _look(self, termination: Termination) -> tuple[dict[str, int | None], list[OpenItem]]:
@@ -219,7 +219,7 @@ class Certifier:
                     yield _in_snapshot(snapshot, ends.get((snapshot.policy or "", repository.name)), now)
 
     def _hidden(self, names: Sequence[str]) -> list[str]:
-        return [self.pseudonyms.index_name(self.policy.patterns, name) for name in names]
+        return [self.redactor.index_name(name) for name in names]
 
     def _elsewhere(self, termination: Termination, now: int) -> Iterator[OpenItem]:
         subjects = [subject for subject, _ in termination.subjects()]

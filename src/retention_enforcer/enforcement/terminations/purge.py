@@ -16,7 +16,7 @@ from retention_enforcer.domain.plan import Action, Purge
 from retention_enforcer.domain.policy.claims import claimants_by_name
 from retention_enforcer.domain.policy.promises import Category, Policy
 from retention_enforcer.domain.subjects.identity import Condition, Match
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.subjects.pseudonyms import Redactor
 from retention_enforcer.domain.terminations.findings import AmbiguousOwner
 from retention_enforcer.domain.terminations.plan import (
     SubjectPlan,
@@ -85,7 +85,7 @@ class SubjectPurge:
     write_blocks: WriteBlocks
     eraser: Eraser
     ended: PendingWholeDeletions
-    pseudonyms: Pseudonyms
+    redactor: Redactor
     clock: Clock
     grace: int
 
@@ -130,7 +130,7 @@ class SubjectPurge:
         finally:
             for done in results.done:
                 took = done.by_label if done.purge.takes is not None else counted[done.purge.facts.uuid]
-                self._note(scope.policy, category.id, done.purge.facts, took, terminations, record=done.record)
+                self._note(category.id, done.purge.facts, took, terminations, record=done.record)
                 failures.pop(done.purge.facts.uuid, None)
             for uuid, (purge, reason) in results.failures.items():
                 if uuid not in results.changed:
@@ -192,7 +192,7 @@ class SubjectPurge:
             if erasing.expected[label] > left.get(label, 0) and not _is_noted(terminations[label], erasing)
         }
         known = IndexFacts.bare(erasing.progress.index, uuid) if facts is None else facts
-        self._note(policy, category or _category_of(policy, known.name), known, took, terminations)
+        self._note(category or _category_of(policy, known.name), known, took, terminations)
 
     def _give_up_if_ungoverned(
         self, policy: Policy, uuid: str, erasing: PendingErasure, terminations: Mapping[str, Termination]
@@ -235,7 +235,7 @@ class SubjectPurge:
                 for category in categories_of(policy, termination.ask)
                 if category.id in look.terminated
             }
-            hidden = self._hidden(policy, items)
+            hidden = self._hidden(items)
             changed = after_look(termination, left=found, open_items=hidden, looked_in=looked_in, now=now)
             if changed == termination:
                 continue
@@ -313,7 +313,6 @@ class SubjectPurge:
 
     def _note(
         self,
-        policy: Policy,
         category: str,
         facts: IndexFacts,
         took: Mapping[str, int],
@@ -328,7 +327,7 @@ class SubjectPurge:
             written = self.book.record(termination, PURGED, purged_of(documents, facts.uuid, how))
             purged = Purged(
                 category=category,
-                index=self.pseudonyms.index_name(policy.patterns, facts.name),
+                index=self.redactor.index_name(facts.name),
                 uuid=facts.uuid,
                 documents=documents,
                 at=self.clock.now(),
@@ -350,9 +349,8 @@ class SubjectPurge:
                 plans[id_].doubt(asked.labels, f"{id_} is reported only: enforce is false in the policy")
         return plans
 
-    def _hidden(self, policy: Policy, items: Sequence[OpenItem]) -> list[OpenItem]:
-        hide = self.pseudonyms.hide_everywhere
-        return [replace(item, text=hide(policy.patterns, item.text)) for item in dict.fromkeys(items)]
+    def _hidden(self, items: Sequence[OpenItem]) -> list[OpenItem]:
+        return [replace(item, text=self.redactor.text(item.text)) for item in dict.fromkeys(items)]
 
 
 def _refused(plans: Iterable[SubjectPlan], label: str, failures: Mapping[str, str]) -> Iterator[OpenItem]:
