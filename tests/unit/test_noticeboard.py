@@ -21,7 +21,7 @@ from retention_enforcer.domain.holds.hold import Hold
 from retention_enforcer.domain.instants import DAY, HOUR, SECOND
 from retention_enforcer.domain.plan import Keep
 from retention_enforcer.domain.subjects.identity import subject_of
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms, Redactor
 from retention_enforcer.domain.terminations.states import OpenItem, OpenItemKind, Purged
 from retention_enforcer.enforcement.coverage.observer import CoverageLook
 from retention_enforcer.enforcement.expiry.cycle import CycleResult
@@ -34,6 +34,7 @@ from retention_enforcer.web.metrics import exposition
 from statuses import TRTC, just_started, termination
 
 PSEUDONYMS = Pseudonyms(b"k" * 32)
+REDACTOR = Redactor(PSEUDONYMS, TRTC.patterns)
 APPLICATION, USER, ACCOUNT = "1400777333", "smith@example.org", "100007654321"
 TENANT = f"trtc-application-logs-{APPLICATION}-2026"
 
@@ -47,7 +48,7 @@ class Clock:
 
 
 def board(clock: Clock | None = None, lease: LeaseSeen | None = None) -> Noticeboard:
-    return Noticeboard(just_started(), PSEUDONYMS, clock or Clock(), (lambda: lease) if lease else None)
+    return Noticeboard(just_started(), REDACTOR, clock or Clock(), (lambda: lease) if lease else None)
 
 
 def cycle(*findings: Finding, **more: Any) -> CycleResult:
@@ -188,7 +189,7 @@ def test_it_is_alive_while_it_beats(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_lease_is_that_of_the_moment_in_which_it_is_asked_for() -> None:
     leases = iter([LeaseSeen(held=held, epoch=1, holder="me", seen_ago=0.0) for held in (True, False)])
-    on = Noticeboard(just_started(), PSEUDONYMS, Clock(), lambda: next(leases))
+    on = Noticeboard(just_started(), REDACTOR, Clock(), lambda: next(leases))
     first, second = on.known().lease, on.known().lease
     assert first is not None
     assert second is not None

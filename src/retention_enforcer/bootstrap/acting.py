@@ -173,6 +173,7 @@ class _Tools:
         )
         acts = Acts(appender, gate, deployment.clock, deployment.bare_control_reader)
         roller = Roller(deletion, acts, gate, deployment.clock)
+        findings = FindingRecorder(deployment.state, appender, deployment.redactor)
         purger = Purger(deletion, roller, blocks, acts, deployment.policy.earliest)
         return cls(
             gate=gate,
@@ -186,8 +187,8 @@ class _Tools:
             acts=acts,
             roller=roller,
             purger=purger,
-            recorder=CycleRecorder(deployment.state, appender, deployment.redactor),
-            findings=FindingRecorder(deployment.state, appender, deployment.redactor),
+            recorder=CycleRecorder(deployment.state, appender, findings, deployment.redactor),
+            findings=findings,
             timeout=timeout,
         )
 

@@ -44,7 +44,7 @@ def noticeboard_of(deployment: Deployment, acting: Acting) -> Noticeboard:
         started_at=deployment.clock.now(),
     )
     lease = acting.lease
-    return Noticeboard(known, deployment.pseudonyms, deployment.clock, (lambda: lease.seen) if lease else None)
+    return Noticeboard(known, deployment.redactor, deployment.clock, (lambda: lease.seen) if lease else None)
 
 
 def page_server_of(deployment: Deployment, board: Noticeboard) -> PageServer:

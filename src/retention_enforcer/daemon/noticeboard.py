@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from retention_enforcer.daemon.work import Worker
 from retention_enforcer.domain.errors import RetentionError
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms, Redactor
+from retention_enforcer.domain.subjects.pseudonyms import Redactor
 from retention_enforcer.enforcement.coverage.observer import CoverageLook
 from retention_enforcer.enforcement.expiry.cycle import CycleResult
 from retention_enforcer.enforcement.ports import Clock
@@ -49,11 +49,11 @@ class Noticeboard:
     """
 
     def __init__(
-        self, known: Known, pseudonyms: Pseudonyms, clock: Clock, lease: Callable[[], LeaseSeen] | None = None
+        self, known: Known, redactor: Redactor, clock: Clock, lease: Callable[[], LeaseSeen] | None = None
     ) -> None:
         self._lock = threading.Lock()
         self._known = known
-        self._redactor = Redactor(pseudonyms, known.policy.patterns)
+        self._redactor = redactor
         self._clock = clock
         self._lease = lease
         self._counted = 0

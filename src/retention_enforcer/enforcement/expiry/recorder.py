@@ -45,11 +45,11 @@ class CycleObservation:
 class CycleRecorder:
     """Writes only what changed: a cycle that found what the last one found leaves no record."""
 
-    def __init__(self, state: DocumentStore, appender: Appender, redactor: Redactor) -> None:
+    def __init__(self, state: DocumentStore, appender: Appender, findings: FindingRecorder, redactor: Redactor) -> None:
         self._state = state
         self._appender = appender
+        self._findings = findings
         self._redactor = redactor
-        self._findings = FindingRecorder(state, appender, redactor)
 
     def memory(self, category: Category, fingerprint: str) -> Memory:
         """Return what is remembered of a category under a policy."""
