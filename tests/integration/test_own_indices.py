@@ -171,9 +171,9 @@ def test_a_ledger_of_an_earlier_version_gets_its_fields_by_setup_and_keeps_its_r
     name, head, earlier = bench.own.ledger_index, Head(), list[dict[str, Any]]()
     mappings = bench.es.indices.get_mapping(index=name)[name]["mappings"]
     del mappings["properties"]["details"]
-    for hit in bench.es.search(index=name, size=100, sort="sequence")["hits"]["hits"]:
-        left_out = ("details", "sequence", "previous", "hash")
-        earlier.append(seal({k: v for k, v in hit["_source"].items() if k not in left_out}, head))
+    left_out = ("details", "sequence", "previous", "hash")
+    for record in bench.records():
+        earlier.append(seal({k: v for k, v in record.items() if k not in left_out}, head))
         head = Head(earlier[-1]["sequence"], earlier[-1]["hash"])
     bench.es.indices.delete(index=name)
     settings = {key: value for key, value in STATED.items() if value is not None}
