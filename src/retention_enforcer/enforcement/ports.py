@@ -14,6 +14,7 @@ from retention_enforcer.domain.lease import Versioned
 from retention_enforcer.domain.ledger.records import Head, Record
 from retention_enforcer.domain.lifecycles.choice import Attachment
 from retention_enforcer.domain.lifecycles.compiler import LifecyclePolicy, StoredLifecycle
+from retention_enforcer.domain.lifecycles.streams import StreamLifecycle
 from retention_enforcer.domain.lifecycles.vanished import HistoryEntry
 from retention_enforcer.domain.lifecycles.watch import Explained
 from retention_enforcer.domain.own.position import IndexPosition
@@ -118,6 +119,12 @@ class LifecycleSource(Protocol):
 
     def stream_round(self) -> int:
         """Return how long it takes until the lifecycles of all streams were looked at anew, in milliseconds."""
+
+    def stream_poll(self) -> int:
+        """Return how often the cluster looks at the lifecycles of streams, in milliseconds."""
+
+    def stream_lifecycles(self, streams: Collection[str]) -> Mapping[str, StreamLifecycle]:
+        """Return the lifecycles of those of these streams that are there and have one of their own, by name."""
 
     def contents(self) -> Mapping[str, Mapping[str, Any]]:
         """Return what all lifecycle policies of the cluster do and say (`phases` and `_meta`), by name."""

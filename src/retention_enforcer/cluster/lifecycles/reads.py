@@ -18,6 +18,7 @@ from elasticsearch import Elasticsearch
 from retention_enforcer.cluster.batches import of_those_there
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import packed
+from retention_enforcer.cluster.lifecycles.streams import read_stream_lifecycles
 from retention_enforcer.cluster.privileges import authentication
 from retention_enforcer.cluster.state import read_state
 from retention_enforcer.domain.errors import ClusterUnavailable
@@ -25,6 +26,7 @@ from retention_enforcer.domain.instants import MINUTE, SECOND
 from retention_enforcer.domain.lifecycles.choice import Attachment
 from retention_enforcer.domain.lifecycles.compiler import StoredLifecycle
 from retention_enforcer.domain.lifecycles.foreign import milliseconds
+from retention_enforcer.domain.lifecycles.streams import StreamLifecycle
 from retention_enforcer.domain.lifecycles.watch import Explained
 
 STREAM_FIELDS = [
@@ -118,25 +120,34 @@ class LifecyclesSeen:
         remedy = "see that the enforcer's role has the cluster privilege monitor"
         raise ClusterUnavailable("the cluster does not say how often it looks at lifecycles", remedy)
 
+    def stream_poll(self) -> int:
+        """Return `data_streams.lifecycle.poll_interval` as it is in force, or its default, in milliseconds."""
+        with translated():
+            answer = self._reading.cluster.get_settings(include_defaults=True, filter_path=_STREAM_POLL_INTERVAL).body
+        polls = (
+            milliseconds(str(answer.get(level, {}).get("data_streams", {}).get("lifecycle", {}).get("poll_interval")))
+            for level in ("transient", "persistent", "defaults")
+        )
+        return next((poll for poll in polls if poll is not None), _DEFAULT_STREAM_POLL)
+
     def stream_round(self) -> int:
         """Return how long it takes until the lifecycles of all streams have been looked at anew, in milliseconds.
 
         That is one `data_streams.lifecycle.poll_interval` and as long as the last run took.
         """
+        poll = self.stream_poll()
         with translated():
-            answer = self._reading.cluster.get_settings(include_defaults=True, filter_path=_STREAM_POLL_INTERVAL).body
             run = self._reading.perform_request(
                 "GET",
                 "/_lifecycle/stats",
                 params={"filter_path": "last_run_duration_in_millis"},
                 headers={"accept": "application/json"},
             ).body
-        polls = (
-            milliseconds(str(answer.get(level, {}).get("data_streams", {}).get("lifecycle", {}).get("poll_interval")))
-            for level in ("transient", "persistent", "defaults")
-        )
-        poll = next((poll for poll in polls if poll is not None), _DEFAULT_STREAM_POLL)
         return poll + int(run.get("last_run_duration_in_millis", 0)) + SECOND
+
+    def stream_lifecycles(self, streams: Collection[str]) -> dict[str, StreamLifecycle]:
+        """Return the lifecycles of those of these streams that are there and have one of their own, by name."""
+        return read_stream_lifecycles(self._reading, streams)
 
     def policies(self) -> dict[str, StoredPolicy]:
         """Return all lifecycle policies of the cluster, by name."""

@@ -19,10 +19,64 @@ from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import concrete_name, packed
 from retention_enforcer.cluster.preflight import Capabilities, Part
 from retention_enforcer.domain.errors import OutcomeUnknown, RequestRejected
+from retention_enforcer.domain.lifecycles.foreign import milliseconds
+from retention_enforcer.domain.lifecycles.streams import StreamLifecycle, StreamRollover
 from retention_enforcer.domain.policy.promises import Policy
 
 _COMPUTED = frozenset({"effective_retention", "retention_determined_by", "rollover"})
 """What an answer says beside what was put."""
+
+_MANAGED_BY_STREAM = "Data stream lifecycle"
+_DESCRIBED = [
+    "data_streams.name",
+    "data_streams.lifecycle",
+    "data_streams.next_generation_managed_by",
+    "data_streams.indices.index_name",
+    "data_streams.indices.managed_by",
+]
+
+
+def read_stream_lifecycles(client: Elasticsearch, streams: Collection[str]) -> dict[str, StreamLifecycle]:
+    """Return the lifecycles of those of these streams that are there and have one, with what is in force of them."""
+    found = {}
+    for names in packed(sorted(f"{concrete_name(name)}*" for name in streams)):  # a gone name alone is a 404
+        with translated():
+            answer = client.indices.get_data_stream(
+                name=names, expand_wildcards="all", include_defaults=True, filter_path=_DESCRIBED
+            ).body
+        for stream in answer.get("data_streams", []):
+            if stream["name"] in streams and "lifecycle" in stream:
+                found[str(stream["name"])] = described(stream)
+    return found
+
+
+def described(stream: Mapping[str, Any]) -> StreamLifecycle:
+    """Return the lifecycle of a stream from an answer that has the defaults too."""
+    said = stream["lifecycle"]
+    retention = said.get("effective_retention", said.get("data_retention"))
+    return StreamLifecycle(
+        stream=str(stream["name"]),
+        enabled=bool(said.get("enabled", False)),
+        retention=milliseconds(str(retention)) if retention is not None else None,
+        determined_by=said.get("retention_determined_by"),
+        rollover=_rollover(said.get("rollover", {})),
+        members=frozenset(
+            str(index["index_name"])
+            for index in stream.get("indices", [])
+            if index.get("managed_by") == _MANAGED_BY_STREAM
+        ),
+        rules_the_next=stream.get("next_generation_managed_by") == _MANAGED_BY_STREAM,
+    )
+
+
+def _rollover(conditions: Mapping[str, Any]) -> StreamRollover:
+    age, _, automatic = str(conditions.get("max_age", "")).partition(" ")
+    waits = {name for name in conditions if name.startswith("min_")} - {"min_docs"}
+    return StreamRollover(
+        max_age=milliseconds(age),
+        automatic=bool(automatic),
+        may_wait=bool(waits) or int(conditions.get("min_docs", 1)) > 1,
+    )
 
 
 class StreamLifecycles:

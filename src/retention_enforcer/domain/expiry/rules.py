@@ -2,13 +2,15 @@
 
 For each index, the first that fits:
 
-1. held, under somebody else's lifecycle, or in doubt     -> skip; with documents of a held subject never whole
+1. held, under somebody else's ILM policy, or in doubt    -> skip; with documents of a held subject never whole
 2. no documents                                           -> keep; delete once the index itself is past the limit
 3. oldest dated document younger than limit - margin      -> keep
 4. container, last index of an alias, undated documents   -> trim (undated: until they may go, see below)
 5. all dated documents due, or within one rollover        -> delete whole, a write index after its rollover;
                                                              trim where that is refused for a reason that lasts
 6. otherwise                                              -> trim
+
+The lifecycle of a stream is no reason to skip: it stays, and what it leaves past the limit goes all the same.
 
 Where a category has no timestamp, on purpose, an index counts by its own age (`own_age`): it goes whole or not at all,
 and not while something may still be written to it.
@@ -29,6 +31,7 @@ from retention_enforcer.domain.expiry.orders import ordered_fields, ordered_purg
 from retention_enforcer.domain.facts import CategoryFacts, ForbiddenField, IndexFacts
 from retention_enforcer.domain.foresight import Foreseen, foreseen_in, gap_of
 from retention_enforcer.domain.instants import describe_duration
+from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.plan import (
     Action,
     Keep,
@@ -129,7 +132,7 @@ class _Judge:
             return skip_as_held(index, hold.text)
         if self.category.max_age is None:
             return self._erased(index) or Keep(facts=index, due=None, reason=self._why_no_age(index))
-        if index.lifecycle and self.category.foreign_lifecycle == "leave":
+        if index.lifecycle not in (None, STREAM_LIFECYCLE) and self.category.foreign_lifecycle == "leave":
             remedy = "detach that lifecycle, or set foreign_lifecycle: adopt in the category"
             return skip(index, SkipKind.FOREIGN_LIFECYCLE, f"under somebody else's lifecycle {index.lifecycle}", remedy)
         if index.documents == 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from retention_enforcer.domain.deadlines import due_at
@@ -31,6 +31,7 @@ from retention_enforcer.domain.lifecycles.compiler import (
     own_lifecycles,
 )
 from retention_enforcer.domain.lifecycles.foreign import judge_foreign
+from retention_enforcer.domain.lifecycles.streams import judge_stream
 from retention_enforcer.domain.lifecycles.watch import (
     REATTACHED,
     Explained,
@@ -185,23 +186,34 @@ class LifecycleObserver:
         self, look: LifecycleLook, facts: CategoryFacts, stored: Mapping[str, StoredLifecycle], now: int
     ) -> Watched:
         """Return where the lifecycles of a category hang, or come too late, from one explanation of all."""
+        around = (*_unmeetable(look), *self._of_streams(look))
         if not any(attached.policy for attached in look.attachments.values()):
-            return Watched(findings=tuple(_unmeetable(look)))
+            return Watched(findings=around)
         expressions = [] if look.hiding else [pattern.expression for pattern in look.category.indices]
         explained = self._source.explain_all(expressions, look.attachments)
-        around = LifecycleService(
+        service = LifecycleService(
             poll=look.poll, status=self._source.status(), snapshotting=self._source.snapshotting()
         )
-        watch = _Watch(look, facts, around, now)
+        watch = _Watch(look, facts, service, now)
         findings = [found for one in explained.values() if (found := watch.judge(one)) is not None]
         return Watched(
-            findings=(*findings, *_unmeetable(look), *_foreign(look, stored)),
+            findings=(*findings, *around, *_foreign(look, stored)),
             again=tuple(change for found in findings if (change := watch.again(found)) is not None),
             next_deletion=min(
                 (at for one in explained.values() if (at := watch.expected(one)) is not None), default=None
             ),
             explained=explained,
         )
+
+    def _of_streams(self, look: LifecycleLook) -> Iterator[Finding]:
+        """Yield which streams of a category have a lifecycle of their own that lets documents outlive the limit."""
+        streams = {a.stream for a in look.attachments.values() if a.stream is not None and a.stream_lifecycle}
+        if not streams:
+            return
+        poll = self._source.stream_poll()
+        for _, stream in sorted(self._source.stream_lifecycles(streams).items()):
+            if (found := judge_stream(look.category, look.lifecycles.margin, stream, poll)) is not None:
+                yield found
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,202 @@
+"""The lifecycle of a data stream (Elasticsearch 8.11 and newer): how old its documents become, and what keeps a limit.
+
+It rolls the write index over at an age, and deletes a backing index once the retention has passed since its rollover.
+It never looks at a document. So the oldest document that came in time reaches
+
+    rollover age + retention + 3 polls
+
+The rollover age is one setting of the whole cluster. By default it follows the retention in steps: a day up to 14 days,
+a week up to 90 days, else 30 days (measured on 8.17).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from retention_enforcer.domain.findings import Finding, FindingKind
+from retention_enforcer.domain.instants import DAY, SECOND, describe_duration, format_duration
+from retention_enforcer.domain.lifecycles.compiler import Unmeetable, lateness
+from retention_enforcer.domain.policy.promises import SPAN_TOLERANCE, Category
+
+STREAM_POLLS = 3
+"""Polls by which a deletion may be late: for the rollover, for the retention, and the one that a new master waits."""
+
+_STEPS = ((14 * DAY, DAY), (90 * DAY, 7 * DAY))
+"""Retentions, and the rollover age of `auto` up to each."""
+
+_LONGEST_STEP = 30 * DAY
+"""The rollover age of `auto` beyond."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRollover:
+    """When the lifecycles of streams roll a write index over. Durations in milliseconds."""
+
+    max_age: int | None
+    """At which age; None where no age makes them."""
+    automatic: bool = False
+    """Whether the age follows the retention."""
+    may_wait: bool = False
+    """Whether another condition than a first document can hold it back for ever."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamLifecycle:
+    """The lifecycle of one data stream, as the cluster describes it. Durations in milliseconds."""
+
+    stream: str
+    enabled: bool
+    retention: int | None
+    """The one that is in force, after the defaults and the maximum of the cluster; None where it is endless."""
+    determined_by: str | None
+    """Where that comes from, in Elasticsearch's word: `max_global_retention`, for example."""
+    rollover: StreamRollover
+    members: frozenset[str]
+    """The indices that it rules now: not those that index lifecycle management does."""
+    rules_the_next: bool
+    """Whether it rules the index that the next rollover creates."""
+
+    @property
+    def acts(self) -> bool:
+        """Whether it deletes anything, now or after the next rollover."""
+        return self.enabled and (bool(self.members) or self.rules_the_next)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRetention:
+    """A retention by which the lifecycle of a stream keeps a promise. Durations in milliseconds."""
+
+    retention: int
+    rollover_age: int
+    arithmetic: str
+
+
+def automatic_rollover(retention: int | None) -> int:
+    """Return the age at which `auto` rolls a write index over under this retention; None is an endless one."""
+    if retention is None:
+        return _LONGEST_STEP
+    return next((age for longest, age in _STEPS if retention <= longest), _LONGEST_STEP)
+
+
+def greatest_age(lifecycle: StreamLifecycle, poll: int) -> int | None:
+    """Return the greatest age that a document which is not late can reach; None where there is no such age."""
+    rollover = lifecycle.rollover
+    if lifecycle.retention is None or rollover.max_age is None or rollover.may_wait:
+        return None
+    return rollover.max_age + lifecycle.retention + STREAM_POLLS * poll
+
+
+def judge_stream(category: Category, margin: int, lifecycle: StreamLifecycle, poll: int) -> Finding | None:
+    """Return the finding that the lifecycle of a stream lets documents outlive the limit, or None.
+
+    It is true before the first document does. `poll` is `data_streams.lifecycle.poll_interval`.
+    """
+    if category.max_age is None or not lifecycle.acts:
+        return None
+    greatest = greatest_age(lifecycle, poll)
+    if greatest is not None and greatest <= category.max_age:
+        return None
+    limit = format_duration(category.max_age)
+    text = (
+        f"the lifecycle of the data stream {lifecycle.stream} {_says(lifecycle, greatest, poll)}. "
+        f"The limit is {limit}: without the daemon, documents outlive it"
+    )
+    return Finding.of(
+        FindingKind.LIFECYCLE_FOREIGN,
+        category.id,
+        text,
+        _remedy(category, margin, lifecycle, poll),
+        about=lifecycle.stream,
+    )
+
+
+def _says(lifecycle: StreamLifecycle, greatest: int | None, poll: int) -> str:
+    if lifecycle.retention is None:
+        return "has no retention and deletes nothing"
+    retention = f"retention {format_duration(lifecycle.retention)}"
+    if lifecycle.determined_by not in (None, "data_stream_configuration"):
+        retention += f" ({lifecycle.determined_by})"
+    if greatest is None or lifecycle.rollover.max_age is None:
+        return f"has {retention}, but no age at which it is certain to roll over (cluster.lifecycle.default.rollover)"
+    age = f"{format_duration(lifecycle.rollover.max_age)}{' (automatic)' if lifecycle.rollover.automatic else ''}"
+    sum_ = f"rollover at {age} + {retention} + {STREAM_POLLS} polls of {format_duration(poll)}"
+    return f"deletes after up to {describe_duration(greatest)} ({sum_})"
+
+
+def _remedy(category: Category, margin: int, lifecycle: StreamLifecycle, poll: int) -> str:
+    fitting = compile_stream_retention(category, margin, lifecycle.rollover, poll)
+    if isinstance(fitting, Unmeetable):
+        return f"leave its expiry to the daemon, or {fitting.remedy}: {fitting.arithmetic}"
+    put = (
+        f'PUT _data_stream/{lifecycle.stream}/_lifecycle with "data_retention": "{format_duration(fitting.retention)}"'
+    )
+    return f"{put}: {fitting.arithmetic}"
+
+
+def compile_stream_retention(
+    category: Category, margin: int, rollover: StreamRollover, poll: int
+) -> StreamRetention | Unmeetable:
+    """Return the greatest retention by which the lifecycle of a stream keeps the promise of a category by age.
+
+    Promised, as long as lifecycles run, of documents at most `lateness` older than their arrival: none outlives
+    limit - margin, and none goes earlier than one rollover of the category, the lateness and three polls before that.
+    Raises ValueError for a category that has no maximum age.
+    """
+    if category.max_age is None:
+        raise ValueError(f"{category.id} has no maximum age")
+    late = lateness(margin)
+    left = category.max_age - margin - late - STREAM_POLLS * poll
+    rest = (
+        f"{STREAM_POLLS} polls of {format_duration(poll)} + lateness {format_duration(late)} "
+        f"{{}} limit {format_duration(category.max_age)} - margin {format_duration(margin)}"
+    )
+    if (not rollover.automatic and rollover.max_age is None) or rollover.may_wait:
+        return Unmeetable(
+            category=category.id,
+            arithmetic="the cluster rolls streams over at no certain age",
+            remedy="set a max_age, and no min_ condition but min_docs=1, in cluster.lifecycle.default.rollover",
+        )
+    for lowest, highest, age in _ranges(rollover):
+        retention = (left - age) // SECOND * SECOND
+        if lowest < retention <= highest:
+            if age > SPAN_TOLERANCE * category.rollover:
+                return _spans_too_much(category, age)
+            sum_ = f"rollover at {format_duration(age)} + retention {format_duration(retention)} + {rest.format('=')}"
+            return StreamRetention(retention=retention, rollover_age=age, arithmetic=sum_)
+    return _no_retention(category, rollover, rest, left)
+
+
+def _ranges(rollover: StreamRollover) -> Iterator[tuple[int, float, int]]:
+    """Yield above which retention, and up to which, each rollover age holds; the longest first."""
+    if not rollover.automatic:
+        yield 0, float("inf"), rollover.max_age or 0
+        return
+    (short, day), (medium, week) = _STEPS
+    yield from ((medium, float("inf"), _LONGEST_STEP), (short, medium, week), (0, short, day))
+
+
+def _spans_too_much(category: Category, age: int) -> Unmeetable:
+    return Unmeetable(
+        category=category.id,
+        arithmetic=(
+            f"the cluster rolls such a stream over at {format_duration(age)}, and an index of the category may span "
+            f"{format_duration(category.rollover)}: young documents would go with old ones"
+        ),
+        remedy=f"set rollover: {format_duration(age)} in the category",
+    )
+
+
+def _no_retention(category: Category, rollover: StreamRollover, rest: str, left: int) -> Unmeetable:
+    shortest = _STEPS[0][1] if rollover.automatic else rollover.max_age or 0
+    if left <= shortest:
+        arithmetic = f"rollover at {format_duration(shortest)} + {rest.format('>=')}: no time is left for a retention"
+        remedy = "shorten the margin, data_streams.lifecycle.poll_interval or cluster.lifecycle.default.rollover"
+    else:
+        steps = ", ".join(f"{format_duration(age)} up to {format_duration(longest)}" for longest, age in _STEPS)
+        arithmetic = (
+            f"no retention fits its own automatic rollover age ({steps}, then {format_duration(_LONGEST_STEP)}) "
+            f"into limit {format_duration(category.max_age or 0)} without deleting days too early"
+        )
+        remedy = "set a fixed max_age in cluster.lifecycle.default.rollover"
+    return Unmeetable(category=category.id, arithmetic=arithmetic, remedy=remedy)

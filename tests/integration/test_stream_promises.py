@@ -1,0 +1,93 @@
+"""The lifecycles of streams against the promise: judged before it breaks, and what they leave goes all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from retention_enforcer.domain.instants import DAY, HOUR, format_instant
+from streams import Kind, StreamBench
+
+
+@pytest.fixture
+def streams(server: object, es: Elasticsearch, prefix: str, tmp_path: object) -> Iterator[StreamBench]:
+    """An enforcer on a server whose streams can have lifecycles of their own."""
+    yield from StreamBench.on(server, es, prefix, tmp_path)
+
+
+def test_a_stream_lifecycle_that_lets_documents_outlive_the_limit_is_a_finding_before_one_does(
+    streams: StreamBench,
+) -> None:
+    for name, retention in (("longer", "30d"), ("equal", "14d"), ("fits", "12d"), ("shorter", "7d"), ("endless", "9d")):
+        streams.make(f"logs-{name}", Kind(), retention=retention)
+    streams.make("logs-off", Kind(lifecycle=False), retention="30d")
+    streams.es.perform_request(
+        "PUT",
+        f"/_data_stream/{streams.prefix}logs-endless/_lifecycle",
+        headers={"accept": "application/json", "content-type": "application/json"},
+        body={},
+    )
+    streams.ready()
+    ran = streams.run("run", "--once")
+    said = {
+        name: next((line for line in ran.err.splitlines() if f"data stream {streams.prefix}logs-{name} " in line), "")
+        for name in ("longer", "equal", "fits", "shorter", "endless", "off")
+    }
+    assert ran.code == 0, "no promise is broken yet"
+    assert "rollover at 7d (automatic) + retention 30d + 3 polls of 1s" in said["longer"]
+    assert "rollover at 1d (automatic) + retention 14d" in said["equal"]
+    assert "has no retention and deletes nothing" in said["endless"]
+    assert (said["fits"], said["shorter"], said["off"]) == ("", "", "")
+
+
+def test_the_cluster_default_and_maximum_count_as_they_are_in_force(streams: StreamBench) -> None:
+    streams.make("logs-capped", Kind(), retention="100d")
+    streams.ready()
+    setting = "data_streams.lifecycle.retention.max"
+    try:
+        streams.es.cluster.put_settings(persistent={setting: "12d"})
+        ran = streams.run("run", "--once")
+        assert f"data stream {streams.prefix}logs-capped " not in ran.err
+        streams.es.cluster.put_settings(persistent={setting: "20d"})
+        ran = streams.run("run", "--once")
+        assert "retention 20d (max_global_retention)" in ran.err
+    finally:
+        streams.es.cluster.put_settings(persistent={setting: None})
+
+
+@pytest.mark.parametrize("retention", ["30d", "400d"])
+def test_what_the_lifecycle_of_a_stream_leaves_past_the_limit_is_deleted_and_the_lifecycle_stays(
+    streams: StreamBench, retention: str
+) -> None:
+    full = streams.make("logs-old", Kind(), retention=retention)
+    now = streams.now()
+    streams.write("logs-old", now - 20 * DAY, now - 20 * DAY + HOUR)
+    streams.es.indices.rollover(alias=full)
+    streams.write("logs-old", now - 16 * DAY, now)
+    young, old, straddling = streams.members("logs-old")
+    streams.ready()
+    before = streams.lifecycle_of("logs-old")
+    ran = streams.run("run", "--once")
+    assert ran.code == 0, ran.out + ran.err
+    assert list(streams.members("logs-old")) == [young, straddling]
+    streams.es.indices.refresh(index=straddling)
+    assert streams.es.count(index=straddling)["count"] == 1
+    assert streams.lifecycle_of("logs-old") == before
+    assert [r["outcome"] for r in streams.about(old) if "outcome" in r] == ["done"]
+    assert "foreign-lifecycle" not in ran.err
+
+
+def test_one_under_a_hold_stays_whatever_its_lifecycle(streams: StreamBench) -> None:
+    full = streams.make("logs-old", Kind(), retention="400d")
+    streams.write("logs-old", streams.now() - 20 * DAY)
+    streams.es.indices.rollover(alias=full)
+    _, old, _ = streams.members("logs-old")
+    streams.ready()
+    end = format_instant(streams.now() + 10 * DAY)
+    held = streams.run("hold", "add", "--index", full, "--owner", "A", "--reason", "b", "--until", end)
+    assert held.code == 0, held.out
+    ran = streams.run("run", "--once")
+    assert (ran.code, "finding held" in ran.err) == (3, True), "what a hold keeps past the limit is not kept"
+    assert old in streams.members("logs-old")
