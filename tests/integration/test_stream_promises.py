@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from elasticsearch import Elasticsearch
 
+from lifecycle_bench import eventually
 from retention_enforcer.domain.instants import DAY, HOUR, format_instant
 from streams import Kind, StreamBench
 
@@ -91,3 +92,80 @@ def test_one_under_a_hold_stays_whatever_its_lifecycle(streams: StreamBench) -> 
     ran = streams.run("run", "--once")
     assert (ran.code, "finding held" in ran.err) == (3, True), "what a hold keeps past the limit is not kept"
     assert old in streams.members("logs-old")
+
+
+# --- what went ----------------------------------------------------------------------------------------
+
+
+def gone_of(bench: StreamBench) -> dict[str, str]:
+    """The reasons of the deletions that were observed, by index."""
+    return {r["target"]["index"]: r["reason"] for r in bench.records() if r.get("action") == "observed_deletion"}
+
+
+def test_what_the_lifecycle_of_a_stream_deleted_in_time_is_recorded_and_no_finding(streams: StreamBench) -> None:
+    streams.make("logs-own", Kind(), retention="12d")
+    streams.make("logs-early", Kind(), retention="12d")
+    (own, _), (early, _) = streams.members("logs-own"), streams.members("logs-early")
+    streams.ready()
+    streams.put_lifecycle("logs-own", retention="20s")
+    assert streams.run("run", "--once").code == 0
+    assert own in streams.members("logs-own"), "the enforcer has seen it"
+    streams.es.indices.delete(index=early)
+    eventually(lambda: own not in streams.members("logs-own"), 60)
+    ran = streams.run("run", "--once")
+    said = gone_of(streams)
+    assert said.keys() == {own, early}
+    assert said[own].startswith("deleted at 2")
+    assert "; the data stream lifecycle was to delete it from 2" in said[own]
+    assert "before the data stream lifecycle, as last seen, was to delete it: from 2" in said[early]
+    told = [line for line in ran.err.splitlines() if "finding deleted-by-others" in line]
+    assert len(told) == 1
+    assert early in told[0]
+
+
+def test_what_was_downsampled_was_replaced_and_not_deleted(streams: StreamBench) -> None:
+    full = streams.prefix + "logs-series"
+    now = streams.now()
+    mappings = {
+        "properties": {
+            "@timestamp": {"type": "date"},
+            "host": {"type": "keyword", "time_series_dimension": True},
+            "load": {"type": "double", "time_series_metric": "gauge"},
+        }
+    }
+    settings = {
+        "index.mode": "time_series",
+        "index.routing_path": ["host"],
+        "index.look_ahead_time": "1m",
+        "index.number_of_replicas": 0,
+    }
+    streams.es.indices.put_index_template(
+        name=full,
+        index_patterns=[full],
+        data_stream={},
+        priority=500,
+        template={"settings": settings, "mappings": mappings, "lifecycle": {"data_retention": "12d"}},
+    )
+    streams.es.index(index=full, document={"@timestamp": now, "host": "a", "load": 1.0}, op_type="create", refresh=True)
+    streams.es.indices.rollover(alias=full)
+    source, _ = streams.members("logs-series")
+    streams.ready()
+    assert streams.run("run", "--once").code in {0, 3}
+    streams.es.indices.add_block(index=source, block="write")
+    target = f"downsample-5m-{source}"
+    streams.es.perform_request(
+        "POST",
+        f"/{source}/_downsample/{target}",
+        headers={"accept": "application/json", "content-type": "application/json"},
+        body={"fixed_interval": "5m"},
+    )
+    streams.es.indices.modify_data_stream(
+        actions=[
+            {"remove_backing_index": {"data_stream": full, "index": source}},
+            {"add_backing_index": {"data_stream": full, "index": target}},
+        ]
+    )
+    streams.es.indices.delete(index=source)
+    ran = streams.run("run", "--once")
+    assert "deleted-by-others" not in ran.err
+    assert gone_of(streams) == {}

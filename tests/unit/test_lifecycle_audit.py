@@ -11,6 +11,7 @@ from builders import NOW, apart, facts, index
 from retention_enforcer.domain.facts import Evidence
 from retention_enforcer.domain.findings import Severity
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
+from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.lifecycles.vanished import (
     TOLD_FOR,
     HistoryEntry,
@@ -52,6 +53,41 @@ def test_by_whom(known: Evidence, history: list[HistoryEntry] | None, ours: bool
     found = judge_vanished("u", known, {OURS}, history, NOW)
     assert found.ours is ours
     assert said in found.reason
+
+
+BY_STREAM = replace(KNOWN, lifecycle=STREAM_LIFECYCLE)
+
+
+@pytest.mark.parametrize(
+    ("known", "deleted_at", "expected", "said"),
+    [
+        (BY_STREAM, NOW - 1, True, "the data stream lifecycle was to delete it from"),
+        (BY_STREAM, None, True, "gone; the data stream lifecycle was to delete it from"),
+        (BY_STREAM, NOW - 2 * MINUTE, True, "deleted at"),  # clocks may be a minute apart
+        (BY_STREAM, NOW - 2 * MINUTE - 1, False, "before the data stream lifecycle, as last seen"),
+        (
+            replace(BY_STREAM, deletes_from=NOW + DAY),
+            None,
+            False,
+            "gone, before the data stream lifecycle, as last seen",
+        ),
+        (replace(BY_STREAM, deletes_from=None), NOW, False, "it had the lifecycle data stream lifecycle"),
+        (replace(KNOWN, lifecycle=None), NOW, False, "it had no lifecycle"),
+    ],
+)
+def test_what_the_lifecycle_of_its_stream_was_to_delete_is_no_finding(
+    known: Evidence, deleted_at: int | None, expected: bool, said: str
+) -> None:
+    found = judge_vanished("u", known, {OURS}, [], NOW, deleted_at)
+    assert (found.ours, found.expected) == (False, expected)
+    assert said in found.reason
+    assert bool(still_told([found], NOW)) is not expected
+
+
+def test_a_deletion_before_our_lifecycle_could_is_somebody_elses_however_late_it_is_missed() -> None:
+    found = judge_vanished("u", KNOWN, {OURS}, [], NOW, KNOWN.first_seen)
+    assert not found.ours
+    assert "deleted at" in found.reason
 
 
 def test_an_earlier_index_of_the_same_name_tells_nothing() -> None:

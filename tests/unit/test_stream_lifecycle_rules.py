@@ -14,6 +14,7 @@ from retention_enforcer.domain.lifecycles.streams import (
     StreamRollover,
     automatic_rollover,
     compile_stream_retention,
+    deletes_from,
     greatest_age,
     judge_stream,
 )
@@ -159,6 +160,23 @@ def test_the_retention_that_a_finding_proposes_is_none_itself() -> None:
     fitting = compile_stream_retention(under, MARGIN, AUTO, POLL)
     assert isinstance(fitting, StreamRetention)
     assert judge_stream(under, MARGIN, lifecycle(fitting.retention), POLL) is None
+
+
+@pytest.mark.parametrize(
+    ("of", "rolled_over", "dated", "at"),
+    [
+        (lifecycle(), None, None, 30 * DAY),
+        (lifecycle(), DAY, None, 31 * DAY),
+        (lifecycle(), DAY, 5 * DAY, 35 * DAY),
+        (lifecycle(), DAY, 0, 30 * DAY),
+        (lifecycle(None), DAY, None, None),
+        (lifecycle(enabled=False), DAY, None, None),
+    ],
+)
+def test_from_when_on_an_index_can_be_deleted(
+    of: StreamLifecycle, rolled_over: int | None, dated: int | None, at: int | None
+) -> None:
+    assert deletes_from(of, created=0, rolled_over=rolled_over, dated=dated) == at
 
 
 def _category(limit: str, rollover: str) -> Category:

@@ -86,9 +86,9 @@ class Evidence:
     name: str | None = None
     """The index's, with a tenant's id replaced."""
     lifecycle: str | None = None
-    """The lifecycle policy that was attached to it, whoever's."""
+    """The lifecycle that ruled it, whoever's, that of its stream too."""
     deletes_from: int | None = None
-    """The earliest instant at which that lifecycle, if it is the enforcer's, could delete it."""
+    """The earliest instant at which that lifecycle could delete it, if it is the enforcer's or its stream's."""
     sequence_numbers: tuple[int, ...] = ()
     """`max_seq_no` of each primary shard at the last look, where the index held documents without a believable
     timestamp, or of a category without any; empty where it held none, and where that was not seen."""

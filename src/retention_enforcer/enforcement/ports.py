@@ -202,6 +202,9 @@ class DeletionHistory(Protocol):
     def deletions(self, since: int, shown: Callable[[str], str], names: Collection[str]) -> list[HistoryEntry] | None:
         """Return those since an instant of indices with these names as `shown`, the oldest first; None without one."""
 
+    def deleted_at(self, uuids: Collection[str]) -> Mapping[str, int]:
+        """Return when these indices were deleted, by uuid, as far as the cluster still knows."""
+
 
 class Requests(Protocol):
     """Where requests are written, in an order."""

@@ -1,4 +1,8 @@
-"""What `ilm-history` says of deletions. It knows no uuid, is written some seconds late, and may be switched off."""
+"""What the cluster itself has written down of deletions.
+
+`ilm-history` names the lifecycle. It knows no uuid, is written some seconds late, and may be switched off. The state of
+the cluster has the uuid and the instant of the last 500 deletions, whoever made them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from http import HTTPStatus
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.errors import translated
+from retention_enforcer.cluster.state import read_state
 from retention_enforcer.domain.errors import RequestRejected
 from retention_enforcer.domain.lifecycles.vanished import HistoryEntry
 
@@ -17,7 +22,7 @@ _FORBIDDEN = (HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED)
 
 
 class LifecycleHistory:
-    """Reads the deletions that lifecycles have carried out."""
+    """Reads which deletions were carried out, and by which lifecycles."""
 
     def __init__(self, client: Elasticsearch) -> None:
         self._client = client
@@ -61,3 +66,10 @@ class LifecycleHistory:
             for hit in answer["hits"]["hits"]
         ]
         return [entry for entry in reversed(entries) if entry.index in names]
+
+    def deleted_at(self, uuids: Collection[str]) -> dict[str, int]:
+        """Return when those of these indices were deleted that are among the last 500 that were, by uuid."""
+        state = read_state(self._client, metric=["metadata"], fields=["metadata.index-graveyard.tombstones"])
+        stones = state.get("metadata", {}).get("index-graveyard", {}).get("tombstones", [])
+        instants = {str(stone["index"]["index_uuid"]): int(stone["delete_date_in_millis"]) for stone in stones}
+        return {uuid: at for uuid, at in instants.items() if uuid in uuids}

@@ -87,6 +87,18 @@ def greatest_age(lifecycle: StreamLifecycle, poll: int) -> int | None:
     return rollover.max_age + lifecycle.retention + STREAM_POLLS * poll
 
 
+def deletes_from(lifecycle: StreamLifecycle, *, created: int, rolled_over: int | None, dated: int | None) -> int | None:
+    """Return the earliest instant at which the lifecycle of a stream can delete an index; None: never.
+
+    Its age counts from its rollover, or from the `index.lifecycle.origination_date` that somebody set. All in epoch
+    milliseconds.
+    """
+    if not lifecycle.enabled or lifecycle.retention is None:
+        return None
+    since = dated if dated is not None else rolled_over
+    return (created if since is None else since) + lifecycle.retention
+
+
 def judge_stream(category: Category, margin: int, lifecycle: StreamLifecycle, poll: int) -> Finding | None:
     """Return the finding that the lifecycle of a stream lets documents outlive the limit, or None.
 

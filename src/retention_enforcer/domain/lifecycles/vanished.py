@@ -1,4 +1,4 @@
-"""Indices that went without the enforcer deleting them: by their lifecycle, or by nobody of ours."""
+"""Indices that went without the enforcer deleting them: by their lifecycle, that of their stream, or by others."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from retention_enforcer.domain.facts import CategoryFacts, Evidence
 from retention_enforcer.domain.findings import Finding, FindingKind
 from retention_enforcer.domain.instants import DAY, MINUTE, format_instant
 from retention_enforcer.domain.ledger.records import Outcome, Record
+from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
 
 CLOCKS = MINUTE
 """How far the clocks of the enforcer and of the cluster may be apart."""
@@ -38,6 +39,8 @@ class Vanished:
     ours: bool
     """Whether a lifecycle of the enforcer's deleted it."""
     reason: str
+    expected: bool = False
+    """Whether the lifecycle of its stream deleted it, which was to do so."""
 
     @property
     def name(self) -> str:
@@ -60,37 +63,53 @@ def purged_by_the_enforcer(records: Iterable[Record]) -> frozenset[str]:
 
 
 def judge_vanished(
-    uuid: str, evidence: Evidence, own: Collection[str], history: Iterable[HistoryEntry] | None, now: int
+    uuid: str,
+    evidence: Evidence,
+    own: Collection[str],
+    history: Iterable[HistoryEntry] | None,
+    now: int,
+    deleted_at: int | None = None,
 ) -> Vanished:
     """Return by whom an index was deleted that the enforcer did not delete.
 
-    `own` names the enforcer's lifecycles; `history` is None where none can be read. Without a word of the history a
-    lifecycle of the enforcer's has done it if it was attached, and due.
+    `own` names the enforcer's lifecycles; `history` is None where none can be read; `deleted_at` is when it went, as
+    far as the cluster's state says. Without a word of the history a lifecycle of the enforcer's, or of its stream, has
+    done it if it ruled the index, and the index was due.
     """
     lifecycle = evidence.lifecycle or ""
+    gone = f"deleted at {format_instant(deleted_at)}" if deleted_at is not None else "gone"
+
+    def vanished(reason: str, *, ours: bool = False, expected: bool = False) -> Vanished:
+        return Vanished(uuid=uuid, evidence=evidence, at=now, ours=ours, reason=reason, expected=expected)
+
     told = [e for e in history or () if e.index == evidence.name and evidence.first_seen - CLOCKS <= e.at]
     by_ours = [entry for entry in told if entry.policy in own]
     if by_ours:
-        reason = (
-            f"deleted by its lifecycle {by_ours[-1].policy} at {format_instant(by_ours[-1].at)}, as ilm-history says"
+        last = by_ours[-1]
+        return vanished(
+            f"deleted by its lifecycle {last.policy} at {format_instant(last.at)}, as ilm-history says", ours=True
         )
-        return Vanished(uuid=uuid, evidence=evidence, at=now, ours=True, reason=reason)
-    unsaid = "ilm-history cannot be read" if history is None else "ilm-history does not say so"
     if told:
-        reason = f"deleted by the lifecycle {told[-1].policy}, which is not the enforcer's, as ilm-history says"
-        return Vanished(uuid=uuid, evidence=evidence, at=now, ours=False, reason=reason)
-    if lifecycle in own and evidence.deletes_from is not None and evidence.deletes_from <= now:
-        since = format_instant(evidence.deletes_from)
-        reason = f"gone; its lifecycle {lifecycle} was to delete it from {since} on; {unsaid}"
-        return Vanished(uuid=uuid, evidence=evidence, at=now, ours=True, reason=reason)
+        return vanished(f"deleted by the lifecycle {told[-1].policy}, which is not the enforcer's, as ilm-history says")
+    unsaid = "ilm-history cannot be read" if history is None else "ilm-history does not say so"
+    begins = evidence.deletes_from
+    was_due = begins is not None and begins <= (now if deleted_at is None else deleted_at + CLOCKS)
+    if lifecycle == STREAM_LIFECYCLE and begins is not None:
+        if was_due:
+            return vanished(f"{gone}; the {lifecycle} was to delete it from {format_instant(begins)} on", expected=True)
+        return vanished(
+            f"{gone}, before the {lifecycle}, as last seen, was to delete it: from {format_instant(begins)} on"
+        )
+    if lifecycle in own and begins is not None and was_due:
+        since = format_instant(begins)
+        return vanished(f"{gone}; its lifecycle {lifecycle} was to delete it from {since} on; {unsaid}", ours=True)
     known = f"it had the lifecycle {lifecycle}" if lifecycle else "it had no lifecycle"
-    reason = f"gone; neither the enforcer nor a lifecycle of its own deleted it: {known}; {unsaid}"
-    return Vanished(uuid=uuid, evidence=evidence, at=now, ours=False, reason=reason)
+    return vanished(f"{gone}; neither the enforcer nor a lifecycle of its own deleted it: {known}; {unsaid}")
 
 
 def still_told(known: Iterable[Vanished], now: int) -> tuple[Vanished, ...]:
     """Return what is still a finding."""
-    return tuple(one for one in known if not one.ours and now - one.at < TOLD_FOR)
+    return tuple(one for one in known if not (one.ours or one.expected) and now - one.at < TOLD_FOR)
 
 
 def vanished_finding(category: str, vanished: Vanished) -> Finding:

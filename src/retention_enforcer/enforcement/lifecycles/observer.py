@@ -30,8 +30,10 @@ from retention_enforcer.domain.lifecycles.compiler import (
     compile_lifecycles,
     own_lifecycles,
 )
+from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.lifecycles.foreign import judge_foreign
-from retention_enforcer.domain.lifecycles.streams import judge_stream
+from retention_enforcer.domain.lifecycles.streams import StreamLifecycle, judge_stream
+from retention_enforcer.domain.lifecycles.streams import deletes_from as stream_deletes_from
 from retention_enforcer.domain.lifecycles.watch import (
     REATTACHED,
     Explained,
@@ -65,6 +67,8 @@ class LifecycleLook:
     """Whether the category's expressions reach an index with a metadata block, for which explanations are refused."""
     wanted: Mapping[str, Wanted]
     changes: tuple[Change, ...]
+    streams: Mapping[str, StreamLifecycle]
+    """The lifecycles of their own that the category's streams have, by the stream."""
 
     def compiled(self, name: str | None) -> LifecyclePolicy | None:
         """Return the compiled policy of this name."""
@@ -77,12 +81,20 @@ class LifecycleLook:
             attached = self.attachments.get(index.name)
             if attached is None or attached.uuid != index.uuid:
                 continue
-            compiled = self.compiled(attached.policy)
-            dates = {"rolled_over": attached.rolled_over, "origination": attached.origination}
-            begins = deletes_from(compiled, index, **dates) if compiled is not None else None
-            acting = attached.policy or attached.acting
-            found[index.uuid] = Managed(policy=acting, deletes_from=begins) if acting else None
+            acting = attached.acting if attached.acting == STREAM_LIFECYCLE else attached.policy
+            found[index.uuid] = Managed(policy=acting, deletes_from=self._begins(index, attached)) if acting else None
         return found
+
+    def _begins(self, index: IndexFacts, attached: Attachment) -> int | None:
+        """Return from when on the lifecycle that rules an index can delete it, as far as that is known."""
+        stream = self.streams.get(attached.stream or "")
+        if attached.acting == STREAM_LIFECYCLE:
+            dates = {"rolled_over": attached.rolled_over, "dated": attached.origination}
+            return stream_deletes_from(stream, created=index.created, **dates) if stream is not None else None
+        compiled = self.compiled(attached.policy)
+        if compiled is None:
+            return None
+        return deletes_from(compiled, index, rolled_over=attached.rolled_over, origination=attached.origination)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +177,13 @@ class LifecycleObserver:
             hiding=any(attached.metadata_block for attached in reached.values()),
             wanted=wanted,
             changes=changes,
+            streams=self._streams(attachments),
         )
+
+    def _streams(self, attachments: Mapping[str, Attachment]) -> Mapping[str, StreamLifecycle]:
+        """Return the lifecycles that these indices' streams have of their own; nothing is asked where none has one."""
+        names = {a.stream for a in attachments.values() if a.stream is not None and a.stream_lifecycle}
+        return self._source.stream_lifecycles(names) if names else {}
 
     def _names_ended(
         self, lifecycles: Lifecycles, facts: CategoryFacts, attachments: Mapping[str, Attachment]
@@ -207,11 +225,10 @@ class LifecycleObserver:
 
     def _of_streams(self, look: LifecycleLook) -> Iterator[Finding]:
         """Yield which streams of a category have a lifecycle of their own that lets documents outlive the limit."""
-        streams = {a.stream for a in look.attachments.values() if a.stream is not None and a.stream_lifecycle}
-        if not streams:
+        if not look.streams:
             return
         poll = self._source.stream_poll()
-        for _, stream in sorted(self._source.stream_lifecycles(streams).items()):
+        for _, stream in sorted(look.streams.items()):
             if (found := judge_stream(look.category, look.lifecycles.margin, stream, poll)) is not None:
                 yield found
 

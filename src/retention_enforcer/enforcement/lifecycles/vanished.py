@@ -64,7 +64,10 @@ class VanishedIndices:
         now, history = self.clock.now(), self._read_history(gone)
         deleters = [evidence.lifecycle for evidence in gone.values()] + [entry.policy for entry in history or ()]
         own = own_lifecycles(self.policy, deleters, self.lifecycles) if self.has_lifecycles() else {}
-        vanished = tuple(judge_vanished(uuid, evidence, own, history, now) for uuid, evidence in gone.items())
+        instants = self.history.deleted_at(gone)
+        vanished = tuple(
+            judge_vanished(uuid, evidence, own, history, now, instants.get(uuid)) for uuid, evidence in gone.items()
+        )
         recorded = {str(r["target"]["uuid"]) for r in self.ledger.about(gone, OBSERVED_DELETION)}  # before a crash
         for one in vanished:
             if one.uuid not in recorded:
