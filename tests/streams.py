@@ -112,6 +112,30 @@ class StreamBench(LifecycleBench):
         self.es.indices.rollover(alias=full)
         return full
 
+    def time_series(self, name: str, *, retention: str) -> str:
+        """Make the template of a time series with a lifecycle of its own; return the stream's name."""
+        full = self.prefix + name
+        properties = {
+            "@timestamp": {"type": "date"},
+            "host": {"type": "keyword", "time_series_dimension": True},
+            "load": {"type": "double", "time_series_metric": "gauge"},
+        }
+        settings = {
+            "index.mode": "time_series",
+            "index.routing_path": ["host"],
+            "index.look_ahead_time": "1m",
+            "index.number_of_replicas": 0,
+        }
+        template = {
+            "settings": settings,
+            "mappings": {"properties": properties},
+            "lifecycle": {"data_retention": retention},
+        }
+        self.es.indices.put_index_template(
+            name=full, index_patterns=[full], data_stream={}, priority=500, template=template
+        )
+        return full
+
     def members(self, name: str) -> dict[str, str]:
         """The uuids of the indices behind a stream, by their names, the oldest first, then its failure store's."""
         full = self.prefix + name

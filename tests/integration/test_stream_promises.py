@@ -124,28 +124,8 @@ def test_what_the_lifecycle_of_a_stream_deleted_in_time_is_recorded_and_no_findi
 
 
 def test_what_was_downsampled_was_replaced_and_not_deleted(streams: StreamBench) -> None:
-    full = streams.prefix + "logs-series"
     now = streams.now()
-    mappings = {
-        "properties": {
-            "@timestamp": {"type": "date"},
-            "host": {"type": "keyword", "time_series_dimension": True},
-            "load": {"type": "double", "time_series_metric": "gauge"},
-        }
-    }
-    settings = {
-        "index.mode": "time_series",
-        "index.routing_path": ["host"],
-        "index.look_ahead_time": "1m",
-        "index.number_of_replicas": 0,
-    }
-    streams.es.indices.put_index_template(
-        name=full,
-        index_patterns=[full],
-        data_stream={},
-        priority=500,
-        template={"settings": settings, "mappings": mappings, "lifecycle": {"data_retention": "12d"}},
-    )
+    full = streams.time_series("logs-series", retention="12d")
     streams.es.index(index=full, document={"@timestamp": now, "host": "a", "load": 1.0}, op_type="create", refresh=True)
     streams.es.indices.rollover(alias=full)
     source, _ = streams.members("logs-series")

@@ -93,6 +93,7 @@ class FindingKind(StrEnum):
     LIFECYCLE_ERROR = "lifecycle-error", _WARN, "A step of an index's lifecycle fails."
     LIFECYCLE_LATE = "lifecycle-late", _WARN, "A lifecycle will delete an index after it is due."
     LIFECYCLE_STUCK = "lifecycle-stuck", _WARN, "A lifecycle should have deleted an index, and waits without an error."
+    STREAM_NOT_ROLLED_OVER = "stream-not-rolled-over", _WARN, "The lifecycle of a data stream does not roll it over."
     LIFECYCLE_FOREIGN = (
         "lifecycle-foreign",
         _WARN,

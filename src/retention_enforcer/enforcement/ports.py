@@ -14,6 +14,7 @@ from retention_enforcer.domain.lease import Versioned
 from retention_enforcer.domain.ledger.records import Head, Record
 from retention_enforcer.domain.lifecycles.choice import Attachment
 from retention_enforcer.domain.lifecycles.compiler import LifecyclePolicy, StoredLifecycle
+from retention_enforcer.domain.lifecycles.stream_watch import StreamError
 from retention_enforcer.domain.lifecycles.streams import StreamLifecycle
 from retention_enforcer.domain.lifecycles.vanished import HistoryEntry
 from retention_enforcer.domain.lifecycles.watch import Explained
@@ -125,6 +126,12 @@ class LifecycleSource(Protocol):
 
     def stream_lifecycles(self, streams: Collection[str]) -> Mapping[str, StreamLifecycle]:
         """Return the lifecycles of those of these streams that are there and have one of their own, by name."""
+
+    def stream_errors(self, names: Collection[str]) -> Mapping[str, StreamError]:
+        """Return by index what the lifecycles of these streams, or of these indices, could not do at their last run.
+
+        None of them may be, or have, an index with a metadata block.
+        """
 
     def contents(self) -> Mapping[str, Mapping[str, Any]]:
         """Return what all lifecycle policies of the cluster do and say (`phases` and `_meta`), by name."""

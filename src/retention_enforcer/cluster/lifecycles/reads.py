@@ -18,7 +18,7 @@ from elasticsearch import Elasticsearch
 from retention_enforcer.cluster.batches import of_those_there
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import packed
-from retention_enforcer.cluster.lifecycles.streams import read_stream_lifecycles
+from retention_enforcer.cluster.lifecycles.streams import read_stream_errors, read_stream_lifecycles
 from retention_enforcer.cluster.privileges import authentication
 from retention_enforcer.cluster.state import read_state
 from retention_enforcer.domain.errors import ClusterUnavailable
@@ -26,6 +26,7 @@ from retention_enforcer.domain.instants import MINUTE, SECOND
 from retention_enforcer.domain.lifecycles.choice import Attachment
 from retention_enforcer.domain.lifecycles.compiler import StoredLifecycle
 from retention_enforcer.domain.lifecycles.foreign import milliseconds
+from retention_enforcer.domain.lifecycles.stream_watch import StreamError
 from retention_enforcer.domain.lifecycles.streams import StreamLifecycle
 from retention_enforcer.domain.lifecycles.watch import Explained
 
@@ -148,6 +149,10 @@ class LifecyclesSeen:
     def stream_lifecycles(self, streams: Collection[str]) -> dict[str, StreamLifecycle]:
         """Return the lifecycles of those of these streams that are there and have one of their own, by name."""
         return read_stream_lifecycles(self._reading, streams)
+
+    def stream_errors(self, names: Collection[str]) -> dict[str, StreamError]:
+        """Return by index what the lifecycles of these streams, or of these indices, could not do at their last run."""
+        return read_stream_errors(self._reading, names)
 
     def policies(self) -> dict[str, StoredPolicy]:
         """Return all lifecycle policies of the cluster, by name."""

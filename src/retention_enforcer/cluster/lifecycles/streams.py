@@ -7,25 +7,29 @@ hidden ones over and is acknowledged all the same (measured on 8.17).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import json
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 from elasticsearch import Elasticsearch
 
+from retention_enforcer.cluster.batches import of_those_there
 from retention_enforcer.cluster.client import once, patience
 from retention_enforcer.cluster.errors import translated
 from retention_enforcer.cluster.expressions import concrete_name, packed
 from retention_enforcer.cluster.preflight import Capabilities, Part
 from retention_enforcer.domain.errors import OutcomeUnknown, RequestRejected
 from retention_enforcer.domain.lifecycles.foreign import milliseconds
+from retention_enforcer.domain.lifecycles.stream_watch import StreamError
 from retention_enforcer.domain.lifecycles.streams import StreamLifecycle, StreamRollover
 from retention_enforcer.domain.policy.promises import Policy
 
 _COMPUTED = frozenset({"effective_retention", "retention_determined_by", "rollover"})
 """What an answer says beside what was put."""
 
+_LONGEST_REASON = 200
 _MANAGED_BY_STREAM = "Data stream lifecycle"
 _DESCRIBED = [
     "data_streams.name",
@@ -33,6 +37,8 @@ _DESCRIBED = [
     "data_streams.next_generation_managed_by",
     "data_streams.indices.index_name",
     "data_streams.indices.managed_by",
+    "data_streams.failure_store.indices.index_name",
+    "data_streams.failure_store.indices.managed_by",
 ]
 
 
@@ -62,11 +68,45 @@ def described(stream: Mapping[str, Any]) -> StreamLifecycle:
         rollover=_rollover(said.get("rollover", {})),
         members=frozenset(
             str(index["index_name"])
-            for index in stream.get("indices", [])
+            for index in (*stream.get("indices", ()), *stream.get("failure_store", {}).get("indices", ()))
             if index.get("managed_by") == _MANAGED_BY_STREAM
         ),
         rules_the_next=stream.get("next_generation_managed_by") == _MANAGED_BY_STREAM,
     )
+
+
+def read_stream_errors(client: Elasticsearch, names: Collection[str]) -> dict[str, StreamError]:
+    """Return what the last run of the lifecycles could not do with the indices of these streams, or with these indices.
+
+    None of them may reach an index with a metadata block, for which the whole answer is refused (403).
+    """
+
+    def explain(some: Sequence[str]) -> dict[str, StreamError]:
+        found: dict[str, StreamError] = {}
+        for expression in packed(some):
+            with translated():
+                answer: Any = client.perform_request(
+                    "GET",
+                    f"/{quote(expression, safe='*,')}/_lifecycle/explain",
+                    params={"filter_path": "indices.*.error.message"},
+                    headers={"accept": "application/json"},
+                ).body
+            entries = answer.get("indices", {})
+            found |= {str(name): stream_error(str(entry["error"]["message"])) for name, entry in entries.items()}
+        return found
+
+    return of_those_there(sorted(map(concrete_name, names)), explain) if names else {}
+
+
+def stream_error(message: str) -> StreamError:
+    """Return what an error of a stream's lifecycle says: it is the text of a JSON object, or of anything."""
+    try:
+        said = json.loads(message)
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        return StreamError(type="", reason=message[:_LONGEST_REASON])
+    return StreamError(type=str(said.get("type", "")), reason=str(said.get("reason", ""))[:_LONGEST_REASON])
 
 
 def _rollover(conditions: Mapping[str, Any]) -> StreamRollover:

@@ -32,6 +32,7 @@ from retention_enforcer.domain.lifecycles.compiler import (
 )
 from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.lifecycles.foreign import judge_foreign
+from retention_enforcer.domain.lifecycles.stream_watch import StreamSurroundings, watch_stream
 from retention_enforcer.domain.lifecycles.streams import StreamLifecycle, judge_stream
 from retention_enforcer.domain.lifecycles.streams import deletes_from as stream_deletes_from
 from retention_enforcer.domain.lifecycles.watch import (
@@ -204,7 +205,7 @@ class LifecycleObserver:
         self, look: LifecycleLook, facts: CategoryFacts, stored: Mapping[str, StoredLifecycle], now: int
     ) -> Watched:
         """Return where the lifecycles of a category hang, or come too late, from one explanation of all."""
-        around = (*_unmeetable(look), *self._of_streams(look))
+        around = (*_unmeetable(look), *self._of_streams(look, facts))
         if not any(attached.policy for attached in look.attachments.values()):
             return Watched(findings=around)
         expressions = [] if look.hiding else [pattern.expression for pattern in look.category.indices]
@@ -223,14 +224,28 @@ class LifecycleObserver:
             explained=explained,
         )
 
-    def _of_streams(self, look: LifecycleLook) -> Iterator[Finding]:
-        """Yield which streams of a category have a lifecycle of their own that lets documents outlive the limit."""
-        if not look.streams:
+    def _of_streams(self, look: LifecycleLook, facts: CategoryFacts) -> Iterator[Finding]:
+        """Yield which streams have a lifecycle of their own that breaks the limit, and where one hangs."""
+        acting = {name for name, stream in look.streams.items() if stream.acts}
+        if not acting or look.category.max_age is None:
             return
-        poll = self._source.stream_poll()
-        for _, stream in sorted(look.streams.items()):
-            if (found := judge_stream(look.category, look.lifecycles.margin, stream, poll)) is not None:
+        around = StreamSurroundings(
+            poll=self._source.stream_poll(),
+            errors=self._source.stream_errors(_explicable(acting, look.attachments)),
+            snapshotting=self._source.snapshotting(),
+        )
+        for name in sorted(acting):
+            stream = look.streams[name]
+            if (found := judge_stream(look.category, look.lifecycles.margin, stream, around.poll)) is not None:
                 yield found
+            yield from watch_stream(stream, facts, look.attachments, around)
+
+
+def _explicable(streams: Collection[str], attachments: Mapping[str, Attachment]) -> set[str]:
+    """Return by which names these streams can be asked what hangs: where an index is hidden, by those of the others."""
+    members = {name: a for name, a in attachments.items() if a.stream in streams}
+    hiding = {attached.stream for attached in members.values() if attached.metadata_block}
+    return {*streams} - hiding | {n for n, a in members.items() if a.stream in hiding and not a.metadata_block}
 
 
 @dataclass(frozen=True, slots=True)
