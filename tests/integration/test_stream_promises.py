@@ -149,3 +149,27 @@ def test_what_was_downsampled_was_replaced_and_not_deleted(streams: StreamBench)
     ran = streams.run("run", "--once")
     assert "deleted-by-others" not in ran.err
     assert gone_of(streams) == {}
+
+
+# --- failure stores -----------------------------------------------------------------------------------
+
+
+def test_the_failure_store_of_a_stream_is_ruled_and_judged_with_it(streams: StreamBench) -> None:
+    full = streams.make("logs-own", Kind(), retention="12d", failure_store=True)
+    streams.es.index(index=full, document={"@timestamp": "no time"}, op_type="create")
+    streams.es.perform_request(
+        "POST", f"/{full}/_rollover?target_failure_store=true", headers={"accept": "application/json"}
+    )
+    failed = [name for name in streams.members("logs-own") if name.startswith(".fs-")]
+    assert len(failed) == 2
+    streams.ready()
+    assert "lifecycle-foreign" not in streams.run("run", "--once").err
+    streams.put_lifecycle("logs-own", retention="30d")
+    ran = streams.run("run", "--once")
+    assert ran.err.count("finding lifecycle-foreign: the lifecycle of the data stream") == 1
+    streams.put_lifecycle("logs-own", retention="20s")
+    assert streams.run("run", "--once").code == 0
+    eventually(lambda: failed[0] not in streams.members("logs-own"), 60)
+    ran = streams.run("run", "--once")
+    assert "deleted-by-others" not in ran.err
+    assert failed[0] in gone_of(streams)

@@ -87,7 +87,7 @@ def test_an_index_that_should_be_gone_and_is_not(
         (ROLLED, attached(ROLLED, LATE + 1, origination=FAR_AHEAD)),
         (ROLLED, attached(ROLLED, LATE + 1, policy="theirs")),
         (ROLLED, replace(attached(ROLLED, LATE + 1), uuid="another")),
-        (ROLLED, replace(attached(ROLLED, LATE + 1), stream="another")),
+        (replace(ROLLED, stream="another"), attached(ROLLED, LATE + 1)),
         (ROLLED, replace(attached(ROLLED, LATE + 1), stream_lifecycle=False)),
     ],
     ids=["in time", "young", "exempt", "ruled by ILM", "another index", "another stream", "switched off"],

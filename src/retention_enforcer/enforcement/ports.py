@@ -124,8 +124,8 @@ class LifecycleSource(Protocol):
     def stream_poll(self) -> int:
         """Return how often the cluster looks at the lifecycles of streams, in milliseconds."""
 
-    def stream_lifecycles(self, streams: Collection[str]) -> Mapping[str, StreamLifecycle]:
-        """Return the lifecycles of those of these streams that are there and have one of their own, by name."""
+    def stream_lifecycles(self, streams: Collection[str]) -> Sequence[StreamLifecycle]:
+        """Return the lifecycles of their own of those of these streams that are there, and of their failure stores."""
 
     def stream_errors(self, names: Collection[str]) -> Mapping[str, StreamError]:
         """Return by index what the lifecycles of these streams, or of these indices, could not do at their last run.

@@ -146,8 +146,8 @@ class LifecyclesSeen:
             ).body
         return poll + int(run.get("last_run_duration_in_millis", 0)) + SECOND
 
-    def stream_lifecycles(self, streams: Collection[str]) -> dict[str, StreamLifecycle]:
-        """Return the lifecycles of those of these streams that are there and have one of their own, by name."""
+    def stream_lifecycles(self, streams: Collection[str]) -> tuple[StreamLifecycle, ...]:
+        """Return the lifecycles of their own of those of these streams that are there, and of their failure stores."""
         return read_stream_lifecycles(self._reading, streams)
 
     def stream_errors(self, names: Collection[str]) -> dict[str, StreamError]:

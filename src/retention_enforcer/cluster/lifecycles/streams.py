@@ -8,7 +8,8 @@ hidden ones over and is acknowledged all the same (measured on 8.17).
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -23,7 +24,7 @@ from retention_enforcer.cluster.preflight import Capabilities, Part
 from retention_enforcer.domain.errors import OutcomeUnknown, RequestRejected
 from retention_enforcer.domain.lifecycles.foreign import milliseconds
 from retention_enforcer.domain.lifecycles.stream_watch import StreamError
-from retention_enforcer.domain.lifecycles.streams import StreamLifecycle, StreamRollover
+from retention_enforcer.domain.lifecycles.streams import StreamLifecycle, StreamRollover, automatic_rollover
 from retention_enforcer.domain.policy.promises import Policy
 
 _COMPUTED = frozenset({"effective_retention", "retention_determined_by", "rollover"})
@@ -39,26 +40,54 @@ _DESCRIBED = [
     "data_streams.indices.managed_by",
     "data_streams.failure_store.indices.index_name",
     "data_streams.failure_store.indices.managed_by",
+    "data_streams.failure_store.lifecycle",
 ]
 
 
-def read_stream_lifecycles(client: Elasticsearch, streams: Collection[str]) -> dict[str, StreamLifecycle]:
+def read_stream_lifecycles(client: Elasticsearch, streams: Collection[str]) -> tuple[StreamLifecycle, ...]:
     """Return the lifecycles of those of these streams that are there and have one, with what is in force of them."""
-    found = {}
+    found: list[StreamLifecycle] = []
     for names in packed(sorted(f"{concrete_name(name)}*" for name in streams)):  # a gone name alone is a 404
         with translated():
             answer = client.indices.get_data_stream(
                 name=names, expand_wildcards="all", include_defaults=True, filter_path=_DESCRIBED
             ).body
         for stream in answer.get("data_streams", []):
-            if stream["name"] in streams and "lifecycle" in stream:
-                found[str(stream["name"])] = described(stream)
-    return found
+            if stream["name"] in streams:
+                found += described(stream)
+    return tuple(found)
 
 
-def described(stream: Mapping[str, Any]) -> StreamLifecycle:
-    """Return the lifecycle of a stream from an answer that has the defaults too."""
-    said = stream["lifecycle"]
+def described(stream: Mapping[str, Any]) -> Iterator[StreamLifecycle]:
+    """Yield the lifecycles of a stream from an answer that has the defaults too.
+
+    In newer versions than 8.17 the failure store has one of its own, also where the stream has none.
+    """
+    data, failures = stream.get("lifecycle"), stream.get("failure_store", {}).get("lifecycle")
+    backing, failed = stream.get("indices", ()), stream.get("failure_store", {}).get("indices", ())
+    rules_the_next = stream.get("next_generation_managed_by") == _MANAGED_BY_STREAM
+    if data is not None:
+        alone = None if failures is None else False
+        members = backing if failures is not None else (*backing, *failed)
+        yield _lifecycle(stream, data, members, failure_store=alone, rules_the_next=rules_the_next)
+    if failures is not None:
+        # Where the answer has no rollover for it, it is that of the cluster, whose age may follow the retention.
+        said = {"rollover": (data or {}).get("rollover", {"max_age": "1d [automatic]"}), **failures}
+        found = _lifecycle(stream, said, failed, failure_store=True, rules_the_next=bool(failed))
+        if found.rollover.automatic:
+            age = automatic_rollover(found.retention)
+            found = replace(found, rollover=replace(found.rollover, max_age=age))
+        yield found
+
+
+def _lifecycle(
+    stream: Mapping[str, Any],
+    said: Mapping[str, Any],
+    members: Iterable[Mapping[str, Any]],
+    *,
+    failure_store: bool | None,
+    rules_the_next: bool,
+) -> StreamLifecycle:
     retention = said.get("effective_retention", said.get("data_retention"))
     return StreamLifecycle(
         stream=str(stream["name"]),
@@ -66,12 +95,9 @@ def described(stream: Mapping[str, Any]) -> StreamLifecycle:
         retention=milliseconds(str(retention)) if retention is not None else None,
         determined_by=said.get("retention_determined_by"),
         rollover=_rollover(said.get("rollover", {})),
-        members=frozenset(
-            str(index["index_name"])
-            for index in (*stream.get("indices", ()), *stream.get("failure_store", {}).get("indices", ()))
-            if index.get("managed_by") == _MANAGED_BY_STREAM
-        ),
-        rules_the_next=stream.get("next_generation_managed_by") == _MANAGED_BY_STREAM,
+        members=frozenset(str(one["index_name"]) for one in members if one.get("managed_by") == _MANAGED_BY_STREAM),
+        rules_the_next=rules_the_next,
+        failure_store=failure_store,
     )
 
 

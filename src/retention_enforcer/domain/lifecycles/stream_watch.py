@@ -67,7 +67,7 @@ class _Watch:
 
     def judge(self, index: IndexFacts) -> Finding | None:
         attached = self.attachments.get(index.name)
-        if attached is None or attached.uuid != index.uuid or attached.stream != self.lifecycle.stream:
+        if attached is None or attached.uuid != index.uuid or not self.lifecycle.is_for(index):
             return None
         if attached.acting != STREAM_LIFECYCLE or not self.lifecycle.enabled:
             return None
@@ -92,7 +92,7 @@ class _Watch:
             return None
         why, remedy = self._why(index, error)
         text = (
-            f"the lifecycle of the data stream {self.lifecycle.stream} does not roll it over, created "
+            f"the lifecycle of {self.lifecycle.name} does not roll it over, created "
             f"{describe_duration(self.facts.as_of - index.created)} ago, at {format_duration(age)}: {why}. "
             "Nothing of the stream is deleted in time until it does"
         )

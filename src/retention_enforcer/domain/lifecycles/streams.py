@@ -14,10 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from retention_enforcer.domain.facts import IndexFacts
 from retention_enforcer.domain.findings import Finding, FindingKind
 from retention_enforcer.domain.instants import DAY, SECOND, describe_duration, format_duration
 from retention_enforcer.domain.lifecycles.compiler import Unmeetable, lateness
 from retention_enforcer.domain.policy.promises import SPAN_TOLERANCE, Category
+from retention_enforcer.domain.rollover import FAILURES
 
 STREAM_POLLS = 3
 """Polls by which a deletion may be late: for the rollover, for the retention, and the one that a new master waits."""
@@ -56,6 +58,21 @@ class StreamLifecycle:
     """The indices that it rules now: not those that index lifecycle management does."""
     rules_the_next: bool
     """Whether it rules the index that the next rollover creates."""
+    failure_store: bool | None = None
+    """Whether it is the failure store's alone, or that of the data alone; None where there is one for both (8.17)."""
+
+    @property
+    def name(self) -> str:
+        """What it is the lifecycle of, in words."""
+        return (
+            f"the failure store of the data stream {self.stream}"
+            if self.failure_store
+            else f"the data stream {self.stream}"
+        )
+
+    def is_for(self, index: IndexFacts) -> bool:
+        """Whether it is the lifecycle of this index's part of its stream."""
+        return index.stream == self.stream and self.failure_store in (None, index.failure_store)
 
     @property
     def acts(self) -> bool:
@@ -111,7 +128,7 @@ def judge_stream(category: Category, margin: int, lifecycle: StreamLifecycle, po
         return None
     limit = format_duration(category.max_age)
     text = (
-        f"the lifecycle of the data stream {lifecycle.stream} {_says(lifecycle, greatest, poll)}. "
+        f"the lifecycle of {lifecycle.name} {_says(lifecycle, greatest, poll)}. "
         f"The limit is {limit}: without the daemon, documents outlive it"
     )
     return Finding.of(
@@ -119,7 +136,7 @@ def judge_stream(category: Category, margin: int, lifecycle: StreamLifecycle, po
         category.id,
         text,
         _remedy(category, margin, lifecycle, poll),
-        about=lifecycle.stream,
+        about=lifecycle.stream + (FAILURES if lifecycle.failure_store else ""),
     )
 
 

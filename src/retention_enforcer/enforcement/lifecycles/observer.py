@@ -68,8 +68,8 @@ class LifecycleLook:
     """Whether the category's expressions reach an index with a metadata block, for which explanations are refused."""
     wanted: Mapping[str, Wanted]
     changes: tuple[Change, ...]
-    streams: Mapping[str, StreamLifecycle]
-    """The lifecycles of their own that the category's streams have, by the stream."""
+    streams: Sequence[StreamLifecycle]
+    """The lifecycles of their own that the category's streams have."""
 
     def compiled(self, name: str | None) -> LifecyclePolicy | None:
         """Return the compiled policy of this name."""
@@ -88,7 +88,7 @@ class LifecycleLook:
 
     def _begins(self, index: IndexFacts, attached: Attachment) -> int | None:
         """Return from when on the lifecycle that rules an index can delete it, as far as that is known."""
-        stream = self.streams.get(attached.stream or "")
+        stream = next((one for one in self.streams if one.is_for(index)), None)
         if attached.acting == STREAM_LIFECYCLE:
             dates = {"rolled_over": attached.rolled_over, "dated": attached.origination}
             return stream_deletes_from(stream, created=index.created, **dates) if stream is not None else None
@@ -181,10 +181,10 @@ class LifecycleObserver:
             streams=self._streams(attachments),
         )
 
-    def _streams(self, attachments: Mapping[str, Attachment]) -> Mapping[str, StreamLifecycle]:
+    def _streams(self, attachments: Mapping[str, Attachment]) -> Sequence[StreamLifecycle]:
         """Return the lifecycles that these indices' streams have of their own; nothing is asked where none has one."""
         names = {a.stream for a in attachments.values() if a.stream is not None and a.stream_lifecycle}
-        return self._source.stream_lifecycles(names) if names else {}
+        return self._source.stream_lifecycles(names) if names else ()
 
     def _names_ended(
         self, lifecycles: Lifecycles, facts: CategoryFacts, attachments: Mapping[str, Attachment]
@@ -226,16 +226,15 @@ class LifecycleObserver:
 
     def _of_streams(self, look: LifecycleLook, facts: CategoryFacts) -> Iterator[Finding]:
         """Yield which streams have a lifecycle of their own that breaks the limit, and where one hangs."""
-        acting = {name for name, stream in look.streams.items() if stream.acts}
+        acting = [stream for stream in look.streams if stream.acts]
         if not acting or look.category.max_age is None:
             return
         around = StreamSurroundings(
             poll=self._source.stream_poll(),
-            errors=self._source.stream_errors(_explicable(acting, look.attachments)),
+            errors=self._source.stream_errors(_explicable({stream.stream for stream in acting}, look.attachments)),
             snapshotting=self._source.snapshotting(),
         )
-        for name in sorted(acting):
-            stream = look.streams[name]
+        for stream in sorted(acting, key=lambda one: one.name):
             if (found := judge_stream(look.category, look.lifecycles.margin, stream, around.poll)) is not None:
                 yield found
             yield from watch_stream(stream, facts, look.attachments, around)
