@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from retention_enforcer.cluster.errors import cause_of, from_answer, one_line
+from retention_enforcer.domain.errors import RequestRejected
 
 ROOT = {"type": "illegal_argument_exception", "reason": "Fielddata is disabled on [app]"}
 SHARD = {"shard": 0, "index": "logs-1", "node": "n", "reason": {**ROOT, "caused_by": {"type": "x", "reason": ""}}}
@@ -69,3 +70,11 @@ def test_the_setting_to_change_is_named_however_long_the_reason_is() -> None:
     said = one_line(f"{long} Update [action.search.shard_count.limit] to a greater value if you really want to.")
     assert said.endswith("… [action.search.shard_count.limit]")
     assert len(said) == 300
+
+
+def test_serverless_is_named_as_what_it_is() -> None:
+    reason = "Request for uri [/_cluster/stats] exists but is not available when running in serverless mode"
+    error = from_answer(410, {"error": {"type": "api_not_available_exception", "reason": reason}, "status": 410})
+    assert isinstance(error, RequestRejected)
+    assert "Elasticsearch Serverless" in error.message
+    assert "self-managed" in error.remedy

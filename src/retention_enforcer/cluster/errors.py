@@ -46,6 +46,10 @@ _LOAD_REMEDY = "see the cluster's health and load; the next cycle tries again"
 _READ_BACK_REMEDY = "what it did is read back before anything else is done"
 _BROKEN_REMEDY = "see the server's log; if it speaks TLS there, write https:// in ENFORCER_ELASTICSEARCH_URL"
 _VERSION_REMEDY = "this version needs Elasticsearch 8.2 or newer, and no proxy that changes the Accept header"
+_SERVERLESS = "api_not_available_exception"
+_SERVERLESS_REMEDY = (
+    "use a hosted or self-managed deployment: without the state nobody can tell which indices there are"
+)
 _NO_MEDIA_TYPE = "media_type_header_exception"
 _UNKNOWN_AUTHORITY = (
     "the server's certificate is signed by nobody known here",
@@ -98,6 +102,9 @@ def from_answer(status: int, body: object, *, destructive: bool = False) -> Rete
         )
     if status == HTTPStatus.FORBIDDEN and kind in (SECURITY, ""):  # the answer to a HEAD says nothing
         return _forbidden(reason)
+    if kind == _SERVERLESS:
+        message = "this is Elasticsearch Serverless, which does not show the state of the cluster: it is not supported"
+        return RequestRejected(message, _SERVERLESS_REMEDY, kind=kind, status=status)
     if status == HTTPStatus.NOT_ACCEPTABLE or kind == _NO_MEDIA_TYPE:
         message = f"the server does not understand this client ({status}): it is older than Elasticsearch 8, or no such"
         return RequestRejected(message, _VERSION_REMEDY, kind=kind, status=status)
