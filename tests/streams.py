@@ -159,12 +159,16 @@ class StreamBench(LifecycleBench):
 
     def put_lifecycle(self, *names: str, retention: str = "1s", enabled: bool = True) -> None:
         """Give streams a lifecycle of their own, or another one."""
-        full = ",".join(self.prefix + name for name in names)
+        self.put_body(",".join(names), {"data_retention": retention, "enabled": enabled})
+
+    def put_body(self, names: str, body: dict[str, Any]) -> None:
+        """Give streams, whose names are a list with commas, a lifecycle of their own, or another one."""
+        full = ",".join(self.prefix + name for name in names.split(","))
         self.es.perform_request(
             "PUT",
             f"/_data_stream/{full}/_lifecycle",
             headers={"accept": "application/json", "content-type": "application/json"},
-            body={"data_retention": retention, "enabled": enabled},
+            body=body,
         )
 
     def polls(self, count: int = 10) -> None:

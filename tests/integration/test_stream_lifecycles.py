@@ -100,7 +100,7 @@ def test_what_is_said_to_stay_is_there_ten_polls_later(acts: dict[str, Act], nam
     assert act.said[str(kind)].items() <= act.left[str(kind)].items()
     if name != "straddling":
         assert len(act.said[str(kind)]) >= 2, "its rolled index and its write index"
-    elif not (kind.lifecycle and not kind.prefer_ilm):
+    elif not kind.ruled_by_its_stream:
         assert len(act.said[str(kind)]) == 1, "the one with old and young documents"
 
 

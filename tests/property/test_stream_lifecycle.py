@@ -82,6 +82,8 @@ def test_what_is_compiled_is_no_finding(limit: int, poll: int) -> None:
     assert isinstance(found, StreamRetention)
     lifecycle = StreamLifecycle(
         stream="logs",
+        body={},
+        asked=None,
         enabled=True,
         retention=found.retention,
         determined_by=None,

@@ -442,20 +442,20 @@ def changes(one: IndexFacts, shall: Wanted, attached: Attachment) -> list[Change
         ({"policy": ROLLING}, NoLifecycle(reason="it straddles"), Way.DETACH),
         ({"policy": "theirs"}, NoLifecycle(reason="theirs", foreign=True), None),
         ({}, NoLifecycle(reason="held: h1"), None),
-        (RULED, NoLifecycle(reason="held: h1", held=True), Way.DETACH),
-        (RULED, NoLifecycle(reason="held: h1", held=True, foreign=True), Way.DETACH),
+        (RULED, NoLifecycle(reason="held: h1", exempt=True), Way.DETACH),
+        (RULED, NoLifecycle(reason="held: h1", exempt=True, foreign=True), Way.DETACH),
         (RULED, NoLifecycle(reason="theirs", foreign=True), None),
-        ({**RULED, "origination": GIVEN_BACK}, NoLifecycle(reason="held: h1", held=True, foreign=True), None),
+        ({**RULED, "origination": GIVEN_BACK}, NoLifecycle(reason="held: h1", exempt=True, foreign=True), None),
         ({**RULED, "origination": GIVEN_BACK}, NoLifecycle(reason="theirs", foreign=True), Way.RELEASE),
         ({**RULED, "origination": GIVEN_BACK}, NoLifecycle(reason="it straddles"), Way.RELEASE),
         ({**RULED, "origination": GIVEN_BACK}, Plain(), Way.ATTACH),
         ({**RULED, "origination": FAR_AHEAD}, NoLifecycle(reason="it straddles"), None),
         ({**RULED, "origination": FAR_AHEAD}, Plain(), Way.ATTACH),
         ({**RULED, "policy": PLAIN}, NoLifecycle(reason="it straddles"), Way.DETACH),
-        ({**RULED, "policy": "theirs"}, NoLifecycle(reason="held: h1", held=True, foreign=True), None),
+        ({**RULED, "policy": "theirs"}, NoLifecycle(reason="held: h1", exempt=True, foreign=True), None),
         (
             {**RULED, "policy": "theirs", "prefers_ilm": False},
-            NoLifecycle(reason="held: h1", held=True, foreign=True),
+            NoLifecycle(reason="held: h1", exempt=True, foreign=True),
             Way.DETACH,
         ),
     ],
@@ -471,7 +471,8 @@ def test_a_block_defers_everything_but_detaching(block: Block) -> None:
     assert changes(one, Plain(), attachment(one)) == []
     assert [c.way for c in changes(one, NoLifecycle(reason="held"), attachment(one, PLAIN))] == [Way.DETACH]
     assert (
-        changes(one, NoLifecycle(reason="held", held=True), attachment(one, stream="logs", stream_lifecycle=True)) == []
+        changes(one, NoLifecycle(reason="held", exempt=True), attachment(one, stream="logs", stream_lifecycle=True))
+        == []
     )
 
 

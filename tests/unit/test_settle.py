@@ -13,6 +13,7 @@ from retention_enforcer.domain.ledger.records import (
     APPLY_LIFECYCLE,
     DETACH_LIFECYCLE,
     ROLLOVER,
+    SET_RETENTION,
     Entry,
     Kind,
     Outcome,
@@ -21,7 +22,7 @@ from retention_enforcer.domain.ledger.records import (
 from retention_enforcer.domain.selection import Existing
 from retention_enforcer.enforcement.ledger.appender import Appender, Signature
 from retention_enforcer.enforcement.ledger.settle import settle_intents
-from retention_enforcer.enforcement.ports import Deleter
+from retention_enforcer.enforcement.ports import Deleter, StreamLifecycles
 
 PLAIN = "retention-p-c-plain"
 
@@ -39,6 +40,19 @@ class Looking:
 
     def existing(self, uuids: Collection[str]) -> dict[str, Existing]:
         return {uuid: self._there for uuid in uuids if self._there is not None}
+
+
+class Streams:
+    """A stream with this retention; none where there is no lifecycle."""
+
+    def __init__(self, retention: str | None = None) -> None:
+        self._body = {} if retention is None else {"enabled": True, "data_retention": retention}
+
+    def of(self, streams: Collection[str]) -> dict[str, dict[str, Any]]:
+        return {"logs": self._body} if "logs" in streams else {}
+
+
+NO_STREAMS = cast("StreamLifecycles", Streams())
 
 
 def under(lifecycle: str | None) -> Existing:
@@ -68,9 +82,33 @@ def test_an_interrupted_change_of_a_lifecycle(
     appender.append(
         Entry(kind=Kind.INTENT, action=action, target=("logs-a", "u"), details=details, reason=reason, cycle="c-1")
     )
-    settle_intents(ledger, appender, cast("Deleter", Looking(there)), after=0)
+    settle_intents(ledger, appender, cast("Deleter", Looking(there)), NO_STREAMS, after=0)
     last: Any = ledger.records[-1]
     assert (last["kind"], last["outcome"]) == ("outcome", outcome)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "outcome"),
+    [
+        ("18585m", "18585m", Outcome.DONE),
+        ("18585m", "30d", Outcome.FAILED),
+        ("18585m", None, Outcome.FAILED),
+        (None, None, Outcome.DONE),
+        (None, "30d", Outcome.FAILED),
+    ],
+)
+def test_an_interrupted_change_of_the_lifecycle_of_a_stream(
+    wanted: str | None, there: str | None, outcome: Outcome
+) -> None:
+    ledger = MemoryLedger()
+    appender = Appender(ledger, Clock(), Signature(instance="i", mode="enforce", policy="p"), lambda: 1, NO_IDS)
+    details = {"stream": "logs", **({"retention": wanted} if wanted else {})}
+    appender.append(
+        Entry(kind=Kind.INTENT, action=SET_RETENTION, target=("logs", ""), details=details, reason="r", cycle="c-1")
+    )
+    streams = cast("StreamLifecycles", Streams(there))
+    settle_intents(ledger, appender, cast("Deleter", Looking(None)), streams, after=0)
+    assert ledger.records[-1]["outcome"] == outcome
 
 
 @pytest.mark.parametrize("shows", [0, 2])
@@ -85,7 +123,7 @@ def test_nothing_is_settled_by_a_copy_that_does_not_show_all_of_the_ledger(shows
     for _ in range(2):
         appender.append(Entry(kind=Kind.INTENT, action=ROLLOVER, target=("logs-a", "u"), cycle="c-1"))
     with pytest.raises(ClusterUnavailable, match="does not show its record 3"):
-        settle_intents(ledger, appender, cast("Deleter", Looking(None)), after=0)
+        settle_intents(ledger, appender, cast("Deleter", Looking(None)), NO_STREAMS, after=0)
     assert len(ledger.records) == 3
 
 
@@ -98,5 +136,5 @@ def test_an_intent_beyond_the_head_is_none() -> None:
     ledger = Copy()
     appender = Appender(ledger, Clock(), Signature(instance="i", mode="enforce", policy="p"), lambda: 1, NO_IDS)
     appender.append(Entry(kind=Kind.INTENT, action=ROLLOVER, target=("logs-a", "u"), cycle="c-1"))
-    settle_intents(ledger, appender, cast("Deleter", Looking(None)), after=0)
+    settle_intents(ledger, appender, cast("Deleter", Looking(None)), NO_STREAMS, after=0)
     assert [record.get("intent") for record in ledger.records if record["kind"] == "outcome"] == [2]

@@ -36,6 +36,8 @@ def lifecycle(
 ) -> StreamLifecycle:
     return StreamLifecycle(
         stream="logs-app",
+        body={},
+        asked=None,
         enabled=enabled,
         retention=retention,
         determined_by=determined_by,

@@ -20,6 +20,8 @@ from retention_enforcer.domain.lifecycles.streams import StreamLifecycle, Stream
 POLL = 5 * MINUTE
 BY_STREAM = StreamLifecycle(
     stream="logs",
+    body={},
+    asked=None,
     enabled=True,
     retention=12 * DAY,
     determined_by=None,

@@ -155,6 +155,11 @@ class Deployment:
         """The lifecycles of the cluster, if it has any (`capabilities`)."""
         return ClusterLifecycles(self.client, self._timeout)
 
+    @cached_property
+    def streams(self) -> StreamLifecycles:
+        """The lifecycles that belong to streams."""
+        return StreamLifecycles(self.client, self.capabilities, self.policy, self._timeout)
+
     @property
     def _timeout(self) -> float:
         return self.settings.elasticsearch_timeout / SECOND
@@ -311,7 +316,7 @@ class Deployment:
         return LifecycleSwitch(
             policy=self.policy,
             cluster=self.lifecycles,
-            streams=StreamLifecycles(self.client, self.capabilities, self.policy, self._timeout),
+            streams=self.streams,
             has_lifecycles=self.capabilities.has_lifecycles,
             governed=self.governed,
             documents=self.control,
@@ -323,7 +328,7 @@ class Deployment:
         """What takes off the lifecycles of another policy than the one that is accepted."""
         has, setting = self.capabilities.has_lifecycles, self.settings.lifecycle
         observer = LifecycleObserver(self.lifecycles, has, setting, none_pending)
-        return SupersededLifecycles(observer, self.lifecycles, self.governed, self.lifecycle_switch)
+        return SupersededLifecycles(observer, self.lifecycles, self.governed, self.lifecycle_switch, self.state)
 
     @cached_property
     def asking(self) -> RequestCommands:

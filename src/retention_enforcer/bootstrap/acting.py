@@ -31,6 +31,7 @@ from retention_enforcer.enforcement.holds.records import HoldRecorder
 from retention_enforcer.enforcement.ledger.acts import Acts
 from retention_enforcer.enforcement.ledger.appender import Appender, Signature
 from retention_enforcer.enforcement.ledger.books import LedgerBooks
+from retention_enforcer.enforcement.lifecycles.adoption import StreamAdoption
 from retention_enforcer.enforcement.lifecycles.changer import LifecycleChanger
 from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleWork
 from retention_enforcer.enforcement.lifecycles.strays import StrayLifecycles
@@ -95,6 +96,7 @@ def _planning(deployment: Deployment) -> Acting:
 def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: float) -> Enforcer:
     tools = _Tools.of(deployment, lease, gate, timeout)
     changer = LifecycleChanger(deployment.lifecycles, tools.deletion, tools.acts, tools.appender, gate)
+    adoption = StreamAdoption(deployment.lifecycles, deployment.streams, tools.acts, deployment.state, deployment.clock)
     cycle = CoverageCycle(deployment.coverage_observer, deployment.redactor)
     return Enforcer(
         terms=deployment.terms,
@@ -121,17 +123,18 @@ def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: f
             ledger=deployment.ledger,
             appender=tools.appender,
             deleter=tools.deletion,
+            streams=deployment.streams,
             state=deployment.state,
             pseudonyms=deployment.pseudonyms,
             clock=deployment.clock,
         ),
         state=deployment.state,
         clock=deployment.clock,
-        cycle=_cycle(deployment, tools, changer),
+        cycle=_cycle(deployment, tools, changer, adoption),
         coverage=RecordedCoverage(cycle, CoverageRecorder(deployment.state, tools.findings)),
         copies=deployment.copies,
         terminations=_terminations(deployment, tools),
-        lifecycles=StrayLifecycles(deployment.stray_watch, changer),
+        lifecycles=StrayLifecycles(deployment.stray_watch, changer, adoption),
         findings=tools.findings,
         blocks=tools.blocks,
     )
@@ -193,14 +196,16 @@ class _Tools:
         )
 
 
-def _cycle(deployment: Deployment, tools: _Tools, changer: LifecycleChanger) -> Cycle:
+def _cycle(deployment: Deployment, tools: _Tools, changer: LifecycleChanger, adoption: StreamAdoption) -> Cycle:
     return Cycle(
         observer=tools.observer,
         clock=deployment.clock,
         redactor=deployment.redactor,
         purger=tools.purger,
         recorder=tools.recorder,
-        lifecycles=LifecycleWork(deployment.lifecycle_observer, deployment.lifecycles, deployment.clock, changer),
+        lifecycles=LifecycleWork(
+            deployment.lifecycle_observer, deployment.lifecycles, deployment.clock, changer, adoption
+        ),
         rollovers=Rollovers(tools.roller, deployment.policy, deployment.clock),
         vanished=VanishedIndices(
             policy=deployment.policy,

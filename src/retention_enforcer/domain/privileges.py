@@ -148,9 +148,10 @@ RIGHTS = (
     Right(
         GrantedOn.GOVERNED,
         CHANGE_STREAM_LIFECYCLE,
-        _DECIDING,
-        "stop, where streams have lifecycles",
-        "switches the lifecycle of a stream off, and on again (8.11 and newer)",
+        frozenset({AccessRole.OPERATOR, AccessRole.ENFORCER}),
+        "lifecycles of streams",
+        "switches the lifecycle of a stream off for `stop`, and on again; gives an adopted one its retention (8.11 and "
+        "newer)",
     ),
     Right(
         GrantedOn.EVERYTHING,

@@ -89,8 +89,11 @@ def _lifecycle(
     rules_the_next: bool,
 ) -> StreamLifecycle:
     retention = said.get("effective_retention", said.get("data_retention"))
+    asked = said.get("data_retention")
     return StreamLifecycle(
         stream=str(stream["name"]),
+        body={key: value for key, value in said.items() if key not in _COMPUTED},
+        asked=milliseconds(str(asked)) if asked is not None else None,
         enabled=bool(said.get("enabled", False)),
         retention=milliseconds(str(retention)) if retention is not None else None,
         determined_by=said.get("retention_determined_by"),

@@ -53,6 +53,10 @@ ROLLOVER = "rollover"
 APPLY_LIFECYCLE, DETACH_LIFECYCLE = "apply_lifecycle", "detach_lifecycle"
 """The actions of giving an index a lifecycle, and of taking it away. The reason of the first begins with its name."""
 
+SET_RETENTION = "set_retention"
+"""The action of replacing the lifecycle of a stream, which is its target; a stream has no uuid. Its `details` have the
+stream, and `retention`, `data_retention` as it was put, or nothing where none was."""
+
 OBSERVED_DELETION = "observed_deletion"
 """The action of an index that went without the enforcer: an outcome that answers no intent."""
 

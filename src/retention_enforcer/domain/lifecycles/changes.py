@@ -44,21 +44,29 @@ class Change:
 
 
 def doubtful_changes(
-    facts: CategoryFacts, attachments: Mapping[str, Attachment], own: Collection[str], held: Collection[str] = ()
+    facts: CategoryFacts,
+    attachments: Mapping[str, Attachment],
+    own: Collection[str],
+    held: Collection[str] = (),
+    adopted: Collection[str] = (),
 ) -> Iterator[Change]:
     """Yield how the enforcer's own lifecycles leave the indices of which is in doubt whether they may go whole.
 
     `own` names the enforcer's lifecycles, `held` the indices that a hold may cover: nobody can look whether it does.
     One that deletes at once goes in any doubt: whether somebody else has written into the index, or its tenant has come
-    back, nobody can tell. The lifecycle of its stream is kept from what may be held, and from nothing else.
+    back, nobody can tell. The lifecycle of its stream is kept from what may be held, and where the stream is one of
+    `adopted` in the same doubts as the enforcer's own; there nothing in doubt is given back.
     """
     for apart in facts.set_apart:
         attached = attachments.get(apart.name)
         if attached is None or attached.uuid != apart.uuid:
             continue
         if attached.policy is None or attached.policy not in own:
-            ruled = NoLifecycle(reason=f"a hold may cover it; {apart.text}", foreign=True, held=apart.name in held)
-            if (way := _way_out(ruled, attached)) is not None:
+            adoptive = attached.stream in adopted and apart.doubt in _NEVER_TO_GO_WHOLE
+            reason = f"a hold may cover it; {apart.text}" if apart.name in held else apart.text
+            ruled = NoLifecycle(reason=reason, foreign=True, exempt=apart.name in held or adoptive)
+            way = _way_out(ruled, attached)
+            if way is not None and not (way is Way.RELEASE and attached.stream in adopted):
                 yield Change(index=apart.name, uuid=attached.uuid, way=way, reason=_reason(way, ruled))
             continue
         if apart.doubt in _NEVER_TO_GO_WHOLE or apart.name in held or deletes_at_once(attached.policy):
@@ -108,7 +116,7 @@ def _way_out(wanted: NoLifecycle, attached: Attachment) -> Way | None:
     """Return how an index gets rid of what must not delete it, or gets back to its stream's lifecycle."""
     if attached.policy is not None and not wanted.foreign:
         return Way.DETACH
-    if wanted.held:
+    if wanted.exempt:
         return Way.DETACH if attached.acting == STREAM_LIFECYCLE else None
     given_back = attached.exemption is not None and attached.exemption.given_back
     return Way.RELEASE if given_back and attached.stream is not None else None

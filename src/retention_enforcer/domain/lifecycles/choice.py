@@ -122,7 +122,7 @@ class NoLifecycle:
 
     reason: str
     foreign: bool = False
-    held: bool = False
+    exempt: bool = False
     """Whether its stream's lifecycle must not rule it either."""
 
 
@@ -135,8 +135,12 @@ def wanted_lifecycles(
     facts: CategoryFacts,
     attachments: Mapping[str, Attachment],
     ended: Iterable[str] = (),
+    *,
+    adopted: Collection[str] = (),
 ) -> dict[str, Wanted]:
     """Return for each index of a category which lifecycle it shall have; `ended` names those of terminated tenants.
+
+    `adopted` names the streams whose own lifecycles are to keep the promise.
 
     An index of which nothing is known about its lifecycle is absent, and so are those set apart.
     """
@@ -152,6 +156,7 @@ def wanted_lifecycles(
             held=_why_held(index, facts.holds.get(index.name)),
             stays=stays.get(index.name),
             ended=index.name in ended,
+            by_stream=attachments[index.name].stream in adopted,
         )
         for index in facts.indices
         if index.name in attachments and attachments[index.name].uuid == index.uuid
@@ -168,20 +173,54 @@ def wanted_lifecycle(
     held: str | None = None,
     stays: str | None = None,
     ended: bool = False,
+    by_stream: bool = False,
 ) -> Wanted:
     """Return which lifecycle an index shall have: only one that may be deleted whole has one that deletes.
 
     `held` is the hold that covers it, `stays` the alias that must not lose it; `ended` says that its tenant is
-    terminated, the grace over, and every document of it the tenant's.
+    terminated, the grace over, and every document of it the tenant's; `by_stream` that its stream's own lifecycle keeps
+    the promise.
     """
-    why = _why_never(category, index, attached, held, stays)
-    if why is not None:
-        return why
+    if by_stream and not held and not attached.ruled_by_ilm:
+        why = _why_not_by_stream(category, lifecycles, index, attached)
+        if why is not None:
+            return NoLifecycle(reason=why, foreign=True, exempt=True)
+        return NoLifecycle(reason="the lifecycle of its stream deletes it", foreign=True)
+    never = _why_never(category, index, attached, held, stays)
+    if never is not None:
+        return never
     if ended and lifecycles.ended is not None:
         return NoLifecycle(reason="a write index: rolled over first") if index.write_index else DeleteNow()
     if lifecycles.rolled is None or lifecycles.plain is None:
         return NoLifecycle(reason="no maximum age")
     return _by_age(category, lifecycles, lifecycles.rolled, index, attached, now)
+
+
+def _why_not_by_stream(
+    category: Category, lifecycles: Lifecycles, index: IndexFacts, attached: Attachment
+) -> str | None:
+    """Return why the lifecycle of its stream must not delete an index, which looks into none; None where it may.
+
+    Late documents are no reason: they are trimmed, and it counts from the rollover, not from them.
+    """
+    if index.ageless:
+        return index.ageless.text
+    if index.undated:
+        return f"{index.undated} documents of unknown age"
+    if index.newest is None or index.write_index:
+        return None
+    late = lateness(lifecycles.margin)
+    if attached.before is None and attached.rolled_over is not None:
+        latest = attached.rolled_over + late
+    else:
+        latest = (
+            (index.created if attached.before is None else attached.before)
+            + int(SPAN_TOLERANCE * category.rollover)
+            + late
+        )
+    if index.newest > latest:
+        return "its documents came so long after the date that its age counts from that they would go too early"
+    return None
 
 
 def _why_held(index: IndexFacts, hold: HeldIndex | None) -> str | None:
@@ -196,7 +235,7 @@ def _why_never(
 ) -> NoLifecycle | None:
     theirs = index.lifecycle is not None and category.foreign_lifecycle == "leave"
     if held:
-        return NoLifecycle(reason=f"held: {held}", foreign=theirs, held=True)
+        return NoLifecycle(reason=f"held: {held}", foreign=theirs, exempt=True)
     if attached.stream_lifecycle and not attached.prefers_ilm:
         return NoLifecycle(
             reason="its stream's own lifecycle rules it: index.lifecycle.prefer_ilm is off", foreign=True
@@ -327,7 +366,7 @@ def without_lifecycles(
         index.name: NoLifecycle(
             reason=reason,
             foreign=attached.policy not in own,
-            held=facts.is_protected(index),
+            exempt=facts.is_protected(index),
         )
         for index in facts.indices
         if (attached := attachments.get(index.name)) is not None and attached.uuid == index.uuid

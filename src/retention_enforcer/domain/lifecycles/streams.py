@@ -11,8 +11,9 @@ a week up to 90 days, else 30 days (measured on 8.17).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from retention_enforcer.domain.facts import IndexFacts
 from retention_enforcer.domain.findings import Finding, FindingKind
@@ -48,6 +49,10 @@ class StreamLifecycle:
     """The lifecycle of one data stream, as the cluster describes it. Durations in milliseconds."""
 
     stream: str
+    body: Mapping[str, Any]
+    """All that was put: a request replaces it as a whole."""
+    asked: int | None
+    """The retention that was put; None where none was."""
     enabled: bool
     retention: int | None
     """The one that is in force, after the defaults and the maximum of the cluster; None where it is endless."""
@@ -87,6 +92,50 @@ class StreamRetention:
     retention: int
     rollover_age: int
     arithmetic: str
+
+    @property
+    def text(self) -> str:
+        """It as a request says it."""
+        return format_duration(self.retention)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdoptedStream:
+    """A stream whose own lifecycle keeps the promise of its category, with the retention that this compiles to."""
+
+    lifecycle: StreamLifecycle
+    target: StreamRetention
+
+    @property
+    def settled(self) -> bool:
+        """Whether the stream has that retention."""
+        return self.lifecycle.enabled and self.lifecycle.asked == self.target.retention
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What is to be put: all that is there, with that retention."""
+        return {**self.lifecycle.body, "enabled": True, "data_retention": self.target.text}
+
+
+def adopted_streams(
+    category: Category, margin: int, lifecycles: Iterable[StreamLifecycle], poll: int
+) -> dict[str, AdoptedStream]:
+    """Return the streams whose own lifecycles are to keep the promise of a category, by name.
+
+    It adopts those that rule the next index: where index lifecycle management does, that comes first. Where no
+    retention keeps the promise the stream is none of them, nor where indices are named after a customer: nothing about
+    such a stream could be remembered.
+    """
+    adopts = category.max_age is not None and category.enforce and category.foreign_lifecycle == "adopt"
+    if not adopts or any(pattern.tenant for pattern in category.indices):
+        return {}
+    candidates = [one for one in lifecycles if one.enabled and one.rules_the_next and not one.failure_store]
+    found = {one.stream: (one, compile_stream_retention(category, margin, one.rollover, poll)) for one in candidates}
+    return {
+        stream: AdoptedStream(lifecycle=lifecycle, target=target)
+        for stream, (lifecycle, target) in found.items()
+        if isinstance(target, StreamRetention)
+    }
 
 
 def automatic_rollover(retention: int | None) -> int:

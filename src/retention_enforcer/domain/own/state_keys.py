@@ -62,6 +62,14 @@ LIFTED_BLOCKS = "lifted-blocks"
 # Two more are among those of `control_documents`: `covered-ID`, what the enforcer saw a hold cover, and `stop`, which
 # confirms that the stop is obeyed.
 
+PUT_STREAMS = "put-streams"
+"""The kind of the documents of `streams_key`."""
+
+
+def streams_key(category: str) -> str:
+    """Return the key of what was put on the streams of a category: `enforcement.lifecycles.adoption`."""
+    return f"streams-{category}"
+
 
 def memory_key(category: str) -> str:
     """Return the key of a category's document (`enforcement.memory`): its evidence, findings and verdict."""

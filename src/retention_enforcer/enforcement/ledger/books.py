@@ -13,7 +13,7 @@ from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
 from retention_enforcer.enforcement.ledger.appender import Appender
 from retention_enforcer.enforcement.ledger.memory import LedgerMemory
 from retention_enforcer.enforcement.ledger.settle import settle_intents
-from retention_enforcer.enforcement.ports import Clock, Deleter, DocumentStore, LedgerStore
+from retention_enforcer.enforcement.ports import Clock, Deleter, DocumentStore, LedgerStore, StreamLifecycles
 
 
 class Result(Protocol):
@@ -36,6 +36,7 @@ class LedgerBooks:
         ledger: LedgerStore,
         appender: Appender,
         deleter: Deleter,
+        streams: StreamLifecycles,
         state: DocumentStore,
         pseudonyms: Pseudonyms,
         clock: Clock,
@@ -43,6 +44,7 @@ class LedgerBooks:
         self._ledger = ledger
         self._appender = appender
         self._deleter = deleter
+        self._streams = streams
         self._state = state
         self._pseudonyms = pseudonyms
         self._clock = clock
@@ -53,7 +55,7 @@ class LedgerBooks:
         """Give every interrupted intent its outcome."""
         with self._lock:
             known = self._state.load([LEDGER])
-            settled = settle_intents(self._ledger, self._appender, self._deleter, after=_settled_in(known))
+            settled = self._settle(after=_settled_in(known))
             self._remember(settled, known)
 
     def settle(self, job: str) -> None:
@@ -62,9 +64,12 @@ class LedgerBooks:
             unfinished = job in self._unfinished
         if unfinished:
             after = _settled_in(self._state.load([LEDGER]))
-            settle_intents(self._ledger, self._appender, self._deleter, after=after, job=job)
+            self._settle(after=after, job=job)
             with self._lock:
                 self._unfinished.discard(job)
+
+    def _settle(self, after: int, job: str | None = None) -> int:
+        return settle_intents(self._ledger, self._appender, self._deleter, self._streams, after=after, job=job)
 
     def run(self, job: str, work: Callable[[], Ran]) -> Ran:
         """Do a job's work; where it fails, or leaves an outcome unknown, that is settled before its next run."""

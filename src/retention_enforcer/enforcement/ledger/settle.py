@@ -9,6 +9,7 @@ from retention_enforcer.domain.ledger.records import (
     APPLY_LIFECYCLE,
     DETACH_LIFECYCLE,
     ROLLOVER,
+    SET_RETENTION,
     Head,
     Outcome,
     Record,
@@ -17,12 +18,18 @@ from retention_enforcer.domain.ledger.records import (
 )
 from retention_enforcer.domain.selection import Existing
 from retention_enforcer.enforcement.ledger.appender import Appender
-from retention_enforcer.enforcement.ports import Deleter, LedgerStore
+from retention_enforcer.enforcement.ports import Deleter, LedgerStore, StreamLifecycles
 from retention_enforcer.enforcement.scope import job_of
 
 
 def settle_intents(
-    ledger: LedgerStore, appender: Appender, deleter: Deleter, *, after: int, job: str | None = None
+    ledger: LedgerStore,
+    appender: Appender,
+    deleter: Deleter,
+    streams: StreamLifecycles,
+    *,
+    after: int,
+    job: str | None = None,
 ) -> int:
     """Record an outcome for each unanswered intent past a sequence; return up to where all are answered for good.
 
@@ -35,7 +42,7 @@ def settle_intents(
     intents = [i for i in unanswered(records) if job in (None, job_of(str(i.get("cycle", ""))))]
     unsettled: list[int] = []
     for intent in intents:
-        outcome, reason = _look(intent, deleter)
+        outcome, reason = _look(intent, deleter, streams)
         appender.append(answer(intent, outcome, reason))
         if outcome is Outcome.UNKNOWN:
             unsettled.append(int(intent["sequence"]))
@@ -53,10 +60,12 @@ def _certain(records: Iterable[Record], after: int, head: Head) -> list[Record]:
     return found
 
 
-def _look(intent: Record, deleter: Deleter) -> tuple[Outcome, str]:
+def _look(intent: Record, deleter: Deleter, streams: StreamLifecycles) -> tuple[Outcome, str]:
     with readable(f"record {intent['sequence']} of the ledger"):
         uuid, action = str(intent["target"]["uuid"]), str(intent["action"])
     try:
+        if action == SET_RETENTION:
+            return _look_at_stream(intent, streams)
         there = deleter.existing([uuid]).get(uuid)
     except (ClusterUnavailable, RequestRejected) as error:
         return Outcome.UNKNOWN, f"interrupted, and the cluster cannot be read: {error.message}"
@@ -77,6 +86,17 @@ def _look_at_lifecycle(intent: Record, there: Existing | None) -> tuple[Outcome,
     if there.lifecycle == wanted:
         return Outcome.DONE, f"interrupted: it has {wanted or 'no lifecycle'}"
     return Outcome.FAILED, f"interrupted: it has {there.lifecycle or 'no lifecycle'}; the next cycle looks at it again"
+
+
+def _look_at_stream(intent: Record, streams: StreamLifecycles) -> tuple[Outcome, str]:
+    """Return what became of an interrupted change of a stream's lifecycle."""
+    details = intent.get("details") or {}
+    stream, wanted = str(details.get("stream")), details.get("retention")
+    there = streams.of([stream]).get(stream, {}).get("data_retention")
+    has = f"the stream has {f'data_retention {there}' if there is not None else 'no retention'}"
+    if there == wanted:
+        return Outcome.DONE, f"interrupted: {has}"
+    return Outcome.FAILED, f"interrupted: {has}; the next cycle looks at it again"
 
 
 def _lifecycle_of(intent: Record) -> str:

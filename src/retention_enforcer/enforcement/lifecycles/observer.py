@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from retention_enforcer.domain.deadlines import due_at
 from retention_enforcer.domain.facts import CategoryFacts, IndexFacts, SetApart
 from retention_enforcer.domain.findings import Finding, FindingKind
+from retention_enforcer.domain.lifecycles.adoption import PutLifecycle, unsettled
 from retention_enforcer.domain.lifecycles.changes import (
     Change,
     Way,
@@ -33,7 +35,12 @@ from retention_enforcer.domain.lifecycles.compiler import (
 from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.lifecycles.foreign import judge_foreign
 from retention_enforcer.domain.lifecycles.stream_watch import StreamSurroundings, watch_stream
-from retention_enforcer.domain.lifecycles.streams import StreamLifecycle, judge_stream
+from retention_enforcer.domain.lifecycles.streams import (
+    AdoptedStream,
+    StreamLifecycle,
+    adopted_streams,
+    judge_stream,
+)
 from retention_enforcer.domain.lifecycles.streams import deletes_from as stream_deletes_from
 from retention_enforcer.domain.lifecycles.watch import (
     REATTACHED,
@@ -47,6 +54,9 @@ from retention_enforcer.domain.policy.promises import Category, Policy
 from retention_enforcer.enforcement.memory import Managed
 from retention_enforcer.enforcement.ports import LifecycleSource
 from retention_enforcer.enforcement.scope import Scope
+
+NOTHING_PUT: Mapping[str, PutLifecycle] = MappingProxyType({})
+"""What was put on streams, where nobody needs to know."""
 
 DIRECT, ILM = "direct", "ilm"
 """Values of `ENFORCER_LIFECYCLE`, beside `auto`."""
@@ -70,6 +80,8 @@ class LifecycleLook:
     changes: tuple[Change, ...]
     streams: Sequence[StreamLifecycle]
     """The lifecycles of their own that the category's streams have."""
+    adopted: Mapping[str, AdoptedStream]
+    """Those of them that are to keep the promise, by stream."""
 
     def compiled(self, name: str | None) -> LifecyclePolicy | None:
         """Return the compiled policy of this name."""
@@ -141,8 +153,17 @@ class LifecycleObserver:
             return Lifecycles(category=category.id, margin=policy.margin, poll=poll)
         return compile_lifecycles(policy, category, fingerprint, poll)
 
-    def look(self, scope: Scope, category: Category, facts: CategoryFacts) -> LifecycleLook:
-        """Return what is attached to the indices of a category now, and what has to change."""
+    def look(
+        self,
+        scope: Scope,
+        category: Category,
+        facts: CategoryFacts,
+        known: Mapping[str, PutLifecycle] = NOTHING_PUT,
+    ) -> LifecycleLook:
+        """Return what is attached to the indices of a category now, and what has to change.
+
+        `known` is what was put on its streams: without it, what is exempt there may seem to be free for them.
+        """
         poll = self._source.poll_interval()
         compiled = self.compile(scope.policy, category, scope.fingerprint, poll)
         unmeetable = compiled if isinstance(compiled, Unmeetable) else None
@@ -157,15 +178,17 @@ class LifecycleObserver:
         # Some have other names than the category's: what was made from its indices, or was taken out of a stream.
         attachments |= self._source.attachments_of(governed - reached.keys())
         own = own_lifecycles(scope.policy, (a.policy for a in attachments.values()), self._source.contents)
+        streams = self._streams(attachments)
+        adopted = self._adopted(category, scope.policy.margin, streams)
         if self._setting == DIRECT or unmeetable is not None:
             reason = unmeetable.arithmetic if unmeetable else "ENFORCER_LIFECYCLE is direct"
             wanted = without_lifecycles(facts, attachments, own, reason)
         else:
-            wanted = wanted_lifecycles(
-                category, lifecycles, facts, attachments, self._names_ended(lifecycles, facts, attachments)
-            )
+            ended = self._names_ended(lifecycles, facts, attachments)
+            wanted = wanted_lifecycles(category, lifecycles, facts, attachments, ended, adopted=adopted)
+        waiting = unsettled(streams, adopted, known)
         changes = (
-            *doubtful_changes(facts, attachments, own, _held(scope, facts, attachments)),
+            *doubtful_changes(facts, attachments, own, _held(scope, facts, attachments), adopted),
             *lifecycle_changes(facts, lifecycles, wanted, attachments),
         )
         return LifecycleLook(
@@ -177,9 +200,19 @@ class LifecycleObserver:
             attachments=attachments,
             hiding=any(attached.metadata_block for attached in reached.values()),
             wanted=wanted,
-            changes=changes,
-            streams=self._streams(attachments),
+            # What is exempt in a stream stays so until that has the right retention.
+            changes=tuple(c for c in changes if c.way is not Way.RELEASE or attachments[c.index].stream not in waiting),
+            streams=streams,
+            adopted=adopted,
         )
+
+    def _adopted(
+        self, category: Category, margin: int, streams: Sequence[StreamLifecycle]
+    ) -> Mapping[str, AdoptedStream]:
+        """Return the streams whose own lifecycles are to keep the promise."""
+        if not streams or self._setting == DIRECT:
+            return {}
+        return adopted_streams(category, margin, streams, self._source.stream_poll())
 
     def _streams(self, attachments: Mapping[str, Attachment]) -> Sequence[StreamLifecycle]:
         """Return the lifecycles that these indices' streams have of their own; nothing is asked where none has one."""

@@ -24,6 +24,7 @@ from retention_enforcer.domain.lifecycles.compiler import (
 )
 from retention_enforcer.domain.plan import Plan
 from retention_enforcer.domain.policy.promises import Category
+from retention_enforcer.enforcement.lifecycles.adoption import StreamAdoption
 from retention_enforcer.enforcement.lifecycles.changer import Changed, LifecycleChanger
 from retention_enforcer.enforcement.lifecycles.observer import LifecycleLook, LifecycleObserver, Watched
 from retention_enforcer.enforcement.memory import Managed
@@ -75,12 +76,18 @@ class LifecycleWork:
     """Lifecycles follow what the policy and the facts allow, each change with its records."""
 
     def __init__(
-        self, observer: LifecycleObserver, cluster: LifecycleSource, clock: Clock, changer: LifecycleChanger
+        self,
+        observer: LifecycleObserver,
+        cluster: LifecycleSource,
+        clock: Clock,
+        changer: LifecycleChanger,
+        adoption: StreamAdoption,
     ) -> None:
         self._observer = observer
         self._cluster = cluster
         self._clock = clock
         self._changer = changer
+        self._adoption = adoption
         self._watch = LifecycleWatch(observer, cluster, clock)
 
     def protect(self, category: Category, scope: Scope, facts: CategoryFacts, cycle: str) -> bool:
@@ -92,7 +99,7 @@ class LifecycleWork:
         if not scope.may_act or not self._observer.available:
             return False
         try:
-            look = self._observer.look(scope, category, facts)
+            look = self._look(category, scope, facts)
         except RequestRejected:  # the purges go on without lifecycles, and `apply` says so
             return False
         detaching = [change for change in look.changes if change.way is Way.DETACH]
@@ -112,20 +119,31 @@ class LifecycleWork:
     def _apply(
         self, category: Category, scope: Scope, facts: CategoryFacts, plan: Plan, limits: FuseLimits, cycle: str
     ) -> LifecycleResult:
-        look, stored = self._observer.look(scope, category, facts), self._cluster.stored()
+        look, stored = self._look(category, scope, facts), self._cluster.stored()
         watched = self._observer.watch(look, facts, stored, self._clock.now())
         putting = _Putting(self._changer, self._cluster, category, scope, cycle)
         policies = look.lifecycles.policies if category.enforce else ()
         usable = [policy.name for policy in policies if putting.put(policy, stored.get(policy.name), look)]
         if putting.touched:
-            look = self._observer.look(scope, category, facts)
+            look = self._look(category, scope, facts)
         changes = [change for change in _with_hanging(look, watched) if change.policy in (None, *usable)]
         allowed, refused = self._under_the_fuse(changes, look, facts, plan, limits, scope.policy.margin)
+        attached = _soon(allowed, look, facts, scope.policy.margin, self._clock.now()).values()
         changed = self._changer.carry_out(category, allowed, cycle, scope.control.holds)
         if allowed:
-            look = self._observer.look(scope, category, facts)
-        findings = (*watched.findings, *putting.findings, *_failed(category, changed), *_refusal(category, refused))
-        return LifecycleResult(findings=findings, managed=look.managed(facts), unknown=changed.unknown)
+            look = self._look(category, scope, facts)
+
+        def fuse(soon: Sequence[Soon]) -> None:
+            raise_if_unsafe_lifecycles(plan, [*attached, *soon], limits)
+
+        streams = self._adoption.apply(scope, look, facts, cycle, fuse)
+        failed = (*_failed(category, changed), *_refusal(category, refused))
+        findings = (*watched.findings, *putting.findings, *failed, *streams.findings)
+        unknown = changed.unknown or streams.unknown
+        return LifecycleResult(findings=findings, managed=look.managed(facts), unknown=unknown)
+
+    def _look(self, category: Category, scope: Scope, facts: CategoryFacts) -> LifecycleLook:
+        return self._observer.look(scope, category, facts, self._adoption.known(category.id))
 
     def _under_the_fuse(
         self,

@@ -12,6 +12,7 @@ from retention_enforcer.domain.lifecycles.choice import Attachment
 from retention_enforcer.domain.lifecycles.compiler import own_lifecycles
 from retention_enforcer.domain.lifecycles.exemption import FAR_AHEAD
 from retention_enforcer.domain.own.state_keys import LIFECYCLES
+from retention_enforcer.enforcement.lifecycles.adoption import StreamAdoption
 from retention_enforcer.enforcement.lifecycles.changer import LifecycleChanger
 from retention_enforcer.enforcement.lifecycles.observer import LifecycleObserver
 from retention_enforcer.enforcement.ports import LifecycleSource
@@ -95,9 +96,10 @@ class StrayWatch:
 class StrayLifecycles:
     """Detaches what strays, where the enforcer may act."""
 
-    def __init__(self, watch: StrayWatch, changer: LifecycleChanger) -> None:
+    def __init__(self, watch: StrayWatch, changer: LifecycleChanger, adoption: StreamAdoption) -> None:
         self._watch = watch
         self._changer = changer
+        self._adoption = adoption
 
     def run(self, scope: Scope) -> StrayResult:
         """Look, and detach. Raises Refused where the right to act was lost."""
@@ -107,7 +109,8 @@ class StrayLifecycles:
         seen = self._watch.look(scope)
         changed = self._changer.carry_out(None, seen.strays, cycle, scope.control.holds)
         left = seen.left(change for change, _ in changed.failures.values())
-        return StrayResult(findings=left, unknown=changed.unknown)
+        streams = self._adoption.give_back_orphaned(scope, cycle)
+        return StrayResult(findings=(*left, *streams.findings), unknown=changed.unknown or streams.unknown)
 
 
 def _detach(name: str, attached: Attachment, put_by: str) -> Change:

@@ -1,0 +1,220 @@
+"""Gives streams the retention by which their own lifecycle keeps a promise, and back what they had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RequestRejected
+from retention_enforcer.domain.expiry.fuse import Soon, UnsafePlan
+from retention_enforcer.domain.facts import CategoryFacts
+from retention_enforcer.domain.findings import TRIED_AGAIN, Finding, FindingKind
+from retention_enforcer.domain.foresight import foreseen_in
+from retention_enforcer.domain.holds.hold import Hold
+from retention_enforcer.domain.instants import DAY
+from retention_enforcer.domain.ledger.records import SET_RETENTION, Outcome
+from retention_enforcer.domain.lifecycles.adoption import PutLifecycle, against, due_by, put_in
+from retention_enforcer.domain.lifecycles.streams import AdoptedStream, StreamLifecycle
+from retention_enforcer.domain.own.state_keys import PUT_STREAMS, streams_key
+from retention_enforcer.domain.policy.promises import Category
+from retention_enforcer.enforcement.ledger.acts import Acts
+from retention_enforcer.enforcement.ledger.fresh_permit import StaleIntent
+from retention_enforcer.enforcement.lifecycles.observer import LifecycleLook
+from retention_enforcer.enforcement.ports import Clock, DocumentStore, LifecycleSource, StreamLifecycles
+from retention_enforcer.enforcement.scope import Scope
+
+
+@dataclass(slots=True)
+class Adoption:
+    """What one run did about the retentions of streams."""
+
+    findings: list[Finding] = field(default_factory=list)
+    unknown: bool = False
+
+
+class _Changed(Refused):
+    """The lifecycle of a stream is another than the one that was looked at; nothing was sent."""
+
+    def __init__(self) -> None:
+        super().__init__("the lifecycle of the stream was changed meanwhile", "nothing to do: it is looked at anew")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamAdoption:
+    """Replaces the lifecycles of streams, one at a time, where nothing stands against it.
+
+    What is put is remembered before, with what was there: it has no owner in the cluster. Each category has a document
+    of its own, which nobody else writes while it is in the policy.
+    """
+
+    source: LifecycleSource
+    streams: StreamLifecycles
+    acts: Acts
+    state: DocumentStore
+    clock: Clock
+
+    def known(self, category: str) -> dict[str, PutLifecycle]:
+        """Return what was put on the streams of a category, by stream."""
+        return put_in(self.state.load([streams_key(category)]).get(streams_key(category), {}))
+
+    def apply(
+        self,
+        scope: Scope,
+        look: LifecycleLook,
+        facts: CategoryFacts,
+        cycle: str,
+        fuse: Callable[[Sequence[Soon]], None],
+    ) -> Adoption:
+        """Put what differs, as far as the fuse allows; what is adopted no more gets back what it had.
+
+        `look` was taken after everything that is not to go was exempted; `fuse` raises UnsafePlan for what would be
+        deleted within a day. Raises Refused where the right to act was lost.
+        """
+        category, soon = look.category, list[Soon]()
+        run = _Run(self, category, streams_key(category.id), self.known(category.id), scope.control.holds, cycle)
+        for stream in sorted(run.known.keys() - look.adopted.keys()):
+            run.give_back(stream)
+        for stream, adopted in sorted(look.adopted.items()):
+            if adopted.settled:
+                continue
+            run.note_alteration(adopted)
+            if reasons := against(adopted, facts, look.attachments, look.wanted):
+                run.fail(stream, "; ".join(reasons))
+                continue
+            more = [
+                Soon(
+                    uuid=i.uuid,
+                    documents=i.documents,
+                    foreseen=foreseen_in(i, category, scope.policy.margin, facts).known,
+                )
+                for i in due_by(adopted, facts, look.attachments, self.clock.now() + DAY)
+            ]
+            try:
+                fuse([*soon, *more])
+            except UnsafePlan as unsafe:
+                run.find(FindingKind.UNSAFE_LIFECYCLES, stream, unsafe.message, unsafe.remedy)
+                continue
+            soon += more
+            run.adopt(adopted)
+        return run.result
+
+    def give_back_orphaned(self, scope: Scope, cycle: str) -> Adoption:
+        """Give back what was put for categories that are in the policy no more."""
+        result = Adoption()
+        kept = {streams_key(category.id) for category in scope.policy.categories}
+        for key, body in sorted(self.state.all(PUT_STREAMS).items()):
+            if key not in kept:
+                run = _Run(self, None, key, put_in(body), scope.control.holds, cycle, result)
+                for stream in sorted(run.known):
+                    run.give_back(stream)
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One run over the streams of one category, or of one that is gone."""
+
+    parts: StreamAdoption
+    category: Category | None
+    key: str
+    known: dict[str, PutLifecycle]
+    holds: Collection[Hold]
+    cycle: str
+    result: Adoption = field(default_factory=Adoption)
+
+    def adopt(self, adopted: AdoptedStream) -> None:
+        stream, lifecycle = adopted.lifecycle.stream, adopted.lifecycle
+        mine = self.known.get(stream)
+        before = mine.before if mine is not None and mine.is_on(lifecycle) else lifecycle.body
+        self.known[stream] = PutLifecycle(put=adopted.body, before=before)
+        self._remember()
+        why = self._replace(stream, lifecycle.body, adopted.body, adopted.target.arithmetic) or self._differs(adopted)
+        if why is not None:
+            self.fail(stream, why)
+
+    def _differs(self, adopted: AdoptedStream) -> str | None:
+        """Return what is in force of a retention that was put, where it is not what the arithmetic says."""
+        (now,) = self._now(adopted.lifecycle.stream) or (None,)
+        if now is None:
+            return "it is gone"
+        if now.rollover.max_age != adopted.target.rollover_age or now.rollover.may_wait:
+            return "the cluster rolls it over at another age than the retention is made for"
+        return None if now.rules_the_next else "another lifecycle rules the index that its next rollover creates"
+
+    def give_back(self, stream: str) -> None:
+        """Put back what a stream had, unless somebody has changed its lifecycle since: then that stays."""
+        mine = self.known[stream]
+        if any(mine.is_on(one) for one in self._now(stream)):
+            reason = "the stream is adopted no more: it gets back what it had"
+            if mine.returned != mine.before:
+                reason += ", switched off: that deletes sooner, and nothing covers what it would delete"
+            why = self._replace(stream, mine.put, mine.returned, reason)
+            if why is not None:
+                self.fail(stream, why)
+                return
+        del self.known[stream]
+        self._remember()
+
+    def note_alteration(self, adopted: AdoptedStream) -> None:
+        """Say so where somebody changed what was put; where the policy or the cluster has changed, that is none."""
+        mine, stream = self.known.get(adopted.lifecycle.stream), adopted.lifecycle.stream
+        if mine is None or mine.is_on(adopted.lifecycle) or mine.put.get("data_retention") != adopted.target.text:
+            return
+        text = f"the lifecycle of {adopted.lifecycle.name} was changed since the enforcer put it: it is put again"
+        self.find(FindingKind.LIFECYCLE_ALTERED, stream, text, "find out who changed it; only the policy file decides")
+
+    def fail(self, stream: str, why: str) -> None:
+        text = f"the lifecycle of the data stream {stream} could not be replaced: {why}"
+        self.find(FindingKind.LIFECYCLE_FAILED, stream, text, TRIED_AGAIN)
+
+    def find(self, kind: FindingKind, stream: str, text: str, remedy: str) -> None:
+        category = self.category.id if self.category is not None else None
+        self.result.findings.append(Finding.of(kind, category, text, remedy, about=stream))
+
+    def _replace(self, stream: str, there: Mapping[str, Any], body: Mapping[str, Any], reason: str) -> str | None:
+        """Replace the lifecycle of one stream; return why a look shows another one, None where it is as put."""
+        acts, retention = self.parts.acts, body.get("data_retention")
+        one = acts.record_intent(
+            stream,
+            self.category,
+            SET_RETENTION,
+            index=stream,
+            uuid="",
+            reason=reason,
+            details={"stream": stream, **({"retention": str(retention)} if retention is not None else {})},
+            cycle=self.cycle,
+        )
+        unheld = acts.holds_unchanged(self.holds)
+
+        def raise_if_changed() -> None:
+            unheld()
+            if self.parts.streams.of([stream]).get(stream) != dict(there):
+                raise _Changed
+
+        try:
+            with acts.permit([one], raise_if_changed).destructive():
+                why = self.parts.streams.put(stream, body)
+        except (ClusterUnavailable, RequestRejected) as error:
+            self.result.unknown = True
+            why = f"it cannot be looked at: {error.message}"
+            acts.finish(one, Outcome.UNKNOWN, why)
+            return why
+        except Refused as error:
+            acts.finish(one, Outcome.REFUSED, f"not carried out: {error.message}")
+            if isinstance(error, StaleIntent | _Changed):
+                return error.message
+            raise
+        done = f"the stream has data_retention {retention}" if retention is not None else "the stream has no retention"
+        acts.finish(one, Outcome.DONE if why is None else Outcome.FAILED, done if why is None else why)
+        return why
+
+    def _now(self, stream: str) -> Sequence[StreamLifecycle]:
+        return [one for one in self.parts.source.stream_lifecycles([stream]) if not one.failure_store]
+
+    def _remember(self) -> None:
+        if self.known:
+            body = {stream: one.body() for stream, one in sorted(self.known.items())}
+            self.parts.state.save(self.key, body, self.parts.clock.now(), PUT_STREAMS)
+        else:
+            self.parts.state.remove(self.key)

@@ -1,0 +1,230 @@
+"""Streams whose own lifecycles keep the promise: what is put on them, when it is not, and what they get back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from lifecycle_bench import requests_counted
+from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, format_instant
+from streams import MARK, Kind, StreamBench
+
+ADOPT = ("rollover: 1d\n", "rollover: 1d\n    foreign_lifecycle: adopt\n")
+FITTING = "1115997s"
+"""14d - margin 1h - lateness 1h - rollover after 1d - 3 polls of 1s."""
+
+
+@pytest.fixture
+def streams(server: object, es: Elasticsearch, prefix: str, tmp_path: object) -> Iterator[StreamBench]:
+    """An enforcer that adopts, on a server whose streams can have lifecycles of their own."""
+    for bench in StreamBench.on(server, es, prefix, tmp_path):
+        bench.policy_text = bench.policy_text.replace(*ADOPT, 1)
+        yield bench
+
+
+def about(bench: StreamBench, name: str) -> list[dict[str, Any]]:
+    """The records of what was put on a stream."""
+    return [
+        record
+        for record in bench.records()
+        if record.get("action") == "set_retention" and record["target"]["index"] == bench.prefix + name
+    ]
+
+
+def retention(bench: StreamBench, name: str) -> object:
+    return bench.lifecycle_of(name).get("data_retention")
+
+
+@pytest.mark.parametrize("had", ["30d", "7d", "endless"])
+def test_an_adopted_stream_gets_the_greatest_retention_that_keeps_the_promise_once(
+    streams: StreamBench, had: str
+) -> None:
+    full = streams.make("logs-own", Kind(), retention="30d" if had == "endless" else had)
+    if had == "endless":
+        streams.put_body("logs-own", {})
+    rolled, writing = streams.members("logs-own")
+    streams.ready()
+    ran = streams.run("run", "--once")
+    assert ran.code == 0, ran.err
+    assert streams.lifecycle_of("logs-own") == {"enabled": True, "data_retention": FITTING}
+    intent, outcome = about(streams, "logs-own")
+    assert intent["details"] == {"stream": full, "retention": FITTING}
+    assert f"retention {FITTING} + 3 polls of 1s + lateness 1h = limit 14d - margin 1h" in intent["reason"]
+    assert outcome["outcome"] == "done"
+    assert (streams.attached(rolled), streams.attached(writing)) == (None, None), "never ILM beside it"
+    assert (streams.date(rolled), streams.date(writing)) == (None, None)
+    assert "lifecycle-foreign" not in streams.run("run", "--once").err
+    with requests_counted() as sent:
+        assert streams.run("run", "--once").code == 0
+    assert [path for _, path in sent if "_lifecycle" in path or path.endswith("_settings")] == []
+    assert len(about(streams, "logs-own")) == 2
+
+
+def test_all_else_that_the_lifecycle_says_stays(streams: StreamBench) -> None:
+    full = streams.time_series("logs-series", retention="30d")
+    streams.es.index(index=full, document={"@timestamp": streams.now(), "host": "a", "load": 1.0}, op_type="create")
+    rounds = [{"after": "1d", "fixed_interval": "10m"}]
+    streams.put_body("logs-series", {"data_retention": "30d", "downsampling": rounds})
+    streams.ready()
+    assert streams.run("run", "--once").code == 0
+    (found,) = streams.es.indices.get_data_stream(name=full)["data_streams"]
+    assert (found["lifecycle"]["data_retention"], found["lifecycle"]["downsampling"]) == (FITTING, rounds)
+
+
+def test_what_somebody_changes_is_a_finding_and_put_again(streams: StreamBench) -> None:
+    streams.make("logs-own", Kind(), retention="30d")
+    streams.ready()
+    assert streams.run("run", "--once").code == 0
+    streams.put_lifecycle("logs-own", retention="60d")
+    ran = streams.run("run", "--once")
+    assert "finding lifecycle-altered" in ran.err
+    assert retention(streams, "logs-own") == FITTING
+    assert "finding lifecycle-altered" not in streams.run("run", "--once").err
+
+
+@pytest.mark.parametrize(("had", "back"), [("30d", True), ("7d", False)])
+def test_a_stream_that_is_adopted_no_more_gets_back_what_it_had_unless_that_deletes_sooner(
+    streams: StreamBench, had: str, back: bool
+) -> None:
+    streams.make("logs-own", Kind(), retention=had)
+    streams.ready()
+    assert streams.run("run", "--once").code == 0
+    assert retention(streams, "logs-own") == FITTING
+    streams.policy_text = streams.policy_text.replace("    foreign_lifecycle: adopt\n", "", 1)
+    assert streams.run("policy", "accept").code == 0
+    rolled, _ = streams.members("logs-own")
+    assert streams.date(rolled) == MARK + 1, "no lifecycle of the former policy deletes it meanwhile"
+    assert streams.run("run", "--once").code == 0
+    assert streams.lifecycle_of("logs-own") == {"enabled": back, "data_retention": had}
+    assert about(streams, "logs-own")[-1]["outcome"] == "done"
+    assert streams.run("run", "--once").code == 0
+    assert streams.date(rolled) is None
+    assert len(about(streams, "logs-own")) == 4
+
+
+def test_a_stream_of_a_category_that_is_gone_gets_back_what_it_had(streams: StreamBench) -> None:
+    streams.make("logs-own", Kind(), retention="30d")
+    streams.ready()
+    assert streams.run("run", "--once").code == 0
+    streams.policy_text = streams.policy_text.replace("id: logs", "id: others", 1).replace("logs-*", "others-*", 1)
+    assert streams.run("policy", "accept").code == 0
+    assert streams.run("run", "--once").code == 0
+    assert retention(streams, "logs-own") == "30d"
+
+
+def test_under_a_policy_that_promises_longer_nothing_goes_by_the_former_retention(streams: StreamBench) -> None:
+    streams.make("logs-own", Kind(), retention="30d")
+    rolled, writing = streams.members("logs-own")
+    streams.ready()
+    assert streams.run("run", "--once").code == 0
+    streams.max_age = "15d"
+    accepted = streams.run("policy", "accept")
+    assert accepted.code == 0, accepted.out
+    assert (streams.date(rolled), streams.date(writing)) == (MARK + 1, MARK + 1)
+    assert streams.run("run", "--once").code == 0
+    assert retention(streams, "logs-own") == "1202397s"
+    assert streams.run("run", "--once").code == 0
+    assert (streams.date(rolled), streams.date(writing)) == (None, None)
+
+
+def test_where_no_retention_keeps_the_promise_none_is_put(streams: StreamBench) -> None:
+    streams.max_age = "18d"
+    streams.make("logs-own", Kind(), retention="30d")
+    streams.ready()
+    assert streams.run("run", "--once").code == 0
+    assert (retention(streams, "logs-own"), about(streams, "logs-own")) == ("30d", [])
+
+
+@pytest.mark.parametrize("kind", [Kind(ilm=True), Kind(lifecycle=False), Kind(lifecycle=None)], ids=str)
+def test_a_stream_whose_lifecycle_does_not_rule_its_next_index_is_not_adopted(streams: StreamBench, kind: Kind) -> None:
+    streams.es.ilm.put_lifecycle(name=streams.theirs, policy={"phases": {"hot": {"actions": {}}}})
+    streams.make("logs-own", kind, retention="30d")
+    before = streams.lifecycle_of("logs-own")
+    streams.ready()
+    assert streams.run("run", "--once").code == 0
+    assert (streams.lifecycle_of("logs-own"), about(streams, "logs-own")) == (before, [])
+
+
+def test_one_that_prefers_its_stream_is_adopted_although_a_lifecycle_policy_is_named(streams: StreamBench) -> None:
+    streams.es.ilm.put_lifecycle(name=streams.theirs, policy={"phases": {"hot": {"actions": {}}}})
+    streams.make("logs-own", Kind(ilm=True, prefer_ilm=False), retention="30d")
+    streams.ready()
+    assert streams.run("run", "--once").code == 0
+    assert retention(streams, "logs-own") == FITTING
+
+
+# --- what must not go by it ---------------------------------------------------------------------------
+
+
+def test_what_is_held_is_exempt_before_the_retention_is_put(streams: StreamBench) -> None:
+    full = streams.make("logs-own", Kind(), retention="30d")
+    rolled, writing = streams.members("logs-own")
+    streams.ready()
+    end = format_instant(streams.now() + 10 * DAY)
+    held = streams.run("hold", "add", "--index", full, "--owner", "A", "--reason", "b", "--until", end)
+    assert held.code == 0, held.out
+    assert streams.run("run", "--once").code == 0
+    assert retention(streams, "logs-own") == FITTING
+    assert (streams.date(rolled), streams.date(writing)) == (MARK + 1, MARK + 1)
+    assert streams.run("hold", "remove", held.out.split()[1]).code == 0
+    assert streams.date(rolled) is None
+
+
+def test_documents_of_unknown_age_are_exempt_before_the_retention_is_put(streams: StreamBench) -> None:
+    full = streams.make("logs-own", Kind(), retention="30d")
+    streams.es.index(index=full, document={"@timestamp": "1980-01-01T00:00:00Z"}, op_type="create", refresh=True)
+    streams.es.indices.rollover(alias=full)
+    first, undated, _ = streams.members("logs-own")
+    streams.ready()
+    streams.run("run", "--once")
+    assert retention(streams, "logs-own") == FITTING
+    assert (streams.date(first), streams.date(undated)) == (None, MARK + 1)
+
+
+def test_an_index_that_cannot_be_looked_into_keeps_its_stream_as_it_is(streams: StreamBench) -> None:
+    streams.make("logs-own", Kind(), retention="30d")
+    rolled, _ = streams.members("logs-own")
+    streams.ready()
+    streams.es.indices.close(index=rolled)
+    ran = streams.run("run", "--once")
+    assert retention(streams, "logs-own") == "30d"
+    assert "finding lifecycle-failed" in ran.err
+    assert about(streams, "logs-own") == []
+    streams.es.indices.open(index=rolled, wait_for_active_shards=1)
+    assert streams.run("run", "--once").code == 0
+    assert retention(streams, "logs-own") == FITTING
+
+
+def test_what_a_shorter_retention_deletes_soon_counts_for_the_fuse(streams: StreamBench) -> None:
+    full = streams.make("logs-own", Kind(), retention="30d")
+    almost_due = streams.now() - 13 * DAY - 4 * HOUR
+    streams.write("logs-own", *(almost_due + minute * MINUTE // 60 for minute in range(1_500)))
+    streams.es.indices.rollover(alias=full)
+    _, old, _ = streams.members("logs-own")
+    streams.es.indices.put_settings(index=old, settings={"index.lifecycle.origination_date": almost_due})
+    streams.ready()
+    ran = streams.run("run", "--once")
+    assert "finding unsafe-lifecycles" in ran.err
+    assert (retention(streams, "logs-own"), about(streams, "logs-own")) == ("30d", [])
+    assert streams.run("run", "--once").code == 0, "an earlier look has foreseen it"
+    assert retention(streams, "logs-own") == FITTING
+    streams.polls(4)
+    assert old not in streams.members("logs-own")
+
+
+# --- stop ---------------------------------------------------------------------------------------------
+
+
+def test_stop_switches_it_off_and_resume_puts_the_same_back(streams: StreamBench) -> None:
+    streams.make("logs-own", Kind(), retention="30d")
+    streams.ready()
+    assert streams.run("run", "--once").code == 0
+    assert streams.run("stop").code == 0
+    assert streams.lifecycle_of("logs-own") == {"enabled": False, "data_retention": FITTING}
+    assert streams.run("resume").code == 0
+    assert streams.lifecycle_of("logs-own") == {"enabled": True, "data_retention": FITTING}
+    assert streams.run("run", "--once").code == 0
+    assert len(about(streams, "logs-own")) == 2
