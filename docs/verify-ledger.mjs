@@ -11,7 +11,7 @@ function canonical(value, place, name = "record") {
   if (typeof value === "string") return JSON.stringify(value);
   if (Number.isSafeInteger(value)) return String(value);
   if (value === null || typeof value !== "object" || Array.isArray(value)) {
-    throw new Broken(`${place}: ${name} holds neither an integer nor a string`);
+    throw new Broken(`${place}: ${name} is neither an integer nor a string`);
   }
   const members = Object.keys(value).sort().map((key) => `${JSON.stringify(key)}:${canonical(value[key], place, key)}`);
   return `{${members.join(",")}}`;
@@ -23,14 +23,14 @@ function checked(line, sequence, previous) {
   try {
     record = JSON.parse(line);
   } catch {
-    throw new Broken(`${place}: line ${sequence} of the file is no record`);
+    throw new Broken(`${place}: line ${sequence} of the file is not a record`);
   }
   if (canonical(record, place) !== line) throw new Broken(`${place}: it is not in the canonical form`);
-  if (record.sequence !== sequence) throw new Broken(`${place}: missing; there stands ${record.sequence}`);
+  if (record.sequence !== sequence) throw new Broken(`${place}: missing; record ${record.sequence} is in its place`);
   if (record.previous !== previous) throw new Broken(`${place}: it does not follow record ${sequence - 1}`);
   const { hash, ...content } = record;
   const expected = createHash("sha256").update(previous, "ascii").update(canonical(content, place), "utf8").digest("hex");
-  if (hash !== expected) throw new Broken(`${place}: its content does not have its hash`);
+  if (hash !== expected) throw new Broken(`${place}: its content does not match its hash`);
   return { hash, checkpoint: record.kind === "checkpoint" };
 }
 
@@ -46,7 +46,7 @@ function verify(path, wanted) {
   });
   if (wanted && wanted.toLowerCase() !== head) throw new Broken(`record ${lines.length}: the last hash is ${head}`);
   const unknown = wanted ? "" : "\nnot compared with a head from elsewhere: give one that was noted before";
-  const unchecked = `checkpoints: ${checkpoints} not checked: that takes the pseudonym key`;
+  const unchecked = `checkpoints: ${checkpoints} not checked because that needs the pseudonym key`;
   return `the ledger is whole: ${lines.length} records, head ${head}\n${unchecked}${unknown}`;
 }
 

@@ -174,7 +174,7 @@ def test_a_certificate_waits_for_the_node_that_was_away_with_copies(nodes: Three
             bench.es.indices.delete(index=f"{bench.prefix}other-{number}")
         assert GOES not in "".join(items(bench, "copy-away"))
         (said,) = items(bench, "copy-away")
-        assert said.startswith(f"the node {away} is away and had a copy of ")
+        assert said.startswith(f"node {away} left the cluster with a copy of ")
         for uuid in (purged["uuid"] for purged in certificate(bench)["purged"]):
             assert uuid in said
 

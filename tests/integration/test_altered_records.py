@@ -72,8 +72,8 @@ def test_a_certificate_counts_on_nothing_that_was_altered(certified: Workbench, 
     certified.es.index(index=certified.own.state, id="ledger", document={**memory, "body": head}, refresh=True)
     write(certified, anew)
     verified = certified.run("ledger", "verify")
-    assert (verified.code, "this checkpoint is not of record" in verified.err) == (1, True)
-    assert "this checkpoint is not of record" in ledger_items(certified, application)
+    assert (verified.code, "this checkpoint does not match record" in verified.err) == (1, True)
+    assert "this checkpoint does not match record" in ledger_items(certified, application)
     certified.es.index(index=certified.own.state, id="ledger", document=memory, refresh=True)
     write(certified, records)
 
@@ -81,11 +81,11 @@ def test_a_certificate_counts_on_nothing_that_was_altered(certified: Workbench, 
     (hit,) = certified.es.search(index=certified.own.terminations, query=remembered)["hits"]["hits"]
     body = hit["_source"]["body"]
     for change, named in (
-        ({"erased_at": body["erased_at"] - DAY}, "that all was erased at"),
-        ({"purged_at": body["purged_at"] - DAY}, "that no document of it was left at"),
-        ({"terminated_at": body["terminated_at"] + DAY}, "that it was asked for from"),
+        ({"erased_at": body["erased_at"] - DAY}, "that everything was erased at"),
+        ({"purged_at": body["purged_at"] - DAY}, "that no document was left at"),
+        ({"terminated_at": body["terminated_at"] + DAY}, "that it was requested with effect from"),
         ({"purges": [{**body["purges"][0], "documents": 1_000}, *body["purges"][1:]]}, "that 1000 documents of index"),
-        ({"applications": [f"8{application}"]}, "that 1 applications went along, and which"),
+        ({"applications": [f"8{application}"]}, "that 1 application belonged to it, and which"),
     ):
         altered = {**hit["_source"], "body": {**body, **change}}
         certified.es.index(index=certified.own.terminations, id=hit["_id"], document=altered, refresh=True)

@@ -146,7 +146,7 @@ def test_what_a_termination_leaves_to_its_age_is_open_until_then(tenants: Workbe
     assert any(f"the files of {tenants.prefix}keys (" in text for text in texts)
     assert all(tenants.prefix in text for text in texts if "the files of" in text)
     (item,) = [item for item in found["open_items"] if item["kind"] == "by-age"]
-    assert item["text"] == "2 documents of the subject are in logs: they go by their age"
+    assert item["text"] == "logs has 2 documents of the subject, deleted by age"
     assert now() + 12 * DAY < parse_instant(item["until"]) <= now() + 14 * DAY
     tenants.es.indices.delete(index=f"{tenants.prefix}logs-a")
     assert tenants.run("run", "--once").code == 0, "which sees no node with a copy any more"
@@ -187,12 +187,12 @@ def test_what_should_have_ended_by_its_age_is_open_as_long_as_it_is_there(tenant
     assert tenants.run("run", "--once").code == 3, "the hold keeps it past its limit"
 
     def of_raw() -> list[str]:
-        return [item["text"] for item in items(tenants, "raw does not name the application of a document")]
+        return [item["text"] for item in items(tenants, "raw has no field for the application of a document")]
 
-    assert [text.rpartition(": ")[2] for text in of_raw()] == ["what it has ends by its age"]
+    assert [text.rpartition("; ")[2] for text in of_raw()] == ["what it holds is deleted by age"]
     move(tenants, registered_at=now() - 15 * DAY, terminated_at=now() - 15 * DAY)
     (text,) = of_raw()
-    assert text.endswith(f"should have ended by its age, and may be there: {tenants.prefix}raw-a")
+    assert text.endswith(f"should have been deleted by age, but may still be in {tenants.prefix}raw-a")
     tenants.es.indices.delete(index=f"{tenants.prefix}raw-a")
     assert of_raw() == []
 
@@ -206,7 +206,7 @@ def test_what_a_hold_keeps_is_named(tenants: Workbench) -> None:
     ran, found = certificate(tenants)
     assert (ran.code, found["found_now"]["keys"]) == (3, 2)
     assert {item["kind"] for item in found["open_items"]} >= {"held"}
-    assert "documents of held subjects stay in" in str(found["open_items"])
+    assert "of held subjects kept in" in str(found["open_items"])
 
 
 def test_what_was_just_written_outside_the_policy_is_seen(tenants: Workbench) -> None:

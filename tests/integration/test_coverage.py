@@ -202,7 +202,7 @@ def _judge_governed(bench: Workbench, report: Ran) -> None:
     assert "audio_data (keyword) in 1 documents" in audio["text"]
     (held,) = of_kind(report, "held", prefix)
     assert held["category"] == "logs"
-    assert "keeps 1 due documents in 1 indices, the oldest 20 d old" in held["text"]
+    assert "1 due document in 1 index, the oldest 20 d old" in held["text"]
 
 
 def _judge_the_rest(report: Ran, prefix: str) -> None:
@@ -211,7 +211,7 @@ def _judge_the_rest(report: Ran, prefix: str) -> None:
     assert "2 indices outside the policy" in copies["text"]
     assert f"{prefix}clone" in copies["text"]
     assert f"{prefix}restored (made from {prefix}logs-saved)" in copies["text"]
-    assert "5 of them over the limit of 14d since" in copies["text"]
+    assert "5 of them past the limit of 14d, the first since" in copies["text"]
     (unclaimed,) = of_kind(report, "unclaimed", prefix)
     assert f"{prefix}billing" in unclaimed["text"]
     assert f"{prefix}clone" not in unclaimed["text"]
@@ -308,10 +308,10 @@ def test_nothing_but_what_must_never_be_stored_can_be_erased_like_that(wide: Wor
         ({"type": "keyword", "ignore_above": 2}, "abc", "in 1 documents"),
         ({"type": "text"}, "abc", "in 1 documents"),
         ({"type": "binary", "doc_values": True}, "AAEC", "in 1 documents"),
-        ({"type": "binary"}, "AAEC", "any of 1 documents may hold it"),
-        ({"type": "keyword", "index": False, "doc_values": False}, "abc", "any of 1 documents may hold it"),
-        ({"type": "object", "enabled": False}, {"x": 1}, "any of 1 documents may hold it"),
-        ({"type": "nested", "properties": {"x": {"type": "long"}}}, [{"x": 1}], "any of 1 documents may hold it"),
+        ({"type": "binary"}, "AAEC", "any of 1 document may hold it"),
+        ({"type": "keyword", "index": False, "doc_values": False}, "abc", "any of 1 document may hold it"),
+        ({"type": "object", "enabled": False}, {"x": 1}, "any of 1 document may hold it"),
+        ({"type": "nested", "properties": {"x": {"type": "long"}}}, [{"x": 1}], "any of 1 document may hold it"),
         ({"properties": {"x": {"type": "keyword"}}}, {"x": "y"}, "in 1 documents"),
     ],
     ids=str,
@@ -404,8 +404,8 @@ def test_a_reindexed_copy_is_known_by_its_content(wide: Workbench) -> None:
     assert wide.count("elsewhere") == 1
     report = wide.run("report", "--output", "json")
     (copy,) = of_kind(report, "suspected-copy", wide.prefix)
-    assert "1 index outside the policy with what seem to be documents of logs" in copy["text"]
-    assert "1 of them over the limit" in copy["text"]
+    assert "1 index outside the policy seems to hold documents of logs" in copy["text"]
+    assert "1 of them past the limit" in copy["text"]
 
 
 def test_a_copy_whose_timestamp_is_no_date_is_one_of_unknown_age(wide: Workbench) -> None:
@@ -415,7 +415,7 @@ def test_a_copy_whose_timestamp_is_no_date_is_one_of_unknown_age(wide: Workbench
     store(wide, "elsewhere", {**old_document(), "@timestamp": "then"})
     wide.ready()
     (copy,) = of_kind(wide.run("report", "--output", "json"), "suspected-copy", wide.prefix)
-    assert "1 documents, of unknown age" in copy["text"]
+    assert "1 document, of unknown age" in copy["text"]
 
 
 def test_an_empty_copy_and_an_ignored_one_are_no_findings(wide: Workbench) -> None:
@@ -454,7 +454,7 @@ def test_a_category_that_matches_nothing_for_more_than_a_day_is_a_finding_until_
     wide.es.index(index=wide.own.state, id="coverage", document=body, refresh=True)
     ran = wide.run("run", "--once")
     assert ran.code == 0
-    assert f"no index matches {wide.prefix}records, for 1 d 1 h" in ran.err
+    assert f"no index has matched {wide.prefix}records for 1 d 1 h" in ran.err
     wide.index("records", [now()])
     wide.run("run", "--once")
     assert "matches-nothing" not in kinds(wide.run("report", "--output", "json"))

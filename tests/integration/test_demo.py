@@ -69,7 +69,7 @@ def test_the_demo_expires_six_categories_exactly_as_planned_and_ends_by_itself(o
     assert once.returncode == 0, err
     assert "6 categories expired exactly as planned: backend-logs, dashboard" in out
     assert "billing-invoices, which no category claims, is untouched: 24 documents" in out
-    assert "a container: the index itself stays" in " ".join(out.split())
+    assert "a container: the index itself is kept" in " ".join(out.split())
     assert "the ledger is whole" in out
     assert "not as asked for" not in out
     assert "terminate of application hmac-sha256:" in " ".join(out.split())

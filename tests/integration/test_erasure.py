@@ -400,7 +400,7 @@ def test_a_primary_that_is_not_there_is_not_nothing(es: Elasticsearch, shelf: An
     with pytest.raises(ClusterUnavailable, match=r"not all copies .* are there \(shard 0, INDEX_CREATED\)"):
         marked(es, one)
     mark = Mark(uuid=one.uuid, sequence_numbers=(0,), copies=1, configured=1, nodes={}, allowed=None)
-    assert "a copy is away (shard 0, INDEX_CREATED)" in reasons(judge(looked(es, one, mark), mark))
+    assert "a shard copy is not assigned (shard 0, INDEX_CREATED)" in reasons(judge(looked(es, one, mark), mark))
 
 
 def test_a_replica_that_was_never_assigned_is_no_copy_also_after_the_index_was_closed_and_opened(
@@ -419,7 +419,7 @@ def test_a_replica_that_was_never_assigned_is_no_copy_also_after_the_index_was_c
 def test_a_node_that_held_a_copy_and_is_gone_is_missed(es: Elasticsearch, shelf: Any) -> None:
     one = shelf()
     mark = Mark.of({**marked(es, one).body(), "nodes": [{"id": "a-node-that-left", "name": "node-7"}]})
-    assert "the node node-7 held a copy and has left the cluster" in reasons(judge(looked(es, one, mark), mark))
+    assert "node node-7 held a shard copy and has left the cluster" in reasons(judge(looked(es, one, mark), mark))
 
 
 def test_what_was_written_and_not_committed_since_the_mark_is_not_of_before_it(es: Elasticsearch, shelf: Any) -> None:
@@ -430,7 +430,7 @@ def test_what_was_written_and_not_committed_since_the_mark_is_not_of_before_it(e
     assert copy.logged == 1
     assert judge(looked(es, one, mark), mark) == Erased()
     later = Mark.of({**mark.body(), "sequence_numbers": [mark.sequence_numbers[0] + 1]})
-    assert "the transaction log of 1 copy" in reasons(judge(looked(es, one, later), later))
+    assert "the translog of 1 shard copy" in reasons(judge(looked(es, one, later), later))
 
 
 def test_a_running_snapshot_keeps_the_files(es: Elasticsearch, server: Server, shelf: Any, prefix: str) -> None:
@@ -443,7 +443,7 @@ def test_a_running_snapshot_keeps_the_files(es: Elasticsearch, server: Server, s
         mark = marked(es, one)
         es.snapshot.create(repository=repository, snapshot="one", indices=one.name, wait_for_completion=False)
         wait_until(lambda: looked(es, one, mark).snapshot)
-        assert "a snapshot of the index is running" in reasons(judge(looked(es, one, mark), mark))
+        assert "a snapshot of the index is in progress" in reasons(judge(looked(es, one, mark), mark))
         es.snapshot.delete(repository=repository, snapshot="one")
         assert not looked(es, one, mark).snapshot
     finally:

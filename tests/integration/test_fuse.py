@@ -52,8 +52,8 @@ def test_after_a_step_of_both_clocks_nothing_counts_as_foreseen(bench: Workbench
     ahead = bench.run("run", "--once", clock=stepped.to(now + 20 * DAY))
     assert ahead.code == 4
     assert "2,500 of 2,500 documents" in ahead.err
-    assert "the last look was 20 d before this one" in ahead.err
-    assert "nothing in it is younger than that look" in ahead.err
+    assert "the last check was 20 d before this one" in ahead.err
+    assert "no document is younger than that check" in ahead.err
     again = bench.run("run", "--once", clock=stepped.to(now + 20 * DAY + 5 * MINUTE))
     assert again.code == 4, "a refused look must not release the next one"
     assert [bench.count(f"logs-{day}") for day in range(1, 6)] == [500] * 5
@@ -91,8 +91,8 @@ def test_after_a_longer_gap_the_same_documents_are_refused_with_the_gap(bench: W
     bench.add("logs-b", [now + 16 * MINUTE])
     ran = bench.run("run", "--once", clock=stepped.to(now + 16 * MINUTE))
     assert ran.code == 4
-    assert "the last look was 16 min before this one" in ran.err
-    assert "nothing in it is younger" not in ran.err
+    assert "the last check was 16 min before this one" in ran.err
+    assert "no document is younger" not in ran.err
     assert bench.count("logs-a") == 900
 
 

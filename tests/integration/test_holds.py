@@ -86,7 +86,7 @@ def test_a_hold_on_a_category_keeps_it_until_it_is_removed(held: Workbench) -> N
     ran = held.run("run", "--once")
     assert ran.code == 3, "a promise that is held is not kept"
     assert (held.count("logs-a"), held.count("numbers")) == (1, 0)
-    assert "keeps 1 due documents in 1 indices, the oldest 20 d old" in ran.err
+    assert "1 due document in 1 index, the oldest 20 d old, is kept by" in ran.err
     plan = held.run("plan", "--output", "json").plan("logs")
     assert [skip["kind"] for skip in plan["skip"]] == ["held"]
     (listed,) = held.run("hold", "list", "--output", "json").json
@@ -143,12 +143,12 @@ def test_a_hold_on_an_application_turns_a_deletion_into_a_trim_that_spares_it(he
     assert ran.code == 3
     assert left(held, "logs-a") == ["14/a", "14/b"]
     assert held.count("logs-b") is None
-    assert "holds on subjects: keeps 2 due documents" in ran.err
+    assert "are kept by holds on subjects" in ran.err
     again = held.run("run", "--once")
     assert again.code == 3
     assert left(held, "logs-a") == ["14/a", "14/b"]
     assert (
-        "all 2 due documents are of held subjects"
+        "all due documents (2) are of held subjects"
         in held.run("plan", "--output", "json").plan("logs")["skip"][0]["reason"]
     )
 
@@ -267,8 +267,8 @@ def test_a_hold_that_is_added_in_the_middle_of_a_purge_ends_it(
         (("--index", "*"), "no governed index, stream or alias has this name"),
         (("--user", "anna"), "does not name exactly one subject"),
         (("--account", "100", "--application", "14"), "does not name exactly one subject"),
-        (("--application", "a,b"), "the id of the application is malformed"),
-        (("--application", ""), "the id of the application is malformed"),
+        (("--application", "a,b"), "the id of the application is invalid"),
+        (("--application", ""), "the id of the application is invalid"),
     ],
     ids=str,
 )

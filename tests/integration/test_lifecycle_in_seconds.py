@@ -164,7 +164,7 @@ def test_what_was_attached_before_the_daemon_was_stopped_does_not_outlive_its_li
     assert after.code == 0
     gone = [r for r in quick.records() if r.get("action") == "observed_deletion"]
     assert {r["target"]["uuid"] for r in gone} >= first, "what went while nobody looked is written down"
-    assert all("as ilm-history says" in r["reason"] for r in gone), {r["reason"] for r in gone}
+    assert all("according to ilm-history" in r["reason"] for r in gone), {r["reason"] for r in gone}
     assert "deleted-by-others" not in after.err
 
 

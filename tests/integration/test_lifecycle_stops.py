@@ -310,11 +310,11 @@ def test_a_lifecycle_of_others_is_left_and_a_finding_where_it_breaks_the_limit(
     under(managed, "logs-a", theirs)
     managed.ready()
     ran = managed.run("run", "--once")
-    assert f"the lifecycle {theirs}, which is not the enforcer's, deletes after up to" in ran.err
+    assert f"ILM policy {theirs}, which retention-enforcer did not create, deletes after up to" in ran.err
     assert managed.attached("logs-a") == theirs
     managed.es.ilm.put_lifecycle(name=theirs, policy=SOON_ENOUGH)
     again = managed.run("run", "--once")
-    assert "which is not the enforcer's" not in again.err
+    assert "which retention-enforcer did not create" not in again.err
     assert "foreign" not in again.err
 
 
@@ -324,7 +324,7 @@ def test_adopt_replaces_it_and_says_that_the_template_brings_it_back(managed: Li
     managed.ready()
     ran = managed.run("run", "--once")
     assert managed.attached("logs-a") == managed.lifecycle("logs", "plain")
-    assert "take it out of the index template too" in ran.err
+    assert "remove it from the index template" in ran.err
 
 
 def test_a_policy_of_our_name_that_is_not_ours_is_refused(managed: LifecycleBench) -> None:

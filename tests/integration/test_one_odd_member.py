@@ -153,10 +153,10 @@ AGELESS = {
     "timestamp neither indexed nor with doc values": "doc_values",
     "timestamp as text": "text",
     "timestamp as a range": "date_range",
-    "timestamp inside nested documents": "none of",
+    "timestamp inside nested documents": ", none with ",
     "timestamp with a value for documents without": "null_value",
     "many timestamps in a document": "several",
-    "timestamp field that no document has": "none of",
+    "timestamp field that no document has": ", none with ",
 }
 """Kinds of which nobody can tell how old their documents are, and what is said of each."""
 

@@ -182,7 +182,7 @@ def test_a_ledger_of_an_earlier_version_gets_its_fields_by_setup_and_keeps_its_r
     for record in earlier:
         bench.es.create(index=name, id=f"{record['sequence']:012d}", document=record, refresh=True)
 
-    assert "made by an earlier version, without: details" in bench.run("run", "--once").err
+    assert "created by an earlier version, without the fields details" in bench.run("run", "--once").err
     assert "put right (fields of a later version)" in bench.run("setup", "--indices-only").out
     assert bench.run("ledger", "adopt").code == 0
     bench.index("logs-b", [SystemClock().now() - 20 * DAY])

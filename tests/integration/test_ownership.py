@@ -240,7 +240,7 @@ def test_one_account_at_the_same_instant_twice_is_no_tie(console: Console) -> No
 )
 def test_a_timestamp_that_is_not_believed_decides_nothing(console: Console, timestamp: int | None) -> None:
     console.index("console", {"uin": "100", "app": "14", "@timestamp": timestamp}, says("300", "17"))
-    assert "believable timestamp" in undecided(console, "100")
+    assert "plausible timestamp" in undecided(console, "100")
 
 
 @pytest.mark.parametrize("timestamp", [None, EARLIEST - 1, NOW + 2 * HOUR])
@@ -260,7 +260,7 @@ def test_the_bounds_of_what_is_believed_are_believed(console: Console, age: int)
 def test_a_timestamp_that_is_no_date_decides_nothing(console: Console, type_: str) -> None:
     console.index("console-1", says("100", "14"), **{"@timestamp": {"type": type_}})
     console.index("console-2", says("300", "17"))
-    assert "believable timestamp" in undecided(console, "100")
+    assert "plausible timestamp" in undecided(console, "100")
     assert console.owned("300") == {"17"}
 
 
@@ -302,7 +302,7 @@ def test_a_strange_id_is_in_no_number(console: Console) -> None:
 @pytest.mark.parametrize("id_", ["0100", "100.0", "1e2", FULL_WIDTH])
 def test_a_number_in_another_spelling_is_not_taken_for_nobody(console: Console, id_: str) -> None:
     console.index("console", says(100, 14), says(200, 15), uin=LONG, app=LONG)
-    with pytest.raises(Refused, match="ask for that spelling"):
+    with pytest.raises(Refused, match="use that spelling"):
         console.owners(id_)
 
 

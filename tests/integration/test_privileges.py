@@ -320,7 +320,8 @@ def test_the_daemon_says_at_start_what_it_may_not_do(world: World) -> None:
     line = next(json.loads(line) for line in started.err.splitlines() if ROLLOVER in line)
     assert line["log.level"] == "error"
     assert (
-        "is missing: deletion of indices (a write index is rolled over in time, and before it goes)" in line["message"]
+        "is missing: deletion of indices (rolls over a write index in time, and before it is "
+        "deleted)" in line["message"]
     )
     assert "give it the role" in line["message"]
     assert environ["ENFORCER_ELASTICSEARCH_API_KEY"] not in started.err

@@ -63,7 +63,7 @@ def test_a_write_index_with_a_late_document_is_rolled_over_when_it_is_old_enough
     assert (direct.count("logs-000001"), direct.count("logs-000002")) == (2, 0), "nothing is deleted for it"
     intent = next(r for r in direct.records() if r.get("action") == "rollover")
     assert intent["evidence"]["documents"] == 0
-    assert f"and one index may span 2 s: {direct.prefix}logs-write is rolled over" in intent["reason"]
+    assert f"an index may span at most 2 s: {direct.prefix}logs-write is rolled over" in intent["reason"]
     old_enough()
     assert direct.run("run", "--once").code == 0
     assert rollovers(direct) == [None, "done"], "an empty index waits for its first document"

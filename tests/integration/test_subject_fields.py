@@ -354,7 +354,7 @@ def test_numbers_are_found_by_their_own_digits_alone(es: Elasticsearch, prefix: 
     for id_ in spelled:
         found = carrying(es, f"{prefix}logs", subject_of(application=id_))
         assert isinstance(found, Inexact), id_
-        assert "ask for that spelling" in found.reason
+        assert "use that spelling" in found.reason
 
 
 def test_an_id_that_is_too_long_for_the_field_cannot_be_told(es: Elasticsearch, prefix: str) -> None:

@@ -85,7 +85,7 @@ def test_late_writes_are_purged_again_and_what_returns_after_closing_is_a_findin
     add(tenants, "keys", {"sdkappid": "1"})
     ran = tenants.run("run", "--once")
     assert ran.code == 0
-    assert "there are 1 documents of it again" in ran.err
+    assert "1 new document was found" in ran.err
     assert of(tenants, "keys").count("1") == 1
 
 
@@ -502,7 +502,7 @@ def test_a_request_that_was_edited_is_no_new_one_and_a_finding(tenants: Workbenc
     tenants.es.update(index=tenants.own.requests, id=request, doc={"reason": "a comment"}, refresh=True)
     ran = tenants.run("run", "--once")
     assert states(tenants) == ["cancelled"]
-    assert "it was taken in once, and written again since" in ran.err
+    assert "it was changed after it was processed" in ran.err
     tenants.es.index(index=tenants.own.requests, id=request, document=body, refresh=True)
     assert tenants.run("run", "--once").code == 0
     assert states(tenants) == ["cancelled"]
@@ -523,7 +523,7 @@ def test_one_edited_to_a_reinstatement_waits_for_a_person_and_purges_nothing(ten
     before = tenants.count("keys")
     ran = tenants.run("run", "--once")
     assert states(tenants) == ["waiting-for-approval"]
-    assert "a request is refused: it was taken in once, and written again since" in ran.err
+    assert "a request is refused: it was changed after it was processed" in ran.err
     assert tenants.count("keys") == before
     assert tenants.run("terminations", "approve").code == 0
     assert tenants.run("run", "--once").code == 0
@@ -567,7 +567,7 @@ def test_a_request_to_reinstate_what_goes_with_an_account_is_a_finding(
     ran = tenants.run("run", "--once")
     assert ran.code == 0
     assert "finding reinstatement-refused: a reinstatement of a" in ran.err
-    assert "its data goes with the terminate of account hmac-sha256:" in ran.err
+    assert "its data is purged with the terminate of account hmac-sha256:" in ran.err
     opened = [r for r in tenants.records() if r.get("action") == "opened" and "reinstatement-refused" in r["reason"]]
     assert len(opened) == 1
     tenants.es.delete(index=tenants.own.requests, id=answer["_id"], refresh=True)

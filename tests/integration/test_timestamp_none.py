@@ -57,7 +57,7 @@ def test_an_index_goes_whole_once_it_is_old_and_nothing_was_written_to_it(short:
     assert short.is_gone("logs-a")
     (intent,) = [r for r in short.records() if r["kind"] == "intent"]
     assert (intent["action"], intent["evidence"]["documents"]) == ("delete_index", 2)
-    assert "no timestamp: by the index's own age" in intent["reason"]
+    assert "no timestamp: judged by the age of the index" in intent["reason"]
 
 
 def test_an_index_that_is_still_written_to_stays_and_is_not_kept(short: Workbench) -> None:

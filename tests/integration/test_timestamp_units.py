@@ -262,14 +262,18 @@ def test_several_in_one_document_make_its_age_ambiguous(
 @pytest.mark.parametrize(
     ("timestamp", "mapping", "said"),
     [
-        (Timestamp("t", "ms"), {"type": "date"}, "t of {name} is of type date, and the policy says ms"),
-        (Timestamp("t", "ms"), {"type": "keyword"}, "is of type keyword, and the policy says ms"),
-        (Timestamp("t", "ms"), {"type": "integer"}, "is of type integer, and the policy says ms"),
-        (Timestamp("t", "ms"), {"type": "double"}, "is of type double, and the policy says ms"),
+        (Timestamp("t", "ms"), {"type": "date"}, "t of {name} is mapped as date, but the policy gives the unit ms"),
+        (Timestamp("t", "ms"), {"type": "keyword"}, "is mapped as keyword, but the policy gives the unit ms"),
+        (Timestamp("t", "ms"), {"type": "integer"}, "is mapped as integer, but the policy gives the unit ms"),
+        (Timestamp("t", "ms"), {"type": "double"}, "is mapped as double, but the policy gives the unit ms"),
         (Timestamp("t"), {"type": "long"}, "is of type long"),
         (Timestamp("t"), {"type": "keyword"}, "is of type keyword"),
         (Timestamp("t"), {"type": "text"}, "is of type text"),
-        (Timestamp("t", "yyyyMMddHHmmss"), {"type": "text"}, "is of type text, and the policy says yyyyMMddHHmmss"),
+        (
+            Timestamp("t", "yyyyMMddHHmmss"),
+            {"type": "text"},
+            "is mapped as text, but the policy gives the unit yyyyMMddHHmmss",
+        ),
         (Timestamp("t", "yyyyMMddHHmmss"), {"type": "date", "format": "yyyyMMddHHmmss"}, "is of type date"),
         (Timestamp("t", "ms"), {"type": "long", "null_value": 5}, "has a null_value"),
         (Timestamp("t", "yyyyMMdd"), {"type": "keyword", "null_value": "20200101"}, "has a null_value"),
@@ -312,7 +316,7 @@ def test_what_the_cluster_does_not_search_by_a_pattern_has_no_age_and_is_looked_
     index = the_index(facts)
     assert (index.documents, index.undated, index.due) == (2, 2, 0)
     assert index.ageless is not None
-    assert "does not search" in index.ageless.text
+    assert "cannot search" in index.ageless.text
     assert "script_lang not supported" in index.ageless.text
 
 
@@ -392,7 +396,7 @@ def test_check_and_report_name_the_mapping_that_does_not_fit_and_the_remedy(benc
     checked = bench.run("check", "--output", "json")
     (wrong,) = [check for check in checked.json if check["name"] == "timestamp of logs"]
     assert checked.code != 0
-    assert f"{bench.prefix}logs-a is of type date, and the policy says ms" in wrong["text"]
+    assert f"{bench.prefix}logs-a is mapped as date, but the policy gives the unit ms" in wrong["text"]
     assert "write timestamp: t for this category, without a unit" in json.dumps(wrong)
 
     assert bench.run("run", "--once").code == 3

@@ -187,7 +187,7 @@ def test_undated_documents_that_a_lifecycle_shrank_are_of_unknown_age(lifecycles
     found = report(lifecycles)
     (undated,) = (finding for finding in found["findings"] if finding["kind"] == "undated")
     assert (found["kept"], undated["severity"]) == (False, "error")
-    assert "before it was shrunk" in undated["text"]
+    assert "was shrunk, split or cloned" in undated["text"]
 
 
 @pytest.mark.parametrize("storage", ["full_copy", "shared_cache"])

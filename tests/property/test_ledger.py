@@ -111,7 +111,7 @@ def test_of_two_swapped_records_the_first_is_named(records: list[dict], data: st
     both = st.lists(st.integers(0, len(records) - 1), min_size=2, max_size=2, unique=True)
     one, other = sorted(data.draw(both))
     records[one], records[other] = records[other], records[one]
-    with pytest.raises(LedgerBroken, match=rf"^record {one + 1}: missing; in its place stands record {other + 1}\n"):
+    with pytest.raises(LedgerBroken, match=rf"^record {one + 1}: missing; record {other + 1} "):
         check_chain(records)
 
 

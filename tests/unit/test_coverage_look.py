@@ -219,7 +219,7 @@ def test_five_hundred_unclaimed_indices_are_one_line() -> None:
     assert [line["log_level"] for line in lines] == ["info", "warning"]
     assert (lines[0]["retention.indices.governed"], lines[0]["retention.indices.unclaimed"]) == (1_500, 500)
     assert lines[0]["event.outcome"] == "failure"
-    assert lines[1]["event"].startswith("finding unclaimed: 500 indices that no category claims, 500 documents: ")
+    assert lines[1]["event"].startswith("finding unclaimed: no category claims 500 indices with 500 documents: ")
     assert "and 495 more; add them" in lines[1]["event"]
     assert (lines[1]["retention.finding.kind"], lines[1]["retention.finding.count"]) == ("unclaimed", 1)
 

@@ -56,7 +56,7 @@ def test_without_a_maximum_age_nothing_is_ever_due() -> None:
         lambda: overdue_before(ageless, NOW),
         lambda: describe_due(ageless, MARGIN, NOW, NOW),
     ):
-        with pytest.raises(ValueError, match="keys has no maximum age"):
+        with pytest.raises(ValueError, match="keys has no max_age"):
             ask()
 
 

@@ -64,19 +64,22 @@ def test_an_index_that_is_gone_is_erased() -> None:
     ("seen", "reason"),
     [
         (remains(open=False), "the index is closed"),
-        (remains(away=("shard 0, NODE_LEFT",)), "a copy is away (shard 0, NODE_LEFT): its disk may keep the old files"),
-        (remains(unsettled=("shard 1, INITIALIZING",)), "a copy is being built or moved (shard 1, INITIALIZING)"),
-        (remains(nodes=frozenset({"n2"})), "the node node-1 held a copy and has left the cluster"),
-        (remains(unused=("shard 0 on node-3",)), "files of a copy that is none any more are left (shard 0 on node-3)"),
-        (remains(copy(deleted=1)), "1 deleted document left on 1 of 1 copy"),
-        (remains(copy(segments=("_3",))), "0 deleted documents left on 1 of 1 copy"),
-        (remains(copy(0, deleted=1_000), copy(1)), "1,000 deleted documents left on 1 of 2 copies"),
+        (remains(away=("shard 0, NODE_LEFT",)), "a shard copy is not assigned (shard 0, NODE_LEFT)"),
+        (
+            remains(unsettled=("shard 1, INITIALIZING",)),
+            "a shard copy is initializing or relocating (shard 1, INITIALIZING)",
+        ),
+        (remains(nodes=frozenset({"n2"})), "node node-1 held a shard copy"),
+        (remains(unused=("shard 0 on node-3",)), "files of a former shard copy are left (shard 0 on node-3)"),
+        (remains(copy(deleted=1)), "1 deleted document left on 1 of 1 shard copy"),
+        (remains(copy(segments=("_3",))), "0 deleted documents left on 1 of 1 shard copy"),
+        (remains(copy(0, deleted=1_000), copy(1)), "1,000 deleted documents left on 1 of 2 shard copies"),
         (remains(copy(contexts=1)), "a point in time, scroll or search is open on 1 shard: the old files stay until"),
-        (remains(copy(recoveries=2)), "a recovery reads from 1 copy: the old files stay until it ends"),
-        (remains(snapshot=True), "a snapshot of the index is running: the old files stay until it ends"),
-        (remains(copy(logged=1, committed=40)), "the transaction log of 1 copy may hold operations of before the mark"),
-        (remains(copy(1, logged=1, committed=6)), "the transaction log of 1 copy may hold operations"),
-        (remains(copy(2, logged=1, committed=99)), "the transaction log of 1 copy may hold operations"),
+        (remains(copy(recoveries=2)), "a recovery is reading from 1 shard copy"),
+        (remains(snapshot=True), "a snapshot of the index is in progress"),
+        (remains(copy(logged=1, committed=40)), "the translog of 1 shard copy"),
+        (remains(copy(1, logged=1, committed=6)), "the translog of 1 shard copy"),
+        (remains(copy(2, logged=1, committed=99)), "the translog of 1 shard copy"),
     ],
 )
 def test_each_of_these_is_the_one_reason_against_it(seen: Remains, reason: str) -> None:
@@ -86,7 +89,7 @@ def test_each_of_these_is_the_one_reason_against_it(seen: Remains, reason: str) 
 
 def test_an_index_without_any_copy_is_not_erased() -> None:
     assert reasons(Remains(copies=(), nodes=frozenset({"n1"}))) == (
-        "no copy of the index is assigned: see the cluster's health",
+        "no shard copy of the index is assigned: check the cluster's health",
     )
 
 
@@ -102,12 +105,12 @@ def test_on_a_live_index_what_is_deleted_later_does_not_count() -> None:
 
 def test_a_segment_that_could_hold_one_of_the_documents_counts_on_its_own_copy_only() -> None:
     left = remains(copy(0, deleted=5, segments=("_1", "_7")), copy(1, deleted=2, segments=("_0",)))
-    assert reasons(left, held=EXPUNGE.held) == ("5 deleted documents left on 1 of 2 copies",)
+    assert reasons(left, held=EXPUNGE.held) == ("5 deleted documents left on 1 of 2 shard copies",)
 
 
 def test_of_a_copy_of_which_nothing_was_noted_every_deleted_document_counts() -> None:
     built_anew = remains(copy(0, allocation="b0", deleted=5, segments=("_7",)))
-    assert reasons(built_anew, held=EXPUNGE.held) == ("5 deleted documents left on 1 of 1 copy",)
+    assert reasons(built_anew, held=EXPUNGE.held) == ("5 deleted documents left on 1 of 1 shard copy",)
 
 
 def test_a_merge_and_a_block_are_told_only_where_documents_are_left() -> None:
@@ -187,17 +190,16 @@ def test_a_lease_that_does_not_move_is_an_alarm_after_ninety_seconds_by_name() -
     progress = NEW.marked(MARK, NOW).waited((LEASE,), NOW + 2 * SECOND)
     assert next_step(progress, NOW + RETENTION_LEASE_PATIENCE - 1).alarm is None
     alarm = next_step(progress, NOW + RETENTION_LEASE_PATIENCE).alarm
-    assert alarm == (
-        "logs-a cannot be erased, for 1 min 30 s now: the lease peer_recovery/n2 (peer recovery) of shard 0 is 12 "
-        "operations behind; bring the node back that it is for, or see why its copy lags"
-    )
+    assert alarm is not None
+    assert alarm.startswith("logs-a could not be erased for 1 min 30 s: ")
+    assert "lease peer_recovery/n2 (peer recovery) of shard 0 is 12 operations behind" in alarm
 
 
 def test_a_followers_lease_is_named_and_never_removed() -> None:
     ccr = replace(LEASE, id="f-following-l", source="ccr", behind=1)
     alarm = next_step(NEW.marked(MARK, NOW).waited((ccr,), NOW), NOW + RETENTION_LEASE_PATIENCE).alarm
     assert alarm is not None
-    assert "the lease f-following-l (ccr) of shard 0 is 1 operation behind; a follower in another cluster" in alarm
+    assert "lease f-following-l (ccr) of shard 0 is 1 operation behind; let the follower index" in alarm
     assert "never removed" in alarm
 
 
@@ -207,7 +209,7 @@ def test_where_documents_are_left_it_is_expunged_again_after_a_renewal_and_then_
         progress = at_check(passes).checked(remains(copy(0, deleted=3, segments=("_1",))), NOW)
         pauses.append(next_step(progress, NOW).at - NOW)
         assert acts(progress) is Act.WAIT
-        assert progress.reasons == ("3 deleted documents left on 1 of 1 copy",)
+        assert progress.reasons == ("3 deleted documents left on 1 of 1 shard copy",)
     assert pauses == [RETENTION_LEASE_RENEWAL, 2 * RETENTION_LEASE_RENEWAL, 3 * RETENTION_LEASE_RENEWAL, RARELY]
 
 
@@ -243,7 +245,7 @@ def test_an_expunge_that_failed_is_told_until_the_next_one_begins() -> None:
     failed = NEW.marked(MARK, NOW).begun(EXPUNGE, NOW).watched(finished=True, now=NOW, failure="no space left")
     assert acts(failed) is Act.RESTORE
     progress = failed.restored(NOW).checked(remains(copy(deleted=1, segments=("_1",))), NOW)
-    assert progress.reasons[-1] == "the last expunge failed: no space left"
+    assert progress.reasons[-1].endswith("no space left")
     assert progress.begun(EXPUNGE, NOW).failure == ""
 
 
@@ -251,7 +253,7 @@ def test_many_expunges_without_success_are_an_alarm() -> None:
     left = remains(copy(0, deleted=3, segments=("_1",)))
     assert next_step(at_check(MANY_PASSES - 1).checked(left, NOW), NOW).alarm is None
     alarm = next_step(at_check(MANY_PASSES).checked(left, NOW), NOW).alarm
-    assert alarm == "logs-a is not erased after 5 expunges: 3 deleted documents left on 1 of 1 copy"
+    assert alarm == "logs-a is not erased after 5 force merges: 3 deleted documents left on 1 of 1 shard copy"
     assert next_step(at_check(MANY_PASSES).checked(remains(), NOW), NOW).alarm is None
 
 

@@ -151,9 +151,9 @@ def test_documents_of_another_categorys_index_are_no_part_of_the_whole() -> None
 
 
 GAPS = [
-    (Gap(length=20 * DAY, horizon=15 * MINUTE, nothing_younger=True), "the last look was 20 d before this one", True),
-    (Gap(length=HOUR, horizon=15 * MINUTE, nothing_younger=False), "the last look was 1 h before this one", False),
-    (Gap(length=-DAY, horizon=15 * MINUTE, nothing_younger=False), "the last look was 1 d after this one", False),
+    (Gap(length=20 * DAY, horizon=15 * MINUTE, nothing_younger=True), "the last check was 20 d before this one", True),
+    (Gap(length=HOUR, horizon=15 * MINUTE, nothing_younger=False), "the last check was 1 h before this one", False),
+    (Gap(length=-DAY, horizon=15 * MINUTE, nothing_younger=False), "the last check was 1 d after this one", False),
 ]
 
 
@@ -163,7 +163,7 @@ def test_a_refusal_after_a_gap_names_it(gap: Gap, words: str, stepped: bool) -> 
     unsafe = refusal(some, 0.5, {})
     assert unsafe is not None
     assert words in unsafe.message
-    assert ("has a clock stepped" in unsafe.message) is stepped
+    assert ("clock" in unsafe.message) is stepped
     assert "more than 15 min apart foresee nothing" in unsafe.remedy
     with pytest.raises(UnsafePlan, match=words):
         raise_if_unsafe_lifecycles(replace(plan(), gap=gap), [soon(9_000)], HALF)
@@ -182,10 +182,8 @@ def test_a_refusal_says_how_much_would_go_and_counts_the_surprising_only() -> No
     some = plan(purge("a", 6_000), purge("b", 1_500, foreseen=500), purge("c", 2_000, foreseen=2_000))
     with pytest.raises(UnsafePlan) as refused:
         raise_if_unsafe(some, FuseLimits(max_share=0.5))
-    assert refused.value.message == (
-        "logs: 7,000 of 7,500 documents in 2 indices would go at once, 93.3% where 50.0% is the most: refused; "
-        "beside 2,500 that were foreseen or approved"
-    )
+    assert "logs: refused to delete 7,000 of 7,500 documents in 2 indices at once" in refused.value.message
+    assert "93.3% exceeds the fuse's limit of 50.0%; 2,500 more were foreseen or approved" in refused.value.message
     assert refused.value.exit_code == 4
 
 

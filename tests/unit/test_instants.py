@@ -99,5 +99,5 @@ def test_a_time_without_a_zone_is_utc(text: str, instant: int) -> None:
     "text", ["", "now", "31.01.2026", "2026-13-01", "2026-02-30", "1769846400000", "2026-01-31T25:00"]
 )
 def test_what_is_no_time_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a time: write it as 2026-01-31T08:00:00Z or 2026-01-31"):
+    with pytest.raises(ValueError, match=r"is not a time: .* 2026-01-31T08:00:00Z or 2026-01-31"):
         parse_instant(text)

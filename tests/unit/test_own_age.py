@@ -91,13 +91,13 @@ OLD, QUIET = NOW - 20 * DAY, NOW - 19 * DAY
 @pytest.mark.parametrize(
     ("one", "why"),
     [
-        (own(created=NOW - 13 * DAY, quiet=NOW - 12 * DAY), "nothing new was written to it for 12 d"),
-        (own(created=OLD, quiet=NOW - 13 * DAY), "nothing new was written to it for 13 d"),
-        (own(created=OLD, quiet=None), "after a look that finds nothing written to it since the one before"),
+        (own(created=NOW - 13 * DAY, quiet=NOW - 12 * DAY), "no new writes for 12 d"),
+        (own(created=OLD, quiet=NOW - 13 * DAY), "no new writes for 13 d"),
+        (own(created=OLD, quiet=None), "once two checks in a row"),
         (own(created=OLD, quiet=QUIET, write_index=True, write_aliases=("w",)), "the write index"),
         (own(created=OLD, quiet=QUIET, write_index=True, stream="s"), "the write index"),
-        (own(created=OLD, quiet=QUIET, container=True), "a container: the index itself stays"),
-        (own(created=OLD, quiet=QUIET, aliases=("view",)), "the last index of the alias view"),
+        (own(created=OLD, quiet=QUIET, container=True), "a container: the index itself is kept"),
+        (own(created=OLD, quiet=QUIET, aliases=("view",)), "the last index of alias view"),
     ],
 )
 def test_what_is_young_or_may_be_written_to_stays(one: IndexFacts, why: str) -> None:
@@ -120,7 +120,7 @@ def test_what_is_old_and_quiet_goes_whole(quiet: int, said: str) -> None:
 def test_it_says_how_much_too_early_the_youngest_go_with_an_index_of_one_rollover() -> None:
     verdict = judged(own(created=NOW - 14 * DAY, quiet=NOW - 13 * DAY))
     assert isinstance(verdict, Purge)
-    assert "its youngest documents go up to 23 h early" in verdict.reason
+    assert "its youngest documents are deleted up to 23 h early" in verdict.reason
 
 
 @pytest.mark.parametrize(

@@ -81,4 +81,4 @@ def test_a_harmful_mapping_is_found(mapping: dict[str, Any], what: str, repairab
 def test_further_fields_do_no_harm_and_every_remedy_destroys_nothing() -> None:
     assert found(properties={**WANTED["properties"], "more": {"type": "keyword"}}) == []
     every = deviations("i", {**PLAIN, "index.mode": "logsdb", "index.lifecycle.name": "x"}, WANTED, WANTED)
-    assert [d.remedy.split(":")[0] for d in every] == ["retention-enforcer setup", "it cannot be changed there"]
+    assert ["retention-enforcer setup" in d.remedy for d in every] == [True, False]

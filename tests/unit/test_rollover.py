@@ -116,18 +116,18 @@ def test_a_write_index_is_rolled_over_when_nobody_else_does(
 REFUSALS: list[tuple[RequestRejected, str | None]] = [
     (
         RequestRejected("this cluster has [9]/[1] maximum normal shards open", kind="validation_exception", status=400),
-        "raise cluster.max_shards_per_node, add a node, or delete indices that nobody needs",
+        "raise cluster.max_shards_per_node, add a node, or delete indices that are no longer needed",
     ),
     (
         RequestRejected("found duplicated alias [[w]] in template", kind="illegal_argument_exception", status=400),
-        "take the alias w out of the index template that names it: the rollover itself sets it",
+        "remove alias w from the index template that names it, because the rollover sets it",
     ),
     (
         RequestRejected("it exists", kind="resource_already_exists_exception", status=400),
-        "delete or rename the index that has the next name, or have w write to an index of another name",
+        "delete or rename the index that has the next name, or point w to a write index of another name",
     ),
     (RequestRejected("FORBIDDEN/9", "remove it", kind="cluster_block_exception", status=403), "remove it"),
-    (RequestRejected("no", kind="other_exception", status=400), "see what POST w/_rollover?dry_run answers"),
+    (RequestRejected("no", kind="other_exception", status=400), "check what POST w/_rollover?dry_run answers"),
     (RequestRejected("busy", kind="snapshot_in_progress_exception", status=400), None),
     (RequestRejected("busy", kind="es_rejected_execution_exception", status=429), None),
     (RequestRejected("gone", kind="index_not_found_exception", status=404), None),

@@ -96,14 +96,14 @@ def test_the_greatest_retention_that_keeps_the_promise(limit: str, rollover: str
 @pytest.mark.parametrize(
     ("limit", "rollover", "of", "says"),
     [
-        ("26h", "1h", AUTO, "no time is left for a retention"),
+        ("26h", "1h", AUTO, "no time for a retention"),
         ("18d", "1d", AUTO, "without deleting days too early"),
         ("100d", "7d", AUTO, "without deleting days too early"),
-        ("30d", "1d", AUTO, "set rollover: 7d in the category"),
-        ("14d", "1d", StreamRollover(max_age=None), "at no certain age"),
-        ("14d", "1d", StreamRollover(max_age=DAY, may_wait=True), "at no certain age"),
-        ("14d", "1d", StreamRollover(max_age=2 * DAY), "set rollover: 2d in the category"),
-        ("14d", "1d", StreamRollover(max_age=20 * DAY), "no time is left for a retention"),
+        ("30d", "1d", AUTO, "set rollover: 7d for the category"),
+        ("14d", "1d", StreamRollover(max_age=None), "no fixed age"),
+        ("14d", "1d", StreamRollover(max_age=DAY, may_wait=True), "no fixed age"),
+        ("14d", "1d", StreamRollover(max_age=2 * DAY), "set rollover: 2d for the category"),
+        ("14d", "1d", StreamRollover(max_age=20 * DAY), "no time for a retention"),
     ],
 )
 def test_where_no_retention_keeps_it(limit: str, rollover: str, of: StreamRollover, says: str) -> None:
@@ -127,7 +127,7 @@ def test_a_fixed_rollover_age_has_no_steps() -> None:
         ),
         (lifecycle(14 * DAY), ["15 d 15 min", "rollover at 1d (automatic)"]),
         (lifecycle(None), ["has no retention and deletes nothing"]),
-        (lifecycle(DAY, StreamRollover(max_age=None)), ["no age at which it is certain to roll over"]),
+        (lifecycle(DAY, StreamRollover(max_age=None)), ["no age at which it certainly rolls over"]),
         (lifecycle(100 * DAY, determined_by="max_global_retention"), ["retention 100d (max_global_retention)"]),
         (lifecycle(30 * DAY, members=frozenset()), ["37 d 15 min"]),
         (lifecycle(30 * DAY, rules_the_next=False), ["37 d 15 min"]),

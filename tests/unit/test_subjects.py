@@ -135,7 +135,7 @@ def test_anything_else_names_no_single_subject(named: dict[str, str]) -> None:
     "named", [{"account": ""}, {"application": ""}, {"application": "", "user": "e"}, {"application": "1", "user": ""}]
 )
 def test_an_empty_id_is_not_an_absent_one(named: dict[str, str]) -> None:
-    with pytest.raises(ConfigurationError, match="malformed"):
+    with pytest.raises(ConfigurationError, match="is invalid"):
         subject_of(**named)
 
 
@@ -143,7 +143,7 @@ def test_an_empty_id_is_not_an_absent_one(named: dict[str, str]) -> None:
     ("kind", "application"), [(SubjectKind.USER, None), (SubjectKind.ACCOUNT, "14"), (SubjectKind.APPLICATION, "14")]
 )
 def test_only_a_user_has_an_application(kind: SubjectKind, application: str | None) -> None:
-    with pytest.raises(ValueError, match="a user has an application"):
+    with pytest.raises(ValueError, match="a user needs an application"):
         Subject(kind=kind, id="1", application=application)
 
 
@@ -232,7 +232,7 @@ def test_what_stands_before_an_id_counts_in_its_length() -> None:
     assert where.condition("1234") == Condition(where=where, value="user.id=1234")
     found = where.condition("12345")
     assert isinstance(found, Inexact)
-    assert "this id with what stands before it" in found.reason
+    assert "this id with its prefix" in found.reason
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_an_application_belongs_to_the_account_of_its_newest_document() -> None:
     ("namings", "why"),
     [
         ([naming("a", "1", 10), naming("b", "1", 10)], "name 2 accounts"),
-        ([naming("a", "1", None)], "believable timestamp"),
+        ([naming("a", "1", None)], "plausible timestamp"),
         ([naming("a", "1", 10, ambiguous=True)], "several timestamps"),
         ([naming("a", "1", 20), naming("b", "1", 10, ambiguous=True)], "several timestamps"),
     ],
@@ -325,7 +325,7 @@ def test_an_application_in_doubt_is_not_taken() -> None:
 def test_an_application_with_a_malformed_id_is_not_taken() -> None:
     decided = decide_owners(["a"], [naming("a", "1,2", 10)], {})
     assert decided.applications == {"a": frozenset()}
-    assert "malformed" in decided.undecided["1,2"]
+    assert "invalid" in decided.undecided["1,2"]
 
 
 # --- several values in the fields of a pair -------------------------------------------------------------
@@ -419,7 +419,7 @@ def test_a_text_is_read_as_elasticsearch_reads_it_into_a_field_of_numbers(text: 
 def test_an_id_that_a_field_of_numbers_has_in_another_spelling_is_in_doubt(id_: str) -> None:
     found = LONG.condition(id_)
     assert isinstance(found, Inexact)
-    assert "ask for that spelling" in found.reason
+    assert "use that spelling" in found.reason
     assert id_ not in found.reason
     assert KEYWORD.condition(id_) == Condition(where=KEYWORD, value=id_)
 

@@ -217,7 +217,7 @@ def test_what_should_have_ended_by_its_age_is_open_while_it_is_there(left: dict[
     (aged,) = should_have_ended(POLICY, one, later)
     assert (aged.id, should_have_ended(POLICY, one, later - 1)) == ("aged", ())
     found = list(left_by_age(aged, one, facts(index("aged-a", now=later, **left))))
-    assert [item.text.split(": ")[-1] for item in found] == (["aged-a"] if named else [])
+    assert [item.text.split()[-1] for item in found] == (["aged-a"] if named else [])
 
 
 def test_what_should_have_ended_by_its_age_is_open_where_nobody_can_look() -> None:
@@ -252,7 +252,7 @@ def test_what_is_left_to_its_age_is_open_until_the_last_is_past_its_limit(
     found = facts(*(index(f"aged-{n}", now=NOW, **one) for n, one in enumerate(indices)))
     (item,) = goes_by_age(POLICY.categories[1], found, found_held(found), NOW)
     assert (item.kind, item.until) == ("by-age", until if until is None else NOW + until)
-    assert "of the subject are in aged" in item.text
+    assert "of the subject" in item.text
 
 
 def found_held(found: CategoryFacts) -> CategoryFacts:
@@ -303,7 +303,5 @@ def test_what_is_left_to_its_age_and_cannot_be_looked_into_is_in_doubt() -> None
     (item,) = goes_by_age(
         aged, facts(index("aged-a", now=NOW, ages=[DAY]), indistinguishable=indistinguishable), facts(), NOW
     )
-    assert (item.kind, item.text) == (
-        OpenItemKind.NOT_LOOKED_INTO,
-        "aged-a cannot tell whose its documents are: uin is a text",
-    )
+    assert item.kind == OpenItemKind.NOT_LOOKED_INTO
+    assert "aged-a is unknown: uin is a text" in item.text

@@ -131,11 +131,11 @@ def test_what_the_ledger_says_too_is_founded(form: Form) -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"erased_at": AT + 4}, "all was erased"),
-        ({"purged_at": AT - 1}, "no document of it was left"),
-        ({"terminated_at": 1}, "asked for from"),
+        ({"erased_at": AT + 4}, "everything was erased"),
+        ({"purged_at": AT - 1}, "no document was left"),
+        ({"terminated_at": 1}, "requested with effect from"),
         ({"closed_at": AT}, "closed"),
-        ({"applications": ("8",)}, "1 applications went along"),
+        ({"applications": ("8",)}, "1 application belonged to it"),
         ({"purges": (replace(CLEAN.purges[0], documents=4),)}, "4 documents of index u1"),
         ({"purges": (replace(CLEAN.purges[0], uuid="u2"),)}, "3 documents of index u2"),
     ],
@@ -148,8 +148,8 @@ def test_what_the_registry_alone_says_is_named(form: Form, change: dict[str, Any
 def test_a_milestone_from_before_the_last_purge_is_none(form: Form) -> None:
     later = [*FOUNDED, *said(("purged", purged_of(1, "u1", "outcome 9")), start=5)]
     assert [text.split(" at ")[0] for text in unfounded(CLEAN, form(later), KEYED)] == [
-        "that no document of it was left",
-        "that all was erased",
+        "that no document was left",
+        "that everything was erased",
     ]
 
 
@@ -161,7 +161,7 @@ def test_which_applications_went_along_is_what_was_last_recorded(
 ) -> None:
     records = [*FOUNDED, *said(("resolved", "3 applications"), ("resolved", resolved_to(["8", "9"], KEYED)), start=5)]
     texts = unfounded(replace(CLEAN, applications=applications), form(records), KEYED)
-    assert [" applications went along" in text for text in texts] == ([] if founded else [True])
+    assert [" belonged to it" in text for text in texts] == ([] if founded else [True])
     assert unfounded(replace(CLEAN, applications=("8", "10")), form(records), Pseudonyms(b"o" * 32)) == [], (
         "another key"
     )

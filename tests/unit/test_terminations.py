@@ -336,6 +336,6 @@ def test_of_whom_it_cannot_be_told_what_there_is_is_one_finding_for_all() -> Non
         [termination(str(n), open_items=some) for n, some in enumerate(items)], Outstanding()
     )
     assert found.kind == "purge-unproven"
-    assert "of 2 terminations and requests" in found.text
-    assert "logs-1 cannot tell; logs-2 cannot tell; logs-3 cannot tell; and 1 more causes" in found.text
+    assert "for 2 terminations and erasure requests" in found.text
+    assert "logs-1 cannot tell; logs-2 cannot tell; logs-3 cannot tell; and 1 more cause" in found.text
     assert not list(termination_findings([termination(closed_at=NOW, open_items=items[0])], Outstanding()))

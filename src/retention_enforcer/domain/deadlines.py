@@ -38,5 +38,5 @@ def describe_due(category: Category, margin: int, oldest: int, now: int) -> str:
 
 def _max_age(category: Category) -> int:
     if category.max_age is None:
-        raise ValueError(f"{category.id} has no maximum age")
+        raise ValueError(f"{category.id} has no max_age")
     return category.max_age

@@ -73,9 +73,9 @@ def readable(what: str, *, so: str = "nothing is deleted") -> Iterator[None]:
     try:
         yield
     except KeyError as error:
-        missing = f"{what} is not readable (it has no {error.args[0]}): {so}"
-        raise Refused(missing, "correct or remove it") from error
+        missing = f"{what} is not readable ({error.args[0]} is missing): {so}"
+        raise Refused(missing, "correct or remove the document") from error
     except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
         # Only the kind of error: its text may quote what somebody wrote.
         spoiled = f"{what} is not readable ({type(error).__name__}): {so}"
-        raise Refused(spoiled, "correct or remove it") from error
+        raise Refused(spoiled, "correct or remove the document") from error

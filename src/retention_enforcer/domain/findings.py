@@ -38,110 +38,180 @@ class FindingKind(StrEnum):
         return kind
 
     # What is left after a cycle.
-    OVERDUE = "overdue", _ERROR, "Documents are past the limit."
-    NEVER_STORED = "never-stored", _ERROR, "There are documents of a category that must never be stored."
+    OVERDUE = "overdue", _ERROR, "Documents are older than the limit."
+    NEVER_STORED = "never-stored", _ERROR, "An index holds documents that must never be stored."
     FORBIDDEN_FIELD = (
         "forbidden-field",
         _ERROR,
-        "An index has a field that no index may have; a warning where no document holds it.",
+        "An index has a forbidden field (a warning if no document has a value in it).",
     )
     UNDATED = (
         "undated",
         _ERROR,
-        "Documents have no believable timestamp; a warning while their index is younger than the limit.",
+        "Documents have no plausible timestamp (a warning while their index is younger than the limit).",
     )
     TIMESTAMP_ABSENT = (
         "timestamp-absent",
         _ERROR,
-        "No document of an index has the timestamp; a warning while the index is empty.",
+        "No document of an index has the timestamp field (a warning while the index is empty).",
     )
     TIMESTAMP_TYPE = (
         "timestamp-type",
         _ERROR,
-        "The timestamp of an index tells no age, by its mapping or its values; a warning while the index is empty.",
+        "The timestamp field gives no age, due to its mapping or its values (a warning while the index is empty).",
     )
     # Indices that are set apart: nothing is deleted in them, and their category is not proven.
-    CLOSED = "closed", _ERROR, "An index is closed: nobody can look into it, and its documents stay."
-    UNASSIGNED = "unassigned", _ERROR, "A primary shard of an index is on no node."
-    PARTIAL_ANSWER = "partial-answer", _ERROR, "An index did not answer, or not in full."
-    INVISIBLE_DOCUMENTS = "invisible-documents", _ERROR, "Security hides a part of an index from the enforcer."
+    CLOSED = "closed", _ERROR, "An index is closed, so its documents can be neither checked nor deleted."
+    UNASSIGNED = "unassigned", _ERROR, "A primary shard of an index is not assigned to a node."
+    PARTIAL_ANSWER = "partial-answer", _ERROR, "An index did not answer, or its answer is incomplete."
+    INVISIBLE_DOCUMENTS = (
+        "invisible-documents",
+        _ERROR,
+        "Document or field level security hides a part of an index from the enforcer.",
+    )
     CLAIMED_TWICE = "claimed-twice", _ERROR, "More than one category claims an index."
-    ALIAS_NAMED = "alias-named", _ERROR, "The policy names an alias, and what that means can change without the policy."
-    BEHIND_ALIAS = "behind-alias", _ERROR, "A name of a category is an alias of an index that is not the category's."
-    FOLLOWER = "follower", _ERROR, "An index follows one in another cluster: what is deleted here comes back."
+    ALIAS_NAMED = (
+        "alias-named",
+        _ERROR,
+        "The policy names an alias, whose indices can change without a change of the policy.",
+    )
+    BEHIND_ALIAS = (
+        "behind-alias",
+        _ERROR,
+        "A name of a category is an alias of an index that does not belong to the category.",
+    )
+    FOLLOWER = (
+        "follower",
+        _ERROR,
+        "An index follows a leader index in another cluster, so what is deleted here comes back.",
+    )
     # Due documents that are left alone.
     HELD = "held", _WARN, "A hold keeps documents that are due."
-    HELD_BUT_MANAGED = "held-but-managed", _WARN, "Somebody else's lifecycle may delete an index that is held."
-    FOREIGN_LIFECYCLE = "foreign-lifecycle", _WARN, "Due documents are left to somebody else's lifecycle."
-    BLOCKED = "blocked", _WARN, "A block of an index forbids the purge."
-    MOUNTED_SNAPSHOT = "mounted-snapshot", _WARN, "A mounted snapshot has due documents, and can only go whole."
-    TIME_SERIES = "time-series", _WARN, "A time series index is due, and still accepts documents."
+    HELD_BUT_MANAGED = (
+        "held-but-managed",
+        _WARN,
+        "A lifecycle that the enforcer did not create may delete a held index.",
+    )
+    FOREIGN_LIFECYCLE = (
+        "foreign-lifecycle",
+        _WARN,
+        "Due documents are left to a lifecycle that the enforcer did not create.",
+    )
+    BLOCKED = "blocked", _WARN, "A block of an index prevents the purge."
+    MOUNTED_SNAPSHOT = (
+        "mounted-snapshot",
+        _WARN,
+        "A mounted snapshot holds due documents, and can only be deleted as a whole.",
+    )
+    TIME_SERIES = "time-series", _WARN, "A time series index is due, but still accepts documents."
     # Purges and rollovers.
-    UNSAFE_PLAN = "unsafe-plan", _WARN, "The fuse refused purges: too much would go that nobody foresaw."
-    PURGE_FAILED = "purge-failed", _WARN, "A purge did not succeed, or not all of it."
-    ROLLOVER_REFUSED = "rollover-refused", _WARN, "The cluster refuses to roll over a write index, so it grows."
-    ROLLOVER_FAILED = "rollover-failed", _WARN, "The rollover of a write index did not succeed."
-    DELETED_BY_OTHERS = "deleted-by-others", _WARN, "An index is gone, and the enforcer did not have it deleted."
+    UNSAFE_PLAN = (
+        "unsafe-plan",
+        _WARN,
+        "The fuse refused purges, because they would delete too many documents that were not foreseen.",
+    )
+    PURGE_FAILED = "purge-failed", _WARN, "A purge failed, wholly or partly."
+    ROLLOVER_REFUSED = (
+        "rollover-refused",
+        _WARN,
+        "The cluster refuses to roll over a write index, so the index keeps growing.",
+    )
+    ROLLOVER_FAILED = "rollover-failed", _WARN, "The rollover of a write index failed."
+    DELETED_BY_OTHERS = "deleted-by-others", _WARN, "An index is gone, and the enforcer did not cause its deletion."
     # Lifecycles that do not do what they are there for. The daemon deletes at the deadline what it may.
     LIFECYCLES_STOPPED = "lifecycles-stopped", _WARN, "Index lifecycle management is stopped on this cluster."
     LIFECYCLE_MISSING = "lifecycle-missing", _WARN, "The lifecycle policy of an index does not exist."
-    LIFECYCLE_STALE = "lifecycle-stale", _WARN, "An index goes on with another lifecycle policy than the one attached."
-    LIFECYCLE_CLOSED = "lifecycle-closed", _WARN, "An index is closed, so that its lifecycle fails for ever."
-    LIFECYCLE_BLOCKED = "lifecycle-blocked", _WARN, "A block of an index forbids its lifecycle to delete it."
-    LIFECYCLE_WRITE_INDEX = "lifecycle-write-index", _WARN, "A lifecycle has to delete what is still the write index."
-    LIFECYCLE_SNAPSHOT = "lifecycle-snapshot", _WARN, "A snapshot is being taken of an index that is to be deleted."
-    LIFECYCLE_ERROR = "lifecycle-error", _WARN, "A step of an index's lifecycle fails."
+    LIFECYCLE_STALE = (
+        "lifecycle-stale",
+        _WARN,
+        "An index still runs under another lifecycle policy than the attached one.",
+    )
+    LIFECYCLE_CLOSED = "lifecycle-closed", _WARN, "An index is closed, so its lifecycle fails until somebody opens it."
+    LIFECYCLE_BLOCKED = "lifecycle-blocked", _WARN, "A block of an index prevents its lifecycle from deleting it."
+    LIFECYCLE_WRITE_INDEX = (
+        "lifecycle-write-index",
+        _WARN,
+        "A lifecycle is about to delete an index that is still the write index.",
+    )
+    LIFECYCLE_SNAPSHOT = "lifecycle-snapshot", _WARN, "A snapshot in progress prevents the deletion of an index."
+    LIFECYCLE_ERROR = "lifecycle-error", _WARN, "A lifecycle step of an index fails."
     LIFECYCLE_LATE = "lifecycle-late", _WARN, "A lifecycle will delete an index after it is due."
-    LIFECYCLE_STUCK = "lifecycle-stuck", _WARN, "A lifecycle should have deleted an index, and waits without an error."
+    LIFECYCLE_STUCK = "lifecycle-stuck", _WARN, "A lifecycle should have deleted an index, but waits without an error."
     STREAM_NOT_ROLLED_OVER = "stream-not-rolled-over", _WARN, "The lifecycle of a data stream does not roll it over."
     LIFECYCLE_FOREIGN = (
         "lifecycle-foreign",
         _WARN,
-        "Somebody else's lifecycle keeps documents past the limit, or is to be replaced.",
+        "A lifecycle that the enforcer did not create keeps documents past the limit, or will be replaced.",
     )
     LIFECYCLE_UNMEETABLE = "lifecycle-unmeetable", _WARN, "No lifecycle can keep the promise of a category."
     LIFECYCLE_FAILED = "lifecycle-failed", _WARN, "The lifecycle of an index could not be changed."
-    LIFECYCLE_ACTS = "lifecycle-acts", _WARN, "Lifecycles delete indices although the enforcer deletes nothing now."
+    LIFECYCLE_ACTS = (
+        "lifecycle-acts",
+        _WARN,
+        "Lifecycles still delete indices although the enforcer currently deletes nothing.",
+    )
     LIFECYCLE_NAME_TAKEN = (
         "lifecycle-name-taken",
         _WARN,
-        "Somebody else's lifecycle policy has a name of the enforcer's.",
+        "A lifecycle policy that the enforcer did not create has the name of one of its own.",
     )
-    LIFECYCLE_ALTERED = "lifecycle-altered", _WARN, "Somebody changed a lifecycle policy of the enforcer's."
+    LIFECYCLE_ALTERED = "lifecycle-altered", _WARN, "Somebody changed a lifecycle policy that the enforcer created."
     LIFECYCLE_AUTHORITY = (
         "lifecycle-authority",
         _WARN,
-        "A lifecycle policy of the enforcer's would act with others' rights.",
+        "A lifecycle policy of the enforcer would run with the privileges of another user.",
     )
-    LIFECYCLE_STRAY = "lifecycle-stray", _WARN, "An index that no category claims has a lifecycle of the enforcer's."
+    LIFECYCLE_STRAY = "lifecycle-stray", _WARN, "An index that no category claims has a lifecycle of the enforcer."
     LIFECYCLE_FORMER = "lifecycle-former", _WARN, "An index that no category claims has a lifecycle of a former policy."
-    LIFECYCLES_UNUSABLE = "lifecycles-unusable", _WARN, "The cluster refuses to show or to change lifecycles."
-    UNSAFE_LIFECYCLES = "unsafe-lifecycles", _WARN, "The fuse refused lifecycles: too much would go soon."
+    LIFECYCLES_UNUSABLE = "lifecycles-unusable", _WARN, "The cluster refuses to return or to change lifecycles."
+    UNSAFE_LIFECYCLES = (
+        "unsafe-lifecycles",
+        _WARN,
+        "The fuse refused lifecycles, because they would soon delete too many documents.",
+    )
     # What no promise reaches.
     UNCLAIMED = "unclaimed", _WARN, "No category claims these indices."
-    SUSPECTED_COPY = "suspected-copy", _WARN, "Indices outside the policy have what seem to be documents of a category."
-    NOT_LOOKED_INTO = "not-looked-into", _WARN, "It could not be told whether there are copies outside the policy."
+    SUSPECTED_COPY = "suspected-copy", _WARN, "Indices outside the policy seem to hold documents of a category."
+    NOT_LOOKED_INTO = "not-looked-into", _WARN, "It is unknown whether there are copies outside the policy."
     MATCHES_NOTHING = "matches-nothing", _WARN, "A category has matched no index for a day."
-    DANGLING_INDEX = "dangling-index", _WARN, "A deleted index is on the disk of a node again."
+    DANGLING_INDEX = "dangling-index", _WARN, "A deleted index is on the disk of a node again (a dangling index)."
     # Snapshots.
-    SNAPSHOT_EXPIRED = "snapshot-expired", _WARN, "Snapshots hold data past its limit."
+    SNAPSHOT_EXPIRED = "snapshot-expired", _WARN, "Snapshots hold data that is older than its limit."
     SNAPSHOT_POLICY = "snapshot-policy", _WARN, "A snapshot policy keeps copies for longer than the limit."
-    REPOSITORY_UNREADABLE = "repository-unreadable", _WARN, "Not all is known of snapshots, or of how long they stay."
+    REPOSITORY_UNREADABLE = (
+        "repository-unreadable",
+        _WARN,
+        "Some snapshots, or how long snapshots are kept, could not be read.",
+    )
     # Holds.
-    HOLD_ENDS = "hold-ends", _WARN, "A hold ends within a day: what it kept past its limit is deleted then."
-    HOLD_COVERS_LESS = "hold-covers-less", _WARN, "A hold names less than it once covered; what it covered stays held."
+    HOLD_ENDS = "hold-ends", _WARN, "A hold ends within a day, and what it kept past its limit is then deleted."
+    HOLD_COVERS_LESS = (
+        "hold-covers-less",
+        _WARN,
+        "A hold covers less than it once did, although what it covered stays held.",
+    )
     # Terminations and requests.
     TERMINATION_WAITING = "termination-waiting", _WARN, "Terminations wait for approval while their deadlines run."
-    TERMINATION_LATE = "termination-late", _ERROR, "A termination or request is past its promise."
-    PURGE_UNPROVEN = "purge-unproven", _WARN, "It cannot be told whether all is purged of terminations or requests."
-    OWNER_UNDECIDED = "owner-undecided", _WARN, "It cannot be told which applications belong to a terminated account."
-    BLOCK_NOT_RESTORED = "block-not-restored", _WARN, "A write block that was lifted for a deletion is not back."
+    TERMINATION_LATE = "termination-late", _ERROR, "A termination or erasure request is past its deadline."
+    PURGE_UNPROVEN = (
+        "purge-unproven",
+        _WARN,
+        "It is unknown whether everything is purged for some terminations or erasure requests.",
+    )
+    OWNER_UNDECIDED = "owner-undecided", _WARN, "It is unknown which applications belong to a terminated account."
+    BLOCK_NOT_RESTORED = "block-not-restored", _WARN, "A write block that was removed for a deletion is not restored."
     RETURNED = "returned", _WARN, "Documents of a subject came back after its termination was closed."
-    REINSTATEMENT_REFUSED = "reinstatement-refused", _WARN, "A reinstatement is refused: the data goes with another's."
-    REQUEST_REFUSED = "request-refused", _WARN, "A request is refused as it is written."
+    REINSTATEMENT_REFUSED = (
+        "reinstatement-refused",
+        _WARN,
+        "A reinstatement is refused, because its data is purged with that of another subject.",
+    )
+    REQUEST_REFUSED = "request-refused", _WARN, "A request is refused, because it is invalid or was changed."
 
 
-TRIED_AGAIN = "the next cycle tries again; if it stays, see what the cluster says about this index"
+TRIED_AGAIN = (
+    "wait for the next cycle, which tries again; if it keeps failing, check what the cluster reports for this index"
+)
 """The remedy where an act on an index did not succeed."""
 
 

@@ -28,7 +28,7 @@ def parse_duration(text: str) -> int:
     """
     match = _DURATION.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is not a duration: write a whole number and a unit, as 90s, 15m, 1h or 14d")
+        raise ValueError(f"{text!r} is not a duration: use a whole number and a unit, such as 90s, 15m, 1h or 14d")
     return int(match[1]) * _UNITS[match[2]]
 
 
@@ -76,7 +76,7 @@ def parse_instant(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise ValueError(f"{text!r} is not a time: write it as 2026-01-31T08:00:00Z or 2026-01-31") from None
+        raise ValueError(f"{text!r} is not a time: use the form 2026-01-31T08:00:00Z or 2026-01-31") from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return (moment - _EPOCH) // timedelta(milliseconds=1)

@@ -119,13 +119,15 @@ def is_blocked(purge: Purge) -> bool:
 
 def skip_as_held(index: IndexFacts, why: str) -> Skip:
     """Return the skip of an index that a hold keeps."""
-    return skip(index, SkipKind.HELD, f"held: {why}", "remove the hold when it is no longer needed")
+    return skip(
+        index, SkipKind.HELD, f"held: {why}", "run `retention-enforcer hold remove` when the hold is no longer needed"
+    )
 
 
 def blocked(index: IndexFacts, reason: str) -> Skip:
     """Return the skip of an index whose blocks forbid what the reason asks for."""
     names = ", ".join(sorted(f"index.blocks.{block}" for block in index.blocks))
-    return skip(index, SkipKind.BLOCKED, f"{reason}; {names} forbids it", f"remove {names} from it")
+    return skip(index, SkipKind.BLOCKED, f"{reason}; blocked by {names}", f"remove {names} from the index")
 
 
 def skip(index: IndexFacts, kind: SkipKind, reason: str, remedy: str) -> Skip:

@@ -51,7 +51,7 @@ def due_rollovers(category: Category, facts: CategoryFacts, led: Collection[str]
         age, rollover = now - index.created, category.rollover
         if age <= (SPAN_TOLERANCE * rollover if index.uuid in led else rollover) or is_refused(index, category, now):
             continue
-        reason = f"created {describe_duration(age)} ago, and one index may span {describe_duration(rollover)}"
+        reason = f"created {describe_duration(age)} ago, but an index may span at most {describe_duration(rollover)}"
         yield DueRollover(index=index, target=target, reason=f"{reason}: {target} is rolled over")
 
 
@@ -70,21 +70,21 @@ def lasting_refusal(target: str, error: RequestRejected, reason: str, now: int) 
     if error.status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN) or error.kind in _PASSING:
         return None
     if "maximum normal shards open" in error.message:
-        remedy = "raise cluster.max_shards_per_node, add a node, or delete indices that nobody needs"
+        remedy = "raise cluster.max_shards_per_node, add a node, or delete indices that are no longer needed"
     elif "duplicated alias" in error.message:
-        remedy = f"take the alias {target} out of the index template that names it: the rollover itself sets it"
+        remedy = f"remove alias {target} from the index template that names it, because the rollover sets it"
     elif error.kind == "resource_already_exists_exception":
         remedy = (
-            f"delete or rename the index that has the next name, or have {target} write to an index of another name"
+            f"delete or rename the index that has the next name, or point {target} to a write index of another name"
         )
     else:
-        remedy = error.remedy or f"see what POST {target}/_rollover?dry_run answers"
+        remedy = error.remedy or f"check what POST {target}/_rollover?dry_run answers"
     return RefusedRollover(at=now, reason=reason, remedy=remedy)
 
 
 def refusal_finding(category: str, index: IndexFacts, refused: RefusedRollover) -> Finding:
     """Return the finding that a write index cannot be rolled over."""
-    text = f"{index.name} cannot be rolled over, so it grows, and what is due in it goes document by document"
+    text = f"{index.name} cannot be rolled over, so it grows and its due documents are deleted one by one"
     return Finding.of(FindingKind.ROLLOVER_REFUSED, category, f"{text}: {refused.reason}", refused.remedy, index=index)
 
 

@@ -254,7 +254,7 @@ def layout_of(pattern: str) -> Layout:
     while at < len(pattern):
         token = _TOKEN.match(pattern, at)
         if token is None:
-            raise ValueError(f"{pattern[:60]!r} has a quote that does not end")
+            raise ValueError(f"{pattern[:60]!r} has a quote that is not closed")
         at = token.end()
         if letters := token["letters"]:
             parts.append(letters)
@@ -262,11 +262,12 @@ def layout_of(pattern: str) -> Layout:
             continue
         literal = str(token["quoted"] or token["other"])
         if not (literal.isascii() and literal.isprintable()) or any(c.isdigit() for c in literal):
-            raise ValueError(f"{pattern[:60]!r} has a character that cannot stand between the parts of a time")
+            raise ValueError(f"{pattern[:60]!r} has a character that is not allowed between the parts of a time")
         pieces[-1] += literal
     known = tuple(_PARTS)[: len(parts)]
     if not parts or tuple(parts) != known or len(parts) < len(("yyyy", "MM", "dd")):
         raise ValueError(
-            f"{pattern[:60]!r} is neither a unit nor a pattern from the year on to at least the day, without a gap"
+            f"{pattern[:60]!r} is neither a unit nor a pattern that runs without a gap from the year to at "
+            "least the day"
         )
     return Layout(parts=known, literals=any(pieces[::2]), pieces=tuple(pieces))

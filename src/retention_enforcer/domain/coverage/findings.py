@@ -13,6 +13,7 @@ from retention_enforcer.domain.findings import Finding, FindingKind, abbreviated
 from retention_enforcer.domain.instants import DAY, describe_duration, format_duration, format_instant
 from retention_enforcer.domain.policy.claims import Claim, IndexOwner
 from retention_enforcer.domain.policy.promises import Category, Policy
+from retention_enforcer.domain.wording import counted, verb
 
 NOTHING_FOR = DAY
 """How long a category may match no index before that is a finding: a first index can be late, a slip stays."""
@@ -95,10 +96,10 @@ def _unclaimed(facts: CoverageFacts) -> Iterator[Finding]:
         return
     documents = sum(index.documents or 0 for index in indices)
     uncounted = sum(index.documents is None for index in indices)
-    text = f"{_number(len(indices), 'index', 'indices')} that no category claims, {documents:,} documents"
+    text = f"no category claims {counted(len(indices), 'index', 'indices')} with {counted(documents, 'document')}"
     if uncounted:
-        text += f" and those of {uncounted:,} that cannot be counted"
-    remedy = "add them to the category whose data they hold, or under `ignore` if no promise covers them"
+        text += f", not counting {uncounted:,} whose documents cannot be counted"
+    remedy = "add them to the category whose data they hold, or to `ignore` if no promise covers them"
     yield Finding.of(FindingKind.UNCLAIMED, None, f"{text}: {abbreviated([index.name for index in indices])}", remedy)
 
 
@@ -109,11 +110,13 @@ def _copies(policy: Policy, facts: CoverageFacts) -> Iterator[Finding]:
     for id_, copies in groups.items():
         category = policy.category(id_)
         seem = sorted({other for copy in copies for other in copy.categories} - {id_})
-        text = f"{_number(len(copies), 'index', 'indices')} outside the policy with what seem to be documents of {id_}"
+        seems = verb(len(copies), "seems", "seem")
+        text = f"{counted(len(copies), 'index', 'indices')} outside the policy {seems} to hold documents of {id_}"
         text += f" (or {', '.join(seem)})" if seem else ""
-        text += f": {sum(copy.documents for copy in copies):,} documents{_age(category, copies, facts.as_of)}; "
+        documents = counted(sum(copy.documents for copy in copies), "document")
+        text += f": {documents}{_age(category, copies, facts.as_of)}; "
         text += abbreviated([_with_origin(copy) for copy in copies])
-        remedy = "delete them, or have a category claim them; under `ignore` if they are something else"
+        remedy = "delete them, add them to a category, or list them under `ignore` if they hold something else"
         yield Finding.of(FindingKind.SUSPECTED_COPY, id_, text, remedy, about="copies")
 
 
@@ -128,7 +131,7 @@ def _age(category: Category, copies: Iterable[SuspectedCopy], now: int) -> str:
     if not overdue:
         return f"{text}, limit {format_duration(category.max_age)}"
     since = format_instant(oldest + category.max_age)
-    return f"{text}, {overdue:,} of them over the limit of {format_duration(category.max_age)} since {since}"
+    return f"{text}, {overdue:,} of them past the limit of {format_duration(category.max_age)}, the first since {since}"
 
 
 def _with_origin(copy: SuspectedCopy) -> str:
@@ -139,11 +142,9 @@ def _unseen(facts: CoverageFacts) -> Iterator[Finding]:
     """One finding for all that could not be looked into: they may be copies."""
     if facts.unseen:
         first = sorted(facts.unseen)[0]
-        text = (
-            f"{_number(len(facts.unseen), 'index', 'indices')} outside the policy could not be looked into for copies"
-        )
+        text = f"{counted(len(facts.unseen), 'index', 'indices')} outside the policy could not be checked for copies"
         text += f": {abbreviated(sorted(facts.unseen))} ({facts.unseen[first]})"
-        remedy = "open them, bring their shards back, let the enforcer's role read them, or put them under `ignore`"
+        remedy = "open them, recover their shards, give the enforcer's role read access, or list them under `ignore`"
         yield Finding.of(FindingKind.NOT_LOOKED_INTO, None, text, remedy)
 
 
@@ -152,10 +153,6 @@ def _match_nothing(policy: Policy, nothing_since: Mapping[str, int], now: int) -
         since = nothing_since.get(category.id)
         if since is not None and now - since > NOTHING_FOR:
             patterns = ", ".join(str(pattern) for pattern in category.indices)
-            text = f"no index matches {patterns}, for {describe_duration(now - since)}"
-            remedy = "correct `indices` of the category, or remove the category if this data is stored nowhere"
+            text = f"no index has matched {patterns} for {describe_duration(now - since)}"
+            remedy = "correct `indices` of the category, or remove the category if its data is not stored anywhere"
             yield Finding.of(FindingKind.MATCHES_NOTHING, category.id, text, remedy, about="indices")
-
-
-def _number(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}"

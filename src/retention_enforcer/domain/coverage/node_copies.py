@@ -59,7 +59,7 @@ class CopiesMemory:
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> CopiesMemory:
         """Read it from its document."""
-        with readable("what retention-state remembers of copies"):
+        with readable("the record of shard copies in retention-state"):
             return cls(
                 indices={
                     str(uuid): Kept(category=str(category), name=str(name)) for uuid, category, name in body["indices"]
@@ -117,10 +117,10 @@ def copies_left(
         about = [u for u in uuids if u in purged or (memory.indices[u].category in categories and u not in there)]
         if about:
             names = sorted(f"{memory.indices[uuid].name} ({uuid})" for uuid in about)
-            away = "has left files" if id_ in placed.nodes else "is away and had a copy"
+            has = "has not yet removed its files" if id_ in placed.nodes else "left the cluster with a copy"
             texts.append(
-                f"the node {memory.names[id_]} {away} of {abbreviated(names)}: "
-                "its disk keeps them until it is seen without"
+                f"node {memory.names[id_]} {has} of {abbreviated(names)}: "
+                "its disk keeps them until the node is seen without them"
             )
     return texts
 
@@ -136,15 +136,15 @@ def dangling_findings(
 ) -> tuple[Finding, ...]:
     """Return a finding for each governed index that is only on disks, or one where that cannot be told."""
     if dangling is None:
-        text = f"whether nodes brought deleted indices back cannot be told: {why_not}"
-        remedy = "give the enforcer's role the privileges that `retention-enforcer setup --print` lists"
+        text = f"it is unknown whether a node has brought deleted indices back: {why_not}"
+        remedy = "grant the enforcer's role the privileges that `retention-enforcer setup --print` lists"
         return (Finding.of(FindingKind.NOT_LOOKED_INTO, None, text, remedy, about="dangling"),)
     return tuple(
         Finding.of(
             FindingKind.DANGLING_INDEX,
             categories[0],
-            f"the index {one.name} ({one.uuid}) was deleted, and is on the disk of {', '.join(one.nodes)} again",
-            f"delete it: DELETE /_dangling/{one.uuid}?accept_data_loss=true",
+            f"index {one.name} ({one.uuid}) was deleted, but is on the disk of {', '.join(one.nodes)} again",
+            f"delete the dangling index: DELETE /_dangling/{one.uuid}?accept_data_loss=true",
             index=one,
         )
         for one in dangling

@@ -20,6 +20,7 @@ from retention_enforcer.domain.instants import DAY, describe_duration, format_in
 from retention_enforcer.domain.policy.claims import possible_claimants
 from retention_enforcer.domain.policy.names import IndexPattern, governed_part, overlap
 from retention_enforcer.domain.policy.promises import Category, Policy
+from retention_enforcer.domain.wording import counted, verb
 
 RETENTION_PAUSE = DAY
 """How long an expired snapshot may still be there: Elasticsearch looks for them once a day (`slm.retention_schedule`,
@@ -123,13 +124,13 @@ def _unread(seen: SnapshotsSeen) -> Iterator[Finding]:
             yield _finding(
                 FindingKind.REPOSITORY_UNREADABLE,
                 repository.name,
-                f"not all is known of the snapshots in {repository.name}: {repository.problem}",
-                f"see what GET _snapshot/{repository.name}/_all answers; of a repository that nobody needs delete the "
-                "content first, then the registration",
+                f"the snapshots in repository {repository.name} could not all be read: {repository.problem}",
+                f"check what GET _snapshot/{repository.name}/_all answers; if the repository is no longer needed, "
+                "delete its content first and then its registration",
             )
     if seen.lifecycles_problem is not None:
-        text = f"how long snapshots stay is not known: {seen.lifecycles_problem}"
-        yield _finding(FindingKind.REPOSITORY_UNREADABLE, None, text, "see what GET _slm/policy answers")
+        text = f"it is unknown how long snapshots are kept: {seen.lifecycles_problem}"
+        yield _finding(FindingKind.REPOSITORY_UNREADABLE, None, text, "check what GET _slm/policy answers")
 
 
 def _finding(kind: FindingKind, about: str | None, text: str, remedy: str) -> Finding:
@@ -168,7 +169,7 @@ def _expired(policy: Policy, seen: SnapshotsSeen, known: Mapping[str, GovernedIn
     for (repository, id_), those in together.items():
         lifecycle = next((x for x in seen.lifecycles if x.id == id_ and x.repository == repository), None)
         those.sort(key=lambda each: (each.snapshot.taken, each.snapshot.name))
-        end = "when they end is not known" if seen.lifecycles_problem and id_ else _end(those, lifecycle, now)
+        end = "it is unknown when they expire" if seen.lifecycles_problem and id_ else _end(those, lifecycle, now)
         yield _finding(
             FindingKind.SNAPSHOT_EXPIRED,
             f"{repository}/{id_ or ''}",
@@ -213,16 +214,17 @@ def _past(category: Category, taken: int, known: GovernedIndex | None, now: int)
 def _describe(those: Sequence[_Expired], applications: frozenset[str]) -> str:
     """Say which snapshots hold what; `those` are sorted by age. Names no index: an application's id may stand in it."""
     oldest, youngest = those[0].snapshot, those[-1].snapshot
-    noun, verb = ("snapshot", "holds") if len(those) == 1 else ("snapshots", "hold")
-    whose = f"of the policy {oldest.policy} in" if oldest.policy else "taken by hand in"
+    manual, whose = ("", f" of snapshot policy {oldest.policy}") if oldest.policy else ("manual ", "")
     days = dict.fromkeys((_day(oldest.taken), _day(youngest.taken)))
     categories = sorted(set().union(*(each.categories for each in those)))
     known_since = [each.since for each in those if each.since is not None]
-    since = f", since {_day(min(known_since))} at the latest" if known_since else ""
+    since = f" since {_day(min(known_since))} at the latest" if known_since else ""
     names = abbreviated([_label(each.snapshot, applications) for each in those], _NAMED)
     return (
-        f"{len(those):,} {noun} {whose} {oldest.repository}, of {' to '.join(days)}, {verb} data of "
-        f"{', '.join(categories)} past the limit{since}: {names}"
+        f"{counted(len(those), f'{manual}snapshot')}{whose} in repository {oldest.repository}, taken "
+        f"{' to '.join(days)}, {verb(len(those), 'holds', 'hold')} data of {', '.join(categories)} past the "
+        f"limit{since}: "
+        f"{names}"
     )
 
 
@@ -240,11 +242,11 @@ def _applications(policy: Policy, names: Iterable[str]) -> frozenset[str]:
 
 def _end(those: Sequence[_Expired], lifecycle: SnapshotLifecycle | None, now: int) -> str:
     if lifecycle is None or lifecycle.expire_after is None:
-        return "they end when somebody deletes them"
+        return "they stay until somebody deletes them"
     end = those[-1].snapshot.taken + lifecycle.expire_after
-    word = "ends" if now <= end + RETENTION_PAUSE else "was to end"
+    word = "expires" if now <= end + RETENTION_PAUSE else "should have expired"
     unless = f", unless min_count {lifecycle.min_count} keeps it regardless of age" if lifecycle.min_count else ""
-    return f"the last of them {word} on {_day(end)} by its own policy{unless}"
+    return f"the last of them {word} on {_day(end)} under that policy{unless}"
 
 
 def _day(instant: int) -> str:
@@ -322,24 +324,24 @@ def _arithmetic(lifecycle: SnapshotLifecycle, copied: Sequence[_Copied], margin:
     """Say why copies outlive the limit, by the promise that leaves them the least time."""
     tightest = min(copied, key=lambda promise: promise.limit)
     before = tightest.limit - margin
-    kept = "until somebody deletes it, as the policy has no expire_after that can be read"
+    kept = "until somebody deletes it, because the policy has no readable expire_after"
     if lifecycle.expire_after is not None:
         longest = before + lifecycle.expire_after + RETENTION_PAUSE
         kept = (
             f"for {describe_duration(lifecycle.expire_after)} and up to {describe_duration(RETENTION_PAUSE)} more, "
-            f"until {describe_duration(longest)} {tightest.counted}"
+            f"which is until {describe_duration(longest)} {tightest.counted}"
         )
     regardless = f"; min_count {lifecycle.min_count} keeps snapshots regardless of age" if lifecycle.min_count else ""
     return (
-        f"the snapshot policy {lifecycle.id} copies {', '.join(sorted({promise.category for promise in copied}))}: "
-        f"data of {tightest.category} that is copied up to {describe_duration(before)} {tightest.counted} stays in the "
-        f"snapshot {kept}; the limit is {describe_duration(tightest.limit)}{regardless}"
+        f"snapshot policy {lifecycle.id} copies {', '.join(sorted({promise.category for promise in copied}))}: "
+        f"data of {tightest.category} may be copied until {describe_duration(before)} {tightest.counted} and stays in "
+        f"the snapshot {kept}; the limit is {describe_duration(tightest.limit)}{regardless}"
     )
 
 
 def _remedy_of_policy(margin: int) -> str:
-    exclude = "exclude the indices of these categories from it (in config.indices, each after a -)"
+    exclude = "exclude the indices of these categories in its config.indices, each with a leading -"
     room = margin - RETENTION_PAUSE
     if room <= 0:
         return exclude
-    return f"{exclude}, or give it an expire_after of at most {describe_duration(room)} and no min_count"
+    return f"{exclude}, or set expire_after to at most {describe_duration(room)} and remove min_count"

@@ -36,6 +36,7 @@ from retention_enforcer.domain.erasure.facts import (
 from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.facts import FORBID_SETTINGS
 from retention_enforcer.domain.instants import MINUTE, SECOND, describe_duration
+from retention_enforcer.domain.wording import counted
 
 POLL = 2 * SECOND
 """Between two looks at leases, or at a running task."""
@@ -105,41 +106,44 @@ def _may_hold(copy: ShardCopy, held: Held) -> bool:
 
 def _absences(remains: Remains, mark: Mark) -> Iterator[str]:
     if not remains.open:
-        yield "the index is closed, so that its copies cannot be examined: open it"
+        yield "the index is closed, so its shard copies cannot be checked: open it"
     elif not remains.copies:
-        yield "no copy of the index is assigned: see the cluster's health"
+        yield "no shard copy of the index is assigned: check the cluster's health"
     for copy in remains.away:
-        yield f"a copy is away ({copy}): its disk may keep the old files until it is assigned again"
+        yield f"a shard copy is not assigned ({copy}): its disk may keep the old files until it is assigned again"
     for copy in remains.unsettled:
-        yield f"a copy is being built or moved ({copy}): it is examined when it has started"
+        yield f"a shard copy is initializing or relocating ({copy}): it is checked once it has started"
     for id_, name in sorted(mark.nodes.items()):
         if id_ not in remains.nodes:
-            yield f"the node {name} held a copy and has left the cluster: its disk keeps the old files until it is back"
+            yield (
+                f"node {name} held a shard copy and has left the cluster: its disk keeps the old files until it returns"
+            )
     for copy in remains.unused:
-        yield f"files of a copy that is none any more are left ({copy}): they go once all copies have started"
+        yield f"files of a former shard copy are left ({copy}): Elasticsearch removes them once all copies have started"
 
 
 def _documents_left(dirty: Collection[ShardCopy], remains: Remains) -> Iterator[str]:
     if not dirty:
         return
     deleted = sum(copy.deleted for copy in dirty)
-    yield f"{_count(deleted, 'deleted document')} left on {len(dirty)} of {_count(len(remains.copies), 'copy')}"
+    copies = counted(len(remains.copies), "shard copy", "shard copies")
+    yield f"{counted(deleted, 'deleted document')} left on {len(dirty)} of {copies}"
     if merging := sum(1 for copy in dirty if copy.merging):
-        yield f"a merge is running on {_count(merging, 'copy')}: it may write what a lease kept when it began"
+        yield f"a merge is running on {_copies(merging)}: it may rewrite documents that a lease retained when it began"
     for block in sorted(remains.blocks & FORBID_SETTINGS):
-        yield f"index.blocks.{block} forbids to change the index's settings: remove it"
+        yield f"index.blocks.{block} prevents changes to the index settings: remove it"
 
 
 def _files_kept(remains: Remains, mark: Mark, released: Collection[str]) -> Iterator[str]:
     if busy := {copy.shard for copy in remains.copies if copy.contexts and copy.allocation not in released}:
-        shards = _count(len(busy), "shard")
-        yield f"a point in time, scroll or search is open on {shards}: the old files stay until it is closed or ends"
+        shards = counted(len(busy), "shard")
+        yield f"a point in time, scroll or search is open on {shards}: the old files stay until it closes or expires"
     if read := sum(1 for copy in remains.copies if copy.recoveries):
-        yield f"a recovery reads from {_count(read, 'copy')}: the old files stay until it ends"
+        yield f"a recovery is reading from {_copies(read)}: the old files stay until it ends"
     if remains.snapshot:
-        yield "a snapshot of the index is running: the old files stay until it ends"
+        yield "a snapshot of the index is in progress: the old files stay until it ends"
     if logged := sum(1 for copy in remains.copies if not _log_is_clear(copy, mark)):
-        yield f"the transaction log of {_count(logged, 'copy')} may hold operations of before the mark: flush the index"
+        yield f"the translog of {_copies(logged)} may hold operations from before the deletion: flush the index"
 
 
 def _log_is_clear(copy: ShardCopy, mark: Mark) -> bool:
@@ -153,9 +157,8 @@ def _log_is_clear(copy: ShardCopy, mark: Mark) -> bool:
     )
 
 
-def _count(number: int, what: str) -> str:
-    plural = "copies" if what == "copy" else f"{what}s"
-    return f"{number:,} {what if number == 1 else plural}"
+def _copies(number: int) -> str:
+    return counted(number, "shard copy", "shard copies")
 
 
 class Act(StrEnum):
@@ -176,13 +179,13 @@ class Act(StrEnum):
 
 
 _DOING = {
-    Act.MARK: "what was deleted is to be made durable on every copy",
-    Act.WAIT: "leases of its copies may still keep what was deleted",
-    Act.EXPUNGE: "its segments are to be rewritten",
+    Act.MARK: "next, the deletion is flushed to every shard copy",
+    Act.WAIT: "retention leases of its shard copies may still keep deleted documents",
+    Act.EXPUNGE: "next, its segments are rewritten",
     Act.WATCH: "its segments are being rewritten",
-    Act.RESTORE: "its own setting is to be put back",
-    Act.CHECK: "its copies are to be looked at",
-    Act.DONE: "it is done",
+    Act.RESTORE: "next, its original setting is restored",
+    Act.CHECK: "next, its shard copies are checked",
+    Act.DONE: "the erasure is complete",
 }
 
 
@@ -305,7 +308,7 @@ class ErasureProgress:
         verdict = judge(remains, self.mark, self.held, released)
         if isinstance(verdict, Erased):
             return replace(self._next(Act.DONE, now), reasons=(), released=released)
-        reasons = (*verdict.reasons, *((f"the last expunge failed: {self.failure}",) if self.failure else ()))
+        reasons = (*verdict.reasons, *((f"the last force merge failed: {self.failure}",) if self.failure else ()))
         if verdict.documents:
             pause = min(self.passes * RETENTION_LEASE_RENEWAL, RARELY)
             return replace(self._next(Act.WAIT, now), reasons=reasons, due=now + pause)
@@ -330,17 +333,18 @@ def _alarm(progress: ErasureProgress, now: int) -> str | None:
     if progress.act is Act.WAIT and progress.behind and waiting >= RETENTION_LEASE_PATIENCE:
         return _alarm_of_leases(progress, waiting)
     if progress.passes >= MANY_PASSES and progress.reasons and progress.act is not Act.DONE:
-        return f"{progress.index} is not erased after {progress.passes} expunges: {'; '.join(progress.reasons)}"
+        return f"{progress.index} is not erased after {progress.passes} force merges: {'; '.join(progress.reasons)}"
     return None
 
 
 def _alarm_of_leases(progress: ErasureProgress, waiting: int) -> str:
     named = ", ".join(_describe(lease) for lease in progress.behind)
-    remedy = "bring the node back that it is for, or see why its copy lags"
+    remedy = "restore the node that the lease belongs to, or check why its shard copy lags behind"
     if any(lease.source == _CCR for lease in progress.behind):
-        remedy = "a follower in another cluster has to catch up or to be unfollowed: its lease is never removed here"
-    return f"{progress.index} cannot be erased, for {describe_duration(waiting)} now: {named}; {remedy}"
+        remedy = "let the follower index in the other cluster catch up, or unfollow it; its lease is never removed here"
+    return f"{progress.index} could not be erased for {describe_duration(waiting)}: {named}; {remedy}"
 
 
 def _describe(lease: LeaseBehind) -> str:
-    return f"the lease {lease.id} ({lease.source}) of shard {lease.shard} is {_count(lease.behind, 'operation')} behind"
+    behind = counted(lease.behind, "operation")
+    return f"retention lease {lease.id} ({lease.source}) of shard {lease.shard} is {behind} behind"

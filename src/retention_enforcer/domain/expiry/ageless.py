@@ -8,6 +8,7 @@ from difflib import SequenceMatcher
 
 from retention_enforcer.domain.facts import Ageless, Doubt
 from retention_enforcer.domain.timestamps import DATES, Timestamp
+from retention_enforcer.domain.wording import counted
 
 _NUMBERS = frozenset({"integer", "long", "unsigned_long"})
 _TIMELY = re.compile(r"time|date|stamp|created|millis|bucket|epoch|(^|[._])(ts|at)$")
@@ -40,21 +41,22 @@ def absent(index: str, timestamp: Timestamp, documents: int, fields: Mapping[str
     numbers = {name for name in fields.keys() - dates if _speaks_of_time(name)}
     likely = likely_field(field, dates) or (None if dates else likely_field(field, numbers))
     if likely in dates:
-        remedy = f"write timestamp: {likely} for this category if that is its field"
+        remedy = f"set timestamp: {likely} for this category if that is the right field"
     elif likely is not None:
-        remedy = f"write timestamp: {{field: {likely}, unit: …}} with the unit of its values, if that is its field"
+        remedy = f"set timestamp: {{field: {likely}, unit: …}} with the unit of its values if that is the right field"
     elif dates:
-        remedy = f"write the right one for this category ({', '.join(sorted(dates)[:3])} are dates there)"
+        remedy = f"set the right timestamp for this category; date fields there: {', '.join(sorted(dates)[:3])}"
     elif numbers:
         remedy = (
-            f"write the right one for this category, as timestamp: {{field: …, unit: …}} "
-            f"({', '.join(sorted(numbers)[:3])} are numbers there)"
+            f"set timestamp: {{field: …, unit: …}} to the right field of this category; numeric fields there: "
+            f"{', '.join(sorted(numbers)[:3])}"
         )
     else:
-        remedy = f"no field there is mapped as date: let the producer write {field}, mapped as date, and re-index"
+        remedy = f"no field there is mapped as date: have the producer write {field}, map it as date, and reindex"
     return Ageless(
         doubt=Doubt.TIMESTAMP_ABSENT,
-        text=f"none of the {documents:,} documents of {index} has {field}: they have no age, and none goes by it",
+        text=f"{index} has {counted(documents, 'document')}, none with {field}: their age is unknown, so none "
+        "is deleted",
         remedy=remedy,
     )
 
@@ -66,19 +68,19 @@ def _speaks_of_time(name: str) -> bool:
 def another_type(index: str, timestamp: Timestamp, type_: str) -> Ageless:
     """Return what is said of an index whose timestamp is mapped as what the policy's unit does not fit."""
     field, first = timestamp.field, timestamp.types[0]
-    remapped = f"map {field} as {first} in the template, and re-index {index}"
-    meant = "" if timestamp.unit is None else f", and the policy says {timestamp.unit}"
+    remapped = f"map {field} as {first} in the index template and reindex {index}"
+    meant = "" if timestamp.unit is None else f", but the policy gives the unit {timestamp.unit}"
     if type_ in DATES:
-        remedy = f"write timestamp: {field} for this category, without a unit: it is mapped as a date"
+        remedy = f"set timestamp: {field} for this category, without a unit, because it is mapped as a date"
     elif timestamp.unit is None and type_ in _NUMBERS:
-        remedy = f"write timestamp: {{field: {field}, unit: …}} with the unit of its values; or {remapped}"
+        remedy = f"set timestamp: {{field: {field}, unit: …}} with the unit of its values, or {remapped}"
     elif timestamp.unit is None and type_ == "keyword":
-        remedy = f"write timestamp: {{field: {field}, unit: …}} with the pattern of its values; or {remapped}"
+        remedy = f"set timestamp: {{field: {field}, unit: …}} with the pattern of its values, or {remapped}"
     else:
         remedy = remapped
     return Ageless(
         doubt=Doubt.TIMESTAMP_TYPE,
-        text=f"{field} of {index} is of type {type_}{meant}, so that its documents have no age",
+        text=f"{field} of {index} is mapped as {type_}{meant}: the age of its documents is unknown",
         remedy=remedy,
     )
 
@@ -88,8 +90,8 @@ def computed(index: str, timestamp: Timestamp, why: str) -> Ageless:
     field, mapped = timestamp.field, "date" if timestamp.unit is None else "field"
     return Ageless(
         doubt=Doubt.TIMESTAMP_TYPE,
-        text=f"{field} of {index} {why}: nobody can tell how old its documents are",
-        remedy=f"take that from the mapping, and from the template, so that {field} is the mapped {mapped}",
+        text=f"{field} of {index} {why}: the age of its documents is unknown",
+        remedy=f"remove that from the mapping and from the index template, so that {field} is the mapped {mapped}",
     )
 
 
@@ -98,8 +100,8 @@ def ambiguous(index: str, timestamp: Timestamp) -> Ageless:
     field = timestamp.field
     return Ageless(
         doubt=Doubt.TIMESTAMP_TYPE,
-        text=f"documents of {index} have several values in {field}, so that their age is ambiguous",
-        remedy=f"let the producer write one {field} a document",
+        text=f"documents of {index} have several values in {field}: their age is ambiguous",
+        remedy=f"have the producer write one {field} per document",
     )
 
 
@@ -107,7 +109,7 @@ def unasked(index: str, timestamp: Timestamp, reason: str) -> Ageless:
     """Return what is said of an index that can be searched, but not by its timestamp."""
     return Ageless(
         doubt=Doubt.TIMESTAMP_TYPE,
-        text=f"the cluster does not search {index} by {timestamp}: {reason}",
-        remedy="see search.allow_expensive_queries and script.allowed_types: what is written by a pattern needs both; "
-        f"or map {timestamp.field} as date in the template, and re-index {index}",
+        text=f"the cluster cannot search {index} by {timestamp}: {reason}",
+        remedy="check search.allow_expensive_queries and script.allowed_types, which a timestamp with a pattern needs; "
+        f"or map {timestamp.field} as date in the index template and reindex {index}",
     )

@@ -18,6 +18,7 @@ from retention_enforcer.domain.foresight import Gap
 from retention_enforcer.domain.instants import describe_duration
 from retention_enforcer.domain.plan import Plan, Purge
 from retention_enforcer.domain.selection import HasField
+from retention_enforcer.domain.wording import counted
 
 FLOOR = 1_000
 """Categories of fewer documents than this have no fuse: a share of little says little.
@@ -108,11 +109,11 @@ def raise_if_unsafe(plan: Plan, limits: FuseLimits) -> None:
     if count.surprising <= limits.max_share * count.whole:
         return
     raise UnsafePlan(
-        f"{plan.category}: {count.surprising:,} of {count.whole:,} documents in {count.indices} indices would go at "
-        f"once, {_share(count.surprising, count.whole)} where {limits.max_share:.1%} is the most: refused"
-        f"{_beside(plan.documents - count.whole)}{_told(plan.gap)}",
-        f"look at `retention-enforcer plan`; if it is right: retention-enforcer plan approve {plan.hash}"
-        f"{_more_often(plan.gap)}",
+        f"{plan.category}: refused to delete {count.surprising:,} of {counted(count.whole, 'document')} "
+        f"in {counted(count.indices, 'index', 'indices')} at once: {_share(count.surprising, count.whole)} exceeds "
+        f"the fuse's limit of {limits.max_share:.1%}{_beside(plan.documents - count.whole)}{_since_gap(plan.gap)}",
+        "check the output of `retention-enforcer plan`; if it is right, run retention-enforcer plan approve "
+        f"{plan.hash}{_more_often(plan.gap)}",
         released=released_by(plan, limits),
     )
 
@@ -131,11 +132,12 @@ def raise_if_unsafe_lifecycles(plan: Plan, soon: Sequence[Soon], limits: FuseLim
     if not attached or count.surprising + attached <= limits.max_share * whole:
         return
     raise UnsafePlan(
-        f"{plan.category}: lifecycles would delete {attached:,} of {whole:,} documents in {len(surprising)} "
-        f"indices within a day, {_share(count.surprising + attached, whole)} with what goes now, where "
-        f"{limits.max_share:.1%} is the most: not attached{_beside(plan.documents - whole)}{_told(plan.gap)}",
-        "look at `retention-enforcer plan`; the next cycle attaches them, unless you stop it or hold them"
-        f"{_more_often(plan.gap)}",
+        f"{plan.category}: refused to attach lifecycles that would delete {attached:,} of "
+        f"{counted(whole, 'document')} in {counted(len(surprising), 'index', 'indices')} within a day: "
+        f"{_share(count.surprising + attached, whole)}, including what is deleted now, exceeds the fuse's limit of "
+        f"{limits.max_share:.1%}{_beside(plan.documents - whole)}{_since_gap(plan.gap)}",
+        "check the output of `retention-enforcer plan`; the next cycle attaches them unless you stop the enforcer or "
+        f"add a hold{_more_often(plan.gap)}",
         released=(),
     )
 
@@ -145,20 +147,20 @@ def _share(part: int, whole: int) -> str:
 
 
 def _beside(covered: int) -> str:
-    return f"; beside {covered:,} that were foreseen or approved" if covered > 0 else ""
+    return f"; {covered:,} more were foreseen or approved" if covered > 0 else ""
 
 
-def _told(gap: Gap | None) -> str:
+def _since_gap(gap: Gap | None) -> str:
     if gap is None:
         return ""
     before = "before" if gap.length >= 0 else "after"
-    stepped = "; nothing in it is younger than that look: has a clock stepped?" if gap.nothing_younger else ""
+    stepped = "; no document is younger than that check: did a clock step?" if gap.nothing_younger else ""
     length = describe_duration(abs(gap.length))
-    return f"; the last look was {length} {before} this one, so nothing new counts as foreseen{stepped}"
+    return f"; the last check was {length} {before} this one, so nothing new counts as foreseen{stepped}"
 
 
 def _more_often(gap: Gap | None) -> str:
     if gap is None:
         return ""
     most = describe_duration(gap.horizon)
-    return f"; looks that are more than {most} apart foresee nothing: ENFORCER_INTERVAL is to be the time between them"
+    return f"; checks more than {most} apart foresee nothing, so set ENFORCER_INTERVAL to the time between them"

@@ -11,6 +11,7 @@ from dataclasses import replace
 from retention_enforcer.domain.facts import FORBID_INDEX_DELETION, ForbiddenField, HeldIndex, IndexFacts
 from retention_enforcer.domain.plan import Action, Purge, Skip, blocked, is_blocked, skip_as_held
 from retention_enforcer.domain.selection import Every, HasField
+from retention_enforcer.domain.wording import counted
 
 Pairs = Collection[tuple[str, str]]
 
@@ -26,7 +27,7 @@ def ordered_purge(
         action=Action.DELETE_INDEX,
         documents=index.documents,
         due=index.created,
-        reason=f"{index.documents} documents that must never be stored: erased on an operator's order",
+        reason=f"{counted(index.documents, 'document')} that must never be stored, erased by order of an operator",
         cut=now,
         rollover=rollover,
         ordered=True,
@@ -38,7 +39,7 @@ def ordered_purge(
     if purge is None:
         return None
     if index.matching_documents:
-        return skip_as_held(index, f"{index.matching_documents} of its documents are of held subjects")
+        return skip_as_held(index, f"it has {counted(index.matching_documents, 'document')} of held subjects")
     cannot = is_blocked(purge) or (purge is trim and index.mounted)
     return blocked(index, purge.reason) if cannot else purge
 
@@ -62,7 +63,7 @@ def ordered_fields(
             action=Action.DELETE_DOCUMENTS,
             documents=min(sum(found.documents for found in fields), index.documents),
             due=index.created,
-            reason=f"documents that hold {named}, which must never be stored: erased on an operator's order",
+            reason=f"documents with {named}, which must never be stored, erased by order of an operator",
             cut=now,
             takes=HasField(fields=tuple(found.field for found in fields)),
             ordered=True,

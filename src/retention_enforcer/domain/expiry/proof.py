@@ -13,6 +13,7 @@ from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.plan import Plan, Skip, SkipKind
 from retention_enforcer.domain.policy.promises import Category
 from retention_enforcer.domain.rollover import refusal_finding
+from retention_enforcer.domain.wording import counted, verb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +74,8 @@ def about_ages(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
         documents = sum(index.documents for index in with_documents)
         _, why = max(absent, key=lambda one: one[0].documents)
         text = (
-            f"no document of {category.id} has {category.timestamp.field}: nobody can tell how old its "
-            f"{documents:,} documents in {len(absent):,} indices are, and none goes by age"
+            f"no document of {category.id} has {category.timestamp.field}: the age of its {documents:,} documents in "
+            f"{len(absent):,} indices is unknown, so none is deleted by age"
         )
         kind, about = FindingKind(why.doubt), category.timestamp.field
         yield Finding.of(kind, category.id, text, why.remedy, about=about)
@@ -85,7 +86,7 @@ def about_ages(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
             yield Finding.of(kind, category.id, one.text, one.remedy, index=index, milder=milder)
 
 
-_STOP_AND_ERASE = "stop what writes them, then: retention-enforcer erase --category {category} --confirm"
+_STOP_AND_ERASE = "stop what writes them, then run retention-enforcer erase --category {category} --confirm"
 
 
 def _findings(category: Category, facts: CategoryFacts, plan: Plan) -> Iterator[Finding]:
@@ -126,8 +127,9 @@ def _about_holds(category: Category, facts: CategoryFacts) -> Iterator[Finding]:
         oldest = min((index.oldest for _, index in indices if index.oldest is not None), default=None)
         age = f", the oldest {describe_duration(facts.as_of - oldest)} old" if oldest is not None else ""
         documents = sum(due for due, _ in indices)
-        text = f"{what}: keeps {documents:,} due documents in {len(indices):,} indices{age}"
-        remedy = "`retention-enforcer hold remove` when it is no longer needed"
+        where = counted(len(indices), "index", "indices")
+        text = f"{counted(documents, 'due document')} in {where}{age}, {verb(documents, 'is', 'are')} kept by {what}"
+        remedy = "run `retention-enforcer hold remove` when the hold is no longer needed"
         yield Finding.of(FindingKind.HELD, category.id, text, remedy, about=about)
 
 
@@ -137,8 +139,8 @@ def _held_but_managed(category: Category, facts: CategoryFacts) -> Iterator[Find
     managed = [i for i in held if i.lifecycle and not (i.exempt and i.lifecycle == STREAM_LIFECYCLE)]
     if managed:
         named = abbreviated([f"{index.name} ({index.lifecycle})" for index in managed], 3)
-        text = f"held, but a lifecycle of somebody else may delete them: {named}"
-        remedy = "take the lifecycle from them, and from the template that attaches it to new ones"
+        text = f"held indices may be deleted by a lifecycle that retention-enforcer did not create: {named}"
+        remedy = "detach the lifecycle from them, and remove it from the index template that attaches it to new indices"
         yield Finding.of(FindingKind.HELD_BUT_MANAGED, category.id, text, remedy, about="holds")
 
 
@@ -151,8 +153,8 @@ def _about_forbidden(category: Category, facts: CategoryFacts) -> Iterator[Findi
         index = fields[0].index
         absent = all(found.proven_absent for found in fields)
         named = "; ".join(_what_it_holds(found) for found in fields)
-        text = f"{index.name} of {fields[0].category} has a field that no index may have: {named}"
-        remedy = "re-index without that field, so that no document can hold it"
+        text = f"{index.name} of {fields[0].category} has a forbidden field: {named}"
+        remedy = "reindex without that field, so that no document can hold it"
         if any(found.documents for found in fields):
             remedy = f"{_STOP_AND_ERASE.format(category=category.id)}; {remedy}"
         yield Finding.of(FindingKind.FORBIDDEN_FIELD, category.id, text, remedy, index=index, milder=absent)
@@ -161,12 +163,12 @@ def _about_forbidden(category: Category, facts: CategoryFacts) -> Iterator[Findi
 def _what_it_holds(found: ForbiddenField) -> str:
     field = f"{found.field} ({found.type})"
     if not found.counted:
-        return f"{field}, of unknown content"
+        return f"{field}, in an unknown number of documents"
     if found.documents:
-        return f"{field} in {found.documents:,} documents"
+        return f"{field} in {counted(found.documents, 'document')}"
     if found.proven_absent:
-        return f"{field}, in no document"
-    return f"{field}, which cannot be searched: any of {found.index.documents:,} documents may hold it"
+        return f"{field} in no document"
+    return f"{field}, which cannot be searched: any of {counted(found.index.documents, 'document')} may hold it"
 
 
 def _about_index(category: Category, index: IndexFacts, now: int) -> Iterator[Finding]:
@@ -174,32 +176,33 @@ def _about_index(category: Category, index: IndexFacts, now: int) -> Iterator[Fi
         return Finding.of(kind, category.id, text, remedy, index=index, milder=milder)
 
     if category.never_stored and index.documents:
-        text = f"{index.documents:,} documents in {index.name} that must never be stored"
+        text = f"{index.name} has {counted(index.documents, 'document')} that must never be stored"
         yield finding(FindingKind.NEVER_STORED, text, _STOP_AND_ERASE.format(category=category.id))
     if category.max_age is None:
         return
     if index.overdue:
         oldest = describe_duration(now - index.oldest) if index.oldest is not None else "unknown"
-        text = f"{index.overdue:,} documents of {index.name} are past the limit, the oldest {oldest} old"
-        remedy = "see what this index's line in `plan` says, and the other findings about it"
+        text = f"{index.name} has {counted(index.overdue, 'document')} past the limit, the oldest {oldest} old"
+        remedy = "check the line of this index in `retention-enforcer plan` and the other findings about it"
         yield finding(FindingKind.OVERDUE, text, remedy)
     if category.timestamp is None and index.resized and index.documents:
         yield finding(
             FindingKind.UNDATED,
-            f"{index.documents:,} documents of {index.name} were in another index before it was shrunk, split or "
-            "cloned into this one: since when is unknown",
-            "see how old they are, and delete the index by hand if it is time",
+            f"the {counted(index.documents, 'document')} of {index.name} come from another index, which was shrunk, "
+            "split or cloned into this one: their age is unknown",
+            "find out how old they are, and delete the index manually when they are due",
         )
     if category.timestamp is not None and index.undated and index.ageless is None:
         past = index.created < overdue_before(category, now)
         why = ", and the index was created before the limit" if past else ""
         if index.resized and not past:
             why = (
-                ", and were in another index before it was shrunk, split or cloned into this one: since when is unknown"
+                "; they come from another index, which was shrunk, split or cloned into this one: their age is unknown"
             )
         yield finding(
             FindingKind.UNDATED,
-            f"{index.undated:,} documents of {index.name} have no believable {category.timestamp.field}{why}",
-            f"correct {category.timestamp.field} at its producer, and delete or re-index these documents",
+            f"{index.name} has {counted(index.undated, 'document')} without a plausible "
+            f"{category.timestamp.field}{why}",
+            f"correct {category.timestamp.field} at the producer, and delete or reindex these documents",
             milder=not why,
         )

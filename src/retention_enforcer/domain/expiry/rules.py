@@ -31,7 +31,7 @@ from retention_enforcer.domain.expiry.orders import ordered_fields, ordered_purg
 from retention_enforcer.domain.facts import CategoryFacts, ForbiddenField, IndexFacts
 from retention_enforcer.domain.foresight import Foreseen, foreseen_in, gap_of
 from retention_enforcer.domain.instants import describe_duration
-from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
+from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE, not_ours
 from retention_enforcer.domain.plan import (
     Action,
     Keep,
@@ -46,10 +46,11 @@ from retention_enforcer.domain.plan import (
 )
 from retention_enforcer.domain.policy.promises import SPAN_TOLERANCE, Category
 from retention_enforcer.domain.rollover import by_alias, is_refused, may_be_ordinary, rollover_target, survivor
+from retention_enforcer.domain.wording import counted
 
 Verdict = Purge | Keep | Skip
 
-_WRITTEN = "it goes after a look that finds nothing written to it since the one before"
+_WRITTEN = "the index is deleted once two checks in a row have found no write in between"
 
 
 def build_plan(category: Category, margin: int, facts: CategoryFacts, now: int) -> Plan:
@@ -86,7 +87,7 @@ def _judge_all(category: Category, margin: int, facts: CategoryFacts, now: int) 
 
     An alias that loses its last index is gone, and the next write to its name creates an index of that name.
     """
-    stays: dict[str, str] = {i.name: "a container: the index itself stays" for i in facts.indices if i.container}
+    stays: dict[str, str] = {i.name: "a container: the index itself is kept" for i in facts.indices if i.container}
     while True:
         judge = _Judge(category, margin, now, facts, stays)
         verdicts = [judge.judge(index) for index in facts.indices]
@@ -94,7 +95,7 @@ def _judge_all(category: Category, margin: int, facts: CategoryFacts, now: int) 
         if not lost:
             return verdicts
         for alias, members in lost.items():
-            stays[survivor(members).name] = f"the last index of the alias {alias}: the index itself stays"
+            stays[survivor(members).name] = f"the last index of alias {alias}: the index itself is kept"
 
 
 def _aliases_lost(indices: Iterable[IndexFacts], verdicts: Iterable[Verdict]) -> dict[str, list[IndexFacts]]:
@@ -133,8 +134,8 @@ class _Judge:
         if self.category.max_age is None:
             return self._erased(index) or Keep(facts=index, due=None, reason=self._why_no_age(index))
         if index.lifecycle not in (None, STREAM_LIFECYCLE) and self.category.foreign_lifecycle == "leave":
-            remedy = "detach that lifecycle, or set foreign_lifecycle: adopt in the category"
-            return skip(index, SkipKind.FOREIGN_LIFECYCLE, f"under somebody else's lifecycle {index.lifecycle}", remedy)
+            remedy = "detach that lifecycle, or set foreign_lifecycle: adopt for the category"
+            return skip(index, SkipKind.FOREIGN_LIFECYCLE, f"managed by {not_ours(str(index.lifecycle))}", remedy)
         if index.documents == 0:
             return self._empty(index, self.category.max_age)
         if index.ageless:
@@ -153,8 +154,10 @@ class _Judge:
 
     def _why_no_age(self, index: IndexFacts) -> str:
         if not self.category.never_stored:
-            return "no maximum age: kept while the customer is active"
-        return f"{index.documents} documents that must not exist: reported, not deleted" if index.documents else "empty"
+            return "no max_age: kept while the customer is active"
+        if not index.documents:
+            return "empty"
+        return f"{counted(index.documents, 'document')} that must not exist: reported, not deleted"
 
     def _erased(self, index: IndexFacts) -> Purge | Skip | None:
         if not self.category.never_stored:
@@ -174,9 +177,9 @@ class _Judge:
 
     def _without_any_date(self, index: IndexFacts) -> Verdict:
         """Judge an index none of whose documents has a believable timestamp: it can only go with its creation."""
-        without = f"{index.undated} documents without a believable timestamp"
+        without = f"{counted(index.undated, 'document')} without a plausible timestamp"
         if index.created >= self.cut or not self._may_go_whole(index) or index.matching_documents:
-            return Keep(facts=index, due=None, reason=f"{without}: they have no age")
+            return Keep(facts=index, due=None, reason=f"{without}: age unknown")
         if not index.unwritten:
             return Keep(facts=index, due=None, reason=f"{without}; {_WRITTEN}")
         reason = f"{without}, in an index created {describe_duration(self.now - index.created)} ago"
@@ -184,21 +187,20 @@ class _Judge:
 
     def _by_its_own_age(self, index: IndexFacts, since: int) -> Verdict:
         """Judge an index whose documents have no timestamp, on purpose, and count from `since`."""
-        age = f"no timestamp: by the index's own age, created {describe_duration(self.now - index.created)} ago"
+        age = f"no timestamp: judged by the age of the index, created {describe_duration(self.now - index.created)} ago"
         if why := self.stays.get(index.name) or ("the write index" if index.write_index else None):
             return Keep(facts=index, due=None, reason=f"{age}; {why}")
         if index.quiet_since is None:
             return Keep(facts=index, due=None, reason=f"{age}; {_WRITTEN}")
-        quiet = f"{age}, and nothing new was written to it for {describe_duration(self.now - index.quiet_since)}"
+        quiet = f"{age}, no new writes for {describe_duration(self.now - index.quiet_since)}"
         if since >= self.cut:
             return Keep(facts=index, due=self._due_at(since), reason=quiet)
         if index.matching_documents:
-            return skip_as_held(
-                index, f"{quiet}; {index.matching_documents} documents of held subjects, and the others with them"
-            )
+            held = counted(index.matching_documents, "document")
+            return skip_as_held(index, f"{quiet}; held subjects have {held} in it, so the whole index is kept")
         if index.newest is not None and index.newest >= self.cut:
             early = describe_duration(self._due_at(index.newest) - self.now)
-            quiet += f"; its youngest documents go up to {early} early"
+            quiet += f"; its youngest documents are deleted up to {early} early"
         return self._as_far_as_possible(index, self._whole(index, self._due_at(since), quiet))
 
     def _due(self, index: IndexFacts, oldest: int) -> Verdict:
@@ -211,9 +213,9 @@ class _Judge:
         reason = self._describe(oldest)
         if young := index.documents - index.undated - index.due:
             early = describe_duration(self._due_at(newest) - self.now)
-            reason += f"; {young} younger documents go with it, up to {early} early"
+            reason += f"; {counted(young, 'younger document')} deleted with it, up to {early} early"
         if index.undated:
-            reason += f"; {index.undated} documents without a believable timestamp go with it"
+            reason += f"; {counted(index.undated, 'document')} without a plausible timestamp deleted with it"
         return self._as_far_as_possible(index, self._whole(index, self._due_at(oldest), reason))
 
     def _may_go_whole(self, index: IndexFacts) -> bool:
@@ -226,12 +228,12 @@ class _Judge:
         if not self._may_go_whole(index):
             refused = index.refused_rollover
             why = f" ({refused.reason})" if refused is not None else ""
-            return f"a write index that cannot be rolled over{why}: the index itself stays"
+            return f"a write index that cannot be rolled over{why}: the index itself is kept"
         if index.matching_documents:
-            return f"{index.matching_documents} documents of held subjects stay"
+            return f"{counted(index.matching_documents, 'document')} of held subjects kept"
         if index.undated:
-            return f"{index.undated} documents without a believable timestamp stay"
-        return f"{index.documents - index.due} younger documents stay"
+            return f"{counted(index.undated, 'document')} without a plausible timestamp kept"
+        return f"{counted(index.documents - index.due, 'younger document')} kept"
 
     def _due_at(self, timestamp: int) -> int:
         return due_at(self.category, self.margin, timestamp)
@@ -272,10 +274,12 @@ class _Judge:
         """Return the purge where nothing forbids it, else the next best thing or the reason why there is none."""
         if purge.action is Action.DELETE_INDEX and index.end_time is not None and self.now < index.end_time:
             # As long as it is the write index its end moves on: what is due in it must not wait for that.
-            still = f"the time series accepts documents for another {describe_duration(index.end_time - self.now)}"
+            still = (
+                f"the time series index accepts documents for another {describe_duration(index.end_time - self.now)}"
+            )
             since = index.counts_from
             if index.due == 0 or since is None or self.category.timestamp is None:
-                remedy = "wait, or shorten index.look_ahead_time in its template"
+                remedy = "wait, or shorten index.look_ahead_time in its index template"
                 return skip(index, SkipKind.TIME_SERIES, f"{purge.reason}; {still}", remedy)
             purge = self._trim(index, since, still)
         if purge.action is Action.DELETE_INDEX:
@@ -284,12 +288,16 @@ class _Judge:
             since = index.counts_from
             if index.due == 0 or since is None or self.category.timestamp is None:
                 return blocked(index, purge.reason)
-            purge = self._trim(index, since, "a block forbids to delete the index itself")
+            purge = self._trim(index, since, "a block prevents deletion of the index itself")
         if purge.documents == 0:
-            return skip_as_held(index, f"{purge.reason}; all {index.matching_due} due documents are of held subjects")
+            return skip_as_held(
+                index, f"{purge.reason}; all due documents ({index.matching_due:,}) are of held subjects"
+            )
         if index.mounted:
-            remedy = "mount indices that span one rollover at most, so that they can go whole"
-            return skip(index, SkipKind.MOUNTED, f"{purge.reason}; a mounted snapshot can only go whole", remedy)
+            remedy = "mount indices that span at most one rollover, so that each can be deleted as a whole"
+            return skip(
+                index, SkipKind.MOUNTED, f"{purge.reason}; a mounted snapshot can only be deleted as a whole", remedy
+            )
         if is_blocked(purge):
             return blocked(index, purge.reason)
         return self._not_too_often(index, purge)

@@ -173,7 +173,7 @@ def held_for_all(
 ) -> dict[str, HeldIndex]:
     """Return the indices that are held since they may be what a hold covered once: all, or none."""
     unknown = [hold for hold in holds if hold.may_cover_all(policy, now)]
-    what = "it is on a category that the policy does not have, and what that was is not known"
+    what = "its category is not in the policy, and it is unknown which indices it covered"
     return {i.name: HeldIndex(hold=hold.id, text=f"{hold}; {what}") for i in indices for hold in unknown}
 
 
@@ -182,7 +182,7 @@ def out_of_sight(holds: Iterable[Hold], category: Category, facts: CategoryFacts
     present = uuids_of(facts.indices)
     return {
         index.name: HeldIndex(
-            hold=hold.id, text=f"{hold}; it had documents of the held subject that are not found any more"
+            hold=hold.id, text=f"{hold}; documents of the held subject that were here are no longer found"
         )
         for hold in holds
         for index in facts.indices
@@ -200,6 +200,6 @@ def ending_soon(holds: Iterable[Hold], now: int) -> Iterator[Finding]:
     for hold in holds:
         if hold.is_alive(now) and hold.until - now <= ANNOUNCED:
             ends = describe_duration(hold.until - now)
-            text = f"hold {hold.id} ends in {ends}: what it kept past its limit is deleted then"
-            remedy = "nothing, or `retention-enforcer hold add` with a later end"
+            text = f"hold {hold.id} ends in {ends}; what it kept past its limit is then deleted"
+            remedy = "none needed; to keep the data, run `retention-enforcer hold add` with a later end"
             yield Finding.of(FindingKind.HOLD_ENDS, hold.category, text, remedy, about=hold.id)

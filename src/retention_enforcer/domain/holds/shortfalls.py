@@ -14,6 +14,7 @@ from retention_enforcer.domain.findings import Finding, FindingKind, abbreviated
 from retention_enforcer.domain.holds.hold import CoveredIndex, Hold
 from retention_enforcer.domain.policy.claims import IndexOwner
 from retention_enforcer.domain.policy.promises import Policy
+from retention_enforcer.domain.wording import verb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +33,8 @@ class Shortfall:
     @property
     def finding(self) -> Finding:
         """Return it as a finding."""
-        remedy = "what it covered stays held until it ends; add a hold on what it is called now, then "
-        remedy += f"`retention-enforcer hold remove {self.hold.id}`"
+        remedy = "add a hold on the current name, then run "
+        remedy += f"`retention-enforcer hold remove {self.hold.id}`; until then, what the hold covered stays held"
         return Finding.of(FindingKind.HOLD_COVERS_LESS, None, self.text, remedy, about=self.hold.id)
 
 
@@ -58,7 +59,7 @@ def _shortfall(policy: Policy, hold: Hold, indices: Sequence[IndexSeen]) -> Shor
     by_policy = unnamed if hold.index is None else [index for index in unnamed if not index.claim.categories]
     return Shortfall(
         hold=hold,
-        text=f"{hold} covers less than it did: {'; '.join(texts)}",
+        text=f"{hold} covers less than before: {'; '.join(texts)}",
         voided=homeless or bool(by_policy),
     )
 
@@ -69,12 +70,12 @@ def _texts(
     if homeless:
         yield f"the policy has no category {hold.category}"
     if hold.index is not None and not any(hold.index in i.names for i in indices if i.claim.categories):
-        yield "no governed index, stream or alias has its name"
+        yield "no governed index, data stream or alias has its name"
     if unnamed:
         names = abbreviated(sorted(index.name for index in unnamed))
-        yield f"{len(unnamed):,} of the indices that it covered are not under its name any more: {names}"
+        yield f"{len(unnamed):,} of its indices {verb(len(unnamed), 'is', 'are')} no longer under its name: {names}"
     if gone:
-        yield f"{gone:,} of the indices that it covered are gone"
+        yield f"{gone:,} of its indices {verb(gone, 'is', 'are')} gone"
 
 
 def _seen_before(hold: Hold, index: IndexSeen, present: Collection[str]) -> CoveredIndex | None:

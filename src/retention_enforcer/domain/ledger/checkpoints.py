@@ -56,11 +56,11 @@ class Checkpoints:
         """What was checked, and what was not, in a line."""
         parts = []
         if self.checked:
-            parts.append(f"{self.checked} checked, the last of record {self.anchored}")
+            parts.append(f"{self.checked} checked, the last for record {self.anchored}")
         if self.unchecked and not self._pseudonyms.has_key:
-            parts.append(f"{self.unchecked} not checked: that takes ENFORCER_PSEUDONYM_KEY")
+            parts.append(f"{self.unchecked} not checked because ENFORCER_PSEUDONYM_KEY is not set")
         elif self.unchecked:
-            parts.append(f"{self.unchecked} not checked: made under another key")
+            parts.append(f"{self.unchecked} not checked because they were made with another key")
         return f"checkpoints: {'; '.join(parts) or 'none'}"
 
     def see(self, record: Record) -> None:
@@ -75,7 +75,7 @@ class Checkpoints:
     def _check(self, record: Record) -> None:
         place, (about, anchor) = int(record["sequence"]), _anchored(record)
         if not 0 < about < place or not _PSEUDONYM.fullmatch(anchor):
-            raise LedgerBroken(f"record {place}: it is a checkpoint of nothing before it", _REMEDY)
+            raise LedgerBroken(f"record {place}: this checkpoint does not refer to an earlier record", _REMEDY)
         self.last = about
         if not self._pseudonyms.made(anchor):
             self.unchecked += 1
@@ -84,10 +84,10 @@ class Checkpoints:
         head = Head(about, self._hashes[_BYTES * (about - 1) : _BYTES * about].hex())
         if _anchor(head, self._pseudonyms) != anchor:
             raise LedgerBroken(
-                f"record {place}: this checkpoint is not of record {about} as it is now: that was written anew", _REMEDY
+                f"record {place}: this checkpoint does not match record {about}, which was rewritten", _REMEDY
             )
         self.checked += 1
         self.anchored, self.unchecked_since = about, 0
 
 
-_REMEDY = "compare with an export or with the checkpoints in the log"
+_REMEDY = "compare the ledger with an export or with the checkpoints in the log"

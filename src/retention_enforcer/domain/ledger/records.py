@@ -188,13 +188,14 @@ def check_chain(
         see(record)
         if heads.pop(head.sequence, {head.hash}) != {head.hash}:
             raise LedgerBroken(
-                f"record {head.sequence}: it fits its neighbours, but not the head known from elsewhere",
-                "the records up to it were rewritten; compare with an export or with the checkpoints in the log",
+                f"record {head.sequence}: it fits its neighbours, but not a head that is known from elsewhere",
+                "compare the ledger with an export or with the checkpoints in the log; the records up to this "
+                "one were rewritten",
             )
     if heads:
         raise LedgerBroken(
-            f"record {head.sequence + 1}: missing; a head is known at record {max(heads)}",
-            "the end of the ledger is gone: compare with an export or with the records in the log",
+            f"record {head.sequence + 1}: missing, although a head is known at record {max(heads)}",
+            "compare the ledger with an export or with the records in the log; its end is missing",
         )
     return head
 
@@ -203,15 +204,15 @@ def _check_record(record: Record, head: Head) -> Head:
     place = f"record {head.sequence + 1}"
     remedy = "compare it with an export or with the same record in the log"
     if record.get("sequence") != head.sequence + 1:
-        raise LedgerBroken(f"{place}: missing; in its place stands record {record.get('sequence')!r}", remedy)
+        raise LedgerBroken(f"{place}: missing; record {record.get('sequence')!r} is in its place", remedy)
     if record.get("previous") != head.hash:
-        raise LedgerBroken(f"{place}: it does not follow record {head.sequence}; one of the two was changed", remedy)
+        raise LedgerBroken(f"{place}: it does not follow record {head.sequence}, so one of the two was changed", remedy)
     try:
         expected = record_hash(record)
     except ValueError as error:
         raise LedgerBroken(f"{place}: {error}", remedy) from None
     if record.get("hash") != expected:
-        raise LedgerBroken(f"{place}: its content does not have its hash; it was changed", remedy)
+        raise LedgerBroken(f"{place}: its content does not match its hash, so it was changed", remedy)
     return Head(head.sequence + 1, expected)
 
 
@@ -220,7 +221,7 @@ def _only_plain_values(value: object, name: str = "record") -> None:
         for key, inner in value.items():
             _only_plain_values(inner, str(key))
     elif isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError(f"{name} holds neither an integer nor a string")
+        raise ValueError(f"{name} is neither an integer nor a string")
 
 
 def unanswered(records: Iterable[Record]) -> Iterator[Record]:

@@ -63,14 +63,14 @@ def doubtful_changes(
             continue
         if attached.policy is None or attached.policy not in own:
             adoptive = attached.stream in adopted and apart.doubt in _NEVER_TO_GO_WHOLE
-            reason = f"a hold may cover it; {apart.text}" if apart.name in held else apart.text
+            reason = f"a hold may cover the index; {apart.text}" if apart.name in held else apart.text
             ruled = NoLifecycle(reason=reason, foreign=True, exempt=apart.name in held or adoptive)
             way = _way_out(ruled, attached)
             if way is not None and not (way is Way.RELEASE and attached.stream in adopted):
                 yield Change(index=apart.name, uuid=attached.uuid, way=way, reason=_reason(way, ruled))
             continue
         if apart.doubt in _NEVER_TO_GO_WHOLE or apart.name in held or deletes_at_once(attached.policy):
-            reason = f"a hold may cover it; {apart.text}" if apart.name in held else apart.text
+            reason = f"a hold may cover the index; {apart.text}" if apart.name in held else apart.text
             yield Change(index=apart.name, uuid=attached.uuid, way=Way.DETACH, reason=reason)
 
 
@@ -125,7 +125,7 @@ def _way_out(wanted: NoLifecycle, attached: Attachment) -> Way | None:
 def _reason(way: Way, wanted: NoLifecycle) -> str:
     """Return why; one that begins with the name of a lifecycle where that gets the index."""
     if way is Way.RELEASE:
-        return f"{STREAM_LIFECYCLE}: no hold keeps the index from it any more"
+        return f"{STREAM_LIFECYCLE}: no hold exempts the index from it any more"
     return wanted.reason
 
 

@@ -18,9 +18,10 @@ from retention_enforcer.domain.lifecycles.compiler import (
     is_to_delete,
     lateness,
 )
-from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE, Exemption, exemption_in
+from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE, Exemption, exemption_in, not_ours
 from retention_enforcer.domain.policy.promises import SPAN_TOLERANCE, Category
 from retention_enforcer.domain.rollover import last_of_alias, rollover_target
+from retention_enforcer.domain.wording import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,9 +191,9 @@ def wanted_lifecycle(
     if never is not None:
         return never
     if ended and lifecycles.ended is not None:
-        return NoLifecycle(reason="a write index: rolled over first") if index.write_index else DeleteNow()
+        return NoLifecycle(reason="a write index: it is rolled over first") if index.write_index else DeleteNow()
     if lifecycles.rolled is None or lifecycles.plain is None:
-        return NoLifecycle(reason="no maximum age")
+        return NoLifecycle(reason="the category has no max_age")
     return _by_age(category, lifecycles, lifecycles.rolled, index, attached, now)
 
 
@@ -227,7 +228,9 @@ def _why_held(index: IndexFacts, hold: HeldIndex | None) -> str | None:
     """Return which hold keeps an index, or some of its documents, from going whole; None where none does."""
     if hold is not None:
         return hold.text
-    return f"{index.matching_documents} documents of held subjects" if index.matching_documents else None
+    if not index.matching_documents:
+        return None
+    return f"{counted(index.matching_documents, 'document')} of held subjects"
 
 
 def _why_never(
@@ -238,18 +241,18 @@ def _why_never(
         return NoLifecycle(reason=f"held: {held}", foreign=theirs, exempt=True)
     if attached.stream_lifecycle and not attached.prefers_ilm:
         return NoLifecycle(
-            reason="its stream's own lifecycle rules it: index.lifecycle.prefer_ilm is off", foreign=True
+            reason="managed by its data stream's lifecycle, because index.lifecycle.prefer_ilm is false", foreign=True
         )
     if theirs:
-        return NoLifecycle(reason=f"under somebody else's lifecycle {index.lifecycle}", foreign=True)
+        return NoLifecycle(reason=f"managed by {not_ours(str(index.lifecycle))}", foreign=True)
     if not category.enforce:
         return NoLifecycle(reason="the category is not enforced", foreign=index.lifecycle is not None)
     if index.container:
-        return NoLifecycle(reason="a container: the index itself stays")
+        return NoLifecycle(reason="a container: the index itself is kept")
     if index.failure_store:
-        return NoLifecycle(reason="a failure store's index: deleted directly")
+        return NoLifecycle(reason="a failure store index: deleted directly")
     if stays:
-        return NoLifecycle(reason=f"the last index of the alias {stays}: the index itself stays")
+        return NoLifecycle(reason=f"the last index of alias {stays}: the index itself is kept")
     return None
 
 
@@ -279,20 +282,20 @@ def _by_age(
     ):
         return _rolled(index, attached)
     if _may_still_be_written(category, lifecycles, index, attached, now):
-        return NoLifecycle(reason="it may still be written to, and what comes would go with it, too early")
+        return NoLifecycle(reason="it may still receive documents, which its lifecycle would delete too early")
     return _plain(category, lifecycles, rolled, index, attached)
 
 
 def _why_not_whole(category: Category, rolled: LifecyclePolicy, index: IndexFacts, attached: Attachment) -> str | None:
     if index.undated:
-        return f"{index.undated} documents of unknown age"
+        return f"{counted(index.undated, 'document')} of unknown age"
     if index.oldest is None or index.newest is None:
         return None
     if index.newest - index.oldest > SPAN_TOLERANCE * category.rollover:
         span = describe_duration(index.newest - index.oldest)
-        return f"its documents span {span}: younger ones would go with the oldest"
+        return f"its documents span {span}: the youngest would be deleted together with the oldest"
     if index.due and not is_to_delete(attached.policy, rolled):
-        return f"{index.due} documents are due: deleted directly, under the fuse"
+        return f"{counted(index.due, 'due document')}: deleted directly, under the fuse"
     return None
 
 
@@ -323,7 +326,7 @@ def _writing(category: Category, index: IndexFacts) -> Wanted:
     One with documents that are too old for it has it all the same: once it is rolled over, it is swapped to plain.
     """
     if rollover_target(index, category) is None:
-        return NoLifecycle(reason="a write index that cannot be rolled over: the index itself stays")
+        return NoLifecycle(reason="a write index that cannot be rolled over: the index itself is kept")
     return Rolled(rollover_alias=None if index.stream is not None else index.write_aliases[0])
 
 
@@ -336,14 +339,16 @@ def _plain(
 ) -> Wanted:
     late = lateness(lifecycles.margin)
     if index.oldest is None or index.newest is None:
-        raise ValueError(f"{index.name} holds no dated document")
+        raise ValueError(f"{index.name} has no document with a timestamp")
     origination = index.oldest if index.oldest < index.created - late else None
     if _keeps_its_date(index, attached, rolled, late):
         origination = attached.origination
     since = origination if origination is not None else index.created
     # Documents that are late for a date that is kept do not move it: they are trimmed.
     if not _counts_well(category, max(index.oldest, since), index.newest, since=since, slack=late):
-        return NoLifecycle(reason="its documents came so long after its creation that they would go too early")
+        return NoLifecycle(
+            reason="its documents arrived so long after its creation that a lifecycle would delete them too early"
+        )
     return Plain(origination=origination)
 
 

@@ -147,9 +147,9 @@ def compile_lifecycles(policy: Policy, category: Category, fingerprint: str, pol
             ended=compiler.ended() if any(pattern.tenant for pattern in category.indices) else None,
         )
     except _TooShort as short:
-        remedy = "shorten indices.lifecycle.poll_interval or the margin" + (", or the rollover" if by_age else "")
+        remedy = "reduce indices.lifecycle.poll_interval or margin" + (", or rollover" if by_age else "")
         return Unmeetable(
-            category=category.id, arithmetic=str(short), remedy=f"{remedy}; or set ENFORCER_LIFECYCLE=direct"
+            category=category.id, arithmetic=str(short), remedy=f"{remedy}, or set ENFORCER_LIFECYCLE=direct"
         )
 
 
@@ -181,8 +181,8 @@ class _Compiler:
         max_age = min(rollover, int(SPAN_TOLERANCE * rollover) - 2 * ROLLOVER_POLLS * self.poll)
         if max_age <= 0:
             raise _TooShort(
-                f"an index that spans at most {format_duration(int(SPAN_TOLERANCE * rollover))} cannot be rolled over "
-                f"in time by polls of {format_duration(self.poll)}"
+                f"a poll every {format_duration(self.poll)} is too seldom to roll over an index that may span at most "
+                f"{format_duration(int(SPAN_TOLERANCE * rollover))}"
             )
         return max_age
 
@@ -199,7 +199,7 @@ class _Compiler:
             f"{format_duration(min(limits))} - margin {format_duration(self.policy.margin)}"
         )
         if needed >= left:
-            raise _TooShort(f"{sum_}: {format_duration(needed)} do not fit")
+            raise _TooShort(f"{sum_}: {format_duration(needed)} does not fit")
         return self._policy(Variant.ENDED, {"delete": _delete_phase(0)}, None, 0, sum_)
 
     def _min_age(self, limit: int, polls: int, max_age: int | None) -> tuple[int, str]:
@@ -211,7 +211,7 @@ class _Compiler:
             f"{{}} limit {format_duration(limit)} - margin {format_duration(margin)}"
         )
         if min_age <= 0:
-            raise _TooShort(f"{rollover}{rest.format('>=')}: no time is left for min_age")
+            raise _TooShort(f"{rollover}{rest.format('>=')}: this leaves no time for min_age")
         return min_age, f"{rollover}min_age {format_duration(min_age)} + {rest.format('=')}"
 
     def _policy(

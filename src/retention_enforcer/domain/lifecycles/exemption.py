@@ -24,6 +24,12 @@ FAR_AHEAD = 4_102_444_800_000
 _WITH_A_DATE = 10**15
 
 
+def not_ours(lifecycle: str) -> str:
+    """Return how a lifecycle is called that is not the enforcer's."""
+    named = f"the {STREAM_LIFECYCLE}" if lifecycle == STREAM_LIFECYCLE else f"ILM policy {lifecycle}"
+    return f"{named}, which retention-enforcer did not create"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exemption:
     """That an index is kept from its stream's lifecycle."""

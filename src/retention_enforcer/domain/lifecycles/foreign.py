@@ -9,6 +9,7 @@ from typing import Any
 from retention_enforcer.domain.findings import Finding, FindingKind
 from retention_enforcer.domain.instants import describe_duration, format_duration
 from retention_enforcer.domain.lifecycles.compiler import DELETE_POLLS, ROLLOVER_POLLS
+from retention_enforcer.domain.lifecycles.exemption import not_ours
 from retention_enforcer.domain.policy.promises import Category
 
 _UNITS = {"nanos": 0, "micros": 0, "ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -31,12 +32,12 @@ def judge_foreign(
         return None
     limit = format_duration(category.max_age)
     says = "deletes nothing by age" if ceiling is None else f"deletes after up to {describe_duration(ceiling)}"
-    text = f"the lifecycle {name}, which is not the enforcer's, {says}: the limit is {limit}"
+    text = f"{not_ours(name)}, {says}, but the limit is {limit}"
     remedy = (
-        "it is replaced; take it out of the index template too: each new index of the stream comes with it"
+        "remove it from the index template, which attaches it to each new index; the enforcer replaces it"
         if adopted
-        else f"shorten it so that rollover and deletion, {ROLLOVER_POLLS + DELETE_POLLS} polls and a margin of "
-        f"{format_duration(margin)} fit into {limit}, or set foreign_lifecycle: adopt in the category"
+        else f"shorten it so that rollover, deletion, {ROLLOVER_POLLS + DELETE_POLLS} polls and a margin of "
+        f"{format_duration(margin)} fit into {limit}, or set foreign_lifecycle: adopt for the category"
     )
     return Finding.of(FindingKind.LIFECYCLE_FOREIGN, category.id, text, remedy, about=name)
 

@@ -196,7 +196,7 @@ def _says(lifecycle: StreamLifecycle, greatest: int | None, poll: int) -> str:
     if lifecycle.determined_by not in (None, "data_stream_configuration"):
         retention += f" ({lifecycle.determined_by})"
     if greatest is None or lifecycle.rollover.max_age is None:
-        return f"has {retention}, but no age at which it is certain to roll over (cluster.lifecycle.default.rollover)"
+        return f"has {retention}, but no age at which it certainly rolls over (cluster.lifecycle.default.rollover)"
     age = f"{format_duration(lifecycle.rollover.max_age)}{' (automatic)' if lifecycle.rollover.automatic else ''}"
     sum_ = f"rollover at {age} + {retention} + {STREAM_POLLS} polls of {format_duration(poll)}"
     return f"deletes after up to {describe_duration(greatest)} ({sum_})"
@@ -222,7 +222,7 @@ def compile_stream_retention(
     Raises ValueError for a category that has no maximum age.
     """
     if category.max_age is None:
-        raise ValueError(f"{category.id} has no maximum age")
+        raise ValueError(f"{category.id} has no max_age")
     late = lateness(margin)
     left = category.max_age - margin - late - STREAM_POLLS * poll
     rest = (
@@ -232,7 +232,7 @@ def compile_stream_retention(
     if (not rollover.automatic and rollover.max_age is None) or rollover.may_wait:
         return Unmeetable(
             category=category.id,
-            arithmetic="the cluster rolls streams over at no certain age",
+            arithmetic="the cluster has no fixed age at which it rolls data streams over",
             remedy="set a max_age, and no min_ condition but min_docs=1, in cluster.lifecycle.default.rollover",
         )
     for lowest, highest, age in _ranges(rollover):
@@ -258,18 +258,21 @@ def _spans_too_much(category: Category, age: int) -> Unmeetable:
     return Unmeetable(
         category=category.id,
         arithmetic=(
-            f"the cluster rolls such a stream over at {format_duration(age)}, and an index of the category may span "
-            f"{format_duration(category.rollover)}: young documents would go with old ones"
+            f"the cluster rolls such a data stream over at {format_duration(age)}, but an index of the "
+            "category may span "
+            f"only {format_duration(category.rollover)}: young documents would be deleted with old ones"
         ),
-        remedy=f"set rollover: {format_duration(age)} in the category",
+        remedy=f"set rollover: {format_duration(age)} for the category",
     )
 
 
 def _no_retention(category: Category, rollover: StreamRollover, rest: str, left: int) -> Unmeetable:
     shortest = _STEPS[0][1] if rollover.automatic else rollover.max_age or 0
     if left <= shortest:
-        arithmetic = f"rollover at {format_duration(shortest)} + {rest.format('>=')}: no time is left for a retention"
-        remedy = "shorten the margin, data_streams.lifecycle.poll_interval or cluster.lifecycle.default.rollover"
+        arithmetic = (
+            f"rollover at {format_duration(shortest)} + {rest.format('>=')}: this leaves no time for a retention"
+        )
+        remedy = "reduce margin, data_streams.lifecycle.poll_interval or cluster.lifecycle.default.rollover"
     else:
         steps = ", ".join(f"{format_duration(age)} up to {format_duration(longest)}" for longest, age in _STEPS)
         arithmetic = (

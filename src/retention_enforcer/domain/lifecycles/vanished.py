@@ -9,7 +9,8 @@ from retention_enforcer.domain.facts import CategoryFacts, Evidence
 from retention_enforcer.domain.findings import Finding, FindingKind
 from retention_enforcer.domain.instants import DAY, MINUTE, format_instant
 from retention_enforcer.domain.ledger.records import Outcome, Record
-from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
+from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE, not_ours
+from retention_enforcer.domain.wording import counted
 
 CLOCKS = MINUTE
 """How far the clocks of the enforcer and of the cluster may be apart."""
@@ -86,25 +87,23 @@ def judge_vanished(
     by_ours = [entry for entry in told if entry.policy in own]
     if by_ours:
         last = by_ours[-1]
-        return vanished(
-            f"deleted by its lifecycle {last.policy} at {format_instant(last.at)}, as ilm-history says", ours=True
-        )
+        at = format_instant(last.at)
+        return vanished(f"deleted by its lifecycle {last.policy} at {at}, according to ilm-history", ours=True)
     if told:
-        return vanished(f"deleted by the lifecycle {told[-1].policy}, which is not the enforcer's, as ilm-history says")
-    unsaid = "ilm-history cannot be read" if history is None else "ilm-history does not say so"
+        return vanished(f"deleted by {not_ours(told[-1].policy)}, according to ilm-history")
+    unsaid = "ilm-history cannot be read" if history is None else "ilm-history does not mention it"
     begins = evidence.deletes_from
     was_due = begins is not None and begins <= (now if deleted_at is None else deleted_at + CLOCKS)
     if lifecycle == STREAM_LIFECYCLE and begins is not None:
+        since = format_instant(begins)
         if was_due:
-            return vanished(f"{gone}; the {lifecycle} was to delete it from {format_instant(begins)} on", expected=True)
-        return vanished(
-            f"{gone}, before the {lifecycle}, as last seen, was to delete it: from {format_instant(begins)} on"
-        )
+            return vanished(f"{gone}; the {lifecycle} was due to delete it from {since}", expected=True)
+        return vanished(f"{gone}, before the {lifecycle}, as last seen, was due to delete it from {since}")
     if lifecycle in own and begins is not None and was_due:
         since = format_instant(begins)
-        return vanished(f"{gone}; its lifecycle {lifecycle} was to delete it from {since} on; {unsaid}", ours=True)
+        return vanished(f"{gone}; its lifecycle {lifecycle} was due to delete it from {since}; {unsaid}", ours=True)
     known = f"it had the lifecycle {lifecycle}" if lifecycle else "it had no lifecycle"
-    return vanished(f"{gone}; neither the enforcer nor a lifecycle of its own deleted it: {known}; {unsaid}")
+    return vanished(f"{gone}; neither the enforcer nor one of its lifecycles deleted it: {known}; {unsaid}")
 
 
 def still_told(known: Iterable[Vanished], now: int) -> tuple[Vanished, ...]:
@@ -115,7 +114,7 @@ def still_told(known: Iterable[Vanished], now: int) -> tuple[Vanished, ...]:
 def vanished_finding(category: str, vanished: Vanished) -> Finding:
     """Return the finding that an index was deleted by nobody of ours."""
     known = vanished.evidence.documents
-    documents = "of unknown content" if known is None else f"{known:,} documents when it was last seen"
-    text = f"{vanished.name}, {documents}: {vanished.reason}"
-    remedy = "find out who deleted it (the cluster's audit log); this is told for a day"
+    documents = "content unknown" if known is None else f"{counted(known, 'document')} when last seen"
+    text = f"{vanished.name} ({documents}): {vanished.reason}"
+    remedy = "find out from the cluster's audit log who deleted it; this finding closes after a day"
     return Finding.of(FindingKind.DELETED_BY_OTHERS, category, text, remedy, index=vanished)

@@ -15,6 +15,7 @@ from retention_enforcer.domain.findings import Finding, FindingKind
 from retention_enforcer.domain.instants import describe_duration, format_instant
 from retention_enforcer.domain.lifecycles.compiler import DELETE_POLLS, ROLLOVER_POLLS, LifecyclePolicy
 from retention_enforcer.domain.policy.promises import Category
+from retention_enforcer.domain.wording import counted, verb
 
 RUNNING = "RUNNING"
 """`operation_mode` of lifecycles that work."""
@@ -109,8 +110,8 @@ def judge_service(surroundings: LifecycleService) -> Finding | None:
     """Return the finding that lifecycles do not work on this cluster, or None."""
     if surroundings.status == RUNNING:
         return None
-    text = f"index lifecycle management is {surroundings.status}: no lifecycle deletes anything"
-    remedy = "start it (POST _ilm/start); until then the daemon deletes by itself, as long as it runs"
+    text = f"ILM is {surroundings.status}, so no lifecycle deletes anything"
+    remedy = "start ILM (POST _ilm/start); until then the daemon deletes what is due while it runs"
     return Finding.of(FindingKind.LIFECYCLES_STOPPED, None, text, remedy)
 
 
@@ -174,22 +175,22 @@ class _Judge:
         if self.explained.phase is not None or "does not exist" not in self.explained.reason:
             return None
         text = f"its lifecycle policy {self.explained.policy} does not exist"
-        remedy = "the enforcer attaches its own again; a policy of yours has to be put again"
+        remedy = "create the policy again if it is yours; the enforcer attaches its own again"
         return FindingKind.LIFECYCLE_MISSING, text, remedy
 
     def _stale(self) -> _Verdict | None:
         if not self.explained.stale:
             return None
         text = (
-            f"goes on in {self._where()} with {self.explained.cached_policy}, although {self.explained.policy} is "
-            "attached; no error is reported"
+            f"it is in {self._where()} under policy {self.explained.cached_policy}, although "
+            f"{self.explained.policy} is attached; Elasticsearch reports no error"
         )
         return FindingKind.LIFECYCLE_STALE, text, self._again()
 
     def _closed(self) -> _Verdict | None:
         if not self.closed and self.explained.error != _CLOSED:
             return None
-        text = "closed: its lifecycle fails on it for ever"
+        text = "it is closed, so its lifecycle keeps failing"
         return FindingKind.LIFECYCLE_CLOSED, text, "open the index, or delete it"
 
     def _blocked(self) -> _Verdict | None:
@@ -199,21 +200,24 @@ class _Judge:
         if not blocks:
             return None
         names = ", ".join(sorted(f"index.blocks.{block}" for block in blocks))
-        return FindingKind.LIFECYCLE_BLOCKED, f"{names} forbids its lifecycle to delete it", f"remove {names} from it"
+        text = f"{names} {verb(len(blocks), 'prevents', 'prevent')} its lifecycle from deleting it"
+        return FindingKind.LIFECYCLE_BLOCKED, text, f"remove {names}"
 
     def _write_index(self) -> _Verdict | None:
         if self.explained.phase != "delete" or self.facts is None or not self.facts.write_index:
             return None
         text = (
-            "its lifecycle has to delete it, but it is the write index; no error is reported, not even a rollover helps"
+            "its lifecycle is to delete it, but it is the write index; Elasticsearch reports no error, and a "
+            "rollover alone "
+            "does not help"
         )
-        return FindingKind.LIFECYCLE_WRITE_INDEX, text, f"roll it over, then: {self._again()}"
+        return FindingKind.LIFECYCLE_WRITE_INDEX, text, f"roll it over, then {self._again()}"
 
     def _snapshot(self) -> _Verdict | None:
         if self.explained.phase != "delete" or self.explained.index not in self.surroundings.snapshotting:
             return None
-        text = "a snapshot is being taken of it: neither its lifecycle nor anybody else can delete it meanwhile"
-        remedy = "wait for the snapshot, or delete it; schedule snapshots at another time of day"
+        text = "a snapshot of it is in progress: it cannot be deleted until that ends, by its lifecycle or otherwise"
+        remedy = "wait for the snapshot, or delete it; consider scheduling snapshots at another time"
         return FindingKind.LIFECYCLE_SNAPSHOT, text, remedy
 
     def _error(self) -> _Verdict | None:
@@ -221,8 +225,8 @@ class _Judge:
             return None
         step = self.explained.failed_step or self.explained.step
         said = f": {self.explained.error}: {self.explained.reason}" if self.explained.error else ""
-        text = f"its lifecycle fails in {step}, tried again {self.explained.retries} times{said}"
-        remedy = f"remedy what it says (GET {self.explained.index}/_ilm/explain); or {self._again()}"
+        text = f"its lifecycle fails in step {step}, {counted(self.explained.retries, 'retry', 'retries')} so far{said}"
+        remedy = f"fix what GET {self.explained.index}/_ilm/explain reports, or {self._again()}"
         return FindingKind.LIFECYCLE_ERROR, text, remedy
 
     def _behind(self) -> _Verdict | None:
@@ -231,15 +235,18 @@ class _Judge:
             return None
         if expected + self.surroundings.poll < self.now:
             late = describe_duration(self.now - expected)
-            text = f"its lifecycle should have deleted it {late} ago, and waits in {self._where()} without an error"
+            text = f"its lifecycle should have deleted it {late} ago, but waits in {self._where()} without an error"
             return FindingKind.LIFECYCLE_STUCK, text, self._again()
         if self.deadline is None or expected <= self.deadline:
             return None
         text = (
-            f"its lifecycle deletes it {describe_duration(expected - self.deadline)} after it is due: at "
-            f"{format_instant(expected)}, due at {format_instant(self.deadline)}"
+            f"it is due at {format_instant(self.deadline)}, but its lifecycle deletes it at "
+            f"{format_instant(expected)}, {describe_duration(expected - self.deadline)} later"
         )
-        remedy = "nothing, as long as the daemon runs: it deletes it in time; else trim what is too old"
+        remedy = (
+            "no action needed while the daemon runs: it deletes the index in time; else delete the due "
+            "documents manually"
+        )
         return FindingKind.LIFECYCLE_LATE, text, remedy
 
     def _where(self) -> str:
@@ -248,7 +255,10 @@ class _Judge:
 
     def _again(self) -> str:
         index = self.explained.index
-        return f"detach and attach again (POST {index}/_ilm/remove, then set index.lifecycle.name): the enforcer does"
+        return (
+            f"reattach its policy (POST {index}/_ilm/remove, then set index.lifecycle.name); the enforcer "
+            "does so itself"
+        )
 
 
 def expected_deletion(explained: Explained, policy: LifecyclePolicy | None, poll: int, now: int) -> int | None:

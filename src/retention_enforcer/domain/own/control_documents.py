@@ -131,7 +131,7 @@ def hold_of(key: str, body: Body) -> Hold:
     subject = _subject_in(body)
     targets = [body.get("category"), body.get("index"), subject]
     if sum(target is not None for target in targets) != 1 or not {*body} <= _HOLD_FIELDS:
-        raise ValueError(f"{key} does not hold exactly one category, index or subject")
+        raise ValueError(f"{key} does not name exactly one category, index or subject")
     return Hold(
         id=key.removeprefix(HOLD),
         owner=str(body["owner"]),
@@ -169,7 +169,7 @@ def covered_body(covered: CoveredIndices) -> dict[str, Any]:
 
 def covered_in(body: Body) -> dict[str, CoveredIndex]:
     """Read what a hold was seen to cover. Raises Refused where that is not readable."""
-    with readable("what is remembered of what a hold covers"):
+    with readable("the record of what a hold covers"):
         return {str(uuid): _covered_index_in(entry) for uuid, entry in body["indices"].items()}
 
 
@@ -248,5 +248,5 @@ def streams_stopped(lifecycles: Body) -> dict[str, Body]:
 def _optional_text(body: Body, name: str) -> str | None:
     value = body.get(name)
     if value is not None and not isinstance(value, str):
-        raise TypeError(f"{name} is a text")
+        raise TypeError(f"{name} must be a string")
     return value

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-RESTORE = "restore it if it was lost, then `retention-enforcer ledger adopt`; a first time: retention-enforcer setup"
+RESTORE = (
+    "if it was lost, restore it and run `retention-enforcer ledger adopt`; the first time, run retention-enforcer setup"
+)
 """What to do where an own index is not there: one that is made anew has lost what is held and what was asked for."""
 
 

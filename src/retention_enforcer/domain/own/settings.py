@@ -52,8 +52,10 @@ LATER = frozenset({"details"})
 ADDED = "fields of a later version"
 """What deviates where a mapping lacks one of these."""
 
-_SETUP = "retention-enforcer setup: it puts that right, and removes nothing"
-_MOVE = "it cannot be changed there: take a snapshot, and move its documents into an index as `setup --print` shows"
+_SETUP = "run retention-enforcer setup, which corrects this and removes nothing"
+_MOVE = (
+    "take a snapshot, then move its documents into a new index as `setup --print` shows; it cannot be changed in place"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,26 +102,30 @@ def deviations(
 def _of_mapping(name: str, mapping: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[Deviation]:
     dynamic = _text(mapping.get("dynamic"))
     if dynamic != wanted["dynamic"]:
-        text = f"its mapping is dynamic: {dynamic or 'true'}, not strict"
+        text = f"its mapping has dynamic: {dynamic or 'true'} instead of strict"
         yield Deviation(index=name, what="dynamic", text=text, repairable=True)
     source = mapping.get("_source", {})
     if _text(source.get("enabled")) == "false" or _text(source.get("mode")) not in ("", "stored"):
-        yield Deviation(index=name, what="_source", text="it does not store its documents as written", repairable=False)
+        yield Deviation(
+            index=name, what="_source", text="it does not store its documents as they were written", repairable=False
+        )
     if source.get("excludes") or source.get("includes"):
-        yield Deviation(index=name, what="_source", text="it stores its documents in part", repairable=False)
+        yield Deviation(index=name, what="_source", text="it stores only parts of its documents", repairable=False)
     if _text(mapping.get("_routing", {}).get("required")) == "true":
-        yield Deviation(index=name, what="_routing", text="it takes no document without a routing", repairable=False)
+        yield Deviation(
+            index=name, what="_routing", text="it accepts no document without a routing value", repairable=False
+        )
     if mapping.get("runtime"):
         yield Deviation(index=name, what="runtime", text="its mapping has runtime fields", repairable=True)
     there = mapping.get("properties", {})
     added = {field for field in wanted["properties"] if field not in there and field in LATER}
     if added:
-        text = f"it was made by an earlier version, without: {', '.join(sorted(added))}"
+        text = f"it was created by an earlier version, without the fields {', '.join(sorted(added))}"
         yield Deviation(index=name, what=ADDED, text=text, repairable=True)
     fields = {field: kind for field, kind in wanted["properties"].items() if field not in added}
     wrong = sorted(field for field, kind in fields.items() if not _alike(there.get(field), kind))
     if wrong:
-        text = f"these fields are not mapped as they were made: {', '.join(wrong)}"
+        text = f"these fields do not have their original mapping: {', '.join(wrong)}"
         yield Deviation(index=name, what="properties", text=text, repairable=False)
 
 

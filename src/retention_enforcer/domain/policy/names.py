@@ -172,25 +172,27 @@ def pattern_problem(text: str) -> str | None:
     bare = text.replace(APPLICATION, "x")
     bad = sorted({c for c in bare if c in _FORBIDDEN or ord(c) < ord(" ")})
     problems = {
-        "it would claim every index: name the indices, as trtc-backend-logs-*": bare.strip("*") == "",
-        "dot indices belong to the system: the backing indices of a stream come with its name": bare.startswith("."),
-        "no index has a name that begins with -, _ or +, and exclusions are not for here": bare[:1] in {"-", "_", "+"},
-        "date math is not resolved here: use a wildcard in its place": bare.startswith("<"),
-        "a remote cluster's indices are for an enforcer beside that cluster": ":" in bare,
-        "names of indices are in lower case": bare != bare.lower(),
-        f"{''.join(bad[:1])!r} cannot stand in the name of an index; give each name an entry of its own": bad != [],
-        f"the name of an index has at most {_MAX_BYTES} bytes": len(text.encode()) > _MAX_BYTES,
-        "it would claim one of the enforcer's own indices, retention-*": claims_own_index(text),
+        "it would match every index; name the indices, for example trtc-backend-logs-*": bare.strip("*") == "",
+        "indices with a leading dot belong to the system; name a data stream, which covers its backing "
+        "indices": bare.startswith("."),
+        "the name of an index cannot begin with -, _ or +, and exclusions are not supported; remove the first "
+        "character": bare[:1] in {"-", "_", "+"},
+        "date math is not supported; use a wildcard instead": bare.startswith("<"),
+        "it names a remote cluster; run a retention-enforcer for that cluster": ":" in bare,
+        "names of indices are lower case; write it in lower case": bare != bare.lower(),
+        f"the name of an index cannot contain {''.join(bad[:1])!r}; write one name per entry": bad != [],
+        f"the name of an index has at most {_MAX_BYTES} bytes; shorten it": len(text.encode()) > _MAX_BYTES,
+        "it matches retention-enforcer's own indices, retention-*; make it more specific": claims_own_index(text),
     }
     return next((problem for problem, found in problems.items() if found), None) or _tenant_problem(text)
 
 
 def _tenant_problem(text: str) -> str | None:
     if text.count(APPLICATION) > 1:
-        return "{application} may stand in it once"
+        return "it contains {application} more than once; write it once"
     before, found, after = text.partition(APPLICATION)
     if found and (before == "" or before.endswith("*") or after == "" or after.startswith("*")):
-        return "{application} stands between literals, as trtc-application-logs-{application}-*"
+        return "{application} needs literal text before and after it, as in trtc-application-logs-{application}-*"
     return None
 
 

@@ -75,7 +75,7 @@ class Category:
         if self.max_age is not None:
             parts.append(f"at most {format_duration(self.max_age)} old")
         if self.after_termination is not None:
-            parts.append(f"gone {format_duration(self.after_termination)} after termination")
+            parts.append(f"deleted within {format_duration(self.after_termination)} of termination")
         if self.never_stored:
             parts.append("never stored")
         return ", ".join(parts)

@@ -60,13 +60,14 @@ def earliest_problems(policy: Policy, now: int) -> list[Problem]:
         return []
     since = format_instant(now - max_age)[:10]
     if longest is None or not max_age:
-        text = f"{format_instant(policy.earliest)} is ahead: no timestamp of now would be believed"
+        text = f"{format_instant(policy.earliest)} is in the future, so no current timestamp would be plausible"
     else:
         text = (
-            f"{format_instant(policy.earliest)} is less than the {format_duration(max_age)} of {longest.id} ago: "
-            "a document that is past that limit would not be believed, and stay"
+            f"{format_instant(policy.earliest)} is less than {format_duration(max_age)} ago, the max_age of "
+            f"{longest.id}: "
+            "the timestamp of a document past that limit would not be plausible, and the document would be kept"
         )
-    remedy = f"write a day well before {since}, as {format_instant(now - 2 * max_age - YEAR)[:10]}"
+    remedy = f"set a day well before {since}, such as {format_instant(now - 2 * max_age - YEAR)[:10]}"
     return [Problem(path=("earliest",), text=text, remedy=remedy)]
 
 
@@ -78,7 +79,7 @@ def settings_problems(policy: Policy, *, interval: int, grace: int) -> list[Prob
     problems = []
     if 4 * interval > policy.margin:
         # A quarter of the margin leaves room for a failed cycle and its repetition before the limit.
-        text = f"a cycle every {format_duration(interval)} is too seldom for a margin of {_show(policy.margin)}"
+        text = f"an interval of {format_duration(interval)} is too long for a margin of {_show(policy.margin)}"
         remedy = (
             f"set ENFORCER_INTERVAL to at most {format_duration(policy.margin // 4)}, or raise margin in the policy"
         )
@@ -88,8 +89,8 @@ def settings_problems(policy: Policy, *, interval: int, grace: int) -> list[Prob
     name, smallest = min(limits.items(), key=lambda limit: limit[1])
     if grace + policy.margin >= smallest:
         text = (
-            f"a grace of {format_duration(grace)} and the margin of {_show(policy.margin)} leave no time "
-            f"within the {_show(smallest)} of {name}"
+            f"a grace of {format_duration(grace)} and a margin of {_show(policy.margin)} leave no time within "
+            f"{name}, which is {_show(smallest)}"
         )
         remedy = f"set ENFORCER_GRACE below {format_duration(max(smallest - policy.margin, 0))}"
         problems.append(Problem(path=("ENFORCER_GRACE",), text=text, remedy=remedy))
@@ -112,8 +113,8 @@ def _whole_problems(policy: Policy) -> Iterator[Problem]:
         yield _not_positive(policy.margin, ("margin",), "1h")
     yield from _limit_problems(policy.on_request, ("on_request",), policy.margin)
     if not policy.categories:
-        remedy = "describe at least one category: a policy that promises nothing enforces nothing"
-        yield Problem(path=("categories",), text="there is no category", remedy=remedy)
+        remedy = "add at least one category: a policy without any enforces nothing"
+        yield Problem(path=("categories",), text="the policy has no category", remedy=remedy)
     for number, pattern in enumerate(policy.ignore):
         if problem := pattern_problem(pattern.text):
             yield _bad_pattern(pattern.text, problem, ("ignore", number))
@@ -125,32 +126,32 @@ def _id_problems(policy: Policy) -> Iterator[Problem]:
         path: Path = ("categories", number, "id")
         yield from _name_problems(category.id, path)
         if category.id == ON_REQUEST:
-            text = f"{ON_REQUEST!r} is the id under which deletion on request is reported"
+            text = f"{ON_REQUEST!r} is reserved for reports of deletion on request"
             yield Problem(path=path, text=text, remedy="give the category another id")
         if category.id in _JOBS:
-            text = f"{category.id!r} is what other work is called in ledger and log"
+            text = f"{category.id!r} is reserved for other work in the ledger and the log"
             yield Problem(path=path, text=text, remedy="give the category another id")
         if category.id in seen:
-            text = f"{category.id!r} is the id of an earlier category too"
-            yield Problem(path=path, text=text, remedy="give each category an id of its own")
+            text = f"{category.id!r} is already the id of an earlier category"
+            yield Problem(path=path, text=text, remedy="give each category a unique id")
         seen.add(category.id)
 
 
 def _name_problems(name: str, path: Path) -> Iterator[Problem]:
     if not _NAME.fullmatch(name):
-        remedy = "write lower case letters, digits and -, beginning with a letter or digit, as backend-logs"
-        yield Problem(path=path, text=f"{name[:60]!r} cannot be a name here", remedy=remedy)
+        remedy = "use lower case letters, digits and -, beginning with a letter or digit, as in backend-logs"
+        yield Problem(path=path, text=f"{name[:60]!r} is not a valid name", remedy=remedy)
 
 
 def _clause_problems(category: Category, path: Path) -> Iterator[Problem]:
     clause = category.clause
     for key in ("document", "section", "item"):
         if not getattr(clause, key).strip():
-            remedy = "write where the promise stands, in the words of the document"
+            remedy = "state where the document makes the promise, in its own words"
             yield Problem(path=(*path, "clause", key), text="the text is empty", remedy=remedy)
     if not _is_date(clause.updated):
         text = f"{clause.updated[:60]!r} is not a date"
-        remedy = "write the day of the document's last update, as 2022-08-11"
+        remedy = "set the day of the document's last update, in the form 2022-08-11"
         yield Problem(path=(*path, "clause", "updated"), text=text, remedy=remedy)
 
 
@@ -167,11 +168,13 @@ def _promise_problems(category: Category, path: Path, margin: int) -> Iterator[P
     limits = {"max_age": category.max_age, "after_termination": category.after_termination}
     given = {key: limit for key, limit in limits.items() if limit is not None}
     if not given and not category.never_stored:
-        remedy = "give it max_age, after_termination or never_stored: true"
-        yield Problem(path=path, text="it promises nothing", remedy=remedy)
+        remedy = "set max_age, after_termination or never_stored: true"
+        yield Problem(path=path, text="the category promises nothing", remedy=remedy)
     if given and category.never_stored:
-        text = f"what is never stored has no {' and no '.join(given)}"
-        yield Problem(path=(*path, "never_stored"), text=text, remedy=f"remove never_stored, or {' and '.join(given)}")
+        text = f"never_stored excludes {' and '.join(given)}"
+        yield Problem(
+            path=(*path, "never_stored"), text=text, remedy=f"remove either never_stored or {' and '.join(given)}"
+        )
     for key, limit in given.items():
         yield from _limit_problems(limit, (*path, key), margin)
     yield from _rollover_problems(category, (*path, "rollover"), margin)
@@ -181,8 +184,8 @@ def _limit_problems(limit: int, path: Path, margin: int) -> Iterator[Problem]:
     if limit <= 0:
         yield _not_positive(limit, path, "14d")
     elif limit <= margin:
-        text = f"{_show(limit)} is not longer than the margin of {_show(margin)}: all would be due when it is written"
-        yield Problem(path=path, text=text, remedy="lower margin, or write the limit that was promised")
+        text = f"{_show(limit)} is not longer than the margin of {_show(margin)}, so documents would be due at once"
+        yield Problem(path=path, text=text, remedy="reduce margin, or set the limit that was promised")
 
 
 def _rollover_problems(category: Category, path: Path, margin: int) -> Iterator[Problem]:
@@ -193,44 +196,44 @@ def _rollover_problems(category: Category, path: Path, margin: int) -> Iterator[
         # An index goes whole when its oldest document is due: its youngest shall have had half of its time by then.
         most = _round_down((max_age - margin) // 2)
         text = (
-            f"an index that spans {_show(rollover)} is too coarse for a max_age of {_show(max_age)} "
-            f"with a margin of {_show(margin)}"
+            f"a rollover of {_show(rollover)} is too long for a max_age of {_show(max_age)} with a margin of "
+            f"{_show(margin)}"
         )
-        remedy = f"write a rollover of at most {_show(most)}, or a smaller margin" if most else "write a smaller margin"
+        remedy = f"set rollover to at most {_show(most)}, or reduce margin" if most else "reduce margin"
         yield Problem(path=path, text=text, remedy=remedy)
 
 
 def _not_positive(duration: int, path: Path, example: str) -> Problem:
-    text = f"{_show(duration)} is not a duration above zero"
-    return Problem(path=path, text=text, remedy=f"write one, as {example}, or remove the key")
+    text = f"{_show(duration)} is not longer than zero"
+    return Problem(path=path, text=text, remedy=f"set a duration such as {example}, or remove the key")
 
 
 def _index_problems(category: Category, path: Path) -> Iterator[Problem]:
     if not category.indices:
-        remedy = "name the category's indices, as trtc-backend-logs-*"
-        yield Problem(path=(*path, "indices"), text="this list is empty", remedy=remedy)
+        remedy = "name the category's indices, for example trtc-backend-logs-*"
+        yield Problem(path=(*path, "indices"), text="the list is empty", remedy=remedy)
     for number, pattern in enumerate(category.indices):
         here = (*path, "indices", number)
         if problem := pattern_problem(pattern.text):
             yield _bad_pattern(pattern.text, problem, here)
         elif pattern.tenant and not category.subjects.application:
-            text = f"{pattern.text!r} names an application, but the category's documents do not"
-            remedy = "name the field that does, as subjects: {application: sdkappid}"
+            text = f"{pattern.text!r} contains an application, but the category has no field for the application"
+            remedy = "name that field, for example subjects: {application: sdkappid}"
             yield Problem(path=here, text=text, remedy=remedy)
 
 
 def _bad_pattern(text: str, problem: str, path: Path) -> Problem:
-    return Problem(path=path, text=f"{text[:60]!r} cannot stand here", remedy=problem)
+    return Problem(path=path, text=f"{text[:60]!r} is not allowed", remedy=problem)
 
 
 def _subject_problems(category: Category, path: Path) -> Iterator[Problem]:
     subjects, owns = category.subjects, category.owns
     if subjects.user and not subjects.application:
-        remedy = "name the application's field too: a user id is unique only within its application"
-        yield Problem(path=(*path, "subjects"), text="it names a user without the application", remedy=remedy)
+        remedy = "also name the application's field, because a user id is unique only within its application"
+        yield Problem(path=(*path, "subjects"), text="user is set without application", remedy=remedy)
     if owns and (not owns.account or not owns.application or owns.user):
-        remedy = "write both fields, as owns: {account: uin, application: sdkappid}"
-        yield Problem(path=(*path, "owns"), text="it needs an account and an application, nothing else", remedy=remedy)
+        remedy = "set both fields and no other, for example owns: {account: uin, application: sdkappid}"
+        yield Problem(path=(*path, "owns"), text="owns needs exactly account and application", remedy=remedy)
 
 
 def _field_problems(category: Category, path: Path) -> Iterator[Problem]:
@@ -243,8 +246,8 @@ def _field_problems(category: Category, path: Path) -> Iterator[Problem]:
     fields += [(("forbidden_fields", number), name) for number, name in enumerate(category.forbidden_fields)]
     for key, name in fields:
         if not _is_field(name):
-            remedy = "write the full name of one field, as client.ip, without wildcards and blanks"
-            yield Problem(path=(*path, *key), text=f"{name[:60]!r} is not the name of a field", remedy=remedy)
+            remedy = "write the full name of one field, such as client.ip, without wildcards or blanks"
+            yield Problem(path=(*path, *key), text=f"{name[:60]!r} is not a valid name of a field", remedy=remedy)
 
 
 def _place_problems(category: Category, path: Path) -> Iterator[Problem]:
@@ -252,13 +255,13 @@ def _place_problems(category: Category, path: Path) -> Iterator[Problem]:
     for key, place in _places(category):
         known = seen.setdefault(key[:2], set())
         if place in known:
-            text = f"{str(place)[:60]!r} stands here twice"
-            yield Problem(path=(*path, *key), text=text, remedy="write each place once")
+            text = f"{str(place)[:60]!r} is listed twice"
+            yield Problem(path=(*path, *key), text=text, remedy="list each place once")
         known.add(place)
         texts = [place.prefix, place.key.text if place.key else ""]
         if any(not c.isprintable() for text in texts for c in text):
-            remedy = "write it as it stands in the documents, on one line"
-            yield Problem(path=(*path, *key), text="there is a character in it that cannot be seen", remedy=remedy)
+            remedy = "write it exactly as in the documents, on one line"
+            yield Problem(path=(*path, *key), text="it contains a character that is not printable", remedy=remedy)
 
 
 def _places(category: Category) -> Iterator[tuple[Path, Place]]:
@@ -275,17 +278,15 @@ def _timestamp_problems(category: Category, path: Path, margin: int) -> Iterator
     if timestamp is None or timestamp.unit is None:
         return
     if (problem := unit_problem(timestamp.unit)) is not None:
-        remedy = "write s, ms, us or ns, or a pattern such as yyyyMMddHHmmss, with letters between quotes"
+        remedy = "use s, ms, us or ns, or a pattern such as yyyyMMddHHmmss, with literal letters in quotes"
         yield Problem(path=path, text=problem, remedy=remedy)
     elif category.max_age is not None and 2 * timestamp.width > margin:
         # It goes by the end of what its timestamp names, and is overdue by the beginning; the rest is for the cycles.
         text = (
-            f"a value of {timestamp.unit} leaves {_show(timestamp.width)} open, too much for a margin of "
-            f"{_show(margin)}: nothing could be proven to be gone in time"
+            f"a value in {timestamp.unit} is only exact to {_show(timestamp.width)}, too coarse for a margin of "
+            f"{_show(margin)}: deletion in time could not be proven"
         )
-        remedy = (
-            f"write a margin of at least {_show(2 * timestamp.width)}, or have the producer write a finer timestamp"
-        )
+        remedy = f"set margin to at least {_show(2 * timestamp.width)}, or have the producer write a finer timestamp"
         yield Problem(path=path, text=text, remedy=remedy)
 
 
@@ -302,8 +303,8 @@ def _ignored_problems(policy: Policy) -> Iterator[Problem]:
             # A wildcard that matches the text of another one matches all that the other does.
             ignoring = next((p for p in ignore if p.matches(pattern.text) or p == pattern), None)
             if ignoring is not None:
-                text = f"{pattern.text!r} of {category.id} is excluded as a whole by {ignoring.text!r} under ignore"
-                remedy = "remove one of the two, or have ignore name only what no clause covers"
+                text = f"{pattern.text!r} of {category.id} is wholly excluded by {ignoring.text!r} under ignore"
+                remedy = "remove one of the two, or restrict ignore to what no category covers"
                 yield Problem(path=("categories", number, "indices", entry), text=text, remedy=remedy)
 
 
@@ -320,6 +321,6 @@ def _overlap_problems(policy: Policy) -> Iterator[Problem]:
             if clash is not None:
                 number, one, other = clash
                 rival = policy.categories[earlier].id
-                text = f"{one.text!r} of {category.id} and {other.text!r} of {rival} can claim the same index"
-                remedy = "make the patterns disjoint: an index belongs to one category"
+                text = f"{one.text!r} of {category.id} and {other.text!r} of {rival} can match the same index"
+                remedy = "change the patterns so that each index belongs to one category only"
                 yield Problem(path=("categories", later, "indices", number), text=text, remedy=remedy)

@@ -58,7 +58,7 @@ class Subject:
 
     def __post_init__(self) -> None:
         if (self.kind is SubjectKind.USER) != (self.application is not None):
-            raise ValueError("a user has an application, and nothing else has one")
+            raise ValueError("a user needs an application, and only a user has one")
 
     @property
     def text(self) -> str:
@@ -87,7 +87,7 @@ def subject_of(*, account: str | None = None, application: str | None = None, us
     given = {"account": account, "application": application, "user": user}
     for what, text in given.items():
         if text is not None and (problem := id_problem(text)):
-            raise ConfigurationError(f"the id of the {what} is malformed", problem)
+            raise ConfigurationError(f"the id of the {what} is invalid", problem)
     if account is not None and application is None and user is None:
         return Subject(kind=SubjectKind.ACCOUNT, id=account)
     if account is None and application is not None:
@@ -95,7 +95,7 @@ def subject_of(*, account: str | None = None, application: str | None = None, us
             return Subject(kind=SubjectKind.APPLICATION, id=application)
         return Subject(kind=SubjectKind.USER, id=user, application=application)
     remedy = "name an account, or an application, or a user together with its application"
-    raise ConfigurationError("this does not name exactly one subject", remedy)
+    raise ConfigurationError("exactly one subject must be named", remedy)
 
 
 def id_problem(text: str) -> str | None:
@@ -104,12 +104,13 @@ def id_problem(text: str) -> str | None:
     categories = {unicodedata.category(character) for character in text}
     bad = sorted(_FORBIDDEN & set(text))
     problems = {
-        "it is empty: give the id as it stands in the documents": text == "",
-        "it is not valid Unicode: give it in UTF-8": "Cs" in categories,
-        "it has a control character: give the id alone, on one line": "Cc" in categories,
-        "it begins or ends with a blank, perhaps one that is not seen: remove it": bool(ends & _BLANKS),
-        f"it has {''.join(bad[:1])!r}, which no id has: name one subject by its whole id, without patterns": bad != [],
-        f"it has more than {MOST_ID_BYTES} bytes: give the id alone": _bytes(text) > MOST_ID_BYTES,
+        "it is empty; give the id exactly as in the documents": text == "",
+        "it is not valid Unicode; give it in UTF-8": "Cs" in categories,
+        "it has a control character; give the id alone, on one line": "Cc" in categories,
+        "it begins or ends with a blank, perhaps an invisible one; remove it": bool(ends & _BLANKS),
+        f"it has {''.join(bad[:1])!r}, which no id contains; name one subject by its full id, without patterns": bad
+        != [],
+        f"it has more than {MOST_ID_BYTES} bytes; give the id alone": _bytes(text) > MOST_ID_BYTES,
     }
     return next((problem for problem, found in problems.items() if found), None)
 
@@ -159,8 +160,10 @@ class ExactField:
             return self._number(id_, *self.numeric)
         text = self.prefix + id_
         if self.longest is not None and len(text.encode("utf-16-le", "surrogatepass")) // 2 > self.longest:
-            what = "this id with what stands before it" if self.prefix else "this id"
-            return Inexact(reason=f"{self.name} leaves out values of more than {self.longest} characters, as {what}")
+            what = "this id with its prefix" if self.prefix else "this id"
+            return Inexact(
+                reason=f"{self.name} does not index values of more than {self.longest} characters, such as {what}"
+            )
         return Condition(where=self, value=text)
 
     def other_spellings(self, id_: str) -> tuple[Condition, ...]:
@@ -174,14 +177,14 @@ class ExactField:
 
     def _number(self, id_: str, first: int, last: int) -> Condition | Inexact | None:
         if _NEGATIVE.fullmatch(id_) and first <= int(id_):
-            return Inexact(reason=f"{self.name} may hold this negative number, which is not asked for as an id")
+            return Inexact(reason=f"{self.name} may hold this negative number, which cannot be searched for as an id")
         if _NUMBER.fullmatch(id_) and int(id_) <= last:
             return Condition(where=self, value=int(id_))
         number = whole_number(id_)
         if number is not None and first <= number <= last:
             return Inexact(
-                reason=f"{self.name} is a number, and has this id, if at all, without sign, leading zeros, fraction or "
-                "exponent: ask for that spelling"
+                reason=f"{self.name} is numeric and can hold this id only without sign, leading zeros, fraction or "
+                "exponent; use that spelling"
             )
         return None
 
@@ -299,7 +302,7 @@ def match(
     """
     wanted = subject.wanted(places)
     if wanted is None:
-        return (Inexact(reason=f"the category has no field that names the {subject.kind} of a document"),)
+        return (Inexact(reason=f"the category has no field for the {subject.kind} of a document"),)
     parts: list[AnyOf] = []
     doubts: list[Inexact] = []
     for those, id_ in wanted:
@@ -389,11 +392,11 @@ def decide_owners(asked: Collection[str], namings: Iterable[Naming], doubts: Map
 def _why_undecided(application: str, namings: Iterable[Naming], owners: set[str]) -> str | None:
     """Return why an application's owner cannot be told from all that names it, without any id."""
     if problem := id_problem(application):
-        return f"its id is malformed: {problem}"
+        return f"its id is invalid: {problem}"
     if any(naming.ambiguous for naming in namings):
         return "a document that names it has several timestamps"
     if not owners:
-        return "no document that names it has a believable timestamp"
+        return "no document that names it has a plausible timestamp"
     if len(owners) > 1:
-        return f"its newest documents, of the same instant, name {len(owners)} accounts"
+        return f"its newest documents have the same timestamp, but name {len(owners)} accounts"
     return None

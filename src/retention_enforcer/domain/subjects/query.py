@@ -52,13 +52,13 @@ class SubjectQuery:
         if self.categories is not None and category.id not in self.categories:
             return ()
         if self.spare_tenants_own and is_tenants_own(self.subject, category, name, stream):
-            return (Inexact(reason="the index is that application's own"),)
+            return (Inexact(reason="the index belongs to that application alone"),)
         if self.indistinguishable and category.subjects.application:
             return (Inexact(reason=self.indistinguishable),)
         if self.subject.wanted(category.subjects) is None:
             return ()
         if exact is None:
-            return (Inexact(reason="the index does not say how its documents name a subject"),)
+            return (Inexact(reason="it is unknown how its documents name a subject"),)
         found = match(self.subject, category.subjects, exact)
         return tuple(
             each

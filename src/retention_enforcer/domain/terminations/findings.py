@@ -10,6 +10,7 @@ from retention_enforcer.domain.policy.promises import ON_REQUEST
 from retention_enforcer.domain.subjects.identity import SubjectKind
 from retention_enforcer.domain.terminations.requests import CHANGED
 from retention_enforcer.domain.terminations.states import OpenItemKind, Termination
+from retention_enforcer.domain.wording import counted, verb
 
 _NAMED = 3
 
@@ -55,36 +56,44 @@ def termination_findings(terminations: Iterable[Termination], undone: Outstandin
         yield _finding(
             FindingKind.TERMINATION_WAITING,
             "approval",
-            f"{len(waiting)} terminations wait for approval, while their deadlines run",
-            "look at `retention-enforcer terminations`, then: retention-enforcer terminations approve",
+            f"{counted(len(waiting), 'termination')} "
+            + verb(
+                len(waiting),
+                "waits for approval while its deadline approaches",
+                "wait for approval while their deadlines approach",
+            ),
+            "check `retention-enforcer terminations`, then run retention-enforcer terminations approve",
         )
     for key in sorted(undone.late & known.keys()):
-        items = "; ".join(item.text for item in known[key].open_items) or "its purge has not ended"
-        text = f"{_who(known[key])} is past its promise: {items}"
-        remedy = "remedy what stands in the way; the next cycle goes on"
+        items = "; ".join(item.text for item in known[key].open_items) or "its purge is not complete"
+        text = f"{_who(known[key])} is past its deadline: {items}"
+        remedy = "fix these causes; the next cycle continues"
         yield _finding(FindingKind.TERMINATION_LATE, key, text, remedy)
     for key, termination in known.items():
         causes = "; ".join(_causes(termination, OpenItemKind.PURGE_FAILED))
         if causes and termination.is_open:
-            text = f"the purge for {_who(termination)} is not done: {causes}"
-            remedy = "remedy what stands in the way; the next cycle tries again"
+            text = f"the purge for {_who(termination)} is not complete: {causes}"
+            remedy = "fix these causes; the next cycle tries again"
             yield _finding(FindingKind.PURGE_FAILED, key, text, remedy)
     yield from _unproven(known.values())
     for key, undecided in sorted(undone.undecided.items()):
-        remedy = "correct the documents that say which account an application belongs to"
+        remedy = "correct the documents that name the account of an application"
         yield _finding(FindingKind.OWNER_UNDECIDED, key, f"{_who(known[key])}: {undecided.text}", remedy)
     for uuid, why in sorted(undone.unblocked.items()):
-        text = f"the write block of index {uuid}, lifted for a deletion, is not back: {why}"
-        remedy = "set index.blocks.write there, or remedy what stands in the way"
+        text = f"the write block of index {uuid} was removed for a deletion and is not restored: {why}"
+        remedy = "set index.blocks.write on that index, or fix the cause"
         yield _finding(FindingKind.BLOCK_NOT_RESTORED, uuid, text, remedy)
     for key, documents in sorted(undone.returned.items()):
-        text = f"{_who(known[key])} is closed, and there are {documents:,} documents of it again"
-        remedy = "stop what writes them, or ask for another termination or erasure"
+        text = (
+            f"{_who(known[key])} is closed, but {counted(documents, 'new document')} "
+            f"{verb(documents, 'was', 'were')} found"
+        )
+        remedy = "stop what writes them, or request another termination or erasure"
         yield _finding(FindingKind.RETURNED, key, text, remedy)
     for place, key in sorted(undone.overruled.items()):
         what = "an application" if known[key].kind is SubjectKind.ACCOUNT else "a user"
-        text = f"a reinstatement of {what} is refused: its data goes with {_who(known[key])}"
-        remedy = f"{_instead(known[key])}; or {_delete(place)}"
+        text = f"a reinstatement of {what} is refused, because its data is purged with {_who(known[key])}"
+        remedy = f"{_instead(known[key])}, or {_delete(place)}"
         yield _finding(FindingKind.REINSTATEMENT_REFUSED, str(place), text, remedy)
     for place, why in sorted(undone.refused.items()):
         remedy = _delete(place) if why == CHANGED else _delete(place, "delete or correct")
@@ -97,12 +106,13 @@ def _unproven(terminations: Iterable[Termination]) -> Iterator[Finding]:
     if doubted:
         causes = list(dict.fromkeys(text for texts in doubted for text in texts))
         named = "; ".join(causes[:_NAMED])
-        more = f"; and {len(causes) - _NAMED:,} more causes" if len(causes) > _NAMED else ""
+        more = f"; and {counted(len(causes) - _NAMED, 'more cause')}" if len(causes) > _NAMED else ""
+        whose = counted(len(doubted), "termination or erasure request", "terminations and erasure requests")
         yield _finding(
             FindingKind.PURGE_UNPROVEN,
             "doubts",
-            f"of {len(doubted):,} terminations and requests it cannot be told whether all is purged: {named}{more}",
-            "see `retention-enforcer terminations`, and remedy what stands in the way; the next cycle tries again",
+            f"it is unknown whether everything is purged for {whose}: {named}{more}",
+            "check `retention-enforcer terminations` and fix the causes; the next cycle tries again",
         )
 
 
@@ -112,9 +122,9 @@ def _causes(termination: Termination, kind: OpenItemKind) -> list[str]:
 
 def _instead(termination: Termination) -> str:
     if termination.kind is SubjectKind.ACCOUNT:
-        other = "name its new account in a newer document"
-        return f"reinstate that account, then this again; or, before its purge, {other}"
-    return "reinstate that application, then this again"
+        other = "write a newer document that names its new account"
+        return f"reinstate that account and then this one again, or before its purge {other}"
+    return "reinstate that application and then this one again"
 
 
 def _delete(place: int, how: str = "delete") -> str:

@@ -32,6 +32,7 @@ from retention_enforcer.domain.selection import OfSubjects
 from retention_enforcer.domain.subjects.identity import Ownership, Subject, SubjectKind
 from retention_enforcer.domain.subjects.query import SubjectQuery, is_tenants_own
 from retention_enforcer.domain.terminations.states import OpenItem, OpenItemKind, Termination, categories_of, narrows
+from retention_enforcer.domain.wording import counted
 
 _NAMED = 3
 
@@ -76,7 +77,7 @@ def plan_purges(
             plan.doubt([indistinguishable.label], _cannot_tell(index.name, indistinguishable))
         twin = twins.get(index.uuid)
         if twin is None:
-            plan.doubt(asked.labels, f"{index.name} came while it was looked at: it is looked at again")
+            plan.doubt(asked.labels, f"{index.name} was created during the scan; it is checked again in the next cycle")
         else:
             hold, last = holds[index.uuid], index.name in stays
             _judge(plan, category, index, hold=hold, protected=twin, asked=asked, now=now, stays=last)
@@ -103,7 +104,7 @@ def _judge(
     if hold is not None:
         plan.doubt(labels, f"{index.name} is held: {hold.text}", kind=OpenItemKind.HELD)
         return
-    reason = f"{index.matching_documents} documents of terminated subjects"
+    reason = f"{counted(index.matching_documents, 'document')} of terminated subjects"
     may_go_whole = (
         not stays
         and may_be_ordinary(index, category)
@@ -119,7 +120,7 @@ def _judge(
                 action=Action.DELETE_INDEX,
                 documents=index.documents,
                 due=now,
-                reason=f"{reason}, the index of one of them",
+                reason=f"{reason}; the whole index belongs to one of them",
                 cut=now,
                 spare=protected.matches,
                 rollover=rollover_target(index, category),
@@ -129,15 +130,18 @@ def _judge(
     if not index.matching_documents:
         return
     if protected.matching_documents:
-        text = f"{protected.matching_documents} documents of held subjects stay in {index.name}"
+        text = f"{counted(protected.matching_documents, 'document')} of held subjects kept in {index.name}"
         plan.doubt(labels, text, kind=OpenItemKind.HELD)
     forbidden = index.blocks - {Block.WRITE}
     if forbidden or index.mounted:
         why = (
-            ", ".join(sorted(f"index.blocks.{block}" for block in forbidden)) or "a mounted snapshot can only go whole"
+            ", ".join(sorted(f"index.blocks.{block}" for block in forbidden))
+            or "a mounted snapshot can only be deleted as a whole"
         )
         having = sorted(index.matching_labels) or labels
-        plan.doubt(having, f"{index.name} cannot lose single documents: {why}", kind=OpenItemKind.PURGE_FAILED)
+        plan.doubt(
+            having, f"single documents cannot be deleted from {index.name}: {why}", kind=OpenItemKind.PURGE_FAILED
+        )
         return
     plan.purges.append(
         Purge(
@@ -206,7 +210,7 @@ def queries_of_ambiguous(
                     SubjectQuery(
                         label=f"undecided {termination.key}",
                         subject=subject if tells else termination.subject,
-                        note="whose an application is cannot be told",
+                        note="the owner of an application is unknown",
                         categories=frozenset({category.id}),
                     )
                 )
@@ -259,10 +263,10 @@ def not_narrowed(policy: Policy, termination: Termination, now: int) -> list[Ope
     for category in _not_narrowed(policy, termination):
         text = _names_no(category, termination)
         if category.max_age is None:
-            items.append(OpenItem(kind=OpenItemKind.NOT_NARROWED, text=f"{text}: nothing of it can be purged"))
+            items.append(OpenItem(kind=OpenItemKind.NOT_NARROWED, text=f"{text}, so nothing in it can be purged"))
         elif (until := _known_since(termination) + category.max_age) > now:
             items.append(
-                OpenItem(kind=OpenItemKind.NOT_NARROWED, text=f"{text}: what it has ends by its age", until=until)
+                OpenItem(kind=OpenItemKind.NOT_NARROWED, text=f"{text}; what it holds is deleted by age", until=until)
             )
     return items
 
@@ -284,10 +288,10 @@ def left_by_age(category: Category, termination: Termination, facts: CategoryFac
     ]
     if left:
         where = abbreviated(sorted(left), _NAMED)
-        what = f"what it has from before should have ended by its age, and may be there: {where}"
+        what = f"data from before the request should have been deleted by age, but may still be in {where}"
         yield OpenItem(kind=OpenItemKind.NOT_NARROWED, text=f"{text}: {what}")
     for apart in facts.set_apart:
-        what = f"whether all from before is gone is not known: {apart.text}; {apart.remedy}"
+        what = f"it is unknown whether all data from before the request is gone: {apart.text}; {apart.remedy}"
         yield OpenItem(kind=OpenItemKind.NOT_NARROWED, text=f"{text}: {what}")
 
 
@@ -308,7 +312,8 @@ def goes_by_age(
     """
     having = [index for index in terminated.indices if index.matching_documents]
     if having:
-        text = f"{sum(i.matching_documents for i in having):,} documents of the subject are in {category.id}"
+        documents = sum(index.matching_documents for index in having)
+        text = f"{category.id} has {counted(documents, 'document')} of the subject"
         kept = {index.uuid for index in protected.indices if protected.is_protected(index)}
         known = {index.uuid for index in protected.indices}
         ends = [
@@ -316,10 +321,10 @@ def goes_by_age(
             for index in having
         ]
         until = max((end for end in ends if end is not None), default=now)
-        text += ": they go by their age"
+        text += ", deleted by age"
         if None in ends or until <= now:
             where = abbreviated(sorted(index.name for index in having), _NAMED)
-            yield OpenItem(kind=OpenItemKind.BY_AGE, text=f"{text}, and nobody can say when: {where}")
+            yield OpenItem(kind=OpenItemKind.BY_AGE, text=f"{text} at an unknown time: {where}")
         else:
             yield OpenItem(kind=OpenItemKind.BY_AGE, text=text, until=until)
     for name, reasons in sorted(terminated.indistinguishable.items()):
@@ -364,12 +369,12 @@ def _known_since(termination: Termination) -> int:
 
 
 def _names_no(category: Category, termination: Termination) -> str:
-    return f"{category.id} does not name the {termination.kind} of a document"
+    return f"{category.id} has no field for the {termination.kind} of a document"
 
 
 def _not_known(apart: SetApart) -> str:
-    return f"{apart.text}: whether it holds anything is not known; {apart.remedy}"
+    return f"{apart.text}, so it is unknown whether it holds anything; {apart.remedy}"
 
 
 def _cannot_tell(name: str, indistinguishable: Indistinguishable) -> str:
-    return f"{name} cannot tell whose its documents are: {indistinguishable.reason}"
+    return f"the owner of documents in {name} is unknown: {indistinguishable.reason}"

@@ -14,6 +14,7 @@ from retention_enforcer.domain.ledger.records import Entry, Kind, Record
 from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
 from retention_enforcer.domain.terminations.old_records import fields_in_words
 from retention_enforcer.domain.terminations.states import Termination
+from retention_enforcer.domain.wording import counted, verb
 
 REGISTERED, FORWARD, PURGED, EXPUNGED = "registered", "brought-forward", "purged", "expunge"
 RESOLVED, FORGOTTEN = "resolved", "forgotten"
@@ -162,10 +163,10 @@ def unfounded(termination: Termination, records: Collection[Record], pseudonyms:
     texts = []
     asked = [*told.get(REGISTERED, ()), *told.get(FORWARD, ())]
     if not any(said.fits(termination.terminated_at) for said in asked):
-        texts.append(f"that it was asked for from {format_instant(termination.terminated_at)} on")
+        texts.append(f"that it was requested with effect from {format_instant(termination.terminated_at)}")
     for action, instant, what in (
-        (VERIFIED, termination.purged_at, "no document of it was left"),
-        (ERASED, termination.erased_at, "all was erased"),
+        (VERIFIED, termination.purged_at, "no document was left"),
+        (ERASED, termination.erased_at, "everything was erased"),
     ):
         since = (said for said in told.get(action, ()) if said.sequence > purged_until)
         if instant is not None and not any(said.fits(instant) for said in since):
@@ -174,9 +175,11 @@ def unfounded(termination: Termination, records: Collection[Record], pseudonyms:
         texts.append(f"that it was closed at {format_instant(termination.closed_at)}")
     forgotten = not termination.applications and FORGOTTEN in told
     if not forgotten and not _fits(termination.applications, _resolved(told.get(RESOLVED, ())), pseudonyms):
-        texts.append(f"that {len(termination.applications)} applications went along, and which")
+        number = counted(len(termination.applications), "application")
+        texts.append(f"that {number} belonged to it, and which")
     texts += [
-        f"that {purged.documents} documents of index {purged.uuid} were purged"
+        f"that {counted(purged.documents, 'document')} of index {purged.uuid} "
+        f"{verb(purged.documents, 'was', 'were')} purged"
         for purged in termination.purges
         if (purged.documents, purged.uuid) not in took
     ]

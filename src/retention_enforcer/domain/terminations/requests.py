@@ -73,7 +73,7 @@ def read_request(document_id: str, body: Mapping[str, Any]) -> Request | Malform
     except KeyError as error:
         return Malformed(id=document_id, problem=f"{error.args[0]} is missing")
     except (TypeError, ValueError):
-        return Malformed(id=document_id, problem="kind, action or terminated_at is not one of what it can be")
+        return Malformed(id=document_id, problem="kind, action or terminated_at has an invalid value")
 
 
 def request_body(
@@ -92,7 +92,7 @@ def request_body(
     return {name: value for name, value in body.items() if value is not None}
 
 
-CHANGED = "it was taken in once, and written again since: that is no new request; ask anew, in a document of another id"
+CHANGED = "it was changed after it was processed; write a new request in a document with another id"
 """Why a request that was taken in already is not taken in again: a request is known by the id of its document."""
 
 
@@ -105,21 +105,21 @@ def _subject(body: Mapping[str, Any]) -> Subject:
     kind = SubjectKind(body["kind"])
     id_, application = body["id"], body.get("application")
     if not isinstance(id_, str) or not isinstance(application, str | None):
-        raise TypeError("an id is a text")
+        raise TypeError("an id must be a string")
     if kind is SubjectKind.ACCOUNT and application is None:
         return subject_of(account=id_)
     if kind is SubjectKind.APPLICATION and application is None:
         return subject_of(application=id_)
     if kind is SubjectKind.USER:
         return subject_of(application=application, user=id_)
-    raise ConfigurationError("only a user is named with an application", "leave `application` out")
+    raise ConfigurationError("only a user is named with an application", "remove `application`")
 
 
 def _instant(value: object) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise TypeError("no time")
+        raise TypeError("not a time")
     return parse_instant(value) if isinstance(value, str) else value
 
 

@@ -71,17 +71,17 @@ class OpenItemKind(StrEnum):
         kind._value_, kind.meaning = value, meaning
         return kind
 
-    NOT_LOOKED_INTO = "not-looked-into", "It could not be asked, or cannot tell whose its documents are."
-    OWNER_UNDECIDED = "owner-undecided", "Whether an application goes along with the account cannot be told."
-    PURGE_FAILED = "purge-failed", "Its purge was refused or not answered, or the index itself forbids it."
-    HELD = "held", "A hold keeps it."
-    NOT_NARROWED = "not-narrowed", "A category does not name the subjects of its documents."
-    BY_AGE = "by-age", "The termination leaves these documents to their age."
-    ERASURE = "erasure", "The files of an index still have documents that were deleted."
-    SNAPSHOT = "snapshot", "A snapshot may have it, or it is not known which do."
-    COPY = "copy", "An index outside the policy has it, or Elasticsearch keeps it apart from indices."
-    COPY_AWAY = "copy-away", "It may be on the disk of a node that is away, or has not removed it yet."
-    DANGLING = "dangling", "An index that was deleted is on the disk of a node again."
+    NOT_LOOKED_INTO = "not-looked-into", "It could not be searched, or the owner of its documents is unknown."
+    OWNER_UNDECIDED = "owner-undecided", "It is unknown whether an application belongs to the account."
+    PURGE_FAILED = "purge-failed", "Its purge was refused or not answered, or the index prevents it."
+    HELD = "held", "A hold protects it."
+    NOT_NARROWED = "not-narrowed", "A category has no field for the subject of a document."
+    BY_AGE = "by-age", "These documents are deleted by age, not by the termination."
+    ERASURE = "erasure", "The segment files of an index still contain deleted documents."
+    SNAPSHOT = "snapshot", "A snapshot may contain it, or it is unknown which snapshots do."
+    COPY = "copy", "An index outside the policy holds it, or Elasticsearch keeps it elsewhere than in an index."
+    COPY_AWAY = "copy-away", "It may be on the disk of a node that left the cluster or has not removed it yet."
+    DANGLING = "dangling", "A deleted index is on the disk of a node again (a dangling index)."
     LEDGER = "ledger", "The ledger does not prove that it was purged."
 
 
