@@ -56,9 +56,9 @@ WRONG = [
     # text that is not plain YAML
     ("a tab", "name: shop", "\tname: shop", 2, "this is not YAML", "no tabs"),
     ("an open bracket", '["shop-logs-*"]', '["shop-logs-*"', 9, "this is not YAML", "indentation"),
-    ("an unquoted {application}", '"shop-keys"', "shop-{application}", 13, "this is not YAML", "between quotes"),
-    ("an unquoted wildcard", '"shop-logs-*"', "*logs", 8, "*logs is an alias", "between quotes"),
-    ("a control character", "name: shop", "name: sh\x07op", 2, "a character that no text has", "plain text"),
+    ("an unquoted {application}", '"shop-keys"', "shop-{application}", 13, "this is not YAML", "in quotes"),
+    ("an unquoted wildcard", '"shop-logs-*"', "*logs", 8, "*logs is a YAML alias", "in quotes"),
+    ("a control character", "name: shop", "name: sh\x07op", 2, "invalid character", "plain text"),
     (
         "a duplicate key",
         "margin: 1h",
@@ -69,17 +69,17 @@ WRONG = [
     ),
     ("a duplicate key in a category", "max_age: 14d", "max_age: 14d\n    max_age: 15d", 11, "'max_age' is set", "one"),
     ("an anchor", "on_request: 7d", "on_request: &week 7d", 4, "anchors (&)", "write out"),
-    ("an alias", "margin: 1h", "margin: *hour", 3, "*hour is an alias", "write out"),
+    ("an alias", "margin: 1h", "margin: *hour", 3, "*hour is a YAML alias", "write out"),
     ("a merge key", "    max_age: 14d", "    <<: {max_age: 14d}", 10, "merge keys", "write out"),
-    ("a tag", "name: shop", "name: !!str shop", 2, "tags (!)", "remove it"),
+    ("a tag", "name: shop", "name: !!str shop", 2, "tags (!)", "remove the tag"),
     ("a second document", "on_request: 7d", "on_request: 7d\n---", 5, "a second document", "one policy"),
     ("a list as a key", "margin: 1h", "[margin]: 1h", 3, "a key is a list", "a word"),
-    ("a value left out", "margin: 1h", "margin:", 3, "a value is missing", "write one"),
-    ("a null", "max_age: 14d", "max_age: null", 10, "a value is missing", "write one"),
-    ("too deep a nesting", "margin: 1h", "margin: [[[[[[[[[[1]]]]]]]]]]", 3, "nested too deep", "six levels"),
+    ("a value left out", "margin: 1h", "margin:", 3, "a value is missing", "write a value"),
+    ("a null", "max_age: 14d", "max_age: null", 10, "a value is missing", "write a value"),
+    ("too deep a nesting", "margin: 1h", "margin: [[[[[[[[[[1]]]]]]]]]]", 3, "nested too deeply", "six levels"),
     # the shape
     ("an unknown key", "margin: 1h", "margn: 1h", 3, "margn: unknown key", "write margin"),
-    ("an unknown key like no other", "margin: 1h", "zzz: 1h", 3, "zzz: unknown key", "known here: version, name"),
+    ("an unknown key like no other", "margin: 1h", "zzz: 1h", 3, "zzz: unknown key", "use one of: version, name"),
     ("an unknown key of a category", "max_age: 14d", "maxage: 14d", 10, "category logs, maxage", "write max_age"),
     ("an unknown key of a clause", "item: logs", "itm: logs", 7, "category logs, clause.itm", "write item"),
     (
@@ -88,12 +88,12 @@ WRONG = [
         "person: user_id",
         9,
         "category logs, subjects.person",
-        "known here: account",
+        "use one of: account",
     ),
-    ("a user that owns", "owns: {account: owner,", "owns: {user: u, account: owner,", 15, "owns.user", "known here"),
-    ("no name", "name: shop\n", "", 1, "name is missing", "write name"),
-    ("no version", "version: 1\n", "", 1, "version is missing", "write version"),
-    ("no indices", '    indices: ["shop-logs-*"]\n', "", 6, "category logs: indices is missing", "write indices"),
+    ("a user that owns", "owns: {account: owner,", "owns: {user: u, account: owner,", 15, "owns.user", "use one of"),
+    ("no name", "name: shop\n", "", 1, "name is missing", "add name"),
+    ("no version", "version: 1\n", "", 1, "version is missing", "add version"),
+    ("no indices", '    indices: ["shop-logs-*"]\n', "", 6, "category logs: indices is missing", "add indices"),
     (
         "half of owns",
         "owns: {account: owner, application: app}",
@@ -123,8 +123,8 @@ WRONG = [
         "max_age: 14d",
         "timestamp: [t]\n    max_age: 14d",
         10,
-        "timestamp: ['t'] is no timestamp",
-        "a field's name",
+        "timestamp: ['t'] is not a timestamp",
+        "the name of a field",
     ),
     (
         "an unknown unit of a timestamp",
@@ -142,9 +142,16 @@ WRONG = [
         "a value in yyyyMMdd is only exact to 1d, too coarse for a margin of 1h",
         "margin to at least 2d",
     ),
-    ("an unknown version", "version: 1", "version: 2", 1, "2 is not a version", "write version: 1"),
-    ("a version in quotes", "version: 1", 'version: "1"', 1, "'1' is not a version", "write version: 1"),
-    ("a version that is a switch", "version: 1", "version: true", 1, "true is not a version", "write version: 1"),
+    ("an unknown version", "version: 1", "version: 2", 1, "2 is not a supported version", "write version: 1"),
+    ("a version in quotes", "version: 1", 'version: "1"', 1, "'1' is not a supported version", "write version: 1"),
+    (
+        "a version that is a switch",
+        "version: 1",
+        "version: true",
+        1,
+        "true is not a supported version",
+        "write version: 1",
+    ),
     ("a bare number", "max_age: 14d", "max_age: 14", 10, "max_age: 14 has no unit", "write 14d, not 14"),
     ("a bare number in quotes", "max_age: 14d", 'max_age: "14"', 10, "'14' is not a duration", "14d"),
     ("a sexagesimal number", "margin: 1h", "margin: 1:30", 3, "'1:30' is not a duration", "90s"),
@@ -176,11 +183,11 @@ WRONG = [
         "'take'",
         "'adopt'",
     ),
-    ("a name that is a switch", "name: shop", "name: true", 2, "true is not a text", "between quotes"),
-    ("an empty text", "name: shop", 'name: ""', 2, "the text is empty", "write something"),
-    ("a name in place of a list", '["shop-logs-*"]', "shop-logs-*", 8, "this is not a list", "as a list"),
-    ("an empty list", '["shop-logs-*"]', "[]", 8, "this list is empty", "at least one"),
-    ("an empty ignore", "margin: 1h", "ignore: []", 3, "ignore: this list is empty", "remove the line"),
+    ("a name that is a switch", "name: shop", "name: true", 2, "true is not text", "in quotes"),
+    ("an empty text", "name: shop", 'name: ""', 2, "the text is empty", "write a text"),
+    ("a name in place of a list", '["shop-logs-*"]', "shop-logs-*", 8, "this is not a list", "a list, such as"),
+    ("an empty list", '["shop-logs-*"]', "[]", 8, "the list is empty", "at least one"),
+    ("an empty ignore", "margin: 1h", "ignore: []", 3, "ignore: the list is empty", "remove the line"),
     (
         "a list in place of a clause",
         "{document: Privacy, section: 6, item: logs, updated: 2022-08-11}",
@@ -191,8 +198,8 @@ WRONG = [
     ),
     ("a time that is none", "margin: 1h", "earliest: last year", 3, "'last year' is not a time", "2015-01-01"),
     # the rules
-    ("zero", "max_age: 14d", "max_age: 0d", 10, "max_age: 0s is not longer than zero", "as 14d"),
-    ("a margin of zero", "margin: 1h", "margin: 0s", 3, "margin: 0s is not", "as 1h"),
+    ("zero", "max_age: 14d", "max_age: 0d", 10, "max_age: 0s is not longer than zero", "such as 14d"),
+    ("a margin of zero", "margin: 1h", "margin: 0s", 3, "margin: 0s is not", "such as 1h"),
     (
         "a limit within the margin",
         "max_age: 14d",
@@ -291,17 +298,17 @@ WRONG = [
     *(
         (f"a user that is {what}", "user: user_id", f"user: {user}", 9, f"category logs, subjects.user{text}", remedy)
         for what, user, text, remedy in [
-            ("a number of a list", "[user_id, true]", ".entry 2: true is not a text", "between quotes"),
-            ("an empty list", "[]", ": this list is empty", "at least one"),
-            ("a list in a list", "[u, [user_id]]", ".entry 2: ['user_id'] is not a text", "between quotes"),
+            ("a number of a list", "[user_id, true]", ".entry 2: true is not text", "in quotes"),
+            ("an empty list", "[]", ": the list is empty", "at least one"),
+            ("a list in a list", "[u, [user_id]]", ".entry 2: ['user_id'] is not text", "in quotes"),
             ("twice in a list", "[user_id, uid, user_id]", ".entry 3: 'user_id' is listed twice", "once"),
             ("a wildcard in a list", '[user_id, "u*"]', ".entry 2: 'u*' is not a valid name", "full name"),
-            ("a path alone", "{path: tags}", ": key is missing", "write key"),
-            ("a key alone", "{key: user.id}", ": path is missing", "write path"),
-            ("a field in braces", "{field: user_id}", ": prefix is missing", "write prefix"),
-            ("a prefix alone", '{prefix: "id="}', ": field is missing", "write field"),
-            ("an empty prefix", '{field: _q, prefix: ""}', ".prefix: the text is empty", "write something"),
-            ("half of both", "{path: tags, key: k, prefix: p}", ".prefix: unknown key", "known here: path, key"),
+            ("a path alone", "{path: tags}", ": key is missing", "add key"),
+            ("a key alone", "{key: user.id}", ": path is missing", "add path"),
+            ("a field in braces", "{field: user_id}", ": prefix is missing", "add prefix"),
+            ("a prefix alone", '{prefix: "id="}', ": field is missing", "add field"),
+            ("an empty prefix", '{field: _q, prefix: ""}', ".prefix: the text is empty", "write a text"),
+            ("half of both", "{path: tags, key: k, prefix: p}", ".prefix: unknown key", "use one of: path, key"),
             ("a key misspelt", "{path: tags, key: k, keyfield: n}", ".keyfield: unknown key", "write key_field"),
             ("a wildcard in objects", '{path: "t*", key: k}', ": 't*.key' is not a valid name", "full name"),
             ("a key with a tab", '{path: tags, key: "a\\tb"}', ": it contains a character", "one line"),
@@ -318,10 +325,17 @@ WRONG = [
         "owns: {account: owner,",
         "owns: {account: {path: tags, key: k},",
         15,
-        "alone",
+        "only be read from fields",
         "uin",
     ),
-    ("an owner in a part", "owns: {account: owner,", 'owns: {account: [{field: q, prefix: "a="}],', 15, "alone", "uin"),
+    (
+        "an owner in a part",
+        "owns: {account: owner,",
+        'owns: {account: [{field: q, prefix: "a="}],',
+        15,
+        "only be read from fields",
+        "uin",
+    ),
     ("a field with a wildcard", "user: user_id", "user: user_*", 9, "'user_*' is not a valid name", "full name"),
     (
         "two that claim one index",
@@ -357,7 +371,7 @@ def test_a_wrong_policy_is_refused_with_file_line_and_remedy(
     assert error.message.startswith(f"shop.yaml:{line}: ")
     assert text in error.message
     assert remedy in error.remedy
-    assert "below it" not in error.remedy, "one mistake is one problem"
+    assert "more below" not in error.remedy, "one mistake is one problem"
     assert 1 <= len(str(error).splitlines()) <= 4
     assert error.exit_code == 2
 
@@ -370,10 +384,10 @@ def test_a_wrong_policy_is_refused_with_file_line_and_remedy(
         ("null\n", "a value is missing"),
         ("- version: 1\n", "this is not a mapping"),
         ("version\n", "this is not a mapping"),
-        ("[" * 5_000, "nested too deep"),
-        ("- " * 5_000, "nested too deep"),
+        ("[" * 5_000, "nested too deeply"),
+        ("- " * 5_000, "nested too deeply"),
         ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n", "anchors"),
-        ("version: 3\nretention: 14d\n", "3 is not a version"),
+        ("version: 3\nretention: 14d\n", "3 is not a supported version"),
     ],
 )
 def test_text_that_is_no_policy_at_all_is_refused_at_its_first_line(text: str, message: str) -> None:
@@ -387,7 +401,7 @@ def test_of_several_problems_the_first_in_the_file_is_told_and_the_rest_counted(
         GOOD.replace("14d", "14").replace("on_request: 7d", "on_request: 7").replace("name: shop", "name: 1 2")
     )
     assert error.message == "shop.yaml:4: on_request: 7 has no unit"
-    assert error.remedy.endswith("(1 more below it, the next in line 10)")
+    assert error.remedy.endswith("(1 more below, the next in line 10)")
 
 
 def test_a_long_or_strange_value_does_not_flood_the_message() -> None:
@@ -506,7 +520,7 @@ class TestFiles:
             (b"", ":1", "empty"),
             (b"version: 1\nname: caf\xe9\n", ":2", "not UTF-8"),
             (GOOD.encode("utf-16"), ":1", "not UTF-8"),
-            (b"\x7fELF\x02\x01\x01\x00\x00\x00", ":1", "a character that no text has"),
+            (b"\x7fELF\x02\x01\x01\x00\x00\x00", ":1", "invalid character"),
             (b"#" * ((1 << 20) + 1), "", "larger than 1 MiB"),
         ],
         ids=["empty", "latin-1", "utf-16", "binary", "large"],

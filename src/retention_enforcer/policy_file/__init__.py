@@ -48,8 +48,8 @@ _KNOWN: dict[str, type[BaseModel]] = {
 }
 
 _SHAPES = {
-    "tuple_type": ("this is not a list", 'write it as a list, as ["one", "two"]'),
-    "too_short": ("this list is empty", "name at least one, or remove the line"),
+    "tuple_type": ("this is not a list", 'write a list, such as ["one", "two"]'),
+    "too_short": ("the list is empty", "name at least one, or remove the line"),
     "model_type": ("this is not a mapping of keys to values", "write `key: value` lines under it"),
 }
 """What pydantic's types of error mean here, and their remedies."""
@@ -65,9 +65,9 @@ def load_policy(path: Path, now: int | None = None) -> Policy:
             content = file.read(_MAX_BYTES + 1)
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
-        raise ConfigurationError(f"{path}: cannot be read: {reason}", "name a policy file that may be read") from None
+        raise ConfigurationError(f"{path}: cannot be read: {reason}", "name a policy file that is readable") from None
     if len(content) > _MAX_BYTES:
-        raise ConfigurationError(f"{path}: is larger than 1 MiB", "name the policy file: one has some kilobytes")
+        raise ConfigurationError(f"{path}: is larger than 1 MiB", "name the policy file, which has a few kilobytes")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -104,7 +104,7 @@ def policy_schema() -> dict[str, Any]:
 
 def _refusal(source_name: str, faults: list[Fault]) -> ConfigurationError:
     first, *others = sorted(faults, key=lambda fault: fault.line)
-    more = f" ({len(others)} more below it, the next in line {others[0].line})" if others else ""
+    more = f" ({len(others)} more below, the next in line {others[0].line})" if others else ""
     return ConfigurationError(f"{source_name}:{first.line}: {first.text}", first.remedy + more)
 
 
@@ -161,11 +161,11 @@ def _problem(detail: ErrorDetails) -> Problem:
         return Problem(path=path, text=context["text"], remedy=context["remedy"])
     if kind == "extra_forbidden":
         nearest = _nearest(detail)
-        remedy = f"write {nearest}, if that is meant" if nearest else f"known here: {', '.join(_known(path[:-1]))}"
+        remedy = f"write {nearest} if you meant that" if nearest else f"use one of: {', '.join(_known(path[:-1]))}"
         return Problem(path=path, text="unknown key", remedy=remedy)
     if kind == "missing":
         text = f"{path[-1]} is missing"
-        return Problem(path=path[:-1], text=text, remedy=f"write {path[-1]}: with its value")
+        return Problem(path=path[:-1], text=text, remedy=f"add {path[-1]}: with a value")
     if kind == "literal_error":
         text = f"{shown(detail['input'])} is not one of {context['expected']}"
         return Problem(path=path, text=text, remedy=f"write {context['expected']}")

@@ -67,12 +67,10 @@ def read_plain_yaml(text: str) -> Document:
 def _syntax_fault(error: yaml.YAMLError, text: str) -> Fault:
     if isinstance(error, yaml.reader.ReaderError):
         line = text.count("\n", 0, error.position) + 1
-        return Fault(
-            line, "there is a character that no text has: is it a binary file?", "save the policy as plain text"
-        )
+        return Fault(line, "invalid character; is this a binary file?", "save the policy as plain text")
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = getattr(error, "problem", None) or "it cannot be parsed"
-    remedy = "mind the indentation (blanks, no tabs), and put names with * or { between quotes"
+    remedy = "check the indentation (blanks, no tabs), and put names with * or { in quotes"
     return Fault(mark.line + 1 if mark else 1, f"this is not YAML: {problem}", remedy)
 
 
@@ -85,12 +83,12 @@ class _Reader:
         next(self._events)  # the start of the stream
         start = next(self._events)
         if isinstance(start, yaml.StreamEndEvent):
-            raise _NotReadable(Fault(1, "the file is empty", "begin it with version: 1"))
+            raise _NotReadable(Fault(1, "the file is empty", "begin the file with version: 1"))
         self.document.value = self._value((), next(self._events))
         next(self._events)  # the end of the document
         more = next(self._events)
         if not isinstance(more, yaml.StreamEndEvent):
-            raise _NotReadable(Fault(_line(more), "a second document begins here", "keep one policy in one file"))
+            raise _NotReadable(Fault(_line(more), "a second document begins here", "write one policy per file"))
 
     def _value(self, path: Path, event: yaml.Event) -> object:
         self.document.lines.setdefault(path, _line(event))
@@ -100,7 +98,7 @@ class _Reader:
         if isinstance(event, yaml.AliasEvent):
             return ""  # refused above
         if len(path) == _MAX_DEPTH:
-            raise _NotReadable(Fault(_line(event), "this is nested too deep", "a policy has six levels at most"))
+            raise _NotReadable(Fault(_line(event), "this is nested too deeply", "use at most six levels"))
         return self._mapping(path) if isinstance(event, yaml.MappingStartEvent) else self._list(path)
 
     def _list(self, path: Path) -> list[object]:
@@ -128,7 +126,7 @@ class _Reader:
         if not isinstance(event, yaml.ScalarEvent):
             raise _NotReadable(Fault(_line(event), "a key is a list or a mapping", "write a word before the colon"))
         if event.value == "<<":
-            self._fault(event, "merge keys (<<) are not for a policy", "write out what each category has")
+            self._fault(event, "merge keys (<<) are not allowed in a policy", "write out the keys of each category")
         return event.value
 
     def _scalar(self, event: yaml.ScalarEvent) -> object:
@@ -136,7 +134,7 @@ class _Reader:
         if event.style is not None:  # quoted, or a block of text
             return text
         if text in _NULLS:
-            self._fault(event, "a value is missing here", "write one, or remove the line")
+            self._fault(event, "a value is missing here", "write a value, or remove the line")
             return ""
         if text in {"true", "false"}:
             return text == "true"
@@ -144,15 +142,13 @@ class _Reader:
 
     def _refuse_reference(self, event: yaml.Event) -> None:
         if isinstance(event, yaml.AliasEvent):
-            remedy = "write out the value, or put a name that begins with * between quotes"
-            self._fault(event, f"*{event.anchor} is an alias, and those are not for a policy", remedy)
+            remedy = "write out the value, or put a name that begins with * in quotes"
+            self._fault(event, f"*{event.anchor} is a YAML alias, which is not allowed in a policy", remedy)
             return
         if getattr(event, "anchor", None):
-            self._fault(
-                event, "anchors (&) are not for a policy", "remove it, and write out each value where it counts"
-            )
+            self._fault(event, "anchors (&) are not allowed in a policy", "remove the anchor, and write out each value")
         if getattr(event, "tag", None):
-            self._fault(event, "tags (!) are not for a policy", "remove it, or put the text between quotes")
+            self._fault(event, "tags (!) are not allowed in a policy", "remove the tag, or put the text in quotes")
 
     def _fault(self, event: yaml.Event, text: str, remedy: str) -> None:
         self.document.faults.append(Fault(_line(event), text, remedy))

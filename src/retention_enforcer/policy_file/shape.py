@@ -34,9 +34,9 @@ def shown(value: object) -> str:
 
 def _text(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise refused(f"{shown(value)} is not a text", "put it between quotes, if it is meant")
+        raise refused(f"{shown(value)} is not text", "put it in quotes if you meant that text")
     if value == "":
-        raise refused("the text is empty", "write something, or remove the line")
+        raise refused("the text is empty", "write a text, or remove the line")
     return str(value)  # a number's digits are its text: `section: 6`
 
 
@@ -44,25 +44,29 @@ def _prose(value: object) -> str:
     return " ".join(_text(value).split())
 
 
+_DURATION_REMEDY = "write a whole number and a unit, such as 90s, 15m, 1h or 14d"
+
+
 def _duration(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
-        raise refused(f"{value} has no unit", f"write {value}d, not {value}, if days are meant (or s, m, h)")
+        raise refused(f"{value} has no unit", f"write {value}d, not {value}, if you meant days (or s, m, h)")
     if not isinstance(value, str):
-        raise refused(f"{shown(value)} is not a duration", "write a whole number and a unit, as 90s, 15m, 1h or 14d")
+        raise refused(f"{shown(value)} is not a duration", _DURATION_REMEDY)
     if value.strip().startswith("-"):
-        raise refused(f"{shown(value)} is negative", "write a duration above zero, as 14d")
+        raise refused(f"{shown(value)} is negative", "write a duration above zero, such as 14d")
     try:
         return parse_duration(value)
     except ValueError:
-        remedy = "write a whole number and a unit, as 90s, 15m, 1h or 14d"
-        raise refused(f"{shown(value)} is not a duration", remedy) from None
+        raise refused(f"{shown(value)} is not a duration", _DURATION_REMEDY) from None
 
 
 def _instant(value: object) -> int:
     try:
         return parse_instant(_text(value))
     except ValueError:
-        raise refused(f"{shown(value)} is not a time", "write 2015-01-01, or 2015-01-01T08:00:00Z") from None
+        raise refused(
+            f"{shown(value)} is not a time", "write a time such as 2015-01-01 or 2015-01-01T08:00:00Z"
+        ) from None
 
 
 def _switch(value: object) -> bool:
@@ -73,7 +77,7 @@ def _switch(value: object) -> bool:
 
 def _version(value: object) -> int:
     if isinstance(value, bool) or value != 1:
-        raise refused(f"{shown(value)} is not a version that this enforcer knows", "write version: 1")
+        raise refused(f"{shown(value)} is not a supported version", "write version: 1")
     return 1
 
 
@@ -188,8 +192,8 @@ Places = Annotated[
 
 def _only_fields(value: object) -> object:
     if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(one, dict) for one in value)):
-        text = "an owner is read from fields alone, not from nested objects or from parts of texts"
-        raise refused(text, "name a field, as uin, or a list of fields")
+        text = "an owner can only be read from fields, not from nested objects or parts of texts"
+        raise refused(text, "name a field, such as uin, or a list of fields")
     return value
 
 
@@ -260,8 +264,8 @@ def _timestamp(value: object) -> object:
     if isinstance(value, dict):
         return value
     if isinstance(value, list):
-        remedy = "write a field's name, as start_time, or {field: start_time, unit: ms}, or none"
-        raise refused(f"{shown(value)} is no timestamp", remedy)
+        remedy = "write the name of a field such as start_time, or {field: start_time, unit: ms}, or none"
+        raise refused(f"{shown(value)} is not a timestamp", remedy)
     return {"field": _text(value)}
 
 

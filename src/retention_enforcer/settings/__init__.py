@@ -35,13 +35,13 @@ _LONGEST_REQUEST = 60 * SECOND  # half of the lease's two minutes: a lease has t
 
 def _secret(secret: SecretStr) -> SecretStr:
     if not secret.get_secret_value().isprintable():
-        raise refused("the secret holds a line break or another control character", "give it as one line")
+        raise refused("the secret contains a line break or another control character", "give it as one line")
     return secret
 
 
 def _api_key(secret: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[A-Za-z0-9+/=_:.-]+", secret.get_secret_value()):
-        raise refused("this cannot be an API key", "write what the cluster returned as `encoded`")
+        raise refused("this is not an API key", "use the value that the cluster returned as `encoded`")
     if ":" in secret.get_secret_value():
         return SecretStr(b64encode(secret.get_secret_value().encode()).decode())
     return secret
@@ -49,7 +49,10 @@ def _api_key(secret: SecretStr) -> SecretStr:
 
 def _pseudonym_key(secret: SecretStr) -> SecretStr:
     if len(secret.get_secret_value()) < _KEY_LENGTH:
-        raise refused(f"the key has fewer than {_KEY_LENGTH} characters", "make one, as with: openssl rand -hex 32")
+        raise refused(
+            f"the key has fewer than {_KEY_LENGTH} characters",
+            "make a longer one, for example with: openssl rand -hex 32",
+        )
     return secret
 
 
@@ -61,9 +64,9 @@ _Timeout = Annotated[int, BeforeValidator(values.duration(SECOND, _LONGEST_REQUE
 _Interval = Annotated[int, BeforeValidator(values.duration(SECOND))]
 _Grace = Annotated[int, BeforeValidator(values.duration(0))]
 _User = Annotated[str, BeforeValidator(values.matching(r"[^:\x00-\x1f\x7f]+", "a name without a colon"))]
-_Uuid = Annotated[str, BeforeValidator(values.matching(r"[A-Za-z0-9_-]{1,64}", "cluster_uuid as GET / shows it"))]
+_Uuid = Annotated[str, BeforeValidator(values.matching(r"[A-Za-z0-9_-]{1,64}", "the cluster_uuid that GET / shows"))]
 _Instance = Annotated[
-    str, BeforeValidator(values.matching(r"[A-Za-z0-9._-]{1,64}", "1 to 64 of A-Z a-z 0-9 . _ -, as node-1"))
+    str, BeforeValidator(values.matching(r"[A-Za-z0-9._-]{1,64}", "1 to 64 of A-Z a-z 0-9 . _ -, such as node-1"))
 ]
 
 
@@ -191,16 +194,20 @@ class Settings(BaseSettings):
         user, password, key = self.elasticsearch_username, self.elasticsearch_password, self.elasticsearch_api_key
         certificates = self.elasticsearch_ca_certs or self.elasticsearch_ca_fingerprint
         if key and (user or password):
-            raise _conflict("ELASTICSEARCH_API_KEY", "an API key and a user are set", "keep one of the two")
+            raise _conflict("ELASTICSEARCH_API_KEY", "both an API key and a user are set", "keep one of the two")
         if (user is None) != (password is None):
             given, absent = ("USERNAME", "PASSWORD") if user else ("PASSWORD", "USERNAME")
-            raise _conflict(f"ELASTICSEARCH_{given}", "it is set alone", f"set {PREFIX}ELASTICSEARCH_{absent} as well")
+            raise _conflict(
+                f"ELASTICSEARCH_{given}",
+                f"it is set without {PREFIX}ELASTICSEARCH_{absent}",
+                f"set {PREFIX}ELASTICSEARCH_{absent} as well",
+            )
         if self.elasticsearch_ca_certs and self.elasticsearch_ca_fingerprint:
             text = f"it is set together with {PREFIX}ELASTICSEARCH_CA_CERTS"
             raise _conflict("ELASTICSEARCH_CA_FINGERPRINT", text, "keep one of the two")
         if certificates and any(url.startswith("http:") for url in self.elasticsearch_url or ()):
-            text = "certificates are set, but an address begins with http://"
-            raise _conflict("ELASTICSEARCH_URL", text, "write https://, or unset the certificates")
+            text = "a certificate is set, but an address begins with http://"
+            raise _conflict("ELASTICSEARCH_URL", text, "write https://, or unset the certificate")
         return self
 
     def require_mode(self) -> Literal["plan", "enforce"]:
@@ -214,21 +221,23 @@ class Settings(BaseSettings):
     def require_pseudonym_key(self) -> str:
         """Return the key of pseudonyms; ConfigurationError if it is unset."""
         if self.pseudonym_key is None:
-            remedy = f"set it to {_KEY_LENGTH} characters or more, or {PREFIX}PSEUDONYM_KEY_FILE to a file with them"
+            remedy = (
+                f"set it to at least {_KEY_LENGTH} characters, or set {PREFIX}PSEUDONYM_KEY_FILE to a file with them"
+            )
             raise ConfigurationError(f"{PREFIX}PSEUDONYM_KEY is not set", remedy)
         return self.pseudonym_key.get_secret_value()
 
     def require_policy_file(self) -> Path:
         """Return the path of the policy file; ConfigurationError if it is unset."""
         if self.policy_file is None:
-            remedy = "set it to the path of the policy file, as config/trtc.yaml"
+            remedy = "set it to the path of the policy file, such as config/trtc.yaml"
             raise ConfigurationError(f"{PREFIX}POLICY_FILE is not set", remedy)
         return self.policy_file
 
     def require_elasticsearch_url(self) -> tuple[str, ...]:
         """Return the addresses of the cluster; ConfigurationError if they are unset."""
         if self.elasticsearch_url is None:
-            remedy = "set it to the cluster's address, as https://localhost:9200"
+            remedy = "set it to the cluster's address, such as https://localhost:9200"
             raise ConfigurationError(f"{PREFIX}ELASTICSEARCH_URL is not set", remedy)
         return self.elasticsearch_url
 
@@ -260,10 +269,12 @@ def _refuse_strangers(given: Mapping[str, str]) -> None:
     for name in sorted(set(given) - {PREFIX + one for one in known}):
         nearest = difflib.get_close_matches(name[len(PREFIX) :].upper(), known, n=1)
         remedy = (
-            f"write {PREFIX}{nearest[0]}, if that is meant" if nearest else f"unset it; known are {', '.join(known)}"
+            f"write {PREFIX}{nearest[0]} if you meant that"
+            if nearest
+            else f"unset it, or use one of {', '.join(known)}"
         )
         if re.fullmatch(r"ENFORCER_(SERVICE|PORT)(_.*)?", name):
-            remedy = "Kubernetes sets it for a service named enforcer: set enableServiceLinks: false in the pod"
+            remedy = "set enableServiceLinks: false in the pod, because Kubernetes sets it for a service named enforcer"
         raise ConfigurationError(f"{values.shown(name)} is not a setting", remedy)
 
 
@@ -281,7 +292,7 @@ def _with_secret_files(given: dict[str, str]) -> dict[str, str]:
 
 def _read_secret(variable: str, path: Path) -> str:
     # The path is not repeated: it may be the secret, set under the wrong name.
-    remedy = "name a file that holds the secret and nothing else"
+    remedy = "name a file that contains only the secret"
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_SECRET_BYTES + 1)
@@ -292,7 +303,7 @@ def _read_secret(variable: str, path: Path) -> str:
     except UnicodeDecodeError:
         secret = ""
     if not secret or len(content) > _MAX_SECRET_BYTES:
-        raise ConfigurationError(f"{variable}: the file holds no text, or more than a secret", remedy)
+        raise ConfigurationError(f"{variable}: the file contains no text, or more than a secret", remedy)
     return secret
 
 
@@ -301,7 +312,7 @@ def _refusal(details: list[ErrorDetails]) -> ConfigurationError:
     context = first.get("ctx", {})
     variable = context.get("variable") or PREFIX + str(first["loc"][0]).upper()
     if first["type"] == "literal_error":
-        text, remedy = f"{values.shown(str(first['input']))} is not one of its words", f"write {context['expected']}"
+        text, remedy = f"{values.shown(str(first['input']))} is not allowed", f"use {context['expected']}"
     else:
         text, remedy = context["text"], context["remedy"]
     more = f" ({len(others)} more: {', '.join(PREFIX + str(o['loc'][0]).upper() for o in others)})" if others else ""

@@ -54,7 +54,7 @@ def duration(least: int, most: int | None = None) -> Callable[[str], int]:
         except ValueError:
             if re.fullmatch(r"[0-9]+", text.strip()):
                 raise refused(f"{shown(text)} has no unit", "write 30s, 5m, 24h or 14d, not a bare number") from None
-            remedy = "write a whole number and a unit, as 30s, 5m, 24h or 14d"
+            remedy = "write a whole number and a unit, such as 30s, 5m, 24h or 14d"
             raise refused(f"{shown(text)} is not a duration", remedy) from None
         if value < least or (most is not None and value > most):
             raise refused(f"{shown(text)} is out of range", f"write {bounds}")
@@ -68,7 +68,7 @@ def matching(pattern: str, what: str) -> Callable[[str], str]:
 
     def read(text: str) -> str:
         if not re.fullmatch(pattern, text, re.ASCII):
-            raise refused("the value does not look right", f"write {what}")
+            raise refused("the value is invalid", f"write {what}")
         return text
 
     return read
@@ -77,14 +77,14 @@ def matching(pattern: str, what: str) -> Callable[[str], str]:
 def share(text: str) -> float:
     """A part of the whole, above 0 and at most 1."""
     if not re.fullmatch(r"[0-9]*\.?[0-9]+", text, re.ASCII) or not 0 < float(text) <= 1:
-        raise refused(f"{shown(text)} is not a share", "write a number above 0 and at most 1, as 0.5")
+        raise refused(f"{shown(text)} is not a share", "write a number above 0 and at most 1, such as 0.5")
     return float(text)
 
 
 def count(text: str) -> int:
     """A whole number from 1."""
     if not re.fullmatch(r"[1-9][0-9]{0,8}", text, re.ASCII):
-        raise refused(f"{shown(text)} is not a whole number above 0", "write one, as 20")
+        raise refused(f"{shown(text)} is not a whole number above 0", "write a whole number such as 20")
     return int(text)
 
 
@@ -92,7 +92,7 @@ def sha256(text: str) -> str:
     """A SHA-256 as 64 lower case hexadecimal digits; colons between them are dropped."""
     digits = text.replace(":", "").lower()
     if not re.fullmatch(r"[0-9a-f]{64}", digits):
-        raise refused("the value is no SHA-256", "write its 64 hexadecimal digits")
+        raise refused("the value is not a SHA-256 hash", "write its 64 hexadecimal digits")
     return digits
 
 
@@ -101,9 +101,9 @@ def ca_certs(text: str) -> Path:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=text)
     except ssl.SSLError:
-        raise refused(f"{shown(text)} holds no certificate", "name a PEM file, as http_ca.crt") from None
+        raise refused(f"{shown(text)} contains no certificate", "name a PEM file such as http_ca.crt") from None
     except OSError as error:
-        raise refused(f"{shown(text)} cannot be read: {reason(error)}", "name a PEM file that may be read") from None
+        raise refused(f"{shown(text)} cannot be read: {reason(error)}", "name a PEM file that is readable") from None
     return Path(text)
 
 
@@ -115,25 +115,25 @@ def reason(error: OSError) -> str:
 def cluster_urls(text: str) -> tuple[str, ...]:
     """Addresses separated by commas, each with its port: `https://host:9200` or `https://host:443/prefix`."""
     if "@" in text:
-        remedy = "use ENFORCER_ELASTICSEARCH_API_KEY, or _USERNAME and _PASSWORD"
-        raise refused("credentials do not belong into the address", remedy)
+        remedy = "remove them, and set ENFORCER_ELASTICSEARCH_API_KEY, or _USERNAME and _PASSWORD"
+        raise refused("the address contains credentials", remedy)
     return tuple(_cluster_url(entry.strip(), number) for number, entry in enumerate(text.split(","), 1))
 
 
 def _cluster_url(entry: str, number: int) -> str:
-    remedy = "write addresses as https://host:9200, separated by commas"
+    remedy = "write addresses in the form https://host:9200, separated by commas"
     try:
         parts = urlsplit(entry)
         port = parts.port
     except ValueError:  # an unclosed bracket, a port that is no number or too large
-        raise refused(f"address {number} has a host or port that cannot be", remedy) from None
+        raise refused(f"address {number} has an invalid host or port", remedy) from None
     if parts.scheme not in _DEFAULT_PORTS:
         raise refused(f"address {number} does not begin with http:// or https://", remedy)
     host = parts.hostname or ""
     if port == 0 or not (_is_host(host) or _is_ipv6(host)):
-        raise refused(f"address {number} has a host or port that cannot be", remedy)
+        raise refused(f"address {number} has an invalid host or port", remedy)
     if "?" in entry or "#" in entry or not re.fullmatch(r"[\x21-\x7e]+", entry):
-        raise refused(f"address {number} has more in it than scheme, host, port and path", remedy)
+        raise refused(f"address {number} contains more than scheme, host, port and path", remedy)
     written = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{written}:{port or _DEFAULT_PORTS[parts.scheme]}{parts.path.rstrip('/')}"
 
@@ -144,7 +144,7 @@ def http_address(text: str) -> HttpAddress:
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     good = _is_ipv6(bare) if bare != host else _is_host(host)
     if not good or not re.fullmatch(r"[0-9]{1,5}", port, re.ASCII) or int(port) > _LAST_PORT:
-        remedy = "write host:port, as 127.0.0.1:9464, 0.0.0.0:9464 or [::1]:9464"
+        remedy = "write host:port, such as 127.0.0.1:9464, 0.0.0.0:9464 or [::1]:9464"
         raise refused(f"{shown(text)} is not an address to listen on", remedy)
     return HttpAddress(bare, int(port))
 
