@@ -98,7 +98,7 @@ def test_unaccepted_it_stays_up_and_acts_once_the_policy_is_accepted(bench: Work
         daemon.wait_for("promise not kept")
         assert daemon.process.poll() is None
         assert bench.count("logs-a") == 1
-        daemon.wait_for("nobody accepted this policy")
+        daemon.wait_for("nobody has accepted this policy")
         assert bench.run("policy", "accept").code == 0
         until(lambda: bench.is_gone("logs-a"), "the deletion after acceptance")
         assert daemon.end() == 0

@@ -60,7 +60,7 @@ def test_every_line_is_ecs_and_every_event_stands_there_once(bench: Workbench) -
     with running(bench) as daemon:
         until(lambda: bench.is_gone("logs-a") and bench.count("logs-b") == 1, "both purges")
         until(lambda: sum(text.endswith("promise kept") for text in daemon.messages) == 2, "both proofs")
-        daemon.wait_for("looked past the policy")
+        daemon.wait_for("searched for copies outside the policy")
         assert daemon.end() == 0
     entries = [assert_ecs(line) for line in daemon.lines]
     actions = Counter(entry["event.action"] for entry in entries)

@@ -183,7 +183,7 @@ def test_a_certificate_waits_for_the_node_that_was_away_with_copies(nodes: Three
         (dangling,) = bench.es.dangling_indices.list_dangling_indices()["dangling_indices"]
         assert dangling["index_name"] == bench.prefix + whole
         (said,) = items(bench, "dangling")
-        assert said.endswith(f"was deleted, and is on the disk of {away} again")
+        assert said.endswith(f"was deleted, but is on the disk of {away} again")
         found = bench.run("report", "--output", "json").json["findings"]
         assert [f["index"] for f in found if f["kind"] == "dangling-index"] == [bench.prefix + whole]
 

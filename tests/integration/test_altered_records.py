@@ -96,4 +96,4 @@ def test_a_certificate_counts_on_nothing_that_was_altered(certified: Workbench, 
     state = certified.es.get(index=certified.own.state, id="checkpoint")["_source"]
     beyond = {**state, "body": {**state["body"], "sequence": len(records) + 1}}
     certified.es.index(index=certified.own.state, id="checkpoint", document=beyond, refresh=True)
-    assert "was written, and is gone" in ledger_items(certified, application)
+    assert "was written, but is gone" in ledger_items(certified, application)

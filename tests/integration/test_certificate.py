@@ -36,8 +36,8 @@ def test_what_is_elsewhere_is_an_open_item(tenants: Workbench, backups: Backups)
     _, found = certificate(tenants)
     texts = " ".join(item["text"] for item in found["open_items"])
     assert f"{tenants.prefix}other, outside the policy, has 1 documents of the subject" in texts
-    assert f"{tenants.prefix}text, outside the policy, could not be asked" in texts
-    assert "was taken before the files were clean: it ends when somebody deletes it" in texts
+    assert f"{tenants.prefix}text, outside the policy, could not be searched" in texts
+    assert "was taken before the erasure was complete: it stays until somebody deletes it" in texts
     assert "copy" in open_kinds(found)
 
 
@@ -69,7 +69,7 @@ def test_what_nobody_can_look_into_counts_only_where_its_mapping_leaves_room(
     assert tenants.run("run", "--once").code == 0
     _, found = certificate(tenants)
     texts = " ".join(item["text"] for item in found["open_items"])
-    named = {name for name in room if f"{tenants.prefix}{name}, outside the policy, could not be asked" in texts}
+    named = {name for name in room if f"{tenants.prefix}{name}, outside the policy, could not be searched" in texts}
     assert named == room.keys() - {"roomless", "strict"}
 
 
@@ -143,8 +143,8 @@ def test_what_a_termination_leaves_to_its_age_is_open_until_then(tenants: Workbe
     ran, found = certificate(tenants)
     assert (ran.code, found["final"], open_kinds(found)) == (3, False, {"by-age", "erasure"})
     texts = [item["text"] for item in found["open_items"]]
-    assert any(f"the files of {tenants.prefix}keys (" in text for text in texts)
-    assert all(tenants.prefix in text for text in texts if "the files of" in text)
+    assert any(f"segment files of {tenants.prefix}keys (" in text for text in texts)
+    assert all(tenants.prefix in text for text in texts if "segment files of" in text)
     (item,) = [item for item in found["open_items"] if item["kind"] == "by-age"]
     assert item["text"] == "logs has 2 documents of the subject, deleted by age"
     assert now() + 12 * DAY < parse_instant(item["until"]) <= now() + 14 * DAY

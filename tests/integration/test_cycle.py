@@ -80,7 +80,7 @@ def test_nothing_goes_under_a_policy_that_nobody_accepted(bench: Workbench) -> N
     assert bench.run("setup", "--indices-only").code == 0
     ran = bench.run("run", "--once")
     assert ran.code == 4
-    assert "nobody accepted this policy" in ran.err
+    assert "nobody has accepted this policy" in ran.err
     assert bench.count("logs-a") == 1
 
 
@@ -92,7 +92,7 @@ def test_a_limit_changed_from_14d_to_1d_deletes_nothing_until_it_is_accepted(ben
     bench.policy_text = bench.policy_text.replace("rollover: 1d", "rollover: 6h")
     changed = bench.run("run", "--once")
     assert changed.code == 4
-    assert "the policy was changed since" in changed.err
+    assert "the policy was changed after" in changed.err
     assert bench.count("logs-a") == 1
 
 
@@ -121,7 +121,7 @@ def test_a_clock_that_differs_from_the_clusters_deletes_nothing(bench: Workbench
     bench.ready()
     ran = bench.run("run", "--once", clock=FixedClock(ahead=ahead))
     assert ran.code == 4
-    assert "this clock and the cluster's are" in ran.err
+    assert "the clocks of this host and of the cluster differ by" in ran.err
     assert bench.count("logs-a") == 1
 
 
@@ -212,7 +212,7 @@ def test_another_cluster_than_the_pinned_one_is_refused(bench: Workbench) -> Non
     bench.settings["ENFORCER_CLUSTER_UUID"] = "a" * 22
     ran = bench.run("run", "--once")
     assert ran.code == 4
-    assert "this is the cluster" in ran.err
+    assert "this is cluster" in ran.err
     assert bench.count("logs-a") == 1
 
 

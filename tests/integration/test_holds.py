@@ -247,7 +247,7 @@ def test_a_hold_that_is_added_in_the_middle_of_a_purge_ends_it(
     monkeypatch.setattr(Deletion, "_delete_documents", deleting)
     held.run("run", "--once")
     assert added == [0]
-    assert any("a hold was added since this was planned" in r.get("reason", "") for r in held.records())
+    assert any("a hold was added after this was planned" in r.get("reason", "") for r in held.records())
     left = held.count("numbers")
     assert left is not None
     assert left >= 3_000, "what was sent before the hold was there is the last: at most one beside, and one after that"
@@ -263,8 +263,8 @@ def test_a_hold_that_is_added_in_the_middle_of_a_purge_ends_it(
         ((), "a hold is on exactly one thing"),
         (("--category", "logs", "--application", "14"), "a hold is on exactly one thing"),
         (("--category", "nothing"), "the policy has no category 'nothing'"),
-        (("--index", "nothing"), "no governed index, stream or alias has this name"),
-        (("--index", "*"), "no governed index, stream or alias has this name"),
+        (("--index", "nothing"), "no governed index, data stream or alias has this name"),
+        (("--index", "*"), "no governed index, data stream or alias has this name"),
         (("--user", "anna"), "does not name exactly one subject"),
         (("--account", "100", "--application", "14"), "does not name exactly one subject"),
         (("--application", "a,b"), "the id of the application is invalid"),

@@ -98,7 +98,7 @@ def test_an_alias_that_is_rolled_over_keeps_what_was_behind_it_when_the_hold_was
     assert run(held).code == 3
     assert held.count("logs-h-000001") == 1
     (text,) = findings(held)
-    assert "no governed index, stream or alias has its name" in text
+    assert "no governed index, data stream or alias has its name" in text
     assert "1 of its indices is no longer under its name" in text or "logs-h-000001" in text
 
 

@@ -292,13 +292,13 @@ def test_plan_mode_says_aloud_where_the_cluster_deletes_all_the_same(managed: Li
         planned = managed.run("run", "--once", environ=environ)
     assert sent == []
     assert planned.code == 3, "what nobody can look into is not kept"
-    assert "the enforcer deletes nothing now, but 2 indices have lifecycles that do" in planned.err
-    assert f": {managed.prefix}logs-a, {unreadable}; `retention-enforcer stop` takes them" in planned.err
+    assert "lifecycles still delete 2 indices" in planned.err
+    assert f": {managed.prefix}logs-a, {unreadable}; to detach them" in planned.err
     assert f"finding lifecycle-stray: {stray}" in planned.err
     assert f"POST {stray}/_ilm/remove" in str(managed.run("report", "--output", "json").json["findings"])
     assert managed.attached("logs-a") == managed.lifecycle("logs", "plain"), "plan mode changes nothing"
     managed.run("stop")
-    assert "have lifecycles that do" not in managed.run("run", "--once", environ=environ).err
+    assert "lifecycles still delete" not in managed.run("run", "--once", environ=environ).err
 
 
 # --- other people's lifecycles ------------------------------------------------------------------------
@@ -372,7 +372,7 @@ def test_a_policy_that_somebody_changed_is_put_again_and_its_indices_are_attache
     changed = {**stored, "phases": {"delete": {"min_age": "400d", "actions": {"delete": {}}}}}
     managed.es.ilm.put_lifecycle(name=plain, policy=changed)
     ran = managed.run("run", "--once")
-    assert "was changed since the enforcer put it" in ran.err
+    assert "finding lifecycle-altered" in ran.err
     now = managed.es.ilm.get_lifecycle(name=plain)[plain]["policy"]
     assert now["phases"]["delete"]["min_age"] == stored["phases"]["delete"]["min_age"]
     actions = [(r["action"], r.get("outcome")) for r in managed.about("logs-a")]
@@ -401,10 +401,10 @@ def test_a_policy_that_carries_anothers_rights_is_put_again_with_the_enforcers(m
         before = managed.about("logs-a")
         ran = managed.run("run", "--once", environ=environ)
         assert ran.code == 0, ran.err
-        assert f"the lifecycle policy {plain} carried another's rights" in ran.err
+        assert f"lifecycle policy {plain} had the privileges of another user" in ran.err
         assert managed.es.ilm.get_lifecycle(name=plain)[plain]["version"] == 2
         assert managed.about("logs-a") == before, "its index stays as it is: the policy does the same as before"
-        assert "carried another's rights" not in managed.run("run", "--once", environ=environ).err
+        assert "the privileges of another user" not in managed.run("run", "--once", environ=environ).err
     finally:
         managed.es.security.invalidate_api_key(ids=[key["id"]])
 

@@ -44,7 +44,7 @@ def test_an_old_instance_does_not_bring_its_old_policy_back(bench: Workbench) ->
     accepting(bench, "14d")
     ran = bench.run("run", "--once")
     assert ran.code == 4
-    assert "what ENFORCER_ACCEPT_POLICY names counts once" in ran.err
+    assert "ENFORCER_ACCEPT_POLICY counts only once" in ran.err
     assert bench.count("logs-a") == 1
     accepting(bench, "30d")
     assert bench.run("run", "--once").code == 0, "the last word still counts"
@@ -83,7 +83,7 @@ def test_what_was_accepted_while_an_instance_waited_for_the_lease_is_newer_than_
     assert waiting.lease is not None
     assert waiting.lease.try_to_take()
     waiting.worker.start()
-    with pytest.raises(Refused, match="is the one accepted last"):
+    with pytest.raises(Refused, match="was accepted last"):
         waiting.worker.raise_if_unaccepted()
     waiting.lease.release()
 

@@ -308,7 +308,7 @@ def test_an_enforcer_may_all_that_a_reader_may(world: World) -> None:
 def test_a_superuser_is_warned_about_once_at_start_and_in_check(world: World) -> None:
     shown = world.bench.run("check", environ=world.bench.environ)
     assert shown.code == 0, shown.err
-    assert "warning far too many privileges" in shown.out
+    assert "warning excessive privileges" in shown.out
     started = world.bench.run("run", "--once", environ=world.bench.environ)
     assert started.err.count("may do everything on this cluster") == 1
 
@@ -320,10 +320,10 @@ def test_the_daemon_says_at_start_what_it_may_not_do(world: World) -> None:
     line = next(json.loads(line) for line in started.err.splitlines() if ROLLOVER in line)
     assert line["log.level"] == "error"
     assert (
-        "is missing: deletion of indices (rolls over a write index in time, and before it is "
+        "is missing; it is needed for deletion of indices (rolls over a write index in time, and before it is "
         "deleted)" in line["message"]
     )
-    assert "give it the role" in line["message"]
+    assert "grant the role" in line["message"]
     assert environ["ENFORCER_ELASTICSEARCH_API_KEY"] not in started.err
 
 

@@ -177,7 +177,7 @@ def test_what_comes_under_a_hold_later_is_kept_by_the_next_cycle_and_given_back_
     assert [streams.date(index) for index in (first, second, third)] == [MARK + 1] * 3
     (intent, outcome) = streams.about(third)
     assert (intent["action"], outcome["outcome"]) == ("detach_lifecycle", "done")
-    assert f"kept from it by index.lifecycle.origination_date {MARK + 1}" in outcome["reason"]
+    assert f"kept off by index.lifecycle.origination_date {MARK + 1}" in outcome["reason"]
     assert "held-but-managed" not in streams.run("run", "--once").err
     time.sleep(max(0.0, (until - streams.now()) / 1_000))
     assert streams.run("run", "--once").code == 0
@@ -248,7 +248,7 @@ def test_a_deletion_that_was_under_way_is_named(streams: StreamBench, monkeypatc
     monkeypatch.setattr(ClusterLifecycles, "stream_round", deleted_meanwhile)
     added = hold(streams, "--category", "logs")
     assert added.code == 1
-    assert f"NOT PROTECTED {rolled}: it is gone: something deleted it meanwhile" in added.out
+    assert f"NOT PROTECTED {rolled}: it is gone: something deleted it in the meantime" in added.out
 
 
 def test_what_stop_took_off_comes_back_in_reverse_and_nothing_falls_to_the_stream_in_between(
@@ -274,7 +274,7 @@ def test_what_stop_took_off_comes_back_in_reverse_and_nothing_falls_to_the_strea
     streams.put_lifecycle("logs-changed", retention="5h")
     resumed = streams.run("resume")
     assert resumed.code == 1
-    assert f"NOT PUT BACK {streams.prefix}logs-changed: its own lifecycle was changed meanwhile" in resumed.out
+    assert f"NOT PUT BACK {streams.prefix}logs-changed: its lifecycle was changed in the meantime" in resumed.out
     for name, retention in zip(names, ("1s", "1s", "2h", "3h", "5h"), strict=True):
         assert streams.lifecycle_of(f"logs-{name}") == {"enabled": True, "data_retention": retention}
     assert streams.attached(rolled["ilm"]) == streams.theirs
@@ -300,7 +300,7 @@ def test_what_strays_is_not_handed_to_the_lifecycle_of_a_stream_outside_the_poli
     streams.put_lifecycle("elsewhere")
     streams.polls(3)
     planned = streams.run("run", "--once", environ={**streams.environ, "ENFORCER_MODE": "plan"})
-    assert f"set index.lifecycle.origination_date of it to {MARK}, then POST {rolled}/_ilm/remove" in planned.err
+    assert f"set its index.lifecycle.origination_date to {MARK}, then run POST {rolled}/_ilm/remove" in planned.err
     assert streams.run("run", "--once", environ=streams.environ).code == 0
     assert (streams.attached(rolled), streams.date(rolled)) == (None, MARK)
     streams.polls()

@@ -177,7 +177,7 @@ def test_requests_that_were_made_anew_are_not_carried_out(tenants: Workbench) ->
     assert tenants.run("terminate", "--application", "1").code == 0
     ran = tenants.run("run", "--once")
     assert ran.code == 4
-    assert "retention-requests is not the index it was" in ran.err
+    assert "retention-requests is another index than before" in ran.err
     assert of(tenants, "keys").count("1") == 2
     assert tenants.run("ledger", "adopt").code == 0
     assert tenants.run("run", "--once").code == 0
@@ -317,10 +317,10 @@ def test_where_two_accounts_claim_an_application_at_one_instant_it_is_not_taken(
         add(tenants, "configuration", {"uin": uin, "sdkappid": "11", "@timestamp": instant})
     assert tenants.run("terminate", "--account", "100").code == 0
     ran = tenants.run("run", "--once")
-    assert "1 applications are not taken along" in ran.err
+    assert "1 application is not included" in ran.err
     assert of(tenants, "keys") == ["11", "111", "1111"]
     (found,) = tenants.run("terminations", "--output", "json").json
-    assert any("not taken along" in item for item in found["open_items"])
+    assert any("not included" in item for item in found["open_items"])
 
 
 def test_a_termination_right_after_a_reinstatement_that_nobody_read_yet_counts(tenants: Workbench) -> None:
@@ -507,7 +507,7 @@ def test_a_request_that_was_edited_is_no_new_one_and_a_finding(tenants: Workbenc
     assert tenants.run("run", "--once").code == 0
     assert states(tenants) == ["cancelled"]
     tenants.es.delete(index=tenants.own.requests, id=request, refresh=True)
-    assert "written again since" not in tenants.run("run", "--once").err
+    assert "changed after it was processed" not in tenants.run("run", "--once").err
     raw = [hit["_id"] for hit in tenants.es.search(index=tenants.own.terminations, size=100)["hits"]["hits"]]
     assert not any(request in key for key in raw)
 
@@ -536,7 +536,7 @@ def test_an_application_that_goes_with_its_account_is_not_said_to_be_reinstated(
     for subject in (("--application", "1"), ("--application", "11"), ("--application", "1", "--user", "u")):
         ran = tenants.run("reinstate", *subject)
         assert ran.code == 4
-        assert "goes with the terminate of account" in ran.err
+        assert "is part of the terminate of account" in ran.err
     assert tenants.run("run", "--once").code == 0
     assert states(tenants) == ["in-grace"]
     assert tenants.run("reinstate", "--application", "111").code == 0, "another's application"

@@ -81,7 +81,7 @@ def test_a_write_while_the_block_is_put_on_keeps_the_index(bench: Workbench, mon
     assert blocked(bench) == []
     refused = [r for r in bench.records() if r.get("outcome") == "refused"]
     assert [r["reason"] for r in refused] == [
-        "written to since it was planned: planned anew; its write block was taken off"
+        "documents were written to it after it was planned: planned again; its write block was removed"
     ]
 
 

@@ -52,7 +52,7 @@ def test_a_day_of_idle_cycles(bench: Workbench) -> None:
     with proxied(bench.url) as proxy:
         through = replace(bench, url=proxy.url)
         with running(through, HASTE) as daemon:
-            daemon.wait_for("looked past the policy")
+            daemon.wait_for("searched for copies outside the policy")
             memory, started, first = psutil.Process(daemon.process.pid), time.monotonic(), len(proxy.requests)
             for cycle in range(1, CYCLES + 1):
                 time.sleep(max(started + cycle * INTERVAL / PACE - time.monotonic(), 0))
@@ -60,7 +60,7 @@ def test_a_day_of_idle_cycles(bench: Workbench) -> None:
                 if cycle % WARM == 0:
                     print(f"cycle {cycle}: {weights[-1]} KiB, {len(proxy.requests) - first} requests", flush=True)
             sent = proxy.requests[first:]
-            looks = sum("looked past the policy" in line for line in daemon.lines) - 1
+            looks = sum("searched for copies outside the policy" in line for line in daemon.lines) - 1
             assert daemon.end() == 0
             assert not any("Traceback" in line for line in daemon.lines)
     asked = Counter(call_of(request, bench.prefix) for request in sent)

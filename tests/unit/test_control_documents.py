@@ -128,7 +128,7 @@ def test_what_is_malformed_is_refused(key: str, body: dict[str, Any]) -> None:
 @pytest.mark.parametrize("body", [{}, {"indices": {"u": {}}}, {"indices": []}, {"indices": {"u": {"created": "x"}}}])
 def test_what_a_hold_covers_is_refused_where_it_is_malformed(body: dict[str, Any]) -> None:
     for bodies, state in ({"covered-1": body}, {}), ({}, {"covered-1": body}):
-        with pytest.raises(Refused, match="what a hold covers is not readable"):
+        with pytest.raises(Refused, match="coverage of a hold is not readable"):
             read({"hold-1": ON_LOGS, **bodies}, state)
 
 

@@ -91,7 +91,7 @@ def test_it_is_read_as_it_was_written() -> None:
 
 @pytest.mark.parametrize("body", [{}, {"indices": [["a"]], "nodes": []}, {"indices": [], "nodes": [{"id": "a"}]}])
 def test_what_cannot_be_read_is_refused(body: dict[str, Any]) -> None:
-    with pytest.raises(Refused, match="shard copies in retention-state is not readable"):
+    with pytest.raises(Refused, match="shard copies is not readable"):
         CopiesMemory.of(body)
 
 

@@ -118,7 +118,7 @@ def without(part: str) -> dict[str, Any]:
     ids=str,
 )
 def test_a_spoiled_document_is_refused_and_nothing_is_guessed_from_it(body: dict[str, Any]) -> None:
-    with pytest.raises(Refused, match="what retention-state remembers of coverage is not readable"):
+    with pytest.raises(Refused, match="coverage is not readable"):
         CoverageMemory.of(body)
 
 
@@ -226,7 +226,7 @@ def test_five_hundred_unclaimed_indices_are_one_line() -> None:
 
 def test_a_look_that_finds_nothing_is_one_line() -> None:
     (line,) = logged(look(covered(GOVERNED, seen("late", categories=["more-logs"]))))
-    assert (line["event"], line["event.outcome"]) == ("looked past the policy", "success")
+    assert (line["event"], line["event.outcome"]) == ("searched for copies outside the policy", "success")
 
 
 def test_an_application_in_the_name_of_a_copy_stands_in_no_log() -> None:

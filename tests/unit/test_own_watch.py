@@ -53,9 +53,9 @@ def watch(world: World) -> OwnWatch:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"uuids": {"ledger": "new", "state": "u2"}}, "ledger is not the index that it was"),
-        ({"uuids": {"ledger": "u1", "state": "new"}}, "state is not the index that it was"),
-        ({"until": 4}, "older than it was"),
+        ({"uuids": {"ledger": "new", "state": "u2"}}, "ledger is not the same index as before"),
+        ({"uuids": {"ledger": "u1", "state": "new"}}, "state is not the same index as before"),
+        ({"until": 4}, "an older state than before"),
     ],
 )
 def test_what_was_lost_is_refused_again_and_again_until_it_is_adopted(
@@ -82,7 +82,7 @@ def test_more_of_the_same_is_as_it_was(world: World, watch: OwnWatch) -> None:
 
 def test_a_deviation_is_refused_with_what_destroys_nothing(world: World, watch: OwnWatch) -> None:
     world.deviations = (Deviation(index="control", what="index.lifecycle.name", text="it has one", repairable=True),)
-    with pytest.raises(Refused, match="control is not as it must be: it has one") as refused:
+    with pytest.raises(Refused, match="control is not as required: it has one") as refused:
         watch.check()
     assert "retention-enforcer setup" in refused.value.remedy
 

@@ -116,7 +116,7 @@ WRONG = [
         "timestamp: {unit: ms}\n    max_age: 14d",
         10,
         "timestamp: field is missing",
-        "write field",
+        "add field",
     ),
     (
         "a timestamp that is a list",

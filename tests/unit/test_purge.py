@@ -364,7 +364,7 @@ def test_what_is_written_to_until_the_block_is_on_stays_and_is_open_again(bench:
     assert bench.cluster.requests == [["logs-b"]]
     assert bench.cluster.blocked == {"logs-b"}
     assert bench.results.take_changed() == {"uuid-of-logs-a"}
-    assert "its write block was taken off" in bench.ledger.records[-2]["reason"] + bench.ledger.records[-1]["reason"]
+    assert "its write block was removed" in bench.ledger.records[-2]["reason"] + bench.ledger.records[-1]["reason"]
     assert bench.remembered == []
 
 
@@ -470,7 +470,7 @@ def test_a_block_that_does_not_come_off_is_said_and_tried_again(bench: Bench) ->
     bench.cluster.on_lift = refused
     bench.carry_out()
     assert bench.remembered == ["uuid-of-logs-a", "uuid-of-logs-b"]
-    assert "its write block could not be taken off: not here" in bench.results.failures["uuid-of-logs-a"][1]
+    assert "its write block could not be removed: not here" in bench.results.failures["uuid-of-logs-a"][1]
     bench.cluster.on_lift = lambda: None
     bench.blocks.tidy(job_of("cycle"))
     assert bench.cluster.blocked == set()

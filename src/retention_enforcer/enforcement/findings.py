@@ -52,7 +52,7 @@ class FindingRecorder:
     def record_of_job(self, job: str, findings: tuple[Finding, ...], now: int) -> tuple[Finding, ...]:
         """Log and record the findings of a job that proves nothing, and return them with their first sight."""
         stored = self._state.load([job]).get(job)
-        with readable(f"what retention-state remembers of {job}"):
+        with readable(f"what retention-state stores about {job}"):
             known = sightings_of(stored["findings"]) if stored else {}
         change = compare_findings(known, findings, now)
         log_findings(change.current, self._redactor)

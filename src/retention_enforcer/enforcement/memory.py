@@ -260,7 +260,7 @@ class CoverageMemory:
         """Read it from its document."""
         if body is None:
             return cls()
-        with readable("what retention-state remembers of coverage"):
+        with readable("what retention-state stores about coverage"):
             nothing_since = {id_: int(since) for id_, since in body["nothing_since"].items()}
             return cls(findings=sightings_of(body["findings"]), nothing_since=nothing_since)
 

@@ -111,7 +111,7 @@ class Reader:
             body = self.state.load([job]).get(job)
         except Refused:  # there are no own indices: `look` says so
             return {}
-        with readable(f"what retention-state remembers of {job}"):
+        with readable(f"what retention-state stores about {job}"):
             return sightings_of(body["findings"]) if body else {}
 
     def _coverage_memory(self) -> CoverageMemory:

@@ -38,17 +38,17 @@ class Terms:
         mine = self.fingerprint
         if accepted == mine:
             return
-        remedy = f"look at `retention-enforcer plan`, then: retention-enforcer policy accept (fingerprint {mine})"
+        remedy = f"check `retention-enforcer plan`, then run retention-enforcer policy accept (fingerprint {mine})"
         if self.accept and self.accept != mine:
             raise Refused(f"ENFORCER_ACCEPT_POLICY is {self.accept}, but the policy here is {mine}", remedy)
         if self.accept and accepted is not None:
             raise Refused(
-                f"the policy here is {mine}, and {accepted} is the one accepted last: nothing is deleted",
-                f"what ENFORCER_ACCEPT_POLICY names counts once, from when a run first saw it; {remedy}",
+                f"the policy here is {mine}, but {accepted} was accepted last: nothing is deleted",
+                f"{remedy}; ENFORCER_ACCEPT_POLICY counts only once, from the run that first saw it",
             )
         if accepted is not None:
-            raise Refused(f"the policy was changed since {accepted} was accepted: nothing is deleted", remedy)
-        raise Refused("nobody accepted this policy: nothing is deleted", remedy)
+            raise Refused(f"the policy was changed after {accepted} was accepted: nothing is deleted", remedy)
+        raise Refused("nobody has accepted this policy: nothing is deleted", remedy)
 
 
 def accepted_fingerprint(control: Control, policy: Mapping[str, Any] | None) -> str | None:
@@ -69,7 +69,7 @@ def words_of(policy: Mapping[str, Any] | None) -> dict[str, int]:
     """Return the fingerprints that environments named, and when each was first seen (epoch milliseconds)."""
     if not policy:
         return {}
-    with readable("what retention-state remembers of accepted policies"):
+    with readable("what retention-state stores about accepted policies"):
         words = {str(named): int(at) for named, at in policy.get("environment", {}).items()}
         if "at" in policy:  # an earlier form, of the last word alone
             words.setdefault(str(policy["fingerprint"]), int(policy["at"]))

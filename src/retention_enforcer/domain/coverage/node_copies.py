@@ -59,7 +59,7 @@ class CopiesMemory:
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> CopiesMemory:
         """Read it from its document."""
-        with readable("the record of shard copies in retention-state"):
+        with readable("what retention-state stores about shard copies"):
             return cls(
                 indices={
                     str(uuid): Kept(category=str(category), name=str(name)) for uuid, category, name in body["indices"]

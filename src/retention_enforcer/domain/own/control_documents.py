@@ -169,7 +169,7 @@ def covered_body(covered: CoveredIndices) -> dict[str, Any]:
 
 def covered_in(body: Body) -> dict[str, CoveredIndex]:
     """Read what a hold was seen to cover. Raises Refused where that is not readable."""
-    with readable("the record of what a hold covers"):
+    with readable("what is stored about the coverage of a hold"):
         return {str(uuid): _covered_index_in(entry) for uuid, entry in body["indices"].items()}
 
 

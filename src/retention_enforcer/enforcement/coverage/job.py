@@ -85,5 +85,7 @@ def log_coverage(look: CoverageLook, redactor: Redactor) -> None:
     """Log what a look past the policy showed in one line, and its findings in one line a kind."""
     fields = {f"retention.indices.{standing}": len(look.facts.of(standing)) for standing in IndexOwner}
     outcome = "failure" if look.findings else "success"
-    _log.info("looked past the policy", **{"event.action": "coverage", "event.outcome": outcome, **fields})
+    _log.info(
+        "searched for copies outside the policy", **{"event.action": "coverage", "event.outcome": outcome, **fields}
+    )
     log_findings(look.findings, redactor)

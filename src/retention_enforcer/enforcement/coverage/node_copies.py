@@ -74,7 +74,7 @@ class CopiesBook:
         """Yield what may be left of a subject's on disks of nodes that are, or were, away."""
         memory, placed = self._memory(), self.nodes.placed()
         if memory is None:
-            text = "which nodes have copies was not looked at yet: the next cycle does it"
+            text = "it is not yet known which nodes have copies; the next cycle checks it"
             yield OpenItem(kind=OpenItemKind.NOT_LOOKED_INTO, text=text)
             return
         concerned = (*categories_of(policy, termination.ask), *left_to_age(policy, termination))
@@ -85,13 +85,13 @@ class CopiesBook:
         try:
             dangling = self.nodes.dangling()
         except (RequestRejected, ClusterUnavailable) as error:
-            text = f"whether nodes brought deleted indices back cannot be told: {error.message}"
+            text = f"it is unknown whether a node has brought deleted indices back: {error.message}"
             yield OpenItem(kind=OpenItemKind.NOT_LOOKED_INTO, text=text)
             return
         for one in dangling:
             if one.uuid in purged or categories.intersection(dangling_categories(policy, memory, one)):
                 nodes = ", ".join(placed.nodes.get(id_, id_) for id_ in one.nodes)
-                text = f"the index {one.name} ({one.uuid}) was deleted, and is on the disk of {nodes} again"
+                text = f"index {one.name} ({one.uuid}) was deleted, but is on the disk of {nodes} again"
                 yield OpenItem(kind=OpenItemKind.DANGLING, text=text)
 
     def _still(self, before: CopiesMemory, placed: NodeCopies) -> dict[str, frozenset[str]]:

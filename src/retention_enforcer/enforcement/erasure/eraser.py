@@ -12,6 +12,7 @@ from retention_enforcer.domain.erasure.steps import Act, ErasureProgress, next_s
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected, readable
 from retention_enforcer.domain.instants import MINUTE, SECOND
 from retention_enforcer.domain.terminations.records import expunged_entry
+from retention_enforcer.domain.wording import counted
 from retention_enforcer.enforcement.ledger.appender import Appender
 from retention_enforcer.enforcement.ports import Clock, DocumentStore, Erasures, Permit
 
@@ -173,7 +174,9 @@ class Eraser:
 
     def _done(self, erasing: PendingErasure) -> None:
         progress = erasing.progress
-        how = "the index is gone" if progress.gone else f"no deleted document is left, after {progress.passes} expunges"
+        how = "the index is gone"
+        if not progress.gone:
+            how = f"no deleted document is left, after {counted(progress.passes, 'force merge')}"
         self.appender.append(expunged_entry(progress.uuid, how))
         if erasing.again and not progress.gone:  # in its place, in one write: a crash in between would forget it
             now = self.clock.now()

@@ -93,7 +93,7 @@ class WriteBlocks:
         return had
 
     def _lifted(self) -> set[str]:
-        with readable("what retention-state remembers of lifted blocks"):
+        with readable("what retention-state stores about removed write blocks"):
             return {str(uuid) for uuid in self.state.load([LIFTED_BLOCKS]).get(LIFTED_BLOCKS, {}).get("uuids", ())}
 
     def _remember(self, lifted: set[str]) -> None:

@@ -228,7 +228,7 @@ def _about_purges(category: Category, results: Results, refused: UnsafePlan | No
     """Return the findings about what was not purged; they are no verdict: that is what is left, and how old."""
     findings = []
     for purge, reason in results.failures.values():
-        text = f"{purge.action} of {purge.facts.name} did not succeed: {reason}"
+        text = f"{purge.action} of {purge.facts.name} failed: {reason}"
         findings.append(Finding.of(FindingKind.PURGE_FAILED, category.id, text, TRIED_AGAIN, index=purge.facts))
     if refused:
         findings.append(Finding.of(FindingKind.UNSAFE_PLAN, category.id, refused.message, refused.remedy))

@@ -25,8 +25,8 @@ from retention_enforcer.enforcement.ports import Clock, DocumentStore, Permit, W
 _log = structlog.get_logger()
 
 
-TAKEN_OFF = "its write block was taken off"
-_NOT_TAKEN_OFF = "its write block could not be taken off"
+TAKEN_OFF = "its write block was removed"
+_NOT_TAKEN_OFF = "its write block could not be removed"
 
 
 class DeletionBlocks:
@@ -97,7 +97,7 @@ class DeletionBlocks:
             if uuid not in self._by_job.get(job, ()):
                 return ""
         if not self._lasts():
-            return f"{_NOT_TAKEN_OFF}: the lease is lost, the next holder does it"
+            return f"{_NOT_TAKEN_OFF}: the lease is lost, and its next holder removes the block"
         try:
             self._stop.set_write_block(uuid, blocked=False)
         except (RequestRejected, OutcomeUnknown, ClusterUnavailable) as error:
@@ -138,7 +138,7 @@ class DeletionBlocks:
 
     def start(self) -> None:
         """Take off what an earlier process left behind. Raises ClusterUnavailable where that cannot be known."""
-        with readable("what retention-state remembers of write blocks"):
+        with readable("what retention-state stores about write blocks"):
             left = frozenset(
                 str(u) for u in self._state.load([DELETION_BLOCKS]).get(DELETION_BLOCKS, {}).get("uuids", ())
             )
@@ -154,7 +154,7 @@ class DeletionBlocks:
             return
         for uuid in left:
             if (said := self.take_off(uuid, job)) == TAKEN_OFF:
-                reason = f"index.blocks.write of index {uuid}, left behind by a deletion that was interrupted: {said}"
+                reason = f"index.blocks.write of index {uuid}, left by an interrupted deletion: {said}"
                 self._appender.append(Entry(kind=Kind.FINDING, action="lift_block", reason=reason))
         self._keep()
 

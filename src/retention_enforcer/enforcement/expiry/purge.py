@@ -14,6 +14,7 @@ from retention_enforcer.domain.ledger.records import Outcome, evidence_of
 from retention_enforcer.domain.plan import Action, Purge
 from retention_enforcer.domain.policy.promises import Category
 from retention_enforcer.domain.selection import Due, Existing, Trim, Trimmed
+from retention_enforcer.domain.wording import verb
 from retention_enforcer.enforcement.expiry.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.expiry.rollovers import Roller
 from retention_enforcer.enforcement.ledger.acts import Acts
@@ -196,7 +197,7 @@ class _Run:
 
     def _plan_anew(self, one: Intended[Purge], reason: str) -> None:
         self.results.changed.add(one.what.facts.uuid)
-        self._finish(one, Outcome.REFUSED, f"{reason}: planned anew")
+        self._finish(one, Outcome.REFUSED, f"{reason}: planned again")
 
     def _roll_over(self, purge: Purge) -> bool:
         """Roll a write index over, so that it can be deleted; True if it is an ordinary index now.
@@ -238,19 +239,19 @@ class _Run:
             quiet = self.blocks.put_on([one.what for one in intended], self.job)
         except RequestRejected as error:
             if len(intended) > 1:
-                message = f"the list was refused a write block ({error.kind}): each is tried alone"
+                message = f"the write block was refused for the list ({error.kind}): each index is tried alone"
                 raise _NoneDeleted(intended, message) from None
-            self._refuse(intended, f"its writes could not be stopped: {error.message}")
+            self._refuse(intended, f"its writes could not be blocked: {error.message}")
             return []
         except OutcomeUnknown as error:
-            self._refuse(intended, f"its writes could not be stopped: {error.message}")
+            self._refuse(intended, f"its writes could not be blocked: {error.message}")
             return []
         except (Refused, ClusterUnavailable) as error:
             self._refuse(intended, f"not sent: {error.message}")
             raise
         for one in intended:
             if one.what.facts.uuid not in quiet:
-                self._plan_anew(one, "blocked by somebody since it was planned")
+                self._plan_anew(one, "its writes were blocked by somebody else after it was planned")
         return [one for one in intended if one.what.facts.uuid in quiet]
 
     def _unchanged(self, intended: Sequence[Intended[Purge]], *, blocked: bool = False) -> list[Intended[Purge]]:
@@ -261,9 +262,9 @@ class _Run:
             now = self.deleter.identities([one.index for one in intended])
         except RequestRejected as error:
             if len(intended) > 1:
-                message = f"the list was refused a last look ({error.kind}): each is tried alone"
+                message = f"the last check was refused for the list ({error.kind}): each index is tried alone"
                 raise _NoneDeleted(intended, message) from None
-            self._refuse(intended, f"not looked at: {error.message}")
+            self._refuse(intended, f"the last check failed: {error.message}")
             return []
         same: list[Intended[Purge]] = []
         for one in intended:
@@ -271,9 +272,9 @@ class _Run:
             if version is None or version.uuid != facts.uuid:
                 if version is not None and blocked:  # made anew under its name: the block is on the wrong one
                     self.blocks.take_off_other(version.uuid, facts.uuid, self.job)
-                self._finish(one, Outcome.REFUSED, "not the index that was planned any more")
+                self._finish(one, Outcome.REFUSED, "another index has its name now")
             elif version.sequence_numbers != facts.sequence_numbers:
-                self._plan_anew(one, "written to since it was planned")
+                self._plan_anew(one, "documents were written to it after it was planned")
             else:
                 same.append(one)
         return same
@@ -284,7 +285,7 @@ class _Run:
             return
         error = self._send_delete(intended)
         if isinstance(error, RequestRejected) and len(intended) > 1:
-            raise _NoneDeleted(intended, f"the list was refused ({error.kind}): each is tried alone")
+            raise _NoneDeleted(intended, f"the list was refused ({error.kind}): each index is tried alone")
         there = _look(self.deleter, [one.what.facts.uuid for one in intended])
         for one in intended:
             if there is None:
@@ -316,7 +317,7 @@ class _Run:
 
     def _due(self, purge: Purge) -> Due:
         if purge.facts.timestamp is None:
-            raise ValueError(f"{purge.facts.name}: nobody can tell which of its documents are due")
+            raise ValueError(f"{purge.facts.name} has no timestamp, so its due documents are unknown")
         return Due(timestamp=purge.facts.timestamp, earliest=self.earliest, cut=purge.cut)
 
     def _trim(self, one: Intended[Purge]) -> None:
@@ -343,7 +344,7 @@ class _Run:
     def _trimmed(self, one: Intended[Purge], trimmed: Trimmed) -> None:
         self.results.purged_documents += trimmed.deleted
         if trimmed.left:
-            reason = f"{trimmed.left} of the documents are left"
+            reason = f"{trimmed.left:,} of the documents {verb(trimmed.left, 'is', 'are')} left"
             self._finish(one, Outcome.FAILED, reason, trimmed.deleted, trimmed.by_label)
         else:
             self.results.trimmed.append(one.what.facts.uuid)
@@ -355,7 +356,9 @@ def _look(deleter: Deleter, uuids: Sequence[str]) -> dict[str, Existing] | None:
     try:
         return deleter.existing(uuids)
     except (ClusterUnavailable, RequestRejected) as error:
-        _log.warning("look again", **{"event.outcome": "unknown", "error.message": error.message})
+        _log.warning(
+            "the outcome could not be verified", **{"event.outcome": "unknown", "error.message": error.message}
+        )
         return None
 
 

@@ -96,15 +96,17 @@ class Roller:
         try:
             there = self._deleter.existing([index.uuid])
         except (ClusterUnavailable, RequestRejected) as error:
-            _log.warning("look again", **{"event.outcome": "unknown", "error.message": error.message})
+            _log.warning(
+                "the outcome could not be verified", **{"event.outcome": "unknown", "error.message": error.message}
+            )
             there = {}
         if index.uuid not in there:
             return Outcome.UNKNOWN, "the index cannot be seen"
         if there[index.uuid].rolled_over:
-            return Outcome.DONE, "it is an ordinary index now"
+            return Outcome.DONE, "the index was rolled over"
         if lost is not None:  # it may still be waiting on the master: not rolled over yet is not failed
             return Outcome.UNKNOWN, lost.message
-        return Outcome.FAILED, "it was not rolled over"
+        return Outcome.FAILED, "the index was not rolled over"
 
 
 class Rollovers:

@@ -50,4 +50,6 @@ class HoldCoverage:
             ):
                 self._seen.setdefault(hold_id, {}).update(after)
                 return
-        raise ClusterUnavailable("what a hold covers could not be written down", "the next cycle tries again")
+        raise ClusterUnavailable(
+            "what a hold covers could not be recorded", "wait for the next cycle, which tries again"
+        )

@@ -22,7 +22,7 @@ _ENDED = "ended"
 
 def recorded_in(body: Mapping[str, Any] | None) -> dict[str, str]:
     """Return the holds of which the ledger knows, by their ids, and what it says of each."""
-    with readable("what retention-state remembers of holds"):
+    with readable("what retention-state stores about holds"):
         return {str(id_): str(text) for id_, text in (body or {}).get("recorded", {}).items()}
 
 
@@ -61,7 +61,7 @@ class HoldRecorder:
                 self._record(action, f"hold {id_}" if text == _ENDED else text)
         for id_ in sorted(recorded.keys() - current.keys()):
             if id_ in lost:
-                self._record("lost", f"hold {id_}: it was gone from retention-control, and `ledger adopt` gave it up")
+                self._record("lost", f"hold {id_}: lost from retention-control, and given up by `ledger adopt`")
             elif id_ in control.removed:
                 self._record("removed", f"hold {id_}")
         if current != recorded:

@@ -72,7 +72,9 @@ class Acts:
 
         def raise_if_held() -> None:
             if not known.issuperset(self._control.read().holds):
-                raise Refused("a hold was added since this was planned", "nothing to do: it is planned again under it")
+                raise Refused(
+                    "a hold was added after this was planned", "no action needed: it is planned again under the hold"
+                )
 
         return raise_if_held
 

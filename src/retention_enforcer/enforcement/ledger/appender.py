@@ -136,7 +136,7 @@ class Appender:
             if head.sequence:
                 last = self._store.standing(head.sequence)
                 if last is None or last["hash"] != head.hash:
-                    raise ClusterUnavailable("the copies of the ledger differ", "see the cluster's health")
+                    raise ClusterUnavailable("the shard copies of the ledger differ", "check the cluster's health")
             self._head = head
         return self._head
 
@@ -164,7 +164,7 @@ class Appender:
         if int(stored.get("epoch", 0)) > epoch:
             raise Refused(
                 f"record {stored['sequence']} was written by {stored.get('instance')} under a later lease",
-                "nothing to do: this instance stops acting and waits for the lease",
+                "no action needed: this instance stops acting and waits for the lease",
             )
         return False
 
@@ -186,7 +186,9 @@ class Appender:
                 continue
             if (stored := self._store.standing(sequence)) is not None:
                 return stored
-        raise ClusterUnavailable(f"the ledger does not take record {sequence}", "see the cluster's health and its log")
+        raise ClusterUnavailable(
+            f"record {sequence} could not be written to the ledger", "check the cluster's health and log"
+        )
 
 
 def _log_record(record: Record) -> None:

@@ -35,7 +35,9 @@ class StaleIntent(Refused):
     """The cluster is so slow that an intent was too old before its request could be sent; nothing was sent."""
 
     def __init__(self) -> None:
-        super().__init__("not sent: the intent is older than 10 s", "the cluster answers slowly; it is planned again")
+        super().__init__(
+            "not sent: the intent is older than 10 s", "check why the cluster answers slowly; it is planned again"
+        )
 
 
 class FreshPermit:
@@ -62,7 +64,9 @@ class FreshPermit:
         """Enter before the request, as of the permit underneath."""
         with self._permit.destructive():
             if any(one.intent["epoch"] != self._appender.epoch for one in self._recorded):
-                raise Refused("the lease was lost since the intent was recorded", "it is planned again")
+                raise Refused(
+                    "the lease was lost after the intent was recorded", "no action needed: it is planned again"
+                )
             self._use()
             self._raise_if_held()
             yield

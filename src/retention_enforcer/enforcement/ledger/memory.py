@@ -23,7 +23,7 @@ class LedgerMemory:
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> LedgerMemory:
         """Read it from its document."""
-        with readable("what retention-state remembers of the ledger"):
+        with readable("what retention-state stores about the ledger"):
             head = Head(int(body["sequence"]), str(body["hash"]))
             return cls(uuid=str(body["uuid"]), head=head, settled=int(body["settled"]))
 
@@ -38,18 +38,18 @@ def raise_if_ledger_lost(ledger: LedgerStore, remembered: LedgerMemory | None) -
         head = ledger.head()
         if head.sequence:
             raise Refused(
-                f"the ledger has {head.sequence} records, but retention-state remembers none: nothing is deleted",
-                "restore it, or look at what happened and say so with `retention-enforcer ledger adopt`",
+                f"the ledger has {head.sequence} records, but retention-state knows of none: nothing is deleted",
+                "restore retention-state, or find out what happened and run `retention-enforcer ledger adopt`",
             )
         return
-    remedy = "restore it, or look at what happened and say so with `retention-enforcer ledger adopt`"
+    remedy = "restore the ledger, or find out what happened and run `retention-enforcer ledger adopt`"
     if ledger.uuid() != remembered.uuid:
-        raise Refused("retention-ledger is not the index it was: nothing is deleted", remedy)
+        raise Refused("retention-ledger is not the same index as before: nothing is deleted", remedy)
     known = remembered.head
     if known.sequence == 0:
         return
     record = ledger.get(known.sequence)
     if record is None:
-        raise Refused(f"the ledger ends before record {known.sequence}, which it had: nothing is deleted", remedy)
+        raise Refused(f"the ledger ends before record {known.sequence}, which it once had: nothing is deleted", remedy)
     if record.get("hash") != known.hash:
-        raise Refused(f"record {known.sequence} of the ledger is not what it was: nothing is deleted", remedy)
+        raise Refused(f"record {known.sequence} of the ledger was changed: nothing is deleted", remedy)

@@ -56,7 +56,7 @@ def _certain(records: Iterable[Record], after: int, head: Head) -> list[Record]:
     """
     found = [record for record in records if int(record["sequence"]) <= head.sequence]
     if head.sequence > after and (not found or found[-1].get("hash") != head.hash):
-        raise ClusterUnavailable(f"the ledger does not show its record {head.sequence}", "see the cluster's health")
+        raise ClusterUnavailable(f"record {head.sequence} of the ledger cannot be read", "check the cluster's health")
     return found
 
 
@@ -75,7 +75,7 @@ def _look(intent: Record, deleter: Deleter, streams: StreamLifecycles) -> tuple[
         return Outcome.DONE, "interrupted: the index is gone"
     if action == ROLLOVER and there.rolled_over:
         return Outcome.DONE, "interrupted: the index was rolled over"
-    return Outcome.FAILED, "interrupted: the index is there; what is due in it is planned again"
+    return Outcome.FAILED, "interrupted: the index still exists; what is due in it is planned again"
 
 
 def _look_at_lifecycle(intent: Record, there: Existing | None) -> tuple[Outcome, str]:
@@ -85,7 +85,7 @@ def _look_at_lifecycle(intent: Record, there: Existing | None) -> tuple[Outcome,
     wanted = None if intent["action"] == DETACH_LIFECYCLE else _lifecycle_of(intent)
     if there.lifecycle == wanted:
         return Outcome.DONE, f"interrupted: it has {wanted or 'no lifecycle'}"
-    return Outcome.FAILED, f"interrupted: it has {there.lifecycle or 'no lifecycle'}; the next cycle looks at it again"
+    return Outcome.FAILED, f"interrupted: it has {there.lifecycle or 'no lifecycle'}; the next cycle checks it again"
 
 
 def _look_at_stream(intent: Record, streams: StreamLifecycles) -> tuple[Outcome, str]:

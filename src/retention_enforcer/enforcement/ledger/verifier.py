@@ -10,10 +10,11 @@ from retention_enforcer.domain.ledger.checkpoints import Checkpoints
 from retention_enforcer.domain.ledger.records import Head, Record, check_chain
 from retention_enforcer.domain.own.state_keys import CHECKPOINT, LEDGER
 from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.domain.wording import counted, verb
 from retention_enforcer.enforcement.ledger.memory import LedgerMemory
 from retention_enforcer.enforcement.ports import DocumentStore, LedgerStore
 
-_COMPARE = "compare with an export or with the checkpoints in the log"
+_COMPARE = "compare the ledger with an export or with the checkpoints in the log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ class Verifier:
         known = self._state.load([LEDGER, CHECKPOINT])
         remembered = LedgerMemory.of(known[LEDGER]) if LEDGER in known else None
         if remembered and remembered.uuid != self._ledger.uuid():
-            raise LedgerBroken("record 1: this is another index than the ledger that is remembered", _COMPARE)
+            raise LedgerBroken("record 1: this is not the index that retention-state knows as the ledger", _COMPARE)
         checkpoints = Checkpoints(self._pseudonyms)
 
         def look(record: Record) -> None:
@@ -51,12 +52,14 @@ class Verifier:
         head = check_chain(self._ledger.read(), known_heads=heads, see=look)
         if strangers := self._ledger.strangers():
             raise LedgerBroken(
-                f"record {head.sequence + 1}: {strangers} documents in the ledger are no records", _COMPARE
+                f"record {head.sequence + 1}: {counted(strangers, 'document')} in the ledger "
+                f"{verb(strangers, 'is not a record', 'are not records')}",
+                _COMPARE,
             )
-        with readable("what retention-state remembers of checkpoints"):
+        with readable("what retention-state stores about checkpoints"):
             expected = int(known.get(CHECKPOINT, {}).get("sequence", 0))
         if expected > (checkpoints.last or 0):
             raise LedgerBroken(
-                f"record {expected + 1}: a checkpoint of record {expected} was written, and is gone", _COMPARE
+                f"record {expected + 1}: the checkpoint of record {expected} was written, but is gone", _COMPARE
             )
         return Verified(head=head, checkpoints=checkpoints)

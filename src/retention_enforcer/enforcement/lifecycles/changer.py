@@ -41,7 +41,7 @@ class _NotTheSame(Refused):
     """An index has taken the name of another since that was looked at; nothing was sent."""
 
     def __init__(self) -> None:
-        super().__init__("another index has the name now", "nothing to do: it is looked at anew")
+        super().__init__("another index has the name now", "no action needed: it is checked again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class LifecycleChanger:
         except (ClusterUnavailable, RequestRejected) as error:
             result.unknown = True
             for one in intended:
-                self._finish(one, Outcome.UNKNOWN, f"it cannot be looked at: {error.message}", result)
+                self._finish(one, Outcome.UNKNOWN, f"the outcome cannot be verified: {error.message}", result)
             return
         except Refused as error:
             made = self._give_up(intended, error, result)
@@ -186,7 +186,9 @@ class LifecycleChanger:
         except (ClusterUnavailable, RequestRejected) as blind:
             result.unknown = True
             for one in intended:
-                self._finish(one, Outcome.UNKNOWN, f"{error.message}; it cannot be looked at: {blind.message}", result)
+                self._finish(
+                    one, Outcome.UNKNOWN, f"{error.message}; the outcome cannot be verified: {blind.message}", result
+                )
             return []
         made = []
         for one in intended:
@@ -202,7 +204,7 @@ class LifecycleChanger:
     def _take_back(self, category: Category | None, strangers: Sequence[Intended[Change]], cycle: str) -> None:
         """Detach what was attached to an index that took the name of the planned one in that very moment."""
         there = self.cluster.attachments_of([one.what.index for one in strangers])
-        reason = "attached to another index than the one that was looked at"
+        reason = "attached to another index than the one that was checked"
         back = [
             replace(_detach(one.what, reason), uuid=there[one.what.index].uuid)
             for one in strangers
@@ -221,7 +223,7 @@ class LifecycleChanger:
         try:
             self.acts.holds_unchanged(holds)()
         except Refused:
-            reason = "a hold was added while it was attached"
+            reason = "a hold was added while the lifecycle was being attached"
             self.carry_out(category, [_detach(change, reason) for change in attached], cycle, holds)
             raise
 
@@ -256,8 +258,8 @@ def _has(attached: Attachment) -> str:
     if attached.policy is not None:
         return f"it has {attached.policy}"
     if attached.exemption is not None:
-        kept = f"kept from it by index.lifecycle.origination_date {attached.origination}"
-        return f"it has no lifecycle; that of its stream is {kept}"
+        kept = f"kept off by index.lifecycle.origination_date {attached.origination}"
+        return f"it has no lifecycle; that of its data stream is {kept}"
     return f"it has {STREAM_LIFECYCLE}" if attached.stream_lifecycle else "it has no lifecycle"
 
 

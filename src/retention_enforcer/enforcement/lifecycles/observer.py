@@ -314,7 +314,7 @@ class _Watch:
         wanted = self.look.wanted.get(found.index or "")
         if found.kind not in REATTACHED or index is None or wanted is None:
             return None
-        return change_to(index, self.look.lifecycles, wanted, Way.SWAP, f"; again, since it hangs: {found.kind}")
+        return change_to(index, self.look.lifecycles, wanted, Way.SWAP, f"; attached again because of {found.kind}")
 
     def expected(self, explained: Explained) -> int | None:
         compiled = self.look.compiled(explained.policy)
@@ -344,8 +344,8 @@ def _held(scope: Scope, facts: CategoryFacts, attachments: Mapping[str, Attachme
 def _unmeetable(look: LifecycleLook) -> Sequence[Finding]:
     if look.unmeetable is None:
         return ()
-    text = f"no lifecycle of {look.category.id} keeps its promise: {look.unmeetable.arithmetic}"
-    remedy = f"{look.unmeetable.remedy}; until then the daemon deletes by itself, as long as it runs"
+    text = f"no lifecycle can keep the promise of {look.category.id}: {look.unmeetable.arithmetic}"
+    remedy = f"{look.unmeetable.remedy}; until then the daemon deletes what is due while it runs"
     return (Finding.of(FindingKind.LIFECYCLE_UNMEETABLE, look.category.id, text, remedy),)
 
 

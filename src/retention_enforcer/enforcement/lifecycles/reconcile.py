@@ -24,6 +24,7 @@ from retention_enforcer.domain.lifecycles.compiler import (
 )
 from retention_enforcer.domain.plan import Plan
 from retention_enforcer.domain.policy.promises import Category
+from retention_enforcer.domain.wording import counted
 from retention_enforcer.enforcement.lifecycles.adoption import StreamAdoption
 from retention_enforcer.enforcement.lifecycles.changer import Changed, LifecycleChanger
 from retention_enforcer.enforcement.lifecycles.observer import LifecycleLook, LifecycleObserver, Watched
@@ -196,8 +197,8 @@ class _Putting:
         """Put one policy, if need be; True if it may be attached."""
         how = compare_stored(policy, stored.content if stored else None)
         if how is Stored.FOREIGN:
-            text = f"the lifecycle policy {policy.name} has the enforcer's name, but is not the enforcer's"
-            remedy = "delete or rename it, or give the policy another name"
+            text = f"lifecycle policy {policy.name} has a name of the enforcer, but the enforcer did not create it"
+            remedy = "delete it, or give the retention policy another name"
             self._find(FindingKind.LIFECYCLE_NAME_TAKEN, policy, text, remedy)
             # Governed indices got it when it was the enforcer's: nobody knows what it does to them now.
             self._release(policy, look.attachments)
@@ -207,12 +208,15 @@ class _Putting:
         if how is Stored.SAME and mine:
             return True
         if how is Stored.ALTERED:
-            text = f"the lifecycle policy {policy.name} was changed since the enforcer put it: it is put again"
-            remedy = "find out who changed it; only the policy file decides"
+            text = f"somebody changed lifecycle policy {policy.name} of the enforcer, which now restores it"
+            remedy = "find out who changed it; change the policy file instead"
             self._find(FindingKind.LIFECYCLE_ALTERED, policy, text, remedy)
         elif not mine:
-            text = f"the lifecycle policy {policy.name} carried another's rights: it is put again with the enforcer's"
-            remedy = "let nobody but the enforcer put its lifecycle policies"
+            text = (
+                f"lifecycle policy {policy.name} had the privileges of another user; the enforcer writes "
+                "it again with its own"
+            )
+            remedy = "let only the enforcer write its lifecycle policies"
             self._find(FindingKind.LIFECYCLE_AUTHORITY, policy, text, remedy)
         self.touched = True
         if not same_phases(policy, stored) and not self._release(policy, self._cluster.attachments(["*"])):
@@ -228,7 +232,9 @@ class _Putting:
         """
         having = {name: attached for name, attached in among.items() if attached.policy == policy.name}
         changes = [
-            Change(index=name, uuid=attached.uuid, way=Way.DETACH, reason=f"{policy.name} changes: attached anew")
+            Change(
+                index=name, uuid=attached.uuid, way=Way.DETACH, reason=f"{policy.name} changes: it is attached again"
+            )
             for name, attached in sorted(having.items())
         ]
         holds = self._scope.control.holds
@@ -252,11 +258,12 @@ def still_acting(look: LifecycleLook, watched: Watched) -> Sequence[Finding]:
     if not managed:
         return ()
     theirs = [policy for policy in managed.values() if policy not in look.own]
-    when = f", the next until {format_instant(watched.next_deletion)}" if watched.next_deletion is not None else ""
-    foreign = f", {len(theirs)} of them somebody else's" if theirs else ""
+    when = f", the next by {format_instant(watched.next_deletion)}" if watched.next_deletion is not None else ""
+    foreign = f" ({len(theirs)} under one that the enforcer did not create)" if theirs else ""
     named = abbreviated(managed)
-    what = f"the enforcer deletes nothing now, but {len(managed)} indices have lifecycles that do"
-    remedy = "`retention-enforcer stop` takes them from every governed index"
+    number = counted(len(managed), "index", "indices")
+    what = f"the enforcer currently deletes nothing, but lifecycles still delete {number}"
+    remedy = "to detach them from every governed index, run `retention-enforcer stop`"
     return (Finding.of(FindingKind.LIFECYCLE_ACTS, look.category.id, f"{what}{foreign}{when}: {named}", remedy),)
 
 
@@ -310,5 +317,5 @@ def _refusal(category: Category, refused: Refused | None) -> Sequence[Finding]:
 
 def _unusable(category: Category, error: RequestRejected) -> Finding:
     text = f"lifecycles cannot be used: {error.message}"
-    remedy = f"{error.remedy}; until then the daemon deletes by itself, as long as it runs"
+    remedy = f"{error.remedy}; until then the daemon deletes what is due while it runs"
     return Finding.of(FindingKind.LIFECYCLES_UNUSABLE, category.id, text, remedy)

@@ -68,7 +68,7 @@ class StrayWatch:
             try:
                 return what(cycle)
             except RequestRejected as error:
-                text = f"lifecycles cannot be looked at: {error.message}"
+                text = f"lifecycles cannot be read: {error.message}"
                 return StrayResult(findings=(Finding.of(FindingKind.LIFECYCLES_UNUSABLE, None, text, error.remedy),))
 
     def look(self, scope: Scope) -> _Seen:
@@ -114,25 +114,25 @@ class StrayLifecycles:
 
 
 def _detach(name: str, attached: Attachment, put_by: str) -> Change:
-    whose = f"{attached.policy}, a lifecycle of the policy {put_by}"
-    reason = f"no category claims it, and it has {whose}: outside the policy nothing is deleted"
+    whose = f"{attached.policy}, a lifecycle of policy {put_by}"
+    reason = f"no category claims it, but it has {whose}; nothing is deleted outside the policy"
     return Change(index=name, uuid=attached.uuid, way=Way.DETACH, reason=reason)
 
 
 def _stray(change: Change, attached: Attachment) -> Finding:
-    remedy = f"{_by_hand(change, attached)}; the enforcer does so when it acts"
+    remedy = f"{_by_hand(change, attached)}; in enforce mode the enforcer does so itself"
     return _about(FindingKind.LIFECYCLE_STRAY, change, remedy)
 
 
 def _former(change: Change, attached: Attachment) -> Finding:
     """Return that a policy that was accepted once, under another name, has the cluster delete an index still."""
-    return _about(FindingKind.LIFECYCLE_FORMER, change, f"{_by_hand(change, attached)}, or let a category claim it")
+    return _about(FindingKind.LIFECYCLE_FORMER, change, f"{_by_hand(change, attached)}, or add it to a category")
 
 
 def _by_hand(change: Change, attached: Attachment) -> str:
     """Return what takes a lifecycle off; where the stream's own would take over, that is kept from the index first."""
-    first = f"set index.lifecycle.origination_date of it to {FAR_AHEAD}, then " if attached.at_stake else ""
-    return f"{first}POST {change.index}/_ilm/remove"
+    first = f"set its index.lifecycle.origination_date to {FAR_AHEAD}, then run " if attached.at_stake else ""
+    return f"{first or 'run '}POST {change.index}/_ilm/remove"
 
 
 def _about(kind: FindingKind, change: Change, remedy: str) -> Finding:

@@ -49,8 +49,8 @@ def approve_plan(control: DocumentStore, plans: Iterable[Plan], plan_hash: str, 
             control.save(key, body, now)
             return plan
     raise Refused(
-        f"no plan has the hash {plan_hash} now: nothing is approved",
-        "the plan changed since; look at `retention-enforcer plan` again",
+        f"no current plan has the hash {plan_hash}: nothing is approved",
+        "run `retention-enforcer plan` again, because the plan has changed",
     )
 
 
@@ -93,7 +93,9 @@ def stop(control: DocumentStore, state: DocumentStore, clock: Clock) -> str:
     while time.monotonic() < until:
         documents = state.versions([LEASE, STOP])
         confirmed = documents.get(STOP)
-        with readable("the confirmed stop in retention-state", so="the flag is set, whether it is obeyed is unknown"):
+        with readable(
+            "the confirmed stop in retention-state", so="the flag is set, but it is unknown whether the daemon obeys it"
+        ):
             if confirmed and int(confirmed.body["at"]) >= at:
                 return f"confirmed by {confirmed.body['instance']}"
         lease = documents.get(LEASE)
@@ -105,15 +107,15 @@ def stop(control: DocumentStore, state: DocumentStore, clock: Clock) -> str:
             return f"the lease of {Lease.of(lease.body).holder} has lapsed"
         time.sleep(_LOOK)
     raise Refused(
-        "the flag is set, but the daemon has not confirmed it: it may be in the middle of a request",
-        "see its log; ending its process stops it for certain",
+        "the flag is set, but the daemon has not confirmed it and may still be carrying out a request",
+        "check the daemon's log, or end its process, which stops it for certain",
     )
 
 
 def resume(control: DocumentStore, clock: Clock) -> None:
     """Take the flag back, and say so first: a flag that is gone without this was lost."""
     now = clock.now()
-    with readable("the operator's stop", so="it is not taken back"):
+    with readable("the operator's stop", so="the flag stays set"):
         stopped = stopped_at(control.load([STOP]).get(STOP))
     control.save(RESUMED, at_body(max(now, stopped or 0)), now)
     control.remove(STOP)

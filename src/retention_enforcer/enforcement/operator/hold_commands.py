@@ -71,8 +71,8 @@ class HoldCommands:
         looked = {id_: facts for id_, (facts, _) in self.observer.look(scope, categories, {}).items()}
         if hold.index is not None and not any(_is_on(hold, facts) for facts in looked.values()):
             raise ConfigurationError(
-                "no governed index, stream or alias has this name",
-                "name one as `retention-enforcer plan` or GET _cat/indices shows it",
+                "no governed index, data stream or alias has this name",
+                "use a name that `retention-enforcer plan` or GET _cat/indices shows",
             )
         hold = replace(hold, applications=self._applications(hold, now))
         covered = {uuid: seen for c in categories for uuid, seen in hold.seen_in(c, looked[c.id], now).items()}
@@ -102,7 +102,9 @@ class HoldCommands:
         """
         control = self.control.read()
         if not any(hold.id == hold_id for hold in control.holds):
-            raise ConfigurationError("there is no hold of this id", "see `retention-enforcer hold list`")
+            raise ConfigurationError(
+                "there is no hold with this id", "run `retention-enforcer hold list` to see all holds"
+            )
         others = replace(control, holds=tuple(hold for hold in control.holds if hold.id != hold_id))
         put_back = self.lifecycles.put_back(lambda: self.held(others), others)
         now = self.clock.now()
@@ -134,8 +136,9 @@ class HoldCommands:
         if voided := [one for one in found if one.voided]:
             ids = ", ".join(one.hold.id for one in voided)
             raise Refused(
-                f"under this policy holds cover less than before, so it is not accepted: {'; '.join(map(str, voided))}",
-                "add holds on what that is called in this policy (`retention-enforcer hold add`), then "
+                "the policy is not accepted, because holds would cover less than before: "
+                f"{'; '.join(map(str, voided))}",
+                "add holds on the names in this policy (`retention-enforcer hold add`), then run "
                 f"`retention-enforcer hold remove` for each of these: {ids}",
             )
 

@@ -32,7 +32,7 @@ from retention_enforcer.domain.own.control_documents import (
 from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.enforcement.ports import Clock, DocumentStore, LifecycleCluster, StreamLifecycles
 
-GONE = "it is gone: something deleted it meanwhile"
+GONE = "it is gone: something deleted it in the meantime"
 
 _log = structlog.get_logger()
 
@@ -114,7 +114,7 @@ class LifecycleSwitch:
         unprotected = self._stop_streams() | self._keep_off(covered)
         now, governed = self._cluster.attachments(["*"]), self._governed()
         new = {name: a for name, a in now.items() if name not in covered and name in governed and a.acting}
-        return unprotected | {name: f"made meanwhile, with the lifecycle {a.acting}" for name, a in new.items()}
+        return unprotected | {name: f"created in the meantime, with lifecycle {a.acting}" for name, a in new.items()}
 
     def put_back(self, held: Callable[[], Collection[str]], control: Control) -> PutBack:
         """Give back to others what neither a hold nor `stop` keeps from them; the rest stays remembered, or exempt.
@@ -155,7 +155,7 @@ class LifecycleSwitch:
             if one.index in kept:
                 left[uuid] = one
             elif one.policy not in stored:
-                failed[one.index] = f"the lifecycle {one.policy}, which it had, does not exist any more"
+                failed[one.index] = f"its former lifecycle {one.policy} no longer exists"
             elif error := self._attach(one):
                 left[uuid], failed[one.index] = one, error
             else:
@@ -196,14 +196,14 @@ class LifecycleSwitch:
         if not there:
             return {}
         wait = self._cluster.stream_round()
-        text = "the lifecycle of a stream may have begun to delete some of it: it is looked at again in"
+        text = "the lifecycle of a data stream may have begun to delete some of it: checking again in"
         _log.info(
             f"{text} {describe_duration(wait)}", **{"event.action": "look-again", "retention.indices": len(there)}
         )
         self._pause(wait / SECOND)
         now = self._cluster.attachments_of(there)
         gone = {name: GONE for name, a in there.items() if name not in now or now[name].uuid != a.uuid}
-        acting = {name: f"the lifecycle {a.acting} may delete it" for name, a in now.items() if a.acting}
+        acting = {name: f"lifecycle {a.acting} may delete it" for name, a in now.items() if a.acting}
         return acting | gone
 
     # --- streams ---
@@ -214,7 +214,7 @@ class LifecycleSwitch:
         if enabled:  # before they are switched off: what is not written down could not be put back
             self._remember(STREAMS_STOPPED, streams_stopped({**self._stopped_streams(), **enabled}))
         off = {name: self._streams.put(name, {**body, "enabled": False}) for name, body in enabled.items()}
-        return {name: f"its own lifecycle could not be switched off: {why}" for name, why in off.items() if why}
+        return {name: f"its lifecycle could not be disabled: {why}" for name, why in off.items() if why}
 
     def _restart_streams(
         self, stopped: Mapping[str, Mapping[str, Any]], there: Mapping[str, Attachment], kept: Collection[str]
@@ -226,13 +226,13 @@ class LifecycleSwitch:
             if stream not in now or now[stream] == body:
                 continue
             if now[stream] != {**body, "enabled": False}:
-                failed[stream] = "its own lifecycle was changed meanwhile, and is left as it is"
+                failed[stream] = "its lifecycle was changed in the meantime and stays as it is"
                 continue
             held = [name for name, attached in there.items() if attached.stream == stream and name in kept]
             if open_ := self._cluster.exempt(held):
                 left[stream], failed[stream] = (
                     body,
-                    f"its lifecycle would delete what is held: {', '.join(sorted(open_))}",
+                    f"its lifecycle would delete held indices: {', '.join(sorted(open_))}",
                 )
             elif error := self._streams.put(stream, body):
                 left[stream], failed[stream] = body, error

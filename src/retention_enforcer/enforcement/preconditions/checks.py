@@ -76,34 +76,38 @@ class Checks:
         except RetentionError as error:
             yield Check(name="own indices", text=error.message, error=error)
             return
-        yield _check("own indices", "in place, and as they must be", lambda: raise_if_deviating(self.own.look()))
+        yield _check(
+            "own indices",
+            "present, with the required settings and mappings",
+            lambda: raise_if_deviating(self.own.look()),
+        )
         yield _check(
             "identity",
-            "the cluster is the one that was recorded" if CLUSTER in known else "nothing was recorded yet",
+            "the cluster is the recorded one" if CLUSTER in known else "no cluster is recorded yet",
             lambda: raise_if_wrong_cluster(cluster, self.terms.pinned_cluster, known.get(CLUSTER)),
         )
         body = known.get(LEDGER)
         yield _check(
             "ledger",
-            f"goes on from record {body['sequence']}" if body else "no record is remembered yet",
+            f"continues from record {body['sequence']}" if body else "has no record yet",
             lambda: raise_if_ledger_lost(self.ledger, LedgerMemory.of(body) if body else None),
         )
         if self.role is AccessRole.ENFORCER:
-            yield _check("operator's word", "goes on from where it was", self.watch.check)
+            yield _check("operator decisions", "continue from the last known state", self.watch.check)
         yield _check("policy", f"{self.terms.fingerprint} is accepted", lambda: self._accepted(known.get(POLICY)))
 
     def _privileges(self) -> Iterator[Check]:
         """Yield a check for each privilege that is missing; one in all where none is."""
         granted = self.access.granted(self.role, self.terms.policy)
         if granted is None:
-            yield Check(name="privileges", text="the cluster's security is off: there is nothing to check")
+            yield Check(name="privileges", text="the security of the cluster is off, so there is nothing to check")
             return
         for missing, error in shortcomings(granted, self.role):
             yield Check(name=f"privilege {missing.right.privilege}", text=error.message, error=error)
         if not granted.missing:
             yield Check(name="privileges", text=f"{granted.user} has all {granted.needed} that the {self.role} needs")
         if (too_much := excess(granted, self.role)) is not None:
-            yield Check(name="far too many privileges", text=too_much, warning=True)
+            yield Check(name="excessive privileges", text=too_much, warning=True)
 
     def _lifecycles(self) -> Check:
         """Say by whom whole indices are deleted here, or why that is not as the settings want it."""
@@ -129,7 +133,7 @@ class Checks:
             text = self.hide(found.text)
             yield Check(name=f"timestamp of {found.category}", text=text, error=Refused(text, self.hide(found.remedy)))
         if not wrong:
-            yield Check(name="timestamps", text="the documents of all categories with a max_age have one")
+            yield Check(name="timestamps", text="all categories with a max_age have a usable timestamp")
 
     def _memories(self) -> dict[str, Memory]:
         categories = self.terms.policy.categories

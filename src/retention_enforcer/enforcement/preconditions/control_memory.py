@@ -14,9 +14,7 @@ from retention_enforcer.domain.own.state_keys import CONTROL, HOLDS
 from retention_enforcer.enforcement.holds.records import lost_holds
 from retention_enforcer.enforcement.ports import ControlStore, DocumentStore
 
-_ADOPT = (
-    "restore it, or look at what happened (add again what was lost) and say so with `retention-enforcer ledger adopt`"
-)
+_ADOPT = "restore it, or find out what happened, add again what was lost and run `retention-enforcer ledger adopt`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +30,7 @@ class ControlMemory:
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> ControlMemory:
         """Read it from its document."""
-        with readable("what retention-state remembers of retention-control"):
+        with readable("what retention-state stores about retention-control"):
             given_up = tuple(str(id_) for id_ in body.get("given_up", ()))
             return cls(position=IndexPosition.of(body), stopped_at=int(body.get("stopped_at", 0)), given_up=given_up)
 
@@ -76,15 +74,15 @@ def raise_if_control_lost(position: IndexPosition, control: Control, known: Mapp
     body = known.get(CONTROL)
     memory = ControlMemory.of(body) if body else None
     if memory and not position.continues(memory.position):
-        raise Refused("retention-control is not what it was, another index or an older one: nothing is deleted", _ADOPT)
+        raise Refused("retention-control is another index than before, or an older state: nothing is deleted", _ADOPT)
     given_up = memory.given_up if memory else ()
     lost = [id_ for id_ in lost_holds(known.get(HOLDS), control) if id_ not in given_up]
     if lost:
         raise Refused(
-            f"holds are gone from retention-control that nobody removed: {', '.join(lost)}; nothing is deleted", _ADOPT
+            f"holds that nobody removed are missing in retention-control: {', '.join(lost)}; nothing is deleted", _ADOPT
         )
     if lost_stop(control, known):
-        raise Refused("the stop flag is gone from retention-control, and nobody resumed: nothing is deleted", _ADOPT)
+        raise Refused("the stop flag is missing in retention-control without a resume: nothing is deleted", _ADOPT)
 
 
 def lost_stop(control: Control, known: Mapping[str, Mapping[str, Any]]) -> bool:

@@ -13,7 +13,7 @@ from retention_enforcer.domain.own.settings import Deviation, OwnSeen
 from retention_enforcer.domain.own.state_keys import ADOPTED
 from retention_enforcer.enforcement.ports import DocumentStore
 
-_LOST = "restore it, or look at what happened and say so with `retention-enforcer ledger adopt`"
+_LOST = "restore it, or find out what happened and run `retention-enforcer ledger adopt`"
 
 _FRESH = 1.0
 """Seconds for which a look serves those who write one record after another."""
@@ -51,9 +51,9 @@ class OwnWatch:
             raise_if_deviating(seen)
             for name, index in seen.items():
                 if self._uuids is not None and self._uuids.get(name) != index.uuid:
-                    raise Refused(f"{name} is not the index that it was: nothing is deleted", _LOST)
+                    raise Refused(f"{name} is not the same index as before: nothing is deleted", _LOST)
             if self._memory is not None and not position.continues(self._memory):
-                raise Refused("retention-state is older than it was: nothing is deleted", _LOST)
+                raise Refused("retention-state is an older state than before: nothing is deleted", _LOST)
             self._uuids = {name: index.uuid for name, index in seen.items()}
             self._memory = position
             self._looked_at = time.monotonic()
@@ -85,4 +85,4 @@ def raise_if_deviating(seen: Mapping[str, OwnSeen]) -> None:
     if found:
         first = found[0]
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise Refused(f"{first.index} is not as it must be: {first.text}{more}; nothing is deleted", first.remedy)
+        raise Refused(f"{first.index} is not as required: {first.text}{more}; nothing is deleted", first.remedy)

@@ -21,13 +21,13 @@ def described(missing: Missing) -> str:
     """Return a missing privilege in a few words: what, where, and what does not work without it."""
     right = missing.right
     where = ", ".join(missing.names) or right.scope
-    return f"the privilege {right.privilege} on {where} is missing: {right.feature} ({right.why})"
+    return f"privilege {right.privilege} on {where} is missing; it is needed for {right.feature} ({right.why})"
 
 
 def shortcomings(held: GrantedPrivileges, role: AccessRole) -> Iterator[tuple[Missing, RequestRejected]]:
     """Yield what is missing, as the error that it is."""
     for missing in held.missing:
-        remedy = f"give it the role {role_name(role)}: see `retention-enforcer setup --print`"
+        remedy = f"grant the role {role_name(role)}, which `retention-enforcer setup --print` shows"
         yield missing, RequestRejected(described(missing), remedy)
 
 
@@ -40,9 +40,9 @@ def raise_if_blind(held: GrantedPrivileges, role: AccessRole) -> None:
 
 def excess(held: GrantedPrivileges, role: AccessRole) -> str | None:
     """Return what to say where far too much is allowed, or None."""
-    remedy = f"use an API key: retention-enforcer setup --key {role}"
+    remedy = f"create an API key with retention-enforcer setup --key {role}"
     if held.superuser:
-        return f"{held.user} may do everything on this cluster, far more than the {role} needs; {remedy}"
+        return f"{held.user} may do everything on this cluster, which is far more than the {role} needs; {remedy}"
     if held.may_change_ledger:
-        return f"{held.user} may change or delete records of the ledger, which nobody but a superuser should; {remedy}"
+        return f"{held.user} may change or delete ledger records, which only a superuser should; {remedy}"
     return None

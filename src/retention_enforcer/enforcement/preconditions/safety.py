@@ -28,8 +28,8 @@ def raise_if_wrong_clock(cluster: ClusterFacts, now: int) -> None:
     apart = abs(now - cluster.time)
     if apart > CLOCK_TOLERANCE:
         raise Refused(
-            f"this clock and the cluster's are {describe_duration(apart)} apart: nothing is deleted",
-            "correct the wrong one of the two (NTP), then start again",
+            f"the clocks of this host and of the cluster differ by {describe_duration(apart)}: nothing is deleted",
+            "correct the wrong clock (NTP), then start again",
         )
 
 
@@ -38,7 +38,7 @@ def raise_if_wrong_cluster(cluster: ClusterFacts, pinned: str | None, remembered
     expected = pinned or (remembered or {}).get("uuid")
     if expected and expected != cluster.uuid:
         raise Refused(
-            f"this is the cluster {cluster.uuid}, not {expected}: nothing is deleted",
+            f"this is cluster {cluster.uuid}, not {expected}: nothing is deleted",
             "correct ENFORCER_ELASTICSEARCH_URL or ENFORCER_CLUSTER_UUID",
         )
 

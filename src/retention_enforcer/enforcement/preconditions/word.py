@@ -21,7 +21,7 @@ class OperatorsWord:
         """Raise Refused where the operator has stopped all deletion, or another policy is the accepted one."""
         said = self._control.load([ACCEPTED, STOP])
         if STOP in said:
-            raise Refused("stopped by the operator", "nothing to do: it is planned again after `resume`")
+            raise Refused("stopped by the operator", "no action needed: it is planned again after `resume`")
         with readable("the accepted policy in retention-control"):
             control = control_of(said)
         if control.accepted != self._terms.fingerprint:  # perhaps by the environment, whose word is kept elsewhere

@@ -29,6 +29,7 @@ from retention_enforcer.domain.terminations.plan import (
 from retention_enforcer.domain.terminations.records import forgotten_along, unfounded
 from retention_enforcer.domain.terminations.requests import Ask
 from retention_enforcer.domain.terminations.states import OpenItem, OpenItemKind, Termination, categories_of
+from retention_enforcer.domain.wording import counted, verb
 from retention_enforcer.enforcement.coverage.node_copies import CopiesBook
 from retention_enforcer.enforcement.coverage.observer import SnapshotReader
 from retention_enforcer.enforcement.erasure.eraser import ERASURE, PendingErasure
@@ -79,7 +80,8 @@ class Certifier:
         known = sorted(self.asking.about(subject), key=lambda t: (t.registered_at, t.key), reverse=True)
         if not known:
             raise ConfigurationError(
-                "no termination or request of this subject is known", "see `retention-enforcer terminations`"
+                "no termination or erasure request of this subject is known",
+                "check the list: retention-enforcer terminations",
             )
         snapshots = self.snapshots.read(self.policy)
         ledger = self._verify()
@@ -94,7 +96,10 @@ class Certifier:
             return _Ledger(about=(), problem=f"the ledger is not whole: {error.message}")
         problem = ""
         if since := found.checkpoints.unchecked_since:
-            problem = f"the ledger's last {since} checkpoints were made under another key, and vouch for nothing"
+            problem = (
+                f"the last {counted(since, 'checkpoint')} of the ledger cannot be checked, because "
+                "another key made them"
+            )
         return _Ledger(about=about, problem=problem)
 
     def _certificate(self, termination: Termination, snapshots: SnapshotsSeen, ledger: _Ledger) -> Certificate:
@@ -181,7 +186,7 @@ class Certifier:
         for sequence in sorted({purged.record for purged in termination.purges}):
             record = self.ledger.get(sequence)
             if record is None or not is_intact(record):
-                text = f"record {sequence} of the ledger is missing or altered: see `retention-enforcer ledger verify`"
+                text = f"record {sequence} of the ledger is missing or altered; run `retention-enforcer ledger verify`"
                 items.append(OpenItem(kind=OpenItemKind.LEDGER, text=text))
             else:
                 hashes[sequence] = str(record["hash"])
@@ -193,7 +198,7 @@ class Certifier:
             if termination.key in erasing.labels | erasing.again:
                 progress = erasing.progress
                 why = "; ".join(progress.reasons) or progress.act.doing
-                text = f"the files of {progress.index} ({progress.uuid}) are not clean yet: {why}"
+                text = f"deleted documents are still in the segment files of {progress.index} ({progress.uuid}): {why}"
                 yield OpenItem(kind=OpenItemKind.ERASURE, text=text)
 
     def _in_snapshots(self, termination: Termination, seen: SnapshotsSeen) -> Iterator[OpenItem]:
@@ -209,7 +214,7 @@ class Certifier:
         ends = {(lifecycle.id, lifecycle.repository): lifecycle.expire_after for lifecycle in seen.lifecycles}
         for repository in seen.repositories:
             if repository.problem is not None:
-                text = f"not all is known of the snapshots in {repository.name}: {repository.problem}"
+                text = f"the snapshots in repository {repository.name} could not all be read: {repository.problem}"
                 yield OpenItem(kind=OpenItemKind.SNAPSHOT, text=text)
             for snapshot in repository.snapshots:
                 claimants = {id_ for name in snapshot.indices for id_ in claimants_of(self.policy, name)}
@@ -226,10 +231,10 @@ class Certifier:
         found, indistinguishable = self.outside.look(self.policy, subjects, now)
         for name, documents in sorted(found.items()):
             where = self._without_ids(name, termination)
-            text = f"{where}, outside the policy, has {documents:,} documents of the subject"
+            text = f"{where}, outside the policy, has {counted(documents, 'document')} of the subject"
             yield OpenItem(kind=OpenItemKind.COPY, text=text)
         for name, why in sorted(indistinguishable.items()):
-            text = f"{self._without_ids(name, termination)}, outside the policy, could not be asked: {why}"
+            text = f"{self._without_ids(name, termination)}, outside the policy, could not be searched: {why}"
             yield OpenItem(kind=OpenItemKind.NOT_LOOKED_INTO, text=text)
         for copy in self.copies.look(self.policy, subjects, may_hold_until(self.policy, termination, now), now):
             text = copy.text
@@ -251,12 +256,15 @@ class _Ledger:
 def _unproven(termination: Termination, ledger: _Ledger, pseudonyms: Pseudonyms) -> Iterator[OpenItem]:
     """Yield why what the registry says of a termination is not proven by the ledger, and what neither says any more."""
     if ledger.problem:
-        yield OpenItem(kind=OpenItemKind.LEDGER, text=f"{ledger.problem}: see `retention-enforcer ledger verify`")
+        yield OpenItem(kind=OpenItemKind.LEDGER, text=f"{ledger.problem}; run `retention-enforcer ledger verify`")
         return
     for text in unfounded(termination, ledger.about, pseudonyms):
-        yield OpenItem(kind=OpenItemKind.LEDGER, text=f"the registry says {text}, and the ledger has no record of it")
+        yield OpenItem(kind=OpenItemKind.LEDGER, text=f"the registry says {text}, but the ledger has no record of it")
     if along := forgotten_along(termination, ledger.about):
-        text = f"{along} applications went along, and are forgotten: nobody can look for what there is of them"
+        text = (
+            f"{counted(along, 'application')} of the account {verb(along, 'is', 'are')} forgotten and can "
+            "no longer be searched for"
+        )
         yield OpenItem(kind=OpenItemKind.NOT_LOOKED_INTO, text=text)
 
 
@@ -267,9 +275,13 @@ def _found(facts: CategoryFacts) -> int | None:
 
 
 def _in_snapshot(snapshot: Snapshot, expire_after: int | None, now: int) -> OpenItem:
-    text = f"a snapshot in {snapshot.repository} ({snapshot.uuid}) was taken before the files were clean"
+    text = f"a snapshot in {snapshot.repository} ({snapshot.uuid}) was taken before the erasure was complete"
     if expire_after is not None and snapshot.taken + expire_after <= now:
-        return OpenItem(kind=OpenItemKind.SNAPSHOT, text=f"{text}: its policy should have ended it, but it is there")
+        return OpenItem(
+            kind=OpenItemKind.SNAPSHOT, text=f"{text}: its policy should have deleted it, but it still exists"
+        )
     if expire_after is None:
-        return OpenItem(kind=OpenItemKind.SNAPSHOT, text=f"{text}: it ends when somebody deletes it")
-    return OpenItem(kind=OpenItemKind.SNAPSHOT, text=f"{text}: its policy ends it", until=snapshot.taken + expire_after)
+        return OpenItem(kind=OpenItemKind.SNAPSHOT, text=f"{text}: it stays until somebody deletes it")
+    return OpenItem(
+        kind=OpenItemKind.SNAPSHOT, text=f"{text}: its policy deletes it", until=snapshot.taken + expire_after
+    )

@@ -119,7 +119,8 @@ class RequestCommands:
         unusual = is_unusual(since, now)
         if unusual and not confirm:
             raise ConfigurationError(
-                "this time is ahead, or more than 7 d back", "give --confirm if it is meant: the promise runs from it"
+                "this time is in the future, or more than 7 days ago",
+                "add --confirm if it is right: the deadline counts from it",
             )
         prospect = self._prospect(ask, subject, since, now)
         # Written also where the same is open: a reinstatement may be on its way. The daemon drops what changes nothing.
@@ -166,10 +167,10 @@ class RequestCommands:
             f"{subject.kind} {self.pseudonyms.of(subject.text)}",
             f"{termination.kind} {termination.pseudonym}",
         )
-        remedy = f"reinstate that {termination.kind}, then this again"
+        remedy = f"reinstate that {termination.kind} and then this one again"
         if termination.kind is SubjectKind.ACCOUNT and termination.begun_at is None:
-            remedy += "; or have a newer document name another account for the application"
-        return Refused(f"{what} goes with the {termination.ask} of {whole}: nothing is reinstated", remedy)
+            remedy += ", or write a newer document that names another account for the application"
+        return Refused(f"{what} is part of the {termination.ask} of {whole}: nothing is reinstated", remedy)
 
     def _under_way(self, now: int) -> list[Termination]:
         """Return what will be open once the daemon has read all that is asked for by now."""
@@ -222,7 +223,7 @@ class RequestCommands:
     def looked_at(self) -> int | None:
         """Return when the daemon last took requests in and worked on all of them; None if it never did."""
         body = self.state.load([LOOKED]).get(LOOKED)
-        with readable("what retention-state remembers of the last look at requests"):
+        with readable("what retention-state stores about the last processing of requests"):
             return int(body["at"]) if body is not None else None
 
     def refused(self) -> Mapping[int, str]:

@@ -25,7 +25,7 @@ TAKEN = "taken"
 _IDS = 500
 """How many ids are asked for at once."""
 
-_ADOPT = "restore it, or look at what happened and say so with `retention-enforcer ledger adopt`"
+_ADOPT = "restore it, or find out what happened and run `retention-enforcer ledger adopt`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class RequestsMemory:
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> RequestsMemory:
         """Read it from its document."""
-        with readable("what retention-state remembers of requests"):
+        with readable("what retention-state stores about requests"):
             refused = {int(sequence): str(why) for sequence, why in body["refused"].items()}
             knows_ids = bool(body.get("knows_ids", False))
             return cls(
@@ -69,7 +69,7 @@ class RegistryMemory:
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> RegistryMemory:
         """Read it from its document."""
-        with readable("what retention-state remembers of the registry"):
+        with readable("what retention-state stores about the registry"):
             return cls(
                 position=IndexPosition.of(body), adopted=bool(body["adopted"]), suspended=bool(body["suspended"])
             )
@@ -101,7 +101,10 @@ class IntakeMemory:
             return memory
         memory = RegistryMemory.of(body)
         if not position.continues(memory.position):
-            raise Refused("retention-terminations is not what it was: no termination is carried out", _ADOPT)
+            raise Refused(
+                "retention-terminations is another index than before, or an older state: no termination is carried out",
+                _ADOPT,
+            )
         return memory
 
     def keep_registry(self, now: int, *, adopted: bool = False) -> None:
@@ -123,12 +126,13 @@ class IntakeMemory:
             memory = RequestsMemory.of(body)
             if not position.continues(memory.position):
                 raise Refused(
-                    "retention-requests is not the index it was: no request in it is carried out",
-                    "look at what happened, then: retention-enforcer ledger adopt; the requests there now are skipped",
+                    "retention-requests is another index than before, or an older state: no request is carried out",
+                    "find out what happened, then run retention-enforcer ledger adopt, which skips its "
+                    "current requests",
                 )
             return memory, position
         if self._registry.position().until >= 0:  # they were read once: retention-state lost that
-            raise Refused("how far requests were read is not remembered any more: none is carried out", _ADOPT)
+            raise Refused("retention-state has lost how far requests were read: none is carried out", _ADOPT)
         memory = RequestsMemory(position=IndexPosition(uuid=position.uuid, until=-1))
         self.keep_requests(memory, now)
         return memory, position
@@ -154,7 +158,7 @@ class TakenRequests:
         found: dict[str, tuple[str, int]] = {}
         for start in range(0, len(keys), _IDS):
             for key, body in self._registry.load(list(keys)[start : start + _IDS]).items():
-                with readable("a request that was taken in, in retention-terminations"):
+                with readable("a processed request in retention-terminations"):
                     found[keys[key]] = (str(body["index"]), int(body["sequence"]))
         return found
 

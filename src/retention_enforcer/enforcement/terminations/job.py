@@ -33,6 +33,7 @@ from retention_enforcer.domain.terminations.states import (
     may_purge,
     times_of,
 )
+from retention_enforcer.domain.wording import counted, verb
 from retention_enforcer.enforcement.erasure.eraser import OWN, Eraser, PendingErasure
 from retention_enforcer.enforcement.erasure.write_blocks import WriteBlocks
 from retention_enforcer.enforcement.lifecycles.pending import PendingWholeDeletions
@@ -182,12 +183,13 @@ class TerminationWork:
             try:
                 owned = self._owners.of(policy, account, termination.applications, self._clock.now())
             except Refused as error:
-                text = f"its applications cannot be told: {error.message}; {error.remedy}"
+                text = f"its applications are unknown: {error.message}; {error.remedy}"
                 undecided[key] = AmbiguousOwner(text=text)
                 continue
             if owned.undecided:
                 reasons = "; ".join(sorted(set(owned.undecided.values())))
-                text = f"{len(owned.undecided)} applications are not taken along: {reasons}"
+                number = len(owned.undecided)
+                text = f"{counted(number, 'application')} {verb(number, 'is', 'are')} not included: {reasons}"
                 undecided[key] = AmbiguousOwner(text=text, applications=frozenset(owned.undecided))
             found = applications_of(termination, owned, account)
             if found != termination.applications:
@@ -262,14 +264,18 @@ class TerminationWork:
             if clean and termination.erased_at is None:
                 now = self._clock.now()
                 terminations[key] = replace(termination, erased_at=now)
-                text = seen_at(now, "no deleted document is left in any file")
+                text = seen_at(now, "no deleted document is left in any segment file")
                 self._book.enter(terminations[key], ERASED, text)
 
     def _close(self, terminations: dict[str, Termination]) -> None:
         for key, termination in terminations.items():
             if closes(termination, self._clock.now()):
                 terminations[key] = replace(termination, closed_at=self._clock.now())
-                self._book.enter(terminations[key], CLOSED, f"{termination.documents} documents were purged")
+                self._book.enter(
+                    terminations[key],
+                    CLOSED,
+                    f"{counted(termination.documents, 'document')} {verb(termination.documents, 'was', 'were')} purged",
+                )
 
     def _forget(self, intake: Intake) -> None:
         """Forget the raw ids of those that ended long enough ago, here and in the requests, to the last byte."""

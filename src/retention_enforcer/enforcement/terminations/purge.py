@@ -38,6 +38,7 @@ from retention_enforcer.domain.terminations.states import (
     categories_of,
     times_of,
 )
+from retention_enforcer.domain.wording import counted
 from retention_enforcer.enforcement.erasure.eraser import OWN, Eraser, PendingErasure
 from retention_enforcer.enforcement.erasure.write_blocks import WriteBlocks
 from retention_enforcer.enforcement.expiry.purge import Purger, Results
@@ -134,7 +135,7 @@ class SubjectPurge:
                 failures.pop(done.purge.facts.uuid, None)
             for uuid, (purge, reason) in results.failures.items():
                 if uuid not in results.changed:
-                    failures[uuid] = f"{purge.action} of {purge.facts.name} did not succeed: {reason}"
+                    failures[uuid] = f"{purge.action} of {purge.facts.name} failed: {reason}"
         return set(results.outcomes)
 
     def leave_to_lifecycles(
@@ -202,7 +203,8 @@ class SubjectPurge:
         if governed and erasing.expected.keys() & terminations.keys():
             return
         _log.warning(
-            f"what an interrupted purge took of index {uuid} is not counted: the policy does not claim it any more",
+            f"what an interrupted purge deleted from index {uuid} is not counted, because no category claims "
+            "it any more",
             **{"event.action": "count", "event.outcome": "failure"},
         )
         self.eraser.noted(uuid)
@@ -241,7 +243,9 @@ class SubjectPurge:
                 continue
             terminations[key] = changed
             if changed.purged_at is not None and termination.purged_at is None:
-                text = seen_at(changed.purged_at, f"no document is left, {changed.documents} were purged")
+                text = seen_at(
+                    changed.purged_at, f"no document is left, {counted(changed.documents, 'document')} purged"
+                )
                 self.book.record(changed, VERIFIED, text)
             self.book.save(changed)
 
@@ -254,7 +258,7 @@ class SubjectPurge:
                     continue
                 counted = self._count(index, index.matches)
                 if counted is None:
-                    text = f"{index.name} does not say whose documents it has"
+                    text = f"the documents of {index.name} could not be counted by subject"
                     item = OpenItem(kind=OpenItemKind.NOT_LOOKED_INTO, text=text)
                     for label in {match.label for match in index.matches}:
                         left.doubts.setdefault(label, []).append(item)
@@ -306,7 +310,7 @@ class SubjectPurge:
             return self.counts.by_label(index.name, matches, spare)
         except (ClusterUnavailable, RequestRejected) as error:
             _log.warning(
-                f"index {index.uuid} does not say whose documents it has",
+                f"the documents of index {index.uuid} could not be counted by subject",
                 **{"event.action": "count", "event.outcome": "failure", "error.type": type(error).__name__},
             )
             return None
@@ -346,7 +350,7 @@ class SubjectPurge:
             asked = asked_in(policy, category, due.values())
             plans[id_] = plan_purges(category, queries, look.protected[id_], asked, self.clock.now())
             if not category.enforce:
-                plans[id_].doubt(asked.labels, f"{id_} is reported only: enforce is false in the policy")
+                plans[id_].doubt(asked.labels, f"{id_} is only reported, because enforce is false in the policy")
         return plans
 
     def _hidden(self, items: Sequence[OpenItem]) -> list[OpenItem]:

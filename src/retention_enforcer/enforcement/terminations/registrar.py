@@ -125,7 +125,7 @@ class Registrar:
         told = history_in(self.ledger.read()) if adopted else LedgerHistory()
         self._end_what_has_ended(terminations, told)
         if (adopted and not registry.suspended) or memory.skipped:
-            self._suspend(terminations, terminations.values(), "what was asked for since may have been lost")
+            self._suspend(terminations, terminations.values(), "later requests may have been lost")
             memory = replace(memory, skipped=False)
             self.memory.keep_requests(memory, self.clock.now())
         if not memory.knows_ids:
@@ -189,12 +189,12 @@ class Registrar:
         One that asks for a reinstatement now is not taken for one; but somebody may have meant it, and what is purged
         does not come back: so what it would keep from being purged waits for a person.
         """
-        text = f"request {self.pseudonyms.of(written.id)} was taken in once, and written again since"
+        text = f"request {self.pseudonyms.of(written.id)} was changed after it was processed"
         self.appender.append(Entry(kind=Kind.TERMINATION, action="refused", reason=text))
         request = read_request(written.id, written.body)
         if isinstance(request, Request) and request.ask is Ask.REINSTATE:
             reached = reached_by(terminations.values(), request.subject)
-            self._suspend(terminations, reached, "a request that was edited asks for the subject's reinstatement")
+            self._suspend(terminations, reached, "a changed request asks for the subject's reinstatement")
         return CHANGED
 
     def _end_what_has_ended(self, terminations: dict[str, Termination], told: LedgerHistory) -> None:
@@ -202,7 +202,9 @@ class Registrar:
         for key, termination in terminations.items():
             if termination.is_open and who_of(termination) in told.ended:
                 terminations[key] = replace(termination, closed_at=self.clock.now(), reinstated=True)
-                self.book.enter(terminations[key], CLOSED, "it had ended before an older registry was restored")
+                self.book.enter(
+                    terminations[key], CLOSED, "it was already closed before an older registry was restored"
+                )
 
     def _suspend(self, terminations: dict[str, Termination], whose: Iterable[Termination], why: str) -> None:
         """Have these wait for a person, those that have begun too: their customers may have come back meanwhile."""
@@ -221,7 +223,7 @@ class Registrar:
             return self._refuse_changed(written, terminations)  # interrupted after it was stored, and changed since
         request = read_request(written.id, written.body)
         if isinstance(request, Malformed):
-            text = f"request {self.pseudonyms.of(written.id)} is malformed: {request.problem}"
+            text = f"request {self.pseudonyms.of(written.id)} is invalid: {request.problem}"
             self.appender.append(Entry(kind=Kind.TERMINATION, action="refused", reason=text))
             return request.problem
         if request.ask is Ask.REINSTATE:
