@@ -84,7 +84,7 @@ def test_a_certificate_counts_on_nothing_that_was_altered(certified: Workbench, 
         ({"erased_at": body["erased_at"] - DAY}, "that everything was erased at"),
         ({"purged_at": body["purged_at"] - DAY}, "that no document was left at"),
         ({"terminated_at": body["terminated_at"] + DAY}, "that it was requested with effect from"),
-        ({"purges": [{**body["purges"][0], "documents": 1_000}, *body["purges"][1:]]}, "that 1000 documents of index"),
+        ({"purges": [{**body["purges"][0], "documents": 1_000}, *body["purges"][1:]]}, "that 1,000 documents of index"),
         ({"applications": [f"8{application}"]}, "that 1 application belonged to it, and which"),
     ):
         altered = {**hit["_source"], "body": {**body, **change}}

@@ -35,7 +35,7 @@ def test_what_is_elsewhere_is_an_open_item(tenants: Workbench, backups: Backups)
     assert tenants.run("run", "--once").code == 0
     _, found = certificate(tenants)
     texts = " ".join(item["text"] for item in found["open_items"])
-    assert f"{tenants.prefix}other, outside the policy, has 1 documents of the subject" in texts
+    assert f"{tenants.prefix}other, outside the policy, has 1 document of the subject" in texts
     assert f"{tenants.prefix}text, outside the policy, could not be searched" in texts
     assert "was taken before the erasure was complete: it stays until somebody deletes it" in texts
     assert "copy" in open_kinds(found)
@@ -236,7 +236,7 @@ def test_what_was_just_written_and_left_out_of_its_field_is_in_doubt(tenants: Wo
     _, found = certificate(tenants, "--application", subject)
     texts = [item["text"] for item in found["open_items"] if f"{tenants.prefix}other" in item["text"]]
     assert len(texts) == 1
-    assert "1 documents have a value in sdkappid that it left out" in texts[0]
+    assert "1 document with a value in sdkappid that was not indexed" in texts[0]
 
 
 # --- what Elasticsearch keeps itself ------------------------------------------------------------------
@@ -351,8 +351,8 @@ def test_stored_async_searches_are_open_until_they_expire(tenants: Workbench) ->
     try:
         assert tenants.run("terminate", "--application", "1").code == 0
         assert tenants.run("run", "--once").code == 0
-        eventually(lambda: bool(items(tenants, "stored async searches began before")), seconds=30)
-        (item,) = items(tenants, "stored async searches began before")
+        eventually(lambda: bool(items(tenants, "stored async search")), seconds=30)
+        (item,) = items(tenants, "stored async search")
         assert item["until"] is not None
     finally:
         es.async_search.delete(id=stored["id"])
@@ -368,7 +368,7 @@ def test_an_async_search_of_what_was_left_to_its_age_is_open_too(tenants: Workbe
     except ApiError as error:
         pytest.skip(f"this server has no async searches ({error.meta.status})")
     try:
-        eventually(lambda: bool(items(tenants, "stored async searches began before")), seconds=30)
+        eventually(lambda: bool(items(tenants, "stored async search")), seconds=30)
     finally:
         es.async_search.delete(id=stored["id"])
 
@@ -424,7 +424,7 @@ def test_a_copy_of_what_a_transform_made_is_open_too(tenants: Workbench) -> None
         move(tenants, erased_at=now())
         for name in ("counts", "again", "latest"):
             assert [item["kind"] for item in items(tenants, f"the transform {prefix}{name}")] == ["copy"]
-        assert [item["kind"] for item in items(tenants, f"the enrich policy {prefix}enriched")] == ["copy"]
+        assert [item["kind"] for item in items(tenants, f"enrich policy {prefix}enriched")] == ["copy"]
     finally:
         es.enrich.delete_policy(name=f"{prefix}enriched")
         for name in ("latest", "again", "counts"):

@@ -199,7 +199,7 @@ def _judge_governed(bench: Workbench, report: Ran) -> None:
     )
     assert index_of("unassigned") == {"logs-red"}
     (audio,) = [f for f in of_kind(report, "forbidden-field", prefix) if f["index"] == prefix + "logs-audio"]
-    assert "audio_data (keyword) in 1 documents" in audio["text"]
+    assert "audio_data (keyword) in 1 document" in audio["text"]
     (held,) = of_kind(report, "held", prefix)
     assert held["category"] == "logs"
     assert "1 due document in 1 index, the oldest 20 d old" in held["text"]
@@ -252,7 +252,7 @@ def test_what_must_never_be_stored_goes_only_on_an_order_and_is_recorded(wide: W
     wide.ready()
     ran = wide.run("run", "--once")
     assert ran.code == 3
-    assert "3 documents in" in ran.err
+    assert "3 documents that must never be stored" in ran.err
     refused = wide.run("erase", "--category", "media")
     assert refused.code == 2
     assert "this would erase 4 documents in 2 indices" in refused.err
@@ -304,15 +304,15 @@ def test_nothing_but_what_must_never_be_stored_can_be_erased_like_that(wide: Wor
 @pytest.mark.parametrize(
     ("mapping", "value", "expected"),
     [
-        ({"type": "keyword"}, "abc", "in 1 documents"),
-        ({"type": "keyword", "ignore_above": 2}, "abc", "in 1 documents"),
-        ({"type": "text"}, "abc", "in 1 documents"),
-        ({"type": "binary", "doc_values": True}, "AAEC", "in 1 documents"),
+        ({"type": "keyword"}, "abc", "in 1 document"),
+        ({"type": "keyword", "ignore_above": 2}, "abc", "in 1 document"),
+        ({"type": "text"}, "abc", "in 1 document"),
+        ({"type": "binary", "doc_values": True}, "AAEC", "in 1 document"),
         ({"type": "binary"}, "AAEC", "any of 1 document may hold it"),
         ({"type": "keyword", "index": False, "doc_values": False}, "abc", "any of 1 document may hold it"),
         ({"type": "object", "enabled": False}, {"x": 1}, "any of 1 document may hold it"),
         ({"type": "nested", "properties": {"x": {"type": "long"}}}, [{"x": 1}], "any of 1 document may hold it"),
-        ({"properties": {"x": {"type": "keyword"}}}, {"x": "y"}, "in 1 documents"),
+        ({"properties": {"x": {"type": "keyword"}}}, {"x": "y"}, "in 1 document"),
     ],
     ids=str,
 )

@@ -397,7 +397,7 @@ def test_a_primary_that_is_not_there_is_not_nothing(es: Elasticsearch, shelf: An
     lost = {"index.routing.allocation.require._name": "no-such-node"}
     es.indices.create(index=f"{prefix}lost", settings={"number_of_replicas": 0, **lost}, wait_for_active_shards=0)
     one = Shelf(es, f"{prefix}lost")
-    with pytest.raises(ClusterUnavailable, match=r"not all copies .* are there \(shard 0, INDEX_CREATED\)"):
+    with pytest.raises(ClusterUnavailable, match=r"not all shard copies .* have started \(shard 0, INDEX_CREATED\)"):
         marked(es, one)
     mark = Mark(uuid=one.uuid, sequence_numbers=(0,), copies=1, configured=1, nodes={}, allowed=None)
     assert "a shard copy is not assigned (shard 0, INDEX_CREATED)" in reasons(judge(looked(es, one, mark), mark))

@@ -255,7 +255,7 @@ def test_a_policy_of_our_name_that_is_not_ours_is_not_put(lifecycles: ClusterLif
     plain = the(bench.compiled().plain)
     theirs = {"phases": {"delete": {"min_age": "900d", "actions": {"delete": {}}}}}
     bench.es.ilm.put_lifecycle(name=plain.name, policy=theirs)
-    with pytest.raises(Refused, match="is not the enforcer's"):
+    with pytest.raises(Refused, match="the enforcer did not create it"):
         lifecycles.put_policy(plain)
     assert bench.es.ilm.get_lifecycle(name=plain.name)[plain.name]["policy"]["phases"]["delete"]["min_age"] == "900d"
 
@@ -385,7 +385,7 @@ def test_what_could_not_be_detached_is_named(lifecycles: ClusterLifecycles, benc
         with closing(with_key(es, key)) as limited:
             assert ClusterLifecycles(limited).detach([mine, theirs]).keys() == {theirs}
             failed = ClusterLifecycles(limited).attach([theirs], the(bench.compiled().ended).name)
-            assert "may not do" in failed[theirs]
+            assert "is not allowed" in failed[theirs]
     finally:
         es.security.invalidate_api_key(ids=[key["id"]])
     assert lifecycles.attachments([mine])[mine].policy is None

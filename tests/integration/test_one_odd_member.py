@@ -138,7 +138,7 @@ def _(world: World, place: Place) -> Rounds:
 
 APART = {
     "closed index": "closed",
-    "index that was never allocated": "no node",
+    "index that was never allocated": "not assigned to a node",
     "index with the block read": "index.blocks.read",
     "closed backing index": "closed",
     "follower": "follows an index",

@@ -41,7 +41,7 @@ def test_a_document_with_several_values_in_a_field_of_a_pair_is_never_taken_for_
 
     texts = open_items(tenants, "--application", "31", "--user", "u2")
     (item,) = [text for text in texts if "logs-b cannot tell" in text]
-    assert "2 documents have several values in sdkappid or user_id" in item
+    assert "2 documents with several values in sdkappid or user_id" in item
     add(tenants, "logs-b", pair)
     assert tenants.run("run", "--once").code == 0
     assert len(of(tenants, "logs-b")) == 3, "what comes back is purged, and the others stay"
@@ -72,7 +72,7 @@ def test_numbers_of_several_are_told_from_one_number_twice(tenants: Workbench) -
     assert tenants.run("run", "--once").code == 0
     assert of(tenants, "logs-b") == ["[31, 32]"]
     texts = open_items(tenants, "--application", "31", "--user", "2")
-    assert any("1 documents have several values" in text for text in texts)
+    assert any("1 document with several values" in text for text in texts)
 
 
 def test_a_hold_on_a_pair_spares_whatever_may_be_of_it(tenants: Workbench) -> None:

@@ -158,7 +158,7 @@ def test_a_key_that_may_not_make_roles_still_sees_to_the_indices(cluster: Workbe
     }
     ran = cluster.run("setup", environ=cluster.environ_with(may_create))
     assert ran.code == 0, ran.err
-    assert "note: no roles: the enforcer may not do" in ran.err
+    assert "note: no roles: the enforcer is not allowed" in ran.err
     assert "setup --print" in ran.err
 
 
@@ -390,7 +390,7 @@ def _stop_a_stream(world: World, client: Elasticsearch) -> Any:
     try:
         streams = StreamLifecycles(client, Capabilities(client), world.policy, timeout=30.0)
         if why := streams.put(name, {"enabled": False, "data_retention": "7d"}):
-            raise RequestRejected(why, status=HTTPStatus.FORBIDDEN if "may not do" in why else 0)
+            raise RequestRejected(why, status=HTTPStatus.FORBIDDEN if "is not allowed" in why else 0)
     finally:
         es.indices.delete_data_stream(name=name)
         es.indices.delete_index_template(name=name)

@@ -127,6 +127,6 @@ def test_many_unclaimed_indices_are_one_finding_and_cost_few_requests(
     assert len(sent) <= MOST_COVERAGE_REQUESTS, sent
     mine = [finding for finding in look.findings if bench.prefix in finding.text]
     assert [finding.kind for finding in mine] == ["unclaimed"]
-    assert mine[0].text.startswith(f"{unclaimed} indices that no category claims, {unclaimed} documents: ")
+    assert mine[0].text.startswith(f"no category claims {unclaimed} indices with {unclaimed} documents: ")
     assert mine[0].text.endswith(f" and {unclaimed - 5} more")
     print(f"coverage of {governed + unclaimed} indices: {len(sent)} requests")

@@ -303,7 +303,7 @@ def test_a_snapshot_without_its_description_makes_the_repository_doubtful(backup
     path.unlink()
     found = look()["backups"]
     assert names(found) == ["s2"]
-    assert found.problem == "of 1 of its snapshots nothing can be read but the name"
+    assert found.problem == "only the names of 1 snapshot can be read"
 
 
 def test_wrong_credentials_are_a_problem_with_its_remedy(server: Server, prefix: str) -> None:

@@ -44,7 +44,7 @@ def test_a_number_that_a_keyword_has_with_an_exponent_is_said_with_its_spellings
     assert len(of(tenants, "logs-b")) == 2
     texts = [item["text"] for item in certificate(tenants, "1400000000")["open_items"]]
     (text,) = [text for text in texts if "logs-b" in text and "segment files" not in text]
-    assert "2 documents have this id as a number in another spelling" in text
+    assert "2 documents with this id as a number in another spelling" in text
     assert "1400000000" not in text
 
     for spelling in ("1.4e9", "1400000000.0"):
@@ -67,4 +67,4 @@ def test_a_copy_outside_the_policy_is_found_in_any_spelling(tenants: Workbench) 
     assert tenants.run("erase", "--application", "1400000000").code == 0
     assert tenants.run("run", "--once").code == 0
     texts = [item["text"] for item in certificate(tenants, "1400000000")["open_items"]]
-    assert f"{tenants.prefix}copy, outside the policy, has 1 documents of the subject" in texts
+    assert f"{tenants.prefix}copy, outside the policy, has 1 document of the subject" in texts

@@ -356,5 +356,5 @@ def test_what_cannot_be_taken_off_is_named_when_another_policy_is_accepted(strea
     streams.max_age = "400d"
     accepted = streams.run("policy", "accept")
     assert accepted.code == 1
-    assert f"NOT UNDER THIS POLICY {rolled}: its stream's own lifecycle may delete it" in accepted.out
+    assert f"NOT UNDER THIS POLICY {rolled}: the lifecycle of its data stream may delete it" in accepted.out
     assert streams.attached(rolled) is not None

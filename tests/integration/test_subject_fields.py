@@ -114,7 +114,7 @@ APP: dict[str, tuple[Mapping[str, Any], Verdict | str]] = {
     "alias of a keyword": ({"type": "alias", "path": "other"}, "is of type alias"),
     "an object": ({"properties": {"id": KEYWORD}}, "app is an object"),
     "nested documents": ({"type": "nested", "properties": {"id": KEYWORD}}, "is of type nested"),
-    "an object that is not indexed": ({"type": "object", "enabled": False}, "does not index it"),
+    "an object that is not indexed": ({"type": "object", "enabled": False}, "not indexed"),
 }
 
 
@@ -156,11 +156,11 @@ WHOLE: dict[str, tuple[Mapping[str, Any], Verdict | str]] = {
     "nowhere, without any field": ({}, None),
     "nowhere, nothing else is taken": ({"dynamic": "strict"}, None),
     "nowhere, in another object": (below(properties={"other": KEYWORD}), None),
-    "kept but not indexed": ({"dynamic": False, "properties": {"other": KEYWORD}}, "does not index it"),
-    "kept in an object": (below(dynamic=False, properties={"other": KEYWORD}), "does not index it"),
+    "kept but not indexed": ({"dynamic": False, "properties": {"other": KEYWORD}}, "not indexed"),
+    "kept in an object": (below(dynamic=False, properties={"other": KEYWORD}), "not indexed"),
     "added in an object": ({"dynamic": False, **below(dynamic=True, properties={"other": KEYWORD})}, None),
-    "kept in an object that is not indexed": (below(type="object", enabled=False), "does not index it"),
-    "kept in an index that indexes nothing": ({"enabled": False}, "does not index it"),
+    "kept in an object that is not indexed": (below(type="object", enabled=False), "not indexed"),
+    "kept in an index that indexes nothing": ({"enabled": False}, "not indexed"),
     "computed in a group over the real one": (
         {
             "runtime": {"user": {"type": "composite", "script": "emit(['id': 'x'])", "fields": {"id": KEYWORD}}},
@@ -174,7 +174,7 @@ WHOLE: dict[str, tuple[Mapping[str, Any], Verdict | str]] = {
     ),
     "kept below a text that takes no objects": (
         {"subobjects": False, "dynamic": False, "properties": {"user": {"type": "text"}}},
-        "does not index it",
+        "not indexed",
     ),
     "below a flattened field that takes no objects": (
         {"subobjects": False, "properties": {"user": {"type": "flattened"}}},
@@ -182,7 +182,7 @@ WHOLE: dict[str, tuple[Mapping[str, Any], Verdict | str]] = {
     ),
     "under a name that passes through": (
         {"properties": {"tags": {"type": "passthrough", "priority": 1, "properties": {"user.id": KEYWORD}}}},
-        "no field of the mapping",
+        "not a field of the mapping",
     ),
 }
 
@@ -218,7 +218,7 @@ def test_a_text_takes_no_object_and_an_object_no_text(es: Elasticsearch, prefix:
 
 TEXT = {"type": "text", "fields": {"keyword": KEYWORD}}
 COPIED: dict[str, tuple[Mapping[str, Any], Verdict | str]] = {
-    "by another": ({"uin": KEYWORD, "by": {**KEYWORD, "copy_to": "uin"}}, "are copied into uin"),
+    "by another": ({"uin": KEYWORD, "by": {**KEYWORD, "copy_to": "uin"}}, "copies values of other fields into uin"),
     "among others": ({"uin": KEYWORD, "by": {**LONG, "copy_to": ["all", "uin"]}, "all": KEYWORD}, "copied into uin"),
     "from an object": ({"uin": KEYWORD, "by": {"properties": {"id": {**KEYWORD, "copy_to": "uin"}}}}, "copied into"),
     "from nested ones": (
@@ -291,7 +291,7 @@ def test_a_field_that_left_a_value_out_is_refused(
     verdict = verdicts[f"{prefix}logs"]["app"]
     if refused:
         assert isinstance(verdict, Inexact)
-        assert verdict.reason.startswith("1 documents have a value in app")
+        assert verdict.reason.startswith("1 document with a value in app")
     else:
         assert isinstance(verdict, ExactField)
 
@@ -322,7 +322,7 @@ def test_a_field_that_had_no_place_until_somebody_added_it_is_in_doubt(es: Elast
     es.indices.put_mapping(index=f"{prefix}logs", properties={"user": {"properties": {"id": KEYWORD}}})
     verdict = read(es, f"{prefix}logs")["user.id"]
     assert isinstance(verdict, Inexact)
-    assert verdict.reason.startswith("1 documents have a value in user.id that it left out")
+    assert verdict.reason.startswith("1 document with a value in user.id that was not indexed")
 
 
 # --- subjects -------------------------------------------------------------------------------------------
@@ -447,7 +447,7 @@ def test_documents_older_than_the_keyword_beside_their_text_are_in_doubt(es: Ela
     es.index(index=f"{prefix}logs", document={"app": "ME"}, refresh=True)
     verdict = read(es, f"{prefix}logs", "app")["app"]
     assert isinstance(verdict, Inexact)
-    assert verdict.reason.startswith("1 documents have app without app.keyword")
+    assert verdict.reason.startswith("1 document with app but without app.keyword")
 
 
 @pytest.mark.parametrize("whole", [{"type": "text"}, KEYWORD, LONG], ids=["text", "keyword", "number"])
@@ -460,7 +460,7 @@ def test_documents_older_than_a_field_of_a_field_that_the_policy_names_are_in_do
     for fields in (("app.raw",), ("app.raw", *MANY)):
         verdict = read(es, f"{prefix}logs", *fields)["app.raw"]
         assert isinstance(verdict, Inexact)
-        assert verdict.reason.startswith("1 documents have app without app.raw")
+        assert verdict.reason.startswith("1 document with app but without app.raw")
         assert verdict.certain == ExactField(name="app.raw")
 
 
@@ -473,7 +473,7 @@ def test_where_the_text_beside_a_keyword_is_not_indexed_all_without_the_keyword_
     es.index(index=f"{prefix}logs", document={"app": "14"}, refresh=True)
     verdict = read(es, f"{prefix}logs")["app"]
     assert isinstance(verdict, Inexact)
-    assert verdict.reason.startswith("1 documents may have app, and have no app.keyword")
+    assert verdict.reason.startswith("1 document that may have app, but without app.keyword")
     create(es, f"{prefix}more", {"properties": {"app": {**text, "fields": {"keyword": KEYWORD}}}}, {"app": "14"})
     assert read(es, f"{prefix}more")["app"] == ExactField(name="app.keyword")
 

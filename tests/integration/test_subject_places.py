@@ -97,7 +97,7 @@ PAIRS: dict[str, tuple[Mapping[str, Any], Verdict | str]] = {
     "a key that is a number": (nested(key={"type": "long"}, value=KEYWORD), "tags.key is a number"),
     "a key that is too long": (
         nested(key={"type": "keyword", "ignore_above": 6}, value=KEYWORD),
-        "tags.key leaves out keys of more than 6 characters",
+        "tags.key does not index keys of more than 6 characters",
     ),
     "a key with a normalizer": (nested(key=LOWER, value=KEYWORD), "tags.key has a normalizer"),
     "a value with a normalizer": (nested(key=KEYWORD, value=LOWER), "tags.value has a normalizer"),
@@ -105,16 +105,16 @@ PAIRS: dict[str, tuple[Mapping[str, Any], Verdict | str]] = {
     "values that are nested too": (nested(key=KEYWORD, value=nested(s=KEYWORD)), "of type nested"),
     "plain objects": (
         {"properties": {"key": KEYWORD, "value": KEYWORD}},
-        "tags is an object, and not nested, so that nobody can tell which key belongs to which value: map it as nested",
+        "tags is an object, not nested, so it is unknown which key belongs to which value: map it as nested",
     ),
     "plain objects of something else": ({"properties": {"environment": KEYWORD}}, None),
     "plain objects without values": ({"properties": {"key": KEYWORD}}, None),
-    "plain objects that keep all": ({"dynamic": False, "properties": {"key": KEYWORD}}, "does not index it"),
+    "plain objects that keep all": ({"dynamic": False, "properties": {"key": KEYWORD}}, "not indexed"),
     "nested objects without values": (nested(key=KEYWORD), None),
     "nested objects without keys": (nested(value=KEYWORD), None),
-    "nested objects that keep all": ({**nested(key=KEYWORD), "dynamic": False}, "does not index it"),
+    "nested objects that keep all": ({**nested(key=KEYWORD), "dynamic": False}, "not indexed"),
     "nested objects that keep nothing": ({**nested(key=KEYWORD), "dynamic": "strict"}, None),
-    "objects that are not indexed": ({"type": "object", "enabled": False}, "does not index it"),
+    "objects that are not indexed": ({"type": "object", "enabled": False}, "not indexed"),
     "flattened objects": ({"type": "flattened"}, "tags is of type flattened"),
     "words": (KEYWORD, None),
     "words with another below": ({"type": "keyword", "fields": {"value": KEYWORD}}, None),
@@ -126,11 +126,11 @@ PAIRS: dict[str, tuple[Mapping[str, Any], Verdict | str]] = {
 @pytest.mark.parametrize(
     ("mappings", "expected"),
     [
-        ({"properties": {"tags.key": KEYWORD, "tags.value": KEYWORD}}, "tags is of type keyword, and not nested"),
+        ({"properties": {"tags.key": KEYWORD, "tags.value": KEYWORD}}, "tags is of type keyword, not nested"),
         ({"properties": {"tags.value": KEYWORD}}, None),
         ({"properties": {}}, None),
-        ({"dynamic": False, "properties": {"tags.value": KEYWORD}}, "does not index it"),
-        ({"dynamic": False, "properties": {}}, "does not index it"),
+        ({"dynamic": False, "properties": {"tags.value": KEYWORD}}, "not indexed"),
+        ({"dynamic": False, "properties": {}}, "not indexed"),
     ],
 )
 def test_words_may_have_other_names_below_them_where_there_are_no_objects(
@@ -153,7 +153,7 @@ def test_words_may_have_other_names_below_them_where_there_are_no_objects(
 INNER = {"properties": {"key": KEYWORD, "value": KEYWORD}}
 RAW = {"type": "text", "fields": {"raw": KEYWORD}}
 WITHIN: dict[str, tuple[str, str, Mapping[str, Any], str | None]] = {
-    "both": ("meta.key", "meta.value", nested(meta=INNER), "tags.meta is an object within tags, and not nested"),
+    "both": ("meta.key", "meta.value", nested(meta=INNER), "tags.meta is an object within tags, not nested"),
     "both, deeper": ("a.b.key", "a.c.value", nested(a={"properties": {"b": INNER, "c": INNER}}), "tags.a is an object"),
     "the key": ("meta.key", "value", nested(meta=INNER, value=KEYWORD), "tags.meta is an object within tags"),
     "the value": ("key", "meta.value", nested(meta=INNER, key=KEYWORD), None),
@@ -272,7 +272,7 @@ def test_a_number_may_begin_with_what_stands_before_the_id(es: Elasticsearch, pr
     create(es, f"{prefix}logs", {"_q": {"type": "long"}})
     found = verdict(es, f"{prefix}logs", after(before))
     assert isinstance(found, Inexact), found
-    assert "_q is a number, and no text: map it as keyword" in found.reason
+    assert "_q is a number, not text: map it as keyword" in found.reason
 
 
 def test_numbers_that_left_out_a_text_may_name_anybody(es: Elasticsearch, prefix: str) -> None:
@@ -303,7 +303,7 @@ def test_only_a_value_of_the_key_that_was_left_out_counts(
     found = verdict(es, f"{prefix}logs", tag("user.id"))
     assert isinstance(found, Inexact) is refused
     if isinstance(found, Inexact):
-        assert found.reason.startswith("1 documents have a value in tags.value")
+        assert found.reason.startswith("1 document with a value in tags.value")
 
 
 def test_a_number_of_several_that_was_left_out_may_be_anybodys(es: Elasticsearch, prefix: str) -> None:
@@ -311,7 +311,7 @@ def test_a_number_of_several_that_was_left_out_may_be_anybodys(es: Elasticsearch
     create(es, f"{prefix}logs", {"tags": numbers}, {"tags": pairs(("user.id", [7, "eve"]))})
     found = verdict(es, f"{prefix}logs", tag("user.id"))
     assert isinstance(found, Inexact), found
-    assert found.reason.startswith("1 documents have a value in tags.value")
+    assert found.reason.startswith("1 document with a value in tags.value")
 
 
 def test_objects_that_had_no_place_any_more_are_not_absent(es: Elasticsearch, prefix: str) -> None:
@@ -334,7 +334,7 @@ def test_nested_objects_older_than_the_keyword_beside_a_text_of_theirs_are_in_do
     es.index(index=f"{prefix}logs", document={"tags": pairs(("user.id", "42"), ("sql", "1"))}, refresh=True)
     found = verdict(es, f"{prefix}logs", tag("user.id"))
     assert isinstance(found, Inexact), found
-    assert found.reason.startswith(f"1 documents have tags.{younger} without tags.{younger}.keyword")
+    assert found.reason.startswith(f"1 document with tags.{younger} but without tags.{younger}.keyword")
     assert found.certain is not None
 
 
@@ -379,7 +379,7 @@ def test_objects_that_mix_keys_and_values_up_are_in_doubt(
     create(es, f"{prefix}logs", {"tags": TAGS}, document, {"tags": pairs(("user.id", "42"))})
     found = verdict(es, f"{prefix}logs", tag("user.id"))
     assert isinstance(found, Inexact)
-    assert found.reason.startswith("1 documents have objects of which nobody can tell")
+    assert found.reason.startswith("1 document with objects in which it is unknown")
     assert verdict(es, f"{prefix}logs", tag("unrelated")) == ExactField(
         name="tags.value", key=Key(path="tags", field="tags.key", text="unrelated")
     )
@@ -620,8 +620,8 @@ def test_a_user_of_an_application_is_one_of_one_user_in_whichever_places(places:
     assert left(places, "spans-a") == sorted(one["note"] for one in in_doubt + stay)
     assert left(places, "traces-a") == sorted(one["note"] for one in texts_stay)
     _, texts = certificate(places, *user)
-    assert [t for t in texts if "spans-a" in t and "2 documents have several values in service or tags.value" in t]
-    assert [t for t in texts if "traces-a" in t and "1 documents have several values in _q or service" in t]
+    assert [t for t in texts if "spans-a" in t and "2 documents with several values in service or tags.value" in t]
+    assert [t for t in texts if "traces-a" in t and "1 document with several values in _q or service" in t]
 
 
 def test_many_users_are_counted_each_for_itself(places: Workbench, prefix: str) -> None:
@@ -687,7 +687,7 @@ def test_where_a_place_cannot_tell_the_others_do_and_it_is_said(places: Workbenc
     _, texts = certificate(places, "--account", me)
     mine = " ".join(text for text in texts if prefix in text)
     assert "mails-a is unknown: envelope.sender is of type text: map it as keyword" in mine
-    assert re.search("spans-a cannot tell .*: tags is an object, and not nested,.* map it as nested", mine)
+    assert re.search("spans-a is unknown: tags is an object, not nested,.* map it as nested", mine)
 
 
 UP_TO_20 = {"type": "keyword", "ignore_above": 20}
@@ -722,7 +722,7 @@ def test_one_value_that_was_left_out_keeps_no_other_document_from_being_erased(p
     found, texts = certificate(places, "--account", me)
     assert not found["final"]
     for name in made:
-        assert any(f"{name} cannot tell" in text and "1 documents have a value in" in text for text in texts), texts
+        assert any(f"{name} is unknown" in text and "1 document with a value in" in text for text in texts), texts
 
 
 def test_a_pair_is_not_told_where_a_value_was_left_out(places: Workbench, prefix: str) -> None:
@@ -862,8 +862,8 @@ def test_copies_outside_are_looked_into_by_all_places(places: Workbench, prefix:
     _, texts = certificate(places, "--account", me)
     mine = sorted(text.removeprefix(prefix) for text in texts if text.startswith(prefix))
     assert [text.partition(",")[0] for text in mine] == ["copy-mails", "copy-spans", "copy-traces", "plain"]
-    assert all("has 1 documents of the subject" in text for text in mine[:3])
-    assert "could not be searched: tags is an object, and not nested" in mine[3]
+    assert all("has 1 document of the subject" in text for text in mine[:3])
+    assert "could not be searched: tags is an object, not nested" in mine[3]
     found = places.run("report", "--output", "json").json["findings"]
     suspected = " ".join(one["text"] for one in found if one["kind"] == "suspected-copy")
     assert all(f"{prefix}copy-{name}" in suspected for name in ("mails", "spans", "traces"))
@@ -882,4 +882,4 @@ def test_a_number_in_another_spelling_is_said_in_each_place(places: Workbench) -
     assert erased(places, "--account", "1400000000") == 0
     _, texts = certificate(places, "--account", "1400000000")
     for name in ("spans-a", "traces-a"):
-        assert [t for t in texts if f"{places.prefix}{name}" in t and "1 documents have this id as a number in" in t]
+        assert [t for t in texts if f"{places.prefix}{name}" in t and "1 document with this id as a number in" in t]

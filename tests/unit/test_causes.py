@@ -35,7 +35,7 @@ def test_the_cause_is_what_lies_at_the_root(part: Any, said: str) -> None:
 
 
 def test_an_answer_that_says_nothing_is_said_to() -> None:
-    assert "gave no reason (HTTP 418)" in from_answer(418, None).message
+    assert "no reason given (HTTP 418)" in from_answer(418, None).message
 
 
 def test_a_body_that_is_too_large_names_the_setting() -> None:

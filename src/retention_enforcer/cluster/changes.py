@@ -17,4 +17,4 @@ class IndicesChanged(Exception):
         """Those that the cluster's state has and another answer lacks."""
 
 
-GONE = "it was closed or deleted while it was looked into"
+GONE = "it was closed or deleted while it was being read"

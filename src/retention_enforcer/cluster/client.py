@@ -76,7 +76,7 @@ class WholeAnswers(Urllib3HttpNode):
         length, encoding = (answer.meta.headers.get(name) or "" for name in ("content-length", "transfer-encoding"))
         ends = length.strip().isdecimal() or encoding.strip().lower() == "chunked"
         if not ends and method != "HEAD" and answer.meta.status not in _WITHOUT_BODY:
-            raise ConnectionBroken("the connection ended within the headers of the answer")
+            raise ConnectionBroken("the connection closed in the middle of the response headers")
         self._last.status = answer.meta.status
         return answer
 
@@ -158,7 +158,7 @@ def connect(
         )
     except (ValueError, OSError) as error:
         remedy = "check ENFORCER_ELASTICSEARCH_URL, and _CA_CERTS or _CA_FINGERPRINT"
-        raise ConfigurationError(f"no client can be made of these settings: {error}", remedy) from error
+        raise ConfigurationError(f"the client cannot be configured with these settings: {error}", remedy) from error
 
 
 def find_one_that_answers(client: Elasticsearch) -> None:
@@ -192,7 +192,7 @@ def _with_port(url: str) -> str:
     """Return the address with the port that its scheme implies, as browsers read it; the client demands one."""
     parts = urlsplit(url)
     if parts.scheme not in _DEFAULT_PORTS:
-        raise ValueError(f"an address begins with http:// or https://, not with {parts.scheme or 'a name'}")
+        raise ValueError(f"an address must begin with http:// or https://, not with {parts.scheme or 'a name'}")
     if parts.port is not None:
         return url
     return urlunsplit(parts._replace(netloc=f"{parts.netloc}:{_DEFAULT_PORTS[parts.scheme]}"))

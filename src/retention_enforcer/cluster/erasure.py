@@ -27,6 +27,7 @@ from retention_enforcer.domain.erasure.facts import (
 from retention_enforcer.domain.erasure.steps import Act, ErasureProgress
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, RequestRejected
 from retention_enforcer.domain.facts import Block
+from retention_enforcer.domain.wording import counted
 
 _ALLOWED = "index.merge.policy.expunge_deletes_allowed"
 _EVERY_DELETION = "0"
@@ -220,7 +221,7 @@ class Erasure:
                 headers={"accept": "application/json"},
             ).body
         if answer.get("node_failures") or answer.get("task_failures"):
-            raise ClusterUnavailable("a node does not say at what it is", "see the cluster's health; it is asked again")
+            raise ClusterUnavailable("a node did not report its tasks", "check the cluster's health; it is asked again")
         tasks = (task for node in answer.get("nodes", {}).values() for task in node["tasks"].values())
         return not any(task.get("headers", {}).get("X-Opaque-Id") == expunge.task for task in tasks)
 
@@ -241,7 +242,9 @@ class Erasure:
             copies = tuple(self._seen(index, mark.uuid, state)) if state.open and state.started else ()
             # What was read before and after belongs together only if no copy was moved in between.
             if self._state(index, mark.uuid).started != state.started:
-                raise ClusterUnavailable(f"copies of {index} were moved while they were read", "it is read again")
+                raise ClusterUnavailable(
+                    f"shard copies of {index} moved while they were read", "no action needed: they are read again"
+                )
         except IndexGone:
             return Gone()
         return Remains(
@@ -279,7 +282,7 @@ class Erasure:
         state = read_state(self._client, metric=metric, fields=_STATE, index=concrete_name(index))
         metadata = state.get("metadata", {}).get("indices", {}).get(index)
         if metadata is None or metadata["settings"]["index"]["uuid"] != uuid:
-            raise IndexGone(f"{index} is gone, or is another index now", status=HTTPStatus.NOT_FOUND)
+            raise IndexGone(f"{index} is gone, or another index has its name now", status=HTTPStatus.NOT_FOUND)
         shards = state["routing_table"]["indices"][index]["shards"]
         snapshots = state.get("snapshots", {}).get("snapshots", ())
         return _described(
@@ -300,7 +303,7 @@ class Erasure:
             ).body
         found = answer.get("indices", {}).get(index, {})
         if found.get("uuid") != uuid:
-            raise ClusterUnavailable(f"{index} gives no statistics", "see the cluster's health")
+            raise ClusterUnavailable(f"{index} returned no statistics", "check the cluster's health")
         return _by_place(index, found["shards"], state)
 
     def _segments(self, index: str, state: _State) -> dict[_Place, tuple[str, ...]]:
@@ -369,7 +372,9 @@ class Erasure:
         except OutcomeUnknown:
             return
         if failed := int(answer["_shards"]["failed"]):
-            raise RequestRejected(f"the force merge failed on {failed} copies of shards", "see the cluster's log")
+            raise RequestRejected(
+                f"the force merge failed on {counted(failed, 'shard copy', 'shard copies')}", "check the cluster's log"
+            )
 
 
 def _described(
@@ -428,7 +433,9 @@ def _by_place(
     found = {(int(shard), str(copy["routing"]["node"])): copy for shard, copies in shards.items() for copy in copies}
     if not found.keys() >= state.started.keys():
         missing = len(state.started.keys() - found.keys())
-        raise ClusterUnavailable(f"{missing} copies of shards of {index} did not answer", "see the cluster's health")
+        raise ClusterUnavailable(
+            f"{counted(missing, 'shard copy', 'shard copies')} of {index} did not answer", "check the cluster's health"
+        )
     return {place: found[place] for place in state.started}
 
 
@@ -436,10 +443,11 @@ def _raise_if_absent(index: str, state: _State) -> None:
     """Raise ClusterUnavailable unless every copy that was ever assigned has started."""
     if absent := (*state.away, *state.unsettled):
         raise ClusterUnavailable(
-            f"not all copies of {index} are there ({absent[0]})", "see the cluster's health; it is tried again"
+            f"not all shard copies of {index} have started ({absent[0]})",
+            "check the cluster's health; it is tried again",
         )
     if not state.open:
-        raise RequestRejected(f"{index} is closed", "open it", kind="index_closed_exception")
+        raise RequestRejected(f"{index} is closed", "open the index", kind="index_closed_exception")
 
 
 def _raise_if_not_on_all_copies(index: str, answer: Mapping[str, Any], state: _State) -> None:
@@ -447,6 +455,6 @@ def _raise_if_not_on_all_copies(index: str, answer: Mapping[str, Any], state: _S
     shards = answer["_shards"]
     if shards["failed"] or shards["successful"] != len(state.started):
         raise ClusterUnavailable(
-            f"only {shards['successful']} of {len(state.started)} copies of shards of {index} took part",
-            "see the cluster's health; it is tried again",
+            f"only {shards['successful']} of {len(state.started)} shard copies of {index} took part",
+            "check the cluster's health; it is tried again",
         )

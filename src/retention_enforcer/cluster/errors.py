@@ -41,27 +41,27 @@ _VALUES = (
 _SETTING = re.compile(r"\[?\b((?:[a-z][a-z0-9_]*\.)+[a-z][a-z0-9_]*)\b\]?")
 _ACTION = re.compile(r"action \[([^\]]+)\]")
 _PRIVILEGES = re.compile(r"granted by the (index|cluster) privileges \[([^\]]+)\]")
-_NODES_REMEDY = "see that the nodes run and can be reached from here, and that ENFORCER_ELASTICSEARCH_URL names them"
-_LOAD_REMEDY = "see the cluster's health and load; the next cycle tries again"
-_READ_BACK_REMEDY = "what it did is read back before anything else is done"
-_BROKEN_REMEDY = "see the server's log; if it speaks TLS there, write https:// in ENFORCER_ELASTICSEARCH_URL"
-_VERSION_REMEDY = "this version needs Elasticsearch 8.2 or newer, and no proxy that changes the Accept header"
+_NODES_REMEDY = "check that the nodes run, that they are reachable, and that ENFORCER_ELASTICSEARCH_URL names them"
+_LOAD_REMEDY = "check the cluster's health and load; the next cycle tries again"
+_READ_BACK_REMEDY = "no action needed: the outcome is verified before continuing"
+_BROKEN_REMEDY = "check the server's log; if it uses TLS, write https:// in ENFORCER_ELASTICSEARCH_URL"
+_VERSION_REMEDY = "upgrade the cluster, or stop the proxy in front of it from changing the Accept header"
 _SERVERLESS = "api_not_available_exception"
 _SERVERLESS_REMEDY = (
-    "use a hosted or self-managed deployment: without the state nobody can tell which indices there are"
+    "use a hosted or self-managed deployment, because without the cluster state it is unknown which indices exist"
 )
 _NO_MEDIA_TYPE = "media_type_header_exception"
 _UNKNOWN_AUTHORITY = (
-    "the server's certificate is signed by nobody known here",
-    "give its authority in ENFORCER_ELASTICSEARCH_CA_CERTS, or ENFORCER_ELASTICSEARCH_CA_FINGERPRINT",
+    "the server's certificate is signed by an unknown authority",
+    "name the authority in ENFORCER_ELASTICSEARCH_CA_CERTS or ENFORCER_ELASTICSEARCH_CA_FINGERPRINT",
 )
 _DISTRUST = {
-    "has expired": ("the server's certificate, or its authority's, has expired", "renew it on the server"),
-    "not yet valid": ("the server's certificate is not valid yet", "compare the clocks of server and client"),
+    "has expired": ("the certificate of the server or of its authority has expired", "renew it on the server"),
+    "not yet valid": ("the server's certificate is not valid yet", "compare the clocks of the server and of this host"),
     "self-signed certificate in": _UNKNOWN_AUTHORITY,
     "self-signed certificate": (
-        "the server's certificate is signed by itself alone",
-        "if it is the right one, give it in ENFORCER_ELASTICSEARCH_CA_CERTS",
+        "the server's certificate is self-signed",
+        "if you trust it, name it in ENFORCER_ELASTICSEARCH_CA_CERTS",
     ),
 }
 """What is said of a certificate that is not believed, by what OpenSSL says."""
@@ -95,24 +95,24 @@ def answered(error: ApiError, *, destructive: bool) -> RetentionError:
 
 def from_answer(status: int, body: object, *, destructive: bool = False) -> RetentionError:
     """Return the domain's error for an answer, or a part of one, by its HTTP status and its body."""
-    kind, reason, said = kind_of(body), reason_of(body), cause_of(body) or f"it gave no reason (HTTP {status})"
+    kind, reason, said = kind_of(body), reason_of(body), cause_of(body) or f"no reason given (HTTP {status})"
     if status == HTTPStatus.UNAUTHORIZED:
-        return RequestRejected(
-            "the cluster does not accept the credentials", _CREDENTIALS_REMEDY, kind=kind, status=401
-        )
+        return RequestRejected("the cluster rejected the credentials", _CREDENTIALS_REMEDY, kind=kind, status=401)
     if status == HTTPStatus.FORBIDDEN and kind in (SECURITY, ""):  # the answer to a HEAD says nothing
         return _forbidden(reason)
     if kind == _SERVERLESS:
-        message = "this is Elasticsearch Serverless, which does not show the state of the cluster: it is not supported"
+        message = "Elasticsearch Serverless is not supported, because it does not return the cluster state"
         return RequestRejected(message, _SERVERLESS_REMEDY, kind=kind, status=status)
     if status == HTTPStatus.NOT_ACCEPTABLE or kind == _NO_MEDIA_TYPE:
-        message = f"the server does not understand this client ({status}): it is older than Elasticsearch 8, or no such"
+        message = f"the server rejected this client ({status}): Elasticsearch 8.2 or newer is required"
         return RequestRejected(message, _VERSION_REMEDY, kind=kind, status=status)
     if status == HTTPStatus.TOO_MANY_REQUESTS and (destructive or kind == CLUSTER_BLOCK) and kind in _REJECTED_UNSENT:
         return RequestRejected(f"the cluster refused: {said}", _remedy_of(kind), kind=kind, status=status)
     if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         if destructive and kind not in _REJECTED_UNSENT:
-            return OutcomeUnknown(f"the cluster answered {status}, after it may have begun: {said}", _READ_BACK_REMEDY)
+            return OutcomeUnknown(
+                f"the cluster answered {status}, but may have carried out the request: {said}", _READ_BACK_REMEDY
+            )
         return ClusterUnavailable(f"the cluster answered {status}: {said}", _LOAD_REMEDY)
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         said = "the request is larger than http.max_content_length"
@@ -171,7 +171,7 @@ def raise_if_partial(answer: Mapping[str, Any]) -> None:
     causes = [cause_of(failure) for failure in shards.get("failures", [])]
     late = ["the search took longer than search.default_search_timeout"] if answer.get("timed_out") else []
     message = f"only {shards['successful']} of {shards['total']} shards answered"
-    raise ClusterUnavailable(": ".join([message, *[*causes, *late][:1]]), "see the cluster's health")
+    raise ClusterUnavailable(": ".join([message, *[*causes, *late][:1]]), "check the cluster's health")
 
 
 def _deepest(error: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -204,7 +204,7 @@ def one_line(text: str) -> str:
 
 def _remedy_of(kind: str) -> str:
     if kind == CLUSTER_BLOCK:
-        return "remove the block, or what caused it (a full disk, a read-only setting)"
+        return "remove the block, or its cause (a full disk, a read-only setting)"
     return ""
 
 
@@ -212,20 +212,20 @@ def _forbidden(reason: str) -> RequestRejected:
     action, privileges = _ACTION.search(reason), _PRIVILEGES.search(reason)
     what = action[1] if action else "this request"
     remedy = (
-        f"give the enforcer's role one of the {privileges[1]} privileges {privileges[2].replace(',', ', ')}"
+        f"grant the enforcer's role one of the {privileges[1]} privileges {privileges[2].replace(',', ', ')}"
         if privileges
-        else "give the enforcer's role the privileges that `retention-enforcer setup --print` lists"
+        else "grant the enforcer's role the privileges that `retention-enforcer setup --print` lists"
     )
     if "were not found" in reason:
-        remedy = "define the roles that its user is assigned: the cluster does not know them"
-    message = f"the enforcer may not do {what} on this cluster"
+        remedy = "define the roles that its user is assigned, because the cluster does not have them"
+    message = f"the enforcer is not allowed {what} on this cluster"
     return RequestRejected(message, remedy, kind="security_exception", status=HTTPStatus.FORBIDDEN)
 
 
 def _no_elasticsearch() -> ClusterUnavailable:
-    message = "what answers there is not Elasticsearch: the header that its servers send is missing"
+    message = "the server is not Elasticsearch: the header X-Elastic-Product is missing in its response"
     return ClusterUnavailable(
-        message, "see what ENFORCER_ELASTICSEARCH_URL names; a proxy must pass X-Elastic-Product on"
+        message, "check ENFORCER_ELASTICSEARCH_URL, and that no proxy removes the header X-Elastic-Product"
     )
 
 
@@ -236,12 +236,13 @@ def _unanswered(error: TransportError, *, destructive: bool) -> RetentionError:
     if isinstance(error, TlsError) and (problem := _tls_problem(str(cause))):
         return ClusterUnavailable(*problem)
     if isinstance(error, ConnectionTimeout):
-        message, remedy = "the cluster did not answer in time", "see its load, or raise ENFORCER_ELASTICSEARCH_TIMEOUT"
+        remedy = "check its load, or raise ENFORCER_ELASTICSEARCH_TIMEOUT"
+        message = "the cluster did not answer in time"
         return OutcomeUnknown(message, _READ_BACK_REMEDY if destructive else remedy)
     if destructive:
-        return OutcomeUnknown(f"the connection broke before the answer came: {_plain(cause)}", _READ_BACK_REMEDY)
+        return OutcomeUnknown(f"the connection broke before the response arrived: {_plain(cause)}", _READ_BACK_REMEDY)
     remedy = _BROKEN_REMEDY if "Connection aborted" in str(cause) else _NODES_REMEDY
-    return ClusterUnavailable(f"the cluster gave no usable answer: {_plain(cause)}", remedy)
+    return ClusterUnavailable(f"the cluster returned no usable response: {_plain(cause)}", remedy)
 
 
 def _never_sent(cause: BaseException | None) -> bool:
@@ -252,23 +253,23 @@ def _never_sent(cause: BaseException | None) -> bool:
 def _tls_problem(text: str) -> tuple[str, str] | None:
     """Return message and remedy for a handshake that failed before anything was sent; None where that is uncertain."""
     if "Hostname mismatch" in text or "IP address mismatch" in text or "doesn't match" in text:
-        remedy = "write a name that it has in ENFORCER_ELASTICSEARCH_URL, or give its fingerprint"
-        return "the server's certificate is for another host", remedy
+        remedy = "use a host name of the certificate in ENFORCER_ELASTICSEARCH_URL, or set the fingerprint"
+        return "the server's certificate is for another host name", remedy
     if "Fingerprints did not match" in text:
         remedy = (
-            "check ENFORCER_ELASTICSEARCH_CA_FINGERPRINT: the SHA-256 that the server printed when it was set up; that "
-            "of an authority counts only where the server sends its certificate along: else use _CA_CERTS"
+            "check ENFORCER_ELASTICSEARCH_CA_FINGERPRINT, the SHA-256 that the server printed at its setup; for an "
+            "authority whose certificate the server does not send, use ENFORCER_ELASTICSEARCH_CA_CERTS instead"
         )
-        return "the server's certificate has another fingerprint than the one given", remedy
+        return "the server's certificate does not have the given fingerprint", remedy
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return next((problem for said, problem in _DISTRUST.items() if said in text), _UNKNOWN_AUTHORITY)
     if "CERTIFICATE_REQUIRED" in text or "HANDSHAKE_FAILURE" in text or "PROTOCOL_VERSION" in text:
-        remedy = "let it speak TLS 1.2 or 1.3, and see xpack.security.http.ssl.client_authentication: it should be none"
-        return "the server broke the handshake off: it wants another TLS, or a certificate from the client", remedy
+        remedy = "enable TLS 1.2 or 1.3 on the server, and set xpack.security.http.ssl.client_authentication to none"
+        return "TLS handshake failed: unsupported protocol version, or a client certificate is required", remedy
     if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text or "record layer failure" in text:
         return (
-            "the server does not speak TLS there",
-            "write http:// in ENFORCER_ELASTICSEARCH_URL, or name the port that has TLS",
+            "the server does not use TLS on this port",
+            "write http:// in ENFORCER_ELASTICSEARCH_URL, or name the port that uses TLS",
         )
     return None
 

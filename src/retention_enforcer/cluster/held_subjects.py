@@ -36,7 +36,7 @@ class HeldSubjects:
             try:
                 owned = applications_of(self._client, policy, set(accounts.values()), now, self._capabilities)
             except Refused as error:
-                why = f"which applications belong to the held account cannot be told: {error.message}"
+                why = f"it is unknown which applications belong to the held account: {error.message}"
                 return tuple(replace(one, indistinguishable=why) if _is_account(one) else one for one in found)
             found += [
                 _sought(hold, Subject(kind=SubjectKind.APPLICATION, id=application))

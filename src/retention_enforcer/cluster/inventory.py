@@ -227,7 +227,7 @@ class _Observation:
         # Also where it is in doubt already: what went meanwhile is in doubt for what it did not answer before.
         silent = {n: t.field for n, t in dated.items() if n not in types.indices and n not in refusals.causes}
         self._raise_if_new(found.governed[name].metadata.uuid for name in silent)
-        doubtful.of_causes({n: Cause(f"it does not say of what type {field} is") for n, field in silent.items()})
+        doubtful.of_causes({n: Cause(f"the type of {field} is unknown") for n, field in silent.items()})
         return types
 
     def _computed(self, found: Survey, doubtful: doubts.Doubts) -> dict[str, dict[str, str]]:
@@ -292,7 +292,7 @@ class _Observation:
         self._raise_if_new(found.governed[name].metadata.uuid for name in answer.gone)
         failed = answer.unknown.items()
         doubtful.of_causes({name: Cause(f"the search failed: {why.text}", why.remedy) for name, why in failed})
-        doubtful.of_causes(dict.fromkeys(answer.gone, Cause("each time it was read it was gone, or closed, meanwhile")))
+        doubtful.of_causes(dict.fromkeys(answer.gone, Cause("each time it was read, it was gone or closed")))
         return answer
 
     def _forbidden(self, categories: Sequence[Category], found: Survey) -> dict[str, tuple[ForbiddenField, ...]]:

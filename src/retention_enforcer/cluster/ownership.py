@@ -170,13 +170,13 @@ def _sources(client: Elasticsearch, policy: Policy, now: int, capabilities: Capa
 
 def _refuse_if_in_doubt(facts: CategoryFacts) -> None:
     for apart in facts.set_apart:
-        raise Refused(f"who owns which application cannot be told: {apart.text}", apart.remedy)
+        raise Refused(f"the owners of applications are unknown: {apart.text}", apart.remedy)
     for index in facts.indices:
         if index.ageless:
-            raise Refused(f"who owns which application cannot be told: {index.ageless.text}", index.ageless.remedy)
+            raise Refused(f"the owners of applications are unknown: {index.ageless.text}", index.ageless.remedy)
         if Block.METADATA in index.blocks:
-            message = f"who owns which application cannot be told: {index.name} has index.blocks.metadata"
-            raise Refused(message, "remove that block")
+            message = f"the owners of applications are unknown: {index.name} has index.blocks.metadata"
+            raise Refused(message, "remove index.blocks.metadata from the index")
 
 
 def _exact_fields(
@@ -188,7 +188,9 @@ def _exact_fields(
     found = {}
     for name in indices:
         if name not in read:
-            raise ClusterUnavailable(f"{name} does not say what its fields are", "the next cycle tries again")
+            raise ClusterUnavailable(
+                f"the fields of {name} could not be read", "wait for the next cycle, which tries again"
+            )
         for verdict in read[name].values():
             if isinstance(verdict, Inexact):
                 raise _refused(name, verdict)
@@ -202,8 +204,8 @@ def _exact_fields(
 
 def _refused(index: str, inexact: Inexact) -> Refused:
     return Refused(
-        f"who owns which application cannot be told from {index}: {inexact.reason}",
-        f"map the field as keyword without ignore_above, or as long, in the template, and re-index {index}",
+        f"{index} does not show the owners of applications: {inexact.reason}",
+        f"map the field as keyword without ignore_above, or as long, in the index template and reindex {index}",
     )
 
 
@@ -250,7 +252,7 @@ class _Reader:
             error = from_answer(int(response["status"]), response)
             if isinstance(error, RequestRejected) and error.kind in GONE:
                 message = "an index was closed or deleted while it was read"
-                raise ClusterUnavailable(message, "the next cycle tries again")
+                raise ClusterUnavailable(message, "wait for the next cycle, which tries again")
             raise error
         raise_if_partial(response)
         return dict(response["aggregations"]["pairs"])

@@ -43,8 +43,8 @@ def cluster_facts(client: Elasticsearch) -> ClusterFacts:
             time=int(stats["timestamp"]),
         )
     except KeyError as error:
-        message = f"the cluster does not say its {error.args[0]}"
-        raise ClusterUnavailable(message, "see that the enforcer's role has the cluster privilege monitor") from error
+        message = f"the cluster did not report {error.args[0]}"
+        raise ClusterUnavailable(message, "check that the enforcer's role has the cluster privilege monitor") from error
 
 
 def _raise_if_too_old(versions: Iterable[str]) -> None:
@@ -52,7 +52,7 @@ def _raise_if_too_old(versions: Iterable[str]) -> None:
         numbers = re.match(r"(\d+)\.(\d+)", version)
         if numbers is not None and (int(numbers[1]), int(numbers[2])) < OLDEST:
             wanted = ".".join(map(str, OLDEST))
-            message = f"a node runs Elasticsearch {version}, older than {wanted}: nothing is deleted"
+            message = f"a node runs Elasticsearch {version}, but {wanted} or newer is required: nothing is deleted"
             raise Refused(message, f"upgrade the cluster to {wanted} or newer")
 
 

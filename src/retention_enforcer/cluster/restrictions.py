@@ -53,7 +53,7 @@ class Restrictions:
         One entry that lets all be read outweighs the others, as it does for the cluster.
         """
         if self.unread:
-            return f"fields or documents, perhaps ({self.unread})"
+            return f"fields or documents, possibly ({self.unread})"
         if not any(grant.hides for grant in self.grants):
             return None
         covering = [grant for grant in self.grants if grant.covers(names)]

@@ -36,7 +36,7 @@ _FIELDS = [
     f"{_BUCKETS}.**.value",
     f"{_BUCKETS}.**.sort",
 ]
-_UNSAID = "a shard failed, and does not say why"
+_UNSAID = "a shard failed without a reason"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,8 +166,8 @@ def _trouble(question: Question[T], response: Mapping[str, Any]) -> ClusterUnava
         return RequestRejected("the search took longer than search.default_search_timeout")
     if not adds_up(question.indices, response):
         return RequestRejected(
-            f"the answer is incomplete: {shards['successful']} of {shards['total']} shards answered, "
-            f"and none is named as failed"
+            f"the answer is incomplete: only {shards['successful']} of {shards['total']} shards answered, "
+            f"but none is reported as failed"
         )
     return None
 

@@ -34,5 +34,5 @@ def read_state(
             filter_path=["cluster_uuid", *(f"blocks.global.{block}" for block in _NO_STATE), *fields],
         ).body
     if "cluster_uuid" not in state or state.get("blocks", {}).get("global"):
-        raise ClusterUnavailable("the cluster's state came without its content", "see the cluster's health")
+        raise ClusterUnavailable("the cluster state came without its content", "check the cluster's health")
     return dict(state)

@@ -37,6 +37,7 @@ from retention_enforcer.domain.selection import MOST_HITS
 from retention_enforcer.domain.subjects.identity import Subject
 from retention_enforcer.domain.terminations.certificate import KeptCopy
 from retention_enforcer.domain.terminations.states import OpenItemKind
+from retention_enforcer.domain.wording import counted
 
 _ENRICHED = re.compile(r"\.enrich-(.+)-([0-9]+)", re.DOTALL)
 _DATE = re.compile(r"\{[^{}]*(?:\{[^{}]*\})?[^{}]*\}")
@@ -88,10 +89,8 @@ class ElasticsCopies:
             clean = sources.last if known is None else sources.clean(*known)
             if clean is None or executed > clean:
                 continue
-            text = (
-                f"the enrich policy {match[1]} keeps a copy of its sources as they were at {format_instant(executed)}"
-            )
-            anew = f"POST _enrich/policy/{match[1]}/_execute makes it anew, and it goes within 15 minutes"
+            text = f"enrich policy {match[1]} keeps a copy of its sources from {format_instant(executed)}"
+            anew = f"POST _enrich/policy/{match[1]}/_execute renews it, and the old copy is gone within 15 minutes"
             end = anew if known else "nobody deletes it"
             yield KeptCopy(kind=_COPY, text=f"{text}, in {name}: {end}", names=(match[1], name))
 
@@ -113,11 +112,11 @@ class ElasticsCopies:
             request = partial(self._client.transform.get_transform, transform_id="_all", size=1_000)
             answer = self._capabilities.ask(Part.TRANSFORMS, request)
         except RequestRejected as error:
-            yield KeptCopy(kind=_UNSEEN, text=f"which transforms there are cannot be told: {error.message}")
+            yield KeptCopy(kind=_UNSEEN, text=f"the transforms could not be listed: {error.message}")
             return
         transforms = answer.body["transforms"] if answer is not None else []
         if answer is not None and answer.body["count"] > len(transforms):
-            yield KeptCopy(kind=_UNSEEN, text=f"of {answer.body['count']:,} transforms only 1,000 can be looked at")
+            yield KeptCopy(kind=_UNSEEN, text=f"only 1,000 of {answer.body['count']:,} transforms could be checked")
         waiting = list(transforms)
         while found := [one for one in waiting if self._clean_since(one, sources) is not None]:
             waiting = [one for one in waiting if one not in found]
@@ -148,8 +147,8 @@ class ElasticsCopies:
         old = [name for name in made if clean is not None and identities.metadata[name].created <= clean]
         sources.made(into, None if old else max((identities.metadata[name].created for name in made), default=0))
         for name in old:
-            text = f"the transform {transform['id']} has made documents in {name}, by fields of another name"
-            end = f"POST _transform/{transform['id']}/_reset, and start it again, makes them anew"
+            text = f"transform {transform['id']} has written documents to {name}, with other field names"
+            end = f"reset it (POST _transform/{transform['id']}/_reset) and start it again to renew them"
             yield KeptCopy(kind=_COPY, text=f"{text}: {end}", names=(transform["id"], name))
 
     # --- async searches ---
@@ -170,12 +169,12 @@ class ElasticsCopies:
                     ignore_unavailable=True,
                 ).body
         except RequestRejected as error:
-            text = "stored async searches cannot be listed; each may hold results, for five days if nobody said longer"
+            text = "stored async searches cannot be listed; each may hold results, by default for five days"
             yield KeptCopy(kind=_UNSEEN, text=f"{text}: {error.message}")
             return
         stored, hits = int(answer["hits"]["total"]["value"]), answer["hits"]["hits"]
         if is_partial(answer) or answer["_shards"]["total"] == 0:
-            yield KeptCopy(kind=_UNSEEN, text="stored async searches cannot be listed: not all shards answered")
+            yield KeptCopy(kind=_UNSEEN, text="stored async searches cannot be listed, because not all shards answered")
         elif stored > len(hits):
             yield _stored(stored, int(answer["aggregations"]["last"]["value"]))
         elif before := [end for hit in hits if (end := self._ends(str(hit["_id"]), clean)) is not None]:
@@ -210,7 +209,7 @@ class ElasticsCopies:
                 for name in sorted(field.indices):
                     yield from self._queries_in(name, field.name, [subject.id for subject in subjects])
         for name, cause in sorted(refusals.causes.items()):
-            text = f"whether {name} has stored queries cannot be told: {cause.text}"
+            text = f"it is unknown whether {name} has stored queries: {cause.text}"
             yield KeptCopy(kind=_UNSEEN, text=text, names=(name,))
 
     def _queries_in(self, index: str, field: str, ids: Sequence[str]) -> Iterator[KeptCopy]:
@@ -227,11 +226,13 @@ class ElasticsCopies:
                     break
         except (ClusterUnavailable, RequestRejected) as error:
             yield KeptCopy(
-                kind=_UNSEEN, text=f"{index} has stored queries that cannot be read: {error.message}", names=(index,)
+                kind=_UNSEEN, text=f"the stored queries in {index} cannot be read: {error.message}", names=(index,)
             )
         if named:
             yield KeptCopy(
-                kind=_COPY, text=f"{index} has {named:,} stored queries that name the subject", names=(index,)
+                kind=_COPY,
+                text=f"{index} has {counted(named, 'stored query', 'stored queries')} naming the subject",
+                names=(index,),
             )
 
     def _window(self, index: str) -> int:
@@ -321,8 +322,9 @@ class _Sources:
 
 
 def _stored(searches: int, last: int) -> KeptCopy:
-    text = f"{searches:,} stored async searches began before nothing was left, and may hold results"
-    return KeptCopy(kind=_COPY, text=f"{text}: the last expires by itself", until=last)
+    number = counted(searches, "stored async search", "stored async searches")
+    text = f"{number} began before the purge was complete and may hold results"
+    return KeptCopy(kind=_COPY, text=f"{text} until the last expires", until=last)
 
 
 def _listed(indices: str | Iterable[str]) -> list[str]:

@@ -75,7 +75,7 @@ class CopiesOnNodes:
         with translated():
             answer = self._client.dangling_indices.list_dangling_indices().body
         if answer.get("_nodes", {}).get("failed"):
-            raise ClusterUnavailable("not all nodes say what is on their disks", "see the cluster's health")
+            raise ClusterUnavailable("not all nodes reported what is on their disks", "check the cluster's health")
         return tuple(
             Dangling(
                 uuid=str(one["index_uuid"]), name=str(one["index_name"]), nodes=tuple(sorted(map(str, one["node_ids"])))

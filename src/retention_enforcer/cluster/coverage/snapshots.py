@@ -23,6 +23,7 @@ from retention_enforcer.domain.coverage.snapshots import (
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected, RetentionError
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, SECOND
 from retention_enforcer.domain.policy.promises import Policy
+from retention_enforcer.domain.wording import counted
 
 _LISTED = ["snapshots.snapshot", "snapshots.uuid", "failures"]
 _DETAILS = [
@@ -137,7 +138,7 @@ class Snapshots:
     def _lost(self, repository: str, missing: Collection[str]) -> str | None:
         """Return what to say of snapshots that were listed and not described: some may just have been deleted."""
         lost = set(missing) & self._list(repository).keys() if missing else set()
-        return f"of {len(lost):,} of its snapshots nothing can be read but the name" if lost else None
+        return f"only the names of {counted(len(lost), 'snapshot')} can be read" if lost else None
 
 
 def lifecycle_of(id_: str, described: Mapping[str, Any]) -> SnapshotLifecycle:

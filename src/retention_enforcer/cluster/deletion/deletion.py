@@ -163,7 +163,8 @@ class Deletion:
         quiet = frozenset(str(one["name"]) for one in answer["indices"] if one["blocked"])
         if len(quiet) < len(answer["indices"]):
             raise OutcomeUnknown(
-                "not every shard has said that no write is under way", "see the cluster's health; it is planned again"
+                "not every shard confirmed that its writes have ended",
+                "check the cluster's health; it is planned again",
             )
         return quiet
 
@@ -268,7 +269,9 @@ class Deletion:
         first = self._search(view, after, view.telling.along_with(view.query), view.values[0])
         for more in (self._search(view, after, view.query, values) for values in view.values[1:]):
             if [hit["_id"] for hit in more] != [hit["_id"] for hit in first]:
-                raise ClusterUnavailable("a point in time gave other documents than before", "it is tried again")
+                raise ClusterUnavailable(
+                    "a point in time returned other documents than before", "no action needed: it is tried again"
+                )
             for hit, beside in zip(first, more, strict=True):
                 hit["fields"] = {**hit.get("fields", {}), **beside.get("fields", {})}
         return first
@@ -300,7 +303,10 @@ class Deletion:
     ) -> _Deleted:
         """Delete exactly the versions that were read; return what went. Newer ones are left to the next pass."""
         if {hit["_index"] for hit in hits} != {trim.index}:
-            raise RequestRejected(f"a search of {trim.index} found documents of another index", "nothing is deleted")
+            raise RequestRejected(
+                f"a search of {trim.index} returned documents of another index: nothing is deleted",
+                "check what that index name resolves to",
+            )
         (index,) = concrete([trim.index])
         with permit(), translated(destructive=True):
             self._raise_if_another(trim)
@@ -317,12 +323,14 @@ class Deletion:
             raise RequestRejected(
                 # Only the kind: a reason may quote a document's id.
                 f"{len(refused)} of {len(items)} deletions were refused: {error['type']}",
-                "see the index's blocks and the cluster's health",
+                "check the blocks of the index and the cluster's health",
                 kind=str(error["type"]),
                 status=int(refused[0]["status"]),
             )
         if len(items) != len(hits):
-            raise OutcomeUnknown("the cluster answered for other deletions than were sent", "it is looked at again")
+            raise OutcomeUnknown(
+                "the response does not match the deletions that were sent", "no action needed: the outcome is verified"
+            )
         gone = [hit for hit, item in zip(hits, items, strict=True) if item["status"] == HTTPStatus.OK]
         return _Deleted(asked=len(hits), documents=len(gone), by_label=_by_label(trim.takes, gone, telling))
 
@@ -342,7 +350,7 @@ class Deletion:
             query = _query(trim, self._there(trim).most_terms)
             answer = self._reading.count(index=concrete([trim.index]), query=query)
         if refreshed["_shards"]["failed"]:
-            raise ClusterUnavailable(f"{trim.index} was not refreshed on all shards", "see the cluster's health")
+            raise ClusterUnavailable(f"{trim.index} was not refreshed on all shards", "check the cluster's health")
         raise_if_partial(answer.body)
         return int(answer["count"])
 
@@ -372,7 +380,7 @@ class _Deleted:
 
 
 def _another(trim: Trim) -> RequestRejected:
-    return RequestRejected(f"{trim.index} is not the index that was planned any more", "it is planned anew")
+    return RequestRejected(f"another index has the name {trim.index} now", "no action needed: it is planned again")
 
 
 _encode = json.JSONEncoder().encode

@@ -6,6 +6,8 @@ import time
 
 import structlog
 
+from retention_enforcer.domain.wording import counted
+
 _log = structlog.get_logger()
 
 _EVERY = 10.0
@@ -23,5 +25,5 @@ class ProgressLog:
         """Say how many documents are deleted, if that was not said for a while."""
         if time.monotonic() - self._said >= _EVERY:
             self._said = time.monotonic()
-            text = f"{documents:,} documents of {self._index} deleted so far"
+            text = f"{counted(documents, 'document')} of {self._index} deleted so far"
             _log.info(text, **{"event.action": "progress", "retention.documents": documents})

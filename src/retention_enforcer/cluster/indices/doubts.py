@@ -14,8 +14,8 @@ from retention_enforcer.cluster.indices.survey import Governed, Survey, apart
 from retention_enforcer.cluster.restrictions import Restrictions
 from retention_enforcer.domain.facts import Doubt, SetApart
 
-_SEE_HEALTH = "see the cluster's health; if it lasts, look at the index with GET {name}/_search_shards"
-_SEE_PRIVILEGES = "see that the enforcer's role has the privileges that `retention-enforcer setup --print` lists"
+_SEE_HEALTH = "check the cluster's health; if this persists, check GET {name}/_search_shards"
+_SEE_PRIVILEGES = "check that the enforcer's role has the privileges that `retention-enforcer setup --print` lists"
 
 
 class Doubts:
@@ -46,11 +46,11 @@ class Doubts:
     def of_counts(self, missing: Iterable[str], counts: Mapping[str, IndexStatistics]) -> None:
         """Doubt indices that gave no counts, and those of whose shards one is missing."""
         for name in missing:
-            text = f"{name} is in the cluster's state, but gives no statistics"
+            text = f"{name} is in the cluster state, but returned no statistics"
             self._add(name, Doubt.PARTIAL, text, _SEE_PRIVILEGES)
         for name, governed in self._found.governed.items():
             if name in counts and len(counts[name].sequence_numbers) < governed.metadata.shards:
-                self._partial(name, "a shard gave no statistics", "")
+                self._partial(name, "a shard returned no statistics", "")
 
     def of_causes(self, causes: Mapping[str, Cause]) -> None:
         """Doubt indices that cannot be looked into, each for its own cause."""
@@ -74,7 +74,8 @@ class Doubts:
                 continue
             seen, held = answer.seen.get(name, DocumentsSeen()).documents, counts[name].documents
             text = (
-                f"{name} holds {held:,} documents, of which {seen:,} can be seen: the rest is hidden from the enforcer"
+                f"{name} holds {held:,} documents, but only {seen:,} are visible: security hides the rest "
+                "from the enforcer"
             )
             remedy = "give the enforcer's role access without document level security on this index"
             self._add(name, Doubt.INVISIBLE, text, remedy)

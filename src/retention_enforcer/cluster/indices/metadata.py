@@ -96,8 +96,8 @@ class IndexMetadata:
         if not self.open:
             return "it is closed"
         if not self.assigned:
-            return "a primary shard of it is assigned to no node"
-        return "index.blocks.read forbids it" if self.read_blocked else None
+            return "one of its primary shards is not assigned"
+        return "index.blocks.read is set" if self.read_blocked else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

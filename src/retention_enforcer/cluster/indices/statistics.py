@@ -62,7 +62,10 @@ def refresh(
         if len(names) == 1 and failures:
             refusals.causes.setdefault(names[0], Cause(f"the refresh failed: {cause_of(failures[0])}"))
             return
-        text = f"a refresh reached {shards['successful']} of {wanted} copies of shards, and does not say which"
+        text = (
+            f"a refresh reached only {shards['successful']} of {wanted} shard copies, and the response "
+            "does not say which"
+        )
         raise RequestRejected(text)
 
     for _ in ask_each(asked, refusals, request):
@@ -196,15 +199,15 @@ def _why_computed(
     """Return why; an alias is what it leads to."""
     target = str(mapped.get(field, {}).get("path", field))
     if is_runtime_field(field, runtime) or is_runtime_field(target, runtime):
-        return "is a runtime field, computed when it is read"
+        return "is a runtime field, computed at query time"
     said = mapped.get(target, {})
     if "script" in said:
         return "is computed by a script"
     if str(said.get("doc_values", True)).lower() == "false":
-        return "has no doc_values, so that nobody can ask for the oldest"
+        return "has no doc_values, so the oldest document cannot be searched for"
     if "normalizer" in said:
-        return "has a normalizer, so that it is indexed otherwise than it was written"
-    return "has a null_value, so that documents without a date have one" if "null_value" in said else None
+        return "has a normalizer, so its indexed values differ from the written ones"
+    return "has a null_value, so documents without a date seem to have one" if "null_value" in said else None
 
 
 def read_times(client: Elasticsearch, asked: Iterable[Batch], refusals: Refusals) -> dict[str, dict[str, str]]:

@@ -165,9 +165,9 @@ def _place(found: Survey, policy: Policy, index: IndexMetadata) -> None:
 
 
 def _behind_alias(index: IndexMetadata, behind: Behind, claim: Claim) -> SetApart:
-    identities = f"belongs to {claim.categories[0]}" if claim.categories else "is no category's"
+    identities = f"belongs to {claim.categories[0]}" if claim.categories else "belongs to no category"
     text = f"{behind.alias}, a name of {behind.category}, is an alias of {index.name}, which {identities}"
-    remedy = f"take the alias from it, or have {behind.category} claim {index.name}, or put the alias under `ignore`"
+    remedy = f"remove the alias from it, add {index.name} to {behind.category}, or list the alias under `ignore`"
     return apart(index, Doubt.BEHIND_ALIAS, text, remedy)
 
 
@@ -186,7 +186,7 @@ def _aliases_named(found: Survey, category: Category) -> Iterator[SetApart]:
                 name=pattern.text,
                 uuid=None,
                 doubt=Doubt.ALIAS,
-                text=f"{pattern.text} is an alias: which indices it means can change without the policy",
+                text=f"{pattern.text} is an alias, whose indices can change without a change of the policy",
                 remedy="name the indices behind it, with a wildcard if they roll over",
             )
 
@@ -196,27 +196,32 @@ def _not_shown(found: Survey, policy: Policy, category: Category) -> Iterator[Se
     for name in found.not_shown:
         stream = found.members[name].stream
         if category.id in policy.claimants(stream):
-            text = f"{name} is an index of the stream {stream}, and the cluster's state does not show it"
-            remedy = f"see GET _data_stream/{stream}, and the cluster's health"
+            text = f"{name} is a backing index of data stream {stream}, but is missing in the cluster state"
+            remedy = f"check GET _data_stream/{stream} and the cluster's health"
             yield SetApart(name=name, uuid=None, doubt=Doubt.PARTIAL, text=text, remedy=remedy)
 
 
 def _unreadable(index: IndexMetadata) -> SetApart | None:
     """Return why an index cannot be read, where that is known beforehand: it would spoil the answers of others."""
     if index.follower:
-        text = f"{index.name} follows an index of another cluster: what is deleted here comes back from there"
-        return apart(index, Doubt.FOLLOWER, text, "run an enforcer beside the leading cluster, or unfollow the index")
+        text = f"{index.name} follows an index of another cluster, so what is deleted here comes back"
+        return apart(
+            index, Doubt.FOLLOWER, text, "run a retention-enforcer for the leader cluster, or unfollow the index"
+        )
     if not index.open:
-        text = f"{index.name} is closed: nobody can look into it, and its documents stay"
+        text = f"{index.name} is closed, so its documents can be neither checked nor deleted"
         return apart(index, Doubt.CLOSED, text, "open the index, or delete it")
     if not index.assigned:
-        text = f"{index.name} has a primary shard that is assigned to no node"
+        text = f"{index.name} has a primary shard that is not assigned to a node"
         return apart(
-            index, Doubt.UNASSIGNED, text, "bring its shards back (GET _cluster/allocation/explain), or delete it"
+            index,
+            Doubt.UNASSIGNED,
+            text,
+            "assign the shard (GET _cluster/allocation/explain says why not), or delete the index",
         )
     if index.read_blocked:
-        text = f"{index.name} has index.blocks.read: nobody can look into it"
-        return apart(index, Doubt.PARTIAL, text, "remove that block")
+        text = f"{index.name} has index.blocks.read, so its documents cannot be checked"
+        return apart(index, Doubt.PARTIAL, text, "remove index.blocks.read from the index")
     return None
 
 
@@ -224,12 +229,14 @@ def _claimed_twice(index: IndexMetadata, owners: Collection[str]) -> SetApart | 
     if len(owners) <= 1:
         return None
     text = f"{index.name} is claimed by {' and '.join(sorted(owners))}"
-    return apart(index, Doubt.CLAIMED_TWICE, text, "make their patterns disjoint: an index belongs to one category")
+    return apart(
+        index, Doubt.CLAIMED_TWICE, text, "change their patterns so that each index belongs to one category only"
+    )
 
 
 def _hidden_stream(index: IndexMetadata) -> SetApart:
-    text = f"{index.name} is in a stream that the enforcer may not see: whether that writes to it is not known"
-    remedy = "give the enforcer's role the privileges that `retention-enforcer setup --print` lists"
+    text = f"{index.name} is in a data stream that the enforcer may not read: it may be the write index"
+    remedy = "grant the enforcer's role the privileges that `retention-enforcer setup --print` lists"
     return apart(index, Doubt.PARTIAL, text, remedy)
 
 

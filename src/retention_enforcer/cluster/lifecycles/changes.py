@@ -20,7 +20,7 @@ from retention_enforcer.domain.errors import OutcomeUnknown, Refused, RequestRej
 from retention_enforcer.domain.lifecycles.compiler import LifecyclePolicy, Stored, compare_stored
 from retention_enforcer.domain.lifecycles.exemption import Exemption
 
-NOT_EXEMPT = "its stream's own lifecycle may delete it, and could not be kept from it"
+NOT_EXEMPT = "the lifecycle of its data stream may delete it, because it could not be exempted"
 
 
 class ClusterLifecycles(LifecyclesSeen):
@@ -40,8 +40,8 @@ class ClusterLifecycles(LifecyclesSeen):
         """
         stored = self.policies().get(policy.name)
         if stored is not None and compare_stored(policy, stored.content) is Stored.FOREIGN:
-            message = f"the lifecycle policy {policy.name} has the enforcer's name, but is not the enforcer's"
-            raise Refused(message, "delete or rename it, or give the policy another name")
+            message = f"lifecycle policy {policy.name} has a name of the enforcer, but the enforcer did not create it"
+            raise Refused(message, "delete it, or give the retention policy another name")
         with translated(destructive=True):
             self._once.ilm.put_lifecycle(
                 name=policy.name,
@@ -136,7 +136,7 @@ class ClusterLifecycles(LifecyclesSeen):
                 dates.setdefault(attached.exemption.before, []).append(name)
         failures = self._put_dates(dates, permit)
         return {
-            name: failures.get(name, "its stream's lifecycle is kept from it still")
+            name: failures.get(name, "it is still exempt from the lifecycle of its data stream")
             for name, attached in self.attachments_of(names).items()
             if attached.exemption is not None
         }
@@ -184,13 +184,13 @@ class ClusterLifecycles(LifecyclesSeen):
         """Return which of the indices that are there do not have what is wanted, or go on with something else."""
         there = self.attachments_of(names)
         amiss = {
-            name: failures.get(name, f"it has the lifecycle {attached.policy}")
+            name: failures.get(name, f"it has lifecycle {attached.policy}")
             for name, attached in there.items()
             if not attached.has(*wanted)
         }
         # One that carries a metadata block was refused, and would spoil the explanation of all.
         explained = self.explain_these(sorted(there.keys() - amiss.keys() - failures.keys()))
-        return amiss | {name: f"it goes on with {e.cached_policy}" for name, e in explained.items() if e.stale}
+        return amiss | {name: f"it still runs under {e.cached_policy}" for name, e in explained.items() if e.stale}
 
     def _change(
         self,
@@ -220,7 +220,7 @@ class ClusterLifecycles(LifecyclesSeen):
 
 
 def _still_there(policy: str, why: str | None) -> str:
-    return f"it still has the lifecycle {policy}{f': {why}' if why else ''}"
+    return f"it still has lifecycle {policy}{f': {why}' if why else ''}"
 
 
 def _batches(names: Collection[str]) -> Iterator[list[str]]:

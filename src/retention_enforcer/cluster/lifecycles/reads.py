@@ -118,8 +118,8 @@ class LifecyclesSeen:
             setting = answer.get(level, {}).get("indices", {}).get("lifecycle", {}).get("poll_interval")
             if setting is not None and (poll := milliseconds(str(setting))) is not None:
                 return poll
-        remedy = "see that the enforcer's role has the cluster privilege monitor"
-        raise ClusterUnavailable("the cluster does not say how often it looks at lifecycles", remedy)
+        remedy = "check that the enforcer's role has the cluster privilege monitor"
+        raise ClusterUnavailable("indices.lifecycle.poll_interval could not be read", remedy)
 
     def stream_poll(self) -> int:
         """Return `data_streams.lifecycle.poll_interval` as it is in force, or its default, in milliseconds."""

@@ -68,7 +68,9 @@ class Documents:
         raise_if_partial(answer.body)
         hits = answer["hits"]["hits"]
         if answer["hits"]["total"]["value"] > len(hits):
-            raise Refused(f"{self._index} holds more documents than can be read: nothing is deleted", "remove old ones")
+            raise Refused(
+                f"{self._index} has more documents than can be read: nothing is deleted", "remove old documents"
+            )
         return {hit["_id"]: self._body(hit) for hit in hits}
 
     def _body(self, document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -89,7 +89,7 @@ def create_own_indices(client: Elasticsearch, own: OwnIndices = OWN) -> dict[str
         repairable = [one.what for one in seen.deviations if one.repairable]
         if repairable:
             _repair(client, own, name, repairable)
-            done[name] = f"put right ({', '.join(repairable)})"
+            done[name] = f"corrected ({', '.join(repairable)})"
     missing = [name for name in bodies if name not in there]
     if missing:
         with _shielded(client, own, missing):
@@ -182,9 +182,9 @@ def _create(client: Elasticsearch, name: str, body: Mapping[str, Any]) -> bool:
                 continue
             if "creates data streams only" in error.message:
                 raise RequestRejected(
-                    f"{name} cannot be created: a template of the cluster makes every such name a stream",
-                    "give `setup` the privilege manage_index_templates, or put a template of a higher priority for "
-                    "retention-* that has no data_stream, then: retention-enforcer setup",
+                    f"{name} cannot be created, because an index template makes every such name a data stream",
+                    "grant `setup` the privilege manage_index_templates, or create a template for retention-* with a "
+                    "higher priority and no data_stream, then run retention-enforcer setup",
                     kind=error.kind,
                     status=error.status,
                 ) from None

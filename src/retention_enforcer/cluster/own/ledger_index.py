@@ -34,7 +34,7 @@ class LedgerIndex:
         if len(answer.body) != 1 or self._alias in answer.body:
             raise Refused(
                 "retention-ledger is not an alias of exactly one index: nothing is deleted",
-                "remove what took its name, then: retention-enforcer setup",
+                "remove what has its name, then run retention-enforcer setup",
             )
         (settings,) = answer.body.values()
         return str(settings["settings"]["index.uuid"])
@@ -77,8 +77,8 @@ class LedgerIndex:
             return None
         if int(document["_seq_no"]) > until:
             raise ClusterUnavailable(
-                f"record {sequence} of the ledger is not on all of its copies yet: it may still be lost",
-                "see the cluster's health; nothing follows from the record until it is certain",
+                f"record {sequence} of the ledger is not yet on all shard copies and may still be lost",
+                "check the cluster's health; the record is not used until it is safe",
             )
         return dict(document["_source"])
 
@@ -115,7 +115,7 @@ class LedgerIndex:
                 after = int(record["sequence"])
                 if document_id != _document_id(after):
                     raise LedgerBroken(
-                        f"record {after}: it stands in the place of record {document_id.lstrip('0') or document_id}",
+                        f"record {after}: it is in the place of record {document_id.lstrip('0') or document_id}",
                         "compare it with an export or with the same record in the log",
                     )
                 yield record
@@ -150,7 +150,7 @@ class LedgerIndex:
         with missing_is_refused(OWN.ledger), translated():
             answer = self._client.indices.refresh(index=self._alias)
         if answer["_shards"]["failed"]:
-            raise ClusterUnavailable("not every copy of the ledger answers", "see the cluster's health")
+            raise ClusterUnavailable("not every shard copy of the ledger answered", "check the cluster's health")
 
     def _search(
         self, *, after: int, size: int, order: str, query: Mapping[str, Any] | None = None

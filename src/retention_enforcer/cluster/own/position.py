@@ -25,11 +25,11 @@ def read_position(client: Elasticsearch, index: str) -> IndexPosition:
         answer = _stats(client, index, "seq_no.max_seq_no", "seq_no.local_checkpoint")
         refreshed = client.indices.refresh(index=index).body
     if set(answer.get("indices", {})) != {index} or refreshed["_shards"]["failed"]:
-        raise ClusterUnavailable(f"{index} does not say how far it goes", "see the cluster's health")
+        raise ClusterUnavailable(f"the position of {index} could not be read", "check the cluster's health")
     found = answer["indices"][index]
     copies = [copy for copies in found["shards"].values() for copy in copies if copy["routing"]["primary"]]
     if len(primary_numbers(found)) != 1:
-        raise ClusterUnavailable(f"{index} has no primary shard that answers", "see the cluster's health")
+        raise ClusterUnavailable(f"no primary shard of {index} answered", "check the cluster's health")
     return IndexPosition(uuid=str(found["uuid"]), until=int(copies[0]["seq_no"]["local_checkpoint"]))
 
 
@@ -48,7 +48,7 @@ def lasting(client: Elasticsearch, index: str) -> tuple[str, int]:
         if copy["routing"]["primary"] and copy["routing"]["state"] == "STARTED" and "seq_no" in copy
     ]
     if len(primaries) != 1:
-        raise ClusterUnavailable(f"{index} has no primary shard that answers", "see the cluster's health")
+        raise ClusterUnavailable(f"no primary shard of {index} answered", "check the cluster's health")
     return str(primaries[0]["routing"]["node"]), int(primaries[0]["seq_no"]["global_checkpoint"])
 
 

@@ -119,7 +119,7 @@ class Elsewhere:
         refusals = Refusals()
         refresh(self._client, batches(sorted(live)), live, refusals)
         causes = {**{name: cause.text for name, cause in refusals.causes.items()}, **dict.fromkeys(refusals.gone, GONE)}
-        invisible = "what was just written to it cannot be made visible"
+        invisible = "it could not be refreshed"
         return {name: why if why == GONE else f"{invisible}: {why}" for name, why in causes.items()}
 
 
@@ -134,5 +134,5 @@ def _only_tells_of_indices(identity: IndexIdentity) -> bool:
 
 def _why_not(index: IndexMetadata) -> str | None:
     """Return why it cannot be asked; one whose metadata is blocked cannot be asked for its mapping either."""
-    blocked = "index.blocks.metadata forbids it" if Block.METADATA in index.blocks else None
+    blocked = "index.blocks.metadata is set" if Block.METADATA in index.blocks else None
     return index.why_unreadable or blocked

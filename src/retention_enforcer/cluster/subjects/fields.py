@@ -28,6 +28,7 @@ from retention_enforcer.cluster.indices.statistics import is_runtime_field
 from retention_enforcer.cluster.limits import Limits
 from retention_enforcer.cluster.searches import Question, ask_about, count_in, counted
 from retention_enforcer.cluster.subject_queries import mixed_up, within_pair, without_value
+from retention_enforcer.domain import wording
 from retention_enforcer.domain.errors import RequestRejected
 from retention_enforcer.domain.policy.places import Key, Place
 from retention_enforcer.domain.subjects.identity import NUMBERS, ExactField, Inexact
@@ -45,11 +46,9 @@ _NO_OBJECTS = frozenset({"keyword", "text", "wildcard", "match_only_text"})
 _OBJECTS = frozenset({"object", "passthrough"})
 """Types of objects of which a search does not know which values are of the same one."""
 
-_UNTOLD_PAIRS = (
-    "so that nobody can tell which key belongs to which value: map it as nested in the template, and re-index"
-)
+_UNTOLD_PAIRS = "so it is unknown which key belongs to which value: map it as nested in the index template and reindex"
 
-_UNREAD = Inexact(reason="the index does not say of what type its fields are")
+_UNREAD = Inexact(reason="the types of its fields are unknown")
 _MAPPINGS = 50
 """Whole mappings in one answer: one may have thousands of fields."""
 _FIELDS_AT_A_TIME = 10
@@ -152,7 +151,7 @@ class _Fields:
         if self.mapped is None or self.types is None:
             return _UNREAD
         if any("," in name for name in place.fields):
-            return Inexact(reason="the cluster cannot be asked for a field with a comma in its name")
+            return Inexact(reason="a field with a comma in its name cannot be searched")
         if place.key is not None:
             return self._in_objects(place.field, place.key, self.mapped, self.types)
         found = self._field(place.field, (), self.mapped, self.types)
@@ -161,7 +160,7 @@ class _Fields:
         if found.numeric is None:
             return replace(found, prefix=place.prefix)
         if _may_begin_a_number(place.prefix):
-            return Inexact(reason=f"{found.name} is a number, and no text: map it as keyword in the template")
+            return Inexact(reason=f"{found.name} is a number, not text: map it as keyword in the index template")
         return None
 
     def _in_objects(
@@ -179,14 +178,16 @@ class _Fields:
             return of_keys if isinstance(of_keys, Inexact) else of_ids
         if types.get(key.path) != "nested" or kind != "nested":
             what = "an object" if kind in _OBJECTS else f"of type {kind}"
-            return Inexact(reason=f"{key.path} is {what}, and not nested, {_UNTOLD_PAIRS}")
+            return Inexact(reason=f"{key.path} is {what}, not nested, {_UNTOLD_PAIRS}")
         for parent in parents(key.field):
             if parent not in within and _place(self.outline, parent).get("type", "object") in _OBJECTS:
-                return Inexact(reason=f"{parent} is an object within {key.path}, and not nested, {_UNTOLD_PAIRS}")
+                return Inexact(reason=f"{parent} is an object within {key.path}, not nested, {_UNTOLD_PAIRS}")
         if of_keys.numeric is not None:
-            return Inexact(reason=f"{of_keys.name} is a number, and no key: map it as keyword in the template")
+            return Inexact(reason=f"{of_keys.name} is a number, not a key: map it as keyword in the index template")
         if isinstance(of_keys.condition(key.text), Inexact):
-            return Inexact(reason=f"{of_keys.name} leaves out keys of more than {of_keys.longest} characters, as this")
+            return Inexact(
+                reason=f"{of_keys.name} does not index keys of more than {of_keys.longest} characters, such as this one"
+            )
         return replace(of_ids, key=replace(key, field=of_keys.name))
 
     def _field(
@@ -207,14 +208,14 @@ class _Fields:
         if self._is_computed(name):
             return Inexact(reason=f"{name} is a runtime field")
         if type_ != "keyword" and type_ not in NUMBERS:
-            remedy = "map it as keyword or long in the template, and re-index"
+            remedy = "map it as keyword or long in the index template and reindex"
             return Inexact(reason=f"{name} is of type {type_ or 'unknown'}: {remedy}")
         if types.get(name) != type_:
-            return Inexact(reason=f"{name} is of type {type_} in the mapping, and {types.get(name)} in a search")
+            return Inexact(reason=f"{name} is of type {type_} in the mapping, but {types.get(name)} in a search")
         if doubt := next(_doubts_about(mapping), None):
             return Inexact(reason=f"{name} {doubt}")
         if copied := sorted(self.copied_into & {*parents(name), name}):
-            return Inexact(reason=f"values of other fields are copied into {copied[0]} (copy_to)")
+            return Inexact(reason=f"copy_to copies values of other fields into {copied[0]}")
         if type_ in NUMBERS:
             return ExactField(name=name, numeric=NUMBERS[type_])
         longest = int(mapping.get("ignore_above", _UNLIMITED))
@@ -225,7 +226,7 @@ class _Fields:
         if self._is_computed(name):
             return Inexact(reason=f"{name} is a runtime field")
         if name in types:
-            return Inexact(reason=f"{name} is of type {types[name]}, and no field of the mapping")
+            return Inexact(reason=f"{name} is of type {types[name]}, but not a field of the mapping")
         for place in (*parents(name), name):
             here = _place(self.outline, place)
             type_ = here.get("type", "object")
@@ -236,11 +237,11 @@ class _Fields:
                 if self._refuses_objects(place) and below not in here.get("fields", {}):
                     return None
             if type_ != "object" and not (type_ == "nested" and place in within):
-                return Inexact(reason=f"{place} is of type {type_}, so that {name} is no field of its own")
+                return Inexact(reason=f"{place} is of type {type_}, so {name} is not a field")
         if "properties" in _place(self.outline, name):
             return Inexact(reason=f"{name} is an object", barred=not _takes_anything(self.outline, name))
         if _keeps_unindexed(self.outline, name):
-            return Inexact(reason=f"documents may have {name}, but the index does not index it")
+            return Inexact(reason=f"documents may have {name}, but it is not indexed")
         return None
 
     def _is_computed(self, name: str) -> bool:
@@ -280,9 +281,9 @@ def _doubts_about(mapping: Mapping[str, Any]) -> Iterator[str]:
     if mapping.get("doc_values") is not True:
         yield "has no doc_values"
     if mapping.get("normalizer") is not None:
-        yield "has a normalizer, so that unlike ids are the same"
+        yield "has a normalizer, so different ids look the same"
     if mapping.get("null_value") is not None:
-        yield "has a null_value, so that documents without an id have one"
+        yield "has a null_value, so documents without an id seem to have one"
     if mapping.get("script") is not None:
         yield "is computed by a script"
 
@@ -519,21 +520,25 @@ class _Ignored:
         if isinstance(verdict, Inexact):
             return verdict
         if index in self.unknown:
-            return Inexact(reason=f"it cannot be told which documents it leaves out: {self.unknown[index]}")
+            return Inexact(reason=f"it is unknown which documents it does not index: {self.unknown[index]}")
         if verdict is not None and (some := self.mixed.get(index, {}).get(verdict, 0)):
-            what = f"{some:,} documents have objects of which nobody can tell which {place.field} belongs to which key"
+            what = (
+                f"{wording.counted(some, 'document')} with objects in which it is unknown which {place.field} "
+                "belongs to which key"
+            )
             return Inexact(reason=what)
         counts = self.counts.get(index, {})
         if some := sum(counts.get(one, 0) for one in _leaving_out(place, verdict)):
             what = (
-                f"{some:,} documents have a value in {place.field} that it left out: too long, malformed, or one field"
+                f"{wording.counted(some, 'document')} with a value in {place.field} that was not indexed: too long, "
+                "malformed, or one field"
             )
             return Inexact(reason=f"{what} too many", certain=verdict)
         for copy in self.copies[index][place]:
             if some := self.earlier.get(index, {}).get(copy, 0):
-                have = f"have {copy.whole} without" if copy.findable else f"may have {copy.whole}, and have no"
-                what = f"{some:,} documents {have} {copy.name}: they are older than that"
-                return Inexact(reason=f"{what}, and have to be indexed again", certain=verdict)
+                have = f"with {copy.whole} but" if copy.findable else f"that may have {copy.whole}, but"
+                what = f"{wording.counted(some, 'document')} {have} without {copy.name}, which was added later"
+                return Inexact(reason=f"{what}: reindex the index", certain=verdict)
         return verdict
 
 

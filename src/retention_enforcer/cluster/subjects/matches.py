@@ -17,8 +17,9 @@ from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
 from retention_enforcer.domain.facts import Indistinguishable
 from retention_enforcer.domain.subjects.identity import Match
 from retention_enforcer.domain.subjects.query import SubjectQuery
+from retention_enforcer.domain.wording import counted
 
-_SPELLED = "in another spelling, with a fraction or an exponent: ask for that as well"
+_SPELLED = "in another spelling, with a fraction or an exponent: request that spelling as well"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +82,16 @@ def tell_pairs_apart(client: Elasticsearch, subjects: DocumentMatches, answer: A
         pairs = [match for match in subjects.matches[name] if match.single]
         matches = tuple(replace(match, guarded=match.single) for match in subjects.matches[name])
         fields = " or ".join(sorted({where.name for match in pairs for part in match.parts for where in part.fields}))
-        reason = f"documents have several values in {fields}, so that nobody can tell which belong together"
+        reason = f"with several values in {fields}, so it is unknown which belong together"
         counts = SubjectCounts(client)
         try:
             matching = counts.of_any(name, matches)
             told = counts.by_label(name, pairs, matches)
-            reasons = {label: f"{documents:,} {reason}" for label, documents in told.items()}
+            reasons = {label: f"{counted(documents, 'document')} {reason}" for label, documents in told.items()}
         except (ClusterUnavailable, RequestRejected) as error:
-            reasons = {match.label: f"{reason}, and they were not counted: {error.message}" for match in matches}
+            reasons = {
+                match.label: f"documents {reason}; they could not be counted: {error.message}" for match in matches
+            }
             matches, matching = (), 0
         subjects.matches[name] = matches
         indistinguishable = (Indistinguishable(label=label, note="", reason=why) for label, why in reasons.items())
@@ -106,12 +109,13 @@ def tell_spellings(client: Elasticsearch, subjects: DocumentMatches, answer: Ans
             continue
         try:
             told = {
-                label: f"{n:,}" for label, n in SubjectCounts(client).by_label(name, subjects.spelled[name]).items()
+                label: counted(n, "document")
+                for label, n in SubjectCounts(client).by_label(name, subjects.spelled[name]).items()
             }
         except (ClusterUnavailable, RequestRejected):
-            told = {match.label: "some" for match in subjects.spelled[name]}
+            told = {match.label: "some documents" for match in subjects.spelled[name]}
         indistinguishable = (
-            Indistinguishable(label=label, note="", reason=f"{documents} documents have this id as a number {_SPELLED}")
+            Indistinguishable(label=label, note="", reason=f"{documents} with this id as a number {_SPELLED}")
             for label, documents in told.items()
         )
         subjects.indistinguishable[name] = (*subjects.indistinguishable.get(name, ()), *indistinguishable)
