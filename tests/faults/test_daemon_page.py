@@ -69,7 +69,7 @@ def test_it_shows_what_it_knows_before_and_after_its_first_cycle(bench: Workbenc
         before = page.status
         assert [p["verdict"] for p in before["promises"] if p["clause"]] == ["not-proven", "not-proven"]
         assert page.get("/livez")[0] == 200
-        assert "no cycle has ended yet" in page.get("/")[1]
+        assert "no cycle has completed yet" in page.get("/")[1]
         assert "retention_kept{" not in page.get("/metrics")[1].replace('retention_kept{category="on-request"}', "")
 
         go.touch()
@@ -197,7 +197,7 @@ def test_an_address_in_use_is_exit_2_before_anything_is_done(bench: Workbench) -
         ran = bench.run("run")
         assert ran.code == 2
         assert "address already in use" in ran.err
-        assert "port 0 takes any free one" in ran.err
+        assert "port 0 takes any free port" in ran.err
         asked = bench.run("health", "--ready")
         until(lambda: bench.run("health", "--ready").code == 0, "health")
         assert "alive" in asked.out

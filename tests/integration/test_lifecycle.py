@@ -452,7 +452,7 @@ def test_a_policy_that_was_overwritten_while_waiting_is_found_and_freed_by_a_swa
     lifecycles.attach([name], the(made.rolled).name)
     eventually(lambda: explained(lifecycles, name).step == "check-rollover-ready")
     amiss = lifecycles.attach([name], the(made.plain).name)
-    assert amiss == {name: f"it goes on with {the(made.rolled).name}"}
+    assert amiss == {name: f"it still runs under {the(made.rolled).name}"}
     assert judged(lifecycles, name, made.plain) == FindingKind.LIFECYCLE_STALE
     assert lifecycles.swap([name], the(made.plain).name) == {}
     assert judged(lifecycles, name, made.plain) is None

@@ -465,7 +465,7 @@ def test_a_report_knows_what_was_purged_and_says_where_requests_are_not_known(te
 
     never = rows()
     assert (never["on-request"]["kept"], never["keys"]["kept"], never["logs"]["kept"]) == (False, False, True)
-    assert "requests have not been looked at yet" in str(never["notes"])
+    assert "requests have not been processed yet" in str(never["notes"])
     assert tenants.run("terminate", "--application", "1").code == 0
     assert tenants.run("erase", "--application", "11").code == 0
     assert tenants.run("run", "--once").code == 0
@@ -480,7 +480,7 @@ def test_a_report_knows_what_was_purged_and_says_where_requests_are_not_known(te
     tenants.es.index(index=tenants.own.state, id="terminations-looked-at", document=state, refresh=True)
     late = rows()
     assert (late["on-request"]["kept"], late["keys"]["kept"]) == (False, False)
-    assert "requests were last looked at" in str(late["notes"])
+    assert "requests were last processed" in str(late["notes"])
 
 
 def ask_in_grace(tenants: Workbench, *subject: str) -> None:

@@ -282,7 +282,7 @@ def test_what_ignore_excludes_from_a_wildcard_stays_and_is_listed(bench: Workben
     bench.ready()
     planned = bench.run("plan", "--output", "json").plan("logs")
     assert (planned["excluded"], [p["index"] for p in planned["purge"]]) == ([archived], [bench.prefix + "logs-1"])
-    assert "covered by no clause" in bench.run("plan").out
+    assert "not covered by a promise" in bench.run("plan").out
     assert bench.run("run", "--once").code == 0
     assert (bench.count("logs-archive-1"), bench.is_gone("logs-1")) == (3, True)
     (placed,) = [i for i in bench.run("report", "--output", "json").json["indices"] if i["index"] == archived]

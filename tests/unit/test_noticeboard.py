@@ -165,7 +165,7 @@ def test_a_job_is_known_by_its_last_success_and_by_its_error_until_the_next() ->
     with pytest.raises(ZeroDivisionError):
         worker.run("backend-logs")
     job = on.known().jobs["category backend-logs"]
-    assert (job.defect, job.error) == (True, "a defect of the enforcer: ZeroDivisionError")
+    assert (job.defect, job.error) == (True, "internal error: ZeroDivisionError")
     failing.error = None
     worker.run("backend-logs")
     job = on.known().jobs["category backend-logs"]

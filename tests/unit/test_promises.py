@@ -156,24 +156,24 @@ def test_who_is_late_breaks_the_promises_that_were_given(ask: Ask, promised: set
     assert broken(promises(None, replace(late(1, 1), erased_at=NOW))) == set()
     made = promises(None, late(1, 1))
     assert broken(made) == promised
-    assert {made[id_].why for id_ in promised} == {"one request is past its promise"}
+    assert {made[id_].why for id_ in promised} == {"1 request is past its limit"}
     made = promises(None, late(1, 1), late(2, 1))
-    assert {made[id_].why for id_ in promised} == {"2 requests are past their promise"}
+    assert {made[id_].why for id_ in promised} == {"2 requests are past their limits"}
 
 
 def test_where_it_is_not_known_what_customers_are_owed_nothing_that_ends_with_a_request_is_proven() -> None:
     made = promises(unknown=True)
     assert broken(made, NOT_PROVEN) == ENDING | {ON_REQUEST}
-    assert made[ON_REQUEST].why == "requests have not been looked at yet"
+    assert made[ON_REQUEST].why == "requests have not been processed yet"
     assert broken(made) == set()
 
 
 @pytest.mark.parametrize(
     ("looked_at", "why"),
     [
-        (None, "requests have not been looked at yet"),
+        (None, "requests have not been processed yet"),
         (NOW - 15 * MINUTE, ""),
-        (NOW - 16 * MINUTE, "requests were last looked at 16 min ago"),
+        (NOW - 16 * MINUTE, "requests were last processed 16 min ago"),
     ],
 )
 def test_a_look_at_requests_counts_for_three_intervals(looked_at: int | None, why: str) -> None:

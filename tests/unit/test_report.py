@@ -196,7 +196,7 @@ def test_a_promise_stands_in_the_document_with_durations_in_seconds_and_instants
         ("findings", list(row_of(EVERYTHING, "backend-logs").findings)),
     ]
     assert (rows["uin"]["indices"], rows["uin"]["documents"]) == (1, None), "0 is not said for what nobody can tell"
-    on_request = {"id": ON_REQUEST, "promise": "gone 7d after a request", "clause": None, "kept": True}
+    on_request = {"id": ON_REQUEST, "promise": "deleted within 7d of a request", "clause": None, "kept": True}
     figures = {"limit": 7 * 86_400, "indices": 0, "documents": 0, "oldest": None, "margin": None}
     assert rows[ON_REQUEST] == {**on_request, **figures, "last_purge": None, "next_due": None, "findings": []}
 
@@ -267,7 +267,7 @@ def test_the_table_names_six_indices_of_a_promise_and_counts_the_others(capsys: 
     assert "trtc-sdk-logs-0005and1,294more" in text
     assert "trtc-sdk-logs-0006" not in text
     assert "unclaimedbilling" in text
-    assert "ignorednoindex" in text
+    assert "ignorednoindices" in text
 
 
 def test_a_table_of_long_names_and_many_categories_fits_and_loses_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,16 +78,16 @@ def test_a_document_that_has_crossed_its_limit_since_the_proof_is_not_proven_to_
     close = facts(index("a", ages=[14 * DAY - 5 * MINUTE], now=at), now=at)
     made = row(status(categories=all_seen(TRTC, at=at, backend_logs=close)))
     assert (made.verdict, made.margin) == (NOT_PROVEN, -5 * MINUTE)
-    assert made.why == "the oldest document of the last proof is past the limit by now"
+    assert made.why == "the oldest document of the last proof is past the limit now"
 
 
 def test_before_the_first_cycle_nothing_is_proven() -> None:
     made = build_status(statuses.just_started(), NOW)
     assert {p.verdict for p in made.promises} == {NOT_PROVEN}
     assert {p.documents for p in made.promises} == {None}
-    assert row(made).why == "no cycle has ended yet"
+    assert row(made).why == "no cycle has completed yet"
     failed = row(status(**WITHOUT, jobs=away("category backend-logs")))
-    assert failed.why == "no cycle has ended yet: no connection"
+    assert failed.why == "no cycle has completed yet: no connection"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_who_acts_is_told_by_the_lease_alone(seen: LeaseSeen | None, role: Role)
 def test_who_stands_by_claims_nothing_about_promises_and_is_ready() -> None:
     made = status(statuses.broken(), lease=lease(holder="node-2"), started=False)
     assert {p.verdict for p in made.promises} == {NOT_PROVEN}
-    assert {p.why for p in made.promises} == {"this instance stands by: node-2 acts, and knows"}
+    assert {p.why for p in made.promises} == {"standby: node-2 holds the lease; see its status"}
     assert (made.findings, made.terminations.open, made.instance.not_ready) == ((), (), ())
 
 
@@ -160,20 +160,20 @@ def test_who_stands_by_claims_nothing_about_promises_and_is_ready() -> None:
         ({"jobs": away("situation")}, "the cluster does not answer: no connection"),
         (
             {"jobs": away("situation", last_success=NOW - 76 * SECOND, failed_at=None, error="")},
-            "the cluster has not answered lately",
+            "the cluster has not answered recently",
         ),
-        ({"jobs": {}}, "the cluster has not answered lately"),
-        ({"situation": situation(accepted="other")}, "the policy 5ca1ab1e5ca1 is not the accepted one"),
-        ({"situation": situation(accepted=None)}, "the policy 5ca1ab1e5ca1 is not the accepted one"),
-        ({"situation": SituationSeen()}, "whether the policy is accepted is not known"),
+        ({"jobs": {}}, "the cluster has not answered recently"),
+        ({"situation": situation(accepted="other")}, "policy 5ca1ab1e5ca1 is not the accepted one"),
+        ({"situation": situation(accepted=None)}, "policy 5ca1ab1e5ca1 is not the accepted one"),
+        ({"situation": SituationSeen()}, "it is unknown whether the policy is accepted"),
         (
             {"situation": situation(note="retention-control is missing")},
-            "whether the policy is accepted is not known: retention-control is missing",
+            "it is unknown whether the policy is accepted: retention-control is missing",
         ),
-        ({"lease": lease()}, "who holds the lease is not known"),
-        ({"started": False}, "the work has not begun"),
-        ({"started": False, "obstacle": "the clocks are apart"}, "the work has not begun: the clocks are apart"),
-        ({"jobs": jobs(TRTC) | away("coverage", defect=True)}, "coverage ended in a defect"),
+        ({"lease": lease()}, "it is unknown which instance holds the lease"),
+        ({"started": False}, "the work has not started"),
+        ({"started": False, "obstacle": "the clocks are apart"}, "the work has not started: the clocks are apart"),
+        ({"jobs": jobs(TRTC) | away("coverage", defect=True)}, "coverage ended with an internal error"),
     ],
 )
 def test_it_is_not_ready_for_a_reason(more: dict[str, Any], reason: str) -> None:

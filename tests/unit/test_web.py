@@ -126,7 +126,7 @@ def test_health_asks_who_listens_there(served: PageServer) -> None:
     for host in ("127.0.0.1", "0.0.0.0"):  # noqa: S104 - asked, not listened on
         health = ask_health((host, served.port))
         assert (health.alive, health.ready) == (True, True)
-        assert health.text == "alive: the schedule turns\nready, acting"
+        assert health.text == "alive: the scheduler runs\nready, acting"
 
 
 def test_health_is_not_alive_where_nobody_or_something_else_listens() -> None:
@@ -135,7 +135,7 @@ def test_health_is_not_alive_where_nobody_or_something_else_listens() -> None:
         port = silent.getsockname()[1]
         health = ask_health(("127.0.0.1", port))
     assert (health.alive, health.ready) == (False, False)
-    assert health.text == f"nothing answers at 127.0.0.1:{port}: ConnectionRefusedError"
+    assert health.text == f"no response from 127.0.0.1:{port}: ConnectionRefusedError"
     with PageServer(application(alive=False), "127.0.0.1", 0) as server:
         assert not ask_health(("127.0.0.1", server.port)).alive
 
@@ -151,7 +151,7 @@ def test_health_cannot_guess_a_port() -> None:
 def test_an_address_in_use_is_an_error_with_its_remedy(served: PageServer) -> None:
     with pytest.raises(ConfigurationError) as error:
         PageServer(application(), "127.0.0.1", served.port)
-    assert error.value.message.endswith(f"127.0.0.1:{served.port} cannot be listened on: address already in use")
+    assert error.value.message.endswith(f"127.0.0.1:{served.port}: address already in use")
     assert "port 0" in error.value.remedy
 
 
@@ -159,7 +159,7 @@ def test_it_ends_at_once_although_somebody_keeps_a_connection_open() -> None:
     with PageServer(application(), "127.0.0.1", 0) as server:
         kept = HTTPConnection("127.0.0.1", server.port)
         kept.request("GET", "/livez")
-        assert kept.getresponse().read() == b"alive: the schedule turns\n"
+        assert kept.getresponse().read() == b"alive: the scheduler runs\n"
         began = time.monotonic()
     assert time.monotonic() - began < 2.5
     kept.close()

@@ -405,10 +405,13 @@ class Deployment:
                     "ENFORCER_LIFECYCLE is ilm, but this cluster has no index lifecycle management",
                     "set ENFORCER_LIFECYCLE=auto or direct",
                 )
-            return "direct, since the cluster has no index lifecycles"
+            return "direct, because the cluster has no ILM"
         poll = self.lifecycles.poll_interval()
         self.raise_if_unmeetable(poll)
-        return f"by lifecycles (a poll every {format_duration(poll)}) where an index may go whole, else direct"
+        return (
+            f"by lifecycles (polled every {format_duration(poll)}) for indices that may be deleted as a "
+            "whole, else direct"
+        )
 
     def compiled(self, poll: int) -> dict[str, Lifecycles | Unmeetable]:
         """Return the lifecycle policies of each category on a cluster with this poll interval."""
@@ -425,7 +428,9 @@ class Deployment:
         """Raise ConfigurationError where the settings insist on lifecycles, and one cannot keep its promise."""
         for id_, found in self.compiled(poll).items():
             if self.settings.lifecycle == ILM and isinstance(found, Unmeetable):
-                raise ConfigurationError(f"no lifecycle keeps {id_}: {found.arithmetic}", found.remedy)
+                raise ConfigurationError(
+                    f"no lifecycle can keep the promise of {id_}: {found.arithmetic}", found.remedy
+                )
 
     def acting(self) -> Acting:
         """Return the parts of `run`, for the mode that the settings name."""

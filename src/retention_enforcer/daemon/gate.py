@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from retention_enforcer.domain.errors import Refused
 
-_AGAIN = "nothing to do: it is planned again when the enforcer acts again"
+_AGAIN = "no action needed: it is planned again when the enforcer acts again"
 
 
 class Gate:
@@ -33,7 +33,9 @@ class Gate:
         with self._changed:
             self._raise_if_closed()
             if not self._outlasts(self._request_seconds):
-                raise Refused("the lease does not outlast the request", "nothing to do: the next holder plans it again")
+                raise Refused(
+                    "the lease does not outlast the request", "no action needed: the next holder plans it again"
+                )
             self._under_way += 1
         try:
             yield
@@ -52,7 +54,7 @@ class Gate:
         with self._changed:
             self._changed.wait_for(lambda: bool(self._closed), seconds)
             for reason in self._closed.values():
-                raise Refused(reason, "nothing to do: it goes on when the enforcer acts again")
+                raise Refused(reason, "no action needed: it continues when the enforcer acts again")
 
     def close(self, why: str, reason: str, wait_seconds: float) -> bool:
         """Let no request through until `open` with this `why`; return True once no request is in progress."""

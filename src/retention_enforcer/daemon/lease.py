@@ -65,7 +65,7 @@ class LeaseKeeper:
         """The epoch under which this process holds it, higher than that of every holder before; else Refused."""
         with self._lock:
             if self._lease is None or _now() >= self._valid_until:
-                raise Refused("this instance does not hold the lease", "it waits for it; nothing to do")
+                raise Refused("this instance does not hold the lease", "no action needed: it waits for the lease")
             return self._lease.epoch
 
     @property
@@ -114,9 +114,8 @@ class LeaseKeeper:
         epoch = Lease.of(found.body).epoch
         if epoch < last:
             raise Refused(
-                f"retention-state is older than the ledger, which has records of epoch {last}, not {epoch}: nothing is "
-                "deleted",
-                "restore a younger one, or look at what happened and say so with `retention-enforcer ledger adopt`",
+                f"retention-state (epoch {epoch}) is older than the ledger (epoch {last}): nothing is deleted",
+                "restore a newer state, or find out what happened and run `retention-enforcer ledger adopt`",
             )
         return epoch
 
@@ -128,7 +127,7 @@ class LeaseKeeper:
             if self.try_to_take():
                 return True
             if not said:
-                _log.info(f"waiting for the lease of {self.holder}", **{"event.action": "lease"})
+                _log.info(f"waiting for the lease, which {self.holder} holds", **{"event.action": "lease"})
                 said = True
             if _now() >= until:
                 return False
@@ -160,7 +159,7 @@ class LeaseKeeper:
             try:
                 self._store.replace_version(LEASE, free.body(), self._clock.now(), self._version)
             except RetentionError as error:
-                _log.warning(f"lease not given back: {error.message}", **{"event.action": "lease"})
+                _log.warning(f"lease not released: {error.message}", **{"event.action": "lease"})
             self._lease = None
 
     def _write(self, lease: Lease, version: tuple[int, int] | None, started: float) -> bool:
@@ -194,5 +193,5 @@ def adopt_epoch(store: DocumentStore, last: int, now: int) -> bool:
         return False
     free = Lease(holder="", epoch=last)
     if store.replace_version(LEASE, free.body(), now, found.version) is None:
-        raise Refused("somebody took the lease meanwhile", "give the command again")
+        raise Refused("an instance took the lease in the meantime", "run the command again")
     return True

@@ -152,7 +152,7 @@ class Noticeboard:
     def failed(self, job: str, error: BaseException) -> None:
         """Record that a job has failed, and why."""
         defect = not isinstance(error, RetentionError)
-        text, remedy = f"a defect of the enforcer: {type(error).__name__}", "see the log, and tell the project"
+        text, remedy = f"internal error: {type(error).__name__}", "see the log and report a bug"
         if isinstance(error, RetentionError):
             text, remedy = error.message, error.remedy
         with self._lock:

@@ -32,7 +32,7 @@ def run_once(
         return worst(run_even_if_defective(job, name) for name, job in jobs_of(worker, categories).items())
     if not lease.wait(LONGEST_WAIT, stop):
         raise Refused(
-            f"the lease is held by {lease.holder}: nothing was done",
+            f"{lease.holder} holds the lease: nothing was done",
             "stop that instance, or leave the work to it",
         )
     schedule = Schedule(2)

@@ -86,7 +86,7 @@ class Schedule:
         while not self._end.wait(_LOOK):
             if step := steps.look():
                 way = "ahead" if step > 0 else "back"
-                text = f"the clock was set {way} by {abs(step):.0f} s: what is due goes by elapsed time"
+                text = f"the clock was set {way} by {abs(step):.0f} s: the schedule follows elapsed time"
                 _log.warning(text, **{"event.action": "clock"})
                 self._bring_back(step)
 

@@ -111,7 +111,7 @@ class Service:
                 if not self._lease.held:
                     self._started.clear()
                     if not self._lease.try_to_take():
-                        self._say_once(f"waiting for the lease of {self._lease.holder}")
+                        self._say_once(f"waiting for the lease, which {self._lease.holder} holds")
                         self._board.stands(started=False)
                         return
                 self._look_at_stop()
@@ -168,13 +168,13 @@ class Service:
 
     def _shut_down(self) -> int:
         """End in order, but in time: what a silent cluster keeps waiting is left, and settled at the next start."""
-        _log.info("ending", **{"event.action": "stop"})
-        self._gate.shut("the enforcer is ending")
+        _log.info("shutting down", **{"event.action": "stop"})
+        self._gate.shut("the enforcer is shutting down")
         orderly = threading.Thread(target=self._end_in_order, daemon=True)
         orderly.start()
         orderly.join(_SHUTDOWN)
         if orderly.is_alive():
-            _log.warning("the cluster does not answer: requests under way are left", **{"event.action": "stop"})
+            _log.warning("the cluster does not answer: requests in progress are abandoned", **{"event.action": "stop"})
         return FAILED if self._broken else OK
 
     def _end_in_order(self) -> None:

@@ -51,6 +51,6 @@ class StopFlag:
             given_up = confirmed is None or int(confirmed["at"]) == 0
         if not given_up and self._obeyed is not None and taken_back < self._obeyed:
             raise Refused(
-                "the stop flag is gone from retention-control, and nobody resumed: nothing is deleted",
-                "`retention-enforcer resume` if that is meant, else `retention-enforcer stop` again",
+                "the stop flag is missing in retention-control without a resume: nothing is deleted",
+                "run `retention-enforcer resume` to go on, or `retention-enforcer stop` again",
             )

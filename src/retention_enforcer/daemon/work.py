@@ -112,7 +112,7 @@ def log_instead_of_raising(look: Callable[[], None]) -> None:
 
 def log_defect(error: BaseException, job: str) -> None:
     """Log a defect of the enforcer itself."""
-    text = f"defect in {job}: {type(error).__name__}"
+    text = f"internal error in {job}: {type(error).__name__}"
     _log.error(text, exc_info=error, **{"event.action": "defect", "event.outcome": "failure"})
 
 

@@ -131,7 +131,7 @@ class FindingKind(StrEnum):
     LIFECYCLE_WRITE_INDEX = (
         "lifecycle-write-index",
         _WARN,
-        "A lifecycle is about to delete an index that is still the write index.",
+        "A lifecycle does not delete an index, because it is still the write index.",
     )
     LIFECYCLE_SNAPSHOT = "lifecycle-snapshot", _WARN, "A snapshot in progress prevents the deletion of an index."
     LIFECYCLE_ERROR = "lifecycle-error", _WARN, "A lifecycle step of an index fails."
@@ -192,7 +192,7 @@ class FindingKind(StrEnum):
     )
     # Terminations and requests.
     TERMINATION_WAITING = "termination-waiting", _WARN, "Terminations wait for approval while their deadlines run."
-    TERMINATION_LATE = "termination-late", _ERROR, "A termination or erasure request is past its deadline."
+    TERMINATION_LATE = "termination-late", _ERROR, "A termination or erasure request is past its limit."
     PURGE_UNPROVEN = (
         "purge-unproven",
         _WARN,

@@ -11,11 +11,12 @@ from rich.text import Text
 
 from retention_enforcer.domain.instants import SECOND, format_duration, format_instant, format_known_instant
 from retention_enforcer.domain.terminations.certificate import Certificate
+from retention_enforcer.domain.wording import counted
 
 LIMITS = (
-    "Removed means removed from the file system of every assigned copy, not overwritten; what went by its age alone is "
-    "out of every search, and its bytes leave by ordinary merging. Not seen from here: "
-    "repositories that are not registered, other clusters, exports, and freed blocks of disks."
+    "Erased means removed from the file system of every assigned shard copy, not overwritten. What was deleted by age "
+    "alone is in no search any more; its bytes disappear by ordinary merges. Not covered: unregistered snapshot "
+    "repositories, other clusters, exports, and freed blocks of disks."
 )
 
 
@@ -100,22 +101,22 @@ def _facts(certificate: Certificate) -> Table:
     table.add_column(overflow="fold", ratio=1)
     for promise in certificate.promises:
         table.add_row("promised", Text(f"{promise.category}: {format_duration(promise.limit)}, {promise.clause}"))
-    table.add_row("signalled", f"{format_instant(t.terminated_at)}, registered {format_instant(t.registered_at)}")
+    table.add_row("effective", f"{format_instant(t.terminated_at)}, registered {format_instant(t.registered_at)}")
     table.add_row("promised until", format_instant(certificate.times.promised(t)))
     table.add_row(
-        "purged", f"{t.documents:,} documents; no document left at {format_known_instant(t.purged_at) or '-'}"
+        "purged", f"{counted(t.documents, 'document')}; no document left at {format_known_instant(t.purged_at) or '-'}"
     )
     table.add_row("erased", format_known_instant(t.erased_at) or "not yet")
-    looked = ", ".join(f"{id_} ({count} indices)" for id_, count in t.looked_in.items()) or "-"
-    table.add_row("looked for in", Text(looked))
-    table.add_row("found just now", Text(_found(certificate) or "-"))
+    looked = ", ".join(f"{id_} ({counted(count, 'index', 'indices')})" for id_, count in t.looked_in.items()) or "-"
+    table.add_row("searched in", Text(looked))
+    table.add_row("found now", Text(_found(certificate) or "-"))
     if certificate.head:
         table.add_row("ledger", f"record {certificate.head.sequence}, hash {certificate.head.hash}")
     return table
 
 
 def _found(certificate: Certificate) -> str:
-    return ", ".join(f"{id_}: {'cannot be told' if n is None else f'{n:,}'}" for id_, n in certificate.found.items())
+    return ", ".join(f"{id_}: {'unknown' if n is None else f'{n:,}'}" for id_, n in certificate.found.items())
 
 
 def _purges(certificate: Certificate) -> Table:

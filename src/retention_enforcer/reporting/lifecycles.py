@@ -16,9 +16,9 @@ Compiled = Mapping[str, Lifecycles | Unmeetable]
 
 _COUNTED = {
     Variant.ROLLED: "streams and aliases that roll over",
-    Variant.ROLLING: "write indices that may not go whole: rolled over all the same",
-    Variant.PLAIN: "other indices that may go whole",
-    Variant.ENDED: "a terminated tenant's indices",
+    Variant.ROLLING: "write indices that may only be rolled over, not deleted as a whole",
+    Variant.PLAIN: "other indices that may be deleted as a whole",
+    Variant.ENDED: "indices of a terminated tenant",
 }
 
 
@@ -53,10 +53,12 @@ def lifecycles_table(compiled: Compiled) -> Table:
         table.add_column(name, overflow="fold")
     for id_, found in compiled.items():
         if isinstance(found, Unmeetable):
-            text = Text.assemble(("none keeps the promise", "bold red"), f"\n{found.arithmetic}\n{found.remedy}")
+            text = Text.assemble(
+                ("no lifecycle can keep the promise", "bold red"), f"\n{found.arithmetic}\n{found.remedy}"
+            )
             table.add_row(Text(id_), text, "")
         elif not found.policies:
-            table.add_row(Text(id_), "none: nothing of it goes whole by its age", "")
+            table.add_row(Text(id_), "none: no index is deleted as a whole by age", "")
         else:
             for number, policy in enumerate(found.policies):
                 table.add_row(Text(id_ if number == 0 else ""), _described(policy), _deleted_after(policy))

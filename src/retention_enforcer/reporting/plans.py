@@ -15,6 +15,7 @@ from retention_enforcer.domain.findings import abbreviated
 from retention_enforcer.domain.instants import DAY, SECOND, describe_duration, format_instant, format_known_instant
 from retention_enforcer.domain.plan import Plan
 from retention_enforcer.domain.policy.promises import Policy
+from retention_enforcer.domain.wording import counted
 
 _NAMED = 6
 """Excluded indices that are named in a table; the JSON has all of them."""
@@ -79,7 +80,7 @@ def plan_table(
     parts: list[RenderableType] = []
     for plan in plans:
         category = policy.category(plan.category)
-        title = Text.assemble((plan.category, "bold"), f"  {category.promise}, {plan.documents:,} documents")
+        title = Text.assemble((plan.category, "bold"), f"  {category.promise}, {counted(plan.documents, 'document')}")
         if not category.enforce:
             title.append("  reported only: enforce is false")
         parts += [title, _table(plan, now)]
@@ -111,10 +112,10 @@ def _table(plan: Plan, now: int) -> RenderableType:
     if later:
         first = min(k.due for k in plan.keep if k.due is not None and k.due - now > DAY)
         when = f"due later, the first in {describe_duration(first - now)}"
-        table.add_row(Text("keep", "green"), Text(f"{later} more indices"), "", Text(when))
+        table.add_row(Text("keep", "green"), Text(counted(later, "more index", "more indices")), "", Text(when))
     if plan.excluded:
         names = Text(abbreviated(plan.excluded, _NAMED))
-        table.add_row(Text("leave", "yellow"), names, "", Text("under `ignore`: covered by no clause"))
+        table.add_row(Text("leave", "yellow"), names, "", Text("listed under `ignore`: not covered by a promise"))
     if not table.row_count:
-        return Text("  no index")
+        return Text("  no indices")
     return table

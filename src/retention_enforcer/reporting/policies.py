@@ -18,16 +18,16 @@ def policy_table(policy: Policy) -> Table:
     for category in policy.categories:
         without = [f"without {pattern}" for pattern in policy.excluded(category)]
         indices = "\n".join([*map(str, category.indices), *without])
-        when = "none: as old as the index" if category.timestamp is None else str(category.timestamp)
+        when = "none: age of the index" if category.timestamp is None else str(category.timestamp)
         subjects = "\n".join(f"{kind}: {' or '.join(those)}" for kind, those in named_in(category.subjects).items())
         table.add_row(
             Text(category.id), category.promise, Text(when), Text(indices), Text(subjects), enforced(category)
         )
     table.add_row(
         ON_REQUEST,
-        f"gone {format_duration(policy.on_request)} after a request",
+        f"deleted within {format_duration(policy.on_request)} of a request",
         "",
-        "all that name subjects",
+        "all with subjects",
         "",
         "yes",
     )

@@ -83,7 +83,7 @@ class Grounds:
     now: int
     categories: Mapping[str, CategorySeen]
     """The results of the last cycles, by category; a category without one is missing."""
-    unseen: str = "no cycle has ended yet"
+    unseen: str = "no cycle has completed yet"
     """Why a category is missing there."""
     errors: Mapping[str, str] = field(default_factory=dict)
     """Why the last cycle of a category failed, by category."""
@@ -139,7 +139,7 @@ class Grounds:
         verdict, why = _verdict_on_customers(asked, self.now, self.unknown)
         return Promise(
             id=ON_REQUEST,
-            promise=f"gone {format_duration(self.policy.on_request)} after a request",
+            promise=f"deleted within {format_duration(self.policy.on_request)} of a request",
             clause=None,
             verdict=verdict,
             why=why,
@@ -170,7 +170,7 @@ class Grounds:
         if since > PROVEN_FOR * self.interval:
             return because(f"the last proof is {describe_duration(since)} old", error)
         if proof.margin is not None and proof.margin < since:
-            return "the oldest document of the last proof is past the limit by now"
+            return "the oldest document of the last proof is past the limit now"
         return ""
 
 
@@ -178,7 +178,7 @@ def _verdict_on_customers(asked: Iterable[Timed], now: int, unproven: str) -> tu
     """Return the verdict by what customers asked for; `unproven` is why the promise is not proven otherwise."""
     late = sum(is_late(t, times, now) for t, times in asked)
     if late:
-        text = "one request is past its promise" if late == 1 else f"{late:,} requests are past their promise"
+        text = "1 request is past its limit" if late == 1 else f"{late:,} requests are past their limits"
         return Verdict.NOT_KEPT, text
     return (Verdict.NOT_PROVEN, unproven) if unproven else (Verdict.KEPT, "")
 
@@ -208,9 +208,9 @@ def next_due(plan: Plan) -> int | None:
 def requests_unknown(looked_at: int | None, now: int, interval: int) -> str:
     """Return why it is not known what customers asked for; empty if the last look at requests is recent enough."""
     if looked_at is None:
-        return "requests have not been looked at yet"
+        return "requests have not been processed yet"
     if now - looked_at > PROVEN_FOR * interval:
-        return f"requests were last looked at {describe_duration(now - looked_at)} ago"
+        return f"requests were last processed {describe_duration(now - looked_at)} ago"
     return ""
 
 

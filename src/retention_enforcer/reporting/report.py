@@ -98,7 +98,11 @@ def make_report(
         unknown=unknown,
         beside=[FindingSeen.of(finding, look.as_of) for finding in beyond],
     )
-    not_known = f"What is owed to customers is not known, and not kept for that: {unknown}" if unknown else ""
+    not_known = (
+        f"Pending terminations are unknown, so the promises about them are not shown as kept: {unknown}"
+        if unknown
+        else ""
+    )
     return Report(
         policy=policy,
         as_of=look.as_of,

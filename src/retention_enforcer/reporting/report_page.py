@@ -14,9 +14,9 @@ from retention_enforcer.reporting.report import Report
 
 _BESIDE = {
     IndexOwner.UNCLAIMED: "Claimed by no category",
-    IndexOwner.IGNORED: "Covered by no clause, on purpose",
-    IndexOwner.OWN: "The enforcer's own",
-    IndexOwner.SYSTEM: "Elasticsearch's own",
+    IndexOwner.IGNORED: "Ignored by the policy",
+    IndexOwner.OWN: "Own indices of retention-enforcer",
+    IndexOwner.SYSTEM: "Own indices of Elasticsearch",
 }
 
 

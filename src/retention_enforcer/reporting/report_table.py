@@ -26,7 +26,7 @@ def report_table(report: Report) -> RenderableType:
     parts: list[RenderableType] = [_promises(report)]
     parts += [_finding(finding) for finding in report.findings]
     if report.indices:
-        parts += [Text("\nWhich index is under which promise", "bold"), _indices(report)]
+        parts += [Text("\nIndices by promise", "bold"), _indices(report)]
     parts += [Text(f"\n{note}", "yellow") for note in report.notes]
     parts.append(Text(f"\n{_standing(report)}"))
     return Group(*parts)
@@ -78,7 +78,7 @@ def _indices(report: Report) -> Table:
 
 
 def _names(indices: Sequence[ReportedIndex]) -> str:
-    return abbreviated([index.index for index in indices], _NAMED) or "no index"
+    return abbreviated([index.index for index in indices], _NAMED) or "no indices"
 
 
 def _standing(report: Report) -> str:

@@ -156,7 +156,7 @@ def _grounds(known: Known, role: Role, now: int) -> Grounds:
     """Return what decides about the verdicts. A standby instance knows nothing: the acting one does."""
     if role is Role.STANDBY:
         holder = known.lease.holder if known.lease else "another instance"
-        reason = f"this instance stands by: {holder} acts, and knows"
+        reason = f"standby: {holder} holds the lease; see its status"
         return Grounds(policy=known.policy, now=now, categories={}, unseen=reason, unknown=reason)
     terminations = known.terminations
     return Grounds(
@@ -204,18 +204,18 @@ def _not_ready(known: Known, role: Role, now: int) -> Iterable[str]:
     accepted = _is_accepted(known)
     if not _is_connected(known, now):
         error = known.job("situation").error
-        yield f"the cluster does not answer: {error}" if error else "the cluster has not answered lately"
+        yield f"the cluster does not answer: {error}" if error else "the cluster has not answered recently"
     if role is not Role.PLANNING and accepted is False:
-        yield f"the policy {known.fingerprint[:12]} is not the accepted one"
+        yield f"policy {known.fingerprint[:12]} is not the accepted one"
     elif role is not Role.PLANNING and accepted is None:
-        yield because("whether the policy is accepted is not known", known.situation.note)
+        yield because("it is unknown whether the policy is accepted", known.situation.note)
     if role is Role.UNKNOWN:
-        yield "who holds the lease is not known"
+        yield "it is unknown which instance holds the lease"
     if role in (Role.PLANNING, Role.ACTING) and not known.started:
-        yield because("the work has not begun", known.obstacle)
+        yield because("the work has not started", known.obstacle)
     for name, job in known.jobs.items():
         if job.defect:
-            yield f"{name} ended in a defect"
+            yield f"{name} ended with an internal error"
 
 
 def _is_connected(known: Known, now: int) -> bool:
@@ -232,7 +232,7 @@ def _is_accepted(known: Known) -> bool | None:
 def _requests_unknown(known: Known, now: int) -> str:
     """Return why it is not known what customers are owed; empty if it is known."""
     if known.mode == "plan":
-        return "plan mode takes no requests in: what is owed to customers is not known"
+        return "plan mode does not process requests, so pending terminations are unknown"
     unknown = requests_unknown(known.terminations.at if known.terminations else None, now, known.interval)
     return because(unknown, known.job("terminations").error) if unknown else ""
 

@@ -26,9 +26,9 @@ _WORDS = {Verdict.KEPT: "kept", Verdict.NOT_KEPT: "not kept", Verdict.NOT_PROVEN
 _TONES = {Verdict.KEPT: "good", Verdict.NOT_KEPT: "bad", Verdict.NOT_PROVEN: "warn"}
 _ROLES = {
     Role.PLANNING: "plan mode: deletes nothing",
-    Role.ACTING: "acts: holds the lease",
-    Role.STANDBY: "stands by",
-    Role.UNKNOWN: "does not know who acts",
+    Role.ACTING: "active: holds the lease",
+    Role.STANDBY: "standby",
+    Role.UNKNOWN: "lease holder unknown",
 }
 
 
@@ -76,7 +76,7 @@ def headline(status: Status) -> str:
     broken = sum(promise.verdict is Verdict.NOT_KEPT for promise in status.promises)
     unproven = sum(promise.verdict is Verdict.NOT_PROVEN for promise in status.promises)
     if status.instance.role is Role.STANDBY:
-        return "This instance stands by: the one that acts shows the promises"
+        return "This instance is on standby: the lease holder shows the promises"
     if broken:
         beside = f", {unproven} not proven" if unproven else ""
         return f"{broken} of {number} promises {'is' if broken == 1 else 'are'} not kept{beside}"

@@ -79,8 +79,8 @@ class _Views:
 
     async def livez(self, _: Request) -> Response:
         if self._is_alive():
-            return PlainTextResponse("alive: the schedule turns\n")
-        return PlainTextResponse("not alive: the schedule has not turned for a minute\n", _UNAVAILABLE)
+            return PlainTextResponse("alive: the scheduler runs\n")
+        return PlainTextResponse("not alive: the scheduler has not run for a minute\n", _UNAVAILABLE)
 
     async def readyz(self, _: Request) -> Response:
         instance = self._status(self._known()).instance

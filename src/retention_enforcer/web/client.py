@@ -29,7 +29,7 @@ def ask_health(address: tuple[str, int]) -> Health:
     host, port = address
     if port == 0:
         raise ConfigurationError(
-            "ENFORCER_HTTP_ADDRESS has port 0: which one is in use is not known here",
+            "ENFORCER_HTTP_ADDRESS has port 0, so the port in use is unknown",
             "set it to the address that the daemon logged when it started",
         )
     host = _EVERYWHERE.get(host, host)
@@ -37,7 +37,7 @@ def ask_health(address: tuple[str, int]) -> Health:
         alive, told = _ask(host, port, "/livez")
         ready, reasons = _ask(host, port, "/readyz")
     except (OSError, HTTPException) as error:
-        text = f"nothing answers at {host}:{port}: {type(error).__name__}"
+        text = f"no response from {host}:{port}: {type(error).__name__}"
         return Health(alive=False, ready=False, text=text)
     return Health(alive=alive, ready=ready, text=f"{told}\n{reasons}")
 

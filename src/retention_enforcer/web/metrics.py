@@ -66,7 +66,9 @@ def _about_instance(status: Status) -> Iterator[Metric]:
 
 def _about_work(known: Known) -> Iterator[Metric]:
     labels = ("category", "mechanism")
-    indices = CounterMetricFamily("retention_purged_indices", "Indices deleted whole since the start.", labels=labels)
+    indices = CounterMetricFamily(
+        "retention_purged_indices", "Indices deleted as a whole since the start.", labels=labels
+    )
     documents = CounterMetricFamily(
         "retention_purged_documents",
         "Documents deleted since the start, including those of whole indices.",
@@ -84,7 +86,7 @@ def _about_work(known: Known) -> Iterator[Metric]:
     took = known.durations
     buckets = [*zip((str(bound) for bound in DURATION_BUCKETS), took.at_most, strict=True), ("+Inf", took.count)]
     yield HistogramMetricFamily(
-        "retention_cycle_duration_seconds", "How long the cycles of categories took.", buckets, took.seconds
+        "retention_cycle_duration_seconds", "Duration of the cycles of categories.", buckets, took.seconds
     )
 
 
@@ -92,9 +94,9 @@ def _about_promises(status: Status) -> Iterator[Metric]:
     families = {
         name: GaugeMetricFamily(f"retention_{name}", text, labels=["category"])
         for name, text in (
-            ("limit_seconds", "The promise."),
-            ("oldest_document_age_seconds", "The age of the oldest surviving document."),
-            ("overdue_documents", "Documents older than the limit, at the last proof."),
+            ("limit_seconds", "The limit that is promised."),
+            ("oldest_document_age_seconds", "Age of the oldest document."),
+            ("overdue_documents", "Documents older than the limit at the last proof."),
             ("kept", "Whether the promise is proven to be kept."),
         )
     }
@@ -125,12 +127,14 @@ def _about_customers(status: Status) -> Iterator[Metric]:
     running = [
         (pending.remaining, pending.used) for pending in status.terminations.open if pending.remaining is not None
     ]
-    yield _gauge("pending_terminations", "Terminations and requests whose data is not erased yet.", len(running))
+    yield _gauge(
+        "pending_terminations", "Terminations and erasure requests whose data is not erased yet.", len(running)
+    )
     if running:
-        text = "The time until the first of them has to be purged; negative past it."
+        text = "Time until the first of them must be purged; negative once it is late."
         yield _gauge("next_deadline_seconds", text, min(remaining for remaining, _ in running) / SECOND)
     used = max((used for _, used in running if used is not None), default=0.0)
-    yield _gauge("termination_time_used_ratio", "The largest part of its time that one of them has used.", used)
+    yield _gauge("termination_time_used_ratio", "The largest share of its time that one of them has used.", used)
 
 
 def _findings(status: Status, kinds: frozenset[str]) -> Metric:
@@ -145,7 +149,7 @@ def _findings(status: Status, kinds: frozenset[str]) -> Metric:
 
 def _jobs(known: Known) -> Metric:
     """Return when each job last came to its end: 0 for one that never did, so that it is not overlooked."""
-    text = "When a job last came to its end; 0 if it never did."
+    text = "When a job last completed; 0 if it never did."
     family = GaugeMetricFamily("retention_last_success_timestamp_seconds", text, labels=["job"])
     names = [f"category {category.id}" for category in known.policy.categories]
     for name in (*names, "terminations", "coverage", "situation"):

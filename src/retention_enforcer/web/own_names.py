@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 _MISDIRECTED = 421
-_REMEDY = "this page answers to its address and to localhost: have the proxy before it set the Host header\n"
+_REMEDY = "this page only answers to its address and to localhost; set the Host header in the proxy in front of it\n"
 
 
 class OwnNames:

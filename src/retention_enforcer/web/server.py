@@ -74,7 +74,7 @@ class PageServer:
         try:
             self._server.run(sockets=[self._socket])
         except Exception as error:  # noqa: BLE001 - a page that cannot be served must not end the work
-            text = f"defect in the status page: {type(error).__name__}; the work goes on without it"
+            text = f"internal error in the status page: {type(error).__name__}; the work continues without it"
             _log.error(text, exc_info=error, **{"event.action": "defect", "event.outcome": "failure"})
 
 
@@ -133,7 +133,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.close()
         reason = (error.strerror or str(error)).lower()
         raise ConfigurationError(
-            f"ENFORCER_HTTP_ADDRESS: {host}:{port} cannot be listened on: {reason}",
-            "stop what listens there, or name another address; port 0 takes any free one",
+            f"ENFORCER_HTTP_ADDRESS: cannot listen on {host}:{port}: {reason}",
+            "stop what listens there, or set another address; port 0 takes any free port",
         ) from None
     return listening

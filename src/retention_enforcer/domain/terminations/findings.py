@@ -66,7 +66,7 @@ def termination_findings(terminations: Iterable[Termination], undone: Outstandin
         )
     for key in sorted(undone.late & known.keys()):
         items = "; ".join(item.text for item in known[key].open_items) or "its purge is not complete"
-        text = f"{_who(known[key])} is past its deadline: {items}"
+        text = f"{_who(known[key])} is past its limit: {items}"
         remedy = "fix these causes; the next cycle continues"
         yield _finding(FindingKind.TERMINATION_LATE, key, text, remedy)
     for key, termination in known.items():
