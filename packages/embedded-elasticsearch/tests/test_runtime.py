@@ -31,7 +31,7 @@ def test_the_newest_whole_java_is_chosen(tmp_path: Path) -> None:
     ]
 
     assert newest_whole(homes, needed_by="9").home == tmp_path / "best"
-    with pytest.raises(NoRuntime, match="whole JDK") as refusal:
+    with pytest.raises(NoRuntime, match="complete JDK") as refusal:
         newest_whole([homes[0], homes[3]], needed_by="9")
     assert "TEST_JAVA_HOME" in refusal.value.remedy
 

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"user {server.admin.username}, password {server.admin.password}", flush=True)
             while server.running:
                 time.sleep(1)
-            print("the server has ended by itself", file=sys.stderr)
+            print("the server ended unexpectedly", file=sys.stderr)
             return EmbeddedServerError.exit_code
     except KeyboardInterrupt:
         return 0

@@ -192,7 +192,7 @@ def _add_user(installation: Installation, login: Login, roles: Sequence[str]) ->
             **installation.owner.identity,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise ServerFailed(f"the embedded server's user {login.username} was not added: {error}") from error
+        raise ServerFailed(f"user {login.username} could not be added to the embedded server: {error}") from error
     if tool.returncode != 0:
         said = (tool.stderr or tool.stdout).strip()
-        raise ServerFailed(f"the embedded server's user {login.username} was not added: {said}")
+        raise ServerFailed(f"user {login.username} could not be added to the embedded server: {said}")

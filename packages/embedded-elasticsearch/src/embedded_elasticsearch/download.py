@@ -88,7 +88,7 @@ def distribution_of(version: str) -> Distribution:
         return DISTRIBUTIONS[version]
     except KeyError:
         raise ConfigurationError(
-            f"no embedded server of version {version!r}", f"Known versions: {', '.join(DISTRIBUTIONS)}."
+            f"there is no embedded server of version {version!r}", f"use one of: {', '.join(DISTRIBUTIONS)}"
         ) from None
 
 
@@ -100,7 +100,7 @@ def cache_folder() -> Path:
     if not user_cache.is_absolute():  # the XDG rules: a relative path counts as unset
         user_cache = Path("~/.cache").expanduser()
     if not user_cache.is_absolute():
-        raise ConfigurationError("this user has no home folder", f"Name a cache folder by {CACHE_VARIABLE}.")
+        raise ConfigurationError("this user has no home folder", f"set {CACHE_VARIABLE} to a cache folder")
     return user_cache / "retention-enforcer"
 
 
@@ -117,7 +117,7 @@ def server_files(distribution: Distribution, *, cache: Path | None = None, repos
         return _unpacked(_checked_zip(distribution, cache, repository), cache / distribution.folder_name)
     except OSError as error:
         raise DownloadFailed(
-            f"the cache folder {cache} cannot be used: {error}", f"Name another one by {CACHE_VARIABLE}."
+            f"the cache folder {cache} cannot be used: {error}", f"set {CACHE_VARIABLE} to another folder"
         ) from error
 
 
@@ -149,8 +149,7 @@ def _download(distribution: Distribution, target: Path, repository: str | None) 
             raise DownloadFailed(
                 f"the download of Elasticsearch {distribution.version} is not the expected file:"
                 f" SHA-256 {digest.hexdigest()} instead of {distribution.sha256}",
-                "It was thrown away. Try again; if it stays so, something between here and the repository"
-                " changes downloads.",
+                "try again; if this persists, something between this host and the repository changes downloads",
             )
         part.chmod(0o644)
         part.replace(target)
@@ -162,8 +161,8 @@ def _chunks(distribution: Distribution, target: Path, repository: str | None) ->
     """Yield the bytes of the zip as they arrive, showing progress."""
     downloader, artifact = _maven(distribution, repository)
     remedy = (
-        "Check the network and the proxy variables, or put the file there yourself (its SHA-256 is"
-        f" checked): {GROUP}:{ARTIFACT}:zip:{distribution.version} as {target}."
+        f"check the network and the proxy variables, or save {GROUP}:{ARTIFACT}:zip:{distribution.version} as {target}"
+        " yourself (its SHA-256 is checked)"
     )
 
     def failed(address: str, cause: Exception) -> None:

