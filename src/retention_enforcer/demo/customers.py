@@ -60,14 +60,14 @@ def show_customers(deployment: Deployment, say: Say) -> int:
     say(_headline(f"retention-enforcer certificate --application {LEAVING}"))
     say(certificates_table(deployment.certifier.certify(subject_of(application=LEAVING)), reveal=False))
 
-    say(_headline("A recording is stored that must never be: an alarm until somebody orders its deletion"))
+    say(_headline("A forbidden recording is stored: an alarm until an operator orders its erasure"))
     _store_media(deployment)
     say(Text(f"{_MEDIA}: retention-enforcer erase --category media-content --confirm"))
 
     after = count_documents(deployment.client, _TENANTS)
     expected = {name: documents for name, documents in before.items() if LEAVING not in name}
     if after != expected or code not in (OK, NOT_KEPT):
-        say(Text(f"not as asked for: {before} became {after}", style="bold red"))
+        say(Text(f"not as requested: {before} became {after}", style="bold red"))
         return FAILED
     return OK
 

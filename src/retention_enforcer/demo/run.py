@@ -25,6 +25,7 @@ from retention_enforcer.demo.sample import UNCLAIMED, sample_indices
 from retention_enforcer.domain.errors import ConfigurationError, RetentionError
 from retention_enforcer.domain.ledger.records import check_chain
 from retention_enforcer.domain.plan import Action, Plan
+from retention_enforcer.domain.wording import counted
 from retention_enforcer.enforcement.operator.commands import accept_policy
 from retention_enforcer.logs import configure_logs
 from retention_enforcer.reporting.plans import plan_table
@@ -66,7 +67,7 @@ def run_demo(say: Say, serve: Serve | None) -> int:
         code = worst([_show(deployment, say), show_customers(deployment, say)])
         if serve is None or code != OK:
             return code
-        say(_headline("The daemon goes on; end it with Ctrl-C. From another terminal:"))
+        say(_headline("The daemon keeps running; Ctrl-C ends it. From another terminal:"))
         sys.stdout.writelines(_to_paste(environ))  # not `say`: it breaks long lines, and a broken one sets half a key
         sys.stdout.flush()
         return serve(deployment)
@@ -85,10 +86,10 @@ def _embedded_server(say: Say) -> Iterator[EmbeddedServer]:
         import embedded_elasticsearch as embedded  # noqa: PLC0415 - of the extra `demo`: no daemon needs it
     except ImportError as error:
         raise ConfigurationError(
-            f"the demo needs the package embedded-elasticsearch, which {sys.prefix} lacks: {error}",
-            f"{shlex.quote(sys.executable)} -m pip install 'retention-enforcer[demo]'",
+            f"the demo needs the package embedded-elasticsearch, which is not installed in {sys.prefix}: {error}",
+            f"run {shlex.quote(sys.executable)} -m pip install 'retention-enforcer[demo]'",
         ) from error
-    say(_headline("Starting a real Elasticsearch (the first time it is downloaded)"))
+    say(_headline("Starting a real Elasticsearch (downloaded the first time)"))
     try:
         with embedded.EmbeddedServer() as server:
             yield server
@@ -104,7 +105,7 @@ def _show(deployment: Deployment, say: Say) -> int:
     indices = list(sample_indices(deployment.clock.now()))
     documents = sum(store_index(deployment.client, i.name, i.documents, i.fields) for i in indices)
     before = count_documents(deployment.client, _ALL_SAMPLES)
-    say(Text(f"{documents:,} documents in {len(indices)} indices"))
+    say(Text(f"{counted(documents, 'document')} in {counted(len(indices), 'index', 'indices')}"))
 
     say(_headline("retention-enforcer plan"))
     create_own_indices(deployment.client, deployment.own)
@@ -120,7 +121,8 @@ def _show(deployment: Deployment, say: Say) -> int:
     after = count_documents(deployment.client, _ALL_SAMPLES)
     say(
         Text(
-            f"{sum(before.values()) - sum(after.values()):,} documents purged, {len(before) - len(after)} indices gone"
+            f"{sum(before.values()) - sum(after.values()):,} documents purged, {len(before) - len(after)} "
+            "indices deleted"
         )
     )
 
