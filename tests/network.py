@@ -279,7 +279,7 @@ def assert_honest(stage: Stage, ran: Ran, proxy: Proxy) -> str:
 
 def _assert_quiet(stage: Stage, ran: Ran) -> None:
     """No traceback, and no secret or subject in log or ledger."""
-    for text in ("Traceback", "defect in", KEY, stage.bench.password or KEY, ACCOUNT, GOES, EARLIER):
+    for text in ("Traceback", "internal error in", KEY, stage.bench.password or KEY, ACCOUNT, GOES, EARLIER):
         found = [line for line in ran.err.splitlines() if text in line]
         assert not found, f"{text!r} in the log: {found}"
     ledger = json.dumps(stage.bench.records())

@@ -235,7 +235,7 @@ class Stage:
         for daemon in self.daemons:
             assert daemon.end(30) == 0
             log = "".join(daemon.lines)
-            for text in ("Traceback", "defect in"):
+            for text in ("Traceback", "internal error in"):
                 assert text not in log, f"{text!r} in the log:\n{log[-5_000:]}"
         ran = self.bench.run("ledger", "verify")
         assert ran.code == 0, ran.err

@@ -385,7 +385,7 @@ def test_a_certificate_is_believed_by_its_authority_or_by_its_fingerprint(tls: s
     [
         ("localhost", "nobody", "self-signed"),
         ("127.0.0.1", "authority", "for another host name"),
-        ("localhost", "fingerprint", "another fingerprint"),
+        ("localhost", "fingerprint", "given fingerprint"),
     ],
 )
 def test_a_certificate_that_is_not_believed_says_why(

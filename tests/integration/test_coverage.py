@@ -255,7 +255,7 @@ def test_what_must_never_be_stored_goes_only_on_an_order_and_is_recorded(wide: W
     assert "3 documents that must never be stored" in ran.err
     refused = wide.run("erase", "--category", "media")
     assert refused.code == 2
-    assert "this would erase 4 documents in 2 indices" in refused.err
+    assert "erase 4 documents in 2 indices" in refused.err
     assert wide.run("run", "--once").code == 3
     assert (wide.count("media-1"), wide.count("logs-audio")) == (3, 2)
 
@@ -345,7 +345,7 @@ def test_an_order_takes_nothing_of_a_category_that_only_forbids_fields(wide: Wor
     wide.index("logs-audio", [], mappings=mapped(audio_data="keyword"))
     store(wide, "logs-audio", {"@timestamp": now(), "audio_data": "abc"}, {"@timestamp": now()})
     wide.ready()
-    assert "1 documents in 1 indices" in wide.run("erase", "--category", "media").err
+    assert "1 document in 1 index" in wide.run("erase", "--category", "media").err
     assert wide.run("erase", "--category", "media", "--confirm").code == 0
     wide.run("run", "--once")
     assert (wide.count("media-1"), wide.count("logs-audio")) == (3, 1)
@@ -376,7 +376,7 @@ def test_an_index_that_must_not_exist_is_erased_once_although_it_has_a_forbidden
     wide.index("media-1", [], mappings=mapped(audio_data="keyword"))
     store(wide, "media-1", *[{"@timestamp": now(), "audio_data": "abc"}] * 3)
     wide.ready()
-    assert "3 documents in 1 indices" in wide.run("erase", "--category", "media").err
+    assert "3 documents in 1 index" in wide.run("erase", "--category", "media").err
     assert wide.run("erase", "--category", "media", "--confirm").code == 0
     assert wide.run("run", "--once").code == 0
     outcomes = [r["outcome"] for r in wide.records() if r["kind"] == "outcome"]

@@ -71,7 +71,7 @@ def test_the_demo_expires_six_categories_exactly_as_planned_and_ends_by_itself(o
     assert "billing-invoices, which no category claims, is untouched: 24 documents" in out
     assert "a container: the index itself is kept" in " ".join(out.split())
     assert "the ledger is whole" in out
-    assert "not as asked for" not in out
+    assert "not as requested" not in out
     assert "terminate of application hmac-sha256:" in " ".join(out.split())
     assert "Traceback" not in err
 

@@ -341,7 +341,7 @@ def test_it_starts_where_everything_stands_below_a_folder_that_only_root_may_ent
 def test_a_given_folder_that_its_user_cannot_get_to_is_refused(tmp_path: Path, embedded_version: str) -> None:
     tmp_path.chmod(0o700)
 
-    with pytest.raises(NoPlace, match="cannot get to") as refusal:
+    with pytest.raises(NoPlace, match="cannot read") as refusal:
         EmbeddedServer(version=embedded_version, folder=tmp_path / "data").start()
 
     assert refusal.value.remedy

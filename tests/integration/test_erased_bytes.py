@@ -84,7 +84,7 @@ def account(bench: Workbench) -> subprocess.Popen[str]:
     customers.founded(bench)
     asked = bench.run("terminate", "--account", "100", "--reason", "the contract ended")
     assert asked.code == 0, asked.err
-    assert "with it: 2 applications" in asked.out
+    assert "including 2 applications" in asked.out
     assert "keys: 3 documents now" in asked.out
     return bench.process("run", "--once")
 
@@ -318,7 +318,7 @@ LEAVER, CERTIFIED, ALTERED = "leaver1", "certified1", "altered1"
 def left_the_policy(bench: Workbench) -> None:
     customers.founded(bench, LEAVER)
     assert bench.run("terminate", "--application", LEAVER).code == 0
-    with interrupted(bench, Refused("the enforcer is ending")):
+    with interrupted(bench, Refused("the enforcer is shutting down")):
         bench.run("run", "--once")
     bench.policy_text = bench.policy_text.replace('["{prefix}keys"]', '["{prefix}keys-of-tomorrow"]')
     assert bench.run("policy", "accept").code == 0
@@ -364,7 +364,7 @@ def test_a_certificate_is_provisional_until_the_bytes_are_gone_and_then_final(
     ran = bench.run("certificate", "--application", CERTIFIED, "--html", str(page))
     assert ran.code == 0, ran.out
     assert "FINAL" in ran.out
-    assert "Final: nothing of it is left" in page.read_text()
+    assert "Final: no data that can be seen is left" in page.read_text()
     ran, found = certificate(bench, CERTIFIED)
     assert (found["final"], found["documents_purged"], found["open_items"]) == (True, 6, [])
     assert {p["category"] for p in found["purged"]} == {"configuration", "keys", "application-logs"}

@@ -82,7 +82,7 @@ def test_a_hold_on_a_category_keeps_it_until_it_is_removed(held: Workbench) -> N
     held.ready()
     added = hold(held, "--category", "logs")
     assert added.code == 0, added.err
-    assert "logs: 1 whole indices; 1 documents" in added.out
+    assert "logs: 1 whole index; 1 document" in added.out
     ran = held.run("run", "--once")
     assert ran.code == 3, "a promise that is held is not kept"
     assert (held.count("logs-a"), held.count("numbers")) == (1, 0)
@@ -137,8 +137,8 @@ def test_a_hold_on_an_application_turns_a_deletion_into_a_trim_that_spares_it(he
     held.ready()
     added = hold(held, "--application", "14")
     assert added.code == 0, added.err
-    assert "logs: 0 whole indices, and its documents in 1 more; 2 documents" in added.out
-    assert "not covered, since their documents do not name it: numbers" in added.out
+    assert "logs: 0 whole indices and documents in 1 more; 2 documents" in added.out
+    assert "not covered, because they have no field for this subject: numbers" in added.out
     ran = held.run("run", "--once")
     assert ran.code == 3
     assert left(held, "logs-a") == ["14/a", "14/b"]
@@ -183,7 +183,7 @@ def test_where_documents_cannot_be_told_apart_the_index_is_held_whole(held: Work
     index(held, "logs-text", log("14"), log("15"), mappings=text)
     index(held, "logs-a", log("15"))
     held.ready()
-    assert "logs: 1 whole indices" in hold(held, "--application", "14").out
+    assert "logs: 1 whole index" in hold(held, "--application", "14").out
     assert held.run("run", "--once").code == 3
     assert (held.count("logs-text"), held.count("logs-a")) == (2, None)
 
@@ -260,13 +260,13 @@ def test_a_hold_that_is_added_in_the_middle_of_a_purge_ends_it(
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ((), "a hold is on exactly one thing"),
-        (("--category", "logs", "--application", "14"), "a hold is on exactly one thing"),
+        ((), "exactly one target"),
+        (("--category", "logs", "--application", "14"), "exactly one target"),
         (("--category", "nothing"), "the policy has no category 'nothing'"),
         (("--index", "nothing"), "no governed index, data stream or alias has this name"),
         (("--index", "*"), "no governed index, data stream or alias has this name"),
-        (("--user", "anna"), "does not name exactly one subject"),
-        (("--account", "100", "--application", "14"), "does not name exactly one subject"),
+        (("--user", "anna"), "exactly one subject must be named"),
+        (("--account", "100", "--application", "14"), "exactly one subject must be named"),
         (("--application", "a,b"), "the id of the application is invalid"),
         (("--application", ""), "the id of the application is invalid"),
     ],

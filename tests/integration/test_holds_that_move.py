@@ -200,7 +200,7 @@ def test_an_index_that_is_restored_under_its_name_stays_held_although_an_alias_l
     assert held.is_gone("logs-b")
     (text,) = findings(held)
     assert name in text
-    assert "are gone" not in text
+    assert "gone" not in text
 
 
 def test_a_held_index_that_somebody_deletes_is_a_finding(held: Workbench) -> None:

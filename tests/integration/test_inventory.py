@@ -607,7 +607,7 @@ def test_indices_that_change_all_the_time_are_set_apart(
         facts = observe_one(client, f"{prefix}logs-*")
     assert len(made) >= ATTEMPTS
     assert the_doubt(facts).doubt is Doubt.PARTIAL
-    assert "gone, or closed" in the_doubt(facts).text
+    assert "gone or closed" in the_doubt(facts).text
     beside(facts)
 
 

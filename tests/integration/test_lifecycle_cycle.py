@@ -407,4 +407,4 @@ def test_policy_show_needs_no_cluster_for_the_arithmetic(tmp_path: Path) -> None
     shown = without.run("policy", "show", "--lifecycles", environ={"ENFORCER_POLICY_FILE": str(path)})
     assert shown.code == 0, shown.err
     assert "4 polls of 10m + lateness 1h = limit 14d - margin 1h" in " ".join(shown.out.split())
-    assert "as no cluster was asked" in shown.out
+    assert "because no cluster was asked" in shown.out

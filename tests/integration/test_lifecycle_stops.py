@@ -254,7 +254,7 @@ def test_stop_detaches_every_governed_index_and_resume_brings_all_back(managed: 
     assert managed.attached(backing) == managed.lifecycle("logs", "rolled")
     stopped = managed.run("stop")
     assert stopped.code == 0, stopped.out
-    assert "no governed index has a lifecycle any more" in stopped.out
+    assert "no governed index has a lifecycle now" in stopped.out
     assert [managed.attached(n) for n in ("logs-a", "logs-theirs", backing)] == [None, None, None]
     assert managed.attached("elsewhere") == theirs, "what is not governed is not touched"
     managed.run("run", "--once")

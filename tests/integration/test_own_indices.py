@@ -67,7 +67,7 @@ def test_a_template_for_every_name_does_not_reach_the_own_indices(bench: Workben
     bench.es.indices.delete_index_template(name=f"{bench.prefix}everything")
     assert bench.run("policy", "accept").code == 0
     assert bench.run("run", "--once").code == 0
-    assert bench.run("setup", "--indices-only").out.count("in place") == 5
+    assert bench.run("setup", "--indices-only").out.count("up to date") == 5
 
 
 def test_a_template_that_makes_streams_does_not_keep_them_from_being_created(bench: Workbench, template: Any) -> None:
@@ -94,7 +94,7 @@ def test_a_lifecycle_on_an_own_index_lets_nothing_be_deleted_until_setup_takes_i
     assert "retention-enforcer setup" in refused.err
     assert bench.run("check").code == 4
     assert bench.count("logs-a") == 1
-    assert "put right (index.lifecycle.name)" in bench.run("setup", "--indices-only").out
+    assert "corrected (index.lifecycle.name)" in bench.run("setup", "--indices-only").out
     assert bench.run("run", "--once").code == 0
     bench.es.ilm.delete_lifecycle(name=policy)
 
@@ -183,7 +183,7 @@ def test_a_ledger_of_an_earlier_version_gets_its_fields_by_setup_and_keeps_its_r
         bench.es.create(index=name, id=f"{record['sequence']:012d}", document=record, refresh=True)
 
     assert "created by an earlier version, without the fields details" in bench.run("run", "--once").err
-    assert "put right (fields of a later version)" in bench.run("setup", "--indices-only").out
+    assert "corrected (fields of a later version)" in bench.run("setup", "--indices-only").out
     assert bench.run("ledger", "adopt").code == 0
     bench.index("logs-b", [SystemClock().now() - 20 * DAY])
     assert bench.run("run", "--once").code == 0

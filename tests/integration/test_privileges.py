@@ -137,7 +137,7 @@ def test_a_file_that_cannot_be_written_costs_no_key(cluster: Workbench) -> None:
 def test_what_is_no_role_gets_no_key(cluster: Workbench) -> None:
     ran = cluster.run("setup", "--key", "superuser")
     assert ran.code == 2
-    assert "name one of: reader, registrar, operator, enforcer" in ran.err
+    assert "use one of: reader, registrar, operator, enforcer" in ran.err
 
 
 def test_keys_follow_the_policy(cluster: Workbench) -> None:
@@ -147,7 +147,7 @@ def test_keys_follow_the_policy(cluster: Workbench) -> None:
     assert "adapted: API key" in ran.out
     (key,) = _keys_of(cluster)
     assert f"{cluster.prefix}other" in json.dumps(key["role_descriptors"])
-    assert "in place: API key" in cluster.run("setup").out
+    assert "up to date: API key" in cluster.run("setup").out
 
 
 def test_a_key_that_may_not_make_roles_still_sees_to_the_indices(cluster: Workbench) -> None:
@@ -158,7 +158,7 @@ def test_a_key_that_may_not_make_roles_still_sees_to_the_indices(cluster: Workbe
     }
     ran = cluster.run("setup", environ=cluster.environ_with(may_create))
     assert ran.code == 0, ran.err
-    assert "note: no roles: the enforcer is not allowed" in ran.err
+    assert "note: no roles were created: the enforcer is not allowed" in ran.err
     assert "setup --print" in ran.err
 
 

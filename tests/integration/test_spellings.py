@@ -24,7 +24,7 @@ def test_an_id_that_a_field_of_numbers_has_in_another_spelling_is_said_with_that
 
     asked = tenants.run("erase", "--application", "0042")
     assert "logs: an unknown number of documents now" in asked.out
-    assert "0042 is there as 42: ask for that as well" in asked.err
+    assert "stores 0042 as 42: request that spelling as well" in asked.err
     assert tenants.run("run", "--once").code == 0
     assert any("without sign, leading zeros" in i["text"] for i in certificate(tenants, "0042")["open_items"])
 
@@ -38,7 +38,7 @@ def test_a_number_that_a_keyword_has_with_an_exponent_is_said_with_its_spellings
     index(tenants, "logs-b", *documents)
 
     asked = tenants.run("erase", "--application", "1400000000")
-    assert "logs: at least 1 documents now" in asked.out
+    assert "logs: at least 1 document now" in asked.out
     assert "1400000000.0, 1.4e9" in asked.err
     assert tenants.run("run", "--once").code == 0
     assert len(of(tenants, "logs-b")) == 2

@@ -218,16 +218,19 @@ def test_a_text_takes_no_object_and_an_object_no_text(es: Elasticsearch, prefix:
 
 TEXT = {"type": "text", "fields": {"keyword": KEYWORD}}
 COPIED: dict[str, tuple[Mapping[str, Any], Verdict | str]] = {
-    "by another": ({"uin": KEYWORD, "by": {**KEYWORD, "copy_to": "uin"}}, "copies values of other fields into uin"),
-    "among others": ({"uin": KEYWORD, "by": {**LONG, "copy_to": ["all", "uin"]}, "all": KEYWORD}, "copied into uin"),
-    "from an object": ({"uin": KEYWORD, "by": {"properties": {"id": {**KEYWORD, "copy_to": "uin"}}}}, "copied into"),
+    "by another": ({"uin": KEYWORD, "by": {**KEYWORD, "copy_to": "uin"}}, "other fields into uin"),
+    "among others": (
+        {"uin": KEYWORD, "by": {**LONG, "copy_to": ["all", "uin"]}, "all": KEYWORD},
+        "other fields into uin",
+    ),
+    "from an object": ({"uin": KEYWORD, "by": {"properties": {"id": {**KEYWORD, "copy_to": "uin"}}}}, "copy_to"),
     "from nested ones": (
         {"uin": KEYWORD, "by": {"type": "nested", "properties": {"id": {**KEYWORD, "copy_to": "uin"}}}},
-        "copied into uin",
+        "other fields into uin",
     ),
-    "from a field of that name": ({"uin": KEYWORD, "copy_to": {**KEYWORD, "copy_to": "uin"}}, "copied into uin"),
-    "into a number": ({"uin": LONG, "by": {**LONG, "copy_to": "uin"}}, "copied into uin"),
-    "into the text of a keyword": ({"uin": TEXT, "by": {**KEYWORD, "copy_to": "uin"}}, "copied into uin"),
+    "from a field of that name": ({"uin": KEYWORD, "copy_to": {**KEYWORD, "copy_to": "uin"}}, "other fields into uin"),
+    "into a number": ({"uin": LONG, "by": {**LONG, "copy_to": "uin"}}, "other fields into uin"),
+    "into the text of a keyword": ({"uin": TEXT, "by": {**KEYWORD, "copy_to": "uin"}}, "other fields into uin"),
     "from it": ({"uin": {**KEYWORD, "copy_to": "all"}, "all": KEYWORD}, ExactField(name="uin")),
     "between others": ({"uin": KEYWORD, "by": {**KEYWORD, "copy_to": "uin2"}, "uin2": KEYWORD}, ExactField(name="uin")),
     "while it is absent": ({"by": {**KEYWORD, "copy_to": "uin"}}, None),

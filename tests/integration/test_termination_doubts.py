@@ -59,7 +59,7 @@ def test_a_registry_that_was_made_anew_stops_all_and_what_it_lost_is_named(tenan
     assert "retention-terminations is another index than before" in ran.err
     adopted = tenants.run("ledger", "adopt")
     assert adopted.code == 0
-    assert "1 terminations; ask for them again" in adopted.out
+    assert "1 termination; request again" in adopted.out
     assert pseudonym.rpartition(" ")[2] in adopted.out
     assert tenants.run("run", "--once").code == 0
     assert tenants.run("terminations", "--output", "json").json == []
@@ -159,7 +159,7 @@ def test_an_approval_from_a_host_whose_clock_is_fast_approves_nothing_that_is_to
     assert tenants.run("run", "--once").code == 0
     assert states(tenants) == ["waiting-for-approval"] * 2
     approved = tenants.run("terminations", "approve", clock=FixedClock(ahead=30 * DAY))
-    assert "2 terminations that waited" in approved.out
+    assert "2 waiting terminations" in approved.out
     assert tenants.run("run", "--once").code == 0
     assert states(tenants) == ["verifying"] * 2
     for application in ("111", "1111"):

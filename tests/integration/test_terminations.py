@@ -580,16 +580,16 @@ def test_after_the_purge_began_an_application_is_not_taken_back_from_its_account
     assert tenants.run("reinstate", "--application", "1").code == 4
     ran = tenants.run("reinstate", "--account", "100")
     assert ran.code == 0
-    assert "has begun: 11 documents are gone" in ran.err
+    assert "has started: 11 documents deleted" in ran.err
 
 
 def test_what_a_reinstatement_does_not_reach_is_said(tenants: Workbench) -> None:
     ask_in_grace(tenants, "--application", "1")
-    assert "nothing of it is under way" in tenants.run("reinstate", "--application", "11").err
+    assert "nothing is withdrawn" in tenants.run("reinstate", "--application", "11").err
     ran = tenants.run("reinstate", "--account", "100")
     assert ran.code == 0
-    assert "1 terminations and requests of its applications alone go on" in ran.err
-    assert "its terminate is taken back" in tenants.run("reinstate", "--application", "1").out
+    assert "1 termination or request of its applications alone continues" in ran.err
+    assert "its terminate is withdrawn" in tenants.run("reinstate", "--application", "1").out
 
 
 def test_what_a_command_answers_is_what_will_happen(tenants: Workbench) -> None:

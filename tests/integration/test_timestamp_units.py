@@ -433,7 +433,7 @@ def test_a_subject_is_purged_whatever_its_documents_say_of_their_age(
     assert tenants.run("policy", "accept").code == 0
 
     asked = tenants.run("erase", "--application", "31")
-    assert "logs: 1 documents now" in asked.out
+    assert "logs: 1 document now" in asked.out
     tenants.run("run", "--once")
 
     assert of(tenants, "logs-b") == ["32"]

@@ -279,7 +279,7 @@ def test_twins(bench: Workbench) -> None:
     for twin in pair.all:
         counted += assert_all_was_announced(bench, feeder, twin, ahead)
         log = "".join(twin.daemon.lines)
-        for text in ("Traceback", "defect in", KEY, bench.password or KEY):
+        for text in ("Traceback", "internal error in", KEY, bench.password or KEY):
             assert text not in log, f"{text!r} in the log of {twin.name}"
     assert bench.count("others") == 50
     records = bench.records()

@@ -25,7 +25,7 @@ def test_what_is_stale_is_told_in_a_line_each_and_put_right_by_writing(
     assert references.main(["--check", str(tmp_path)]) == 1
     missing = capsys.readouterr().err.splitlines()
     assert len(missing) == len(references.references(tmp_path))
-    assert f"{tmp_path / 'config' / 'settings.md'} is not what the code says: make reference" in missing
+    assert f"{tmp_path / 'config' / 'settings.md'} is out of date: run make reference" in missing
     assert references.main(["--write", str(tmp_path)]) == 0
     assert references.main(["--check", str(tmp_path)]) == 0
     (tmp_path / "docs" / "status.schema.json").write_text("{}")

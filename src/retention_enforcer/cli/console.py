@@ -121,5 +121,5 @@ def write_file(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(
-            f"{path} cannot be written: {error.strerror}", "name a file in a folder of yours"
+            f"{path} cannot be written: {error.strerror}", "name a file in a folder that you may write"
         ) from None

@@ -11,6 +11,7 @@ from retention_enforcer.cli.console import app, complain, deployment_of, plan_ap
 from retention_enforcer.cli.holds import tell_put_back
 from retention_enforcer.daemon.exit_codes import FAILED, OK
 from retention_enforcer.domain.expiry.proof import about_ages
+from retention_enforcer.domain.wording import counted
 from retention_enforcer.enforcement.operator import commands
 from retention_enforcer.enforcement.scope import Scope
 
@@ -32,7 +33,8 @@ def plan_approve(
     plans, fingerprint = look.plans.values(), deployment.fingerprint
     approved = commands.approve_plan(deployment.control, plans, plan_hash, fingerprint, deployment.clock)
     documents = sum(purge.documents for purge in approved.purge)
-    say(f"approved for 24 h: {approved.category}, {len(approved.purge)} purges, {documents:,} documents")
+    number = counted(len(approved.purge), "purge")
+    say(f"approved for 24 h: {approved.category}, {number}, {counted(documents, 'document')}")
     return OK
 
 
@@ -52,7 +54,8 @@ def policy_accept(context: typer.Context) -> int:
     look = deployment.reader.look(deployment.policy.categories)
     for found in look.plans.values():
         documents = sum(purge.documents for purge in found.purge)
-        say(f"{found.category}: {len(found.purge)} indices, {documents:,} of {found.documents:,} documents are due")
+        indices = counted(len(found.purge), "index", "indices")
+        say(f"{found.category}: due are {documents:,} of {counted(found.documents, 'document')}, in {indices}")
         for wrong in about_ages(deployment.policy.category(found.category), look.facts[found.category]):
             complain(f"note: {deployment.hide(wrong.text)}; {deployment.hide(wrong.remedy)}")
     deployment.holding.raise_if_voided()
@@ -62,7 +65,7 @@ def policy_accept(context: typer.Context) -> int:
     scope = replace(Scope.looking(deployment.policy, look.control), fingerprint=deployment.fingerprint)
     retired, failed = deployment.superseded_lifecycles.retire(scope, look.facts)
     if retired:
-        say(f"{retired:,} indices had lifecycles that do something else: taken off, until the next cycle")
+        say(f"lifecycles of another policy were detached from {counted(retired, 'index', 'indices')}")
     for name, why in sorted(failed.items()):
         say(f"  NOT UNDER THIS POLICY {name}: {why}")
     return FAILED if failed else OK
@@ -87,7 +90,7 @@ def stop(context: typer.Context) -> int:
         for name, why in sorted(unprotected.items()):
             say(f"  NOT STOPPED {name}: {why}")
     if deployment.capabilities.has_lifecycles() and not unprotected:
-        say("no governed index has a lifecycle any more")
+        say("no governed index has a lifecycle now")
     return FAILED if unprotected else OK
 
 

@@ -7,6 +7,7 @@ from retention_enforcer.cli.console import say
 from retention_enforcer.daemon.exit_codes import OK
 from retention_enforcer.domain.errors import ConfigurationError
 from retention_enforcer.domain.policy.promises import Category, Policy
+from retention_enforcer.domain.wording import counted
 from retention_enforcer.enforcement.operator import commands
 
 
@@ -19,15 +20,16 @@ def erase_never_stored(deployment: Deployment, category: str, *, confirm: bool) 
         would = commands.erasure_plan(forbidding, facts, policy.margin, deployment.clock.now())
         documents = sum(purge.documents for purge in would.purge)
         raise ConfigurationError(
-            f"this would erase {documents:,} documents in {len(would.purge)} indices, without a way back",
-            "look at `retention-enforcer report`, then give --confirm",
+            f"this would irreversibly erase {counted(documents, 'document')} in "
+            f"{counted(len(would.purge), 'index', 'indices')}",
+            "check `retention-enforcer report`, then add --confirm",
         )
     margin, fingerprint = policy.margin, deployment.fingerprint
     plan = commands.order_erasure(deployment.control, forbidding, facts, margin, fingerprint, deployment.clock)
     for purge in plan.purge:
-        what = "the index" if purge.action == "delete_index" else "of its documents"
-        say(f"{purge.facts.name}: {purge.documents:,} documents, {what}")
-    say("ordered: erased in the next cycle, and recorded in the ledger" if plan.purge else "there is nothing to erase")
+        what = "with the index" if purge.action == "delete_index" else "the index is kept"
+        say(f"{purge.facts.name}: {counted(purge.documents, 'document')}, {what}")
+    say("ordered: the next cycle erases and records them" if plan.purge else "there is nothing to erase")
     return OK
 
 
@@ -35,5 +37,5 @@ def _never_stored(policy: Policy, id_: str) -> Category:
     for category in policy.categories:
         if category.id == id_ and category.forbids_fields:
             return category
-    remedy = ", ".join(category.id for category in policy.categories if category.forbids_fields) or "there is none"
-    raise ConfigurationError(f"{id_[:60]!r} is not a category of what must never be stored", f"name one: {remedy}")
+    remedy = ", ".join(category.id for category in policy.categories if category.forbids_fields) or "none"
+    raise ConfigurationError(f"{id_[:60]!r} is not a category with forbidden data", f"use one of: {remedy}")

@@ -15,6 +15,7 @@ from retention_enforcer.domain.holds.hold import Hold
 from retention_enforcer.domain.instants import parse_instant
 from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.subjects.identity import Subject, subject_of
+from retention_enforcer.domain.wording import counted
 from retention_enforcer.enforcement.operator.hold_commands import Protection
 from retention_enforcer.enforcement.operator.lifecycle_switch import PutBack
 from retention_enforcer.reporting.holds import holds_document, holds_table
@@ -54,7 +55,7 @@ def hold_add(  # noqa: PLR0917 - options, never positional
     )
     if sum(target is not None for target in (hold.category, hold.index, hold.subject)) != 1:
         raise ConfigurationError(
-            "a hold is on exactly one thing", "give one of --category, --index, --account, --application [--user]"
+            "a hold needs exactly one target", "give one of --category, --index, --account, --application [--user]"
         )
     protection = deployment.holding.add(hold)
     _tell(protection)
@@ -62,14 +63,15 @@ def hold_add(  # noqa: PLR0917 - options, never positional
 
 
 def _tell(protection: Protection) -> None:
-    say(f"{protection.hold}: obeyed from the next cycle on")
+    say(f"{protection.hold}: in force from the next cycle")
     for covered in protection.covered:
-        partly = f", and its documents in {covered.partly:,} more" if covered.partly else ""
-        say(f"  {covered.category}: {covered.indices:,} whole indices{partly}; {covered.documents:,} documents")
+        partly = f" and documents in {covered.partly:,} more" if covered.partly else ""
+        whole = counted(covered.indices, "whole index", "whole indices")
+        say(f"  {covered.category}: {whole}{partly}; {counted(covered.documents, 'document')}")
     if not protection.covered:
-        say("  nothing is there now that it covers")
+        say("  it currently covers nothing")
     if protection.not_narrowed:
-        say(f"  not covered, since their documents do not name it: {', '.join(protection.not_narrowed)}")
+        say(f"  not covered, because they have no field for this subject: {', '.join(protection.not_narrowed)}")
     for name, why in sorted(protection.unprotected.items()):
         say(f"  NOT PROTECTED {name}: {why}")
 
@@ -105,7 +107,7 @@ def hold_remove(
 def tell_put_back(put_back: PutBack) -> int:
     """Tell which lifecycles of others were put back, and which could not be."""
     for name, policy in sorted(put_back.attached.items()):
-        due = ": what is due to it goes at its next poll" if policy == STREAM_LIFECYCLE else ""
+        due = ": it deletes what is due at its next poll" if policy == STREAM_LIFECYCLE else ""
         say(f"  {name} has its lifecycle {policy} again{due}")
     for name, why in sorted(put_back.failed.items()):
         say(f"  NOT PUT BACK {name}: {why}")
@@ -115,7 +117,7 @@ def tell_put_back(put_back: PutBack) -> int:
 def _words(text: str, option: str) -> str:
     words = " ".join(text.split())
     if not words:
-        raise ConfigurationError(f"{option} is empty", "write it in a few words: it is shown to whoever finds the hold")
+        raise ConfigurationError(f"{option} is empty", "give a few words, which help whoever finds the hold")
     return words
 
 
@@ -125,14 +127,14 @@ def _end(deployment: Deployment, text: str) -> int:
     except ValueError as error:
         raise ConfigurationError(f"--until: {error}") from None
     if until <= deployment.clock.now():
-        raise ConfigurationError("--until is in the past", "give the instant at which the hold ends by itself")
+        raise ConfigurationError("--until is in the past", "give a time in the future at which the hold ends")
     return until
 
 
 def _category(deployment: Deployment, id_: str | None) -> str | None:
     known = [category.id for category in deployment.policy.categories]
     if id_ is not None and id_ not in known:
-        raise ConfigurationError(f"the policy has no category {id_[:60]!r}", f"name one of: {', '.join(known)}")
+        raise ConfigurationError(f"the policy has no category {id_[:60]!r}", f"use one of: {', '.join(known)}")
     return id_
 
 

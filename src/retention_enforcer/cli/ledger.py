@@ -18,6 +18,7 @@ from retention_enforcer.domain.errors import ConfigurationError, LedgerBroken
 from retention_enforcer.domain.ledger.checkpoints import Checkpoints
 from retention_enforcer.domain.ledger.records import Head, Record, canonical, check_chain
 from retention_enforcer.domain.own.state_keys import ADOPTED, CHECKPOINT, LEDGER
+from retention_enforcer.domain.wording import counted
 from retention_enforcer.enforcement.ledger.memory import LedgerMemory
 from retention_enforcer.enforcement.preconditions.control_memory import adopt_control
 from retention_enforcer.enforcement.terminations.intake import adopt
@@ -55,7 +56,7 @@ def ledger_verify(
     deployment = deployment_of(context)
     found, checkpoints = _verify_export(file, deployment) if file else _verify_index(deployment)
     if head and found.hash != head.lower():
-        raise LedgerBroken(f"record {found.sequence}: the last one's hash is {found.hash}, not {head}", _COMPARE)
+        raise LedgerBroken(f"record {found.sequence}: the last record has the hash {found.hash}, not {head}", _COMPARE)
     say(f"the ledger is whole: {found.sequence} records, head {found.hash}")
     say(checkpoints.summary)
     return OK
@@ -79,39 +80,40 @@ def ledger_adopt(context: typer.Context) -> int:
     deployment = deployment_of(context)
     head = check_chain(deployment.ledger.read())
     if head.sequence and deployment.ledger.standing(head.sequence) is None:
-        raise LedgerBroken(f"record {head.sequence}: the copies of the ledger differ", _COMPARE)
+        raise LedgerBroken(f"record {head.sequence}: the shard copies of the ledger differ", _COMPARE)
     memory = LedgerMemory(uuid=deployment.ledger.uuid(), head=head, settled=0)
     deployment.state.save(LEDGER, memory.body(), deployment.clock.now())
     deployment.state.remove(CHECKPOINT)  # the last may have been lost; the next is written at once
-    say(f"adopted: the ledger goes on from record {head.sequence}")
+    say(f"adopted: the ledger continues from record {head.sequence}")
     now = deployment.clock.now()
     word = adopt_control(deployment.control, deployment.control_reader, deployment.state, now)
     if word.holds:
-        say(f"holds that were lost, and hold nothing any more unless they are added again: {', '.join(word.holds)}")
+        say(f"lost holds, which protect nothing unless you add them again: {', '.join(word.holds)}")
     if word.stop:
-        say("the stop flag was lost: the next cycle acts, unless `stop` is given again")
+        say("the stop flag was lost: the next cycle deletes again unless you run `stop`")
     adopted = adopt(deployment.requests, deployment.registry, deployment.ledger, deployment.state, now)
     if adopted.skipped_up_to is not None:
-        say(f"adopted: requests are read after place {adopted.skipped_up_to}; ask again for what was not carried out")
-        say("all open terminations wait for `terminations approve`: reinstatements may be among what is skipped")
+        say(f"adopted: requests are read after _seq_no {adopted.skipped_up_to}; repeat those that were not carried out")
+        say("all open terminations wait for `terminations approve`, because reinstatements may have been skipped")
     if adopted.lost:
-        say(f"open in the ledger, but not in the registry: {len(adopted.lost)} terminations; ask for them again:")
+        say(
+            f"open in the ledger, but lost from the registry: {counted(len(adopted.lost), 'termination')}; "
+            "request again:"
+        )
         for who in adopted.lost:
             say(f"  {who}")
     if adopt_epoch(deployment.state, deployment.ledger.last_epoch(), now):
         control = deployment.control_reader.read()
         for release in (*control.approvals, *control.orders):  # whether they were carried out nobody knows any more
             deployment.control.remove(release.key)
-        say("retention-state was older than the ledger: approvals and orders are void, give again what is still meant;")
-        say(
-            "holds cover what they name now, and what they were added on: add again what has moved since. A policy that"
-        )
-        say("an environment accepted counts anew: let no instance run that has an older one")
+        say("retention-state was older than the ledger. Approvals and orders are void: repeat those that still apply.")
+        say("Holds cover what they name now and what they were added on: add holds again if names have changed since.")
+        say("A policy accepted by ENFORCER_ACCEPT_POLICY counts again: run no instance with an older policy.")
     deployment.state.save(ADOPTED, {"at": now}, now)  # last: a daemon that runs begins anew with what there is
     return OK
 
 
-_COMPARE = "compare with an export or with the checkpoints in the log"
+_COMPARE = "compare the ledger with an export or with the checkpoints in the log"
 
 
 def _verify_index(deployment: Deployment) -> tuple[Head, Checkpoints]:
@@ -123,7 +125,7 @@ def _verify_export(file: Path, deployment: Deployment) -> tuple[Head, Checkpoint
     try:
         lines = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file} cannot be read: {error}", "name a file made by `ledger export`") from None
+        raise ConfigurationError(f"{file} cannot be read: {error}", "name a file that `ledger export` wrote") from None
     checkpoints = Checkpoints(deployment.pseudonyms)
     records = (_record(number, line) for number, line in enumerate(lines, 1))
     return check_chain(records, see=checkpoints.see), checkpoints
@@ -135,7 +137,7 @@ def _record(number: int, line: str) -> Record:
     except ValueError:
         record = None
     if not isinstance(record, Mapping) or "previous" not in record:
-        raise LedgerBroken(f"record {number}: line {number} of the file is no record", _COMPARE)
+        raise LedgerBroken(f"record {number}: line {number} of the file is not a record", _COMPARE)
     if _written(record) != line:
         raise LedgerBroken(f"record {number}: line {number} of the file is not in the canonical form", _COMPARE)
     return record

@@ -105,7 +105,9 @@ def _show_lifecycles(deployment: Deployment, output: Output) -> int:
         print_json(lifecycles_document(compiled, poll))
     else:
         print_table(lifecycles_table(compiled))
-        where = "the cluster's" if asked is not None else "Elasticsearch's default, as no cluster was asked"
+        where = (
+            "set in the cluster" if asked is not None else "the default of Elasticsearch, because no cluster was asked"
+        )
         say(f"indices.lifecycle.poll_interval {format_duration(poll)}: {where}")
     deployment.raise_if_unmeetable(poll)
     return OK
@@ -143,7 +145,7 @@ def report(
         deployment.reader.proofs(look),
         coverage,
         head=deployment.reader.head(),
-        notes=[f"Nothing past the policy was looked at: {problem}"] if problem else [],
+        notes=[f"Copies outside the policy were not searched for: {problem}"] if problem else [],
         asked=asked,
         refused=refused,
         unknown=unknown,

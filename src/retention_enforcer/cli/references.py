@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     stale = [path for path, text in references(chosen.check).items() if _read(path) != text]
     for path in stale:
-        sys.stderr.write(f"{path} is not what the code says: make reference\n")
+        sys.stderr.write(f"{path} is out of date: run make reference\n")
     return 1 if stale else 0
 
 

@@ -78,10 +78,10 @@ def _test_privileges(deployment: Deployment) -> None:
     try:
         granted = deployment.access.granted(deployment.role, deployment.policy)
     except RetentionError as error:
-        log.warning(f"the privileges could not be looked at: {error.message}", **about)
+        log.warning(f"the privileges could not be checked: {error.message}", **about)
         return
     if granted is None:
-        log.info("the cluster's security is off: no privileges are looked at", **about)
+        log.info("the security of the cluster is off: no privileges are checked", **about)
         return
     for _, missing in shortcomings(granted, deployment.role):
         log.error(f"{missing.message}; {missing.remedy}", **about)
@@ -106,7 +106,7 @@ def _run_once(deployment: Deployment, acting: Acting) -> int:
     stop = threading.Event()
 
     def end() -> None:
-        acting.gate.shut("the enforcer is ending")
+        acting.gate.shut("the enforcer is shutting down")
         stop.set()
 
     on_signals(end)

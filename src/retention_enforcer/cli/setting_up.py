@@ -17,7 +17,7 @@ from retention_enforcer.domain.own.position import RESTORE
 from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.domain.privileges import AccessRole, descriptor, rights_of, role_name
 
-_BY_HAND = "`retention-enforcer setup --print` shows them for whoever may, deploy/roles/roles.yml for a file"
+_BY_HAND = "have an administrator create those that `retention-enforcer setup --print` or deploy/roles/roles.yml shows"
 
 
 @app.command()
@@ -41,7 +41,7 @@ def setup(
     """
     deployment = deployment_of(context)
     if indices_only and keys:
-        raise ConfigurationError("--key and --indices-only contradict each other", "leave one of them out")
+        raise ConfigurationError("--key and --indices-only exclude each other", "remove one of the two")
     wanted = [_wanted_key(text) for text in keys or []]
     policy = None if indices_only else _policy(deployment, keys=bool(keys))
     if show:
@@ -51,7 +51,7 @@ def setup(
     for name, what in done.items():
         say(f"{what}: {name}")
     if "created" in done.values() and set(done.values()) != {"created"}:
-        complain(f"note: own indices were missing beside others that are there; {RESTORE}")
+        complain(f"note: some of the enforcer's own indices were missing; {RESTORE}")
     if policy is not None:
         _secure(deployment, policy, wanted)
     return OK
@@ -62,13 +62,13 @@ def _wanted_key(text: str) -> tuple[AccessRole, Path | None]:
     try:
         return AccessRole(name), Path(file) if file else None
     except ValueError:
-        raise ConfigurationError(f"{name[:60]!r} is not a role", f"name one of: {', '.join(AccessRole)}") from None
+        raise ConfigurationError(f"{name[:60]!r} is not a role", f"use one of: {', '.join(AccessRole)}") from None
 
 
 def _policy(deployment: Deployment, *, keys: bool) -> Policy | None:
     """Return the policy, whose indices the roles name; None if none is configured and no key was requested."""
     if deployment.settings.policy_file is None and not keys:
-        complain("note: no roles: they name the policy's indices, and ENFORCER_POLICY_FILE is not set")
+        complain("note: no roles were created, because they need the indices of ENFORCER_POLICY_FILE, which is not set")
         return None
     return deployment.policy
 
@@ -91,16 +91,19 @@ def _secure(deployment: Deployment, policy: Policy, keys: list[tuple[AccessRole,
     access = deployment.access
     if access.user() is None:
         if keys:
-            raise ConfigurationError("the cluster's security is off: it knows no API keys", "leave --key out")
-        say("no roles: the cluster's security is off")
+            raise ConfigurationError("the security of the cluster is off, so it has no API keys", "remove --key")
+        say("no roles were created, because the security of the cluster is off")
         return
     try:
         for role in AccessRole:
-            say(f"{'created' if access.put_role(role, policy) else 'in place'}: role {role_name(role, deployment.own)}")
+            say(
+                f"{'created' if access.put_role(role, policy) else 'up to date'}: role "
+                f"{role_name(role, deployment.own)}"
+            )
     except RequestRejected as error:
         if keys:
             raise
-        complain(f"note: no roles: {error.message}; {_BY_HAND}")
+        complain(f"note: no roles were created: {error.message}; {_BY_HAND}")
         return
     for role in AccessRole:
         _follow(deployment, policy, role)
@@ -114,26 +117,26 @@ def _follow(deployment: Deployment, policy: Policy, role: AccessRole) -> None:
         try:
             changed = deployment.access.follow_policy(role, policy, id_)
         except RequestRejected as error:
-            complain(f"note: the API key {id_} was not adapted: {error.message}; make a new one with --key {role}")
+            complain(f"note: API key {id_} was not updated: {error.message}; create a new one with --key {role}")
         else:
-            say(f"{'adapted' if changed else 'in place'}: API key {id_} of {role_name(role, deployment.own)}")
+            say(f"{'updated' if changed else 'up to date'}: API key {id_} of {role_name(role, deployment.own)}")
 
 
 def _make_key(deployment: Deployment, policy: Policy, role: AccessRole, path: Path | None) -> None:
     name = role_name(role, deployment.own)
     if path is None:
         key = deployment.access.make_key(role, policy)
-        say(f"created: API key {key.id} of {name}, shown this once:\n{key.encoded}")
+        say(f"created: API key {key.id} of {name}, shown only once:\n{key.encoded}")
         return
     try:
         # Before the key is made: a file that cannot be written must not cost one.
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        say(f"in place: {path}")
+        say(f"exists already: {path}")
         return
     except OSError as error:
         raise ConfigurationError(
-            f"{path} cannot be written: {error.strerror}", "name a file in a folder of yours"
+            f"{path} cannot be written: {error.strerror}", "name a file in a folder that you may write"
         ) from None
     try:
         with os.fdopen(file, "w", encoding="ascii") as opened:

@@ -24,6 +24,7 @@ from retention_enforcer.domain.errors import ConfigurationError
 from retention_enforcer.domain.instants import describe_duration, format_instant, parse_instant
 from retention_enforcer.domain.subjects.identity import Subject, spellings, subject_of, whole_number
 from retention_enforcer.domain.terminations.requests import Ask
+from retention_enforcer.domain.wording import counted, verb
 from retention_enforcer.enforcement.terminations.commands import Prospect, Return
 from retention_enforcer.reporting.terminations import terminations_document, terminations_table
 
@@ -102,7 +103,9 @@ def erase(  # noqa: PLR0917 - options, never positional
     """
     if category is not None:
         if (account, application, user, at) != (None, None, None, None):
-            raise ConfigurationError("--category stands alone", "ask for a customer's data without it")
+            raise ConfigurationError(
+                "--category excludes the options for a customer", "remove --category or those options"
+            )
         return erase_never_stored(deployment_of(context), category, confirm=confirm)
     return _ask(context, Ask.ERASE, (account, application, user), at, reason, confirm=confirm)
 
@@ -144,81 +147,86 @@ def _tell_spellings(subject: Subject | None, *, spelled: bool) -> None:
         if id_ is None or (number := whole_number(id_)) is None:
             continue
         if str(number) != id_:
-            complain(f"warning: where it is stored as a number, {id_} is there as {number}: ask for that as well")
+            complain(f"warning: a numeric field stores {id_} as {number}: request that spelling as well")
         elif spelled:
-            complain(f"warning: other spellings of {id_} are {', '.join(spellings(id_))}: ask for those that are used")
+            complain(f"warning: other spellings of {id_} are {', '.join(spellings(id_))}: request those that are used")
 
 
 def _tell_documents(category: str, documents: int, indistinguishable: list[str]) -> None:
     """Say how many documents a category has, and where that is not known: 0 is never said for what is not known."""
     if not indistinguishable:
-        say(f"  {category}: {documents:,} documents now")
+        say(f"  {category}: {counted(documents, 'document')} now")
         return
-    say(f"  {category}: {f'at least {documents:,}' if documents else 'an unknown number of'} documents now")
+    known = f"at least {counted(documents, 'document')}" if documents else "an unknown number of documents"
+    say(f"  {category}: {known} now")
     for why in indistinguishable[:_NAMED]:
-        complain(f"warning: it cannot be told what else there is: {why}")
+        complain(f"warning: there may be more: {why}")
     if len(indistinguishable) > _NAMED:
-        complain(f"warning: nor in {len(indistinguishable) - _NAMED} further indices")
+        complain(
+            f"warning: the same holds for {counted(len(indistinguishable) - _NAMED, 'more index', 'more indices')}"
+        )
 
 
 def _tell(deployment: Deployment, ask: Ask, prospect: Prospect) -> None:
     termination, times, before = prospect.termination, prospect.times, prospect.before
     who = f"{termination.kind} {termination.pseudonym}"
     if before is None:
-        say(f"asked: {ask} {who}")
+        say(f"requested: {ask} {who}")
     elif before.terminated_at == termination.terminated_at and before.asked_at == termination.asked_at:
-        say(f"unchanged: the {ask} of {who} is under way already")
+        say(f"unchanged: the {ask} of {who} is already in progress")
     else:
         since = format_instant(termination.terminated_at)
-        say(f"asked: the {ask} of {who}, which is under way already, counts from {since}")
+        say(f"requested: the {ask} of {who}, which is already in progress, now counts from {since}")
     if termination.applications:
-        say(f"  with it: {len(termination.applications)} applications")
+        say(f"  including {counted(len(termination.applications), 'application')}")
     for id_, documents in prospect.documents.items():
         _tell_documents(id_, documents, [deployment.hide(why) for why in prospect.indistinguishable.get(id_, ())])
     spelled = any("another spelling" in why for those in prospect.indistinguishable.values() for why in those)
     _tell_spellings(termination.subject, spelled=spelled)
     if prospect.not_narrowed:
-        say(f"  not to be narrowed to it: {', '.join(prospect.not_narrowed)}")
+        say(f"  cannot be filtered by this subject: {', '.join(prospect.not_narrowed)}")
     _tell_times(deployment, prospect)
     if prospect.stopped:
-        complain("warning: all deletion is stopped now: nothing is purged until `retention-enforcer resume`")
+        complain("warning: all deletion is stopped: nothing is purged until you run `retention-enforcer resume`")
     if times.grace_ends(termination) > times.deadline(termination):
-        complain("warning: the grace ends after the deadline: the purge will be late")
+        complain("warning: the grace period ends after the deadline, so the purge will be late")
     if prospect.problem:
-        complain(f"warning: its applications cannot be told now: {prospect.problem}")
+        complain(f"warning: its applications are unknown: {prospect.problem}")
     elif not any(prospect.documents.values()) and not prospect.indistinguishable:
-        complain("warning: nothing of it is there now; it is registered all the same")
+        complain("warning: no matching documents found; the request was registered anyway")
 
 
 def _tell_times(deployment: Deployment, prospect: Prospect) -> None:
     termination, times = prospect.termination, prospect.times
     start, promised = times.grace_ends(termination), format_instant(times.promised(termination))
     if prospect.waits:
-        say(f"  waits for approval (retention-enforcer terminations approve); erased by {promised} was promised")
+        say(f"  waits for approval (retention-enforcer terminations approve), promised to be erased by {promised}")
     elif termination.begun_at is not None:
-        say(f"  its purge has begun: {termination.documents:,} documents are gone; erased by {promised} was promised")
+        gone = counted(termination.documents, "document")
+        say(f"  its purge has started: {gone} deleted, promised to be erased by {promised}")
     else:
         wait = describe_duration(max(start - deployment.clock.now(), 0))
-        say(f"  purged from {format_instant(start)} on (in {wait}), erased by {promised}")
+        say(f"  the purge starts at {format_instant(start)} (in {wait}), promised to be erased by {promised}")
 
 
 def _tell_return(prospect: Return) -> None:
     who = f"{prospect.kind} {prospect.pseudonym}"
-    say(f"asked: {who} is reinstated in the next cycle")
+    say(f"requested: {who} is reinstated in the next cycle")
     for termination in prospect.reaches:
         if termination.begun_at is None:
-            say(f"  its {termination.ask} is taken back, unless its purge begins before that")
+            say(f"  its {termination.ask} is withdrawn unless its purge starts before that")
         else:
             complain(
-                f"warning: the purge of its {termination.ask} has begun: {termination.documents:,} documents are gone;"
-                " what is there then stays"
+                f"warning: the purge of its {termination.ask} has started: "
+                f"{counted(termination.documents, 'document')} deleted; what is left then is kept"
             )
     if not prospect.reaches:
-        complain("warning: nothing of it is under way: nothing is taken back")
+        complain("warning: no termination or erasure request is open, so nothing is withdrawn")
     if prospect.others:
-        complain(f"warning: {prospect.others} terminations and requests of its applications alone go on")
+        others = counted(prospect.others, "termination or request", "terminations and requests")
+        complain(f"warning: {others} of its applications alone {verb(prospect.others, 'continues', 'continue')}")
     for problem in prospect.problems:
-        complain(f"warning: it may still go along with the termination of an account: {problem}")
+        complain(f"warning: it may still be included in the termination of an account: {problem}")
 
 
 @terminations_app.callback()
@@ -242,5 +250,5 @@ def terminations_approve(context: typer.Context) -> int:
     They wait, for example, because too many came within a day, or because their time is unusual.
     """
     waited = deployment_of(context).asking.approve()
-    say(f"approved: {waited} terminations that waited go on in the next cycle")
+    say(f"approved: {counted(waited, 'waiting termination')} {verb(waited, 'continues', 'continue')} in the next cycle")
     return OK

@@ -84,7 +84,7 @@ def create_own_indices(client: Elasticsearch, own: OwnIndices = OWN) -> dict[str
     Safe to repeat, and removes nothing. Raises RequestRejected where that is refused.
     """
     bodies, there = creation_bodies(own), read_own_indices(client, own)
-    done = dict.fromkeys(bodies, "in place")
+    done = dict.fromkeys(bodies, "up to date")
     for name, seen in there.items():
         repairable = [one.what for one in seen.deviations if one.repairable]
         if repairable:
