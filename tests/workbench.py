@@ -232,7 +232,8 @@ class Workbench:
     def ready(self) -> None:
         """Create the own indices and accept the policy."""
         assert self.run("setup", "--indices-only").code == 0
-        assert self.run("policy", "accept").code == 0
+        accepted = self.run("policy", "accept")
+        assert accepted.code == 0, accepted.out + accepted.err
 
     # --- data ---
 

@@ -408,3 +408,23 @@ def test_policy_show_needs_no_cluster_for_the_arithmetic(tmp_path: Path) -> None
     assert shown.code == 0, shown.err
     assert "4 polls of 10m + lateness 1h = limit 14d - margin 1h" in " ".join(shown.out.split())
     assert "because no cluster was asked" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("max_age", "retention", "says"),
+    [("14d", "18585m", "= limit 14d - margin 1h"), ("18d", None, "without deleting days too early")],
+)
+def test_policy_show_gives_the_retention_of_streams_where_a_category_adopts_them(
+    tmp_path: Path, max_age: str, retention: str | None, says: str
+) -> None:
+    path = tmp_path / "policy.yaml"
+    text = POLICY.format(prefix="t-", max_age=max_age)
+    path.write_text(text.replace("rollover: 1d\n", "rollover: 1d\n    foreign_lifecycle: adopt\n", 1))
+    without = Workbench(es=None, url="", username="", password="", prefix="t-", folder=tmp_path)  # type: ignore[arg-type]
+    environ = {"ENFORCER_POLICY_FILE": str(path)}
+    shown = without.run("policy", "show", "--lifecycles", "--output", "json", environ=environ)
+    first, *others = shown.json["categories"]
+    assert first["stream"]["data_retention"] == retention
+    assert says in first["stream"]["arithmetic"]
+    assert {one["stream"] for one in others} == {None}
+    assert says in " ".join(without.run("policy", "show", "--lifecycles", environ=environ).out.split())

@@ -32,6 +32,13 @@ from retention_enforcer.domain.errors import ConfigurationError
 from retention_enforcer.domain.foresight import horizon_of
 from retention_enforcer.domain.instants import SECOND, format_duration
 from retention_enforcer.domain.lifecycles.compiler import Lifecycles, Unmeetable, compile_lifecycles
+from retention_enforcer.domain.lifecycles.streams import (
+    AUTOMATIC,
+    DEFAULT_STREAM_POLL,
+    StreamRetention,
+    adopts_streams,
+    compile_stream_retention,
+)
 from retention_enforcer.domain.policy.promises import Policy, fingerprint
 from retention_enforcer.domain.policy.rules import settings_problems
 from retention_enforcer.domain.privileges import AccessRole
@@ -417,6 +424,16 @@ class Deployment:
         """Return the lifecycle policies of each category on a cluster with this poll interval."""
         policy, fingerprint = self.policy, self.fingerprint
         return {c.id: compile_lifecycles(policy, c, fingerprint, poll) for c in policy.categories}
+
+    def stream_retentions(self) -> dict[str, StreamRetention | Unmeetable]:
+        """Return what the lifecycle of a stream needs to keep the promise of each category that adopts streams.
+
+        With the automatic rollover age, and the cluster's poll interval where there is one.
+        """
+        asked = self.settings.elasticsearch_url is not None and self.capabilities.has_lifecycles()
+        poll = self.lifecycles.stream_poll() if asked else DEFAULT_STREAM_POLL
+        adopting = [category for category in self.policy.categories if adopts_streams(category)]
+        return {c.id: compile_stream_retention(c, self.policy.margin, AUTOMATIC, poll) for c in adopting}
 
     def poll_interval(self) -> int | None:
         """Return how often the cluster looks at lifecycles; None without a cluster, or where it has none."""

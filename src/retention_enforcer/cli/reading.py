@@ -100,11 +100,11 @@ def _show_lifecycles(deployment: Deployment, output: Output) -> int:
     """Show what the promises compile to, with the cluster's poll interval where there is one."""
     asked = deployment.poll_interval()
     poll = asked if asked is not None else DEFAULT_POLL
-    compiled = deployment.compiled(poll)
+    compiled, retentions = deployment.compiled(poll), deployment.stream_retentions()
     if output is Output.JSON:
-        print_json(lifecycles_document(compiled, poll))
+        print_json(lifecycles_document(compiled, retentions, poll))
     else:
-        print_table(lifecycles_table(compiled))
+        print_table(lifecycles_table(compiled, retentions))
         where = (
             "set in the cluster" if asked is not None else "the default of Elasticsearch, because no cluster was asked"
         )

@@ -10,9 +10,13 @@ from rich.text import Text
 
 from retention_enforcer.domain.instants import SECOND, describe_duration
 from retention_enforcer.domain.lifecycles.compiler import LifecyclePolicy, Lifecycles, Unmeetable, Variant
+from retention_enforcer.domain.lifecycles.streams import StreamRetention
 
 Compiled = Mapping[str, Lifecycles | Unmeetable]
 """By category, its policies, or why there are none."""
+
+Retentions = Mapping[str, StreamRetention | Unmeetable]
+"""By category that adopts streams, the retention by which their own lifecycle keeps the promise, or why none does."""
 
 _COUNTED = {
     Variant.ROLLED: "streams and aliases that roll over",
@@ -22,7 +26,7 @@ _COUNTED = {
 }
 
 
-def lifecycles_document(compiled: Compiled, poll: int) -> dict[str, Any]:
+def lifecycles_document(compiled: Compiled, retentions: Retentions, poll: int) -> dict[str, Any]:
     """Return what `policy show --lifecycles --output json` prints. The poll in seconds."""
     return {
         "poll": poll / SECOND if poll % SECOND else poll // SECOND,
@@ -31,10 +35,18 @@ def lifecycles_document(compiled: Compiled, poll: int) -> dict[str, Any]:
                 "id": id_,
                 "lifecycles": [_document(policy) for policy in found.policies] if isinstance(found, Lifecycles) else [],
                 "unmeetable": found.arithmetic if isinstance(found, Unmeetable) else None,
+                "stream": _stream_document(retentions.get(id_)),
             }
             for id_, found in compiled.items()
         ],
     }
+
+
+def _stream_document(found: StreamRetention | Unmeetable | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    retention = found.text if isinstance(found, StreamRetention) else None
+    return {"data_retention": retention, "arithmetic": found.arithmetic}
 
 
 def _document(policy: LifecyclePolicy) -> dict[str, Any]:
@@ -46,8 +58,8 @@ def _document(policy: LifecyclePolicy) -> dict[str, Any]:
     }
 
 
-def lifecycles_table(compiled: Compiled) -> Table:
-    """Return the lifecycle policies of each category, or why there are none."""
+def lifecycles_table(compiled: Compiled, retentions: Retentions) -> Table:
+    """Return the lifecycle policies of each category, and the retention of its streams, or why there are none."""
     table = Table(box=None, padding=(0, 1), header_style="bold")
     for name in ("category", "lifecycle and its arithmetic", "deleted after"):
         table.add_column(name, overflow="fold")
@@ -62,7 +74,17 @@ def lifecycles_table(compiled: Compiled) -> Table:
         else:
             for number, policy in enumerate(found.policies):
                 table.add_row(Text(id_ if number == 0 else ""), _described(policy), _deleted_after(policy))
+        if (stream := retentions.get(id_)) is not None:
+            table.add_row(Text(""), *_of_streams(stream))
     return table
+
+
+def _of_streams(found: StreamRetention | Unmeetable) -> tuple[Text, str]:
+    what = "data streams whose own lifecycle rules their next index"
+    if isinstance(found, Unmeetable):
+        return Text.assemble(("no data_retention", "bold red"), f"\n{what}\n{found.arithmetic}\n{found.remedy}"), ""
+    text = Text.assemble((f"data_retention {found.text}", "bold"), f"\n{what}\n{found.arithmetic}")
+    return text, describe_duration(found.retention)
 
 
 def _deleted_after(policy: LifecyclePolicy) -> str:

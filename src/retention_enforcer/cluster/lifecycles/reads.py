@@ -22,12 +22,12 @@ from retention_enforcer.cluster.lifecycles.streams import read_stream_errors, re
 from retention_enforcer.cluster.privileges import authentication
 from retention_enforcer.cluster.state import read_state
 from retention_enforcer.domain.errors import ClusterUnavailable
-from retention_enforcer.domain.instants import MINUTE, SECOND
+from retention_enforcer.domain.instants import SECOND
 from retention_enforcer.domain.lifecycles.choice import Attachment
 from retention_enforcer.domain.lifecycles.compiler import StoredLifecycle
 from retention_enforcer.domain.lifecycles.foreign import milliseconds
 from retention_enforcer.domain.lifecycles.stream_watch import StreamError
-from retention_enforcer.domain.lifecycles.streams import StreamLifecycle
+from retention_enforcer.domain.lifecycles.streams import DEFAULT_STREAM_POLL, StreamLifecycle
 from retention_enforcer.domain.lifecycles.watch import Explained
 
 STREAM_FIELDS = [
@@ -64,7 +64,6 @@ _AUTHENTICATION = "_xpack_security_authentication"
 _API_KEY_REALM = "_es_api_key"
 _POLL_INTERVAL = "*.indices.lifecycle.poll_interval"
 _STREAM_POLL_INTERVAL = "*.data_streams.lifecycle.poll_interval"
-_DEFAULT_STREAM_POLL = 5 * MINUTE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +128,7 @@ class LifecyclesSeen:
             milliseconds(str(answer.get(level, {}).get("data_streams", {}).get("lifecycle", {}).get("poll_interval")))
             for level in ("transient", "persistent", "defaults")
         )
-        return next((poll for poll in polls if poll is not None), _DEFAULT_STREAM_POLL)
+        return next((poll for poll in polls if poll is not None), DEFAULT_STREAM_POLL)
 
     def stream_round(self) -> int:
         """Return how long it takes until the lifecycles of all streams have been looked at anew, in milliseconds.

@@ -17,13 +17,16 @@ from typing import Any
 
 from retention_enforcer.domain.facts import IndexFacts
 from retention_enforcer.domain.findings import Finding, FindingKind
-from retention_enforcer.domain.instants import DAY, SECOND, describe_duration, format_duration
+from retention_enforcer.domain.instants import DAY, MINUTE, SECOND, describe_duration, format_duration
 from retention_enforcer.domain.lifecycles.compiler import Unmeetable, lateness
 from retention_enforcer.domain.policy.promises import SPAN_TOLERANCE, Category
 from retention_enforcer.domain.rollover import FAILURES
 
 STREAM_POLLS = 3
 """Polls by which a deletion may be late: for the rollover, for the retention, and the one that a new master waits."""
+
+DEFAULT_STREAM_POLL = 5 * MINUTE
+"""`data_streams.lifecycle.poll_interval` where nobody has changed it."""
 
 _STEPS = ((14 * DAY, DAY), (90 * DAY, 7 * DAY))
 """Retentions, and the rollover age of `auto` up to each."""
@@ -42,6 +45,10 @@ class StreamRollover:
     """Whether the age follows the retention."""
     may_wait: bool = False
     """Whether another condition than a first document can hold it back for ever."""
+
+
+AUTOMATIC = StreamRollover(max_age=DAY, automatic=True)
+"""`auto`, the default of the cluster: its age follows from the retention."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +124,12 @@ class AdoptedStream:
         return {**self.lifecycle.body, "enabled": True, "data_retention": self.target.text}
 
 
+def adopts_streams(category: Category) -> bool:
+    """Whether the streams of a category are to keep its promise by their own lifecycles."""
+    adopts = category.max_age is not None and category.enforce and category.foreign_lifecycle == "adopt"
+    return adopts and not any(pattern.tenant for pattern in category.indices)
+
+
 def adopted_streams(
     category: Category, margin: int, lifecycles: Iterable[StreamLifecycle], poll: int
 ) -> dict[str, AdoptedStream]:
@@ -126,8 +139,7 @@ def adopted_streams(
     retention keeps the promise the stream is none of them, nor where indices are named after a customer: nothing about
     such a stream could be remembered.
     """
-    adopts = category.max_age is not None and category.enforce and category.foreign_lifecycle == "adopt"
-    if not adopts or any(pattern.tenant for pattern in category.indices):
+    if not adopts_streams(category):
         return {}
     candidates = [one for one in lifecycles if one.enabled and one.rules_the_next and not one.failure_store]
     found = {one.stream: (one, compile_stream_retention(category, margin, one.rollover, poll)) for one in candidates}
