@@ -65,7 +65,7 @@ def test_a_blocked_member_that_stops_the_rollover_of_its_stream(streams: StreamB
     with set_to(streams, ROLLOVER, "max_age=1s,min_docs=1"):
         eventually(lambda: failing(streams, writing))
         (line,) = found(streams, "stream-not-rolled-over")
-        assert f"{rolled} has a block that forbids it" in line
+        assert f"a block of {rolled}" in line
         streams.es.indices.put_settings(index=rolled, settings={f"index.blocks.{block}": None})
         eventually(lambda: len(streams.members("logs-own")) == 3)
         assert found(streams, "stream-not-rolled-over") == []
@@ -81,7 +81,7 @@ def test_a_blocked_member_that_is_not_deleted(streams: StreamBench, block: str) 
         assert any(rolled in line for line in streams.run("run", "--once").err.splitlines() if "finding" in line)
     else:
         (line,) = found(streams, "lifecycle-blocked")
-        assert f"{rolled}: index.blocks.read_only forbids the lifecycle of its stream to delete it" in line
+        assert f"{rolled}: index.blocks.read_only prevents the lifecycle of its data stream" in line
     streams.es.indices.put_settings(index=rolled, settings={f"index.blocks.{block}": None})
 
 
@@ -104,7 +104,7 @@ def test_a_snapshot_that_is_being_taken(streams: StreamBench) -> None:
         streams.put_lifecycle("logs-own", retention="1s")
         eventually(lambda: failing(streams, rolled))
         line = next(line for line in found(streams, "lifecycle-snapshot") if rolled in line)
-        assert f"{rolled}: a snapshot is being taken of it" in line
+        assert f"{rolled}: a snapshot of it is in progress" in line
         streams.es.snapshot.delete(repository=repository, snapshot="one")
 
 
@@ -125,7 +125,7 @@ def test_the_end_of_a_time_series(streams: StreamBench) -> None:
     streams.put_lifecycle("logs-series", retention="1s")
     streams.polls(5)
     (line,) = found(streams, "lifecycle-late")
-    assert f"{rolled}: the lifecycle of its stream waits for the end of the time series" in line
+    assert f"{rolled}: the lifecycle of its data stream waits for the end of the time series" in line
 
 
 def test_a_date_ahead(streams: StreamBench) -> None:
@@ -135,14 +135,14 @@ def test_a_date_ahead(streams: StreamBench) -> None:
     streams.put_lifecycle("logs-own", retention="1s")
     streams.polls(2)
     (line,) = found(streams, "lifecycle-late")
-    assert f"{rolled}: the lifecycle of its stream counts its age from index.lifecycle.origination_date" in line
+    assert f"{rolled}: the lifecycle of its data stream counts its age from index.lifecycle.origination_date" in line
 
 
 def test_an_index_that_no_lifecycle_rules(streams: StreamBench) -> None:
     rolled, writing = written(streams)
     streams.es.indices.put_settings(index=writing, settings={"index.lifecycle.name": ""})
     (line,) = found(streams, "lifecycle-stuck")
-    assert f"{writing}: no lifecycle rules it" in line
+    assert f"{writing}: no lifecycle rolls it over" in line
     assert rolled not in line
 
 
@@ -150,4 +150,4 @@ def test_a_cluster_that_rolls_over_at_no_age(streams: StreamBench) -> None:
     written(streams)
     with set_to(streams, ROLLOVER, "min_docs=1"):
         (line,) = found(streams, "lifecycle-foreign")
-        assert "no age at which it is certain to roll over" in line
+        assert "no age at which it certainly rolls over" in line

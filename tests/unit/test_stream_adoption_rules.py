@@ -125,7 +125,7 @@ def test_a_memory_that_cannot_be_read_is_said_to_be_so(body: dict[str, Any]) -> 
 
 ROLLED = index("rolled", ages=[2 * DAY], index_age=3 * DAY, stream="logs")
 THERE = Attachment(uuid=ROLLED.uuid, stream="logs", stream_lifecycle=True, rolled_over=NOW - DAY)
-BY_STREAM = NoLifecycle(reason="the lifecycle of its stream deletes it", foreign=True)
+BY_STREAM = NoLifecycle(reason="the lifecycle of its data stream deletes it", foreign=True)
 
 
 @pytest.mark.parametrize(
@@ -134,15 +134,15 @@ BY_STREAM = NoLifecycle(reason="the lifecycle of its stream deletes it", foreign
         (facts(ROLLED), {"rolled": THERE}, {"rolled": BY_STREAM}, None),
         (facts(ROLLED), {"rolled": replace(THERE, origination=FAR_AHEAD)}, {"rolled": BY_STREAM}, None),
         (facts(ROLLED), {"rolled": replace(THERE, policy="theirs")}, {}, None),
-        (facts(), {"rolled": THERE}, {}, "rolled was not looked at"),
-        (facts(), {}, {}, "rolled was not looked at"),
-        (facts(ROLLED), {"rolled": THERE}, {}, "rolled was not looked at"),
+        (facts(), {"rolled": THERE}, {}, "rolled was not checked"),
+        (facts(), {}, {}, "rolled was not checked"),
+        (facts(ROLLED), {"rolled": THERE}, {}, "rolled was not checked"),
         (facts(set_apart=[apart("rolled")]), {"rolled": THERE}, {}, "rolled is closed"),
         (
             facts(ROLLED),
             {"rolled": THERE},
             {"rolled": NoLifecycle(reason="held: h1", foreign=True, exempt=True)},
-            "rolled is not exempted from it: held: h1",
+            "rolled is not exempt from it: held: h1",
         ),
     ],
     ids=["free", "exempt", "ILM's", "unseen", "unknown", "came in between", "in doubt", "held"],

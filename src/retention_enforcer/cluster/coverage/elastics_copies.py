@@ -91,7 +91,7 @@ class ElasticsCopies:
                 continue
             text = f"enrich policy {match[1]} keeps a copy of its sources from {format_instant(executed)}"
             anew = f"POST _enrich/policy/{match[1]}/_execute renews it, and the old copy is gone within 15 minutes"
-            end = anew if known else "nobody deletes it"
+            end = anew if known else "it stays until somebody deletes it"
             yield KeptCopy(kind=_COPY, text=f"{text}, in {name}: {end}", names=(match[1], name))
 
     def _enrich_policies(self) -> dict[str, tuple[list[str], list[str]]]:

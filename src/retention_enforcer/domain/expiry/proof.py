@@ -139,7 +139,7 @@ def _held_but_managed(category: Category, facts: CategoryFacts) -> Iterator[Find
     managed = [i for i in held if i.lifecycle and not (i.exempt and i.lifecycle == STREAM_LIFECYCLE)]
     if managed:
         named = abbreviated([f"{index.name} ({index.lifecycle})" for index in managed], 3)
-        text = f"held indices may be deleted by a lifecycle that retention-enforcer did not create: {named}"
+        text = f"held indices have a lifecycle that may delete them: {named}"
         remedy = "detach the lifecycle from them, and remove it from the index template that attaches it to new indices"
         yield Finding.of(FindingKind.HELD_BUT_MANAGED, category.id, text, remedy, about="holds")
 

@@ -28,7 +28,7 @@ class PutLifecycle:
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> PutLifecycle:
         """Return what was stored."""
-        with readable("what retention-state remembers of the lifecycle of a stream"):
+        with readable("what retention-state stores about the lifecycle of a data stream"):
             return cls(put=dict(body["put"]), before=dict(body["before"]))
 
     def body(self) -> dict[str, Any]:
@@ -80,9 +80,9 @@ def against(
         if name in apart:
             reasons.append(apart[name])
         elif attached is None or name not in seen or shall is None:
-            reasons.append(f"{name} was not looked at")
+            reasons.append(f"{name} was not checked")
         elif isinstance(shall, NoLifecycle) and shall.exempt:
-            reasons.append(f"{name} is not exempted from it: {shall.reason}")
+            reasons.append(f"{name} is not exempt from it: {shall.reason}")
     return tuple(reasons)
 
 

@@ -186,7 +186,7 @@ def wanted_lifecycle(
         why = _why_not_by_stream(category, lifecycles, index, attached)
         if why is not None:
             return NoLifecycle(reason=why, foreign=True, exempt=True)
-        return NoLifecycle(reason="the lifecycle of its stream deletes it", foreign=True)
+        return NoLifecycle(reason="the lifecycle of its data stream deletes it", foreign=True)
     never = _why_never(category, index, attached, held, stays)
     if never is not None:
         return never
@@ -220,7 +220,10 @@ def _why_not_by_stream(
             + late
         )
     if index.newest > latest:
-        return "its documents came so long after the date that its age counts from that they would go too early"
+        return (
+            "its documents arrived so long after the date that its age counts from that a lifecycle would "
+            "delete them early"
+        )
     return None
 
 

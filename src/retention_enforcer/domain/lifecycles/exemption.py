@@ -25,9 +25,10 @@ _WITH_A_DATE = 10**15
 
 
 def not_ours(lifecycle: str) -> str:
-    """Return how a lifecycle is called that is not the enforcer's."""
-    named = f"the {STREAM_LIFECYCLE}" if lifecycle == STREAM_LIFECYCLE else f"ILM policy {lifecycle}"
-    return f"{named}, which retention-enforcer did not create"
+    """Return how a lifecycle is called that is not the enforcer's; that of a stream may have its retention from it."""
+    if lifecycle == STREAM_LIFECYCLE:
+        return f"the {STREAM_LIFECYCLE}"
+    return f"ILM policy {lifecycle}, which retention-enforcer did not create"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

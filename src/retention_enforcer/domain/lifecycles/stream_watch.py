@@ -16,6 +16,7 @@ from retention_enforcer.domain.instants import describe_duration, format_duratio
 from retention_enforcer.domain.lifecycles.choice import Attachment
 from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.lifecycles.streams import STREAM_POLLS, StreamLifecycle, deletes_from
+from retention_enforcer.domain.wording import verb
 
 _HARMLESS = frozenset({"index_closed_exception"})
 """Errors on an index that is deleted all the same: a closed one is not merged (measured on 8.17)."""
@@ -76,8 +77,8 @@ class _Watch:
         return self._not_rolled_over(index) if index.write_index else self._not_deleted(index, attached)
 
     def _ruled_by_nobody(self, index: IndexFacts) -> Finding:
-        text = "no lifecycle rules it, neither to roll it over nor to delete it: its index.lifecycle.name is empty"
-        return self._finding(FindingKind.LIFECYCLE_STUCK, index, text, "set index.lifecycle.name of it to null")
+        text = "no lifecycle rolls it over or deletes it, because its index.lifecycle.name is empty"
+        return self._finding(FindingKind.LIFECYCLE_STUCK, index, text, "set its index.lifecycle.name to null")
 
     def _error(self, index: IndexFacts) -> StreamError | None:
         error = self.around.errors.get(index.name)
@@ -92,21 +93,22 @@ class _Watch:
             return None
         why, remedy = self._why(index, error)
         text = (
-            f"the lifecycle of {self.lifecycle.name} does not roll it over, created "
-            f"{describe_duration(self.facts.as_of - index.created)} ago, at {format_duration(age)}: {why}. "
-            "Nothing of the stream is deleted in time until it does"
+            f"the lifecycle of {self.lifecycle.name} rolls over at {format_duration(age)}, but not this index, created "
+            f"{describe_duration(self.facts.as_of - index.created)} ago: {why}. Until it is rolled over, "
+            "nothing in the "
+            "data stream is deleted in time"
         )
         return self._finding(FindingKind.STREAM_NOT_ROLLED_OVER, index, text, remedy)
 
     def _why(self, index: IndexFacts, error: StreamError | None) -> tuple[str, str]:
         """Return why the rollover of a stream fails, and the remedy: each of its indices can prevent it."""
         if blocked := self._blocked():
-            return f"{abbreviated(sorted(blocked), 3)} has a block that forbids it", "remove that block"
+            return f"prevented by a block of {abbreviated(sorted(blocked), 3)}", "remove that block"
         if self._snapshotting():
-            return "a snapshot of the stream is being taken", "wait for the snapshot, or delete it"
+            return "a snapshot of the data stream is in progress", "wait for the snapshot, or delete it"
         if error is not None:
-            return str(error), f"correct what it says (GET {index.name}/_lifecycle/explain)"
-        return "no error is reported", _STANDS_STILL
+            return str(error), f"fix what GET {index.name}/_lifecycle/explain reports"
+        return "Elasticsearch reports no error", _STANDS_STILL
 
     def _blocked(self) -> set[str]:
         hidden = {
@@ -143,32 +145,39 @@ class _Watch:
     def _late(self, index: IndexFacts, late: int, error: StreamError | None) -> Finding:
         if blocks := index.blocks & FORBID_INDEX_DELETION:
             names = ", ".join(sorted(f"index.blocks.{block}" for block in blocks))
-            text = f"{names} forbids the lifecycle of its stream to delete it, and to roll the stream over"
-            return self._finding(FindingKind.LIFECYCLE_BLOCKED, index, text, f"remove {names} from it")
+            prevents = verb(len(blocks), "prevents", "prevent")
+            text = f"{names} {prevents} the lifecycle of its data stream from deleting it and from rolling over"
+            return self._finding(FindingKind.LIFECYCLE_BLOCKED, index, text, f"remove {names}")
         if index.name in self.around.snapshotting or (error is not None and error.type == _SNAPSHOT):
-            text = "a snapshot is being taken of it: neither the lifecycle of its stream nor anybody else can delete it"
-            remedy = "wait for the snapshot, or delete it; schedule snapshots at another time of day"
+            text = (
+                "a snapshot of it is in progress: it cannot be deleted until that ends, by its data "
+                "stream's lifecycle or otherwise"
+            )
+            remedy = "wait for the snapshot, or delete it; consider scheduling snapshots at another time"
             return self._finding(FindingKind.LIFECYCLE_SNAPSHOT, index, text, remedy)
         if index.end_time is not None and index.end_time > self.facts.as_of:
             text = (
-                "the lifecycle of its stream waits for the end of the time series, "
-                f"{describe_duration(index.end_time - self.facts.as_of)} from now, and says nothing"
+                "the lifecycle of its data stream waits for the end of the time series, "
+                f"{describe_duration(index.end_time - self.facts.as_of)} from now; Elasticsearch reports no error"
             )
-            remedy = "wait, or shorten index.look_ahead_time in its template"
+            remedy = "wait, or shorten index.look_ahead_time in its index template"
             return self._finding(FindingKind.LIFECYCLE_LATE, index, text, remedy)
         if error is not None:
-            text = f"the lifecycle of its stream fails to delete it: {error}"
-            remedy = f"correct what it says (GET {index.name}/_lifecycle/explain)"
+            text = f"the lifecycle of its data stream fails to delete it: {error}"
+            remedy = f"fix what GET {index.name}/_lifecycle/explain reports"
             return self._finding(FindingKind.LIFECYCLE_ERROR, index, text, remedy)
-        text = f"the lifecycle of its stream should have deleted it {describe_duration(late)} ago; no error is reported"
+        text = (
+            f"the lifecycle of its data stream should have deleted it {describe_duration(late)} ago; no "
+            "error is reported"
+        )
         return self._finding(FindingKind.LIFECYCLE_STUCK, index, text, _STANDS_STILL)
 
     def _dated_ahead(self, index: IndexFacts, dated: int) -> Finding:
         text = (
-            "the lifecycle of its stream counts its age from index.lifecycle.origination_date, "
-            f"{format_instant(dated)}: by its rollover it would be gone"
+            "the lifecycle of its data stream counts its age from index.lifecycle.origination_date, "
+            f"{format_instant(dated)}; counted from its rollover, it would be deleted by now"
         )
-        remedy = "set index.lifecycle.origination_date to null, or place a hold on what has to stay"
+        remedy = "set index.lifecycle.origination_date to null, or add a hold on what must be kept"
         return self._finding(FindingKind.LIFECYCLE_LATE, index, text, remedy)
 
     def _finding(self, kind: FindingKind, index: IndexFacts, text: str, remedy: str) -> Finding:
@@ -176,6 +185,6 @@ class _Watch:
 
 
 _STANDS_STILL = (
-    "see GET _lifecycle/stats: where time_between_starts_in_millis is absent, or far above "
-    "data_streams.lifecycle.poll_interval, no lifecycle of a stream runs; a new master waits one interval first"
+    "check GET _lifecycle/stats: if time_between_starts_in_millis is absent, or far above "
+    "data_streams.lifecycle.poll_interval, data stream lifecycles do not run; a new master waits one interval first"
 )

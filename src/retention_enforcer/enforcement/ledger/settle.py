@@ -93,10 +93,10 @@ def _look_at_stream(intent: Record, streams: StreamLifecycles) -> tuple[Outcome,
     details = intent.get("details") or {}
     stream, wanted = str(details.get("stream")), details.get("retention")
     there = streams.of([stream]).get(stream, {}).get("data_retention")
-    has = f"the stream has {f'data_retention {there}' if there is not None else 'no retention'}"
+    has = f"the data stream has {f'data_retention {there}' if there is not None else 'no retention'}"
     if there == wanted:
         return Outcome.DONE, f"interrupted: {has}"
-    return Outcome.FAILED, f"interrupted: {has}; the next cycle looks at it again"
+    return Outcome.FAILED, f"interrupted: {has}; the next cycle checks it again"
 
 
 def _lifecycle_of(intent: Record) -> str:

@@ -37,7 +37,9 @@ class _Changed(Refused):
     """The lifecycle of a stream is another than the one that was looked at; nothing was sent."""
 
     def __init__(self) -> None:
-        super().__init__("the lifecycle of the stream was changed meanwhile", "nothing to do: it is looked at anew")
+        super().__init__(
+            "the lifecycle of the data stream was changed in the meantime", "no action needed: it is checked again"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,18 +139,18 @@ class _Run:
         """Return what is in force of a retention that was put, where it is not what the arithmetic says."""
         (now,) = self._now(adopted.lifecycle.stream) or (None,)
         if now is None:
-            return "it is gone"
+            return "the data stream is gone"
         if now.rollover.max_age != adopted.target.rollover_age or now.rollover.may_wait:
-            return "the cluster rolls it over at another age than the retention is made for"
-        return None if now.rules_the_next else "another lifecycle rules the index that its next rollover creates"
+            return "the cluster rolls it over at another age than the one that its retention is calculated for"
+        return None if now.rules_the_next else "another lifecycle manages the index that its next rollover creates"
 
     def give_back(self, stream: str) -> None:
         """Put back what a stream had, unless somebody has changed its lifecycle since: then that stays."""
         mine = self.known[stream]
         if any(mine.is_on(one) for one in self._now(stream)):
-            reason = "the stream is adopted no more: it gets back what it had"
+            reason = "the data stream is no longer adopted: it gets its former lifecycle back"
             if mine.returned != mine.before:
-                reason += ", switched off: that deletes sooner, and nothing covers what it would delete"
+                reason += ", disabled, because it deletes sooner and nothing covers what it would delete"
             why = self._replace(stream, mine.put, mine.returned, reason)
             if why is not None:
                 self.fail(stream, why)
@@ -161,8 +163,10 @@ class _Run:
         mine, stream = self.known.get(adopted.lifecycle.stream), adopted.lifecycle.stream
         if mine is None or mine.is_on(adopted.lifecycle) or mine.put.get("data_retention") != adopted.target.text:
             return
-        text = f"the lifecycle of {adopted.lifecycle.name} was changed since the enforcer put it: it is put again"
-        self.find(FindingKind.LIFECYCLE_ALTERED, stream, text, "find out who changed it; only the policy file decides")
+        text = f"somebody changed the lifecycle of {adopted.lifecycle.name}, which the enforcer set and now restores"
+        self.find(
+            FindingKind.LIFECYCLE_ALTERED, stream, text, "find out who changed it; change the policy file instead"
+        )
 
     def fail(self, stream: str, why: str) -> None:
         text = f"the lifecycle of the data stream {stream} could not be replaced: {why}"
@@ -197,7 +201,7 @@ class _Run:
                 why = self.parts.streams.put(stream, body)
         except (ClusterUnavailable, RequestRejected) as error:
             self.result.unknown = True
-            why = f"it cannot be looked at: {error.message}"
+            why = f"the outcome cannot be verified: {error.message}"
             acts.finish(one, Outcome.UNKNOWN, why)
             return why
         except Refused as error:
@@ -205,7 +209,7 @@ class _Run:
             if isinstance(error, StaleIntent | _Changed):
                 return error.message
             raise
-        done = f"the stream has data_retention {retention}" if retention is not None else "the stream has no retention"
+        done = f"the data stream has {f'data_retention {retention}' if retention is not None else 'no retention'}"
         acts.finish(one, Outcome.DONE if why is None else Outcome.FAILED, done if why is None else why)
         return why
 
