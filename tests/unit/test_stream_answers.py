@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
+
+from elasticsearch import Elasticsearch
 
 from builders import index
-from retention_enforcer.cluster.lifecycles.streams import described
+from retention_enforcer.cluster.lifecycles.streams import described, read_stream_errors, read_stream_lifecycles
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.lifecycles.streams import StreamRollover
 
@@ -77,3 +80,32 @@ def test_what_can_hold_a_rollover_back_for_ever_is_no_age() -> None:
         assert (found.retention, found.rollover.may_wait) == (None, True)
     (found,) = described(stream(lifecycle={"enabled": True, "rollover": {"min_docs": 1}}))
     assert found.rollover == StreamRollover(max_age=None)
+
+
+class Answers:
+    """A client that answers for a thousand streams of ten indices, and counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.indices = self
+
+    def get_data_stream(self, *, name: str, **_: object) -> Any:
+        self.asked.append(name)
+        lifecycle = {"enabled": True, "data_retention": "30d", "rollover": AUTOMATIC}
+        return SimpleNamespace(body={"data_streams": [stream(name=one, lifecycle=lifecycle) for one in THOUSAND]})
+
+    def perform_request(self, _: str, path: str, **__: object) -> Any:
+        self.asked.append(path)
+        error = {"error": {"message": '{"type":"a_exception","reason":"b"}'}}
+        return SimpleNamespace(body={"indices": {f".ds-{one}-{n}": error for one in THOUSAND for n in range(10)}})
+
+
+THOUSAND = {f"logs-app-{number:04d}-default" for number in range(1_000)}
+
+
+def test_a_thousand_streams_take_one_request_each_way() -> None:
+    client = Answers()
+    found = read_stream_lifecycles(cast("Elasticsearch", client), THOUSAND, {"logs-*"})
+    errors = read_stream_errors(cast("Elasticsearch", client), (), {"logs-*"})
+    assert (len(found), len(errors)) == (1_000, 10_000)
+    assert client.asked == ["logs-*", "/logs-*/_lifecycle/explain"]

@@ -124,13 +124,18 @@ class LifecycleSource(Protocol):
     def stream_poll(self) -> int:
         """Return how often the cluster looks at the lifecycles of streams, in milliseconds."""
 
-    def stream_lifecycles(self, streams: Collection[str]) -> Sequence[StreamLifecycle]:
-        """Return the lifecycles of their own of those of these streams that are there, and of their failure stores."""
+    def stream_lifecycles(
+        self, streams: Collection[str], expressions: Collection[str] = ()
+    ) -> Sequence[StreamLifecycle]:
+        """Return the lifecycles of their own of those of these streams that are there, and of their failure stores.
 
-    def stream_errors(self, names: Collection[str]) -> Mapping[str, StreamError]:
-        """Return by index what the lifecycles of these streams, or of these indices, could not do at their last run.
+        `expressions` are what most of them are reached by, in few requests.
+        """
 
-        None of them may be, or have, an index with a metadata block.
+    def stream_errors(self, names: Collection[str], expressions: Collection[str] = ()) -> Mapping[str, StreamError]:
+        """Return by index what the lifecycles could not do, at their last run, with the indices that these reach.
+
+        `names` are of streams or indices; nothing may reach an index with a metadata block.
         """
 
     def contents(self) -> Mapping[str, Mapping[str, Any]]:

@@ -145,13 +145,15 @@ class LifecyclesSeen:
             ).body
         return poll + int(run.get("last_run_duration_in_millis", 0)) + SECOND
 
-    def stream_lifecycles(self, streams: Collection[str]) -> tuple[StreamLifecycle, ...]:
+    def stream_lifecycles(
+        self, streams: Collection[str], expressions: Collection[str] = ()
+    ) -> tuple[StreamLifecycle, ...]:
         """Return the lifecycles of their own of those of these streams that are there, and of their failure stores."""
-        return read_stream_lifecycles(self._reading, streams)
+        return read_stream_lifecycles(self._reading, streams, expressions)
 
-    def stream_errors(self, names: Collection[str]) -> dict[str, StreamError]:
-        """Return by index what the lifecycles of these streams, or of these indices, could not do at their last run."""
-        return read_stream_errors(self._reading, names)
+    def stream_errors(self, names: Collection[str], expressions: Collection[str] = ()) -> dict[str, StreamError]:
+        """Return by index what the lifecycles of streams could not do at their last run."""
+        return read_stream_errors(self._reading, names, expressions)
 
     def policies(self) -> dict[str, StoredPolicy]:
         """Return all lifecycle policies of the cluster, by name."""

@@ -34,7 +34,7 @@ from retention_enforcer.domain.lifecycles.compiler import (
 )
 from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.lifecycles.foreign import judge_foreign
-from retention_enforcer.domain.lifecycles.stream_watch import StreamSurroundings, watch_stream
+from retention_enforcer.domain.lifecycles.stream_watch import StreamError, StreamSurroundings, watch_stream
 from retention_enforcer.domain.lifecycles.streams import (
     AdoptedStream,
     StreamLifecycle,
@@ -178,7 +178,7 @@ class LifecycleObserver:
         # Some have other names than the category's: what was made from its indices, or was taken out of a stream.
         attachments |= self._source.attachments_of(governed - reached.keys())
         own = own_lifecycles(scope.policy, (a.policy for a in attachments.values()), self._source.contents)
-        streams = self._streams(attachments)
+        streams = self._streams(category, attachments)
         adopted = self._adopted(category, scope.policy.margin, streams)
         if self._setting == DIRECT or unmeetable is not None:
             reason = unmeetable.arithmetic if unmeetable else "ENFORCER_LIFECYCLE is direct"
@@ -214,10 +214,11 @@ class LifecycleObserver:
             return {}
         return adopted_streams(category, margin, streams, self._source.stream_poll())
 
-    def _streams(self, attachments: Mapping[str, Attachment]) -> Sequence[StreamLifecycle]:
+    def _streams(self, category: Category, attachments: Mapping[str, Attachment]) -> Sequence[StreamLifecycle]:
         """Return the lifecycles that these indices' streams have of their own; nothing is asked where none has one."""
         names = {a.stream for a in attachments.values() if a.stream is not None and a.stream_lifecycle}
-        return self._source.stream_lifecycles(names) if names else ()
+        expressions = {pattern.expression for pattern in category.indices}
+        return self._source.stream_lifecycles(names, expressions) if names else ()
 
     def _names_ended(
         self, lifecycles: Lifecycles, facts: CategoryFacts, attachments: Mapping[str, Attachment]
@@ -257,6 +258,17 @@ class LifecycleObserver:
             explained=explained,
         )
 
+    def _errors(self, look: LifecycleLook, streams: Collection[str]) -> Mapping[str, StreamError]:
+        """Return what the lifecycles of these streams could not do; where an index is hidden, by the others' names."""
+        if not look.hiding:
+            wide = [pattern for pattern in look.category.indices if not pattern.literal]
+            reached = {stream for stream in streams if any(pattern.matches(stream) for pattern in wide)}
+            return self._source.stream_errors({*streams} - reached, {pattern.expression for pattern in wide})
+        members = {name: a for name, a in look.attachments.items() if a.stream in streams}
+        hiding = {attached.stream for attached in members.values() if attached.metadata_block}
+        open_ = {name for name, a in members.items() if a.stream in hiding and not a.metadata_block}
+        return self._source.stream_errors({*streams} - hiding | open_)
+
     def _of_streams(self, look: LifecycleLook, facts: CategoryFacts) -> Iterator[Finding]:
         """Yield which streams have a lifecycle of their own that breaks the limit, and where one hangs."""
         acting = [stream for stream in look.streams if stream.acts]
@@ -264,20 +276,13 @@ class LifecycleObserver:
             return
         around = StreamSurroundings(
             poll=self._source.stream_poll(),
-            errors=self._source.stream_errors(_explicable({stream.stream for stream in acting}, look.attachments)),
+            errors=self._errors(look, {stream.stream for stream in acting}),
             snapshotting=self._source.snapshotting(),
         )
         for stream in sorted(acting, key=lambda one: one.name):
             if (found := judge_stream(look.category, look.lifecycles.margin, stream, around.poll)) is not None:
                 yield found
             yield from watch_stream(stream, facts, look.attachments, around)
-
-
-def _explicable(streams: Collection[str], attachments: Mapping[str, Attachment]) -> set[str]:
-    """Return by which names these streams can be asked what hangs: where an index is hidden, by those of the others."""
-    members = {name: a for name, a in attachments.items() if a.stream in streams}
-    hiding = {attached.stream for attached in members.values() if attached.metadata_block}
-    return {*streams} - hiding | {n for n, a in members.items() if a.stream in hiding and not a.metadata_block}
 
 
 @dataclass(frozen=True, slots=True)
