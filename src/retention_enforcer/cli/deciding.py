@@ -65,7 +65,8 @@ def policy_accept(context: typer.Context) -> int:
     scope = replace(Scope.looking(deployment.policy, look.control), fingerprint=deployment.fingerprint)
     retired, failed = deployment.superseded_lifecycles.retire(scope, look.facts)
     if retired:
-        say(f"lifecycles of another policy were detached from {counted(retired, 'index', 'indices')}")
+        indices = counted(retired, "index", "indices")
+        say(f"lifecycles of another policy were detached from {indices}; the next cycle attaches those of this one")
     for name, why in sorted(failed.items()):
         say(f"  NOT UNDER THIS POLICY {name}: {why}")
     return FAILED if failed else OK

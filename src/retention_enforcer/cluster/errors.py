@@ -218,7 +218,7 @@ def _forbidden(reason: str) -> RequestRejected:
     )
     if "were not found" in reason:
         remedy = "define the roles that its user is assigned, because the cluster does not have them"
-    message = f"the enforcer is not allowed {what} on this cluster"
+    message = f"the enforcer is not allowed to perform {what} on this cluster"
     return RequestRejected(message, remedy, kind="security_exception", status=HTTPStatus.FORBIDDEN)
 
 

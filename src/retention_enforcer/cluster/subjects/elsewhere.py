@@ -119,7 +119,7 @@ class Elsewhere:
         refusals = Refusals()
         refresh(self._client, batches(sorted(live)), live, refusals)
         causes = {**{name: cause.text for name, cause in refusals.causes.items()}, **dict.fromkeys(refusals.gone, GONE)}
-        invisible = "it could not be refreshed"
+        invisible = "its latest documents could not be made visible"
         return {name: why if why == GONE else f"{invisible}: {why}" for name, why in causes.items()}
 
 

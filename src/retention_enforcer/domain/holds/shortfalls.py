@@ -34,7 +34,7 @@ class Shortfall:
     def finding(self) -> Finding:
         """Return it as a finding."""
         remedy = "add a hold on the current name, then run "
-        remedy += f"`retention-enforcer hold remove {self.hold.id}`; until then, what the hold covered stays held"
+        remedy += f"`retention-enforcer hold remove {self.hold.id}`; what it covered stays held until it ends"
         return Finding.of(FindingKind.HOLD_COVERS_LESS, None, self.text, remedy, about=self.hold.id)
 
 

@@ -175,8 +175,8 @@ def pattern_problem(text: str) -> str | None:
         "it would match every index; name the indices, for example trtc-backend-logs-*": bare.strip("*") == "",
         "indices with a leading dot belong to the system; name a data stream, which covers its backing "
         "indices": bare.startswith("."),
-        "the name of an index cannot begin with -, _ or +, and exclusions are not supported; remove the first "
-        "character": bare[:1] in {"-", "_", "+"},
+        "the name of an index cannot begin with -, _ or +; to exclude indices, list them under `ignore`": bare[:1]
+        in {"-", "_", "+"},
         "date math is not supported; use a wildcard instead": bare.startswith("<"),
         "it names a remote cluster; run a retention-enforcer for that cluster": ":" in bare,
         "names of indices are lower case; write it in lower case": bare != bare.lower(),
