@@ -146,7 +146,7 @@ def test_what_a_termination_leaves_to_its_age_is_open_until_then(tenants: Workbe
     assert any(f"segment files of {tenants.prefix}keys (" in text for text in texts)
     assert all(tenants.prefix in text for text in texts if "segment files of" in text)
     (item,) = [item for item in found["open_items"] if item["kind"] == "by-age"]
-    assert item["text"] == "logs has 2 documents of the subject, deleted by age"
+    assert "logs has 2 documents of the subject" in item["text"]
     assert now() + 12 * DAY < parse_instant(item["until"]) <= now() + 14 * DAY
     tenants.es.indices.delete(index=f"{tenants.prefix}logs-a")
     assert tenants.run("run", "--once").code == 0, "which sees no node with a copy any more"
@@ -189,7 +189,7 @@ def test_what_should_have_ended_by_its_age_is_open_as_long_as_it_is_there(tenant
     def of_raw() -> list[str]:
         return [item["text"] for item in items(tenants, "raw has no field for the application of a document")]
 
-    assert [text.rpartition("; ")[2] for text in of_raw()] == ["what it holds is deleted by age"]
+    assert [text.rpartition("; ")[2] for text in of_raw()] == ["what it holds will be deleted by age"]
     move(tenants, registered_at=now() - 15 * DAY, terminated_at=now() - 15 * DAY)
     (text,) = of_raw()
     assert text.endswith(f"should have been deleted by age, but may still be in {tenants.prefix}raw-a")

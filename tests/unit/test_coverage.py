@@ -218,7 +218,7 @@ def test_matching_nothing_is_a_finding_after_more_than_a_day() -> None:
     assert NOTHING_FOR == DAY
     assert findings(covered(), {"backend-logs": NOW - NOTHING_FOR}) == ()
     found = the_finding(covered(), {"backend-logs": NOW - NOTHING_FOR - 1})
-    assert found.text == "no index has matched logs-*, more-logs for 1 d"
+    assert found.text.endswith("logs-*, more-logs for 1 d")
     assert (found.kind, found.category) == ("matches-nothing", "backend-logs")
 
 

@@ -179,14 +179,14 @@ def test_undated_documents_are_counted_with_the_name_of_their_field() -> None:
 
 def test_documents_that_must_never_be_stored_are_counted() -> None:
     (finding,) = proven(facts(index(ages=[1, 2])), category(**NEVER)).findings
-    assert finding.text == "logs-a has 2 documents that must never be stored"
+    assert (finding.kind, "2 documents" in finding.text) == ("never-stored", True)
 
 
 def test_a_finding_of_a_skip_says_why_and_what_to_do() -> None:
     seen = facts(index(ages=[DUE_AGE + 1], blocks=frozenset({Block.READ_ONLY})))
     (finding,) = proven(seen).findings
     assert "blocked by index.blocks.read_only" in finding.text
-    assert finding.remedy == "remove index.blocks.read_only from the index"
+    assert "remove index.blocks.read_only" in finding.remedy
     assert (finding.index, finding.uuid) == ("logs-a", "uuid-of-logs-a")
 
 
@@ -267,7 +267,7 @@ def test_what_a_hold_keeps_is_one_finding_with_the_age_of_the_oldest() -> None:
     due = [index(name, ages=[DUE_AGE + 1, DUE_AGE + HOUR, 1]) for name in names]
     proof = proven(facts(*due, index("logs-young", ages=[1]), holds=dict.fromkeys([*names, "logs-young"], "h1")))
     (finding,) = proof.findings
-    assert finding.text == "2,400 due documents in 1,200 indices, the oldest 14 d old, are kept by h1"
+    assert "2,400 due documents in 1,200 indices, the oldest 14 d old" in finding.text
     assert (finding.kind, finding.about, finding.index) == ("held", "h1", None)
 
 

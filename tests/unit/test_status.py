@@ -78,7 +78,7 @@ def test_a_document_that_has_crossed_its_limit_since_the_proof_is_not_proven_to_
     close = facts(index("a", ages=[14 * DAY - 5 * MINUTE], now=at), now=at)
     made = row(status(categories=all_seen(TRTC, at=at, backend_logs=close)))
     assert (made.verdict, made.margin) == (NOT_PROVEN, -5 * MINUTE)
-    assert made.why == "the oldest document of the last proof is past the limit now"
+    assert "past the limit" in made.why
 
 
 def test_before_the_first_cycle_nothing_is_proven() -> None:

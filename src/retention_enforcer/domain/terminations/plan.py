@@ -266,7 +266,9 @@ def not_narrowed(policy: Policy, termination: Termination, now: int) -> list[Ope
             items.append(OpenItem(kind=OpenItemKind.NOT_NARROWED, text=f"{text}, so nothing in it can be purged"))
         elif (until := _known_since(termination) + category.max_age) > now:
             items.append(
-                OpenItem(kind=OpenItemKind.NOT_NARROWED, text=f"{text}; what it holds is deleted by age", until=until)
+                OpenItem(
+                    kind=OpenItemKind.NOT_NARROWED, text=f"{text}; what it holds will be deleted by age", until=until
+                )
             )
     return items
 
@@ -321,7 +323,7 @@ def goes_by_age(
             for index in having
         ]
         until = max((end for end in ends if end is not None), default=now)
-        text += ", deleted by age"
+        text += ", which will be deleted by age"
         if None in ends or until <= now:
             where = abbreviated(sorted(index.name for index in having), _NAMED)
             yield OpenItem(kind=OpenItemKind.BY_AGE, text=f"{text} at an unknown time: {where}")
