@@ -26,7 +26,7 @@ demo: install    ## a real Elasticsearch, sample data, a plan, its enforcement a
 	$(BIN)/retention-enforcer demo $(ARGS)
 
 test: install    ## the whole suite, on a real server where one can be had
-	TEST_SERVER_VERSION=$(SERVER) $(BIN)/python -m pytest $(ARGS)
+	TEST_SERVER_VERSION=$(SERVER) $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 unit: install    ## the rules, without any server (a minute at most)
 	$(BIN)/python -m pytest tests/unit packages/embedded-elasticsearch/tests $(ARGS)

@@ -14,7 +14,6 @@ import os
 import secrets
 import time
 import warnings
-from collections import Counter
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +27,27 @@ from hypothesis import HealthCheck, settings
 from embedded_elasticsearch import DEFAULT_VERSION, EmbeddedServer, EmbeddedServerError
 from embedded_elasticsearch.download import distribution_of, server_files
 from embedded_elasticsearch.runtime import runtime_for
+from workers import (
+    DESCRIPTION,
+    REASON,
+    pytest_collection_modifyitems,
+    pytest_runtest_protocol,
+    pytest_runtestloop,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+    pytest_xdist_auto_num_workers,
+)
+
+__all__ = [
+    "pytest_collection_modifyitems",
+    "pytest_runtest_protocol",
+    "pytest_runtestloop",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+    "pytest_testnodedown",
+    "pytest_xdist_auto_num_workers",
+]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,8 +56,6 @@ if TYPE_CHECKING:
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
 
-SERVER_FIXTURES = {"server", "es", "prefix", "embedded_version", "own_server"}
-FIRST_SERVER_TEST_SECONDS = 900  # it may have to download 92 MB
 CONTAINER_SECONDS = 300
 DELETE_BATCH = 12  # of 255 bytes at most: a request line has 4,096
 CONTAINER_IMAGE = "elasticsearch"
@@ -78,7 +96,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         except NoServer as error:
             request.config.stash[REASON] = str(error)
             _no_server(str(error))
-        request.config.stash[DESCRIPTION] = f"a real Elasticsearch {found.version} ({found.kind}, {found.url})"
+        where = found.url if found.embedded is None else "embedded"
+        request.config.stash[DESCRIPTION] = f"a real Elasticsearch {found.version} ({where})"
         yield found
 
 
@@ -281,44 +300,3 @@ def _remove_lifecycles(es: Elasticsearch, prefix: str) -> None:
     for name in stored:
         if name.startswith(f"retention-{prefix}"):
             es.options(ignore_status=404).ilm.delete_lifecycle(name=name)
-
-
-# --- order and summary --------------------------------------------------------------------------------
-
-REASON = pytest.StashKey[str]()
-DESCRIPTION = pytest.StashKey[str]()
-SERVER_TESTS = pytest.StashKey[set[str]]()
-
-
-@pytest.hookimpl(tryfirst=True)  # before `-m` selects by marker
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what uses a server, and run it after all that does not: mistakes show sooner."""
-    for item in items:
-        if SERVER_FIXTURES & set(getattr(item, "fixturenames", ())):
-            item.add_marker("server")
-    items.sort(key=_on_server)
-    first = next((item for item in items if _on_server(item)), None)
-    if first is not None and first.get_closest_marker("timeout") is None:
-        first.add_marker(pytest.mark.timeout(FIRST_SERVER_TEST_SECONDS))
-    config.stash[SERVER_TESTS] = {item.nodeid for item in items if _on_server(item)}
-
-
-def _on_server(item: pytest.Item) -> bool:
-    return item.get_closest_marker("server") is not None
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say how many tests ran on a real server, or loudly that some did not."""
-    of_server, counted = config.stash.get(SERVER_TESTS, set()), Counter[str]()
-    for outcome in ("passed", "failed", "xfailed", "error", "skipped"):
-        for report in terminalreporter.stats.get(outcome, []):
-            if report.nodeid in of_server and (report.when == "call" or outcome in {"error", "skipped"}):
-                counted["skipped" if outcome == "skipped" else "ran" if report.when == "call" else "broken"] += 1
-    if counted["ran"]:
-        where = config.stash.get(DESCRIPTION, "a real Elasticsearch")
-        terminalreporter.write_sep("=", f"{counted['ran']} tests ran on {where}", green=True, bold=True)
-    if REASON in config.stash:  # a test that skips for a reason of its own is none of these
-        missed, reason = counted["skipped"] + counted["broken"], config.stash[REASON].splitlines()[0]
-        terminalreporter.write_sep(
-            "!", f"{missed} TESTS DID NOT RUN ON A REAL ELASTICSEARCH: {reason}", red=True, bold=True
-        )

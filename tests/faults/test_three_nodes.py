@@ -23,7 +23,7 @@ from retention_enforcer.domain.ledger.records import Entry, Kind, check_chain
 from retention_enforcer.enforcement.ledger.appender import Appender, Signature
 from workbench import Workbench
 
-pytestmark = [pytest.mark.three_nodes, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(600)]
 
 SIGNATURE = Signature(instance="i", mode="enforce", policy="p")
 SHORT = 3.0

@@ -243,7 +243,7 @@ def test_a_timestamp_that_is_not_believed_decides_nothing(console: Console, time
     assert "plausible timestamp" in undecided(console, "100")
 
 
-@pytest.mark.parametrize("timestamp", [None, EARLIEST - 1, NOW + 2 * HOUR])
+@pytest.mark.parametrize("timestamp", [None, EARLIEST - 1, NOW + 2 * HOUR], ids=["none", "too early", "far ahead"])
 def test_a_timestamp_that_is_not_believed_does_not_outdo_one_that_is(console: Console, timestamp: int | None) -> None:
     console.index("console", says("100", "14", 9 * DAY), {"uin": "200", "app": "14", "@timestamp": timestamp})
     assert console.owned("100") == {"14"}

@@ -55,7 +55,9 @@ def test_who_has_all_lacks_nothing_and_has_nothing_too_much(role: AccessRole, po
     raise_if_blind(held, role)
 
 
-@pytest.mark.parametrize("right", rights_of(AccessRole.ENFORCER), ids=str)
+@pytest.mark.parametrize(
+    "right", rights_of(AccessRole.ENFORCER), ids=lambda right: f"{right.privilege} on {right.scope}"
+)
 def test_a_privilege_that_is_not_mentioned_is_missing_and_named(right: Right, policy: Policy) -> None:
     rights = rights_of(AccessRole.ENFORCER)
     held = compared(rights, policy, OWN, answer(tuple(r for r in rights if r != right), policy))

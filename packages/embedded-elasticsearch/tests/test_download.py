@@ -196,15 +196,26 @@ def test_a_file_put_there_by_hand_needs_no_network(cache: Path) -> None:
     assert (home / "lib" / "server.jar").is_file()
 
 
-def test_processes_that_download_at_once_do_not_harm_each_other(cache: Path) -> None:
+WITHOUT_LOCKS = """
+import fcntl
+def refused(*_):
+    raise OSError("no locks available")
+fcntl.flock = refused
+"""
+
+
+@pytest.mark.parametrize(("before", "downloads"), [("", 1), (WITHOUT_LOCKS, 3)], ids=["locks", "no locks"])
+def test_processes_that_start_at_once_download_once_and_do_not_harm_each_other(
+    cache: Path, before: str, downloads: int
+) -> None:
     content, processes = packed(), 3
-    program = (
+    program = before + (
         "import sys; from pathlib import Path\n"
         "from embedded_elasticsearch.download import Distribution, server_files\n"
         "d = Distribution(version=sys.argv[1], sha256=sys.argv[2], whole_java=False)\n"
         "print(server_files(d, cache=Path(sys.argv[3]), repository=sys.argv[4]))\n"
     )
-    with serving(Repository(content, together=threading.Barrier(processes))) as repository:
+    with serving(Repository(content, together=threading.Barrier(downloads))) as repository:
         arguments = [VERSION, pinned(content).sha256, str(cache), repository.url]
         running = [
             subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True)
@@ -213,7 +224,7 @@ def test_processes_that_download_at_once_do_not_harm_each_other(cache: Path) -> 
         said = {process.communicate(timeout=90)[0].strip() for process in running}
 
     assert [process.returncode for process in running] == [0] * processes
-    assert len(repository.requests) == processes
+    assert len(repository.requests) == downloads
     assert said == {str(cache / pinned(content).folder_name)}
     assert names(cache) == sorted([pinned(content).zip_name, pinned(content).folder_name])
 

@@ -5,18 +5,20 @@ transport-netty4, x-pack-core, x-pack-security and apm, and no others. Its SHA-2
 library that downloads it does not verify a fresh download.
 
 Every file and folder appears under its final name by one atomic rename: processes that start at once,
-or are killed half-way, leave nothing that the next one could mistake for a whole one.
+or are killed half-way, leave nothing that the next one could mistake for a whole one. Of those that start at
+once one downloads, and the others wait for it, where the file system has locks.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
 import time
 import zipfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,11 +116,24 @@ def server_files(distribution: Distribution, *, cache: Path | None = None, repos
     try:
         cache.mkdir(parents=True, exist_ok=True)
         _sweep(cache)
-        return _unpacked(_checked_zip(distribution, cache, repository), cache / distribution.folder_name)
+        with _one_at_a_time(cache):
+            return _unpacked(_checked_zip(distribution, cache, repository), cache / distribution.folder_name)
     except OSError as error:
         raise DownloadFailed(
             f"the cache folder {cache} cannot be used: {error}", f"set {CACHE_VARIABLE} to another folder"
         ) from error
+
+
+@contextmanager
+def _one_at_a_time(cache: Path) -> Iterator[None]:
+    """Hold the cache's lock, which ends with this process at the latest; without locks, each downloads its own."""
+    folder = os.open(cache, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _checked_zip(distribution: Distribution, cache: Path, repository: str | None) -> Path:
