@@ -11,7 +11,6 @@ import pytest
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.cluster.deletion.deletion import Deletion
 from retention_enforcer.domain.instants import DAY
-from retention_enforcer.enforcement.erasure import eraser
 from workbench import Workbench
 
 POLICY = """\
@@ -48,9 +47,9 @@ MAPPING = {"properties": FIELDS}
 
 
 @pytest.fixture
-def tenants(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Workbench:
+def tenants(bench: Workbench) -> Workbench:
     """These customers; no run waits for erasures."""
-    monkeypatch.setattr(eraser, "LONGEST_RUN", 0)
+    bench.erases_for = 0
     return founded(bench)
 
 

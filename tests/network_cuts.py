@@ -21,6 +21,7 @@ from elasticsearch import Elasticsearch
 from cluster_of_three import NODES, ThreeNodes
 from proxy import Fault, Proxy, Request, proxied
 from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.daemon.rhythm import Rhythm
 from retention_enforcer.domain.instants import SECOND
 from retention_enforcer.domain.ledger.records import check_chain
 from running import Daemon, running
@@ -33,13 +34,7 @@ SOON = 2 * SECOND
 HEALED_WITHIN = 120.0
 """Seconds after which everything that is due has gone again."""
 
-HASTE = f"""
-from retention_enforcer.daemon import lease as keeper, service
-from retention_enforcer.domain import lease as rule
-rule.TERM = keeper.TERM = 120 / {PACE}
-service.LEASE_RENEWAL = 10 / {PACE}
-service._LOOK_AROUND = 30 / {PACE}
-"""
+HASTE = Rhythm(lease_term=120 / PACE, lease_renewal=10 / PACE, look_around=30 / PACE)
 
 POLICY = """\
 version: 1

@@ -9,10 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import psutil
 
 from embedded_elasticsearch import EmbeddedServer
+from retention_enforcer.daemon.rhythm import Rhythm
 from workbench import Workbench
 
 PATIENCE = 45.0
@@ -43,6 +45,10 @@ class Daemon:
 
     def end(self, within: float = 10.0) -> int:
         self.process.send_signal(signal.SIGTERM)
+        return self.ended(within)
+
+    def ended(self, within: float = 60.0) -> int:
+        """Wait for its end, and for all that it said; return its exit code."""
         code = self.process.wait(timeout=within)
         self._reader.join(5)
         return code
@@ -56,9 +62,12 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 
 @contextmanager
-def running(bench: Workbench, before: str = "") -> Iterator[Daemon]:
+def running(
+    bench: Workbench, rhythm: Rhythm | None = None, before: str = "", *, once: bool = False
+) -> Iterator[Daemon]:
     bench.settings.setdefault("ENFORCER_INTERVAL", "1s")
-    process = bench.process("run", before=before)
+    arguments = ("run", "--once") if once else ("run",)
+    process = replace(bench, rhythm=rhythm or bench.rhythm).process(*arguments, before=before)
     daemon = Daemon(process)
     try:
         yield daemon
@@ -70,8 +79,7 @@ def running(bench: Workbench, before: str = "") -> Iterator[Daemon]:
                 stream.close()
 
 
-# Looks after lease and stop, and around, each second instead of each ten and thirty.
-QUICK = "from retention_enforcer.daemon import service; service.LEASE_RENEWAL = service._LOOK_AROUND = 1.0\n"
+QUICK = Rhythm(lease_renewal=1.0, look_around=1.0)
 
 
 @contextmanager

@@ -20,11 +20,13 @@ from elasticsearch.helpers import bulk
 
 from retention_enforcer import cli
 from retention_enforcer.bootstrap import Deployment, Surroundings, SystemClock
+from retention_enforcer.daemon.rhythm import Rhythm
 from retention_enforcer.daemon.work import Worker
-from retention_enforcer.domain.instants import DAY, HOUR
+from retention_enforcer.domain.instants import DAY, HOUR, SECOND
 from retention_enforcer.domain.lease import Lease
 from retention_enforcer.domain.policy.names import OwnIndices
 from retention_enforcer.domain.privileges import AccessRole, descriptor, rights_of
+from retention_enforcer.enforcement.erasure.eraser import LONGEST_RUN
 from retention_enforcer.policy_file import load_policy
 
 MARGIN = HOUR
@@ -66,29 +68,6 @@ MAPPING = {
     "dynamic": "strict",
     "properties": {"@timestamp": {"type": "date"}, "sdkappid": {"type": "keyword"}, "uin": {"type": "keyword"}},
 }
-
-
-WHEN_CALLED = """
-import importlib, os, threading
-def when_called(cls, name, n, when, do):
-    module, _, cls = cls.rpartition(".")
-    cls = getattr(importlib.import_module("retention_enforcer." + module), cls)
-    original, calls, counting = getattr(cls, name), [0], threading.Lock()
-    def hook(self, *arguments, **options):
-        with counting:
-            calls[0] += 1
-            mine = calls[0]
-        if when == "before" and mine == n:
-            do()
-        result = original(self, *arguments, **options)
-        if when == "after" and mine == n:
-            do()
-        return result
-    setattr(cls, name, hook)
-def die():
-    os.kill(os.getpid(), 9)
-"""
-"""For `Workbench.process`: does something before, or after, the n-th call of a method, whichever thread it is in."""
 
 
 class FixedClock:
@@ -133,6 +112,11 @@ class Workbench:
     policy_text: str = POLICY
     keys: dict[str, str] = field(default_factory=dict)
     """API keys by their privileges."""
+    ahead: int = 0
+    """Milliseconds by which the clock of commands in this process is ahead of the machine's."""
+    rhythm: Rhythm = field(default_factory=Rhythm)
+    erases_for: int = LONGEST_RUN
+    """Milliseconds for which one run carries erasures on: 0 where a test does not ask what becomes of them."""
 
     @property
     def own(self) -> OwnIndices:
@@ -184,7 +168,11 @@ class Workbench:
     def run(self, *arguments: str, clock: Any = None, environ: Mapping[str, str] | None = None) -> Ran:
         """Run a command in this process, so that it can be given a clock."""
         surroundings = Surroundings(
-            environ=environ or self.environ_for(*arguments), own=self.own, clock=clock or SystemClock()
+            environ=environ or self.environ_for(*arguments),
+            own=self.own,
+            clock=clock or FixedClock(ahead=self.ahead),
+            rhythm=self.rhythm,
+            erases_for=self.erases_for,
         )
         out, err = io.StringIO(), io.StringIO()
         handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -202,9 +190,11 @@ class Workbench:
             "import os, sys\n"
             "from retention_enforcer import cli\n"
             "from retention_enforcer.bootstrap import Surroundings\n"
+            "from retention_enforcer.daemon.rhythm import Rhythm\n"
             "from retention_enforcer.domain.policy.names import OwnIndices\n"
             f"{before}\n"
-            f"surroundings = Surroundings(environ=os.environ, own=OwnIndices({self.prefix!r}))\n"
+            f"own, rhythm, erases_for = {self.own!r}, {self.rhythm!r}, {self.erases_for}\n"
+            "surroundings = Surroundings(os.environ, own, rhythm=rhythm, erases_for=erases_for)\n"
             "from retention_enforcer.__main__ import end\n"
             f"end(cli.main({list(arguments)!r}, surroundings))\n"
         )
@@ -220,7 +210,7 @@ class Workbench:
     @contextmanager
     def working(self) -> Iterator[Worker]:
         """A daemon's worker under its lease, to be called run after run."""
-        acting = Deployment(Surroundings(environ=self.environ, own=self.own)).acting()
+        acting = Deployment(Surroundings(environ=self.environ, own=self.own, erases_for=self.erases_for)).acting()
         assert acting.lease is not None
         assert acting.lease.try_to_take()
         try:
@@ -234,6 +224,10 @@ class Workbench:
         assert self.run("setup", "--indices-only").code == 0
         accepted = self.run("policy", "accept")
         assert accepted.code == 0, accepted.out + accepted.err
+
+    def later(self, seconds: float) -> None:
+        """Let time pass for the commands that follow, instead of waiting: less than a minute in all, or they refuse."""
+        self.ahead += round(seconds * SECOND)
 
     # --- data ---
 

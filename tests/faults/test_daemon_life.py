@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
+from elasticsearch import Elasticsearch
 
 from embedded_elasticsearch import EmbeddedServer
+from kill_points import Point
 from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.cluster.deletion.deletion import Deletion
+from retention_enforcer.daemon.rhythm import Rhythm
+from retention_enforcer.domain import lease
 from retention_enforcer.domain.instants import DAY
 from running import QUICK, running, silent, until
 from workbench import KEY, Workbench
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
-# Takes a lease for lapsed after three seconds instead of two minutes.
-IMPATIENT = """
-from retention_enforcer.domain import lease
-lease.TERM = 3.0
-"""
+TERM = 6.0
+IMPATIENT = replace(QUICK, lease_term=TERM)
+"""Takes a lease for lapsed after seconds instead of two minutes: six renewals of the holder."""
 
 
 def test_it_deletes_what_becomes_due_ends_on_sigterm_and_gives_the_lease_back(bench: Workbench) -> None:
@@ -32,28 +36,21 @@ def test_it_deletes_what_becomes_due_ends_on_sigterm_and_gives_the_lease_back(be
         assert not any(KEY in line or bench.password in line for line in daemon.lines)
     started = time.monotonic()
     assert bench.run("run", "--once").code == 0
-    assert time.monotonic() - started < 5, "the lease had to be waited for"
+    assert time.monotonic() - started < lease.TERM / 2, "the lease had to be waited for"
 
 
 def test_sigterm_in_the_middle_of_a_trim_is_out_soon_and_the_next_run_finishes(bench: Workbench) -> None:
     now = SystemClock().now()
     bench.index("logs-a", [*([now - 20 * DAY] * 6_000), *([now] * 7_000)])
     bench.ready()
-    slow = """
-import time
-from retention_enforcer.cluster.deletion.deletion import Deletion
-original = Deletion._delete_documents
-def slowly(self, *page):
-    result = original(self, *page)
-    print("deleting", flush=True)
-    time.sleep(1)
-    return result
-Deletion._delete_documents = slowly
-"""
-    with running(bench, before=slow) as daemon:
-        assert daemon.process.stdout is not None
-        assert daemon.process.stdout.readline() == "deleting\n"
-        assert daemon.end() == 0
+    reached, on = bench.folder / "reached", bench.folder / "on"
+    held_up = Point("after", Elasticsearch.bulk).does(f"ask_and_wait({str(reached)!r}, {str(on)!r})")
+    with running(bench, before=held_up) as daemon:
+        until(reached.exists, "the first page")
+        daemon.process.terminate()
+        daemon.wait_for("ending")
+        on.touch()
+        assert daemon.ended(within=10.0) == 0
     assert 7_000 < (bench.count("logs-a") or 0) < 13_000
     assert bench.run("run", "--once").code == 0
     assert bench.count("logs-a") == 7_000
@@ -62,7 +59,7 @@ Deletion._delete_documents = slowly
 
 def test_a_second_daemon_waits_and_takes_over_when_the_first_ends(bench: Workbench) -> None:
     bench.ready()
-    with running(bench, before=QUICK) as first, running(bench, before=QUICK) as second:
+    with running(bench, QUICK) as first, running(bench, QUICK) as second:
         until(lambda: first.says("lease taken") or second.says("lease taken"), "somebody takes the lease")
         holder, waiter = (first, second) if first.says("lease taken") else (second, first)
         waiter.wait_for("waiting for the lease")
@@ -79,7 +76,7 @@ def test_a_second_daemon_waits_and_takes_over_when_the_first_ends(bench: Workben
 
 def test_stop_is_confirmed_by_the_daemon_and_holds_until_resume(bench: Workbench) -> None:
     bench.ready()
-    with running(bench, before=QUICK) as daemon:
+    with running(bench, QUICK) as daemon:
         daemon.wait_for("promise kept")
         stopped = bench.run("stop")
         assert (stopped.code, "confirmed by" in stopped.out) == (0, True)
@@ -94,7 +91,7 @@ def test_stop_is_confirmed_by_the_daemon_and_holds_until_resume(bench: Workbench
 def test_unaccepted_it_stays_up_and_acts_once_the_policy_is_accepted(bench: Workbench) -> None:
     bench.index("logs-a", [SystemClock().now() - 20 * DAY])
     assert bench.run("setup", "--indices-only").code == 0
-    with running(bench, before=QUICK) as daemon:
+    with running(bench, QUICK) as daemon:
         daemon.wait_for("promise not kept")
         assert daemon.process.poll() is None
         assert bench.count("logs-a") == 1
@@ -113,37 +110,38 @@ def test_a_cluster_that_answers_nobody_at_start_is_exit_1(bench: Workbench) -> N
         assert "Traceback" not in ran.err
 
 
+def renewal(bench: Workbench) -> float:
+    """Wait for the next renewal of the lease; return an instant, of the monotonic clock, right before it."""
+
+    def beat() -> int:
+        return int(bench.es.get(index=bench.own.state, id="lease")["_source"]["body"]["beat"])
+
+    before, first = time.monotonic(), beat()
+    while True:
+        began = time.monotonic()
+        if beat() != first:
+            return before
+        before = began
+        time.sleep(0.05)
+
+
 def test_the_lease_of_a_killed_holder_lapses_and_that_of_a_living_one_does_not(bench: Workbench) -> None:
     bench.ready()
-    with running(bench, before=QUICK) as holder:
+    with running(bench, QUICK) as holder:
         holder.wait_for("lease taken, epoch 1")
-        with running(bench, before=QUICK + IMPATIENT) as waiter:
+        with running(bench, IMPATIENT) as waiter:
             waiter.wait_for("waiting for the lease")
-            time.sleep(5)  # more than the waiter's term, in which the holder renews
+            waited_since = time.monotonic()
+            while time.monotonic() - waited_since <= TERM:
+                before_the_last = renewal(bench)
             assert not waiter.says("lease taken")
             holder.process.kill()
-            killed = time.monotonic()
             waiter.wait_for("lease taken, epoch 2")
-            assert time.monotonic() - killed > 2, "it did not wait for the term"
+            assert time.monotonic() - before_the_last >= TERM, "it did not wait for the term"
             bench.index("logs-a", [SystemClock().now() - 20 * DAY])
             until(lambda: bench.is_gone("logs-a"), "the deletion of the one who took over")
             assert waiter.end() == 0
     bench.assert_every_intent_is_answered_once()
-
-
-# Dies with the server in its hands: tells the test, and goes on once the server is dead.
-DELETING = """
-import time
-from pathlib import Path
-from retention_enforcer.cluster.deletion.deletion import Deletion
-original = Deletion.delete_indices
-def waiting(self, names):
-    Path({please!r}).touch()
-    while not Path({dead!r}).exists():
-        time.sleep(0.02)
-    return original(self, names)
-Deletion.delete_indices = waiting
-"""
 
 
 def test_it_outlives_a_cluster_that_goes_away_in_the_middle_of_a_deletion(
@@ -153,10 +151,10 @@ def test_it_outlives_a_cluster_that_goes_away_in_the_middle_of_a_deletion(
     away.ready()
     # Faster than it really runs (10 s and 5 min), and still less than a line a second.
     away.settings["ENFORCER_INTERVAL"] = "5s"
-    please, dead = away.folder / "please", away.folder / "dead"
-    pace = "from retention_enforcer.daemon import service; service.LEASE_RENEWAL = 5.0\n"
-    with running(away, before=pace + DELETING.format(please=str(please), dead=str(dead))) as daemon:
-        until(please.exists, "the deletion")
+    reached, dead = away.folder / "reached", away.folder / "dead"
+    deleting = Point("before", Deletion.delete_indices).does(f"ask_and_wait({str(reached)!r}, {str(dead)!r})")
+    with running(away, Rhythm(lease_renewal=5.0), before=deleting) as daemon:
+        until(reached.exists, "the deletion")
         mortal.kill()
         dead.touch()
         daemon.wait_for("no connection to the cluster")
@@ -175,7 +173,7 @@ def test_it_outlives_a_cluster_that_goes_away_in_the_middle_of_a_deletion(
 def test_sigterm_is_obeyed_although_the_cluster_answers_nothing(away: Workbench, mortal: EmbeddedServer) -> None:
     away.ready()
     away.settings["ENFORCER_ELASTICSEARCH_TIMEOUT"] = "5s"
-    with running(away, before=QUICK) as daemon:
+    with running(away, QUICK) as daemon:
         daemon.wait_for("promise kept")
         with silent(mortal):
             time.sleep(2)  # a request is under way by then: cycles run each second

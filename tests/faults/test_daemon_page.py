@@ -63,7 +63,7 @@ def test_it_shows_what_it_knows_before_and_after_its_first_cycle(bench: Workbenc
     bench.index("logs-b", [SystemClock().now() - DAY])
     bench.ready()
     go = bench.folder / "go"
-    with running(bench, before=QUICK + HELD_UP.format(go=str(go))) as daemon:
+    with running(bench, QUICK, before=HELD_UP.format(go=str(go))) as daemon:
         page = Page(daemon)
         until(lambda: page.is_ready, "readiness, with every cycle held up")
         before = page.status
@@ -104,7 +104,7 @@ def test_a_customer_is_shown_by_a_pseudonym_alone(bench: Workbench) -> None:
         == 0
     )
     assert bench.run("erase", "--application", CANARY, "--reason", "asked for").code == 0
-    with running(bench, before=QUICK) as daemon:
+    with running(bench, QUICK) as daemon:
         page = Page(daemon)
         until(lambda: page.status["terminations"]["open"] != [], "the request")
         (asked,) = page.status["terminations"]["open"]
@@ -121,9 +121,9 @@ def test_a_customer_is_shown_by_a_pseudonym_alone(bench: Workbench) -> None:
 
 def test_a_twin_stands_by_and_says_who_acts(bench: Workbench) -> None:
     bench.ready()
-    with running(bench, before=QUICK) as first:
+    with running(bench, QUICK) as first:
         first.wait_for("lease taken")
-        with running(bench, before=QUICK) as second:
+        with running(bench, QUICK) as second:
             page = Page(second)
             until(lambda: page.is_ready, "the twin's readiness")
             status = page.status
@@ -138,7 +138,7 @@ def test_a_twin_stands_by_and_says_who_acts(bench: Workbench) -> None:
 def test_plan_mode_shows_its_page_too(bench: Workbench) -> None:
     bench.index("logs-a", [SystemClock().now() - 20 * DAY])
     bench.settings["ENFORCER_MODE"] = "plan"
-    with running(bench, before=QUICK) as daemon:
+    with running(bench, QUICK) as daemon:
         page = Page(daemon)
         until(lambda: page.is_ready, "readiness without own indices")
         until(lambda: page.status["verdict"] == "not-kept", "the broken promise")
@@ -152,7 +152,7 @@ def test_plan_mode_shows_its_page_too(bench: Workbench) -> None:
 
 def test_without_acceptance_it_is_alive_and_not_ready(bench: Workbench) -> None:
     assert bench.run("setup").code == 0
-    with running(bench, before=QUICK) as daemon:
+    with running(bench, QUICK) as daemon:
         page = Page(daemon)
         until(lambda: page.status["policy"]["accepted"] is False, "a look at the operator's word")
         assert (page.get("/livez")[0], page.get("/readyz")[0]) == (200, 503)
@@ -168,7 +168,7 @@ def test_while_its_cluster_is_away_it_is_alive_not_ready_and_claims_nothing_for_
     away.index("logs-a", [SystemClock().now() - DAY])
     away.ready()
     away.settings["ENFORCER_ELASTICSEARCH_TIMEOUT"] = "2s"
-    with running(away, before=QUICK) as daemon:
+    with running(away, QUICK) as daemon:
         page = Page(daemon)
         until(lambda: page.status["verdict"] == "kept", "every promise kept")
         with silent(mortal):
@@ -192,7 +192,7 @@ def test_while_its_cluster_is_away_it_is_alive_not_ready_and_claims_nothing_for_
 
 def test_an_address_in_use_is_exit_2_before_anything_is_done(bench: Workbench) -> None:
     bench.ready()
-    with running(bench, before=QUICK) as daemon:
+    with running(bench, QUICK) as daemon:
         bench.settings["ENFORCER_HTTP_ADDRESS"] = f"127.0.0.1:{Page(daemon).port}"
         ran = bench.run("run")
         assert ran.code == 2

@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 import pytest
+from elasticsearch import Elasticsearch
 
+from kill_points import Point
 from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.cluster.deletion.deletion import Deletion
+from retention_enforcer.cluster.own.ledger_index import LedgerIndex
 from retention_enforcer.domain.instants import DAY
-from workbench import WHEN_CALLED, Workbench
+from retention_enforcer.enforcement.expiry.recorder import CycleRecorder
+from workbench import Workbench
 
 pytestmark = pytest.mark.timeout(120)
 
-LEDGER = "cluster.own.ledger_index.LedgerIndex"
-DELETION = "cluster.deletion.deletion.Deletion"
+ROLLOVER, DELETE = "record.get('action') == 'rollover'", "record.get('action') == 'delete_index'"
+INTENT, OUTCOME = "record['kind'] == 'intent'", "record['kind'] == 'outcome'"
 
-# The first records: 1 leader, 2 policy, 3 checkpoint, then the batch: its rollover, its intents, and their outcomes.
-STEPS = {
-    "before anything is recorded": (LEDGER, "create", 1, "before"),
-    "after the first intent": (LEDGER, "create", 4, "after"),
-    "before the rollover": (DELETION, "roll_over", 1, "before"),
-    "after the rollover": (DELETION, "roll_over", 1, "after"),
-    "after the rollover's outcome": (LEDGER, "create", 5, "after"),
-    "in the middle of the intents": (LEDGER, "create", 7, "after"),
-    "before the write block": (DELETION, "stop_writes", 1, "before"),
-    "after the write block": (DELETION, "stop_writes", 1, "after"),
-    "before the DELETE": (DELETION, "delete_indices", 1, "before"),
-    "after the DELETE, before an outcome": (DELETION, "delete_indices", 1, "after"),
-    "after the first outcome": (LEDGER, "create", 10, "after"),
-    "before the first deletes of a trim": (DELETION, "_delete_documents", 1, "before"),
-    "after the first deletes of a trim": (DELETION, "_delete_documents", 1, "after"),
-    "after the trim, before its outcome": (DELETION, "trim", 1, "after"),
-    "before the memory is saved": ("enforcement.expiry.recorder.CycleRecorder", "record", 1, "before"),
+POINTS = {
+    "before anything is recorded": Point("before", LedgerIndex.create),
+    "after the checkpoint": Point("after", LedgerIndex.create, "record['kind'] == 'checkpoint'"),
+    "after the first intent": Point("after", LedgerIndex.create, f"{INTENT} and {ROLLOVER}"),
+    "before the rollover": Point("before", Deletion.roll_over),
+    "after the rollover": Point("after", Deletion.roll_over),
+    "after the rollover's outcome": Point("after", LedgerIndex.create, f"{OUTCOME} and {ROLLOVER}"),
+    "in the middle of the intents": Point(
+        "after", LedgerIndex.create, f"{INTENT} and {DELETE} and record['target']['index'].endswith('logs-000002')"
+    ),
+    "before the write block": Point("before", Deletion.stop_writes),
+    "after the write block": Point("after", Deletion.stop_writes),
+    "before the DELETE": Point("before", Deletion.delete_indices),
+    "after the DELETE, before an outcome": Point("after", Deletion.delete_indices),
+    "after the first outcome": Point("after", LedgerIndex.create, f"{OUTCOME} and {DELETE}"),
+    "before the first deletes of a trim": Point("before", Elasticsearch.bulk),
+    "after the first deletes of a trim": Point("after", Elasticsearch.bulk),
+    "after the trim, before its outcome": Point("after", Deletion.trim),
+    "before the memory is saved": Point("before", CycleRecorder.record),
 }
 
 
@@ -44,17 +51,18 @@ def _sample(bench: Workbench, now: int) -> None:
     bench.index("stranger", [now - 400 * DAY])
 
 
-@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS.keys())
-def test_a_killed_run_is_finished_by_the_next(bench: Workbench, step: tuple[str, str, int, str]) -> None:
+def _killed(bench: Workbench, point: Point) -> None:
+    process = bench.process("run", "--once", before=point.does("die()"))
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == -9, f"it was not at that point: {err}"
+
+
+@pytest.mark.parametrize("point", POINTS.values(), ids=POINTS.keys())
+def test_a_killed_run_is_finished_by_the_next(bench: Workbench, point: Point) -> None:
     now = SystemClock().now()
     _sample(bench, now)
     bench.ready()
-    target, name, n, when = step
-    killed = bench.process(
-        "run", "--once", before=f"{WHEN_CALLED}when_called({target!r}, {name!r}, {n}, {when!r}, die)"
-    )
-    _, err = killed.communicate(timeout=60)
-    assert killed.returncode == -9, err
+    _killed(bench, point)
     under_the_first = len(bench.records())
     bench.free_the_lease()
 
@@ -73,26 +81,21 @@ def test_a_killed_run_is_finished_by_the_next(bench: Workbench, step: tuple[str,
 
 
 @pytest.mark.parametrize(
-    "step",
+    "point",
     [
-        (DELETION, "stop_writes", 1, "before"),
-        (DELETION, "stop_writes", 1, "after"),
-        (DELETION, "identities", 2, "after"),
-        (DELETION, "delete_indices", 1, "before"),
+        Point("before", Deletion.stop_writes),
+        Point("after", Deletion.stop_writes),
+        Point("after", Deletion.identities, since=Deletion.stop_writes),
+        Point("before", Deletion.delete_indices),
     ],
     ids=["before the block", "after the block", "after the last look", "before the deletion"],
 )
-def test_a_killed_run_leaves_no_write_block_behind(bench: Workbench, step: tuple[str, str, int, str]) -> None:
+def test_a_killed_run_leaves_no_write_block_behind(bench: Workbench, point: Point) -> None:
     """Held since, so that the next run does not delete it: it can be written to again."""
     now = SystemClock().now()
     name = bench.index("logs-a", [now - 20 * DAY])
     bench.ready()
-    target, method, n, when = step
-    killed = bench.process(
-        "run", "--once", before=f"{WHEN_CALLED}when_called({target!r}, {method!r}, {n}, {when!r}, die)"
-    )
-    _, err = killed.communicate(timeout=60)
-    assert killed.returncode == -9, err
+    _killed(bench, point)
     bench.free_the_lease()
     hold = ("hold", "add", "--index", name, "--owner", "legal", "--reason", "a case", "--until", "2099-01-01")
     assert bench.run(*hold).code == 0

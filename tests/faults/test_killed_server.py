@@ -9,40 +9,24 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from embedded_elasticsearch import EmbeddedServer
+from kill_points import Point
 from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.cluster.deletion.deletion import Deletion
+from retention_enforcer.cluster.own.ledger_index import LedgerIndex
+from retention_enforcer.daemon.rhythm import Rhythm
 from retention_enforcer.domain.instants import DAY
-from workbench import WHEN_CALLED, Workbench
+from running import running, until
+from workbench import Workbench
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
-# Asks the test to kill the server, and waits until it is dead.
-WAIT = """
-import time
-from pathlib import Path
-def wait():
-    Path({please!r}).touch()
-    while not Path({dead!r}).exists():
-        time.sleep(0.02)
-"""
-
-# Renews the lease and looks for a stop several times while the server is away.
-PATIENT = """
-import time
-from retention_enforcer.cluster.deletion.deletion import Deletion
-from retention_enforcer.daemon import once
-once.LEASE_RENEWAL = 0.2
-original = Deletion.delete_indices
-def later(self, names):
-    time.sleep(2)
-    return original(self, names)
-Deletion.delete_indices = later
-"""
-
-STEPS = {
-    "before the DELETE": ("cluster.deletion.deletion.Deletion", "delete_indices", 1, "before"),
-    "after the DELETE, before an outcome": ("cluster.deletion.deletion.Deletion", "delete_indices", 1, "after"),
-    "in the middle of a trim": ("cluster.deletion.deletion.Deletion", "_delete_documents", 1, "after"),
-    "in the middle of the intents": ("cluster.own.ledger_index.LedgerIndex", "create", 5, "after"),
+POINTS = {
+    "before the DELETE": Point("before", Deletion.delete_indices),
+    "after the DELETE, before an outcome": Point("after", Deletion.delete_indices),
+    "in the middle of a trim": Point("after", Elasticsearch.bulk),
+    "in the middle of the intents": Point(
+        "after", LedgerIndex.create, "record['kind'] == 'intent' and record['target']['index'].endswith('logs-b')"
+    ),
 }
 
 
@@ -63,9 +47,9 @@ def bench(mortal: EmbeddedServer, request: pytest.FixtureRequest, tmp_path: Path
         )
 
 
-@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS.keys())
+@pytest.mark.parametrize("point", POINTS.values(), ids=POINTS.keys())
 def test_a_run_whose_server_dies_ends_by_itself_and_the_next_finishes_it(
-    bench: Workbench, mortal: EmbeddedServer, step: tuple[str, str, int, str]
+    bench: Workbench, mortal: EmbeddedServer, point: Point
 ) -> None:
     now = SystemClock().now()
     for name in ("a", "b"):
@@ -74,13 +58,10 @@ def test_a_run_whose_server_dies_ends_by_itself_and_the_next_finishes_it(
     bench.index("logs-young", [now - DAY] * 500)
     bench.index("stranger", [now - 400 * DAY])
     bench.ready()
-    target, name, n, when = step
-    please, dead = bench.folder / "please", bench.folder / "dead"
-    waiting = WHEN_CALLED + WAIT.format(please=str(please), dead=str(dead))
-    hook = f"{waiting}when_called({target!r}, {name!r}, {n}, {when!r}, wait)"
-    process = bench.process("run", "--once", before=hook)
-    while not please.exists():
-        assert process.poll() is None, process.communicate()[1]
+    reached, dead = bench.folder / "reached", bench.folder / "dead"
+    process = bench.process("run", "--once", before=point.does(f"ask_and_wait({str(reached)!r}, {str(dead)!r})"))
+    until(lambda: reached.exists() or process.poll() is not None, "the point")
+    assert reached.exists(), f"it was not at that point: {process.communicate()[1]}"
     mortal.kill()
     dead.touch()
     _, err = process.communicate(timeout=120)
@@ -109,18 +90,15 @@ def test_a_run_whose_server_stays_away_past_a_renewal_ends_without_a_traceback(
 ) -> None:
     bench.index("logs-a", [SystemClock().now() - 20 * DAY])
     bench.ready()
-    please, dead = bench.folder / "please", bench.folder / "dead"
-    waiting = WHEN_CALLED + WAIT.format(please=str(please), dead=str(dead))
-    hook = f'{waiting}when_called("cluster.deletion.deletion.Deletion", "delete_indices", 1, "before", wait)'
-    process = bench.process("run", "--once", before=f"{PATIENT}{hook}")
-    while not please.exists():
-        assert process.poll() is None, process.communicate()[1]
-    mortal.kill()
-    dead.touch()
-    try:
-        _, err = process.communicate(timeout=60)
-    finally:
-        mortal.start()
-    assert process.returncode == 1, err[-3_000:]
-    assert "lease not renewed" in err, "the server was not away for long enough"
-    assert "Traceback" not in err, err[:3_000]
+    reached, on = bench.folder / "reached", bench.folder / "on"
+    waiting = Point("before", Deletion.delete_indices).does(f"ask_and_wait({str(reached)!r}, {str(on)!r})")
+    with running(bench, Rhythm(lease_renewal=0.2), before=waiting, once=True) as run:
+        until(reached.exists, "the deletion")
+        mortal.kill()
+        try:
+            run.wait_for("lease not renewed")
+            on.touch()
+            assert run.ended() == 1, "".join(run.lines)[-3_000:]
+        finally:
+            mortal.start()
+        assert not any("Traceback" in line for line in run.lines), "".join(run.lines)[:3_000]

@@ -5,40 +5,46 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from elasticsearch import Elasticsearch
 
 import tenants
+from kill_points import Point
 from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.cluster.deletion.deletion import Deletion
+from retention_enforcer.cluster.own.documents import Documents
+from retention_enforcer.cluster.own.ledger_index import LedgerIndex
 from retention_enforcer.domain.instants import DAY
-from retention_enforcer.enforcement.erasure import eraser
-from workbench import WHEN_CALLED, Workbench
+from retention_enforcer.domain.terminations.records import PURGED, REGISTERED
+from retention_enforcer.enforcement.erasure.eraser import Eraser
+from retention_enforcer.enforcement.erasure.write_blocks import LIFTED_BLOCKS, WriteBlocks
+from retention_enforcer.enforcement.terminations.purge import SubjectPurge
+from retention_enforcer.enforcement.terminations.registrar import TerminationRecorder
+from workbench import Workbench
 
 pytestmark = pytest.mark.timeout(120)
 
-BOOK = "enforcement.terminations.registrar.TerminationRecorder"
-PURGE = "enforcement.terminations.purge.SubjectPurge"
-ERASER = "enforcement.erasure.eraser.Eraser"
-BLOCKS = "enforcement.erasure.write_blocks.WriteBlocks"
-DELETION = "cluster.deletion.deletion.Deletion"
-
-# What is stored of terminations in the first run: 1 and 2 as they are registered, 3 the account's applications,
-# 4 and 5 as they begin, then one each time something went.
-STEPS: dict[str, tuple[str, str, int, str]] = {
-    "before the first request is stored": (BOOK, "save", 1, "before"),
-    "after the first request is recorded": (BOOK, "record", 1, "after"),
-    "after the first request is stored": (BOOK, "save", 1, "after"),
-    "after one of two has begun": (BOOK, "save", 4, "after"),
-    "after it is noted which block is lifted": (BLOCKS, "_remember", 1, "after"),
-    "after the block is lifted": (BLOCKS, "_set", 1, "after"),
-    "after the first announcement": (ERASER, "begin", 1, "after"),
-    "before the DELETE": (DELETION, "delete_indices", 1, "before"),
-    "after the DELETE, before an outcome": (DELETION, "delete_indices", 1, "after"),
-    "after the first deletes": (DELETION, "_delete_documents", 1, "after"),
-    "after the trim, before its outcome": (DELETION, "trim", 1, "after"),
-    "after the outcomes, before the block is back": (BLOCKS, "restore", 2, "before"),
-    "after the block is back, before anything is noted": (PURGE, "_note", 1, "before"),
-    "after what went is noted for one of two": (BOOK, "save", 6, "after"),
-    "after all is noted, before that is noted": (ERASER, "noted", 1, "before"),
-    "before stock is taken": (PURGE, "take_stock", 1, "before"),
+POINTS = {
+    "before the first request is stored": Point("before", TerminationRecorder.save),
+    "after the first request is recorded": Point("after", TerminationRecorder.record, f"action == {REGISTERED!r}"),
+    "after the first request is stored": Point("after", TerminationRecorder.save),
+    "after one of two has begun": Point("after", TerminationRecorder.save, "termination.begun_at is not None"),
+    "after it is noted which block is lifted": Point("after", Documents.save, f"key == {LIFTED_BLOCKS!r}"),
+    "after the block is lifted, before that is recorded": Point("after", Deletion.set_write_block, "not blocked"),
+    "after it is recorded that the block is lifted": Point(
+        "after", LedgerIndex.create, "record.get('action') == 'lift_block'"
+    ),
+    "after the first announcement": Point("after", Eraser.begin),
+    "before the DELETE": Point("before", Deletion.delete_indices),
+    "after the DELETE, before an outcome": Point("after", Deletion.delete_indices),
+    "after the first deletes": Point("after", Elasticsearch.bulk),
+    "after the trim, before its outcome": Point("after", Deletion.trim),
+    "after the outcomes, before the block is back": Point("before", Deletion.set_write_block, "blocked"),
+    "after the block is back, before anything is noted": Point(
+        "before", TerminationRecorder.record, f"action == {PURGED!r}", since=WriteBlocks.restore
+    ),
+    "after what went is noted for one of two": Point("after", TerminationRecorder.save, "termination.purges"),
+    "after all is noted, before that is noted": Point("before", Eraser.noted),
+    "before stock is taken": Point("before", SubjectPurge.take_stock),
 }
 
 OWNER = {"1": "100", "11": "100", "111": "1001", "2": "7"}
@@ -63,9 +69,9 @@ UNDISTURBED = Counter(
 
 
 @pytest.fixture
-def due(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Workbench:
+def due(bench: Workbench) -> Workbench:
     """Account 100 with its applications 1 and 11, and application 2 of another one, are to go; nothing is done yet."""
-    monkeypatch.setattr(eraser, "LONGEST_RUN", 0)
+    bench.erases_for = 0
     bench.policy_text = tenants.POLICY
     bench.settings["ENFORCER_GRACE"] = "0s"
     for name in tenants.SHARED:
@@ -83,13 +89,10 @@ def due(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Workbench:
     return bench
 
 
-def killed(bench: Workbench, step: tuple[str, str, int, str], patience: int = 0) -> None:
-    cls, name, n, when = step
-    brief = f"from retention_enforcer.enforcement.erasure import eraser\neraser.LONGEST_RUN = {patience}\n"
-    before = f"{brief}{WHEN_CALLED}when_called({cls!r}, {name!r}, {n}, {when!r}, die)"
-    process = bench.process("run", "--once", before=before)
+def killed(bench: Workbench, point: Point) -> None:
+    process = bench.process("run", "--once", before=point.does("die()"))
     _, err = process.communicate(timeout=100)
-    assert process.returncode == -9, err
+    assert process.returncode == -9, f"it was not at that point: {err}"
     bench.free_the_lease()
 
 
@@ -125,9 +128,9 @@ def test_an_undisturbed_run_ends_as_is_asked_of_the_others(due: Workbench) -> No
     assert_all_is_as_if_nothing_had_happened(due)
 
 
-@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS.keys())
-def test_a_killed_run_is_finished_by_the_next(due: Workbench, step: tuple[str, str, int, str]) -> None:
-    killed(due, step)
+@pytest.mark.parametrize("point", POINTS.values(), ids=POINTS.keys())
+def test_a_killed_run_is_finished_by_the_next(due: Workbench, point: Point) -> None:
+    killed(due, point)
     ran = due.run("run", "--once")
     assert ran.code == 0, ran.err
     assert_all_is_as_if_nothing_had_happened(due)
@@ -145,7 +148,7 @@ def closed_long_ago(bench: Workbench, *keys: int) -> None:
 def test_killed_after_it_forgot_an_id_the_next_run_still_has_the_bytes_to_erase(due: Workbench) -> None:
     assert due.run("run", "--once").code == 0
     closed_long_ago(due, 1)
-    killed(due, (BOOK, "save", 1, "after"))
+    killed(due, Point("after", TerminationRecorder.save, "termination.is_forgotten"))
     assert [t["subject"]["id"] for t in tenants.registry(due)] == ["100"]
     pending = {erasing["progress"]["index"] for erasing in tenants.registry(due, "erasure")}
     assert {due.own.requests, due.own.terminations} <= pending

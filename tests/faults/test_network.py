@@ -9,7 +9,6 @@ import pytest
 
 from network import Place, Stage, assert_honest, assert_settled, fault_at, run_through
 from proxy import Fault
-from retention_enforcer.enforcement.erasure import eraser
 from workbench import Workbench
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -32,8 +31,8 @@ CASES = [
 
 
 @pytest.fixture
-def stage(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    monkeypatch.setattr(eraser, "LONGEST_RUN", 0)
+def stage(bench: Workbench) -> Stage:
+    bench.erases_for = 0
     made = Stage.of(bench)
     made.fill()
     return made

@@ -10,7 +10,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ from customers import add, index, interrupted, move, now, of, states
 from disk_search import CERTAIN, DOOMED, KINDS, add_canaries, contents, files, on_disk
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
-from retention_enforcer.enforcement.erasure import eraser
+from retention_enforcer.enforcement.erasure.eraser import LONGEST_RUN
 from retention_enforcer.enforcement.preconditions import safety
 from tenants import OTHERS
 from workbench import FixedClock, Ran, Workbench
@@ -62,11 +62,11 @@ def begun(benches: Callable[[], Workbench]) -> Iterator[Mapping[Beginning, Begun
     """The worlds, by how they began. The runs of the tests wait for what is left of the half minute."""
     worlds: dict[Beginning, Begun] = {}
     try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(eraser, "LONGEST_RUN", 0)
-            for beginning in BEGINNINGS:
-                bench = benches()
-                worlds[beginning] = Begun(bench, beginning(bench))
+        for beginning in BEGINNINGS:
+            bench = benches()
+            bench.erases_for = 0
+            worlds[beginning] = Begun(bench, beginning(bench))
+            bench.erases_for = LONGEST_RUN
         yield worlds
     finally:
         for world in worlds.values():
@@ -86,7 +86,7 @@ def account(bench: Workbench) -> subprocess.Popen[str]:
     assert asked.code == 0, asked.err
     assert "including 2 applications" in asked.out
     assert "keys: 3 documents now" in asked.out
-    return bench.process("run", "--once")
+    return replace(bench, erases_for=LONGEST_RUN).process("run", "--once")
 
 
 def test_an_account_goes_with_its_applications_and_nothing_else_does(begun: Mapping[Beginning, Begun]) -> None:
@@ -126,7 +126,7 @@ def closed(bench: Workbench) -> subprocess.Popen[str]:
     move(bench, found_at=now() - 40 * DAY, purged_at=now() - 40 * DAY, closed_at=now() - 31 * DAY)
     before = contents(bench, bench.own.requests, bench.own.terminations)
     assert before is None or CANARY.encode() in before
-    return bench.process("run", "--once")
+    return replace(bench, erases_for=LONGEST_RUN).process("run", "--once")
 
 
 def test_a_closed_subject_is_forgotten_to_the_last_byte_and_still_found_by_its_pseudonym(

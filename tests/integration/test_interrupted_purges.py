@@ -10,15 +10,14 @@ import pytest
 import tenants
 from retention_enforcer.cluster.deletion.deletion import Deletion
 from retention_enforcer.domain.errors import ClusterUnavailable
-from retention_enforcer.enforcement.erasure import eraser
 from tenants import OTHERS
 from workbench import Workbench
 
 
 @pytest.fixture
-def terminating(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Workbench:
+def terminating(bench: Workbench) -> Workbench:
     """Tenants that are purged in the run that first sees their requests; nobody waits for erasures."""
-    monkeypatch.setattr(eraser, "LONGEST_RUN", 0)
+    bench.erases_for = 0
     return tenants.founded(bench)
 
 

@@ -10,7 +10,6 @@ from elasticsearch import Elasticsearch
 from layouts import FOLDER, NAMES, PAGE, layout, remade, section
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.domain.instants import DAY
-from retention_enforcer.enforcement.erasure import eraser
 from retention_enforcer.policy_file import load_policy
 from workbench import Workbench
 
@@ -36,11 +35,9 @@ def present(es: Elasticsearch, names: list[str]) -> set[str]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_policy_of_the_page_keeps_its_promises(
-    bench: Workbench, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_policy_of_the_page_keeps_its_promises(bench: Workbench, name: str) -> None:
     """What is expired goes, what is young stays; then one subject's documents go, and everybody else's stay."""
-    monkeypatch.setattr(eraser, "LONGEST_RUN", 0)
+    bench.erases_for = 0
     of, full = layout(name), Capabilities(bench.es).has_lifecycles()
     if of.needs_full_server and not full:
         pytest.skip("this server has no data streams, no lifecycles and few analyzers")

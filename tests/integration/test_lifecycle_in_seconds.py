@@ -12,6 +12,7 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from lifecycle_bench import LifecycleBench, eventually
+from retention_enforcer.cluster.lifecycles.history import LifecycleHistory
 from retention_enforcer.domain.instants import SECOND
 
 LONGEST_POLL = 2 * SECOND
@@ -146,7 +147,7 @@ def test_what_was_attached_before_the_daemon_was_stopped_does_not_outlive_its_li
         quick.index(f"logs-{n:02}", [quick.now()])
     for name in names:
         quick.write(name, quick.now())
-    first = uuids(quick)
+    began, first, names_of_first = quick.now(), uuids(quick), set(left(quick))
     assert len(first) == 27 + STREAMS
     with Watch(quick) as watch:
         assert quick.run("run", "--once").code == 0
@@ -159,7 +160,10 @@ def test_what_was_attached_before_the_daemon_was_stopped_does_not_outlive_its_li
         eventually(lambda: not first & uuids(quick), 60)
     assert watch.oldest_age <= LIMIT
     assert {quick.count(name) for name in names} == {0}, "the streams are there, without documents"
-    time.sleep(6)  # the cluster writes its history some seconds late (measured: up to 4)
+    history = LifecycleHistory(quick.es)  # which the cluster writes some seconds late
+    eventually(
+        lambda: {entry.index for entry in history.deletions(began, str, names_of_first) or ()} == names_of_first, 30
+    )
     after = quick.run("run", "--once")
     assert after.code == 0
     gone = [r for r in quick.records() if r.get("action") == "observed_deletion"]

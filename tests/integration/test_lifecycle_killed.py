@@ -7,29 +7,28 @@ from collections.abc import Iterator
 import pytest
 from elasticsearch import Elasticsearch
 
+from kill_points import Point
 from lifecycle_bench import LifecycleBench
+from retention_enforcer.cluster.lifecycles.changes import ClusterLifecycles
 from retention_enforcer.domain.instants import DAY, HOUR
-from workbench import WHEN_CALLED
+from retention_enforcer.enforcement.ledger.acts import Acts
 
 pytestmark = pytest.mark.timeout(120)
 
-CLUSTER = "cluster.lifecycles.changes.ClusterLifecycles"
-ACTS = "enforcement.ledger.acts.Acts"
-
 # One index comes to straddle and is detached, one is new and attached, one has a lifecycle under the policy's former
 # name and is swapped: detached, then attached.
-STEPS: dict[str, tuple[str, str, int, str]] = {
-    "after the first intent": (ACTS, "record_intent", 1, "after"),
-    "before anything is detached": (CLUSTER, "detach", 1, "before"),
-    "after the first is detached": (CLUSTER, "detach", 1, "after"),
-    "before the policy is put": (CLUSTER, "put_policy", 1, "before"),
-    "after the policy is put": (CLUSTER, "put_policy", 1, "after"),
-    "before one is attached": (CLUSTER, "attach", 1, "before"),
-    "after one is attached": (CLUSTER, "attach", 1, "after"),
-    "before one is swapped": (CLUSTER, "swap", 1, "before"),
-    "within the swap": (CLUSTER, "detach", 2, "after"),
-    "after one is swapped": (CLUSTER, "swap", 1, "after"),
-    "before an outcome": (ACTS, "finish", 2, "before"),
+POINTS = {
+    "after the first intent": Point("after", Acts.record_intent),
+    "before anything is detached": Point("before", ClusterLifecycles.detach),
+    "after the first is detached": Point("after", ClusterLifecycles.detach),
+    "before the policy is put": Point("before", ClusterLifecycles.put_policy),
+    "after the policy is put": Point("after", ClusterLifecycles.put_policy),
+    "before one is attached": Point("before", ClusterLifecycles.attach),
+    "after one is attached": Point("after", ClusterLifecycles.attach),
+    "before one is swapped": Point("before", ClusterLifecycles.swap),
+    "within the swap": Point("after", ClusterLifecycles.detach, since=ClusterLifecycles.swap),
+    "after one is swapped": Point("after", ClusterLifecycles.swap),
+    "before an outcome": Point("before", Acts.finish, "one.index.endswith('logs-new')"),
 }
 
 SETTLED = """
@@ -44,8 +43,8 @@ def managed(server: object, es: Elasticsearch, prefix: str, tmp_path: object) ->
     yield from LifecycleBench.on(server, es, prefix, tmp_path)
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_a_killed_run_leaves_nothing_that_the_next_does_not_settle(managed: LifecycleBench, step: str) -> None:
+@pytest.mark.parametrize("point", POINTS.values(), ids=POINTS.keys())
+def test_a_killed_run_leaves_nothing_that_the_next_does_not_settle(managed: LifecycleBench, point: Point) -> None:
     now = managed.now()
     managed.index("logs-straddling", [now - HOUR] * 3)
     managed.index("logs-former", [now - HOUR] * 3)
@@ -60,11 +59,9 @@ def test_a_killed_run_leaves_nothing_that_the_next_does_not_settle(managed: Life
     managed.add("logs-straddling", [now - 20 * DAY])
     managed.index("logs-new", [now - HOUR] * 3)
 
-    method, called, n, when = STEPS[step]
-    hook = f"{WHEN_CALLED}\n{SETTLED}\nwhen_called({method!r}, {called!r}, {n}, {when!r}, die)"
-    process = managed.process("run", "--once", before=hook)
+    process = managed.process("run", "--once", before=SETTLED + point.does("die()"))
     _, said = process.communicate(timeout=60)
-    assert process.returncode == -9, said
+    assert process.returncode == -9, f"it was not at that point: {said}"
     plain = managed.lifecycle("logs", "plain")
     assert managed.attached("logs-new") in (None, plain)
     assert managed.attached("logs-straddling") != plain or managed.count("logs-straddling") == 3, "trimmed before"

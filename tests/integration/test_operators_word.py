@@ -15,7 +15,6 @@ from retention_enforcer.cluster.lifecycles.changes import ClusterLifecycles
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.instants import DAY, MINUTE
 from retention_enforcer.domain.own.control_documents import ACCEPTED, STOP
-from retention_enforcer.enforcement.erasure import eraser
 from retention_enforcer.enforcement.expiry import purge
 from workbench import Workbench
 
@@ -170,7 +169,7 @@ def test_a_long_purge_for_a_termination_ends(tenants: Workbench, monkeypatch: py
 
 @SAID
 def test_an_erasure_ends(tenants: Workbench, monkeypatch: pytest.MonkeyPatch, said: Word) -> None:
-    monkeypatch.setattr(eraser, "LONGEST_RUN", MINUTE)
+    tenants.erases_for = MINUTE
     assert tenants.run("erase", "--application", "1").code == 0
     after_the_first(monkeypatch, Erasure, "_flush", lambda: said(tenants))
     merges = after_the_first(monkeypatch, Erasure, "_start_merge", lambda: None)

@@ -23,7 +23,6 @@ from retention_enforcer.domain.instants import DAY, format_instant
 from retention_enforcer.domain.policy.places import Key, Place, SubjectPlaces
 from retention_enforcer.domain.selection import OfSubjects, Trim
 from retention_enforcer.domain.subjects.identity import NUMBERS, ExactField, Inexact, Match, Subject, match, subject_of
-from retention_enforcer.enforcement.erasure import eraser
 from workbench import Workbench
 
 KEYWORD = {"type": "keyword"}
@@ -512,9 +511,9 @@ TRACES = {"properties": {**AT, "service": KEYWORD, "_q": KEYWORD}}
 
 
 @pytest.fixture
-def places(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Workbench:
+def places(bench: Workbench) -> Workbench:
     """Accounts, applications and users in places of all kinds; no run waits for erasures."""
-    monkeypatch.setattr(eraser, "LONGEST_RUN", 0)
+    bench.erases_for = 0
     bench.policy_text = POLICY
     bench.settings["ENFORCER_GRACE"] = "0s"
     bench.ready()

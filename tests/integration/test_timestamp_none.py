@@ -79,12 +79,12 @@ def test_a_document_written_right_before_makes_it_young_again(short: Workbench) 
     write(short, "logs-a", "A1")
     look(short)
     look(short)
-    time.sleep(DUE_SECONDS)
+    short.later(DUE_SECONDS)
     write(short, "logs-a", "A2")
     look(short)
     look(short)
     assert short.count("logs-a") == 2
-    time.sleep(DUE_SECONDS)
+    short.later(DUE_SECONDS)
     look(short)
     assert short.is_gone("logs-a")
 
@@ -97,7 +97,7 @@ def test_what_may_be_written_to_at_any_time_never_goes(short: Workbench, what: s
     write(short, name, "A1", **more)
     look(short)
     look(short)
-    time.sleep(LIMIT_SECONDS)
+    short.later(LIMIT_SECONDS)
     assert look(short) == 3
     assert short.count(name) == 1
 
@@ -122,7 +122,7 @@ def test_a_subject_is_purged_and_its_index_is_no_younger_for_that(short: Workben
 
 def test_an_empty_index_goes_by_its_creation(short: Workbench) -> None:
     write(short, "logs-a")
-    time.sleep(LIMIT_SECONDS)
+    short.later(LIMIT_SECONDS)
     assert look(short) == 0
     assert short.is_gone("logs-a")
 
@@ -138,7 +138,7 @@ def test_a_stream_counts_what_it_has_left_behind_from_its_rollover(short: Workbe
         short.es.index(index=stream, document={"@timestamp": 1, "sdkappid": "A1"}, op_type="create", refresh=True)
         short.es.indices.rollover(alias=stream)
         short.es.index(index=stream, document={"@timestamp": 1, "sdkappid": "A1"}, op_type="create", refresh=True)
-        time.sleep(DUE_SECONDS)  # nobody looked, and yet it is known that nothing came since
+        short.later(DUE_SECONDS)  # nobody looked, and yet it is known that nothing came since
         look(short)
         look(short)
         (left,) = short.es.indices.get_data_stream(name=stream)["data_streams"]

@@ -104,7 +104,7 @@ def test_one_index_without_the_timestamp_stays_and_the_others_go_by_it(short: Wo
     short.ready()
     write(short, "logs-a", {"@timestamp": now() - DAY})
     write(short, "logs-b", {"time": now() - DAY}, mappings=TIMES)
-    time.sleep(DUE_SECONDS)
+    short.later(DUE_SECONDS)
 
     assert short.run("run", "--once").code == 3
     assert short.run("run", "--once").code == 3
@@ -119,7 +119,7 @@ def test_a_timestamp_that_a_mapping_has_and_no_document_is_as_good_as_none(short
     short.ready()
     both = {"properties": {**TIMES["properties"], "@timestamp": {"type": "date"}}}
     write(short, "logs-a", {"time": now()}, mappings=both)
-    time.sleep(DUE_SECONDS)
+    short.later(DUE_SECONDS)
 
     assert [short.run("run", "--once").code for _ in range(2)] == [3, 3]
 
@@ -131,7 +131,7 @@ def test_an_empty_index_without_the_timestamp_is_no_fault_and_goes_by_its_own_ag
     misspelled(short).ready()
     short.index("logs-a", [], mappings=TIMES)
     assert report(short) == (True, {})
-    time.sleep(LIMIT_SECONDS)
+    short.later(LIMIT_SECONDS)
     assert short.run("run", "--once").code == 0
     assert short.is_gone("logs-a")
 
@@ -285,7 +285,7 @@ def test_undated_documents_go_with_their_index_once_a_look_finds_nothing_written
 ) -> None:
     short.ready()
     write(short, "logs-a", {"@timestamp": now() - DAY}, {"sdkappid": "A1"})
-    time.sleep(DUE_SECONDS)
+    short.later(DUE_SECONDS)
 
     short.run("run", "--once")
     assert short.count("logs-a") == 1, "the first look cannot tell whether it was written to: the dated one goes alone"
@@ -295,7 +295,7 @@ def test_undated_documents_go_with_their_index_once_a_look_finds_nothing_written
     write(short, "logs-a", {"@timestamp": now() - DAY})
     short.run("run", "--once")
     write(short, "logs-b", {"@timestamp": 5, "sdkappid": "A3"})
-    time.sleep(DUE_SECONDS)
+    short.later(DUE_SECONDS)
     short.run("run", "--once")
     assert short.is_gone("logs-a")
     assert short.count("logs-b") == 1
@@ -307,6 +307,6 @@ def test_it_is_not_kept_where_an_index_with_undated_documents_is_older_than_the_
     short.ready()
     write(short, "logs-a", {"@timestamp": now() + DAY}, {"@timestamp": now() + 3_000})
     assert report(short)[0]
-    time.sleep(LIMIT_SECONDS)
+    short.later(LIMIT_SECONDS)
     write(short, "logs-a", {"@timestamp": now()})
     assert not report(short)[0]

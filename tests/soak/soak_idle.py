@@ -14,6 +14,7 @@ import pytest
 from network import call_of
 from proxy import proxied
 from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.daemon.rhythm import Rhythm
 from running import running
 from workbench import Workbench
 
@@ -27,11 +28,7 @@ MOST_GROWTH = 0.05
 MOST_REQUESTS = 1.0
 """A second, at the default interval."""
 
-HASTE = f"""
-from retention_enforcer.daemon import service
-service.LEASE_RENEWAL = 10 / {PACE}
-service._LOOK_AROUND = 30 / {PACE}
-"""
+HASTE = Rhythm(lease_renewal=10 / PACE, look_around=30 / PACE)
 NAMES = (
     *("console-configuration", "backend-logs-a", "dashboard-a", "sdk-logs-a", "uin", "sdkappid", "troubleshooting-a"),
     *("media-a", "temporary-keys", "application-logs-1400123456-a"),

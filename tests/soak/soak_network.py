@@ -72,6 +72,7 @@ class Address:
                 password=self.password,
                 prefix=prefix,
                 folder=Path(folder),
+                erases_for=0,
             )
             stage = Stage.of(bench)
             try:
@@ -86,7 +87,6 @@ Row = tuple[Place | None, Fault, str]
 
 def purge(address: Address, place: Place | None, fault: Fault) -> tuple[Row, list[Place]]:
     """Run with a fault at a place, and judge; return also which places there were."""
-    eraser.LONGEST_RUN = 0
     with address.stage() as stage:
         stage.fill()
         ran, proxy = run_through(stage, fault_at(place, fault, stage.bench.prefix))
@@ -102,7 +102,6 @@ def purge(address: Address, place: Place | None, fault: Fault) -> tuple[Row, lis
 def erase(address: Address, cases: Sequence[Case]) -> list[tuple[Row, list[Place]]]:
     """Do the same with runs that carry an erasure on."""
     eraser.MINUTE = 1_000  # after a failure it is tried again in a second
-    eraser.LONGEST_RUN = 0
     found, stages, held = [], [], []
     for _ in cases:
         held.append(address.stage())
@@ -110,12 +109,12 @@ def erase(address: Address, cases: Sequence[Case]) -> list[tuple[Row, list[Place
         stages[-1].purge_earlier()
     time.sleep(LEASES)
     for (place, fault), stage, context in zip(cases, stages, held, strict=True):
-        eraser.LONGEST_RUN = 6_000
+        stage.bench.erases_for = 6_000
         ran, proxy = run_through(stage, fault_at(place, fault, stage.bench.prefix))
         try:
             assert place is None or proxy.spoiled, "the place was not reached"
             result = assert_erasure_honest(stage, ran)
-            eraser.LONGEST_RUN = 40_000
+            stage.bench.erases_for = 40_000
             assert_erased(stage)
         except Exception as error:  # noqa: BLE001 - a row of its own, beside all others
             result = _failed(error)

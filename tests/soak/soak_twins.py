@@ -23,6 +23,7 @@ import pytest
 from network import destroyed
 from proxy import Proxy, proxied
 from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.daemon.rhythm import Rhythm
 from retention_enforcer.domain.instants import SECOND
 from running import Daemon, running, until
 from workbench import KEY, Workbench
@@ -36,13 +37,9 @@ SOON = 4 * SECOND
 TOLERANCE = 0.5 * SECOND
 """Between the clocks of test and daemon: one machine, but not one instant."""
 
-HASTE = f"""
-from retention_enforcer.daemon import lease as keeper, service
-from retention_enforcer.domain import lease as rule
+HASTE = Rhythm(lease_term=120 / PACE, lease_renewal=10 / PACE, look_around=30 / PACE)
+HURRIED = f"""
 from retention_enforcer.enforcement.ledger import fresh_permit
-rule.TERM = keeper.TERM = 120 / {PACE}
-service.LEASE_RENEWAL = 10 / {PACE}
-service._LOOK_AROUND = 30 / {PACE}
 fresh_permit.INTENT_LIFETIME = 10_000 // {PACE}
 """
 
@@ -142,7 +139,9 @@ class Pair:
         name = f"twin-{len(self.all) + 1}"
         proxy = self._stack.enter_context(proxied(self._bench.url))
         settings = {**self._bench.settings, "ENFORCER_INSTANCE": name}
-        daemon = self._stack.enter_context(running(replace(self._bench, url=proxy.url, settings=settings), HASTE))
+        daemon = self._stack.enter_context(
+            running(replace(self._bench, url=proxy.url, settings=settings), HASTE, HURRIED)
+        )
         self.all.append(Twin(name, daemon, proxy))
         return self.all[-1]
 

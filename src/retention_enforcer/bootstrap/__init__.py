@@ -73,6 +73,8 @@ class Deployment:
         self.settings: Settings = load_settings(surroundings.environ)
         self.clock = surroundings.clock
         self.own = surroundings.own
+        self.rhythm = surroundings.rhythm
+        self.erases_for = surroundings.erases_for
 
     @cached_property
     def policy(self) -> Policy:

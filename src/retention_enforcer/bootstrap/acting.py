@@ -72,6 +72,7 @@ def acting_of(deployment: Deployment) -> Acting:
         deployment.instance,
         deployment.ledger.last_epoch,
         lambda: raise_if_deviating(deployment.own_indices.look()),
+        deployment.rhythm.lease_term,
     )
     word = OperatorsWord(deployment.terms, deployment.control, deployment.state)
     gate = Gate(lease.outlasts, timeout, word.raise_if_against)
@@ -234,6 +235,7 @@ def _terminations(deployment: Deployment, tools: _Tools) -> TerminationWork:
         clock=deployment.clock,
         pause=tools.gate.pause,
         hide=deployment.hide,
+        longest_run=deployment.erases_for,
     )
     subject_observer = deployment.subject_observer_of(tools.observer)
     purge = SubjectPurge(

@@ -28,6 +28,7 @@ def service_of(deployment: Deployment, acting: Acting, board: Noticeboard) -> Se
         look_at_stop=acting.look_at_stop,
         board=board,
         situation=situation.read,
+        rhythm=deployment.rhythm,
     )
 
 

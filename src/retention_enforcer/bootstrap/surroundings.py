@@ -6,7 +6,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from retention_enforcer.daemon.rhythm import Rhythm
 from retention_enforcer.domain.policy.names import OWN, OwnIndices
+from retention_enforcer.enforcement.erasure.eraser import LONGEST_RUN
 from retention_enforcer.enforcement.ports import Clock
 
 
@@ -20,8 +22,14 @@ class SystemClock:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a process finds when it starts. Tests give own names to the own indices, and a clock of theirs."""
+    """What a process finds when it starts.
+
+    Tests give own names to the own indices, a clock and a rhythm of theirs, and another time, in milliseconds, for
+    which one run carries erasures on: most of it is waiting for leases, which Elasticsearch moves every half minute.
+    """
 
     environ: Mapping[str, str]
     own: OwnIndices = OWN
     clock: Clock = field(default_factory=SystemClock)
+    rhythm: Rhythm = field(default_factory=Rhythm)
+    erases_for: int = LONGEST_RUN

@@ -111,7 +111,8 @@ def _run_once(deployment: Deployment, acting: Acting) -> int:
 
     on_signals(end)
     categories = [category.id for category in deployment.policy.categories]
-    return run_once(acting.worker, categories, acting.lease, acting.look_at_stop, stop)
+    renewal = deployment.rhythm.lease_renewal
+    return run_once(acting.worker, categories, acting.lease, acting.look_at_stop, stop, renewal)
 
 
 @app.command()

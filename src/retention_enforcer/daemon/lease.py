@@ -38,6 +38,7 @@ class LeaseKeeper:
         instance: str,
         last_epoch: Callable[[], int] = lambda: 0,
         check: Callable[[], None] = lambda: None,
+        term: float = TERM,
     ) -> None:
         """Use a store; `check` raises Refused if the store must not be written to."""
         self._last_epoch = last_epoch
@@ -46,7 +47,8 @@ class LeaseKeeper:
         self._clock = clock
         self._instance = instance
         self._token = secrets.token_hex(8)
-        self._watch = Watch()
+        self._term = term
+        self._watch = Watch(term=term)
         self._lock = threading.Lock()
         self._lease: Lease | None = None
         self._version: tuple[int, int] | None = None
@@ -166,7 +168,7 @@ class LeaseKeeper:
         written = self._store.replace_version(LEASE, lease.body(), self._clock.now(), version)
         if written is None:
             return False
-        self._lease, self._version, self._valid_until = lease, written, started + TERM
+        self._lease, self._version, self._valid_until = lease, written, started + self._term
         self.holder, self._seen_at = self._instance, started
         return True
 

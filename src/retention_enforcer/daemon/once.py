@@ -22,10 +22,11 @@ def run_once(
     lease: LeaseKeeper | None,
     tend: Callable[[], None],
     stop: threading.Event,
+    lease_renewal: float = LEASE_RENEWAL,
 ) -> int:
     """Run each job once, under the lease where one is needed, and return the exit code.
 
-    `tend` is called as often as the lease is renewed: it looks at the operator's stop.
+    `tend` is called as often as the lease is renewed, in seconds: it looks at the operator's stop.
     """
     if lease is None:
         worker.start()
@@ -36,8 +37,8 @@ def run_once(
             "stop that instance, or leave the work to it",
         )
     schedule = Schedule(2)
-    schedule.every(LEASE_RENEWAL, "lease", lease.renew)
-    schedule.every(LEASE_RENEWAL, "stop", lambda: log_instead_of_raising(tend))
+    schedule.every(lease_renewal, "lease", lease.renew)
+    schedule.every(lease_renewal, "stop", lambda: log_instead_of_raising(tend))
     schedule.start()
     try:
         return _under_lease(worker, categories, stop)

@@ -17,10 +17,10 @@ from retention_enforcer.daemon.exit_codes import FAILED, OK
 from retention_enforcer.daemon.gate import Gate
 from retention_enforcer.daemon.lease import LeaseKeeper
 from retention_enforcer.daemon.noticeboard import SITUATION, NotedWorker, Noticeboard
+from retention_enforcer.daemon.rhythm import Rhythm
 from retention_enforcer.daemon.schedule import Schedule
 from retention_enforcer.daemon.work import QuietTell, Worker, jobs_of, log_defect, log_error
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RetentionError
-from retention_enforcer.domain.lease import LEASE_RENEWAL
 from retention_enforcer.enforcement.preconditions.status import InstanceStatus
 
 _log = structlog.get_logger()
@@ -30,9 +30,6 @@ _SHUTDOWN = 8.0
 
 _BEAT = 5.0
 """Seconds between two signs that the schedule runs."""
-
-_LOOK_AROUND = 30.0
-"""Seconds between two looks at the cluster and at the operator's decisions."""
 
 _BESIDES = 4
 """Jobs beside those of the worker, and one thread to spare."""
@@ -55,6 +52,7 @@ class Service:
         look_at_stop: Callable[[], None],
         board: Noticeboard,
         situation: Callable[[], InstanceStatus],
+        rhythm: Rhythm,
     ) -> None:
         worker = NotedWorker(worker, board)
         self._worker = worker
@@ -65,6 +63,7 @@ class Service:
         self._look_at_stop = look_at_stop
         self._board = board
         self._situation = situation
+        self._rhythm = rhythm
         # A thread for each job: one that waits for its cluster delays no other.
         self._schedule = Schedule(len(self._jobs) + _BESIDES)
         self._started = threading.Event()
@@ -77,8 +76,8 @@ class Service:
         """Run until told to end; return the exit code."""
         self._schedule.on_defect(self._count_defect)
         self._schedule.every(_BEAT, "beat", self._board.beat)
-        self._schedule.every(_LOOK_AROUND, SITUATION, self._look_around, at_once=True)
-        self._schedule.every(LEASE_RENEWAL, "lease", self._tend, at_once=True)
+        self._schedule.every(self._rhythm.look_around, SITUATION, self._look_around, at_once=True)
+        self._schedule.every(self._rhythm.lease_renewal, "lease", self._tend, at_once=True)
         for name in self._jobs:
             self._schedule.every(self._interval, name, partial(self._run, name))
         self._schedule.start()
@@ -144,7 +143,7 @@ class Service:
             self._gate.close("acceptance", error.message, 0)
             raise
         self._gate.open("acceptance")
-        self._accepted_until = time.monotonic() + _LOOK_AROUND
+        self._accepted_until = time.monotonic() + self._rhythm.look_around
 
     def _say_once(self, text: str) -> None:
         if text != self._last_refusal:

@@ -61,6 +61,7 @@ class Watch:
 
     seen: tuple[int, int] | None = None
     since: float = 0.0
+    term: float = TERM
 
     def may_take(self, lease: Versioned | None, now: float, token: str = "") -> bool:
         """Whether the lease may be taken over: it was given back, never taken, or not renewed for a whole term.
@@ -74,4 +75,4 @@ class Watch:
             return True
         if lease.version != self.seen:
             self.seen, self.since = lease.version, now
-        return now - self.since >= TERM
+        return now - self.since >= self.term

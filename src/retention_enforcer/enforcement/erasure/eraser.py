@@ -25,7 +25,7 @@ OWN = "own"
 """The label of an erasure of the enforcer's own registry or requests."""
 
 LONGEST_RUN = 10 * MINUTE
-"""How long one run carries erasures on; what is left by then goes on with the next."""
+"""How long one run carries erasures on, in milliseconds; what is left by then goes on with the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +80,7 @@ class Eraser:
     clock: Clock
     pause: Callable[[float], None]
     hide: Callable[[str], str]
+    longest_run: int = LONGEST_RUN
 
     def pending(self) -> dict[str, PendingErasure]:
         """Return the erasures that are not done, by the uuid of their index."""
@@ -128,7 +129,7 @@ class Eraser:
 
         Raises Refused when the right to change anything was lost.
         """
-        until = self.clock.now() + LONGEST_RUN
+        until = self.clock.now() + self.longest_run
         pending, alarmed = self.pending(), set[str]()
         while self._under_way(pending.values(), until) and self.clock.now() < until:
             for uuid, erasing in list(pending.items()):
