@@ -293,6 +293,7 @@ def three_nodes(version: str, **settings: str) -> Iterator[ThreeNodes]:
             nodes[name] = EmbeddedServer(
                 version=version,
                 heap="512m",
+                in_memory=True,
                 settings={
                     "node.name": name,
                     "discovery.type": "multi-node",

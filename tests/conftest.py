@@ -154,7 +154,9 @@ def own_server(request: pytest.FixtureRequest, embedded_version: str) -> Iterato
     with ExitStack() as stack:
 
         def start(**arguments: Any) -> EmbeddedServer:
-            embedded = stack.enter_context(EmbeddedServer(**{"version": embedded_version, **arguments}))
+            embedded = stack.enter_context(
+                EmbeddedServer(**{"version": embedded_version, "in_memory": True, **arguments})
+            )
             request.config.stash.setdefault(DESCRIPTION, f"a real Elasticsearch {embedded.version} (embedded)")
             return embedded
 
@@ -193,7 +195,7 @@ def _given(url: str) -> Server:
 
 def _embedded(stack: ExitStack) -> Server:
     try:
-        embedded = EmbeddedServer(version=_wanted_version(), heap="1g")
+        embedded = EmbeddedServer(version=_wanted_version(), heap="1g", in_memory=True)
         stack.enter_context(embedded)
     except EmbeddedServerError as error:
         raise NoServer(f"embedded: {error}") from error

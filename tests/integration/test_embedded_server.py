@@ -19,7 +19,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from elasticsearch import AuthenticationException, AuthorizationException, Elasticsearch
 
-from embedded_elasticsearch import EmbeddedServer, download
+from embedded_elasticsearch import EmbeddedServer, download, owner
 from embedded_elasticsearch.configuration import Login, ServerFailed
 from embedded_elasticsearch.download import DEFAULT_VERSION, DISTRIBUTIONS
 from embedded_elasticsearch.owner import NoPlace, server_owner
@@ -192,14 +192,16 @@ def test_a_server_that_was_killed_by_somebody_else_is_seen_as_ended(guarded: Emb
 
 @pytest.fixture
 def own_folder(shared_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where servers make their folders in this test, and nobody else does."""
+    """Where servers make their folders in this test, those in memory too, and nobody else does."""
     monkeypatch.setattr(tempfile, "tempdir", str(shared_folder))
+    monkeypatch.setattr(owner, "MEMORY", shared_folder)
+    monkeypatch.setattr(owner, "MEMORY_ROOM", 0)
     return shared_folder
 
 
 def test_a_server_that_cannot_start_says_why_and_leaves_nothing(embedded_version: str, own_folder: Path) -> None:
     with pytest.raises(ServerFailed, match=r"unknown setting \[no.such.setting\]") as failure:
-        EmbeddedServer(version=embedded_version, settings={"no.such.setting": "1"}).start()
+        EmbeddedServer(version=embedded_version, settings={"no.such.setting": "1"}, in_memory=True).start()
 
     assert "\tat " not in failure.value.message
     assert list(own_folder.iterdir()) == []
@@ -207,7 +209,26 @@ def test_a_server_that_cannot_start_says_why_and_leaves_nothing(embedded_version
 
 def test_a_server_that_is_too_slow_is_given_up_and_leaves_nothing(embedded_version: str, own_folder: Path) -> None:
     with pytest.raises(ServerFailed, match="did not answer within 0 s"):
-        EmbeddedServer(version=embedded_version, boot_seconds=0.2).start()
+        EmbeddedServer(version=embedded_version, boot_seconds=0.2, in_memory=True).start()
+
+    assert list(own_folder.iterdir()) == []
+
+
+def test_data_in_memory_goes_with_the_server(embedded_version: str, own_folder: Path) -> None:
+    with EmbeddedServer(version=embedded_version, in_memory=True) as server:
+        data = server.data_folder
+        assert data.is_relative_to(own_folder)
+        assert not data.is_relative_to(work_of(server))
+
+    assert list(own_folder.iterdir()) == []
+
+
+def test_where_memory_has_no_room_the_data_is_beside_the_rest(
+    embedded_version: str, own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, "MEMORY_ROOM", 1 << 60)
+    with EmbeddedServer(version=embedded_version, in_memory=True) as server:
+        assert server.data_folder.is_relative_to(work_of(server))
 
     assert list(own_folder.iterdir()) == []
 
@@ -240,9 +261,9 @@ from embedded_elasticsearch import EmbeddedServer
 def asked(*_):
     print("asked to end, and going on", flush=True)
 
-with EmbeddedServer(version=sys.argv[1]) as server:
+with EmbeddedServer(version=sys.argv[1], in_memory=True) as server:
     signal.signal(signal.SIGINT, asked)
-    print(server.url, server.log.parent, flush=True)
+    print(server.url, server.log.parent, server.data_folder.parent, flush=True)
     while True:
         time.sleep(60)
 """
@@ -273,7 +294,7 @@ def line_of(process: subprocess.Popen[str], containing: str) -> str:
 @pytest.mark.slow
 def test_ctrl_c_reaches_the_caller_alone_and_its_sigkill_ends_the_server(embedded_version: str) -> None:
     with caller(sys.executable, "-c", CALLER, embedded_version) as process:
-        url, folder = line_of(process, "http").split()
+        url, folder, data = line_of(process, "http").split()
         os.killpg(process.pid, signal.SIGINT)
         assert "going on" in line_of(process, "asked")
         assert status(url) is not None
@@ -284,6 +305,7 @@ def test_ctrl_c_reaches_the_caller_alone_and_its_sigkill_ends_the_server(embedde
         until(lambda: status(url) is None, "the server has gone")
         until(lambda: not processes_below(Path(folder)), "all its processes have gone")
         until(lambda: not Path(folder).exists(), "its folder has gone")
+        until(lambda: not Path(data).exists(), "its data has gone")
 
 
 @pytest.mark.slow
@@ -326,7 +348,7 @@ def test_it_starts_where_everything_stands_below_a_folder_that_only_root_may_ent
         "RETENTION_ENFORCER_CACHE": str(closed / "cache"),
     }
     with caller(sys.executable, "-c", CALLER, DEFAULT_VERSION, cwd=closed, env=environment, umask=0o077) as process:
-        url, folder = line_of(process, "http").split()
+        url, folder, _ = line_of(process, "http").split()
         servers = [found for found in processes_below(Path(folder)) if found.name() == "java"]
 
         assert status(url, "/_cluster/health") == http.HTTPStatus.UNAUTHORIZED

@@ -189,6 +189,7 @@ def test_the_index_of_a_terminated_customer_that_cannot_be_rolled_over_loses_its
         "max_age: 14d\n    rollover: 2s", "after_termination: 7d"
     )
     bench.settings["ENFORCER_GRACE"] = "0s"
+    bench.erases_for = 0
     alias = {f"{bench.prefix}logs-7-write": {"is_write_index": True}}
     bench.index("logs-7-000001", [], aliases=alias)
     for _ in range(3):

@@ -104,6 +104,7 @@ def test_what_may_be_written_to_at_any_time_never_goes(short: Workbench, what: s
 
 def test_a_subject_is_purged_and_its_index_is_no_younger_for_that(short: Workbench) -> None:
     short.policy_text = short.policy_text.replace("max_age: 10s", "max_age: 1h")
+    short.erases_for = 0
     assert short.run("policy", "accept").code == 0
     write(short, "logs-a", "A1", "A2", "A2")
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PREFIX = "embedded-elasticsearch-"
+MEMORY = Path("/dev/shm")  # noqa: S108 - Linux's file system in memory
+MEMORY_ROOM = 1 << 30  # bytes; a container often has 64 MB there
 
 
 class NoPlace(EmbeddedServerError):
@@ -99,6 +101,18 @@ def work_folder(owner: Owner) -> Path:
         raise NoPlace(
             f"there is no temporary folder that user {owner.name} may use", "set TMPDIR to one with mode 1777"
         )
+    return _new_folder(place, owner)
+
+
+def memory_folder(owner: Owner) -> Path | None:
+    """Make a new folder in memory that `owner` can get to; None where there is none with room for a server's data."""
+    there = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and owner.reaches(MEMORY)
+    if not there or shutil.disk_usage(MEMORY).free < MEMORY_ROOM:
+        return None
+    return _new_folder(MEMORY, owner)
+
+
+def _new_folder(place: Path, owner: Owner) -> Path:
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
     if owner.demoted:
         folder.chmod(0o755)

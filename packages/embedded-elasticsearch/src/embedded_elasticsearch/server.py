@@ -36,7 +36,7 @@ from embedded_elasticsearch.configuration import (
     configure,
 )
 from embedded_elasticsearch.download import DEFAULT_VERSION, distribution_of, server_files
-from embedded_elasticsearch.owner import NoPlace, Owner, server_owner, within_reach, work_folder
+from embedded_elasticsearch.owner import NoPlace, Owner, memory_folder, server_owner, within_reach, work_folder
 from embedded_elasticsearch.runtime import runtime_for
 
 if TYPE_CHECKING:
@@ -55,8 +55,10 @@ class EmbeddedServer:
     `users` (name -> roles) and `roles` (name -> descriptor as in roles.yml) come on top of the superuser
     `admin`; all passwords are random. `settings` override those in `configuration.SETTINGS`; with a
     `certificate` for 127.0.0.1 it speaks TLS. `folder`, if given, holds the data and the snapshots and
-    survives; else they go with the server. `kill()` and `stop()` may be followed by `start()`: same data,
-    same address, same users. Raises `EmbeddedServerError` with its remedy where there is no server to be had here.
+    survives; else they go with the server, and with `in_memory` they are in memory where the system has room
+    for them there: each change of an index waits for the disk several times. `kill()` and `stop()` may be
+    followed by `start()`: same data, same address, same users. Raises `EmbeddedServerError` with its remedy
+    where there is no server to be had here.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class EmbeddedServer:
         settings: Mapping[str, str] | None = None,
         certificate: Certificate | None = None,
         folder: Path | None = None,
+        in_memory: bool = False,
         boot_seconds: float = BOOT_SECONDS,
     ) -> None:
         self.version = version
@@ -79,6 +82,7 @@ class EmbeddedServer:
         self._settings = dict(settings or {})
         self._certificate = certificate
         self._folder = folder
+        self._in_memory = in_memory
         self._distribution = distribution_of(version)
         self._installation: Installation | None = None
         self._logins: dict[str, Login] = {}
@@ -161,8 +165,12 @@ class EmbeddedServer:
         else:
             self.stop()
         if self._installation is not None:
-            shutil.rmtree(self._installation.work, ignore_errors=True)
+            _remove(self._temporary(self._installation))
             self._installation = None
+
+    def _temporary(self, installation: Installation) -> list[Path]:
+        """Return the folders that go with the server."""
+        return [installation.work] if self._folder is not None else [installation.work, installation.storage]
 
     def _started(self) -> Installation:
         if self._installation is None:
@@ -175,13 +183,14 @@ class EmbeddedServer:
             self._port, self._served = None, False
             runtime = runtime_for(self._distribution)
             files, owner = server_files(self._distribution), server_owner()
-            work = work_folder(owner)
+            work, memory = work_folder(owner), None
             try:
+                memory = memory_folder(owner) if self._in_memory and self._folder is None else None
                 installation = Installation(
                     home=within_reach(files, owner, work / "server"),
                     runtime=replace(runtime, home=within_reach(runtime.home, owner, work / "java")),
                     work=work,
-                    storage=_storage(self._folder or work, owner),
+                    storage=_storage(self._folder or memory or work, owner),
                     owner=owner,
                 )
                 self._logins = configure(
@@ -193,7 +202,7 @@ class EmbeddedServer:
                     certificate=self._certificate,
                 )
             except BaseException:
-                shutil.rmtree(work, ignore_errors=True)
+                _remove([work, *([memory] if memory else [])])
                 raise
             self._installation = installation
         return self._installation
@@ -206,7 +215,7 @@ class EmbeddedServer:
             "command": [installation.script("elasticsearch"), *same_port],
             "environment": installation.environment,
             "identity": installation.owner.identity,
-            "temporary": str(installation.work),
+            "temporary": [str(folder) for folder in self._temporary(installation)],
         }
         with self.log.open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - this Python, a file of this package
@@ -266,6 +275,11 @@ class EmbeddedServer:
             with suppress(BrokenPipeError), process.stdin:  # broken where it has ended by itself
                 process.stdin.write(word)
         process.wait()
+
+
+def _remove(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _storage(folder: Path, owner: Owner) -> Path:

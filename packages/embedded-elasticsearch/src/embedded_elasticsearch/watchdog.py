@@ -3,7 +3,7 @@
 Run as a script, by path, with a JSON object as its argument; standard library only. It holds the read end
 of a pipe from the caller. A line `stop` or `kill` ends the server with SIGTERM or SIGKILL; the end of the
 pipe, or another parent than at the start, means that the caller is gone, however it went: then the server
-is killed and its temporary folder removed. It stands in a session of its own, so that Ctrl-C in a terminal
+is killed and its temporary folders removed. It stands in a session of its own, so that Ctrl-C in a terminal
 reaches the caller alone, which decides.
 """
 
@@ -47,7 +47,8 @@ def main(specification: dict[str, Any]) -> int:
     word = _wait(server.pid, parent)
     _end(server.pid, signal.SIGTERM if word == "stop" else signal.SIGKILL)
     if word == "orphaned":
-        shutil.rmtree(specification["temporary"], ignore_errors=True)
+        for folder in specification["temporary"]:
+            shutil.rmtree(folder, ignore_errors=True)
     return 1 if word == "ended" else 0
 
 
