@@ -112,8 +112,8 @@ class Workbench:
     policy_text: str = POLICY
     keys: dict[str, str] = field(default_factory=dict)
     """API keys by their privileges."""
-    ahead: int = 0
-    """Milliseconds by which the clock of commands in this process is ahead of the machine's."""
+    instant: int | None = None
+    """Where the clock of commands in this process stands still; None where it goes."""
     rhythm: Rhythm = field(default_factory=Rhythm)
     erases_for: int = LONGEST_RUN
     """Milliseconds for which one run carries erasures on: 0 where a test does not ask what becomes of them."""
@@ -170,7 +170,7 @@ class Workbench:
         surroundings = Surroundings(
             environ=environ or self.environ_for(*arguments),
             own=self.own,
-            clock=clock or FixedClock(ahead=self.ahead),
+            clock=clock or FixedClock(self.instant),
             rhythm=self.rhythm,
             erases_for=self.erases_for,
         )
@@ -225,9 +225,17 @@ class Workbench:
         accepted = self.run("policy", "accept")
         assert accepted.code == 0, accepted.out + accepted.err
 
+    def stop_the_clock(self) -> None:
+        """Let no time pass for commands from now on, however long they take, but by `later`.
+
+        No more than a minute must lie between that clock and the cluster's, or they refuse.
+        """
+        self.instant = SystemClock().now()
+
     def later(self, seconds: float) -> None:
-        """Let time pass for the commands that follow, instead of waiting: less than a minute in all, or they refuse."""
-        self.ahead += round(seconds * SECOND)
+        """Let time pass on the clock that stands still, instead of waiting."""
+        assert self.instant is not None
+        self.instant += round(seconds * SECOND)
 
     # --- data ---
 

@@ -104,6 +104,7 @@ def test_one_index_without_the_timestamp_stays_and_the_others_go_by_it(short: Wo
     short.ready()
     write(short, "logs-a", {"@timestamp": now() - DAY})
     write(short, "logs-b", {"time": now() - DAY}, mappings=TIMES)
+    short.stop_the_clock()
     short.later(DUE_SECONDS)
 
     assert short.run("run", "--once").code == 3
@@ -119,6 +120,7 @@ def test_a_timestamp_that_a_mapping_has_and_no_document_is_as_good_as_none(short
     short.ready()
     both = {"properties": {**TIMES["properties"], "@timestamp": {"type": "date"}}}
     write(short, "logs-a", {"time": now()}, mappings=both)
+    short.stop_the_clock()
     short.later(DUE_SECONDS)
 
     assert [short.run("run", "--once").code for _ in range(2)] == [3, 3]
@@ -130,6 +132,7 @@ def test_a_timestamp_that_a_mapping_has_and_no_document_is_as_good_as_none(short
 def test_an_empty_index_without_the_timestamp_is_no_fault_and_goes_by_its_own_age(short: Workbench) -> None:
     misspelled(short).ready()
     short.index("logs-a", [], mappings=TIMES)
+    short.stop_the_clock()
     assert report(short) == (True, {})
     short.later(LIMIT_SECONDS)
     assert short.run("run", "--once").code == 0
@@ -285,6 +288,7 @@ def test_undated_documents_go_with_their_index_once_a_look_finds_nothing_written
 ) -> None:
     short.ready()
     write(short, "logs-a", {"@timestamp": now() - DAY}, {"sdkappid": "A1"})
+    short.stop_the_clock()
     short.later(DUE_SECONDS)
 
     short.run("run", "--once")
@@ -306,6 +310,7 @@ def test_undated_documents_go_with_their_index_once_a_look_finds_nothing_written
 def test_it_is_not_kept_where_an_index_with_undated_documents_is_older_than_the_limit(short: Workbench) -> None:
     short.ready()
     write(short, "logs-a", {"@timestamp": now() + DAY}, {"@timestamp": now() + 3_000})
+    short.stop_the_clock()
     assert report(short)[0]
     short.later(LIMIT_SECONDS)
     write(short, "logs-a", {"@timestamp": now()})
