@@ -48,7 +48,7 @@ def test_sigterm_in_the_middle_of_a_trim_is_out_soon_and_the_next_run_finishes(b
     with running(bench, before=held_up) as daemon:
         until(reached.exists, "the first page")
         daemon.process.terminate()
-        daemon.wait_for("ending")
+        daemon.wait_for("shutting down")
         on.touch()
         assert daemon.ended(within=10.0) == 0
     assert 7_000 < (bench.count("logs-a") or 0) < 13_000
