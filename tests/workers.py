@@ -20,7 +20,7 @@ WORKER_BYTES = 2 << 30  # measured 0.9 GB with its server, and 0.6 GB for anothe
 MOST_WORKERS = 6
 SERVER_FIXTURES = {"server", "es", "prefix", "embedded_version", "own_server"}
 FIRST_SERVER_TEST_SECONDS = 900  # it may have to download 92 MB
-SLOW_TESTS_WEIGHT = 8  # beside one that is not slow
+LONG = 8  # times what another test takes
 
 FIRST = pytest.StashKey[bool]()
 ALONE = pytest.StashKey[list[str]]()
@@ -69,7 +69,7 @@ def _in_order(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.It
         return sorted(items, key=lambda item: (_has(item, "server"), _has(item, "alone")))
     weights, servers = Counter[Path](), set[Path]()
     for item in items:
-        weights[item.path] += SLOW_TESTS_WEIGHT if _has(item, "slow") else 1
+        weights[item.path] += LONG if _has(item, "slow") or item.path.parent.name == "faults" else 1
         if _has(item, "server"):
             servers.add(item.path)
     return sorted(items, key=lambda item: (item.path in servers, -weights[item.path], item.path))
