@@ -389,7 +389,7 @@ def test_what_a_transform_made_under_other_fields_is_open(tenants: Workbench) ->
         index(tenants, "counts", mappings={"properties": {"app": {"type": "keyword"}}})
         assert tenants.run("terminate", "--application", "1").code == 0
         assert tenants.run("run", "--once").code == 0
-        assert [item["kind"] for item in items(tenants, f"the transform {name}")] == ["copy"]
+        assert [item["kind"] for item in items(tenants, f"transform {name}")] == ["copy"]
     finally:
         es.transform.delete_transform(transform_id=name)
 
@@ -423,7 +423,7 @@ def test_a_copy_of_what_a_transform_made_is_open_too(tenants: Workbench) -> None
         assert tenants.run("run", "--once").code == 0
         move(tenants, erased_at=now())
         for name in ("counts", "again", "latest"):
-            assert [item["kind"] for item in items(tenants, f"the transform {prefix}{name}")] == ["copy"]
+            assert [item["kind"] for item in items(tenants, f"transform {prefix}{name}")] == ["copy"]
         assert [item["kind"] for item in items(tenants, f"enrich policy {prefix}enriched")] == ["copy"]
     finally:
         es.enrich.delete_policy(name=f"{prefix}enriched")

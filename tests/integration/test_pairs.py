@@ -40,7 +40,7 @@ def test_a_document_with_several_values_in_a_field_of_a_pair_is_never_taken_for_
         assert len(of(tenants, "logs-b")) == 3
 
     texts = open_items(tenants, "--application", "31", "--user", "u2")
-    (item,) = [text for text in texts if "logs-b cannot tell" in text]
+    (item,) = [text for text in texts if "logs-b is unknown: " in text]
     assert "2 documents with several values in sdkappid or user_id" in item
     add(tenants, "logs-b", pair)
     assert tenants.run("run", "--once").code == 0

@@ -818,7 +818,7 @@ def test_what_is_copied_into_a_field_is_not_taken_for_what_stands_there(places: 
     assert erased(places, "--account", me) == 1
     assert left(places, "mails-a") == [f"{other}>{other}"]
     _, texts = certificate(places, "--account", me)
-    assert any("mails-a" in text and "copied into envelope.sender" in text for text in texts)
+    assert any("mails-a" in text and "other fields into envelope.sender" in text for text in texts)
 
 
 def test_a_number_where_others_have_a_text_before_the_id_spoils_no_query(places: Workbench, prefix: str) -> None:

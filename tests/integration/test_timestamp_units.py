@@ -397,7 +397,7 @@ def test_check_and_report_name_the_mapping_that_does_not_fit_and_the_remedy(benc
     (wrong,) = [check for check in checked.json if check["name"] == "timestamp of logs"]
     assert checked.code != 0
     assert f"{bench.prefix}logs-a is mapped as date, but the policy gives the unit ms" in wrong["text"]
-    assert "write timestamp: t for this category, without a unit" in json.dumps(wrong)
+    assert "set timestamp: t for this category, without a unit" in json.dumps(wrong)
 
     assert bench.run("run", "--once").code == 3
     assert bench.count("logs-a") == 1
