@@ -10,6 +10,7 @@ from elasticsearch import Elasticsearch
 
 from lifecycle_bench import requests_counted
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, format_instant
+from retention_enforcer.domain.lifecycles.exemption import Exemption, exemption_in
 from streams import MARK, Kind, StreamBench
 
 ADOPT = ("rollover: 1d\n", "rollover: 1d\n    foreign_lifecycle: adopt\n")
@@ -130,6 +131,31 @@ def test_under_a_policy_that_promises_longer_nothing_goes_by_the_former_retentio
     assert (streams.date(rolled), streams.date(writing)) == (None, None)
 
 
+@pytest.mark.parametrize("leaves", [False, True], ids=["adopt", "leave"])
+@pytest.mark.parametrize("how", ["hold", "stop"])
+def test_nor_when_a_hold_is_removed_or_resume_is_given_before_the_next_cycle(
+    streams: StreamBench, how: str, leaves: bool
+) -> None:
+    streams.make("logs-own", Kind(), retention="30d")
+    rolled, writing = streams.members("logs-own")
+    streams.ready()
+    assert streams.run("run", "--once").code == 0
+    streams.max_age = "15d"
+    if leaves:
+        streams.policy_text = streams.policy_text.replace("    foreign_lifecycle: adopt\n", "", 1)
+    due = streams.now() - 13 * DAY - 12 * HOUR
+    with pytest.MonkeyPatch.context() as patch:
+        # As if that time had passed since the rollover when it is exempted.
+        patch.setattr(Exemption, "date", property(lambda one: 10**15 * (1 + one.given_back) + due))
+        _off_and_on(streams, how, rolled, meanwhile=("policy", "accept"))
+    streams.polls(4)
+    assert rolled in streams.members("logs-own")
+    assert streams.run("run", "--once").code == 0
+    assert retention(streams, "logs-own") == ("30d" if leaves else "1202397s")
+    assert streams.run("run", "--once").code == 0
+    assert streams.date(writing) == due, "given back once the retention is the right one"
+
+
 def test_where_no_retention_keeps_the_promise_none_is_put(streams: StreamBench) -> None:
     streams.max_age = "18d"
     streams.make("logs-own", Kind(), retention="30d")
@@ -170,7 +196,9 @@ def test_what_is_held_is_exempt_before_the_retention_is_put(streams: StreamBench
     assert retention(streams, "logs-own") == FITTING
     assert (streams.date(rolled), streams.date(writing)) == (MARK + 1, MARK + 1)
     assert streams.run("hold", "remove", held.out.split()[1]).code == 0
-    assert streams.date(rolled) is None
+    assert streams.date(rolled) == MARK + 1, "only a cycle knows whether anything else stands against it"
+    assert streams.run("run", "--once").code == 0
+    assert (streams.date(rolled), streams.date(writing)) == (None, None)
 
 
 def test_documents_of_unknown_age_are_exempt_before_the_retention_is_put(streams: StreamBench) -> None:
@@ -182,6 +210,40 @@ def test_documents_of_unknown_age_are_exempt_before_the_retention_is_put(streams
     streams.run("run", "--once")
     assert retention(streams, "logs-own") == FITTING
     assert (streams.date(first), streams.date(undated)) == (None, MARK + 1)
+
+
+@pytest.mark.parametrize("how", ["hold", "stop"])
+def test_what_no_hold_keeps_exempt_is_not_released_with_a_hold_or_by_resume(streams: StreamBench, how: str) -> None:
+    full = streams.make("logs-own", Kind(), retention="30d")
+    streams.es.index(index=full, document={"@timestamp": "1980-01-01T00:00:00Z"}, op_type="create", refresh=True)
+    streams.es.indices.rollover(alias=full)
+    first, undated, _ = streams.members("logs-own")
+    due = streams.now() - 13 * DAY
+    streams.es.indices.put_settings(index=undated, settings={"index.lifecycle.origination_date": due})
+    streams.ready()
+    streams.run("run", "--once")
+    _off_and_on(streams, how, first)
+    streams.polls(4)
+    assert undated in streams.members("logs-own")
+    streams.run("run", "--once")
+    assert (streams.date(first), exemption_in(streams.date(undated))) == (
+        None,
+        Exemption(given_back=True, before=due),
+    )
+
+
+def _off_and_on(streams: StreamBench, how: str, index: str, meanwhile: tuple[str, ...] | None = None) -> None:
+    """Hold an index and take the hold back, or stop and resume; with a command between the two."""
+    if how == "stop":
+        assert streams.run("stop").code == 0
+    else:
+        end = format_instant(streams.now() + 10 * DAY)
+        held = streams.run("hold", "add", "--index", index, "--owner", "A", "--reason", "b", "--until", end)
+        assert held.code == 0, held.out
+    if meanwhile is not None:
+        assert streams.run(*meanwhile).code == 0
+    off = ("resume",) if how == "stop" else ("hold", "remove", held.out.split()[1])
+    assert streams.run(*off).code == 0
 
 
 def test_an_index_that_cannot_be_looked_into_keeps_its_stream_as_it_is(streams: StreamBench) -> None:

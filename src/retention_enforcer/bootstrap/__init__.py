@@ -329,6 +329,7 @@ class Deployment:
             has_lifecycles=self.capabilities.has_lifecycles,
             governed=self.governed,
             documents=self.control,
+            state=self.state,
             clock=self.clock,
         )
 

@@ -4,7 +4,8 @@ The operator's commands keep every lifecycle from what they cover, whoever's it 
 would take over where ILM leaves, then the one that is attached. They look again when the lifecycles of all streams have
 been looked at anew: a deletion may have been under way. What others had attached, and the lifecycles of streams that
 `stop` switched off, are remembered in `retention-control`, and put back when nothing stands against it any more; the
-enforcer's own come back by its next cycle, where a category claims the index.
+enforcer's own come back by its next cycle, where a category claims the index. So do the indices of a stream that has
+the enforcer's retention, or is to have it: not only holds keep some exempt, and it may be that of a former policy.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import structlog
 from retention_enforcer.domain.control import Control, DetachedLifecycle
 from retention_enforcer.domain.errors import readable
 from retention_enforcer.domain.instants import SECOND, describe_duration
+from retention_enforcer.domain.lifecycles.adoption import put_in
 from retention_enforcer.domain.lifecycles.choice import Attachment
 from retention_enforcer.domain.lifecycles.compiler import own_lifecycles
 from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
@@ -29,6 +31,7 @@ from retention_enforcer.domain.own.control_documents import (
     detached_in,
     streams_stopped,
 )
+from retention_enforcer.domain.own.state_keys import PUT_STREAMS
 from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.enforcement.ports import Clock, DocumentStore, LifecycleCluster, StreamLifecycles
 
@@ -59,6 +62,7 @@ class LifecycleSwitch:
         has_lifecycles: Callable[[], bool],
         governed: Callable[[], Mapping[str, Collection[str]]],
         documents: DocumentStore,
+        state: DocumentStore,
         clock: Clock,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -69,6 +73,7 @@ class LifecycleSwitch:
         self._governed = governed
         """Returns every governed index, and its categories."""
         self._documents = documents
+        self._state = state
         self._clock = clock
         self._pause = pause
 
@@ -132,7 +137,8 @@ class LifecycleSwitch:
         kept = held()
         attached, failed = self._attach_theirs(known, kept, governed)
         restarted, not_restarted = self._restart_streams(streams, there, kept)
-        released = sorted(exempt - set(kept))
+        left_to_a_cycle = self._adopted({name: there[name] for name in exempt}, governed)
+        released = sorted(exempt - set(kept) - left_to_a_cycle)
         refused = self._cluster.release(released)
         ruled = [name for name, attached in there.items() if attached.stream in restarted or attached.stream_lifecycle]
         back = dict.fromkeys(set(released) & set(ruled) - refused.keys(), STREAM_LIFECYCLE)
@@ -251,6 +257,13 @@ class LifecycleSwitch:
 
     def _own(self, there: Mapping[str, Attachment]) -> Collection[str]:
         return own_lifecycles(self._policy, (a.policy for a in there.values()), self._cluster.contents)
+
+    def _adopted(self, there: Mapping[str, Attachment], governed: Mapping[str, Collection[str]]) -> frozenset[str]:
+        """Return which of these indices have the enforcer's retention, of whichever policy, or are to get it."""
+        if not there:
+            return frozenset()
+        put = {stream for body in self._state.all(PUT_STREAMS).values() for stream in put_in(body)}
+        return frozenset(n for n, a in there.items() if a.stream in put or self._is_adopted(governed.get(n, ())))
 
     def _is_adopted(self, categories: Collection[str]) -> bool:
         return any(self._policy.category(id_).foreign_lifecycle == "adopt" for id_ in categories)
