@@ -218,4 +218,4 @@ def test_without_security_there_is_nothing_to_check_and_that_is_said_once(
         assert bench.run("policy", "accept").code == 0
         shown = bench.run("check")
         assert (shown.code, "the security of the cluster is off" in shown.out) == (0, True)
-        assert bench.run("run", "--once").err.count("security is off") == 1
+        assert bench.run("run", "--once").err.count("the security of the cluster is off") == 1
