@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from elasticsearch import Elasticsearch
@@ -97,6 +98,17 @@ def test_one_under_a_hold_stays_whatever_its_lifecycle(streams: StreamBench) -> 
 # --- what went ----------------------------------------------------------------------------------------
 
 
+@contextmanager
+def seldom(bench: StreamBench) -> Iterator[None]:
+    """Have the lifecycles of streams not run for a while, so that a run sees what they are about to delete."""
+    setting = "data_streams.lifecycle.poll_interval"
+    bench.es.cluster.put_settings(persistent={setting: "1h"})
+    try:
+        yield
+    finally:
+        bench.es.cluster.put_settings(persistent={setting: None})
+
+
 def gone_of(bench: StreamBench) -> dict[str, str]:
     """The reasons of the deletions that were observed, by index."""
     return {r["target"]["index"]: r["reason"] for r in bench.records() if r.get("action") == "observed_deletion"}
@@ -107,9 +119,10 @@ def test_what_the_lifecycle_of_a_stream_deleted_in_time_is_recorded_and_no_findi
     streams.make("logs-early", Kind(), retention="12d")
     (own, _), (early, _) = streams.members("logs-own"), streams.members("logs-early")
     streams.ready()
-    streams.put_lifecycle("logs-own", retention="20s")
-    assert streams.run("run", "--once").code == 0
-    assert own in streams.members("logs-own"), "the enforcer has seen it"
+    with seldom(streams):
+        streams.put_lifecycle("logs-own", retention="1s")
+        assert streams.run("run", "--once").code == 0
+        assert own in streams.members("logs-own"), "the enforcer has seen it"
     streams.es.indices.delete(index=early)
     eventually(lambda: own not in streams.members("logs-own"), 60)
     ran = streams.run("run", "--once")
@@ -167,8 +180,9 @@ def test_the_failure_store_of_a_stream_is_ruled_and_judged_with_it(streams: Stre
     streams.put_lifecycle("logs-own", retention="30d")
     ran = streams.run("run", "--once")
     assert ran.err.count("finding lifecycle-foreign: the lifecycle of the data stream") == 1
-    streams.put_lifecycle("logs-own", retention="20s")
-    assert streams.run("run", "--once").code == 0
+    with seldom(streams):
+        streams.put_lifecycle("logs-own", retention="1s")
+        assert streams.run("run", "--once").code == 0
     eventually(lambda: failed[0] not in streams.members("logs-own"), 60)
     ran = streams.run("run", "--once")
     assert "deleted-by-others" not in ran.err
