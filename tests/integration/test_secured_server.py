@@ -130,7 +130,7 @@ def test_each_role_does_its_part_and_no_log_line_holds_a_secret_or_a_subject(
     setup = ran(None, "setup")
     assert "note: no roles were created:" in setup.err  # this server keeps no roles of its own; the file has them
     ran(AccessRole.READER, "plan")
-    assert "may not" in ran(AccessRole.READER, "policy", "accept", code=1).err
+    assert "is not allowed to" in ran(AccessRole.READER, "policy", "accept", code=1).err
     ran(AccessRole.OPERATOR, "policy", "accept")
     ran(AccessRole.ENFORCER, "check")
     with closing(site.client(AccessRole.REGISTRAR)) as registrar:
