@@ -144,7 +144,7 @@ def test_keys_follow_the_policy(cluster: Workbench) -> None:
     assert cluster.run("setup", "--key", "reader").code == 0
     cluster.policy_text = cluster.policy_text.replace("{prefix}records", "{prefix}other")
     ran = cluster.run("setup")
-    assert "adapted: API key" in ran.out
+    assert "updated: API key" in ran.out
     (key,) = _keys_of(cluster)
     assert f"{cluster.prefix}other" in json.dumps(key["role_descriptors"])
     assert "up to date: API key" in cluster.run("setup").out
