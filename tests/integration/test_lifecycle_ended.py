@@ -10,15 +10,19 @@ import pytest
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import bulk
 
-from customers import MAPPING, add, index, of
+from customers import MAPPING, add, index, now, of
 from lifecycle_bench import eventually, slow_repository
 from retention_enforcer.cluster.lifecycles.changes import ClusterLifecycles
 from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.domain.errors import ClusterUnavailable
-from retention_enforcer.domain.lifecycles.changes import Change
-from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleResult, LifecycleWork
+from retention_enforcer.domain.facts import IndexFacts
+from retention_enforcer.domain.instants import HOUR, MINUTE
+from retention_enforcer.domain.own.state_keys import ENDED_INDICES
+from retention_enforcer.enforcement.lifecycles.changer import LifecycleChanger
+from retention_enforcer.enforcement.lifecycles.ended import EndedLifecycles
+from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleResult
 from retention_enforcer.enforcement.preconditions.decisions import Decisions
-from retention_enforcer.enforcement.terminations.purge import SubjectPurge
+from retention_enforcer.enforcement.terminations.job import TerminationWork
 from retention_enforcer.enforcement.terminations.registrar import Registrar
 from workbench import Workbench
 
@@ -84,18 +88,36 @@ def test_what_is_written_between_the_look_and_the_attaching_keeps_it_off(
 ) -> None:
     assert snapshotting
     assert tenants.run("terminate", "--application", "1").code == 0
-    look, written = LifecycleWork._under_the_fuse, []
+    look, written = LifecycleChanger.unwritten, []
 
-    def late(work: LifecycleWork, changes: Sequence[Change], *more: Any) -> Any:
-        if not written and any((change.policy or "").endswith("-ended") for change in changes):
+    def late(changer: LifecycleChanger, indices: Sequence[IndexFacts]) -> frozenset[str]:
+        if not written:
             written.append(1)
             add(tenants, OWN, {"sdkappid": "11"})
-        return look(work, changes, *more)
+        return look(changer, indices)
 
-    monkeypatch.setattr(LifecycleWork, "_under_the_fuse", late)
+    monkeypatch.setattr(LifecycleChanger, "unwritten", late)
     tenants.run("run", "--once")
     assert written
     assert attached(tenants) is None
+
+
+def test_who_comes_back_between_the_look_and_the_attaching_keeps_it_off(
+    tenants: Workbench, snapshotting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert snapshotting
+    assert tenants.run("terminate", "--application", "1").code == 0
+    leave, back = TerminationWork._leave_to_lifecycles, []
+
+    def late(*given: Any) -> None:
+        back.append(tenants.run("reinstate", "--application", "1").code)
+        leave(*given)
+
+    monkeypatch.setattr(TerminationWork, "_leave_to_lifecycles", late)
+    tenants.run("run", "--once")
+    assert back == [0]
+    assert attached(tenants) is None
+    assert not [r for r in tenants.records() if r.get("action") == "apply_lifecycle"]
 
 
 def test_a_reinstated_tenant_has_no_such_lifecycle_any_more(tenants: Workbench, snapshotting: str) -> None:
@@ -104,8 +126,12 @@ def test_a_reinstated_tenant_has_no_such_lifecycle_any_more(tenants: Workbench, 
     tenants.run("run", "--once")
     assert attached(tenants) == ended(tenants)
     assert tenants.run("reinstate", "--application", "1").code == 0
-    tenants.run("run", "--once")
+    with tenants.working() as worker:
+        worker.work_on_terminations()  # and no cycle
+        assert attached(tenants) is None
+        worker.run("application-logs")
     assert attached(tenants) is None
+    tenants.assert_every_intent_is_answered_once()
 
 
 def test_no_id_of_a_tenant_stands_in_what_is_put_recorded_or_said(
@@ -145,46 +171,16 @@ def test_of_what_nobody_can_look_into_such_a_lifecycle_goes(tenants: Workbench, 
     tenants.es.indices.put_settings(index=tenants.prefix + OWN, settings={"index.blocks.read": None})
 
 
-def test_who_came_back_since_the_last_process_ended_gets_no_such_lifecycle(
-    tenants: Workbench, snapshotting: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert snapshotting
-    assert tenants.run("terminate", "--application", "1").code == 0
-    with monkeypatch.context() as patch:
-        patch.setattr(LifecycleWork, "apply", lambda *_: LifecycleResult())
-        tenants.run("run", "--once")
-    assert tenants.run("reinstate", "--application", "1").code == 0
-    tenants.run("run", "--once")
-    assert attached(tenants) is None
-    assert not [r for r in tenants.records() if r.get("action") == "apply_lifecycle"]
-
-
-def test_after_work_that_failed_no_index_gets_such_a_lifecycle(
-    tenants: Workbench, snapshotting: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whom an earlier run knew as terminated may be back: only a run that came to its end says who is not."""
-    assert snapshotting
-    assert tenants.run("terminate", "--application", "1").code == 0
-    with monkeypatch.context() as patch:
-        patch.setattr(LifecycleWork, "apply", lambda *_: LifecycleResult())
-        tenants.run("run", "--once")
-    assert tenants.run("reinstate", "--application", "1").code == 0
-    with monkeypatch.context() as patch:
-        patch.setattr(LifecycleWork, "apply", lambda *_: LifecycleResult())
-        patch.setattr(Registrar, "register", _fails)
-        assert tenants.run("run", "--once").code == 1
-    tenants.run("run", "--once")
-    assert attached(tenants) is None
-    assert not [r for r in tenants.records() if r.get("action") == "apply_lifecycle"]
-
-
-def test_work_that_failed_before_it_began_leaves_no_word_either(
-    tenants: Workbench, snapshotting: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_cycle_ever_attaches_it(tenants: Workbench, snapshotting: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who came back meanwhile only the work on terminations knows, right after its look."""
     assert snapshotting
     assert tenants.run("terminate", "--application", "1").code == 0
     with tenants.working() as worker:
-        worker.work_on_terminations()
+        with monkeypatch.context() as patch:
+            patch.setattr(EndedLifecycles, "_attach", lambda *_: LifecycleResult())
+            worker.work_on_terminations()
+        worker.run("application-logs")
+        assert attached(tenants) is None
         with monkeypatch.context() as patch:
             patch.setattr(Decisions, "read", _fails)
             with pytest.raises(ClusterUnavailable):
@@ -192,30 +188,51 @@ def test_work_that_failed_before_it_began_leaves_no_word_either(
         worker.run("application-logs")
         assert attached(tenants) is None
         worker.work_on_terminations()
+        assert attached(tenants) == ended(tenants)
         worker.run("application-logs")
         assert attached(tenants) == ended(tenants)
+        tenants.es.ilm.remove_policy(index=tenants.prefix + OWN)
+        worker.run("application-logs")
+        assert attached(tenants) is None
 
 
-def test_a_cycle_in_the_middle_of_the_work_that_takes_a_reinstatement_in_gives_nobody_such_a_lifecycle(
+def test_who_came_back_while_the_work_failed_gets_no_such_lifecycle(
     tenants: Workbench, snapshotting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert snapshotting
     assert tenants.run("terminate", "--application", "1").code == 0
-    cycles: list[str | None] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(EndedLifecycles, "_attach", lambda *_: LifecycleResult())
+        tenants.run("run", "--once")
+    assert tenants.run("reinstate", "--application", "1").code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Registrar, "register", _fails)
+        assert tenants.run("run", "--once").code == 1
+    tenants.run("run", "--once")
+    assert attached(tenants) is None
+    assert not [r for r in tenants.records() if r.get("action") == "apply_lifecycle"]
+
+
+def test_a_cycle_in_the_middle_of_the_work_that_attaches_it_leaves_it_there(
+    tenants: Workbench, snapshotting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert snapshotting
+    assert tenants.run("terminate", "--application", "1").code == 0
+    attach, cycles = ClusterLifecycles.attach, []
     with tenants.working() as worker:
-        worker.work_on_terminations()
-        assert tenants.run("reinstate", "--application", "1").code == 0
 
-        def meanwhile(*_: object) -> None:
+        def around(*given: Any, **more: Any) -> dict[str, str]:
             worker.run("application-logs")
-            cycles.append(attached(tenants))
+            failures = attach(*given, **more)
+            worker.run("application-logs")
+            cycles.append(failures)
+            return failures
 
-        monkeypatch.setattr(SubjectPurge, "note_interrupted", meanwhile)
+        monkeypatch.setattr(ClusterLifecycles, "attach", around)
         worker.work_on_terminations()
-        assert cycles
-        assert set(cycles) == {None}
-        worker.run("application-logs")
-        assert attached(tenants) is None
+        assert cycles == [{}]
+        assert attached(tenants) == ended(tenants)
+    tenants.assert_every_intent_is_answered_once()
 
 
 def test_work_that_failed_takes_no_such_lifecycle_away(
@@ -230,6 +247,122 @@ def test_work_that_failed_takes_no_such_lifecycle_away(
         assert attached(tenants) == ended(tenants)
         assert tenants.run("run", "--once").code == 1
     assert attached(tenants) == ended(tenants)
+
+
+def test_after_an_hour_without_such_work_a_cycle_takes_it_off(
+    tenants: Workbench, snapshotting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would heed a reinstatement."""
+    assert snapshotting
+    assert tenants.run("terminate", "--application", "1").code == 0
+    tenants.run("run", "--once")
+    known = stored(tenants)
+    assert 59 * MINUTE < known["until"] - now() <= HOUR
+    store(tenants, {**known, "until": now()})
+    monkeypatch.setattr(Registrar, "register", _fails)
+    assert tenants.run("run", "--once").code == 1
+    assert attached(tenants) is None
+    tenants.assert_every_intent_is_answered_once()
+
+
+def test_what_nobody_remembers_a_cycle_takes_it_off(tenants: Workbench, snapshotting: str) -> None:
+    assert snapshotting
+    assert tenants.run("terminate", "--application", "1").code == 0
+    tenants.run("run", "--once")
+    tenants.es.delete(index=tenants.own.state, id=ENDED_INDICES, refresh=True)
+    with tenants.working() as worker:
+        worker.run("application-logs")
+        assert attached(tenants) is None
+
+
+def test_what_somebody_wrote_to_a_cycle_takes_it_off(tenants: Workbench, snapshotting: str) -> None:
+    assert snapshotting
+    assert tenants.run("terminate", "--application", "1").code == 0
+    with tenants.working() as worker:
+        worker.work_on_terminations()
+        assert attached(tenants) == ended(tenants)
+        add(tenants, OWN, {"sdkappid": "11"})
+        worker.run("application-logs")
+        assert attached(tenants) is None
+
+
+def test_a_hold_and_a_stop_take_it_off_at_once(tenants: Workbench, snapshotting: str) -> None:
+    assert snapshotting
+    assert tenants.run("terminate", "--application", "1").code == 0
+    tenants.run("run", "--once")
+    assert attached(tenants) == ended(tenants)
+    held = ("hold", "add", "--application", "1", "--owner", "Anna", "--reason", "a case", "--until", "2099-01-01")
+    assert tenants.run(*held).code == 0
+    assert attached(tenants) is None
+    tenants.run("run", "--once")
+    assert attached(tenants) is None
+    (hold,) = tenants.run("hold", "list", "--output", "json").json
+    assert tenants.run("hold", "remove", hold["id"]).code == 0
+    tenants.run("run", "--once")
+    assert attached(tenants) == ended(tenants)
+    assert tenants.run("stop").code == 0
+    assert attached(tenants) is None
+    tenants.run("run", "--once")
+    assert attached(tenants) is None
+    assert tenants.run("resume").code == 0
+    tenants.run("run", "--once")
+    assert attached(tenants) == ended(tenants)
+    tenants.assert_every_intent_is_answered_once()
+
+
+def test_a_hold_that_comes_with_the_attaching_takes_it_off(
+    tenants: Workbench, snapshotting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert snapshotting
+    assert tenants.run("terminate", "--application", "1").code == 0
+    attach = ClusterLifecycles.attach
+    held = ("hold", "add", "--application", "1", "--owner", "Anna", "--reason", "a case", "--until", "2099-01-01")
+
+    def late(*given: Any, **more: Any) -> dict[str, str]:
+        failures = attach(*given, **more)
+        with monkeypatch.context() as patch:
+            patch.setattr(ClusterLifecycles, "detach", lambda *_, **__: {})  # it looked before
+            tenants.run(*held)
+        return failures
+
+    monkeypatch.setattr(ClusterLifecycles, "attach", late)
+    tenants.run("run", "--once")
+    assert attached(tenants) is None
+
+
+@pytest.mark.parametrize("pattern", ["application-logs-1*", "other-{{application}}-x"])
+def test_a_policy_for_which_it_is_no_tenants_own_takes_it_off(
+    tenants: Workbench, snapshotting: str, pattern: str
+) -> None:
+    assert snapshotting
+    assert tenants.run("terminate", "--application", "1").code == 0
+    tenants.run("run", "--once")
+    assert attached(tenants) == ended(tenants)
+    tenants.policy_text = tenants.policy_text.replace("application-logs-{{application}}-x", pattern)
+    tenants.run("run", "--once")
+    assert attached(tenants) == ended(tenants), "nobody accepted this policy"
+    tenants.run("policy", "accept")
+    tenants.run("run", "--once")
+    assert attached(tenants) is None
+
+
+def test_plan_mode_leaves_it_and_says_that_the_cluster_deletes(tenants: Workbench, snapshotting: str) -> None:
+    assert snapshotting
+    assert tenants.run("terminate", "--application", "1").code == 0
+    tenants.run("run", "--once")
+    planned = tenants.run("run", "--once", environ={**tenants.environ, "ENFORCER_MODE": "plan"})
+    assert attached(tenants) == ended(tenants)
+    assert "but lifecycles still delete 1 index" in planned.err + planned.out
+
+
+def stored(bench: Workbench) -> dict[str, Any]:
+    found: dict[str, Any] = bench.es.get(index=bench.own.state, id=ENDED_INDICES)["_source"]["body"]
+    return found
+
+
+def store(bench: Workbench, body: dict[str, Any]) -> None:
+    source = bench.es.get(index=bench.own.state, id=ENDED_INDICES)["_source"]
+    bench.es.index(index=bench.own.state, id=ENDED_INDICES, document={**source, "body": body}, refresh=True)
 
 
 def _fails(*_: object) -> None:

@@ -432,6 +432,10 @@ def changes(one: IndexFacts, shall: Wanted, attached: Attachment) -> list[Change
         ({"policy": ROLLED, "rollover_alias": "w"}, Rolled(rollover_alias="w"), None),
         ({"policy": ROLLED, "rollover_alias": "x"}, Rolled(rollover_alias="w"), Way.SWAP),
         ({"policy": PLAIN}, DeleteNow(), Way.SWAP),
+        ({"policy": ENDED}, DeleteNow(), None),
+        ({"policy": ENDED}, Plain(), Way.DETACH),
+        ({"policy": ENDED}, Rolled(), Way.DETACH),
+        ({"policy": ENDED.replace("backend", "other")}, Plain(), Way.DETACH),
         ({"policy": PLAIN}, NoLifecycle(reason="held: h1"), Way.DETACH),
         ({"policy": "theirs"}, NoLifecycle(reason="held: h1"), Way.DETACH),
         ({}, Rolling(reason="it straddles"), Way.ATTACH),
@@ -470,6 +474,7 @@ def test_a_block_defers_everything_but_detaching(block: Block) -> None:
     one = index(blocks=frozenset({block}))
     assert changes(one, Plain(), attachment(one)) == []
     assert [c.way for c in changes(one, NoLifecycle(reason="held"), attachment(one, PLAIN))] == [Way.DETACH]
+    assert [c.way for c in changes(one, Plain(), attachment(one, ENDED))] == [Way.DETACH]
     assert (
         changes(one, NoLifecycle(reason="held", exempt=True), attachment(one, stream="logs", stream_lifecycle=True))
         == []

@@ -10,7 +10,7 @@ import pytest
 from builders import NOW, apart, facts, index
 from retention_enforcer.domain.facts import Evidence
 from retention_enforcer.domain.findings import Severity
-from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
+from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, format_instant
 from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.lifecycles.vanished import (
     TOLD_FOR,
@@ -20,6 +20,7 @@ from retention_enforcer.domain.lifecycles.vanished import (
     purged_by_the_enforcer,
     still_told,
     vanished_finding,
+    with_attached,
 )
 
 OURS = "retention-trtc-backend-logs-plain"
@@ -88,6 +89,35 @@ def test_a_deletion_before_our_lifecycle_could_is_somebody_elses_however_late_it
     found = judge_vanished("u", KNOWN, {OURS}, [], NOW, KNOWN.first_seen)
     assert not found.ours
     assert "deleted at" in found.reason
+
+
+ENDED = "retention-trtc-backend-logs-ended"
+
+
+def applied(lifecycle: str = ENDED, outcome: str = "done", at: int = NOW) -> list[dict[str, Any]]:
+    """Return the records of one attaching."""
+    target, action = {"index": "logs-a", "uuid": "u"}, "apply_lifecycle"
+    intent = {"kind": "intent", "sequence": 7, "details": {"lifecycle": lifecycle}}
+    answer = {"kind": "outcome", "sequence": 8, "intent": 7, "outcome": outcome}
+    return [{**one, "action": action, "target": target, "time": format_instant(at)} for one in (answer, intent)]
+
+
+@pytest.mark.parametrize(
+    ("records", "lifecycle"),
+    [
+        (applied(), ENDED),
+        (applied(at=NOW - MINUTE), ENDED),
+        (applied(at=NOW - MINUTE - 1), OURS),  # the look at that time knew better
+        (applied(outcome="failed"), OURS),
+        (applied(OURS), OURS),
+        (applied()[1:], OURS),
+        ([], OURS),
+    ],
+)
+def test_what_was_attached_between_two_cycles_is_in_the_ledger(records: list[dict[str, Any]], lifecycle: str) -> None:
+    found = with_attached({"u": KNOWN, "v": KNOWN}, records, NOW - MINUTE)
+    assert (found["u"].lifecycle, found["v"]) == (lifecycle, KNOWN)
+    assert judge_vanished("u", found["u"], {OURS, ENDED}, None, NOW).ours
 
 
 def test_an_earlier_index_of_the_same_name_tells_nothing() -> None:

@@ -47,7 +47,6 @@ from retention_enforcer.enforcement.coverage.node_copies import CopiesBook
 from retention_enforcer.enforcement.coverage.observer import CoverageObserver
 from retention_enforcer.enforcement.ledger.verifier import Verifier
 from retention_enforcer.enforcement.lifecycles.observer import DIRECT, ILM, LifecycleObserver
-from retention_enforcer.enforcement.lifecycles.pending import PendingWholeDeletions, none_pending
 from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleWatch
 from retention_enforcer.enforcement.lifecycles.strays import StrayWatch
 from retention_enforcer.enforcement.observer import Observer
@@ -176,20 +175,12 @@ class Deployment:
     @cached_property
     def lifecycle_observer(self) -> LifecycleObserver:
         """What looks at lifecycles."""
-        has, setting = self.capabilities.has_lifecycles, self.settings.lifecycle
-        return LifecycleObserver(self.lifecycles, has, setting, self.ended.names)
-
-    @cached_property
-    def ended(self) -> PendingWholeDeletions:
-        """What the work on terminations tells the cycles: one for both."""
-        return PendingWholeDeletions(self.state)
+        return LifecycleObserver(self.lifecycles, self.capabilities.has_lifecycles, self.settings.lifecycle)
 
     @cached_property
     def watched_lifecycles(self) -> LifecycleWatch:
-        """What looks where lifecycles hang, and needs none of the enforcer's own indices."""
-        has, setting = self.capabilities.has_lifecycles, self.settings.lifecycle
-        observer = LifecycleObserver(self.lifecycles, has, setting, none_pending)
-        return LifecycleWatch(observer, self.lifecycles, self.clock)
+        """What looks where lifecycles hang."""
+        return LifecycleWatch(self.lifecycle_observer, self.lifecycles, self.clock)
 
     @cached_property
     def stray_watch(self) -> StrayWatch:
@@ -336,9 +327,9 @@ class Deployment:
     @cached_property
     def superseded_lifecycles(self) -> SupersededLifecycles:
         """What takes off the lifecycles of another policy than the one that is accepted."""
-        has, setting = self.capabilities.has_lifecycles, self.settings.lifecycle
-        observer = LifecycleObserver(self.lifecycles, has, setting, none_pending)
-        return SupersededLifecycles(observer, self.lifecycles, self.governed, self.lifecycle_switch, self.state)
+        return SupersededLifecycles(
+            self.lifecycle_observer, self.lifecycles, self.governed, self.lifecycle_switch, self.state
+        )
 
     @cached_property
     def asking(self) -> RequestCommands:

@@ -15,7 +15,7 @@ from retention_enforcer.daemon.gate import Gate
 from retention_enforcer.daemon.lease import LeaseKeeper
 from retention_enforcer.daemon.stopping import StopFlag
 from retention_enforcer.daemon.work import Worker
-from retention_enforcer.domain.instants import SECOND
+from retention_enforcer.domain.instants import HOUR, SECOND
 from retention_enforcer.enforcement.coverage.job import CoverageCycle, CoverageRecorder, RecordedCoverage
 from retention_enforcer.enforcement.enforcer import Enforcer, Planner
 from retention_enforcer.enforcement.erasure.eraser import Eraser
@@ -33,6 +33,7 @@ from retention_enforcer.enforcement.ledger.appender import Appender, Signature
 from retention_enforcer.enforcement.ledger.books import LedgerBooks
 from retention_enforcer.enforcement.lifecycles.adoption import StreamAdoption
 from retention_enforcer.enforcement.lifecycles.changer import LifecycleChanger
+from retention_enforcer.enforcement.lifecycles.ended import EndedLifecycles
 from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleWork
 from retention_enforcer.enforcement.lifecycles.strays import StrayLifecycles
 from retention_enforcer.enforcement.lifecycles.vanished import VanishedIndices
@@ -98,6 +99,14 @@ def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: f
     tools = _Tools.of(deployment, lease, gate, timeout)
     changer = LifecycleChanger(deployment.lifecycles, tools.deletion, tools.acts, tools.appender, gate)
     adoption = StreamAdoption(deployment.lifecycles, deployment.streams, tools.acts, deployment.state, deployment.clock)
+    ended = EndedLifecycles(
+        deployment.lifecycle_observer,
+        deployment.lifecycles,
+        changer,
+        deployment.state,
+        deployment.clock,
+        max(HOUR, 2 * deployment.settings.interval),
+    )
     cycle = CoverageCycle(deployment.coverage_observer, deployment.redactor)
     return Enforcer(
         terms=deployment.terms,
@@ -131,10 +140,10 @@ def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: f
         ),
         state=deployment.state,
         clock=deployment.clock,
-        cycle=_cycle(deployment, tools, changer, adoption),
+        cycle=_cycle(deployment, tools, changer, adoption, ended),
         coverage=RecordedCoverage(cycle, CoverageRecorder(deployment.state, tools.findings)),
         copies=deployment.copies,
-        terminations=_terminations(deployment, tools),
+        terminations=_terminations(deployment, tools, ended),
         lifecycles=StrayLifecycles(deployment.stray_watch, changer, adoption),
         findings=tools.findings,
         blocks=tools.blocks,
@@ -197,7 +206,9 @@ class _Tools:
         )
 
 
-def _cycle(deployment: Deployment, tools: _Tools, changer: LifecycleChanger, adoption: StreamAdoption) -> Cycle:
+def _cycle(
+    deployment: Deployment, tools: _Tools, changer: LifecycleChanger, adoption: StreamAdoption, ended: EndedLifecycles
+) -> Cycle:
     return Cycle(
         observer=tools.observer,
         clock=deployment.clock,
@@ -205,7 +216,7 @@ def _cycle(deployment: Deployment, tools: _Tools, changer: LifecycleChanger, ado
         purger=tools.purger,
         recorder=tools.recorder,
         lifecycles=LifecycleWork(
-            deployment.lifecycle_observer, deployment.lifecycles, deployment.clock, changer, adoption
+            deployment.lifecycle_observer, deployment.lifecycles, deployment.clock, changer, adoption, ended.known
         ),
         rollovers=Rollovers(tools.roller, deployment.policy, deployment.clock),
         vanished=VanishedIndices(
@@ -222,7 +233,7 @@ def _cycle(deployment: Deployment, tools: _Tools, changer: LifecycleChanger, ado
     )
 
 
-def _terminations(deployment: Deployment, tools: _Tools) -> TerminationWork:
+def _terminations(deployment: Deployment, tools: _Tools, ended: EndedLifecycles) -> TerminationWork:
     book = TerminationRecorder(deployment.registry, tools.appender, deployment.clock)
     write_blocks = WriteBlocks(
         tools.deletion, deployment.state, tools.appender, tools.gate, deployment.clock, tools.blocks
@@ -245,7 +256,6 @@ def _terminations(deployment: Deployment, tools: _Tools) -> TerminationWork:
         purger=tools.purger,
         write_blocks=write_blocks,
         eraser=eraser,
-        ended=deployment.ended,
         redactor=deployment.redactor,
         clock=deployment.clock,
         grace=deployment.settings.grace,
@@ -259,7 +269,7 @@ def _terminations(deployment: Deployment, tools: _Tools) -> TerminationWork:
         purge=purge,
         write_blocks=write_blocks,
         eraser=eraser,
-        ended=deployment.ended,
+        ended=ended,
         pseudonyms=deployment.pseudonyms,
         clock=deployment.clock,
         grace=deployment.settings.grace,

@@ -57,7 +57,7 @@ class Tell(Protocol):
 def jobs_of(worker: Worker, categories: Iterable[str], tell: Tell | None = None) -> dict[str, Job]:
     """Return what is done on the schedule, by its name: terminations, a cycle for each category, coverage.
 
-    In this order where it is done one after another: the cycles leave to lifecycles what terminations tell them.
+    In this order where it is done one after another: a cycle sees what the work on terminations left to a lifecycle.
     """
     tell = tell or log_error
     jobs: dict[str, Job] = {f"category {id_}": partial(run_category, worker, id_, tell) for id_ in categories}

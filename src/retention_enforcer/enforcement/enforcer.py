@@ -103,7 +103,6 @@ class Enforcer:
         Raises Refused where nothing may be deleted.
         """
         self.preconditions.check_own()
-        self.terminations.start()
         self.preconditions.check()
         self.books.start()
         self.blocks.start()
@@ -139,10 +138,9 @@ class Enforcer:
 
     def work_on_terminations(self) -> TerminationResult:
         """Take in requests, purge what is due for them, erase, watch and close."""
-        with self.terminations.renewing():
-            self.preconditions.check()
-            control = self.decisions.read()
-            result = self._run(TERMINATIONS, lambda: self.terminations.run(self.decisions.scope(control)))
+        self.preconditions.check()
+        control = self.decisions.read()
+        result = self._run(TERMINATIONS, lambda: self.terminations.run(self.decisions.scope(control)))
         now = self.clock.now()
         findings = self.findings.record_of_job(TERMINATIONS, result.findings, now)
         self.state.save(LOOKED, {"at": now}, now)

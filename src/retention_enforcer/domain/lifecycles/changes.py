@@ -106,10 +106,19 @@ def _change(index: IndexFacts, lifecycles: Lifecycles, wanted: Wanted, attached:
     change = change_to(index, lifecycles, wanted, way)
     if change is None:
         raise ValueError(f"{lifecycles.category} has no lifecycle policy {wanted.variant}")
-    if isinstance(wanted, Rolling) and attached.policy not in (None, change.policy):
-        # What deletes goes first, whatever becomes of what is to be attached.
-        return Change(index=index.name, uuid=index.uuid, way=Way.DETACH, reason=wanted.reason)
+    if attached.policy is not None and attached.policy != change.policy:
+        # What deletes too early goes first, whatever becomes of what is to be attached.
+        if isinstance(wanted, Rolling):
+            return Change(index=index.name, uuid=index.uuid, way=Way.DETACH, reason=wanted.reason)
+        if deletes_at_once(attached.policy):
+            return not_ended(index.name, index.uuid, attached.policy)
     return None if attached.has(change.policy, change.origination, change.rollover_alias) else change
+
+
+def not_ended(index: str, uuid: str, lifecycle: str) -> Change:
+    """Return how the lifecycle that deletes at once leaves an index that it is not for, or not any more."""
+    reason = f"{lifecycle} no longer applies: not all documents are of terminated tenants, or something keeps them"
+    return Change(index=index, uuid=uuid, way=Way.DETACH, reason=reason)
 
 
 def _way_out(wanted: NoLifecycle, attached: Attachment) -> Way | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from retention_enforcer.domain.facts import CategoryFacts, Evidence
 from retention_enforcer.domain.findings import Finding, FindingKind
-from retention_enforcer.domain.instants import DAY, MINUTE, format_instant
-from retention_enforcer.domain.ledger.records import Outcome, Record
+from retention_enforcer.domain.instants import DAY, MINUTE, format_instant, parse_instant
+from retention_enforcer.domain.ledger.records import Kind, Outcome, Record
+from retention_enforcer.domain.lifecycles.compiler import deletes_at_once
 from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE, not_ours
 from retention_enforcer.domain.wording import counted
 
@@ -61,6 +62,23 @@ def purged_by_the_enforcer(records: Iterable[Record]) -> frozenset[str]:
     for record in sorted(records, key=lambda record: int(record["sequence"])):
         last[str(record["target"]["uuid"])] = str(record.get("outcome", Outcome.UNKNOWN))
     return frozenset(uuid for uuid, outcome in last.items() if outcome in (Outcome.DONE, Outcome.UNKNOWN))
+
+
+def with_attached(known: Mapping[str, Evidence], records: Iterable[Record], looked_at: int) -> dict[str, Evidence]:
+    """Return what was known with the lifecycles that delete at once, where these were attached after that look.
+
+    Not by a cycle: none of its looks shows them. `records` are the intents and outcomes of attaching.
+    """
+    after, intended = dict(known), dict[int, str]()
+    for record in sorted(records, key=lambda record: int(record["sequence"])):
+        if record["kind"] == Kind.INTENT:
+            intended[int(record["sequence"])] = str((record.get("details") or {}).get("lifecycle", ""))
+            continue
+        lifecycle, at = intended.get(int(record["intent"]), ""), parse_instant(str(record["time"]))
+        if record["outcome"] == Outcome.DONE and deletes_at_once(lifecycle) and at >= looked_at:
+            uuid = str(record["target"]["uuid"])
+            after[uuid] = replace(after[uuid], lifecycle=lifecycle, deletes_from=at)
+    return after
 
 
 def judge_vanished(

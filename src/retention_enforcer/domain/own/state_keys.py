@@ -51,7 +51,7 @@ COPIES = "copies"
 """Which node has a copy of which index: `enforcement.coverage.node_copies`."""
 
 ENDED_INDICES = "ended-indices"
-"""Which indices of terminated tenants could not be deleted yet: `enforcement.lifecycles.pending`."""
+"""Which indices of terminated tenants could not be deleted yet: `domain.lifecycles.ended`."""
 
 DELETION_BLOCKS = "deletion-blocks"
 """Which write blocks are set for a deletion: `enforcement.expiry.deletion_blocks`."""

@@ -122,20 +122,22 @@ class Watched:
     explained: Mapping[str, Explained] = field(default_factory=dict)
 
 
-PendingNames = Callable[[str, CategoryFacts, Collection[str]], frozenset[str]]
-"""Which indices of a category have to go whole as soon as possible, given those that have the lifecycle for that."""
+EndedNames = Callable[[Collection[str]], Collection[str]]
+"""Which indices of a category shall have the lifecycle `ended`, given the names of those that have it."""
+
+
+def none_ended(having: Collection[str]) -> Collection[str]:  # noqa: ARG001
+    """Return none: only the work on terminations knows whose they are."""
+    return ()
 
 
 class LifecycleObserver:
     """Looks at lifecycles. `setting` is `ENFORCER_LIFECYCLE`."""
 
-    def __init__(
-        self, source: LifecycleSource, has_lifecycles: Callable[[], bool], setting: str, ended: PendingNames
-    ) -> None:
+    def __init__(self, source: LifecycleSource, has_lifecycles: Callable[[], bool], setting: str) -> None:
         self._source = source
         self._has_lifecycles = has_lifecycles
         self._setting = setting
-        self._ended = ended
 
     @property
     def available(self) -> bool:
@@ -159,6 +161,7 @@ class LifecycleObserver:
         category: Category,
         facts: CategoryFacts,
         known: Mapping[str, PutLifecycle] = NOTHING_PUT,
+        ended: EndedNames = none_ended,
     ) -> LifecycleLook:
         """Return what is attached to the indices of a category now, and what has to change.
 
@@ -184,8 +187,9 @@ class LifecycleObserver:
             reason = unmeetable.arithmetic if unmeetable else "ENFORCER_LIFECYCLE is direct"
             wanted = without_lifecycles(facts, attachments, own, reason)
         else:
-            ended = self._names_ended(lifecycles, facts, attachments)
-            wanted = wanted_lifecycles(category, lifecycles, facts, attachments, ended, adopted=adopted)
+            name = lifecycles.ended.name if lifecycles.ended else ""
+            having = {index for index, attached in attachments.items() if attached.policy == name}
+            wanted = wanted_lifecycles(category, lifecycles, facts, attachments, ended(having), adopted=adopted)
         waiting = unsettled(streams, adopted, known)
         changes = (
             *doubtful_changes(facts, attachments, own, _held(scope, facts, attachments), adopted),
@@ -219,14 +223,6 @@ class LifecycleObserver:
         names = {a.stream for a in attachments.values() if a.stream is not None and a.stream_lifecycle}
         expressions = {pattern.expression for pattern in category.indices}
         return self._source.stream_lifecycles(names, expressions) if names else ()
-
-    def _names_ended(
-        self, lifecycles: Lifecycles, facts: CategoryFacts, attachments: Mapping[str, Attachment]
-    ) -> Collection[str]:
-        if lifecycles.ended is None:
-            return ()
-        having = {name for name, attached in attachments.items() if attached.policy == lifecycles.ended.name}
-        return self._ended(facts.category, facts, having)
 
     def service(self) -> tuple[Finding, ...]:
         """Return the finding that no lifecycle of the cluster works, if that is so."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from retention_enforcer.domain.errors import Refused, RequestRejected
@@ -12,22 +12,15 @@ from retention_enforcer.domain.findings import TRIED_AGAIN, Finding, FindingKind
 from retention_enforcer.domain.foresight import foreseen_in
 from retention_enforcer.domain.instants import DAY, format_instant
 from retention_enforcer.domain.lifecycles.changes import Change, Way, earliest_deletion
-from retention_enforcer.domain.lifecycles.choice import Attachment
-from retention_enforcer.domain.lifecycles.compiler import (
-    LifecyclePolicy,
-    Stored,
-    StoredLifecycle,
-    Variant,
-    compare_stored,
-    deletes_nothing,
-    same_phases,
-)
+from retention_enforcer.domain.lifecycles.compiler import Variant, deletes_nothing
+from retention_enforcer.domain.lifecycles.ended import EndedIndices
 from retention_enforcer.domain.plan import Plan
 from retention_enforcer.domain.policy.promises import Category
 from retention_enforcer.domain.wording import counted
 from retention_enforcer.enforcement.lifecycles.adoption import StreamAdoption
 from retention_enforcer.enforcement.lifecycles.changer import Changed, LifecycleChanger
 from retention_enforcer.enforcement.lifecycles.observer import LifecycleLook, LifecycleObserver, Watched
+from retention_enforcer.enforcement.lifecycles.policies import PolicyWriter
 from retention_enforcer.enforcement.memory import Managed
 from retention_enforcer.enforcement.ports import Clock, LifecycleSource
 from retention_enforcer.enforcement.scope import Scope
@@ -59,7 +52,7 @@ class LifecycleWatch:
             look = self._observer.look(scope, category, facts)
             return self._observer.watch(look, facts, self._cluster.stored(), self._clock.now()).findings
         except RequestRejected as error:
-            return (_unusable(category, error),)
+            return (unusable(category, error),)
 
     def report(self, category: Category, scope: Scope, facts: CategoryFacts) -> LifecycleResult:
         """Return the same of an enforcer that may not act, and say aloud where the cluster deletes all the same."""
@@ -69,7 +62,7 @@ class LifecycleWatch:
             look = self._observer.look(scope, category, facts)
             watched = self._observer.watch(look, facts, self._cluster.stored(), self._clock.now())
         except RequestRejected as error:
-            return LifecycleResult(findings=(_unusable(category, error),))
+            return LifecycleResult(findings=(unusable(category, error),))
         return LifecycleResult(findings=(*watched.findings, *still_acting(look, watched)), managed=look.managed(facts))
 
 
@@ -83,12 +76,14 @@ class LifecycleWork:
         clock: Clock,
         changer: LifecycleChanger,
         adoption: StreamAdoption,
+        ended: Callable[[], EndedIndices],
     ) -> None:
         self._observer = observer
         self._cluster = cluster
         self._clock = clock
         self._changer = changer
         self._adoption = adoption
+        self._ended = ended
         self._watch = LifecycleWatch(observer, cluster, clock)
 
     def protect(self, category: Category, scope: Scope, facts: CategoryFacts, cycle: str) -> bool:
@@ -115,19 +110,20 @@ class LifecycleWork:
         try:
             return self._apply(category, scope, facts, plan, limits, cycle)
         except RequestRejected as error:
-            return LifecycleResult(findings=(_unusable(category, error),))
+            return LifecycleResult(findings=(unusable(category, error),))
 
     def _apply(
         self, category: Category, scope: Scope, facts: CategoryFacts, plan: Plan, limits: FuseLimits, cycle: str
     ) -> LifecycleResult:
         look, stored = self._look(category, scope, facts), self._cluster.stored()
         watched = self._observer.watch(look, facts, stored, self._clock.now())
-        putting = _Putting(self._changer, self._cluster, category, scope, cycle)
+        writer = PolicyWriter(self._changer, self._cluster, category, scope, cycle)
         policies = look.lifecycles.policies if category.enforce else ()
-        usable = [policy.name for policy in policies if putting.put(policy, stored.get(policy.name), look)]
-        if putting.touched:
+        put = [policy for policy in policies if writer.put(policy, stored.get(policy.name), look.attachments)]
+        usable = {policy.name for policy in put if policy.variant is not Variant.ENDED}  # `EndedLifecycles` attaches it
+        if writer.touched:
             look = self._look(category, scope, facts)
-        changes = [change for change in _with_hanging(look, watched) if change.policy in (None, *usable)]
+        changes = [change for change in with_hanging(look, watched) if change.policy in (None, *usable)]
         allowed, refused = self._under_the_fuse(changes, look, facts, plan, limits, scope.policy.margin)
         attached = _soon(allowed, look, facts, scope.policy.margin, self._clock.now()).values()
         changed = self._changer.carry_out(category, allowed, cycle, scope.control.holds)
@@ -138,13 +134,19 @@ class LifecycleWork:
             raise_if_unsafe_lifecycles(plan, [*attached, *soon], limits)
 
         streams = self._adoption.apply(scope, look, facts, cycle, fuse)
-        failed = (*_failed(category, changed), *_refusal(category, refused))
-        findings = (*watched.findings, *putting.findings, *failed, *streams.findings)
+        failed = (*failed_changes(category, changed), *_refusal(category, refused))
+        findings = (*watched.findings, *writer.findings, *failed, *streams.findings)
         unknown = changed.unknown or streams.unknown
         return LifecycleResult(findings=findings, managed=look.managed(facts), unknown=unknown)
 
     def _look(self, category: Category, scope: Scope, facts: CategoryFacts) -> LifecycleLook:
-        return self._observer.look(scope, category, facts, self._adoption.known(category.id))
+        """Look, where `ended` stays only on what the work on terminations says of, unchanged since."""
+
+        def kept(having: Collection[str]) -> Collection[str]:
+            ended = self._ended() if having else EndedIndices()  # read after the attachments: it is saved before these
+            return {i.name for i in facts.indices if i.name in having and ended.include(i, facts.as_of)}
+
+        return self._observer.look(scope, category, facts, self._adoption.known(category.id), kept)
 
     def _under_the_fuse(
         self,
@@ -157,8 +159,7 @@ class LifecycleWork:
     ) -> tuple[Sequence[Change], UnsafePlan | None]:
         """Return the changes that may be made: what a lifecycle deletes within a day counts as if it went now."""
         soon = _soon(changes, look, facts, margin, self._clock.now())
-        ending = [change.uuid for change in changes if change.policy == _name_of(look.lifecycles.ended)]
-        written = self._written_since({*soon, *ending}, facts)
+        written = self._written_since(soon, facts)
         changes = [change for change in changes if change.uuid not in written]
         soon = {uuid: one for uuid, one in soon.items() if uuid not in written}
         try:
@@ -177,72 +178,6 @@ class LifecycleWork:
             return frozenset()
         indices = [index for index in facts.indices if index.uuid in soon]
         return frozenset(soon) - self._changer.unwritten(indices)
-
-
-class _Putting:
-    """Puts the policies of a category where the stored ones differ."""
-
-    def __init__(
-        self, changer: LifecycleChanger, cluster: LifecycleSource, category: Category, scope: Scope, cycle: str
-    ) -> None:
-        self._changer = changer
-        self._cluster = cluster
-        self._category = category
-        self._scope = scope
-        self._cycle = cycle
-        self.touched = False
-        self.findings: list[Finding] = []
-
-    def put(self, policy: LifecyclePolicy, stored: StoredLifecycle | None, look: LifecycleLook) -> bool:
-        """Put one policy, if need be; True if it may be attached."""
-        how = compare_stored(policy, stored.content if stored else None)
-        if how is Stored.FOREIGN:
-            text = f"lifecycle policy {policy.name} has a name of the enforcer, but the enforcer did not create it"
-            remedy = "delete it, or give the retention policy another name"
-            self._find(FindingKind.LIFECYCLE_NAME_TAKEN, policy, text, remedy)
-            # Governed indices got it when it was the enforcer's: nobody knows what it does to them now.
-            self._release(policy, look.attachments)
-            self.touched = True
-            return False
-        mine = stored is None or stored.mine
-        if how is Stored.SAME and mine:
-            return True
-        if how is Stored.ALTERED:
-            text = f"somebody changed lifecycle policy {policy.name} of the enforcer, which now restores it"
-            remedy = "find out who changed it; change the policy file instead"
-            self._find(FindingKind.LIFECYCLE_ALTERED, policy, text, remedy)
-        elif not mine:
-            text = (
-                f"lifecycle policy {policy.name} had the privileges of another user; the enforcer writes "
-                "it again with its own"
-            )
-            remedy = "let only the enforcer write its lifecycle policies"
-            self._find(FindingKind.LIFECYCLE_AUTHORITY, policy, text, remedy)
-        self.touched = True
-        if not same_phases(policy, stored) and not self._release(policy, self._cluster.attachments(["*"])):
-            return False
-        self._changer.put(self._category, policy, self._cycle)
-        now = self._cluster.stored().get(policy.name)
-        return now is not None and compare_stored(policy, now.content) is Stored.SAME
-
-    def _release(self, policy: LifecyclePolicy, among: Mapping[str, Attachment]) -> bool:
-        """Detach a policy from every one of these indices that has it; True if none has it any more.
-
-        What is put changes at once, and past the fuse, when the indices go that have it.
-        """
-        having = {name: attached for name, attached in among.items() if attached.policy == policy.name}
-        changes = [
-            Change(
-                index=name, uuid=attached.uuid, way=Way.DETACH, reason=f"{policy.name} changes: it is attached again"
-            )
-            for name, attached in sorted(having.items())
-        ]
-        holds = self._scope.control.holds
-        changed = self._changer.carry_out(self._category, changes, self._cycle, holds)
-        return len(changed.done) == len(changes)
-
-    def _find(self, kind: FindingKind, policy: LifecyclePolicy, text: str, remedy: str) -> None:
-        self.findings.append(Finding.of(kind, self._category.id, text, remedy, about=policy.name))
 
 
 def still_acting(look: LifecycleLook, watched: Watched) -> Sequence[Finding]:
@@ -267,14 +202,10 @@ def still_acting(look: LifecycleLook, watched: Watched) -> Sequence[Finding]:
     return (Finding.of(FindingKind.LIFECYCLE_ACTS, look.category.id, f"{what}{foreign}{when}: {named}", remedy),)
 
 
-def _with_hanging(look: LifecycleLook, watched: Watched) -> list[Change]:
+def with_hanging(look: LifecycleLook, watched: Watched) -> list[Change]:
     """Return what has to change, and what has to be attached again since it hangs."""
     changing = {change.uuid for change in look.changes}
     return [*look.changes, *(change for change in watched.again if change.uuid not in changing)]
-
-
-def _name_of(policy: LifecyclePolicy | None) -> str:
-    return policy.name if policy is not None else ""
 
 
 def _soon(
@@ -285,8 +216,8 @@ def _soon(
     soon = {}
     for change in changes:
         policy, index = look.compiled(change.policy), by_uuid.get(change.uuid)
-        if policy is None or index is None or policy.variant is Variant.ENDED:
-            continue  # what a customer asked for is no surprise
+        if policy is None or index is None:
+            continue
         earliest = earliest_deletion(change, policy, index, look.attachments[index.name])
         if earliest is None or earliest > now + DAY:
             continue
@@ -295,7 +226,8 @@ def _soon(
     return soon
 
 
-def _failed(category: Category, changed: Changed) -> Sequence[Finding]:
+def failed_changes(category: Category, changed: Changed) -> Sequence[Finding]:
+    """Return the findings about changes that did not succeed."""
     return [
         Finding(
             kind=FindingKind.LIFECYCLE_FAILED,
@@ -315,7 +247,8 @@ def _refusal(category: Category, refused: Refused | None) -> Sequence[Finding]:
     return [Finding.of(FindingKind.UNSAFE_LIFECYCLES, category.id, refused.message, refused.remedy)]
 
 
-def _unusable(category: Category, error: RequestRejected) -> Finding:
+def unusable(category: Category, error: RequestRejected) -> Finding:
+    """Return the finding that the cluster refuses what lifecycles need."""
     text = f"lifecycles cannot be used: {error.message}"
     remedy = f"{error.remedy}; until then the daemon deletes what is due while it runs"
     return Finding.of(FindingKind.LIFECYCLES_UNUSABLE, category.id, text, remedy)

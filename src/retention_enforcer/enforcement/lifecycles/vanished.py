@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from retention_enforcer.domain.facts import CategoryFacts, Evidence
-from retention_enforcer.domain.instants import format_instant
-from retention_enforcer.domain.ledger.records import OBSERVED_DELETION, Entry, Kind, Outcome
+from retention_enforcer.domain.instants import DAY, format_instant
+from retention_enforcer.domain.ledger.records import APPLY_LIFECYCLE, OBSERVED_DELETION, Entry, Kind, Outcome
 from retention_enforcer.domain.lifecycles.compiler import own_lifecycles
 from retention_enforcer.domain.lifecycles.vanished import (
     CLOCKS,
@@ -17,6 +17,7 @@ from retention_enforcer.domain.lifecycles.vanished import (
     judge_vanished,
     missing,
     purged_by_the_enforcer,
+    with_attached,
 )
 from retention_enforcer.domain.plan import Action
 from retention_enforcer.domain.policy.promises import Category, Policy
@@ -62,6 +63,8 @@ class VanishedIndices:
         if not gone:
             return ()
         now, history = self.clock.now(), self._read_history(gone)
+        looked_at = facts.looked_at if facts.looked_at is not None else now - DAY
+        gone = with_attached(gone, self.ledger.about(gone, APPLY_LIFECYCLE), looked_at)
         deleters = [evidence.lifecycle for evidence in gone.values()] + [entry.policy for entry in history or ()]
         own = own_lifecycles(self.policy, deleters, self.lifecycles) if self.has_lifecycles() else {}
         instants = self.history.deleted_at(gone)

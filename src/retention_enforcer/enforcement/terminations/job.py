@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 from retention_enforcer.domain.errors import Refused
@@ -36,7 +35,8 @@ from retention_enforcer.domain.terminations.states import (
 from retention_enforcer.domain.wording import counted, verb
 from retention_enforcer.enforcement.erasure.eraser import OWN, Eraser, PendingErasure
 from retention_enforcer.enforcement.erasure.write_blocks import WriteBlocks
-from retention_enforcer.enforcement.lifecycles.pending import PendingWholeDeletions
+from retention_enforcer.enforcement.lifecycles.ended import EndedLifecycles
+from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleResult
 from retention_enforcer.enforcement.ports import Clock, Owners, Requests
 from retention_enforcer.enforcement.scope import Scope, named_run
 from retention_enforcer.enforcement.terminations.observer import SubjectObserver
@@ -73,7 +73,7 @@ class TerminationWork:
         purge: SubjectPurge,
         write_blocks: WriteBlocks,
         eraser: Eraser,
-        ended: PendingWholeDeletions,
+        ended: EndedLifecycles,
         pseudonyms: Pseudonyms,
         clock: Clock,
         grace: int,
@@ -90,23 +90,11 @@ class TerminationWork:
         self._pseudonyms = pseudonyms
         self._clock = clock
         self._grace = grace
-        self._back: frozenset[str] = frozenset()
-        """Who was reinstated when it was last asked."""
-
-    def start(self) -> None:
-        """Begin to act: somebody else may have done so since the last run."""
-        self._ended.take_no_word()
-
-    def renewing(self) -> AbstractContextManager[None]:
-        """Enter before a run, and before what must be true of it is checked: what fails there is a run that failed."""
-        return self._ended.renewing()
 
     def run(self, scope: Scope) -> TerminationResult:
         """Run once. Raises Refused and ClusterUnavailable where it could not be brought to its end."""
         with named_run(TERMINATIONS) as cycle:
             self._write_blocks.restore(cycle)
-            if scope.may_act:
-                self._ended.doubt(self._clock.now())
             run = self._begin(scope)
             unknown = False
             if scope.may_act:
@@ -121,10 +109,6 @@ class TerminationWork:
     def _begin(self, scope: Scope) -> _Run:
         """Take in what was asked for, and find out whose applications go along."""
         intake = self._registrar.register(scope.control)
-        back = frozenset(key for key, termination in intake.terminations.items() if termination.reinstated)
-        if back != self._back:
-            self._ended.take_no_word()  # until this run comes to its end
-        self._back = back
         self._purge.begin_again(intake.terminations, intake.told)
         return _Run(intake=intake, undecided=self._find_applications(scope.policy, intake.terminations))
 
@@ -141,7 +125,7 @@ class TerminationWork:
         )
         return TerminationResult(
             terminations=tuple(run.terminations.values()),
-            findings=tuple(termination_findings(run.terminations.values(), undone)),
+            findings=(*termination_findings(run.terminations.values(), undone), *run.left.findings),
             late=bool(late),
             unknown=unknown,
         )
@@ -204,6 +188,7 @@ class TerminationWork:
         self._purge.note_interrupted(scope, run.terminations)
         outcomes: set[Outcome] = set()
         seen = self._look(scope, run)
+        early = self._ended.take_off_others(scope, seen.whole if seen else (), cycle)
         for _ in range(_RUN_PASSES):
             if seen is None or not seen.has_purges:
                 break
@@ -211,10 +196,18 @@ class TerminationWork:
                 run.renew(self._begin(scope))  # somebody came back: what is due is not what it was
             self._purge.note_interrupted(scope, run.terminations)  # before another purge of it is announced
             seen = self._look(scope, run)
-        self._purge.leave_to_lifecycles(scope, seen.plans if seen else {}, run.terminations)
+        self._leave_to_lifecycles(scope, run, seen, cycle)
         if seen:
             self._purge.take_stock(scope.policy, seen, run.terminations, run.undecided, run.failures)
-        return Outcome.UNKNOWN in outcomes
+        return Outcome.UNKNOWN in outcomes or early.unknown or run.left.unknown
+
+    def _leave_to_lifecycles(self, scope: Scope, run: _Run, seen: PurgeObservation | None, cycle: str) -> None:
+        """Leave what has to go whole and could not be deleted to a lifecycle; nothing where somebody came back."""
+        if seen is None or self._registrar.must_look_again(run.intake):
+            run.left = self._ended.leave(scope, {}, {}, cycle)
+        else:
+            whole = self._purge.announce_whole(scope, seen.plans, run.terminations)
+            run.left = self._ended.leave(scope, seen.look.protected, whole, cycle)
 
     def _look(self, scope: Scope, run: _Run) -> PurgeObservation | None:
         """Look for all that may be purged now; None where that is nobody's."""
@@ -315,6 +308,8 @@ class _Run:
     undecided: dict[str, AmbiguousOwner]
     failures: dict[str, str] = field(default_factory=dict)
     """By the uuid of an index, why the last purge of it did not succeed."""
+    left: LifecycleResult = field(default_factory=LifecycleResult)
+    """What came of leaving indices to a lifecycle."""
 
     @property
     def terminations(self) -> dict[str, Termination]:

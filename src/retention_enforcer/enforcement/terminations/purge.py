@@ -42,7 +42,6 @@ from retention_enforcer.domain.wording import counted
 from retention_enforcer.enforcement.erasure.eraser import OWN, Eraser, PendingErasure
 from retention_enforcer.enforcement.erasure.write_blocks import WriteBlocks
 from retention_enforcer.enforcement.expiry.purge import Purger, Results
-from retention_enforcer.enforcement.lifecycles.pending import PendingWholeDeletions
 from retention_enforcer.enforcement.ports import Clock, SubjectCounter
 from retention_enforcer.enforcement.scope import Scope
 from retention_enforcer.enforcement.terminations.observer import SubjectLook, SubjectObserver
@@ -74,6 +73,12 @@ class PurgeObservation:
         """Whether anything is to be purged."""
         return any(plan.purges for plan in self.plans.values())
 
+    @property
+    def whole(self) -> frozenset[str]:
+        """The uuids of the indices that are to go whole."""
+        purges = (purge for plan in self.plans.values() for purge in plan.purges)
+        return frozenset(purge.facts.uuid for purge in purges if purge.action is Action.DELETE_INDEX)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubjectPurge:
@@ -85,7 +90,6 @@ class SubjectPurge:
     purger: Purger
     write_blocks: WriteBlocks
     eraser: Eraser
-    ended: PendingWholeDeletions
     redactor: Redactor
     clock: Clock
     grace: int
@@ -138,10 +142,10 @@ class SubjectPurge:
                     failures[uuid] = f"{purge.action} of {purge.facts.name} failed: {reason}"
         return set(results.outcomes)
 
-    def leave_to_lifecycles(
+    def announce_whole(
         self, scope: Scope, plans: Mapping[str, SubjectPlan], terminations: Mapping[str, Termination]
-    ) -> None:
-        """Remember what has to go whole and could not be deleted: a lifecycle does it as soon as that is possible.
+    ) -> dict[str, list[IndexFacts]]:
+        """Return by category what has to go whole and could not be deleted: others do it as soon as that is possible.
 
         Announced as if it had been interrupted, so that the next run writes down what it took.
         """
@@ -151,7 +155,7 @@ class SubjectPurge:
                 if purge.action is Action.DELETE_INDEX:
                     self._announce(scope.policy, category, purge, terminations)
                     whole.setdefault(category.id, []).append(purge.facts)
-        self.ended.remember(whole, self.clock.now())
+        return whole
 
     def note_interrupted(self, scope: Scope, terminations: dict[str, Termination]) -> None:
         """Write down what purges took that could not say so themselves: what is not there any more.

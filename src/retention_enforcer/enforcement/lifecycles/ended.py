@@ -1,0 +1,121 @@
+"""The lifecycle `ended`: on indices that hold nothing but terminated tenants' documents and could not be deleted yet.
+
+Only a run of the work on terminations attaches it, right after its look, and each takes it off what its look does not
+show any more. What it shows is stored before (`EndedIndices`), with the sequence numbers and until when that counts.
+Every cycle takes the lifecycle off what is not stored so, was written to since, is held, or is in doubt: so it goes
+also where these runs fail, or stop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from retention_enforcer.domain.errors import RequestRejected
+from retention_enforcer.domain.facts import CategoryFacts, IndexFacts
+from retention_enforcer.domain.findings import Finding
+from retention_enforcer.domain.lifecycles.changes import not_ended
+from retention_enforcer.domain.lifecycles.compiler import Variant, policy_name
+from retention_enforcer.domain.lifecycles.ended import EndedIndices
+from retention_enforcer.domain.own.state_keys import ENDED_INDICES
+from retention_enforcer.domain.policy.promises import Category
+from retention_enforcer.enforcement.lifecycles.changer import LifecycleChanger
+from retention_enforcer.enforcement.lifecycles.observer import LifecycleObserver
+from retention_enforcer.enforcement.lifecycles.policies import PolicyWriter
+from retention_enforcer.enforcement.lifecycles.reconcile import (
+    LifecycleResult,
+    failed_changes,
+    unusable,
+    with_hanging,
+)
+from retention_enforcer.enforcement.ports import Clock, DocumentStore, LifecycleSource
+from retention_enforcer.enforcement.scope import Scope
+
+
+class EndedLifecycles:
+    """Attaches the lifecycle, and takes it off; `kept_for` milliseconds after a look nobody relies on it."""
+
+    def __init__(
+        self,
+        observer: LifecycleObserver,
+        cluster: LifecycleSource,
+        changer: LifecycleChanger,
+        state: DocumentStore,
+        clock: Clock,
+        kept_for: int,
+    ) -> None:
+        self._observer = observer
+        self._cluster = cluster
+        self._changer = changer
+        self._state = state
+        self._clock = clock
+        self._kept_for = kept_for
+
+    def known(self) -> EndedIndices:
+        """Return what the last look showed."""
+        return EndedIndices.of(self._state.load([ENDED_INDICES]).get(ENDED_INDICES, {}))
+
+    def take_off_others(self, scope: Scope, ended: Collection[str], cycle: str) -> LifecycleResult:
+        """Take the lifecycle off all indices but these (by uuid), also off what had none yet when it was stored.
+
+        Raises Refused where the right to act was lost.
+        """
+        known, findings, unknown = self.known(), list[Finding](), False
+        others = known.sequence_numbers.keys() - set(ended)
+        if not others:
+            return LifecycleResult()
+        self._save(known.without(others))
+        there = self._changer.deleter.existing(others)
+        for category in scope.policy.categories:
+            name = policy_name(scope.policy.name, category.id, Variant.ENDED)
+            changes = [not_ended(index.name, uuid, name) for uuid, index in there.items() if index.lifecycle == name]
+            changed = self._changer.carry_out(category, changes, cycle, scope.control.holds)
+            findings += failed_changes(category, changed)
+            unknown |= changed.unknown
+        return LifecycleResult(findings=tuple(findings), unknown=unknown)
+
+    def leave(
+        self,
+        scope: Scope,
+        protected: Mapping[str, CategoryFacts],
+        ended: Mapping[str, Sequence[IndexFacts]],
+        cycle: str,
+    ) -> LifecycleResult:
+        """Leave these indices (by category) to the lifecycle, and no other; `protected` is the look at what is held.
+
+        Raises Refused where the right to act was lost.
+        """
+        ended = ended if self._observer.used else {}
+        numbers = {index.uuid: index.sequence_numbers for those in ended.values() for index in those}
+        results = [self.take_off_others(scope, numbers, cycle)]
+        if numbers:
+            self._save(EndedIndices(until=self._clock.now() + self._kept_for, sequence_numbers=numbers))
+        for id_, indices in ended.items():
+            results.append(self._attach(scope, scope.policy.category(id_), protected[id_], indices, cycle))
+        return LifecycleResult(
+            findings=tuple(found for result in results for found in result.findings),
+            unknown=any(result.unknown for result in results),
+        )
+
+    def _attach(
+        self, scope: Scope, category: Category, facts: CategoryFacts, indices: Sequence[IndexFacts], cycle: str
+    ) -> LifecycleResult:
+        names = {index.name for index in indices}
+        writer = PolicyWriter(self._changer, self._cluster, category, scope, cycle)
+        try:
+            look, stored = self._observer.look(scope, category, facts, ended=lambda _: names), self._cluster.stored()
+            policy = look.lifecycles.ended
+            if policy is None or not writer.put(policy, stored.get(policy.name), look.attachments):
+                return LifecycleResult(findings=tuple(writer.findings))
+            if writer.touched:
+                look = self._observer.look(scope, category, facts, ended=lambda _: names)
+            watched = self._observer.watch(look, facts, stored, self._clock.now())
+            changes = [change for change in with_hanging(look, watched) if change.policy == policy.name]
+            unwritten = self._changer.unwritten(indices) if changes else ()
+            changes = [change for change in changes if change.uuid in unwritten]
+            changed = self._changer.carry_out(category, changes, cycle, scope.control.holds)
+        except RequestRejected as error:
+            return LifecycleResult(findings=(unusable(category, error),))
+        return LifecycleResult(findings=(*writer.findings, *failed_changes(category, changed)), unknown=changed.unknown)
+
+    def _save(self, known: EndedIndices) -> None:
+        self._state.save(ENDED_INDICES, known.body(), self._clock.now())
