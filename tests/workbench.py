@@ -211,7 +211,6 @@ class Workbench:
     def working(self) -> Iterator[Worker]:
         """A daemon's worker under its lease, to be called run after run."""
         acting = Deployment(Surroundings(environ=self.environ, own=self.own, erases_for=self.erases_for)).acting()
-        assert acting.lease is not None
         assert acting.lease.try_to_take()
         try:
             acting.worker.start()

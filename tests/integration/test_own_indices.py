@@ -122,7 +122,6 @@ LOST = [(ALL, False), (ALL, True), (["ledger_index"], True), *(([one], False) fo
 def test_own_indices_made_anew_under_a_daemon_stop_it(bench: Workbench, lost: list[str], without_lease: bool) -> None:
     bench.ready()
     acting = Deployment(Surroundings(environ=bench.environ, own=bench.own)).acting()
-    assert acting.lease is not None
     assert acting.lease.try_to_take()
     acting.worker.start()
     acting.worker.run("logs")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from builders import NOW, index
-from retention_enforcer.cluster.own.documents import ControlReader
+from retention_enforcer.cluster.own.documents import ControlWithCoverage
 from retention_enforcer.domain.control import Control, DetachedLifecycle
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.holds.hold import CoveredIndex, Hold
@@ -83,7 +83,7 @@ class Stored:
 
 
 def read(bodies: Mapping[str, Mapping[str, Any]], state: Mapping[str, Mapping[str, Any]] | None = None) -> Control:
-    return ControlReader(Stored(bodies), Stored(state or {})).read()  # type: ignore[arg-type]
+    return ControlWithCoverage(Stored(bodies), Stored(state or {})).read()  # type: ignore[arg-type]
 
 
 ON_LOGS = {**WHEN, "category": "logs"}

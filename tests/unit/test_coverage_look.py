@@ -73,7 +73,7 @@ def look(
     policy: Policy = POLICY,
 ) -> CoverageLook:
     facts = covered(GOVERNED) if facts is None else facts
-    observer = CoverageObserver(Cluster(facts), Snapshots(*snapshots), Clock())
+    observer = CoverageObserver(Cluster(facts), Snapshots(*snapshots), Clock(), lambda _: ())
     return observer.look(policy, control or Control(), evidence, memory or CoverageMemory())
 
 
@@ -144,7 +144,7 @@ def test_since_when_a_category_matches_nothing_is_carried_from_look_to_look() ->
 
 def test_all_is_looked_at_as_of_the_clock() -> None:
     cluster = Cluster(covered())
-    CoverageObserver(cluster, Snapshots(), Clock()).look(POLICY, Control(), NOBODY, CoverageMemory())
+    CoverageObserver(cluster, Snapshots(), Clock(), lambda _: ()).look(POLICY, Control(), NOBODY, CoverageMemory())
     assert cluster.asked == [NOW]
 
 

@@ -48,7 +48,7 @@ class Clock:
 
 
 def board(clock: Clock | None = None, lease: LeaseSeen | None = None) -> Noticeboard:
-    return Noticeboard(just_started(), REDACTOR, clock or Clock(), (lambda: lease) if lease else None)
+    return Noticeboard(just_started(), REDACTOR, clock or Clock(), lambda: lease)
 
 
 def cycle(*findings: Finding, **more: Any) -> CycleResult:

@@ -21,7 +21,7 @@ from retention_enforcer.cluster.indices.metadata import read_metadata
 from retention_enforcer.cluster.inventory import Inventory
 from retention_enforcer.cluster.lifecycles.changes import ClusterLifecycles
 from retention_enforcer.cluster.lifecycles.streams import StreamLifecycles
-from retention_enforcer.cluster.own.documents import ControlReader, Documents
+from retention_enforcer.cluster.own.documents import ControlReader, ControlWithCoverage, Documents
 from retention_enforcer.cluster.own.indices import OwnIndicesReader
 from retention_enforcer.cluster.own.ledger_index import LedgerIndex
 from retention_enforcer.cluster.own.requests_index import RequestsIndex
@@ -45,6 +45,7 @@ from retention_enforcer.domain.privileges import AccessRole
 from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms, Redactor
 from retention_enforcer.enforcement.coverage.node_copies import CopiesBook
 from retention_enforcer.enforcement.coverage.observer import CoverageObserver
+from retention_enforcer.enforcement.holds.coverage import NothingKept
 from retention_enforcer.enforcement.ledger.verifier import Verifier
 from retention_enforcer.enforcement.lifecycles.observer import DIRECT, ILM, LifecycleObserver
 from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleWatch
@@ -134,8 +135,8 @@ class Deployment:
 
     @cached_property
     def observer(self) -> Observer:
-        """What reads facts and plans."""
-        return Observer(self.inventory, self.hold_resolver, self.clock)
+        """What reads facts and plans, where nobody acts on what it shows."""
+        return Observer(self.inventory, self.hold_resolver, self.clock, NothingKept())
 
     @cached_property
     def hold_resolver(self) -> HeldSubjects:
@@ -235,9 +236,9 @@ class Deployment:
         return Documents(self.client, self.own.control)
 
     @cached_property
-    def control_reader(self) -> ControlReader:
+    def control_reader(self) -> ControlWithCoverage:
         """The operator's word, read anew each time, with what holds were seen to cover."""
-        return ControlReader(self.control, self.state)
+        return ControlWithCoverage(self.control, self.state)
 
     @cached_property
     def own_indices(self) -> OwnIndicesReader:

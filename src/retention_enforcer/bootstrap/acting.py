@@ -12,7 +12,7 @@ from retention_enforcer.cluster.erasure import Erasure
 from retention_enforcer.cluster.lifecycles.history import LifecycleHistory
 from retention_enforcer.cluster.subjects.counts import SubjectCounts
 from retention_enforcer.daemon.gate import Gate
-from retention_enforcer.daemon.lease import LeaseKeeper
+from retention_enforcer.daemon.lease import LeaseKeeper, NoLease
 from retention_enforcer.daemon.stopping import StopFlag
 from retention_enforcer.daemon.work import Worker
 from retention_enforcer.domain.instants import HOUR, SECOND
@@ -53,10 +53,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acting:
-    """The parts of a process that runs cycles. Without a lease it is in plan mode."""
+    """The parts of a process that runs cycles."""
 
     worker: Worker
-    lease: LeaseKeeper | None
+    lease: LeaseKeeper | NoLease
     gate: Gate
     look_at_stop: Callable[[], None]
 
@@ -92,7 +92,9 @@ def _planning(deployment: Deployment) -> Acting:
         coverage=CoverageCycle(deployment.coverage_observer, deployment.redactor),
         lifecycles=deployment.stray_watch,
     )
-    return Acting(worker=planner, lease=None, gate=Gate(lambda _: False, 0, lambda: None), look_at_stop=lambda: None)
+    return Acting(
+        worker=planner, lease=NoLease(), gate=Gate(lambda _: False, 0, lambda: None), look_at_stop=lambda: None
+    )
 
 
 def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: float) -> Enforcer:

@@ -44,8 +44,7 @@ def noticeboard_of(deployment: Deployment, acting: Acting) -> Noticeboard:
         interval=deployment.settings.interval,
         started_at=deployment.clock.now(),
     )
-    lease = acting.lease
-    return Noticeboard(known, deployment.redactor, deployment.clock, (lambda: lease.seen) if lease else None)
+    return Noticeboard(known, deployment.redactor, deployment.clock, lambda: acting.lease.seen)
 
 
 def page_server_of(deployment: Deployment, board: Noticeboard) -> PageServer:

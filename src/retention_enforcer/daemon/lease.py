@@ -188,6 +188,28 @@ class LeaseKeeper:
         _log.error(f"lease lost to {self.holder or 'nobody'}", **{"event.action": "lease"})
 
 
+class NoLease:
+    """In plan mode: nothing is deleted, so nobody has to be the only one."""
+
+    held = True
+    holder = ""
+    seen = None
+
+    def try_to_take(self) -> bool:
+        """Return True: nobody holds it."""
+        return True
+
+    def wait(self, at_most: float, stop: threading.Event) -> bool:  # noqa: ARG002
+        """Return True at once."""
+        return True
+
+    def renew(self) -> None:
+        """Do nothing."""
+
+    def release(self) -> None:
+        """Do nothing."""
+
+
 def adopt_epoch(store: DocumentStore, last: int, now: int) -> bool:
     """Raise the epoch of an older lease to the ledger's last one; return True if the lease was older."""
     found = store.versions([LEASE]).get(LEASE)

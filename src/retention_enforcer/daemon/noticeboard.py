@@ -45,12 +45,10 @@ _PULSE = 60.0
 class Noticeboard:
     """Takes in what jobs saw, with the subjects replaced, and gives it out whole. Safe to use from several threads.
 
-    `lease` tells who acts, now and without waiting; None in plan mode.
+    `lease` tells who acts, now and without waiting; it returns None in plan mode.
     """
 
-    def __init__(
-        self, known: Known, redactor: Redactor, clock: Clock, lease: Callable[[], LeaseSeen] | None = None
-    ) -> None:
+    def __init__(self, known: Known, redactor: Redactor, clock: Clock, lease: Callable[[], LeaseSeen | None]) -> None:
         self._lock = threading.Lock()
         self._known = known
         self._redactor = redactor
@@ -63,7 +61,7 @@ class Noticeboard:
         """Return everything that is known now."""
         with self._lock:
             known = self._known
-        return replace(known, lease=self._lease() if self._lease else None)
+        return replace(known, lease=self._lease())
 
     def beat(self) -> None:
         """Record that the scheduler runs."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from retention_enforcer.daemon.exit_codes import FAILED, worst
-from retention_enforcer.daemon.lease import LeaseKeeper
+from retention_enforcer.daemon.lease import LeaseKeeper, NoLease
 from retention_enforcer.daemon.schedule import Schedule
 from retention_enforcer.daemon.work import Worker, jobs_of, log_error, log_instead_of_raising, run_even_if_defective
 from retention_enforcer.domain.errors import Refused, RetentionError
@@ -19,18 +19,15 @@ LONGEST_WAIT = 180.0
 def run_once(
     worker: Worker,
     categories: Sequence[str],
-    lease: LeaseKeeper | None,
+    lease: LeaseKeeper | NoLease,
     tend: Callable[[], None],
     stop: threading.Event,
     lease_renewal: float = LEASE_RENEWAL,
 ) -> int:
-    """Run each job once, under the lease where one is needed, and return the exit code.
+    """Run each job once, under the lease, and return the exit code.
 
     `tend` is called as often as the lease is renewed, in seconds: it looks at the operator's stop.
     """
-    if lease is None:
-        worker.start()
-        return worst(run_even_if_defective(job, name) for name, job in jobs_of(worker, categories).items())
     if not lease.wait(LONGEST_WAIT, stop):
         raise Refused(
             f"{lease.holder} holds the lease: nothing was done",

@@ -15,7 +15,7 @@ import structlog
 
 from retention_enforcer.daemon.exit_codes import FAILED, OK
 from retention_enforcer.daemon.gate import Gate
-from retention_enforcer.daemon.lease import LeaseKeeper
+from retention_enforcer.daemon.lease import LeaseKeeper, NoLease
 from retention_enforcer.daemon.noticeboard import SITUATION, NotedWorker, Noticeboard
 from retention_enforcer.daemon.rhythm import Rhythm
 from retention_enforcer.daemon.schedule import Schedule
@@ -48,7 +48,7 @@ class Service:
         categories: Sequence[str],
         interval: float,
         gate: Gate,
-        lease: LeaseKeeper | None,
+        lease: LeaseKeeper | NoLease,
         look_at_stop: Callable[[], None],
         board: Noticeboard,
         situation: Callable[[], InstanceStatus],
@@ -91,7 +91,7 @@ class Service:
 
     @property
     def _running(self) -> bool:
-        return self._started.is_set() and (self._lease is None or self._lease.held)
+        return self._started.is_set() and self._lease.held
 
     def _look_around(self) -> None:
         """Look where this process stands; that it cannot be told is what is told then."""
@@ -105,15 +105,14 @@ class Service:
     def _tend(self) -> None:
         """Look after the lease and the operator's stop, and start the work once both allow it."""
         try:
-            if self._lease is not None:
-                self._lease.renew()
-                if not self._lease.held:
-                    self._started.clear()
-                    if not self._lease.try_to_take():
-                        self._say_once(f"waiting for the lease, which {self._lease.holder} holds")
-                        self._board.stands(started=False)
-                        return
-                self._look_at_stop()
+            self._lease.renew()
+            if not self._lease.held:
+                self._started.clear()
+                if not self._lease.try_to_take():
+                    self._say_once(f"waiting for the lease, which {self._lease.holder} holds")
+                    self._board.stands(started=False)
+                    return
+            self._look_at_stop()
             if not self._started.is_set():
                 self._worker.start()
                 self._started.set()
@@ -183,5 +182,4 @@ class Service:
                 self._worker.finish()
         except RetentionError as error:
             log_error(error)
-        if self._lease is not None:
-            self._lease.release()
+        self._lease.release()

@@ -11,7 +11,7 @@ from retention_enforcer.domain.holds.hold import Hold, held_for_all, indices_hel
 from retention_enforcer.domain.plan import Plan
 from retention_enforcer.domain.policy.promises import Category, Policy
 from retention_enforcer.domain.subjects.query import SubjectQuery
-from retention_enforcer.enforcement.holds.coverage import HoldCoverage
+from retention_enforcer.enforcement.holds.coverage import KnownCoverage
 from retention_enforcer.enforcement.memory import Memory
 from retention_enforcer.enforcement.ports import Clock, HoldResolver, Inventory
 from retention_enforcer.enforcement.scope import Scope
@@ -20,12 +20,10 @@ from retention_enforcer.enforcement.scope import Scope
 class Observer:
     """Reads a category's facts and plans; changes nothing.
 
-    With a `coverage`, what it sees that a hold covers is remembered before anybody acts on the look.
+    What it sees that a hold covers is kept in `coverage`, before anybody acts on the look.
     """
 
-    def __init__(
-        self, inventory: Inventory, resolver: HoldResolver, clock: Clock, coverage: HoldCoverage | None = None
-    ) -> None:
+    def __init__(self, inventory: Inventory, resolver: HoldResolver, clock: Clock, coverage: KnownCoverage) -> None:
         self._inventory = inventory
         self._resolver = resolver
         self._clock = clock
@@ -44,15 +42,14 @@ class Observer:
         """
         now = self._clock.now()
         evidence = {uuid: e for memory in memories.values() for uuid, e in memory.evidence.items()}
-        holds = self._coverage.recalled(scope.control.holds) if self._coverage else scope.control.holds
+        holds = self._coverage.recalled(scope.control.holds)
         subjects = [*self._resolver.of(scope.policy, on_subjects(holds, now), now), *also_protected]
         looks_before = {id_: m.looked_at for id_, m in memories.items() if m.looked_at is not None}
         observed = self._inventory.observe(scope.policy, categories, now, evidence, subjects, looks_before)
         looks = {}
         for category in categories:
             facts = observed[category.id]
-            if self._coverage:
-                self._coverage.keep(holds, category, facts)
+            self._coverage.keep(holds, category, facts)
             memory = memories.get(category.id)
             facts = replace(
                 facts,

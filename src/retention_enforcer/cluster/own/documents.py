@@ -139,21 +139,32 @@ def _source(kind: str, body: Mapping[str, Any], now: int) -> dict[str, Any]:
 
 
 class ControlReader:
-    """Reads the operator's word, and beside it, where there is a `state`, what holds were seen to cover."""
+    """Reads the operator's word."""
 
-    def __init__(self, documents: Documents, state: Documents | None = None) -> None:
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    def read(self) -> Control:
+        """Return it as it is now."""
+        documents = self._documents.all(without=COVERED)
+        with readable("a document in retention-control"):
+            return control_of(documents)
+
+
+class ControlWithCoverage:
+    """Reads the operator's word, and what `hold add` (in it) and the enforcer (in `state`) saw its holds cover."""
+
+    def __init__(self, documents: Documents, state: Documents) -> None:
+        self._word = ControlReader(documents)
         self._documents = documents
         self._state = state
 
     def read(self) -> Control:
         """Return it as it is now."""
-        control = self._read()
-        return replace(control, holds=self._with_coverage(control.holds)) if self._state else control
+        control = self._word.read()
+        return replace(control, holds=self._with_coverage(control.holds)) if control.holds else control
 
     def _with_coverage(self, holds: tuple[Hold, ...]) -> tuple[Hold, ...]:
-        """Return the holds with what `hold add` saw them cover, and what the enforcer did."""
-        if not holds or self._state is None:
-            return holds
         keys = [f"{COVERED}{hold.id}" for hold in holds]
         stored = [self._documents.load(keys), self._state.load(keys)]
 
@@ -163,8 +174,3 @@ class ControlReader:
 
         looked = {key for found in stored for key in found}
         return tuple(replace(h, covered=covered(h), looked=f"{COVERED}{h.id}" in looked) for h in holds)
-
-    def _read(self) -> Control:
-        documents = self._documents.all(without=COVERED)
-        with readable("a document in retention-control"):
-            return control_of(documents)

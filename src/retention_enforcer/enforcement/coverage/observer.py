@@ -49,7 +49,8 @@ class CoverageObserver:
     cluster: WholeCluster
     snapshots: SnapshotReader
     clock: Clock
-    on_disks: Callable[[Policy], tuple[Finding, ...]] | None = None
+    on_disks: Callable[[Policy], tuple[Finding, ...]]
+    """Finds the copies that nodes have on their disks."""
 
     def look(
         self, policy: Policy, control: Control, evidence: Mapping[str, Evidence], memory: CoverageMemory
@@ -63,7 +64,7 @@ class CoverageObserver:
             *snapshot_findings(policy, self.snapshots.read(policy), _known(facts, evidence), now),
             *ending_soon(control.holds, now),
             *(one.finding for one in shortfalls(policy, control.holds, facts.indices, now)),
-            *(self.on_disks(policy) if self.on_disks else ()),
+            *self.on_disks(policy),
         )
         return CoverageLook(
             facts=facts,

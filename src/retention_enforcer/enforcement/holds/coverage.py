@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from retention_enforcer.domain.errors import ClusterUnavailable
 from retention_enforcer.domain.facts import CategoryFacts
@@ -15,6 +16,27 @@ from retention_enforcer.enforcement.ports import DocumentStore
 
 _TRIES = 5
 """How often one document is written anew where somebody else was faster."""
+
+
+class KnownCoverage(Protocol):
+    """What holds cover, beside what was read with them."""
+
+    def recalled(self, holds: Sequence[Hold]) -> Sequence[Hold]:
+        """Return the holds with what was seen of them since they were read."""
+
+    def keep(self, holds: Sequence[Hold], category: Category, facts: CategoryFacts) -> None:
+        """Take note of what a look at a category shows that they cover."""
+
+
+class NothingKept:
+    """For looks on which nobody acts: nothing is remembered of them."""
+
+    def recalled(self, holds: Sequence[Hold]) -> Sequence[Hold]:
+        """Return the holds as they were read."""
+        return holds
+
+    def keep(self, holds: Sequence[Hold], category: Category, facts: CategoryFacts) -> None:
+        """Take no note."""
 
 
 class HoldCoverage:
