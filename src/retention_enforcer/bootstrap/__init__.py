@@ -59,7 +59,9 @@ from retention_enforcer.enforcement.preconditions.control_memory import ControlW
 from retention_enforcer.enforcement.reader import Reader
 from retention_enforcer.enforcement.terminations.certificates import Certifier
 from retention_enforcer.enforcement.terminations.commands import RequestCommands
+from retention_enforcer.enforcement.terminations.known import KnownTerminations
 from retention_enforcer.enforcement.terminations.observer import SubjectObserver
+from retention_enforcer.enforcement.terminations.other_places import OtherPlaces
 from retention_enforcer.enforcement.terms import Terms
 from retention_enforcer.settings import Settings, load_settings
 
@@ -333,20 +335,27 @@ class Deployment:
         )
 
     @cached_property
-    def asking(self) -> RequestCommands:
-        """What writes requests, and shows what became of them."""
-        return RequestCommands(
+    def terminations(self) -> KnownTerminations:
+        """What is known of terminations and requests."""
+        return KnownTerminations(
             policy=self.policy,
-            requests=self.requests,
             registry=self.registry,
+            state=self.state,
+            pseudonyms=self.pseudonyms,
+            grace=self.settings.grace,
+        )
+
+    @cached_property
+    def asking(self) -> RequestCommands:
+        """What writes requests."""
+        return RequestCommands(
+            known=self.terminations,
+            requests=self.requests,
             documents=self.control,
             control=self.control_reader,
-            state=self.state,
             owners=self.owners,
             observer=self.subject_observer,
-            pseudonyms=self.pseudonyms,
             clock=self.clock,
-            grace=self.settings.grace,
             most=self.settings.max_terminations,
             fingerprint=self.fingerprint,
         )
@@ -360,16 +369,17 @@ class Deployment:
     def certifier(self) -> Certifier:
         """What makes certificates."""
         return Certifier(
-            policy=self.policy,
-            asking=self.asking,
-            registry=self.registry,
+            known=self.terminations,
             ledger=self.ledger,
             verifier=self.verifier,
             observer=self.subject_observer,
-            snapshots=Snapshots(self.client, self.capabilities),
-            outside=Elsewhere(self.client, self.capabilities, self.own),
-            copies=ElasticsCopies(self.client, self.capabilities, self.own),
-            nodes=self.copies,
+            places=OtherPlaces(
+                snapshots=Snapshots(self.client, self.capabilities),
+                outside=Elsewhere(self.client, self.capabilities, self.own),
+                copies=ElasticsCopies(self.client, self.capabilities, self.own),
+                nodes=self.copies,
+                redactor=self.redactor,
+            ),
             redactor=self.redactor,
             control=self.control_reader,
             clock=self.clock,

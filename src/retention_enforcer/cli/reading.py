@@ -162,8 +162,8 @@ def report(
 def _asked(deployment: Deployment, now: int) -> tuple[list[Timed], Mapping[int, str], str]:
     """Return what customers asked for, what of it was refused, and why it is not known what else they did."""
     try:
-        asked = [(t, deployment.asking.times(t)) for t in deployment.asking.terminations()]
-        refused, looked_at = deployment.asking.refused(), deployment.asking.looked_at()
+        asked = [(t, deployment.terminations.times(t)) for t in deployment.terminations.terminations()]
+        refused, looked_at = deployment.terminations.refused(), deployment.terminations.looked_at()
     except Refused as error:
         return [], {}, error.message
     return asked, refused, requests_unknown(looked_at, now, deployment.settings.interval)

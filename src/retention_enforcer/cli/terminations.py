@@ -235,7 +235,7 @@ def terminations(context: typer.Context, output: OutputOption = Output.TABLE) ->
     if context.invoked_subcommand is not None:
         return None
     deployment = deployment_of(context)
-    found = [(t, deployment.asking.times(t)) for t in deployment.asking.terminations()]
+    found = [(t, deployment.terminations.times(t)) for t in deployment.terminations.terminations()]
     if output is Output.JSON:
         print_json(terminations_document(found, deployment.clock.now()))
     else:

@@ -54,7 +54,7 @@ def show_customers(deployment: Deployment, say: Say) -> int:
     acting = deployment.acting()
     categories = [category.id for category in deployment.policy.categories]
     code = run_once(acting.worker, categories, acting.lease, acting.look_at_stop, threading.Event())
-    asked = [(t, deployment.asking.times(t)) for t in deployment.asking.terminations()]
+    asked = [(t, deployment.terminations.times(t)) for t in deployment.terminations.terminations()]
     say(terminations_table(asked, deployment.clock.now()))
 
     say(_headline(f"retention-enforcer certificate --application {LEAVING}"))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from retention_enforcer.domain.control import Control
-from retention_enforcer.domain.errors import ConfigurationError, Refused, readable
+from retention_enforcer.domain.errors import ConfigurationError, Refused
 from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.own.control_documents import (
@@ -16,11 +16,7 @@ from retention_enforcer.domain.own.control_documents import (
     confirmed_body,
     terminations_approved_body,
 )
-from retention_enforcer.domain.own.state_keys import LOOKED, REQUESTS
-from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.domain.subjects.identity import Subject, SubjectKind
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
-from retention_enforcer.domain.terminations.document import termination_of
 from retention_enforcer.domain.terminations.plan import queries_of
 from retention_enforcer.domain.terminations.requests import (
     Ask,
@@ -38,11 +34,10 @@ from retention_enforcer.domain.terminations.states import (
     held_back,
     narrows,
     open_duplicate,
-    times_of,
 )
 from retention_enforcer.enforcement.ports import Clock, ControlStore, DocumentStore, Owners, Requests
 from retention_enforcer.enforcement.scope import Scope
-from retention_enforcer.enforcement.terminations.intake import RequestsMemory, remembered
+from retention_enforcer.enforcement.terminations.known import KnownTerminations
 from retention_enforcer.enforcement.terminations.observer import SubjectObserver
 
 _ALL = 2**62
@@ -93,17 +88,13 @@ class Return:
 class RequestCommands:
     """The operator's, or a program's, way to ask."""
 
-    policy: Policy
+    known: KnownTerminations
     requests: Requests
-    registry: DocumentStore
     documents: DocumentStore
     control: ControlStore
-    state: DocumentStore
     owners: Owners
     observer: SubjectObserver
-    pseudonyms: Pseudonyms
     clock: Clock
-    grace: int
     most: int
     fingerprint: str
 
@@ -146,7 +137,7 @@ class RequestCommands:
         alone = {Subject(kind=SubjectKind.APPLICATION, id=application) for application in own}
         prospect = Return(
             kind=subject.kind,
-            pseudonym=self.pseudonyms.of(subject.text),
+            pseudonym=self.known.pseudonyms.of(subject.text),
             reaches=tuple(t for t in under_way if t.subject == subject),
             others=sum(t.subject in alone for t in under_way),
             problems=tuple(sorted({problem for t, problem in open_ones if problem and t.subject != subject})),
@@ -164,7 +155,7 @@ class RequestCommands:
 
     def _goes_along(self, subject: Subject, termination: Termination) -> Refused:
         what, whole = (
-            f"{subject.kind} {self.pseudonyms.of(subject.text)}",
+            f"{subject.kind} {self.known.pseudonyms.of(subject.text)}",
             f"{termination.kind} {termination.pseudonym}",
         )
         remedy = f"reinstate that {termination.kind} and then this one again"
@@ -174,7 +165,7 @@ class RequestCommands:
 
     def _under_way(self, now: int) -> list[Termination]:
         """Return what will be open once the daemon has read all that is asked for by now."""
-        found = [t for t in self.terminations() if t.is_open]
+        found = [t for t in self.known.terminations() if t.is_open]
         for request in self._unread():
             if request.ask is Ask.REINSTATE:
                 found = [t for t in found if t.subject != request.subject]
@@ -185,9 +176,7 @@ class RequestCommands:
 
     def _unread(self) -> Iterable[Request]:
         """Yield the requests that can be meant and that the daemon has not read yet."""
-        body = self.state.load([REQUESTS]).get(REQUESTS)
-        after = RequestsMemory.of(body).position.until if body is not None else -1
-        for written in self.requests.read(after, _ALL):
+        for written in self.requests.read(self.known.read_up_to(), _ALL):
             request = read_request(written.id, written.body)
             if not isinstance(request, Malformed):
                 yield request
@@ -196,7 +185,7 @@ class RequestCommands:
         return Termination(
             key=_UNREAD,
             request="",
-            pseudonym=self.pseudonyms.of(subject.text),
+            pseudonym=self.known.pseudonyms.of(subject.text),
             kind=subject.kind,
             ask=ask,
             subject=subject,
@@ -209,38 +198,12 @@ class RequestCommands:
 
         Up to the last of them by the daemon's own clock: another one that is fast would approve what is to come.
         """
-        known = self.terminations()
+        known = self.known.terminations()
         if known:
             at = max(max(t.asked_at, t.suspended_at or 0) for t in known)
             body = terminations_approved_body(at, self.fingerprint)
             self.documents.save(TERMINATIONS_APPROVED, body, self.clock.now())
         return sum(termination.waits for termination in known)
-
-    def terminations(self) -> list[Termination]:
-        """Return all terminations whose subjects are remembered, in the order in which they were registered."""
-        return remembered(self.registry)
-
-    def looked_at(self) -> int | None:
-        """Return when the daemon last took requests in and worked on all of them; None if it never did."""
-        body = self.state.load([LOOKED]).get(LOOKED)
-        with readable("what retention-state stores about the last processing of requests"):
-            return int(body["at"]) if body is not None else None
-
-    def refused(self) -> Mapping[int, str]:
-        """Return the malformed requests that are still there, by their places, and why they were refused."""
-        body = self.state.load([REQUESTS]).get(REQUESTS)
-        return RequestsMemory.of(body).refused if body is not None else {}
-
-    def about(self, subject: Subject) -> list[Termination]:
-        """Return all terminations of a subject, those that are forgotten too: they are found by its pseudonym."""
-        pseudonym = self.pseudonyms.of(subject.text)
-        old = (termination_of(body) for body in self.registry.all(pseudonym).values())
-        known = [*old, *(t for t in self.terminations() if t.subject == subject)]
-        return [t for t in known if t.kind is subject.kind]  # an account and an application can share an id
-
-    def times(self, termination: Termination) -> Times:
-        """Return the lengths that decide about a termination."""
-        return times_of(self.policy, termination, self.grace)
 
     def _prospect(self, ask: Ask, subject: Subject, terminated_at: int, now: int) -> Prospect:
         under_way, control = self._under_way(now), self.control.read()
@@ -252,20 +215,20 @@ class RequestCommands:
             forward = brought_forward(twin, terminated_at, twin.request, now, confirmed=True, waited=waited)
             termination = forward or twin
         unread = (t for t in under_way if t.key == _UNREAD and t is not twin)
-        known = [*(t for t in self.terminations() if twin is None or t.key != twin.key), *unread, termination]
+        known = [*(t for t in self.known.terminations() if twin is None or t.key != twin.key), *unread, termination]
         held = held_back(known, self.most, control.terminations_approved_at, now)
         applications, problem = self._applications(subject, now)
         termination = _with(termination, applications)
         look = self._look(termination)
         return Prospect(
             termination=termination,
-            times=self.times(termination),
+            times=self.known.times(termination),
             before=twin,
             waits=termination.waits or (termination.key in held and termination.begun_at is None),
             stopped=control.stopped_at is not None,
             documents={id_: sum(i.matching_documents for i in facts.indices) for id_, facts in look.items()},
             indistinguishable={id_: why for id_, facts in look.items() if (why := _why_untold(facts))},
-            not_narrowed=tuple(c.id for c in categories_of(self.policy, ask) if not narrows(c, subject)),
+            not_narrowed=tuple(c.id for c in categories_of(self.known.policy, ask) if not narrows(c, subject)),
             problem=problem,
         )
 
@@ -273,13 +236,13 @@ class RequestCommands:
         if subject.kind is not SubjectKind.ACCOUNT:
             return (), ""
         try:
-            return tuple(sorted(self.owners.of(self.policy, subject.id, (), now).applications[subject.id])), ""
+            return tuple(sorted(self.owners.of(self.known.policy, subject.id, (), now).applications[subject.id])), ""
         except Refused as error:
             return (), f"{error.message}; {error.remedy}"
 
     def _look(self, termination: Termination) -> Mapping[str, CategoryFacts]:
-        scope = Scope.looking(self.policy, Control())
-        return self.observer.look(scope, queries_of(self.policy, termination)).terminated
+        scope = Scope.looking(self.known.policy, Control())
+        return self.observer.look(scope, queries_of(self.known.policy, termination)).terminated
 
 
 def _why_untold(facts: CategoryFacts) -> tuple[str, ...]:
