@@ -135,11 +135,11 @@ def test_two_operators_at_once_lose_nothing_in_the_eyes_of_a_run(old: Workbench)
     def work() -> None:
         deployment = Deployment(Surroundings(environ=old.environ, own=old.own))
         for _ in range(3):
-            held, now = deployment.control, deployment.clock.now()
+            held, now = deployment.stores.control, deployment.clock.now()
             id_ = f"{threading.get_ident()}-{now}"
             body = {"owner": "o", "reason": "r", "until": now + DAY, "category": "logs"}
             held.save(f"hold-{id_}", body, now)
-            deployment.holding.remove(id_)
+            deployment.deciding.holding.remove(id_)
 
     operators = [threading.Thread(target=work) for _ in range(2)]
     for operator in operators:

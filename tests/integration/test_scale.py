@@ -116,14 +116,14 @@ def test_many_unclaimed_indices_are_one_finding_and_cost_few_requests(
     crowd(bench, governed, unclaimed)
     sent: list[str] = []
     deployment = Deployment(Surroundings(environ=bench.environ, own=bench.own))
-    perform = deployment.client.transport.perform_request
+    perform = deployment.connection.client.transport.perform_request
 
     def counting(method: str, target: str, *args: Any, **more: Any) -> Any:
         sent.append(f"{method} {target.split('?', maxsplit=1)[0][:60]}")
         return perform(method, target, *args, **more)
 
-    deployment.client.transport.perform_request = counting  # type: ignore[method-assign]
-    look = deployment.coverage_observer.look(deployment.policy, Control(), {}, CoverageMemory())
+    deployment.connection.client.transport.perform_request = counting  # type: ignore[method-assign]
+    look = deployment.reading.coverage_observer.look(deployment.policy, Control(), {}, CoverageMemory())
     assert len(sent) <= MOST_COVERAGE_REQUESTS, sent
     mine = [finding for finding in look.findings if bench.prefix in finding.text]
     assert [finding.kind for finding in mine] == ["unclaimed"]

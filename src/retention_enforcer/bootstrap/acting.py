@@ -68,16 +68,18 @@ def acting_of(deployment: Deployment) -> Acting:
     deployment.settings.require_pseudonym_key()
     timeout = deployment.settings.elasticsearch_timeout / SECOND
     lease = LeaseKeeper(
-        deployment.state,
+        deployment.stores.state,
         deployment.clock,
         deployment.instance,
-        deployment.ledger.last_epoch,
-        lambda: raise_if_deviating(deployment.own_indices.look()),
+        deployment.stores.ledger.last_epoch,
+        lambda: raise_if_deviating(deployment.stores.own_indices.look()),
         deployment.rhythm.lease_term,
     )
-    word = OperatorsWord(deployment.terms, deployment.control, deployment.state)
+    word = OperatorsWord(deployment.terms, deployment.stores.control, deployment.stores.state)
     gate = Gate(lease.outlasts, timeout, word.raise_if_against)
-    stop_flag = StopFlag(deployment.control, deployment.state, gate, deployment.clock, deployment.instance)
+    stop_flag = StopFlag(
+        deployment.stores.control, deployment.stores.state, gate, deployment.clock, deployment.instance
+    )
     enforcer = _enforcer(deployment, lease, gate, timeout)
     return Acting(worker=enforcer, lease=lease, gate=gate, look_at_stop=stop_flag.look)
 
@@ -85,12 +87,12 @@ def acting_of(deployment: Deployment) -> Acting:
 def _planning(deployment: Deployment) -> Acting:
     planner = Planner(
         terms=deployment.terms,
-        inventory=deployment.inventory,
+        inventory=deployment.connection.inventory,
         clock=deployment.clock,
         redactor=deployment.redactor,
-        cycle=PlanningCycle(deployment.observer, deployment.redactor, deployment.watched_lifecycles),
-        coverage=CoverageCycle(deployment.coverage_observer, deployment.redactor),
-        lifecycles=deployment.stray_watch,
+        cycle=PlanningCycle(deployment.reading.observer, deployment.redactor, deployment.reading.watched_lifecycles),
+        coverage=CoverageCycle(deployment.reading.coverage_observer, deployment.redactor),
+        lifecycles=deployment.reading.stray_watch,
     )
     return Acting(
         worker=planner, lease=NoLease(), gate=Gate(lambda _: False, 0, lambda: None), look_at_stop=lambda: None
@@ -99,54 +101,60 @@ def _planning(deployment: Deployment) -> Acting:
 
 def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: float) -> Enforcer:
     tools = _Tools.of(deployment, lease, gate, timeout)
-    changer = LifecycleChanger(deployment.lifecycles, tools.deletion, tools.acts, tools.appender, gate)
-    adoption = StreamAdoption(deployment.lifecycles, deployment.streams, tools.acts, deployment.state, deployment.clock)
+    changer = LifecycleChanger(deployment.connection.lifecycles, tools.deletion, tools.acts, tools.appender, gate)
+    adoption = StreamAdoption(
+        deployment.connection.lifecycles,
+        deployment.connection.streams,
+        tools.acts,
+        deployment.stores.state,
+        deployment.clock,
+    )
     ended = EndedLifecycles(
-        deployment.lifecycle_observer,
-        deployment.lifecycles,
+        deployment.reading.lifecycle_observer,
+        deployment.connection.lifecycles,
         changer,
-        deployment.state,
+        deployment.stores.state,
         deployment.clock,
         max(HOUR, 2 * deployment.settings.interval),
     )
-    cycle = CoverageCycle(deployment.coverage_observer, deployment.redactor)
+    cycle = CoverageCycle(deployment.reading.coverage_observer, deployment.redactor)
     return Enforcer(
         terms=deployment.terms,
         preconditions=Preconditions(
-            inventory=deployment.inventory,
-            ledger=deployment.ledger,
+            inventory=deployment.connection.inventory,
+            ledger=deployment.stores.ledger,
             appender=tools.appender,
-            state=deployment.state,
+            state=deployment.stores.state,
             own=tools.own,
             clock=deployment.clock,
             pinned_cluster=deployment.terms.pinned_cluster,
         ),
         decisions=Decisions(
             terms=deployment.terms,
-            control=deployment.control_reader,
-            watch=deployment.control_watch,
-            holds=HoldRecorder(deployment.state, tools.appender, deployment.redactor),
+            control=deployment.stores.control_reader,
+            watch=deployment.stores.control_watch,
+            holds=HoldRecorder(deployment.stores.state, tools.appender, deployment.redactor),
             appender=tools.appender,
-            state=deployment.state,
+            state=deployment.stores.state,
             clock=deployment.clock,
-            raise_if_voided=deployment.holding.raise_if_voided,
+            raise_if_voided=deployment.deciding.holding.raise_if_voided,
         ),
         books=LedgerBooks(
-            ledger=deployment.ledger,
+            ledger=deployment.stores.ledger,
             appender=tools.appender,
             deleter=tools.deletion,
-            streams=deployment.streams,
-            state=deployment.state,
+            streams=deployment.connection.streams,
+            state=deployment.stores.state,
             pseudonyms=deployment.pseudonyms,
             clock=deployment.clock,
         ),
-        state=deployment.state,
+        state=deployment.stores.state,
         clock=deployment.clock,
         cycle=_cycle(deployment, tools, changer, adoption, ended),
-        coverage=RecordedCoverage(cycle, CoverageRecorder(deployment.state, tools.findings)),
-        copies=deployment.copies,
+        coverage=RecordedCoverage(cycle, CoverageRecorder(deployment.stores.state, tools.findings)),
+        copies=deployment.reading.copies,
         terminations=_terminations(deployment, tools, ended),
-        lifecycles=StrayLifecycles(deployment.stray_watch, changer, adoption),
+        lifecycles=StrayLifecycles(deployment.reading.stray_watch, changer, adoption),
         findings=tools.findings,
         blocks=tools.blocks,
     )
@@ -172,28 +180,36 @@ class _Tools:
     @classmethod
     def of(cls, deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: float) -> _Tools:
         signature = Signature(instance=deployment.instance, mode="enforce", policy=deployment.fingerprint)
-        own = OwnWatch(deployment.own_indices, deployment.state)
+        own = OwnWatch(deployment.stores.own_indices, deployment.stores.state)
         appender = Appender(
-            deployment.ledger, deployment.clock, signature, lambda: lease.epoch, deployment.redactor, own.check_again
+            deployment.stores.ledger,
+            deployment.clock,
+            signature,
+            lambda: lease.epoch,
+            deployment.redactor,
+            own.check_again,
         )
         own.forget = appender.forget
-        deletion = Deletion(deployment.client, timeout, Pace(deployment.settings.purge_rate))
+        deletion = Deletion(deployment.connection.client, timeout, Pace(deployment.settings.purge_rate))
         blocks = DeletionBlocks(
             stop=deletion,
-            state=deployment.state,
+            state=deployment.stores.state,
             appender=appender,
             permit=gate,
             clock=deployment.clock,
             lasts=lambda: lease.outlasts(timeout),
         )
-        acts = Acts(appender, gate, deployment.clock, deployment.bare_control_reader)
+        acts = Acts(appender, gate, deployment.clock, deployment.stores.bare_control_reader)
         roller = Roller(deletion, acts, gate, deployment.clock)
-        findings = FindingRecorder(deployment.state, appender, deployment.redactor)
+        findings = FindingRecorder(deployment.stores.state, appender, deployment.redactor)
         purger = Purger(deletion, roller, blocks, acts, deployment.policy.earliest)
         return cls(
             gate=gate,
             observer=Observer(
-                deployment.inventory, deployment.hold_resolver, deployment.clock, HoldCoverage(deployment.state)
+                deployment.connection.inventory,
+                deployment.reading.hold_resolver,
+                deployment.clock,
+                HoldCoverage(deployment.stores.state),
             ),
             own=own,
             appender=appender,
@@ -202,7 +218,7 @@ class _Tools:
             acts=acts,
             roller=roller,
             purger=purger,
-            recorder=CycleRecorder(deployment.state, appender, findings, deployment.redactor),
+            recorder=CycleRecorder(deployment.stores.state, appender, findings, deployment.redactor),
             findings=findings,
             timeout=timeout,
         )
@@ -218,17 +234,22 @@ def _cycle(
         purger=tools.purger,
         recorder=tools.recorder,
         lifecycles=LifecycleWork(
-            deployment.lifecycle_observer, deployment.lifecycles, deployment.clock, changer, adoption, ended.known
+            deployment.reading.lifecycle_observer,
+            deployment.connection.lifecycles,
+            deployment.clock,
+            changer,
+            adoption,
+            ended.known,
         ),
         rollovers=Rollovers(tools.roller, deployment.policy, deployment.clock),
         vanished=VanishedIndices(
             policy=deployment.policy,
             deleter=tools.deletion,
-            ledger=deployment.ledger,
+            ledger=deployment.stores.ledger,
             appender=tools.appender,
-            history=LifecycleHistory(deployment.client),
-            has_lifecycles=deployment.capabilities.has_lifecycles,
-            lifecycles=deployment.lifecycles.contents,
+            history=LifecycleHistory(deployment.connection.client),
+            has_lifecycles=deployment.connection.capabilities.has_lifecycles,
+            lifecycles=deployment.connection.lifecycles.contents,
             redactor=deployment.redactor,
             clock=deployment.clock,
         ),
@@ -236,13 +257,13 @@ def _cycle(
 
 
 def _terminations(deployment: Deployment, tools: _Tools, ended: EndedLifecycles) -> TerminationWork:
-    book = TerminationRecorder(deployment.registry, tools.appender, deployment.clock)
+    book = TerminationRecorder(deployment.stores.registry, tools.appender, deployment.clock)
     write_blocks = WriteBlocks(
-        tools.deletion, deployment.state, tools.appender, tools.gate, deployment.clock, tools.blocks
+        tools.deletion, deployment.stores.state, tools.appender, tools.gate, deployment.clock, tools.blocks
     )
     eraser = Eraser(
-        erasures=Erasure(deployment.client, tools.timeout),
-        registry=deployment.registry,
+        erasures=Erasure(deployment.connection.client, tools.timeout),
+        registry=deployment.stores.registry,
         appender=tools.appender,
         permit=tools.gate,
         clock=deployment.clock,
@@ -250,11 +271,11 @@ def _terminations(deployment: Deployment, tools: _Tools, ended: EndedLifecycles)
         hide=deployment.hide,
         longest_run=deployment.erases_for,
     )
-    subject_observer = deployment.subject_observer_of(tools.observer)
+    subject_observer = deployment.reading.subject_observer_of(tools.observer)
     purge = SubjectPurge(
         book=book,
         observer=subject_observer,
-        counts=SubjectCounts(deployment.client),
+        counts=SubjectCounts(deployment.connection.client),
         purger=tools.purger,
         write_blocks=write_blocks,
         eraser=eraser,
@@ -265,8 +286,8 @@ def _terminations(deployment: Deployment, tools: _Tools, ended: EndedLifecycles)
     return TerminationWork(
         registrar=_registrar(deployment, tools, book),
         book=book,
-        requests=deployment.requests,
-        owners=deployment.owners,
+        requests=deployment.stores.requests,
+        owners=deployment.reading.owners,
         observer=subject_observer,
         purge=purge,
         write_blocks=write_blocks,
@@ -280,12 +301,12 @@ def _terminations(deployment: Deployment, tools: _Tools, ended: EndedLifecycles)
 
 def _registrar(deployment: Deployment, tools: _Tools, book: TerminationRecorder) -> Registrar:
     return Registrar(
-        requests=deployment.requests,
-        registry=deployment.registry,
+        requests=deployment.stores.requests,
+        registry=deployment.stores.registry,
         book=book,
-        memory=IntakeMemory(deployment.requests, deployment.registry, deployment.state),
-        taken=TakenRequests(deployment.registry, deployment.pseudonyms),
-        ledger=deployment.ledger,
+        memory=IntakeMemory(deployment.stores.requests, deployment.stores.registry, deployment.stores.state),
+        taken=TakenRequests(deployment.stores.registry, deployment.pseudonyms),
+        ledger=deployment.stores.ledger,
         appender=tools.appender,
         pseudonyms=deployment.pseudonyms,
         clock=deployment.clock,

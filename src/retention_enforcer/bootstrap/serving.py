@@ -17,7 +17,7 @@ from retention_enforcer.web import PageServer, make_application
 def service_of(deployment: Deployment, acting: Acting, board: Noticeboard) -> Service:
     """Return the daemon, which leaves on the noticeboard what it sees."""
     situation = InstanceStatusReader(
-        deployment.inventory, deployment.state, deployment.control_reader, deployment.clock
+        deployment.connection.inventory, deployment.stores.state, deployment.stores.control_reader, deployment.clock
     )
     return Service(
         worker=acting.worker,

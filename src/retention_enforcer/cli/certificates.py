@@ -36,7 +36,7 @@ def certificate(  # noqa: PLR0917 - options, never positional
     """
     deployment = deployment_of(context)
     deployment.settings.require_pseudonym_key()
-    found = deployment.certifier.certify(subject_of(account=account, application=application, user=user))
+    found = deployment.reading.certifier.certify(subject_of(account=account, application=application, user=user))
     if html is not None:
         write_file(html, certificate_page(found, reveal=reveal))
     if output is Output.JSON:

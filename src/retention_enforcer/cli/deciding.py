@@ -29,9 +29,9 @@ def plan_approve(
     Exit code 4: no current plan has this hash. Nothing is approved.
     """
     deployment = deployment_of(context)
-    look = deployment.reader.look(deployment.policy.categories)
+    look = deployment.reading.reader.look(deployment.policy.categories)
     plans, fingerprint = look.plans.values(), deployment.fingerprint
-    approved = commands.approve_plan(deployment.control, plans, plan_hash, fingerprint, deployment.clock)
+    approved = commands.approve_plan(deployment.stores.control, plans, plan_hash, fingerprint, deployment.clock)
     documents = sum(purge.documents for purge in approved.purge)
     number = counted(len(approved.purge), "purge")
     say(f"approved for 24 h: {approved.category}, {number}, {counted(documents, 'document')}")
@@ -51,19 +51,19 @@ def policy_accept(context: typer.Context) -> int:
     delete them.
     """
     deployment = deployment_of(context)
-    look = deployment.reader.look(deployment.policy.categories)
+    look = deployment.reading.reader.look(deployment.policy.categories)
     for found in look.plans.values():
         documents = sum(purge.documents for purge in found.purge)
         indices = counted(len(found.purge), "index", "indices")
         say(f"{found.category}: due are {documents:,} of {counted(found.documents, 'document')}, in {indices}")
         for wrong in about_ages(deployment.policy.category(found.category), look.facts[found.category]):
             complain(f"note: {deployment.hide(wrong.text)}; {deployment.hide(wrong.remedy)}")
-    deployment.holding.raise_if_voided()
-    commands.accept_policy(deployment.control, deployment.fingerprint, deployment.clock)
+    deployment.deciding.holding.raise_if_voided()
+    commands.accept_policy(deployment.stores.control, deployment.fingerprint, deployment.clock)
     say(f"accepted: {deployment.fingerprint}")
     # Afterwards: a daemon that works under another policy attaches nothing any more.
     scope = replace(Scope.looking(deployment.policy, look.control), fingerprint=deployment.fingerprint)
-    retired, failed = deployment.superseded_lifecycles.retire(scope, look.facts)
+    retired, failed = deployment.deciding.superseded_lifecycles.retire(scope, look.facts)
     if retired:
         indices = counted(retired, "index", "indices")
         say(f"lifecycles of another policy were detached from {indices}; the next cycle attaches those of this one")
@@ -85,12 +85,12 @@ def stop(context: typer.Context) -> int:
     """
     deployment = deployment_of(context)
     try:
-        say("stopped: " + commands.stop(deployment.control, deployment.state, deployment.clock))
+        say("stopped: " + commands.stop(deployment.stores.control, deployment.stores.state, deployment.clock))
     finally:  # whether or not the daemon has confirmed
-        unprotected = deployment.lifecycle_switch.detach_all()
+        unprotected = deployment.deciding.lifecycle_switch.detach_all()
         for name, why in sorted(unprotected.items()):
             say(f"  NOT STOPPED {name}: {why}")
-    if deployment.capabilities.has_lifecycles() and not unprotected:
+    if deployment.connection.capabilities.has_lifecycles() and not unprotected:
         say("no governed index has a lifecycle now")
     return FAILED if unprotected else OK
 
@@ -105,9 +105,9 @@ def resume(context: typer.Context) -> int:
     Exit code 1: deletion is resumed, but the lifecycles of the named indices could not be put back.
     """
     deployment = deployment_of(context)
-    control = replace(deployment.control_reader.read(), stopped_at=None)
+    control = replace(deployment.stores.control_reader.read(), stopped_at=None)
     # Before the flag goes: an index without any lifecycle would get one of the enforcer's.
-    put_back = deployment.lifecycle_switch.put_back(lambda: deployment.holding.held(control), control)
-    commands.resume(deployment.control, deployment.clock)
+    put_back = deployment.deciding.lifecycle_switch.put_back(lambda: deployment.deciding.holding.held(control), control)
+    commands.resume(deployment.stores.control, deployment.clock)
     say("resumed: the next cycle acts again")
     return tell_put_back(put_back)

@@ -15,7 +15,7 @@ def erase_never_stored(deployment: Deployment, category: str, *, confirm: bool) 
     """Order that what must never be stored is erased in the next cycle: exactly what is there now."""
     policy = deployment.policy
     forbidding = _never_stored(policy, category)
-    facts = deployment.reader.look(policy.categories).facts[category]
+    facts = deployment.reading.reader.look(policy.categories).facts[category]
     if not confirm:
         would = commands.erasure_plan(forbidding, facts, policy.margin, deployment.clock.now())
         documents = sum(purge.documents for purge in would.purge)
@@ -25,7 +25,7 @@ def erase_never_stored(deployment: Deployment, category: str, *, confirm: bool) 
             "check `retention-enforcer report`, then add --confirm",
         )
     margin, fingerprint = policy.margin, deployment.fingerprint
-    plan = commands.order_erasure(deployment.control, forbidding, facts, margin, fingerprint, deployment.clock)
+    plan = commands.order_erasure(deployment.stores.control, forbidding, facts, margin, fingerprint, deployment.clock)
     for purge in plan.purge:
         what = "with the index" if purge.action == "delete_index" else "the index is kept"
         say(f"{purge.facts.name}: {counted(purge.documents, 'document')}, {what}")

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from retention_enforcer.bootstrap import Deployment
 from retention_enforcer.cli.console import Output, OutputOption, deployment_of, hold_app, print_json, print_table, say
 from retention_enforcer.daemon.exit_codes import FAILED, OK
 from retention_enforcer.domain.errors import ConfigurationError
 from retention_enforcer.domain.holds.hold import Hold
 from retention_enforcer.domain.instants import parse_instant
 from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
+from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.domain.subjects.identity import Subject, subject_of
 from retention_enforcer.domain.wording import counted
 from retention_enforcer.enforcement.operator.hold_commands import Protection
@@ -48,8 +48,8 @@ def hold_add(  # noqa: PLR0917 - options, never positional
         id=secrets.token_hex(4),
         owner=_words(owner, "--owner"),
         reason=_words(reason, "--reason"),
-        until=_end(deployment, until),
-        category=_category(deployment, category),
+        until=_end(until, deployment.clock.now()),
+        category=_category(deployment.policy, category),
         index=index,
         subject=_subject(account, application, user),
     )
@@ -57,7 +57,7 @@ def hold_add(  # noqa: PLR0917 - options, never positional
         raise ConfigurationError(
             "a hold needs exactly one target", "give one of --category, --index, --account, --application [--user]"
         )
-    protection = deployment.holding.add(hold)
+    protection = deployment.deciding.holding.add(hold)
     _tell(protection)
     return FAILED if protection.unprotected else OK
 
@@ -80,7 +80,7 @@ def _tell(protection: Protection) -> None:
 def hold_list(context: typer.Context, output: OutputOption = Output.TABLE) -> int:
     """Show all holds, with owner, reason and end."""
     deployment = deployment_of(context)
-    holds, now = deployment.holding.list(), deployment.clock.now()
+    holds, now = deployment.deciding.holding.list(), deployment.clock.now()
     if output is Output.JSON:
         print_json(holds_document(holds, now))
     else:
@@ -99,7 +99,7 @@ def hold_remove(
 
     Exit code 1: the hold is removed, but the lifecycles of the named indices could not be put back.
     """
-    put_back = deployment_of(context).holding.remove(hold_id)
+    put_back = deployment_of(context).deciding.holding.remove(hold_id)
     say(f"removed: {hold_id}")
     return tell_put_back(put_back)
 
@@ -121,18 +121,18 @@ def _words(text: str, option: str) -> str:
     return words
 
 
-def _end(deployment: Deployment, text: str) -> int:
+def _end(text: str, now: int) -> int:
     try:
         until = parse_instant(text)
     except ValueError as error:
         raise ConfigurationError(f"--until: {error}") from None
-    if until <= deployment.clock.now():
+    if until <= now:
         raise ConfigurationError("--until is in the past", "give a time in the future at which the hold ends")
     return until
 
 
-def _category(deployment: Deployment, id_: str | None) -> str | None:
-    known = [category.id for category in deployment.policy.categories]
+def _category(policy: Policy, id_: str | None) -> str | None:
+    known = [category.id for category in policy.categories]
     if id_ is not None and id_ not in known:
         raise ConfigurationError(f"the policy has no category {id_[:60]!r}", f"use one of: {', '.join(known)}")
     return id_

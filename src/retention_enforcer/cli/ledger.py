@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from retention_enforcer.bootstrap import Deployment
 from retention_enforcer.cli.console import Output, OutputOption, deployment_of, ledger_app, print_json, print_table, say
 from retention_enforcer.daemon.exit_codes import OK
 from retention_enforcer.daemon.lease import adopt_epoch
@@ -18,8 +17,10 @@ from retention_enforcer.domain.errors import ConfigurationError, LedgerBroken
 from retention_enforcer.domain.ledger.checkpoints import Checkpoints
 from retention_enforcer.domain.ledger.records import Head, Record, canonical, check_chain
 from retention_enforcer.domain.own.state_keys import ADOPTED, CHECKPOINT, LEDGER
+from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
 from retention_enforcer.domain.wording import counted
 from retention_enforcer.enforcement.ledger.memory import LedgerMemory
+from retention_enforcer.enforcement.ledger.verifier import Verifier
 from retention_enforcer.enforcement.preconditions.control_memory import adopt_control
 from retention_enforcer.enforcement.terminations.intake import adopt
 from retention_enforcer.reporting.records import records_table
@@ -32,7 +33,7 @@ def ledger_show(
     last: Annotated[int, typer.Option("--last", min=1, help="How many records to show.")] = 50,
 ) -> int:
     """Show the last records of the ledger."""
-    ledger = deployment_of(context).ledger
+    ledger = deployment_of(context).stores.ledger
     records = list(ledger.read(max(ledger.head().sequence - last, 0)))
     if output is Output.JSON:
         print_json(records)
@@ -54,7 +55,9 @@ def ledger_verify(
     Exit code 1: the ledger is not whole. The first record that does not fit is named.
     """
     deployment = deployment_of(context)
-    found, checkpoints = _verify_export(file, deployment) if file else _verify_index(deployment)
+    found, checkpoints = (
+        _verify_export(file, deployment.pseudonyms) if file else _verify_index(deployment.stores.verifier)
+    )
     if head and found.hash != head.lower():
         raise LedgerBroken(f"record {found.sequence}: the last record has the hash {found.hash}, not {head}", _COMPARE)
     say(f"the ledger is whole: {found.sequence} records, head {found.hash}")
@@ -65,7 +68,7 @@ def ledger_verify(
 @ledger_app.command("export")
 def ledger_export(context: typer.Context) -> int:
     """Print every record with its hash, one JSON object per line."""
-    for record in deployment_of(context).ledger.read():
+    for record in deployment_of(context).stores.ledger.read():
         sys.stdout.write(canonical(record).decode() + "\n")
     return OK
 
@@ -78,20 +81,21 @@ def ledger_adopt(context: typer.Context) -> int:
     names what was lost with them: holds, the stop flag, requests, open terminations, approvals.
     """
     deployment = deployment_of(context)
-    head = check_chain(deployment.ledger.read())
-    if head.sequence and deployment.ledger.standing(head.sequence) is None:
+    stores = deployment.stores
+    head = check_chain(stores.ledger.read())
+    if head.sequence and stores.ledger.standing(head.sequence) is None:
         raise LedgerBroken(f"record {head.sequence}: the shard copies of the ledger differ", _COMPARE)
-    memory = LedgerMemory(uuid=deployment.ledger.uuid(), head=head, settled=0)
-    deployment.state.save(LEDGER, memory.body(), deployment.clock.now())
-    deployment.state.remove(CHECKPOINT)  # the last may have been lost; the next is written at once
+    memory = LedgerMemory(uuid=stores.ledger.uuid(), head=head, settled=0)
+    stores.state.save(LEDGER, memory.body(), deployment.clock.now())
+    stores.state.remove(CHECKPOINT)  # the last may have been lost; the next is written at once
     say(f"adopted: the ledger continues from record {head.sequence}")
     now = deployment.clock.now()
-    word = adopt_control(deployment.control, deployment.control_reader, deployment.state, now)
+    word = adopt_control(stores.control, stores.control_reader, stores.state, now)
     if word.holds:
         say(f"lost holds, which protect nothing unless you add them again: {', '.join(word.holds)}")
     if word.stop:
         say("the stop flag was lost: the next cycle deletes again unless you run `stop`")
-    adopted = adopt(deployment.requests, deployment.registry, deployment.ledger, deployment.state, now)
+    adopted = adopt(stores.requests, stores.registry, stores.ledger, stores.state, now)
     if adopted.skipped_up_to is not None:
         say(f"adopted: requests are read after _seq_no {adopted.skipped_up_to}; repeat those that were not carried out")
         say("all open terminations wait for `terminations approve`, because reinstatements may have been skipped")
@@ -102,31 +106,31 @@ def ledger_adopt(context: typer.Context) -> int:
         )
         for who in adopted.lost:
             say(f"  {who}")
-    if adopt_epoch(deployment.state, deployment.ledger.last_epoch(), now):
-        control = deployment.control_reader.read()
+    if adopt_epoch(stores.state, stores.ledger.last_epoch(), now):
+        control = stores.control_reader.read()
         for release in (*control.approvals, *control.orders):  # whether they were carried out nobody knows any more
-            deployment.control.remove(release.key)
+            stores.control.remove(release.key)
         say("retention-state was older than the ledger. Approvals and orders are void: repeat those that still apply.")
         say("Holds cover what they name now and what they were added on: add holds again if names have changed since.")
         say("A policy accepted by ENFORCER_ACCEPT_POLICY counts again: run no instance with an older policy.")
-    deployment.state.save(ADOPTED, {"at": now}, now)  # last: a daemon that runs begins anew with what there is
+    stores.state.save(ADOPTED, {"at": now}, now)  # last: a daemon that runs begins anew with what there is
     return OK
 
 
 _COMPARE = "compare the ledger with an export or with the checkpoints in the log"
 
 
-def _verify_index(deployment: Deployment) -> tuple[Head, Checkpoints]:
-    verified = deployment.verifier.verify()
+def _verify_index(verifier: Verifier) -> tuple[Head, Checkpoints]:
+    verified = verifier.verify()
     return verified.head, verified.checkpoints
 
 
-def _verify_export(file: Path, deployment: Deployment) -> tuple[Head, Checkpoints]:
+def _verify_export(file: Path, pseudonyms: Pseudonyms) -> tuple[Head, Checkpoints]:
     try:
         lines = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file} cannot be read: {error}", "name a file that `ledger export` wrote") from None
-    checkpoints = Checkpoints(deployment.pseudonyms)
+    checkpoints = Checkpoints(pseudonyms)
     records = (_record(number, line) for number, line in enumerate(lines, 1))
     return check_chain(records, see=checkpoints.see), checkpoints
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from retention_enforcer import policy_file
-from retention_enforcer.bootstrap import Deployment
+from retention_enforcer.bootstrap import Connection
 from retention_enforcer.cli.console import (
     Output,
     OutputOption,
@@ -28,7 +28,8 @@ from retention_enforcer.domain.errors import Refused, RetentionError
 from retention_enforcer.domain.instants import format_duration
 from retention_enforcer.domain.lifecycles.compiler import DEFAULT_POLL
 from retention_enforcer.enforcement.coverage.observer import CoverageLook
-from retention_enforcer.enforcement.reader import Look
+from retention_enforcer.enforcement.reader import Look, Reader
+from retention_enforcer.enforcement.terminations.known import KnownTerminations
 from retention_enforcer.reporting.lifecycles import lifecycles_document, lifecycles_table
 from retention_enforcer.reporting.plans import plan_document, plan_table
 from retention_enforcer.reporting.policies import named_in, policy_table
@@ -44,7 +45,7 @@ def plan(context: typer.Context, output: OutputOption = Output.TABLE) -> int | N
     if context.invoked_subcommand is not None:
         return None
     deployment = deployment_of(context)
-    look = deployment.reader.look(deployment.policy.categories)
+    look = deployment.reading.reader.look(deployment.policy.categories)
     if output is Output.JSON:
         document = plan_document(
             look.plans.values(),
@@ -74,7 +75,7 @@ def policy_show(
     """
     deployment = deployment_of(context)
     if lifecycles:
-        return _show_lifecycles(deployment, output)
+        return _show_lifecycles(deployment.connection, output)
     policy = deployment.policy
     if output is Output.JSON:
         promises = [
@@ -96,11 +97,11 @@ def policy_show(
     return OK
 
 
-def _show_lifecycles(deployment: Deployment, output: Output) -> int:
+def _show_lifecycles(connection: Connection, output: Output) -> int:
     """Show what the promises compile to, with the cluster's poll interval where there is one."""
-    asked = deployment.poll_interval()
+    asked = connection.poll_interval()
     poll = asked if asked is not None else DEFAULT_POLL
-    compiled, retentions = deployment.compiled(poll), deployment.stream_retentions()
+    compiled, retentions = connection.config.compiled(poll), connection.stream_retentions()
     if output is Output.JSON:
         print_json(lifecycles_document(compiled, retentions, poll))
     else:
@@ -109,7 +110,7 @@ def _show_lifecycles(deployment: Deployment, output: Output) -> int:
             "set in the cluster" if asked is not None else "the default of Elasticsearch, because no cluster was asked"
         )
         say(f"indices.lifecycle.poll_interval {format_duration(poll)}: {where}")
-    deployment.raise_if_unmeetable(poll)
+    connection.config.raise_if_unmeetable(poll)
     return OK
 
 
@@ -136,15 +137,16 @@ def report(
     Exit code 3: a promise is not kept, or it is not proven.
     """
     deployment = deployment_of(context)
-    look = deployment.reader.look(deployment.policy.categories)
-    coverage, problem = _cover(deployment, look)
-    asked, refused, unknown = _asked(deployment, look.as_of)
+    reader = deployment.reading.reader
+    look = reader.look(deployment.policy.categories)
+    coverage, problem = _cover(reader, look)
+    asked, refused, unknown = _asked(deployment.reading.terminations, look.as_of, deployment.settings.interval)
     found = make_report(
         deployment.policy,
         look,
-        deployment.reader.proofs(look),
+        reader.proofs(look),
         coverage,
-        head=deployment.reader.head(),
+        head=reader.head(),
         notes=[f"Copies outside the policy were not searched for: {problem}"] if problem else [],
         asked=asked,
         refused=refused,
@@ -159,20 +161,20 @@ def report(
     return worst([OK if found.kept else NOT_KEPT, problem.exit_code if problem else OK])
 
 
-def _asked(deployment: Deployment, now: int) -> tuple[list[Timed], Mapping[int, str], str]:
+def _asked(known: KnownTerminations, now: int, interval: int) -> tuple[list[Timed], Mapping[int, str], str]:
     """Return what customers asked for, what of it was refused, and why it is not known what else they did."""
     try:
-        asked = [(t, deployment.terminations.times(t)) for t in deployment.terminations.terminations()]
-        refused, looked_at = deployment.terminations.refused(), deployment.terminations.looked_at()
+        asked = [(t, known.times(t)) for t in known.terminations()]
+        refused, looked_at = known.refused(), known.looked_at()
     except Refused as error:
         return [], {}, error.message
-    return asked, refused, requests_unknown(looked_at, now, deployment.settings.interval)
+    return asked, refused, requests_unknown(looked_at, now, interval)
 
 
-def _cover(deployment: Deployment, look: Look) -> tuple[CoverageLook | None, RetentionError | None]:
+def _cover(reader: Reader, look: Look) -> tuple[CoverageLook | None, RetentionError | None]:
     """Look past the policy; where that is not possible, the promises are reported all the same."""
     try:
-        return deployment.reader.cover(look), None
+        return reader.cover(look), None
     except RetentionError as error:
         return None, error
 

@@ -23,10 +23,13 @@ from retention_enforcer.cli.console import (
     print_table,
     say,
 )
+from retention_enforcer.cluster.privileges import Access
 from retention_enforcer.daemon.exit_codes import FAILED, OK, worst
 from retention_enforcer.daemon.once import run_once
 from retention_enforcer.demo.run import run_demo
 from retention_enforcer.domain.errors import RetentionError
+from retention_enforcer.domain.policy.promises import Policy
+from retention_enforcer.domain.privileges import AccessRole
 from retention_enforcer.enforcement.preconditions.checks import Check
 from retention_enforcer.enforcement.preconditions.privileges import excess, raise_if_blind, shortcomings
 from retention_enforcer.logs import configure_logs
@@ -56,38 +59,39 @@ def run(
         return _run(deployment)
     acting = deployment.acting()
     _introduce(deployment)
-    return _run_once(deployment, acting)
+    return _run_once(deployment.policy, acting, deployment.rhythm.lease_renewal)
 
 
 def _introduce(deployment: Deployment) -> None:
     """Log the mode and the policy, and who deletes whole indices."""
-    deployment.inventory.cluster()  # a cluster that answers nobody is found out before any other judgement
+    connection = deployment.connection
+    connection.inventory.cluster()  # a cluster that answers nobody is found out before any other judgement
     about = {"event.action": "start", "retention.policy": deployment.fingerprint}
     structlog.get_logger().info(
-        f"{deployment.settings.mode} mode, policy {deployment.policy.name}, deletion: {deployment.deletion()}", **about
+        f"{deployment.settings.mode} mode, policy {deployment.policy.name}, deletion: {connection.deletion()}", **about
     )
-    _test_privileges(deployment)
+    _test_privileges(connection.access, deployment.role, deployment.policy)
 
 
-def _test_privileges(deployment: Deployment) -> None:
+def _test_privileges(access: Access, role: AccessRole, policy: Policy) -> None:
     """Log what the enforcer may not do, with the feature that needs it; what works goes on.
 
     Raises Refused where it may not look at an index of the policy: it could not even see what it does not see.
     """
     log, about = structlog.get_logger(), {"event.action": "privileges"}
     try:
-        granted = deployment.access.granted(deployment.role, deployment.policy)
+        granted = access.granted(role, policy)
     except RetentionError as error:
         log.warning(f"the privileges could not be checked: {error.message}", **about)
         return
     if granted is None:
         log.info("the security of the cluster is off: no privileges are checked", **about)
         return
-    for _, missing in shortcomings(granted, deployment.role):
+    for _, missing in shortcomings(granted, role):
         log.error(f"{missing.message}; {missing.remedy}", **about)
-    if (too_much := excess(granted, deployment.role)) is not None:
+    if (too_much := excess(granted, role)) is not None:
         log.warning(too_much, **about)
-    raise_if_blind(granted, deployment.role)
+    raise_if_blind(granted, role)
 
 
 def _run(deployment: Deployment, tell: Callable[[str], None] = lambda _: None) -> int:
@@ -102,7 +106,7 @@ def _run(deployment: Deployment, tell: Callable[[str], None] = lambda _: None) -
         return service.run()
 
 
-def _run_once(deployment: Deployment, acting: Acting) -> int:
+def _run_once(policy: Policy, acting: Acting, renewal: float) -> int:
     stop = threading.Event()
 
     def end() -> None:
@@ -110,8 +114,7 @@ def _run_once(deployment: Deployment, acting: Acting) -> int:
         stop.set()
 
     on_signals(end)
-    categories = [category.id for category in deployment.policy.categories]
-    renewal = deployment.rhythm.lease_renewal
+    categories = [category.id for category in policy.categories]
     return run_once(acting.worker, categories, acting.lease, acting.look_at_stop, stop, renewal)
 
 
@@ -125,7 +128,7 @@ def check(context: typer.Context, output: OutputOption = Output.TABLE) -> int:
     Exit code 0: every check passed. Otherwise it is the code of the failed check that counts most.
     """
     deployment = deployment_of(context)
-    checks = deployment.checks.run()
+    checks = deployment.reading.checks.run()
     if output is Output.JSON:
         print_json(
             [

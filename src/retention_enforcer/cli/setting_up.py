@@ -8,12 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from retention_enforcer.bootstrap import Deployment
+from retention_enforcer.bootstrap import Configuration
 from retention_enforcer.cli.console import app, complain, deployment_of, print_json, say
 from retention_enforcer.cluster.own.indices import create_own_indices, creation_bodies
+from retention_enforcer.cluster.privileges import Access
 from retention_enforcer.daemon.exit_codes import OK
 from retention_enforcer.domain.errors import ConfigurationError, RequestRejected
 from retention_enforcer.domain.own.position import RESTORE
+from retention_enforcer.domain.policy.names import OwnIndices
 from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.domain.privileges import AccessRole, descriptor, rights_of, role_name
 
@@ -45,15 +47,15 @@ def setup(
     wanted = [_wanted_key(text) for text in keys or []]
     policy = None if indices_only else _policy(deployment, keys=bool(keys))
     if show:
-        print_json(_requests(deployment, policy))
+        print_json(_requests(deployment.own, policy))
         return OK
-    done = create_own_indices(deployment.client, deployment.own)
+    done = create_own_indices(deployment.connection.client, deployment.own)
     for name, what in done.items():
         say(f"{what}: {name}")
     if "created" in done.values() and set(done.values()) != {"created"}:
         complain(f"note: some of the enforcer's own indices were missing; {RESTORE}")
     if policy is not None:
-        _secure(deployment, policy, wanted)
+        _secure(deployment.connection.access, deployment.own, policy, wanted)
     return OK
 
 
@@ -65,17 +67,16 @@ def _wanted_key(text: str) -> tuple[AccessRole, Path | None]:
         raise ConfigurationError(f"{name[:60]!r} is not a role", f"use one of: {', '.join(AccessRole)}") from None
 
 
-def _policy(deployment: Deployment, *, keys: bool) -> Policy | None:
+def _policy(config: Configuration, *, keys: bool) -> Policy | None:
     """Return the policy, whose indices the roles name; None if none is configured and no key was requested."""
-    if deployment.settings.policy_file is None and not keys:
+    if config.settings.policy_file is None and not keys:
         complain("note: no roles were created, because they need the indices of ENFORCER_POLICY_FILE, which is not set")
         return None
-    return deployment.policy
+    return config.policy
 
 
-def _requests(deployment: Deployment, policy: Policy | None) -> list[dict[str, Any]]:
+def _requests(own: OwnIndices, policy: Policy | None) -> list[dict[str, Any]]:
     """Return everything that `setup` would send, for people who send it themselves."""
-    own = deployment.own
     found = [{"method": "PUT", "path": f"/{name}", "body": body} for name, body in creation_bodies(own).items()]
     if policy is None:
         return found
@@ -87,8 +88,7 @@ def _requests(deployment: Deployment, policy: Policy | None) -> list[dict[str, A
     return found
 
 
-def _secure(deployment: Deployment, policy: Policy, keys: list[tuple[AccessRole, Path | None]]) -> None:
-    access = deployment.access
+def _secure(access: Access, own: OwnIndices, policy: Policy, keys: list[tuple[AccessRole, Path | None]]) -> None:
     if access.user() is None:
         if keys:
             raise ConfigurationError("the security of the cluster is off, so it has no API keys", "remove --key")
@@ -96,36 +96,33 @@ def _secure(deployment: Deployment, policy: Policy, keys: list[tuple[AccessRole,
         return
     try:
         for role in AccessRole:
-            say(
-                f"{'created' if access.put_role(role, policy) else 'up to date'}: role "
-                f"{role_name(role, deployment.own)}"
-            )
+            say(f"{'created' if access.put_role(role, policy) else 'up to date'}: role {role_name(role, own)}")
     except RequestRejected as error:
         if keys:
             raise
         complain(f"note: no roles were created: {error.message}; {_BY_HAND}")
         return
     for role in AccessRole:
-        _follow(deployment, policy, role)
+        _follow(access, own, policy, role)
     for role, path in keys:
-        _make_key(deployment, policy, role, path)
+        _make_key(access, own, policy, role, path)
 
 
-def _follow(deployment: Deployment, policy: Policy, role: AccessRole) -> None:
+def _follow(access: Access, own: OwnIndices, policy: Policy, role: AccessRole) -> None:
     """Let the API keys of a role follow the policy: their privileges are a copy of the role's."""
-    for id_ in deployment.access.keys(role):
+    for id_ in access.keys(role):
         try:
-            changed = deployment.access.follow_policy(role, policy, id_)
+            changed = access.follow_policy(role, policy, id_)
         except RequestRejected as error:
             complain(f"note: API key {id_} was not updated: {error.message}; create a new one with --key {role}")
         else:
-            say(f"{'updated' if changed else 'up to date'}: API key {id_} of {role_name(role, deployment.own)}")
+            say(f"{'updated' if changed else 'up to date'}: API key {id_} of {role_name(role, own)}")
 
 
-def _make_key(deployment: Deployment, policy: Policy, role: AccessRole, path: Path | None) -> None:
-    name = role_name(role, deployment.own)
+def _make_key(access: Access, own: OwnIndices, policy: Policy, role: AccessRole, path: Path | None) -> None:
+    name = role_name(role, own)
     if path is None:
-        key = deployment.access.make_key(role, policy)
+        key = access.make_key(role, policy)
         say(f"created: API key {key.id} of {name}, shown only once:\n{key.encoded}")
         return
     try:
@@ -140,7 +137,7 @@ def _make_key(deployment: Deployment, policy: Policy, role: AccessRole, path: Pa
         ) from None
     try:
         with os.fdopen(file, "w", encoding="ascii") as opened:
-            key = deployment.access.make_key(role, policy)
+            key = access.make_key(role, policy)
             opened.write(key.encoded + "\n")
     except BaseException:
         path.unlink()

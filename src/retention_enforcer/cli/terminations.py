@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from retention_enforcer.bootstrap import Deployment
+from retention_enforcer.bootstrap import Configuration
 from retention_enforcer.cli.console import (
     Output,
     OutputOption,
@@ -76,7 +76,9 @@ def reinstate(
     deployment = deployment_of(context)
     deployment.settings.require_pseudonym_key()
     subject = subject_of(account=account, application=application, user=user)
-    _tell_return(deployment.asking.reinstate(subject, reason=" ".join(reason.split()), requested_by="command line"))
+    _tell_return(
+        deployment.deciding.asking.reinstate(subject, reason=" ".join(reason.split()), requested_by="command line")
+    )
     return OK
 
 
@@ -122,7 +124,7 @@ def _ask(
     deployment = deployment_of(context)
     deployment.settings.require_pseudonym_key()
     account, application, user = ids
-    prospect = deployment.asking.ask(
+    prospect = deployment.deciding.asking.ask(
         ask,
         subject_of(account=account, application=application, user=user),
         at=_instant(at),
@@ -167,7 +169,7 @@ def _tell_documents(category: str, documents: int, indistinguishable: list[str])
         )
 
 
-def _tell(deployment: Deployment, ask: Ask, prospect: Prospect) -> None:
+def _tell(config: Configuration, ask: Ask, prospect: Prospect) -> None:
     termination, times, before = prospect.termination, prospect.times, prospect.before
     who = f"{termination.kind} {termination.pseudonym}"
     if before is None:
@@ -180,12 +182,12 @@ def _tell(deployment: Deployment, ask: Ask, prospect: Prospect) -> None:
     if termination.applications:
         say(f"  including {counted(len(termination.applications), 'application')}")
     for id_, documents in prospect.documents.items():
-        _tell_documents(id_, documents, [deployment.hide(why) for why in prospect.indistinguishable.get(id_, ())])
+        _tell_documents(id_, documents, [config.hide(why) for why in prospect.indistinguishable.get(id_, ())])
     spelled = any("another spelling" in why for those in prospect.indistinguishable.values() for why in those)
     _tell_spellings(termination.subject, spelled=spelled)
     if prospect.not_narrowed:
         say(f"  cannot be filtered by this subject: {', '.join(prospect.not_narrowed)}")
-    _tell_times(deployment, prospect)
+    _tell_times(config.clock.now(), prospect)
     if prospect.stopped:
         complain("warning: all deletion is stopped: nothing is purged until you run `retention-enforcer resume`")
     if times.grace_ends(termination) > times.deadline(termination):
@@ -196,7 +198,7 @@ def _tell(deployment: Deployment, ask: Ask, prospect: Prospect) -> None:
         complain("warning: no matching documents found; the request was registered anyway")
 
 
-def _tell_times(deployment: Deployment, prospect: Prospect) -> None:
+def _tell_times(now: int, prospect: Prospect) -> None:
     termination, times = prospect.termination, prospect.times
     start, promised = times.grace_ends(termination), format_instant(times.promised(termination))
     if prospect.waits:
@@ -205,7 +207,7 @@ def _tell_times(deployment: Deployment, prospect: Prospect) -> None:
         gone = counted(termination.documents, "document")
         say(f"  its purge has started: {gone} deleted, promised to be erased by {promised}")
     else:
-        wait = describe_duration(max(start - deployment.clock.now(), 0))
+        wait = describe_duration(max(start - now, 0))
         say(f"  the purge starts at {format_instant(start)} (in {wait}), promised to be erased by {promised}")
 
 
@@ -235,7 +237,7 @@ def terminations(context: typer.Context, output: OutputOption = Output.TABLE) ->
     if context.invoked_subcommand is not None:
         return None
     deployment = deployment_of(context)
-    found = [(t, deployment.terminations.times(t)) for t in deployment.terminations.terminations()]
+    found = [(t, deployment.reading.terminations.times(t)) for t in deployment.reading.terminations.terminations()]
     if output is Output.JSON:
         print_json(terminations_document(found, deployment.clock.now()))
     else:
@@ -249,6 +251,6 @@ def terminations_approve(context: typer.Context) -> int:
 
     They wait, for example, because too many came within a day, or because their time is unusual.
     """
-    waited = deployment_of(context).asking.approve()
+    waited = deployment_of(context).deciding.asking.approve()
     say(f"approved: {counted(waited, 'waiting termination')} {verb(waited, 'continues', 'continue')} in the next cycle")
     return OK

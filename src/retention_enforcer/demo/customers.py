@@ -34,16 +34,16 @@ def show_customers(deployment: Deployment, say: Say) -> int:
 
     Returns 0 if exactly the leaving customer's index is gone, counted apart from the enforcer.
     """
-    before = count_documents(deployment.client, _TENANTS)
+    before = count_documents(deployment.connection.client, _TENANTS)
     say(_headline(f"retention-enforcer hold add --application {HELD} --owner legal --reason ... --until ..."))
     until = deployment.clock.now() + 30 * DAY
     held = subject_of(application=HELD)
-    deployment.holding.add(Hold(id="demo", owner="legal", reason="a case at court", until=until, subject=held))
-    say(holds_table(deployment.holding.list(), deployment.clock.now()))
+    deployment.deciding.holding.add(Hold(id="demo", owner="legal", reason="a case at court", until=until, subject=held))
+    say(holds_table(deployment.deciding.holding.list(), deployment.clock.now()))
 
     say(_headline(f"retention-enforcer terminate --application {LEAVING}; ... {HELD}; run --once"))
     for application in (LEAVING, HELD):
-        deployment.asking.ask(
+        deployment.deciding.asking.ask(
             Ask.TERMINATE,
             subject_of(application=application),
             at=None,
@@ -54,17 +54,17 @@ def show_customers(deployment: Deployment, say: Say) -> int:
     acting = deployment.acting()
     categories = [category.id for category in deployment.policy.categories]
     code = run_once(acting.worker, categories, acting.lease, acting.look_at_stop, threading.Event())
-    asked = [(t, deployment.terminations.times(t)) for t in deployment.terminations.terminations()]
+    asked = [(t, deployment.reading.terminations.times(t)) for t in deployment.reading.terminations.terminations()]
     say(terminations_table(asked, deployment.clock.now()))
 
     say(_headline(f"retention-enforcer certificate --application {LEAVING}"))
-    say(certificates_table(deployment.certifier.certify(subject_of(application=LEAVING)), reveal=False))
+    say(certificates_table(deployment.reading.certifier.certify(subject_of(application=LEAVING)), reveal=False))
 
     say(_headline("A forbidden recording is stored: an alarm until an operator orders its erasure"))
     _store_media(deployment)
     say(Text(f"{_MEDIA}: retention-enforcer erase --category media-content --confirm"))
 
-    after = count_documents(deployment.client, _TENANTS)
+    after = count_documents(deployment.connection.client, _TENANTS)
     expected = {name: documents for name, documents in before.items() if LEAVING not in name}
     if after != expected or code not in (OK, NOT_KEPT):
         say(Text(f"not as requested: {before} became {after}", style="bold red"))
@@ -74,7 +74,7 @@ def show_customers(deployment: Deployment, say: Say) -> int:
 
 def _store_media(deployment: Deployment) -> None:
     stored = [{"@timestamp": format_instant(deployment.clock.now()), "audio_data": "UklGRg=="}]
-    store_index(deployment.client, _MEDIA, stored, {"@timestamp": "date", "audio_data": "keyword"})
+    store_index(deployment.connection.client, _MEDIA, stored, {"@timestamp": "date", "audio_data": "keyword"})
 
 
 def _headline(text: str) -> Text:

@@ -103,22 +103,22 @@ def _show(deployment: Deployment, say: Say) -> int:
     configure_logs("console", "warning")
     say(_headline("Sample data: a month of a small service, backdated"))
     indices = list(sample_indices(deployment.clock.now()))
-    documents = sum(store_index(deployment.client, i.name, i.documents, i.fields) for i in indices)
-    before = count_documents(deployment.client, _ALL_SAMPLES)
+    documents = sum(store_index(deployment.connection.client, i.name, i.documents, i.fields) for i in indices)
+    before = count_documents(deployment.connection.client, _ALL_SAMPLES)
     say(Text(f"{counted(documents, 'document')} in {counted(len(indices), 'index', 'indices')}"))
 
     say(_headline("retention-enforcer plan"))
-    create_own_indices(deployment.client, deployment.own)
-    look = deployment.reader.look(deployment.policy.categories)
+    create_own_indices(deployment.connection.client, deployment.own)
+    look = deployment.reading.reader.look(deployment.policy.categories)
     say(plan_table(deployment.policy, look.plans.values(), now=look.as_of, refusals=look.refusals))
 
     say(_headline("retention-enforcer policy accept; retention-enforcer run --once"))
-    accept_policy(deployment.control, deployment.fingerprint, deployment.clock)
+    accept_policy(deployment.stores.control, deployment.fingerprint, deployment.clock)
     acting = deployment.acting()
     categories = [category.id for category in deployment.policy.categories]
     code = run_once(acting.worker, categories, acting.lease, acting.look_at_stop, threading.Event())
 
-    after = count_documents(deployment.client, _ALL_SAMPLES)
+    after = count_documents(deployment.connection.client, _ALL_SAMPLES)
     say(
         Text(
             f"{sum(before.values()) - sum(after.values()):,} documents purged, {len(before) - len(after)} "
@@ -127,14 +127,14 @@ def _show(deployment: Deployment, say: Say) -> int:
     )
 
     say(_headline("retention-enforcer report"))
-    left = deployment.reader.look(deployment.policy.categories)
-    head = deployment.reader.head()
-    proofs = deployment.reader.proofs(left)
-    report = make_report(deployment.policy, left, proofs, deployment.reader.cover(left), head=head)
+    left = deployment.reading.reader.look(deployment.policy.categories)
+    head = deployment.reading.reader.head()
+    proofs = deployment.reading.reader.proofs(left)
+    report = make_report(deployment.policy, left, proofs, deployment.reading.reader.cover(left), head=head)
     say(report_table(report))
 
     say(_headline("retention-enforcer ledger verify"))
-    found = check_chain(deployment.ledger.read(), known_heads=[head] if head else [])
+    found = check_chain(deployment.stores.ledger.read(), known_heads=[head] if head else [])
     say(Text(f"the ledger is whole: {found.sequence} records, head {found.hash}"))
     return worst([code, _judge(look.plans, before, after, say)])
 
