@@ -56,6 +56,7 @@ class Bench:
             clock=self.clock,
             pause=self.pause,
             hide=str,
+            own_indices=dict,
         )
 
     def pause(self, seconds: float) -> None:

@@ -17,7 +17,7 @@ from retention_enforcer.daemon.stopping import StopFlag
 from retention_enforcer.daemon.work import Worker
 from retention_enforcer.domain.instants import HOUR, SECOND
 from retention_enforcer.enforcement.coverage.job import CoverageCycle, CoverageRecorder, RecordedCoverage
-from retention_enforcer.enforcement.enforcer import Enforcer, Planner
+from retention_enforcer.enforcement.enforcer import Enforcer, Planner, Runs
 from retention_enforcer.enforcement.erasure.eraser import Eraser
 from retention_enforcer.enforcement.erasure.write_blocks import WriteBlocks
 from retention_enforcer.enforcement.expiry.cycle import Cycle, PlanningCycle
@@ -42,6 +42,7 @@ from retention_enforcer.enforcement.preconditions.decisions import Decisions
 from retention_enforcer.enforcement.preconditions.own_indices import OwnWatch, raise_if_deviating
 from retention_enforcer.enforcement.preconditions.safety import Preconditions
 from retention_enforcer.enforcement.preconditions.word import OperatorsWord
+from retention_enforcer.enforcement.terminations.applications import OwnedApplications
 from retention_enforcer.enforcement.terminations.intake import IntakeMemory, TakenRequests
 from retention_enforcer.enforcement.terminations.job import TerminationWork
 from retention_enforcer.enforcement.terminations.purge import SubjectPurge
@@ -117,9 +118,7 @@ def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: f
         deployment.clock,
         max(HOUR, 2 * deployment.settings.interval),
     )
-    cycle = CoverageCycle(deployment.reading.coverage_observer, deployment.redactor)
     return Enforcer(
-        terms=deployment.terms,
         preconditions=Preconditions(
             inventory=deployment.connection.inventory,
             ledger=deployment.stores.ledger,
@@ -139,24 +138,30 @@ def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: f
             clock=deployment.clock,
             raise_if_voided=deployment.deciding.holding.raise_if_voided,
         ),
-        books=LedgerBooks(
-            ledger=deployment.stores.ledger,
-            appender=tools.appender,
-            deleter=tools.deletion,
-            streams=deployment.connection.streams,
-            state=deployment.stores.state,
-            pseudonyms=deployment.pseudonyms,
-            clock=deployment.clock,
+        runs=Runs(
+            books=LedgerBooks(
+                ledger=deployment.stores.ledger,
+                appender=tools.appender,
+                deleter=tools.deletion,
+                streams=deployment.connection.streams,
+                state=deployment.stores.state,
+                pseudonyms=deployment.pseudonyms,
+                clock=deployment.clock,
+            ),
+            blocks=tools.blocks,
         ),
         state=deployment.stores.state,
         clock=deployment.clock,
         cycle=_cycle(deployment, tools, changer, adoption, ended),
-        coverage=RecordedCoverage(cycle, CoverageRecorder(deployment.stores.state, tools.findings)),
-        copies=deployment.reading.copies,
+        coverage=RecordedCoverage(
+            CoverageCycle(deployment.reading.coverage_observer, deployment.redactor),
+            CoverageRecorder(deployment.stores.state, tools.findings),
+            deployment.reading.copies,
+            deployment.terms,
+        ),
         terminations=_terminations(deployment, tools, ended),
         lifecycles=StrayLifecycles(deployment.reading.stray_watch, changer, adoption),
         findings=tools.findings,
-        blocks=tools.blocks,
     )
 
 
@@ -269,6 +274,7 @@ def _terminations(deployment: Deployment, tools: _Tools, ended: EndedLifecycles)
         clock=deployment.clock,
         pause=tools.gate.pause,
         hide=deployment.hide,
+        own_indices=deployment.stores.indices_with_ids,
         longest_run=deployment.erases_for,
     )
     subject_observer = deployment.reading.subject_observer_of(tools.observer)
@@ -287,13 +293,13 @@ def _terminations(deployment: Deployment, tools: _Tools, ended: EndedLifecycles)
         registrar=_registrar(deployment, tools, book),
         book=book,
         requests=deployment.stores.requests,
-        owners=deployment.reading.owners,
-        observer=subject_observer,
+        applications=OwnedApplications(
+            owners=deployment.reading.owners, book=book, pseudonyms=deployment.pseudonyms, clock=deployment.clock
+        ),
         purge=purge,
         write_blocks=write_blocks,
         eraser=eraser,
         ended=ended,
-        pseudonyms=deployment.pseudonyms,
         clock=deployment.clock,
         grace=deployment.settings.grace,
     )

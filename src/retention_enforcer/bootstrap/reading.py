@@ -20,7 +20,7 @@ from retention_enforcer.enforcement.lifecycles.observer import LifecycleObserver
 from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleWatch
 from retention_enforcer.enforcement.lifecycles.strays import StrayWatch
 from retention_enforcer.enforcement.observer import Observer
-from retention_enforcer.enforcement.preconditions.checks import Checks
+from retention_enforcer.enforcement.preconditions.checks import CheckedStores, Checks
 from retention_enforcer.enforcement.reader import Reader
 from retention_enforcer.enforcement.terminations.certificates import Certifier
 from retention_enforcer.enforcement.terminations.known import KnownTerminations
@@ -93,7 +93,7 @@ class Reading:
 
     def subject_observer_of(self, observer: Observer) -> SubjectObserver:
         """What looks for subjects, and by this observer for what is held of them."""
-        return SubjectObserver(self.connection.inventory, observer, self.config.clock, self.stores.indices_with_ids)
+        return SubjectObserver(self.connection.inventory, observer, self.config.clock)
 
     @cached_property
     def reader(self) -> Reader:
@@ -148,11 +148,13 @@ class Reading:
         return Checks(
             terms=self.config.terms,
             inventory=self.connection.inventory,
-            state=self.stores.state,
-            control=self.stores.control_reader,
-            watch=self.stores.control_watch,
-            own=self.stores.own_indices,
-            ledger=self.stores.ledger,
+            own=CheckedStores(
+                state=self.stores.state,
+                control=self.stores.control_reader,
+                watch=self.stores.control_watch,
+                indices=self.stores.own_indices,
+                ledger=self.stores.ledger,
+            ),
             access=self.connection.access,
             role=self.config.role,
             clock=self.config.clock,

@@ -7,18 +7,16 @@ from dataclasses import dataclass, replace
 
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.facts import ClusterFacts
-from retention_enforcer.domain.findings import Finding, sighted
-from retention_enforcer.domain.own.state_keys import LIFECYCLES, LOOKED, TERMINATIONS, memory_key
+from retention_enforcer.domain.findings import sighted
+from retention_enforcer.domain.own.state_keys import LIFECYCLES, LOOKED, TERMINATIONS
 from retention_enforcer.domain.subjects.pseudonyms import Redactor
 from retention_enforcer.enforcement.coverage.job import CoverageCycle, RecordedCoverage
-from retention_enforcer.enforcement.coverage.node_copies import CopiesBook
 from retention_enforcer.enforcement.coverage.observer import CoverageLook
 from retention_enforcer.enforcement.expiry.cycle import Cycle, CycleResult, PlanningCycle
 from retention_enforcer.enforcement.expiry.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.findings import FindingRecorder, log_findings
 from retention_enforcer.enforcement.ledger.books import LedgerBooks, Ran
 from retention_enforcer.enforcement.lifecycles.strays import StrayLifecycles, StrayWatch
-from retention_enforcer.enforcement.memory import Memory
 from retention_enforcer.enforcement.ports import Clock, DocumentStore, Inventory
 from retention_enforcer.enforcement.preconditions.decisions import Decisions
 from retention_enforcer.enforcement.preconditions.safety import (
@@ -80,22 +78,42 @@ class Planner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Runs:
+    """Runs of jobs, each begun once what the last one of the same job left open is finished."""
+
+    books: LedgerBooks
+    blocks: DeletionBlocks
+
+    def start(self) -> None:
+        """Finish what an earlier process left open."""
+        self.books.start()
+        self.blocks.start()
+
+    def run(self, job: str, work: Callable[[], Ran]) -> Ran:
+        """Do a job's work."""
+        self.books.settle(job)
+        self.blocks.tidy(job)
+        return self.books.run(job, work)
+
+    def keep(self) -> None:
+        """Remember how far the ledger goes."""
+        self.books.keep()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Enforcer:
     """Enforce mode. One object serves all categories, from several threads."""
 
-    terms: Terms
     preconditions: Preconditions
     decisions: Decisions
-    books: LedgerBooks
+    runs: Runs
     state: DocumentStore
     clock: Clock
     cycle: Cycle
     coverage: RecordedCoverage
-    copies: CopiesBook
     terminations: TerminationWork
     lifecycles: StrayLifecycles
     findings: FindingRecorder
-    blocks: DeletionBlocks
 
     def start(self) -> None:
         """Check that everything is in its place, and give each interrupted intent its outcome. Needs the lease.
@@ -104,58 +122,47 @@ class Enforcer:
         """
         self.preconditions.check_own()
         self.preconditions.check()
-        self.books.start()
-        self.blocks.start()
+        self.runs.start()
         self.decisions.register_environment()
 
     def run(self, category: str) -> CycleResult:
         """Run one cycle of a category; what may not be done under the operator's word is planned and proven only."""
+
+        def work(scope: Scope) -> CycleResult:
+            return self.cycle.run(scope.policy.category(category), scope)
+
         self.preconditions.check()
-        control = self.decisions.read()
-        about = self.terms.policy.category(category)
-        result = self._run(category, lambda: self.cycle.run(about, self.decisions.scope(control)))
-        self.books.keep()
+        result = self._run(category, work, self.decisions.read())
+        self.runs.keep()
         return result
 
     def cover(self) -> CoverageLook:
         """Look past the policy once: what no category's cycle sees."""
         self.preconditions.check()
         control = self.decisions.read()
-        strays = self._look_at_lifecycles(control)
-        policy, fingerprint = self.terms.policy, self.terms.fingerprint
-        bodies = self.state.load([memory_key(category.id) for category in policy.categories])
-        memories = [Memory.of(body, fingerprint) for body in bodies.values()]
-        evidence = {uuid: known for memory in memories for uuid, known in memory.evidence.items()}
-        look = self.coverage.run(policy, control, evidence)
-        self.copies.keep(look.facts)
-        self.books.keep()
+        strays = self._run(LIFECYCLES, self.lifecycles.run, control).findings
+        strays = self.findings.record_of_job(LIFECYCLES, strays, self.clock.now())
+        look = self.coverage.run(control)
+        self.runs.keep()
         return replace(look, findings=(*look.findings, *strays))
-
-    def _look_at_lifecycles(self, control: Control) -> tuple[Finding, ...]:
-        """Look at the lifecycles of the whole cluster; the enforcer's own are nowhere outside the policy."""
-        result = self._run(LIFECYCLES, lambda: self.lifecycles.run(self.decisions.scope(control)))
-        return self.findings.record_of_job(LIFECYCLES, result.findings, self.clock.now())
 
     def work_on_terminations(self) -> TerminationResult:
         """Take in requests, purge what is due for them, erase, watch and close."""
         self.preconditions.check()
-        control = self.decisions.read()
-        result = self._run(TERMINATIONS, lambda: self.terminations.run(self.decisions.scope(control)))
+        result = self._run(TERMINATIONS, self.terminations.run, self.decisions.read())
         now = self.clock.now()
         findings = self.findings.record_of_job(TERMINATIONS, result.findings, now)
         self.state.save(LOOKED, {"at": now}, now)
-        self.books.keep()
+        self.runs.keep()
         return replace(result, findings=findings)
 
-    def _run(self, job: str, work: Callable[[], Ran]) -> Ran:
-        """Do a job's work, once what its last run left open is finished."""
-        self.books.settle(job)
-        self.blocks.tidy(job)
-        return self.books.run(job, work)
+    def _run(self, job: str, work: Callable[[Scope], Ran], control: Control) -> Ran:
+        """Do a job's work under the operator's decisions."""
+        return self.runs.run(job, lambda: work(self.decisions.scope(control)))
 
     def finish(self) -> None:
         """Remember how far the ledger goes."""
-        self.books.keep()
+        self.runs.keep()
 
     def raise_if_unaccepted(self) -> None:
         """Raise Refused if nobody accepted the policy that is in force here."""

@@ -9,15 +9,17 @@ import structlog
 from retention_enforcer.domain.control import Control
 from retention_enforcer.domain.facts import Evidence
 from retention_enforcer.domain.findings import compare_findings, refreshed
-from retention_enforcer.domain.own.state_keys import COVERAGE
+from retention_enforcer.domain.own.state_keys import COVERAGE, memory_key
 from retention_enforcer.domain.policy.claims import IndexOwner
 from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.domain.subjects.pseudonyms import Redactor
+from retention_enforcer.enforcement.coverage.node_copies import CopiesBook
 from retention_enforcer.enforcement.coverage.observer import CoverageLook, CoverageObserver
 from retention_enforcer.enforcement.findings import FindingRecorder, log_findings
-from retention_enforcer.enforcement.memory import CoverageMemory
+from retention_enforcer.enforcement.memory import CoverageMemory, Memory
 from retention_enforcer.enforcement.ports import DocumentStore
 from retention_enforcer.enforcement.scope import named_run
+from retention_enforcer.enforcement.terms import Terms
 
 _log = structlog.get_logger()
 
@@ -32,6 +34,12 @@ class CoverageRecorder:
     def memory(self) -> CoverageMemory:
         """Return what is remembered of coverage."""
         return CoverageMemory.of(self._state.load([COVERAGE]).get(COVERAGE))
+
+    def evidence(self, terms: Terms) -> dict[str, Evidence]:
+        """Return what is remembered of the governed indices, by their uuid."""
+        bodies = self._state.load([memory_key(category.id) for category in terms.policy.categories])
+        memories = [Memory.of(body, terms.fingerprint) for body in bodies.values()]
+        return {uuid: known for memory in memories for uuid, known in memory.evidence.items()}
 
     def record(self, memory: CoverageMemory, look: CoverageLook, cycle: str) -> None:
         """Record the findings of a look past the policy, and remember what it saw."""
@@ -66,19 +74,23 @@ class CoverageCycle:
 
 
 class RecordedCoverage:
-    """The same; what it finds is in the ledger too."""
+    """The same; what it finds is in the ledger too, and which node has a copy of what is remembered."""
 
-    def __init__(self, cycle: CoverageCycle, recorder: CoverageRecorder) -> None:
+    def __init__(self, cycle: CoverageCycle, recorder: CoverageRecorder, copies: CopiesBook, terms: Terms) -> None:
         self._cycle = cycle
         self._recorder = recorder
+        self._copies = copies
+        self._terms = terms
 
-    def run(self, policy: Policy, control: Control, evidence: Mapping[str, Evidence]) -> CoverageLook:
+    def run(self, control: Control) -> CoverageLook:
         """Look once, and record it. Raises as the look does."""
+        policy, evidence = self._terms.policy, self._recorder.evidence(self._terms)
         with named_run(COVERAGE) as cycle:
             memory = self._recorder.memory()
             look = self._cycle.look(policy, control, evidence, memory)
             self._recorder.record(memory, look, cycle)
-            return look
+        self._copies.keep(look.facts)
+        return look
 
 
 def log_coverage(look: CoverageLook, redactor: Redactor) -> None:

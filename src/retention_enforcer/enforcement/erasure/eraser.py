@@ -80,6 +80,8 @@ class Eraser:
     clock: Clock
     pause: Callable[[float], None]
     hide: Callable[[str], str]
+    own_indices: Callable[[], Mapping[str, str]]
+    """Returns the enforcer's own indices in which raw ids stand: name -> uuid."""
     longest_run: int = LONGEST_RUN
 
     def pending(self) -> dict[str, PendingErasure]:
@@ -117,6 +119,11 @@ class Eraser:
             under_way = replace(under_way, again=under_way.again | frozenset(labels))
         after = self.appender.head.sequence
         self._save(replace(under_way, expected=dict(expected or {}), places=dict(places or {}), after=after))
+
+    def begin_own(self) -> None:
+        """Have the own indices erased in which raw ids stand."""
+        for name, uuid in self.own_indices().items():
+            self.begin(name, uuid, [OWN])
 
     def noted(self, uuid: str) -> None:
         """Note that it is written down what a purge took."""

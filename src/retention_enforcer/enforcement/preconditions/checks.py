@@ -37,16 +37,23 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedStores:
+    """What is looked at of the enforcer's own indices."""
+
+    state: DocumentStore
+    control: ControlStore
+    watch: ControlWatch
+    indices: OwnLook
+    ledger: LedgerStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checks:
     """Looks at everything that `run` needs; writes nothing."""
 
     terms: Terms
     inventory: Inventory
-    state: DocumentStore
-    control: ControlStore
-    watch: ControlWatch
-    own: OwnLook
-    ledger: LedgerStore
+    own: CheckedStores
     access: AccessLook
     role: AccessRole
     clock: Clock
@@ -72,14 +79,14 @@ class Checks:
         yield from self._ages()
         known: Mapping[str, Mapping[str, Any]] = {}
         try:
-            known = self.state.load([CLUSTER, LEDGER, POLICY])
+            known = self.own.state.load([CLUSTER, LEDGER, POLICY])
         except RetentionError as error:
             yield Check(name="own indices", text=error.message, error=error)
             return
         yield _check(
             "own indices",
             "present, with the required settings and mappings",
-            lambda: raise_if_deviating(self.own.look()),
+            lambda: raise_if_deviating(self.own.indices.look()),
         )
         yield _check(
             "identity",
@@ -90,10 +97,10 @@ class Checks:
         yield _check(
             "ledger",
             f"continues from record {body['sequence']}" if body else "has no record yet",
-            lambda: raise_if_ledger_lost(self.ledger, LedgerMemory.of(body) if body else None),
+            lambda: raise_if_ledger_lost(self.own.ledger, LedgerMemory.of(body) if body else None),
         )
         if self.role is AccessRole.ENFORCER:
-            yield _check("operator decisions", "continue from the last known state", self.watch.check)
+            yield _check("operator decisions", "continue from the last known state", self.own.watch.check)
         yield _check("policy", f"{self.terms.fingerprint} is accepted", lambda: self._accepted(known.get(POLICY)))
 
     def _privileges(self) -> Iterator[Check]:
@@ -138,13 +145,13 @@ class Checks:
     def _memories(self) -> dict[str, Memory]:
         categories = self.terms.policy.categories
         try:
-            bodies = self.state.load([memory_key(category.id) for category in categories])
+            bodies = self.own.state.load([memory_key(category.id) for category in categories])
         except RetentionError:
             return {}  # a check of its own says so
         return {c.id: Memory.of(bodies.get(memory_key(c.id)), self.terms.fingerprint) for c in categories}
 
     def _accepted(self, by_environment: Mapping[str, Any] | None) -> None:
-        accepted = accepted_fingerprint(self.control.read(), by_environment)
+        accepted = accepted_fingerprint(self.own.control.read(), by_environment)
         self.terms.raise_if_not(accepted)
 
 

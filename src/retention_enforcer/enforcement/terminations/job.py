@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.findings import Finding
 from retention_enforcer.domain.ledger.records import Outcome
 from retention_enforcer.domain.own.state_keys import TERMINATIONS
-from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.domain.subjects.identity import SubjectKind
-from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
 from retention_enforcer.domain.terminations.findings import AmbiguousOwner, Outstanding, termination_findings
-from retention_enforcer.domain.terminations.plan import SubjectPlan, applications_of, queries_of
+from retention_enforcer.domain.terminations.plan import SubjectPlan, queries_of
 from retention_enforcer.domain.terminations.records import (
     CLOSED,
     ERASED,
     FORGOTTEN,
-    RESOLVED,
-    resolved_to,
     seen_at,
 )
 from retention_enforcer.domain.terminations.states import (
@@ -33,13 +28,13 @@ from retention_enforcer.domain.terminations.states import (
     times_of,
 )
 from retention_enforcer.domain.wording import counted, verb
-from retention_enforcer.enforcement.erasure.eraser import OWN, Eraser, PendingErasure
+from retention_enforcer.enforcement.erasure.eraser import Eraser, PendingErasure
 from retention_enforcer.enforcement.erasure.write_blocks import WriteBlocks
 from retention_enforcer.enforcement.lifecycles.ended import EndedLifecycles
 from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleResult
-from retention_enforcer.enforcement.ports import Clock, Owners, Requests
+from retention_enforcer.enforcement.ports import Clock, Requests
 from retention_enforcer.enforcement.scope import Scope, named_run
-from retention_enforcer.enforcement.terminations.observer import SubjectObserver
+from retention_enforcer.enforcement.terminations.applications import OwnedApplications
 from retention_enforcer.enforcement.terminations.purge import PurgeObservation, SubjectPurge
 from retention_enforcer.enforcement.terminations.registrar import Intake, Registrar, TerminationRecorder
 
@@ -68,26 +63,22 @@ class TerminationWork:
         registrar: Registrar,
         book: TerminationRecorder,
         requests: Requests,
-        owners: Owners,
-        observer: SubjectObserver,
+        applications: OwnedApplications,
         purge: SubjectPurge,
         write_blocks: WriteBlocks,
         eraser: Eraser,
         ended: EndedLifecycles,
-        pseudonyms: Pseudonyms,
         clock: Clock,
         grace: int,
     ) -> None:
         self._registrar = registrar
         self._book = book
         self._requests = requests
-        self._owners = owners
-        self._observer = observer
+        self._applications = applications
         self._purge = purge
         self._write_blocks = write_blocks
         self._eraser = eraser
         self._ended = ended
-        self._pseudonyms = pseudonyms
         self._clock = clock
         self._grace = grace
 
@@ -110,7 +101,7 @@ class TerminationWork:
         """Take in what was asked for, and find out whose applications go along."""
         intake = self._registrar.register(scope.control)
         self._purge.begin_again(intake.terminations, intake.told)
-        return _Run(intake=intake, undecided=self._find_applications(scope.policy, intake.terminations))
+        return _Run(intake=intake, undecided=self._applications.find(scope.policy, intake.terminations))
 
     def _result(self, scope: Scope, run: _Run, unblocked: Mapping[str, str], *, unknown: bool) -> TerminationResult:
         now = self._clock.now()
@@ -150,36 +141,6 @@ class TerminationWork:
 
     def _times(self, scope: Scope, termination: Termination) -> Times:
         return times_of(scope.policy, termination, self._grace)
-
-    # --- whose applications ---
-
-    def _find_applications(self, policy: Policy, terminations: dict[str, Termination]) -> dict[str, AmbiguousOwner]:
-        """Add to each open account's applications those that belong to it now; return which cannot be told.
-
-        Found out before the documents that say so are gone, and kept when these are. One that certainly belongs to
-        another account by now, by a newer document, is let go: it is not this customer's any more.
-        """
-        undecided = {}
-        for key, termination in terminations.items():
-            if not termination.is_open or termination.kind is not SubjectKind.ACCOUNT or termination.subject is None:
-                continue
-            account = termination.subject.id
-            try:
-                owned = self._owners.of(policy, account, termination.applications, self._clock.now())
-            except Refused as error:
-                text = f"its applications are unknown: {error.message}; {error.remedy}"
-                undecided[key] = AmbiguousOwner(text=text)
-                continue
-            if owned.undecided:
-                reasons = "; ".join(sorted(set(owned.undecided.values())))
-                number = len(owned.undecided)
-                text = f"{counted(number, 'application')} {verb(number, 'is', 'are')} not included: {reasons}"
-                undecided[key] = AmbiguousOwner(text=text, applications=frozenset(owned.undecided))
-            found = applications_of(termination, owned, account)
-            if found != termination.applications:
-                terminations[key] = replace(termination, applications=found)
-                self._book.enter(terminations[key], RESOLVED, resolved_to(found, self._pseudonyms))
-        return undecided
 
     # --- purging ---
 
@@ -277,8 +238,7 @@ class TerminationWork:
         needed = {t.subject for t in terminations.values() if not may_be_forgotten(t, now)}
         old = [(t, t.subject) for t in terminations.values() if t.subject is not None and t.subject not in needed]
         if old:
-            for name, uuid in self._observer.own_indices().items():
-                self._eraser.begin(name, uuid, [OWN])  # before the deletion: a crash must not lose the bytes
+            self._eraser.begin_own()  # before the deletion: a crash must not lose the bytes
         for termination, subject in old:
             self._requests.forget(subject, intake.requests.position.until)
             terminations[termination.key] = forgotten(termination)
@@ -292,7 +252,7 @@ class TerminationWork:
         back = {t.subject for t in terminations.values() if t.reinstated or t.is_open}
         closed = [t for t in terminations.values() if t.closed_at is not None and t.subject and t.subject not in back]
         queries = [one for termination in closed for one in queries_of(scope.policy, termination)]
-        return self._purge.left(self._observer.look(scope, queries)).documents if queries else {}
+        return self._purge.left(self._purge.observer.look(scope, queries)).documents if queries else {}
 
 
 def _without(termination: Termination, applications: Collection[str]) -> Termination:

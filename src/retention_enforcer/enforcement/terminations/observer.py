@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from retention_enforcer.domain.facts import CategoryFacts, IndexFacts
@@ -38,14 +38,10 @@ class SubjectLook:
 class SubjectObserver:
     """Looks for subjects in the governed indices; changes nothing."""
 
-    def __init__(
-        self, inventory: Inventory, observer: Observer, clock: Clock, own_indices: Callable[[], Mapping[str, str]]
-    ) -> None:
+    def __init__(self, inventory: Inventory, observer: Observer, clock: Clock) -> None:
         self._inventory = inventory
         self._observer = observer
         self._clock = clock
-        self.own_indices = own_indices
-        """Returns the enforcer's own indices in which raw ids stand: name -> uuid."""
 
     def look(
         self, scope: Scope, queries: Sequence[SubjectQuery], also_protected: Sequence[SubjectQuery] = ()
