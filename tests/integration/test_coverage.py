@@ -298,7 +298,7 @@ def test_nothing_but_what_must_never_be_stored_can_be_erased_like_that(wide: Wor
     wide.ready()
     ran = wide.run("erase", "--category", category, "--confirm")
     assert ran.code == 2
-    assert "name one: media" in ran.err
+    assert "use one of: media" in ran.err
 
 
 @pytest.mark.parametrize(
