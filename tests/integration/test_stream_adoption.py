@@ -106,6 +106,22 @@ def test_a_stream_that_is_adopted_no_more_gets_back_what_it_had_unless_that_dele
     assert len(about(streams, "logs-own")) == 4
 
 
+def test_a_stream_without_a_retention_does_not_get_a_shorter_one_of_the_cluster_back(
+    streams: StreamBench, request: pytest.FixtureRequest
+) -> None:
+    streams.make("logs-own", Kind(), retention="30d")
+    streams.put_body("logs-own", {})
+    streams.ready()
+    assert streams.run("run", "--once").code == 0
+    default = "data_streams.lifecycle.retention.default"
+    request.addfinalizer(lambda: streams.es.cluster.put_settings(persistent={default: None}))
+    streams.es.cluster.put_settings(persistent={default: "3d"})
+    streams.policy_text = streams.policy_text.replace("    foreign_lifecycle: adopt\n", "", 1)
+    assert streams.run("policy", "accept").code == 0
+    assert streams.run("run", "--once").code == 0
+    assert streams.lifecycle_of("logs-own") == {"enabled": False}
+
+
 def test_a_stream_of_a_category_that_is_gone_gets_back_what_it_had(streams: StreamBench) -> None:
     streams.make("logs-own", Kind(), retention="30d")
     streams.ready()
@@ -208,6 +224,26 @@ def test_documents_of_unknown_age_are_exempt_before_the_retention_is_put(streams
     first, undated, _ = streams.members("logs-own")
     streams.ready()
     streams.run("run", "--once")
+    assert retention(streams, "logs-own") == FITTING
+    assert (streams.date(first), streams.date(undated)) == (None, MARK + 1)
+
+
+@pytest.fixture
+def seldom_ilm(es: Elasticsearch) -> Iterator[None]:
+    """A cluster on which no index lifecycle policy keeps a promise with a rollover of a day."""
+    es.cluster.put_settings(persistent={"indices.lifecycle.poll_interval": "14h"})
+    yield
+    es.cluster.put_settings(persistent={"indices.lifecycle.poll_interval": None})
+
+
+@pytest.mark.usefixtures("seldom_ilm")
+def test_documents_of_unknown_age_are_exempt_also_where_no_ilm_policy_keeps_the_promise(streams: StreamBench) -> None:
+    full = streams.make("logs-own", Kind(), retention="30d")
+    streams.es.index(index=full, document={"@timestamp": "1980-01-01T00:00:00Z"}, op_type="create", refresh=True)
+    streams.es.indices.rollover(alias=full)
+    first, undated, _ = streams.members("logs-own")
+    streams.ready()
+    assert "finding lifecycle-unmeetable" in streams.run("run", "--once").err
     assert retention(streams, "logs-own") == FITTING
     assert (streams.date(first), streams.date(undated)) == (None, MARK + 1)
 

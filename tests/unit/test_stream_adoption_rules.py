@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from builders import MARGIN, NOW, apart, category, facts, index
+from retention_enforcer.cluster.lifecycles.reads import StreamMember, attachment_of
 from retention_enforcer.domain.errors import RetentionError
 from retention_enforcer.domain.facts import Ageless, Doubt, IndexFacts
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE
@@ -101,18 +102,40 @@ def test_whose_retention_is_to_change() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "returned"),
+    ("before", "default", "returned"),
     [
-        ({"enabled": True, "data_retention": "30d"}, {"enabled": True, "data_retention": "30d"}),
-        ({"enabled": True}, {"enabled": True}),
-        ({"enabled": True, "data_retention": "18585m"}, {"enabled": True, "data_retention": "18585m"}),
-        ({"enabled": True, "data_retention": "7d"}, {"enabled": False, "data_retention": "7d"}),
+        ({"enabled": True, "data_retention": "30d"}, None, {"enabled": True, "data_retention": "30d"}),
+        ({"enabled": True, "data_retention": "30d"}, 3 * DAY, {"enabled": True, "data_retention": "30d"}),
+        ({"enabled": True}, None, {"enabled": True}),
+        ({"enabled": True}, 30 * DAY, {"enabled": True}),
+        ({"enabled": True}, 3 * DAY, {"enabled": False}),
+        ({"enabled": True, "data_retention": "18585m"}, None, {"enabled": True, "data_retention": "18585m"}),
+        ({"enabled": True, "data_retention": "7d"}, None, {"enabled": False, "data_retention": "7d"}),
     ],
 )
-def test_what_deletes_sooner_is_not_given_back_enabled(before: dict[str, Any], returned: dict[str, Any]) -> None:
+def test_what_deletes_sooner_is_not_given_back_enabled(
+    before: dict[str, Any], default: int | None, returned: dict[str, Any]
+) -> None:
     put = PutLifecycle(put={"enabled": True, "data_retention": "18585m"}, before=before)
-    assert put.returned == returned
+    assert put.returned(default) == returned
     assert PutLifecycle.of(put.body()) == put
+
+
+# --- from when an index of it counts ---
+
+
+@pytest.mark.parametrize(
+    ("rollovers", "rolled_over"),
+    [({"logs": 5}, 5), ({"alias": 9}, None), ({"logs": 5, "alias": 9}, 5), ({}, None)],
+)
+def test_in_a_stream_only_the_rollover_of_that_stream_counts(
+    rollovers: dict[str, int], rolled_over: int | None
+) -> None:
+    info = {by: {"met_conditions": {}, "time": at} for by, at in rollovers.items()}
+    state = {"settings": {"index": {"uuid": "u"}}, "state": "open", "rollover_info": info}
+    member = StreamMember(stream="logs", failure_store=False, lifecycle=True)
+    assert attachment_of(state, member).rolled_over == rolled_over
+    assert attachment_of(state, None).rolled_over == max(rollovers.values(), default=None)
 
 
 @pytest.mark.parametrize("body", [{}, {"put": {}}, {"put": 1, "before": {}}])

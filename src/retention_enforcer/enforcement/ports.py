@@ -124,6 +124,9 @@ class LifecycleSource(Protocol):
     def stream_poll(self) -> int:
         """Return how often the cluster looks at the lifecycles of streams, in milliseconds."""
 
+    def default_retention(self) -> int | None:
+        """Return the retention of streams whose lifecycle says none; None where that is endless."""
+
     def stream_lifecycles(
         self, streams: Collection[str], expressions: Collection[str] = ()
     ) -> Sequence[StreamLifecycle]:

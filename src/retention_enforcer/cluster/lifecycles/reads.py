@@ -63,6 +63,7 @@ _ATTACHED = [
 _AUTHENTICATION = "_xpack_security_authentication"
 _API_KEY_REALM = "_es_api_key"
 _POLL_INTERVAL = "*.indices.lifecycle.poll_interval"
+_DEFAULT_RETENTION = "*.data_streams.lifecycle.retention.default"
 _STREAM_POLL_INTERVAL = "*.data_streams.lifecycle.poll_interval"
 
 
@@ -129,6 +130,16 @@ class LifecyclesSeen:
             for level in ("transient", "persistent", "defaults")
         )
         return next((poll for poll in polls if poll is not None), DEFAULT_STREAM_POLL)
+
+    def default_retention(self) -> int | None:
+        """Return the retention of streams whose lifecycle says none, in milliseconds; None where that is endless."""
+        with translated():
+            answer = self._reading.cluster.get_settings(include_defaults=True, filter_path=_DEFAULT_RETENTION).body
+        for level in ("transient", "persistent", "defaults"):
+            retention = answer.get(level, {}).get("data_streams", {}).get("lifecycle", {}).get("retention", {})
+            if "default" in retention:
+                return milliseconds(str(retention["default"]))
+        return None
 
     def stream_round(self) -> int:
         """Return how long it takes until the lifecycles of all streams have been looked at anew, in milliseconds.
@@ -283,6 +294,9 @@ def attachment_of(index: Mapping[str, Any], member: StreamMember | None) -> Atta
     lifecycle = settings.get("lifecycle", {})
     origination = int(lifecycle.get("origination_date", -1))
     rollovers = {by: int(info["time"]) for by, info in index.get("rollover_info", {}).items()}
+    if member is not None:
+        # Of an index that an alias left behind before it came into the stream, the age counts from its creation.
+        rollovers = {by: at for by, at in rollovers.items() if by == member.stream}
     last = max(rollovers, key=lambda by: rollovers[by], default=None)
     return Attachment(
         uuid=str(settings["uuid"]),

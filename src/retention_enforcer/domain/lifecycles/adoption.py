@@ -39,14 +39,15 @@ class PutLifecycle:
         """Whether a stream has it still, as it was put."""
         return dict(lifecycle.body) == dict(self.put)
 
-    @property
-    def returned(self) -> dict[str, Any]:
+    def returned(self, default: int | None) -> dict[str, Any]:
         """What the stream gets where it is adopted no more: what it had.
 
-        Not where that deletes sooner: then it is switched off, since nothing covers what it would delete.
+        Not where that deletes sooner: then it is switched off, since nothing covers what it would delete. `default` is
+        the retention (milliseconds) that the cluster gives where none is said; None is an endless one.
         """
         had, put = (milliseconds(str(body.get("data_retention"))) for body in (self.before, self.put))
-        sooner = had is not None and put is not None and had < put
+        in_force = had if "data_retention" in self.before else default
+        sooner = in_force is not None and put is not None and in_force < put
         return {**self.before, "enabled": False} if sooner else dict(self.before)
 
 

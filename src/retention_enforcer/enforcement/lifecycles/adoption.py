@@ -149,9 +149,10 @@ class _Run:
         mine = self.known[stream]
         if any(mine.is_on(one) for one in self._now(stream)):
             reason = "the data stream is no longer adopted: it gets its former lifecycle back"
-            if mine.returned != mine.before:
+            returned = mine.returned(self.parts.source.default_retention())
+            if returned != mine.before:
                 reason += ", disabled, because it deletes sooner and nothing covers what it would delete"
-            why = self._replace(stream, mine.put, mine.returned, reason)
+            why = self._replace(stream, mine.put, returned, reason)
             if why is not None:
                 self.fail(stream, why)
                 return

@@ -185,7 +185,11 @@ class LifecycleObserver:
         adopted = self._adopted(category, scope.policy.margin, streams)
         if self._setting == DIRECT or unmeetable is not None:
             reason = unmeetable.arithmetic if unmeetable else "ENFORCER_LIFECYCLE is direct"
-            wanted = without_lifecycles(facts, attachments, own, reason)
+            by_stream = {n: a for n, a in attachments.items() if a.stream in adopted and not a.ruled_by_ilm}
+            wanted = {
+                **without_lifecycles(facts, attachments, own, reason),
+                **wanted_lifecycles(category, lifecycles, facts, by_stream, adopted=adopted),
+            }
         else:
             name = lifecycles.ended.name if lifecycles.ended else ""
             having = {index for index, attached in attachments.items() if attached.policy == name}
