@@ -43,13 +43,13 @@ class Looking:
 
 
 class Streams:
-    """A stream with this retention; none where there is no lifecycle."""
+    """A stream whose lifecycle says this; empty where it has none, None where the stream is gone."""
 
-    def __init__(self, retention: str | None = None) -> None:
-        self._body = {} if retention is None else {"enabled": True, "data_retention": retention}
+    def __init__(self, body: dict[str, Any] | None = None) -> None:
+        self._body = body
 
     def of(self, streams: Collection[str]) -> dict[str, dict[str, Any]]:
-        return {"logs": self._body} if "logs" in streams else {}
+        return {"logs": self._body} if "logs" in streams and self._body is not None else {}
 
 
 NO_STREAMS = cast("StreamLifecycles", Streams())
@@ -90,15 +90,19 @@ def test_an_interrupted_change_of_a_lifecycle(
 @pytest.mark.parametrize(
     ("wanted", "there", "outcome"),
     [
-        ("18585m", "18585m", Outcome.DONE),
-        ("18585m", "30d", Outcome.FAILED),
+        ("18585m", {"enabled": True, "data_retention": "18585m"}, Outcome.DONE),
+        ("18585m", {"enabled": True, "data_retention": "30d"}, Outcome.FAILED),
+        ("18585m", {"enabled": True}, Outcome.FAILED),
+        ("18585m", {}, Outcome.FAILED),
         ("18585m", None, Outcome.FAILED),
-        (None, None, Outcome.DONE),
-        (None, "30d", Outcome.FAILED),
+        (None, {"enabled": True}, Outcome.DONE),
+        (None, {"enabled": True, "data_retention": "30d"}, Outcome.FAILED),
+        (None, {}, Outcome.FAILED),
+        (None, None, Outcome.FAILED),
     ],
 )
 def test_an_interrupted_change_of_the_lifecycle_of_a_stream(
-    wanted: str | None, there: str | None, outcome: Outcome
+    wanted: str | None, there: dict[str, Any] | None, outcome: Outcome
 ) -> None:
     ledger = MemoryLedger()
     appender = Appender(ledger, Clock(), Signature(instance="i", mode="enforce", policy="p"), lambda: 1, NO_IDS)

@@ -92,7 +92,10 @@ def _look_at_stream(intent: Record, streams: StreamLifecycles) -> tuple[Outcome,
     """Return what became of an interrupted change of a stream's lifecycle."""
     details = intent.get("details") or {}
     stream, wanted = str(details.get("stream")), details.get("retention")
-    there = streams.of([stream]).get(stream, {}).get("data_retention")
+    body = streams.of([stream]).get(stream)
+    if not body:
+        return Outcome.FAILED, f"interrupted: the data stream {'is gone' if body is None else 'has no lifecycle'}"
+    there = body.get("data_retention")
     has = f"the data stream has {f'data_retention {there}' if there is not None else 'no retention'}"
     if there == wanted:
         return Outcome.DONE, f"interrupted: {has}"
