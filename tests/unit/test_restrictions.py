@@ -40,8 +40,10 @@ MAINTENANCE = {**ALL, "privileges": ["maintenance"]}
 def test_an_index_is_hidden_in_part_unless_an_entry_lets_all_of_it_be_read(
     entries: list[dict[str, Any]], hidden: str | None
 ) -> None:
-    assert Restrictions(grants=tuple(map(_grant, entries))).on(["logs-a", "stream"]) == hidden
+    text = Restrictions(grants=tuple(map(_grant, entries))).on(["logs-a", "stream"], "logs-a")
+    assert text == (hidden and f"security hides {hidden} of logs-a from the enforcer")
 
 
 def test_where_it_cannot_be_read_anything_may_be_hidden() -> None:
-    assert "possibly (not allowed)" in str(Restrictions(unread="not allowed").on(["logs-a"]))
+    text = Restrictions(unread="not allowed").on(["logs-a"], "it")
+    assert text == "it is unknown whether security hides a part of it from the enforcer: not allowed"

@@ -47,13 +47,18 @@ class Restrictions:
     unread: str = ""
     """Why it is not known; empty where it is."""
 
-    def on(self, names: Collection[str]) -> str | None:
-        """Return what is hidden of an index with these names (its own, its stream's), None where nothing is.
+    def on(self, names: Collection[str], called: str) -> str | None:
+        """Say what is hidden of an index with these names (its own, its stream's), None where nothing is.
 
-        One entry that lets all be read outweighs the others, as it does for the cluster.
+        `called` is what the sentence calls it. One entry that lets all be read outweighs the others, as it does for
+        the cluster.
         """
         if self.unread:
-            return f"fields or documents, possibly ({self.unread})"
+            return f"it is unknown whether security hides a part of {called} from the enforcer: {self.unread}"
+        what = self._hidden_of(names)
+        return f"security hides {what} of {called} from the enforcer" if what is not None else None
+
+    def _hidden_of(self, names: Collection[str]) -> str | None:
         if not any(grant.hides for grant in self.grants):
             return None
         covering = [grant for grant in self.grants if grant.covers(names)]

@@ -37,9 +37,8 @@ class Doubts:
     def of_restrictions(self, hidden: Restrictions) -> None:
         """Doubt indices of which security hides fields or documents: what is hidden looks like what is not there."""
         for name, governed in self._found.governed.items():
-            what = hidden.on([name, *([governed.stream] if governed.stream else [])])
-            if what is not None:
-                text = f"security hides {what} of {name} from the enforcer"
+            text = hidden.on([name, *([governed.stream] if governed.stream else [])], name)
+            if text is not None:
                 remedy = "give the enforcer's role access without field and document level security on this index"
                 self._add(name, Doubt.INVISIBLE, text, remedy)
 
@@ -74,7 +73,7 @@ class Doubts:
                 continue
             seen, held = answer.seen.get(name, DocumentsSeen()).documents, counts[name].documents
             text = (
-                f"{name} holds {held:,} documents, but only {seen:,} are visible: security hides the rest "
+                f"{name} has {held:,} documents, but only {seen:,} are visible: security hides the rest "
                 "from the enforcer"
             )
             remedy = "give the enforcer's role access without document level security on this index"

@@ -74,7 +74,7 @@ class Elsewhere:
         searches = []
         for name in sorted(readable):
             if name not in exact:
-                indistinguishable[name] = "the enforcer may not read it"
+                indistinguishable[name] = "the enforcer is not allowed to read it"
                 continue
             verdicts = {place: unbarred(verdict) for place, verdict in exact[name].items()}
             found = [
@@ -108,8 +108,8 @@ class Elsewhere:
     def _hidden(self, streams: Mapping[str, str | None]) -> dict[str, str]:
         """Return which of these indices security hides something of; by their names, with their streams."""
         hidden = self._capabilities.restrictions()
-        found = {name: hidden.on([name, *([stream] if stream else [])]) for name, stream in streams.items()}
-        return {name: f"security hides {what} of it from the enforcer" for name, what in found.items() if what}
+        found = {name: hidden.on([name, *([stream] if stream else [])], "it") for name, stream in streams.items()}
+        return {name: text for name, text in found.items() if text is not None}
 
     def _unrefreshed(self, live: Mapping[str, IndexMetadata]) -> dict[str, str]:
         """Make visible what was just written; return which of these indices did not do so on all their shards.
