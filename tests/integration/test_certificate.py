@@ -189,7 +189,7 @@ def test_what_should_have_ended_by_its_age_is_open_as_long_as_it_is_there(tenant
     def of_raw() -> list[str]:
         return [item["text"] for item in items(tenants, "raw has no field for the application of a document")]
 
-    assert [text.rpartition("; ")[2] for text in of_raw()] == ["what it holds will be deleted by age"]
+    assert [text.rpartition("; ")[2] for text in of_raw()] == ["what it contains will be deleted by age"]
     move(tenants, registered_at=now() - 15 * DAY, terminated_at=now() - 15 * DAY)
     (text,) = of_raw()
     assert text.endswith(f"should have been deleted by age, but may still be in {tenants.prefix}raw-a")

@@ -308,10 +308,10 @@ def test_nothing_but_what_must_never_be_stored_can_be_erased_like_that(wide: Wor
         ({"type": "keyword", "ignore_above": 2}, "abc", "in 1 document"),
         ({"type": "text"}, "abc", "in 1 document"),
         ({"type": "binary", "doc_values": True}, "AAEC", "in 1 document"),
-        ({"type": "binary"}, "AAEC", "any of 1 document may hold it"),
-        ({"type": "keyword", "index": False, "doc_values": False}, "abc", "any of 1 document may hold it"),
-        ({"type": "object", "enabled": False}, {"x": 1}, "any of 1 document may hold it"),
-        ({"type": "nested", "properties": {"x": {"type": "long"}}}, [{"x": 1}], "any of 1 document may hold it"),
+        ({"type": "binary"}, "AAEC", "any of 1 document may contain it"),
+        ({"type": "keyword", "index": False, "doc_values": False}, "abc", "any of 1 document may contain it"),
+        ({"type": "object", "enabled": False}, {"x": 1}, "any of 1 document may contain it"),
+        ({"type": "nested", "properties": {"x": {"type": "long"}}}, [{"x": 1}], "any of 1 document may contain it"),
         ({"properties": {"x": {"type": "keyword"}}}, {"x": "y"}, "in 1 document"),
     ],
     ids=str,
@@ -404,7 +404,7 @@ def test_a_reindexed_copy_is_known_by_its_content(wide: Workbench) -> None:
     assert wide.count("elsewhere") == 1
     report = wide.run("report", "--output", "json")
     (copy,) = of_kind(report, "suspected-copy", wide.prefix)
-    assert "1 index outside the policy seems to hold documents of logs" in copy["text"]
+    assert "1 index outside the policy seems to contain documents of logs" in copy["text"]
     assert "1 of them past the limit" in copy["text"]
 
 

@@ -419,7 +419,7 @@ def test_a_replica_that_was_never_assigned_is_no_copy_also_after_the_index_was_c
 def test_a_node_that_held_a_copy_and_is_gone_is_missed(es: Elasticsearch, shelf: Any) -> None:
     one = shelf()
     mark = Mark.of({**marked(es, one).body(), "nodes": [{"id": "a-node-that-left", "name": "node-7"}]})
-    assert "node node-7 held a shard copy and has left the cluster" in reasons(judge(looked(es, one, mark), mark))
+    assert "node node-7 had a shard copy and has left the cluster" in reasons(judge(looked(es, one, mark), mark))
 
 
 def test_what_was_written_and_not_committed_since_the_mark_is_not_of_before_it(es: Elasticsearch, shelf: Any) -> None:

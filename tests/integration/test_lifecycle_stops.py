@@ -310,7 +310,7 @@ def test_a_lifecycle_of_others_is_left_and_a_finding_where_it_breaks_the_limit(
     under(managed, "logs-a", theirs)
     managed.ready()
     ran = managed.run("run", "--once")
-    assert f"ILM policy {theirs}, which retention-enforcer did not create, deletes after up to" in ran.err
+    assert f"lifecycle policy {theirs}, which the enforcer did not create, deletes after up to" in ran.err
     assert managed.attached("logs-a") == theirs
     managed.es.ilm.put_lifecycle(name=theirs, policy=SOON_ENOUGH)
     again = managed.run("run", "--once")

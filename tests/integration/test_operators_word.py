@@ -43,7 +43,7 @@ def test_an_old_instance_does_not_bring_its_old_policy_back(bench: Workbench) ->
     accepting(bench, "14d")
     ran = bench.run("run", "--once")
     assert ran.code == 4
-    assert "ENFORCER_ACCEPT_POLICY counts only once" in ran.err
+    assert "ENFORCER_ACCEPT_POLICY accepts a policy only once" in ran.err
     assert bench.count("logs-a") == 1
     accepting(bench, "30d")
     assert bench.run("run", "--once").code == 0, "the last word still counts"

@@ -128,7 +128,10 @@ def no_template(es: Elasticsearch, prefix: str) -> Iterator[None]:
 @pytest.mark.usefixtures("no_template")
 @pytest.mark.parametrize(
     ("refuse", "remedy"),
-    [(taken, "delete or rename the index that has the next name"), (repeated, "from the index template")],
+    [
+        (taken, "delete the index that has the next name (if it is needed, clone it first)"),
+        (repeated, "from the index template"),
+    ],
     ids=["next name taken", "alias in the template"],
 )
 def test_where_a_rollover_is_refused_the_due_documents_go_alone(direct: Workbench, refuse: Any, remedy: str) -> None:

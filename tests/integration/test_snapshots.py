@@ -437,7 +437,7 @@ def test_a_policys_snapshot_of_a_stream_that_is_gone_is_past_its_limit(
     assert snapshot.indices[0].startswith(f".ds-{stream}-")
     expired = next(f for f in mine(look.whole, backups.prefix, {}, now()) if f.kind == "snapshot-expired")
     assert expired.about == f"{repository}/{id_}"
-    assert f"holds data of logs past the limit: {name}; the last of them ends on" in expired.text
+    assert f"contains data of logs past the limit: {name}; the last of them expires on" in expired.text
 
 
 def wait_for(es: Elasticsearch, repository: str, snapshot: str) -> None:

@@ -177,7 +177,7 @@ def test_what_comes_under_a_hold_later_is_kept_by_the_next_cycle_and_given_back_
     assert [streams.date(index) for index in (first, second, third)] == [MARK + 1] * 3
     (intent, outcome) = streams.about(third)
     assert (intent["action"], outcome["outcome"]) == ("detach_lifecycle", "done")
-    assert f"kept off by index.lifecycle.origination_date {MARK + 1}" in outcome["reason"]
+    assert f"index.lifecycle.origination_date {MARK + 1} exempts it" in outcome["reason"]
     assert "held-but-managed" not in streams.run("run", "--once").err
     time.sleep(max(0.0, (until - streams.now()) / 1_000))
     assert streams.run("run", "--once").code == 0
@@ -338,7 +338,7 @@ def test_no_lifecycle_of_an_earlier_policy_deletes_once_another_one_is_accepted(
     streams.policy_text = streams.policy_text.replace('"{prefix}logs-*"', '"{prefix}logs-a", "{prefix}logs-s*"')
     accepted = streams.run("policy", "accept", environ=streams.environ)
     assert accepted.code == 0, accepted.out
-    assert "lifecycles of another policy were detached from 4 indices; " in accepted.out
+    assert "lifecycles of another retention policy were detached from 4 indices; " in accepted.out
     assert [streams.attached(name) for name in (rolled, write, "logs-a", "logs-left")] == [None] * 4
     streams.polls()
     assert rolled in streams.members("logs-stream"), "and its stream's own was kept from it first"
@@ -356,5 +356,5 @@ def test_what_cannot_be_taken_off_is_named_when_another_policy_is_accepted(strea
     streams.max_age = "400d"
     accepted = streams.run("policy", "accept")
     assert accepted.code == 1
-    assert f"NOT UNDER THIS POLICY {rolled}: the lifecycle of its data stream may delete it" in accepted.out
+    assert f"LIFECYCLE NOT DETACHED {rolled}: the lifecycle of its data stream may delete it" in accepted.out
     assert streams.attached(rolled) is not None

@@ -129,8 +129,8 @@ def test_what_the_lifecycle_of_a_stream_deleted_in_time_is_recorded_and_no_findi
     said = gone_of(streams)
     assert said.keys() == {own, early}
     assert said[own].startswith("deleted at 2")
-    assert "; the data stream lifecycle was due to delete it from 2" in said[own]
-    assert "before the data stream lifecycle, as last seen, was due to delete it from 2" in said[early]
+    assert "; the data stream lifecycle was due to delete it at 2" in said[own]
+    assert "before the data stream lifecycle, as last seen, was due to delete it at 2" in said[early]
     told = [line for line in ran.err.splitlines() if "finding deleted-by-others" in line]
     assert len(told) == 1
     assert early in told[0]

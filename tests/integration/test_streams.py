@@ -98,7 +98,7 @@ def test_an_index_under_somebody_elses_lifecycle_is_left_alone_unless_it_is_adop
     bench.ready()
     left = bench.run("run", "--once")
     assert left.code == 3
-    assert "ILM policy not-ours, which retention-enforcer did not create" in left.err
+    assert "lifecycle policy not-ours, which the enforcer did not create" in left.err
     assert backing_counts(bench.es, full) == [1, 1]
     bench.policy_text = bench.policy_text.replace("rollover: 1d\n", "rollover: 1d\n    foreign_lifecycle: adopt\n")
     assert bench.run("policy", "accept").code == 0

@@ -588,7 +588,7 @@ def test_what_a_reinstatement_does_not_reach_is_said(tenants: Workbench) -> None
     assert "nothing is withdrawn" in tenants.run("reinstate", "--application", "11").err
     ran = tenants.run("reinstate", "--account", "100")
     assert ran.code == 0
-    assert "1 termination or request of its applications alone continues" in ran.err
+    assert "1 termination or request made for its applications continues" in ran.err
     assert "its terminate is withdrawn" in tenants.run("reinstate", "--application", "1").out
 
 

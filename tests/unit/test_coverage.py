@@ -102,7 +102,7 @@ def test_a_suspected_copy_is_not_told_twice() -> None:
 
 # --- copies -------------------------------------------------------------------------------------------
 
-ONE = "1 index outside the policy seems to hold documents of"
+ONE = "1 index outside the policy seems to contain documents of"
 COPIES: list[tuple[str, list[SuspectedCopy], str]] = [
     ("young", [suspected()], f"{ONE} backend-logs: 1 document, the oldest 1 d old, limit 14d; clone"),
     (
@@ -142,7 +142,7 @@ COPIES: list[tuple[str, list[SuspectedCopy], str]] = [
             suspected("a", age=LIMIT + HOUR, overdue=2, origin="logs-a"),
         ],
         (
-            "3 indices outside the policy seem to hold documents of backend-logs (or keys): 4 documents, "
+            "3 indices outside the policy seem to contain documents of backend-logs (or keys): 4 documents, "
             "the oldest 15 d old, 3 of them past the limit of 14d, the first since 2026-01-30T08:00:00.000Z; "
             "a (made from logs-a), b, old"
         ),
@@ -151,7 +151,7 @@ COPIES: list[tuple[str, list[SuspectedCopy], str]] = [
         "many",
         [suspected(f"copy-{n}", created=n) for n in range(7)],
         (
-            "7 indices outside the policy seem to hold documents of backend-logs: 7 documents, "
+            "7 indices outside the policy seem to contain documents of backend-logs: 7 documents, "
             "the oldest 1 d old, limit 14d; copy-0, copy-1, copy-2, copy-3, copy-4 and 2 more"
         ),
     ),

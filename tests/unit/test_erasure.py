@@ -69,7 +69,7 @@ def test_an_index_that_is_gone_is_erased() -> None:
             remains(unsettled=("shard 1, INITIALIZING",)),
             "a shard copy is initializing or relocating (shard 1, INITIALIZING)",
         ),
-        (remains(nodes=frozenset({"n2"})), "node node-1 held a shard copy"),
+        (remains(nodes=frozenset({"n2"})), "node node-1 had a shard copy"),
         (remains(unused=("shard 0 on node-3",)), "files of a former shard copy are left (shard 0 on node-3)"),
         (remains(copy(deleted=1)), "1 deleted document left on 1 of 1 shard copy"),
         (remains(copy(segments=("_3",))), "0 deleted documents left on 1 of 1 shard copy"),
@@ -200,7 +200,7 @@ def test_a_followers_lease_is_named_and_never_removed() -> None:
     alarm = next_step(NEW.marked(MARK, NOW).waited((ccr,), NOW), NOW + RETENTION_LEASE_PATIENCE).alarm
     assert alarm is not None
     assert "lease f-following-l (ccr) of shard 0 is 1 operation behind; let the follower index" in alarm
-    assert "never removed" in alarm
+    assert "the enforcer never removes its retention lease" in alarm
 
 
 def test_where_documents_are_left_it_is_expunged_again_after_a_renewal_and_then_ever_more_rarely() -> None:

@@ -432,7 +432,7 @@ def test_a_hold_comes_before_every_other_rule() -> None:
 def test_somebody_elses_lifecycle_is_left_alone() -> None:
     found = skipped(index(ages=[DUE], lifecycle="their-policy"))
     assert found.kind is SkipKind.FOREIGN_LIFECYCLE
-    assert "ILM policy their-policy" in found.reason
+    assert "lifecycle policy their-policy" in found.reason
     assert "foreign_lifecycle: adopt" in found.remedy
 
 
@@ -487,7 +487,7 @@ def test_without_a_maximum_age_nothing_goes_by_age() -> None:
 
 def test_what_must_never_be_stored_is_reported_and_not_deleted() -> None:
     never = category(max_age=None, never_stored=True)
-    assert kept(index(ages=[DUE, DAY]), never).reason == "2 documents that must not exist: reported, not deleted"
+    assert kept(index(ages=[DUE, DAY]), never).reason == "2 documents that must never be stored: reported, not deleted"
     assert kept(index(), never).reason == "empty"
 
 
@@ -526,7 +526,9 @@ def test_an_index_that_was_never_trimmed_waits_for_nothing() -> None:
 
 def test_an_index_that_waits_says_since_when_and_until_when() -> None:
     found = kept(trimmed_ago(10 * MINUTE, DUE_AGE + MINUTE))
-    assert found.reason.endswith("due since 1 min; 1 younger document kept; trimmed 10 min ago")
+    assert found.reason.endswith(
+        "due since 1 min; 1 younger document kept; its due documents were last deleted 10 min ago"
+    )
     assert found.due == NOW + 20 * MINUTE
 
 

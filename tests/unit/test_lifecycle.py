@@ -304,7 +304,7 @@ STILL_WRITTEN = "it may still receive documents"
 
 NONE: list[tuple[str, dict[str, Any]]] = [
     ("held: h1", {"decided": {"held": "h1"}}),
-    ("managed by ILM policy theirs", {"lifecycle": "theirs"}),
+    ("managed by lifecycle policy theirs", {"lifecycle": "theirs"}),
     ("the category is not enforced", {"under": category(enforce=False)}),
     ("a container: the index itself is kept", {"container": True}),
     ("a failure store index: deleted directly", {"failure_store": True, "stream": "logs"}),
@@ -319,7 +319,7 @@ NONE: list[tuple[str, dict[str, Any]]] = [
     ),
     ("held: h1", {"ages": [0, 14 * DAY], "decided": {"held": "h1"}, **WRITING}),
     ("its documents span 1 d 2 h 24 min:", {"ages": [0, DAY * 11 // 10 + 1]}),
-    ("1 due document: deleted directly, under the fuse", {"index_age": 14 * DAY, "ages": [14 * DAY]}),
+    ("1 due document: deleted directly, where the fuse applies", {"index_age": 14 * DAY, "ages": [14 * DAY]}),
     ("a write index that cannot be rolled over: the index itself is kept", {"write_index": True}),
     ("a write index: it is rolled over first", {"under": category(**TENANT), "decided": {"ended": True}, **WRITING}),
     ("no documents", {"ages": []}),
@@ -328,7 +328,7 @@ NONE: list[tuple[str, dict[str, Any]]] = [
     (STILL_WRITTEN, {"index_age": WINDOW, "ages": [WINDOW], "attached": {"policy": PLAIN}}),
     (STILL_WRITTEN, {"index_age": HOUR, "ages": [9 * DAY]}),
     (
-        "its documents arrived so long after its creation",
+        "its documents arrived too long after its creation",
         {"index_age": 10 * DAY, "ages": [0, DAY]},
     ),
 ]
@@ -350,7 +350,7 @@ ROLL_ON: list[tuple[dict[str, Any], Rolling]] = [
     *(
         (
             {"ages": [14 * DAY], "index_age": HOUR, **WRITING, "attached": {"policy": policy}},
-            Rolling(reason="1 due document: deleted directly, under the fuse"),
+            Rolling(reason="1 due document: deleted directly, where the fuse applies"),
         )
         for policy in (None, ROLLING)
     ),

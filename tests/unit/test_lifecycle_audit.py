@@ -45,7 +45,7 @@ def told(index: str = "logs-a", policy: str = OURS, at: int = NOW - MINUTE) -> H
         (replace(KNOWN, deletes_from=None), [], False, "neither the enforcer nor"),
         (replace(KNOWN, lifecycle=None, deletes_from=None), [], False, "it had no lifecycle"),
         (replace(KNOWN, lifecycle="theirs", deletes_from=None), [], False, "it had the lifecycle theirs"),
-        (KNOWN, [told(policy="theirs")], False, "deleted by ILM policy theirs, which"),
+        (KNOWN, [told(policy="theirs")], False, "deleted by lifecycle policy theirs, which"),
         (KNOWN, [told(at=KNOWN.first_seen - HOUR)], True, "ilm-history does not mention it"),
         (KNOWN, [told(at=KNOWN.first_seen - MINUTE)], True, "according to ilm-history"),
     ],
@@ -62,8 +62,8 @@ BY_STREAM = replace(KNOWN, lifecycle=STREAM_LIFECYCLE)
 @pytest.mark.parametrize(
     ("known", "deleted_at", "expected", "said"),
     [
-        (BY_STREAM, NOW - 1, True, "the data stream lifecycle was due to delete it from"),
-        (BY_STREAM, None, True, "gone; the data stream lifecycle was due to delete it from"),
+        (BY_STREAM, NOW - 1, True, "the data stream lifecycle was due to delete it at"),
+        (BY_STREAM, None, True, "gone; the data stream lifecycle was due to delete it at"),
         (BY_STREAM, NOW - 2 * MINUTE, True, "deleted at"),  # clocks may be a minute apart
         (BY_STREAM, NOW - 2 * MINUTE - 1, False, "before the data stream lifecycle, as last seen"),
         (

@@ -207,7 +207,7 @@ FORBIDDEN: list[tuple[str, dict[str, Any], bool, str]] = [
         "that cannot be searched",
         {"documents": 0, "countable": False, "type": "binary"},
         False,
-        "audio_data (binary), which cannot be searched: any of 3 documents may hold it",
+        "audio_data (binary), which cannot be searched: any of 3 documents may contain it",
     ),
     (
         "that cannot be searched, in documents that can",

@@ -124,7 +124,10 @@ REFUSALS: list[tuple[RequestRejected, str | None]] = [
     ),
     (
         RequestRejected("it exists", kind="resource_already_exists_exception", status=400),
-        "delete or rename the index that has the next name, or point w to a write index of another name",
+        (
+            "delete the index that has the next name (if it is needed, clone it first), "
+            "or point w to a write index of another name"
+        ),
     ),
     (RequestRejected("FORBIDDEN/9", "remove it", kind="cluster_block_exception", status=403), "remove it"),
     (RequestRejected("no", kind="other_exception", status=400), "check what POST w/_rollover?dry_run answers"),

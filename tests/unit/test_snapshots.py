@@ -109,7 +109,7 @@ def test_data_in_a_snapshot_is_past_its_limit(
     found = expired(snapshot(age=taken), known=known)
     assert len(found) == (0 if since is None else 1)
     for finding in found:
-        assert f"holds data of logs past the limit{' ' + since if since else ''}: s1;" in finding.text
+        assert f"contains data of logs past the limit{' ' + since if since else ''}: s1;" in finding.text
 
 
 @pytest.mark.parametrize(
@@ -135,13 +135,13 @@ def test_the_earliest_of_what_is_past_the_limit_is_told() -> None:
     indices = ("logs-a", "logs-b", "tenant-1-a")
     known = {"logs-a": there(age=LIMIT + DAY), "logs-b": there(age=LIMIT + 3 * DAY)}
     both = the_text(snapshot(indices=indices), snapshot("s2", age=2 * DAY, indices=("logs-a",)), known=known)
-    assert "hold data of logs, tenants past the limit since 2026-01-28 at the latest: s2, s1;" in both
+    assert "contain data of logs, tenants past the limit since 2026-01-28 at the latest: s2, s1;" in both
 
 
 def test_an_index_that_two_categories_claim_counts_for_both() -> None:
     twice = Policy(name="test", categories=(LOGS, category("all-a", indices=["*-a"])), margin=MARGIN)
     (finding,) = findings(seen(snapshot()), policy=twice)
-    assert "holds data of all-a, logs past the limit" in finding.text
+    assert "contains data of all-a, logs past the limit" in finding.text
 
 
 def test_only_a_maximum_age_makes_a_snapshot_expire() -> None:
@@ -169,8 +169,8 @@ def test_one_finding_for_each_repository_and_policy() -> None:
 def test_the_oldest_snapshots_are_named_and_the_others_counted() -> None:
     fifteen = [snapshot(f"s{n:02}", age=n * DAY, policy="nightly") for n in range(1, 16)]
     assert the_text(*fifteen, lifecycles=(lifecycle(),)) == (
-        "15 snapshots of snapshot policy nightly in repository backups, taken 2026-01-16 to 2026-01-30, hold data of "
-        "logs past the limit since 2026-01-30 at the latest: s15, s14, s13 and 12 more; "
+        "15 snapshots of snapshot policy nightly in repository backups, taken 2026-01-16 to 2026-01-30, contain data "
+        "of logs past the limit since 2026-01-30 at the latest: s15, s14, s13 and 12 more; "
         "the last of them expires on 2026-03-01 under that policy"
     )
 

@@ -60,7 +60,7 @@ def test_where_one_place_may_name_another_account_nothing_is_told_of_its_applica
     assert found.unless_other == one(OWNER, 100)
     (doubt,) = replace(ALONG, account="eve").in_index(LOGS, "logs-a", None, {**EXACT, Place(field="uin"): None})
     assert isinstance(doubt, Inexact)
-    assert doubt.reason == "owner cannot hold this account, but may hold another one"
+    assert doubt.reason == "owner cannot contain this account, but may contain another one"
 
 
 def test_an_account_is_told_by_the_places_that_can_tell() -> None:

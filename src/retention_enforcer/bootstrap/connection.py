@@ -116,6 +116,6 @@ class Connection:
         poll = self.lifecycles.poll_interval()
         self.config.raise_if_unmeetable(poll)
         return (
-            f"by lifecycles (polled every {format_duration(poll)}) for indices that may be deleted as a "
+            f"by lifecycles (ILM polls every {format_duration(poll)}) for indices that may be deleted as a "
             "whole, else direct"
         )

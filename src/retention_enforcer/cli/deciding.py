@@ -55,7 +55,7 @@ def policy_accept(context: typer.Context) -> int:
     for found in look.plans.values():
         documents = sum(purge.documents for purge in found.purge)
         indices = counted(len(found.purge), "index", "indices")
-        say(f"{found.category}: due are {documents:,} of {counted(found.documents, 'document')}, in {indices}")
+        say(f"{found.category}: {documents:,} of {counted(found.documents, 'document')} are due, in {indices}")
         for wrong in about_ages(deployment.policy.category(found.category), look.facts[found.category]):
             complain(f"note: {deployment.hide(wrong.text)}; {deployment.hide(wrong.remedy)}")
     deployment.deciding.holding.raise_if_voided()
@@ -66,9 +66,12 @@ def policy_accept(context: typer.Context) -> int:
     retired, failed = deployment.deciding.superseded_lifecycles.retire(scope, look.facts)
     if retired:
         indices = counted(retired, "index", "indices")
-        say(f"lifecycles of another policy were detached from {indices}; the next cycle attaches those of this one")
+        say(
+            f"lifecycles of another retention policy were detached from {indices}; "
+            "the next cycle attaches those of this one"
+        )
     for name, why in sorted(failed.items()):
-        say(f"  NOT UNDER THIS POLICY {name}: {why}")
+        say(f"  LIFECYCLE NOT DETACHED {name}: {why}")
     return FAILED if failed else OK
 
 

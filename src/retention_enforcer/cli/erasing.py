@@ -27,7 +27,7 @@ def erase_never_stored(deployment: Deployment, category: str, *, confirm: bool) 
     margin, fingerprint = policy.margin, deployment.fingerprint
     plan = commands.order_erasure(deployment.stores.control, forbidding, facts, margin, fingerprint, deployment.clock)
     for purge in plan.purge:
-        what = "with the index" if purge.action == "delete_index" else "the index is kept"
+        what = "the index is deleted as a whole" if purge.action == "delete_index" else "the index is kept"
         say(f"{purge.facts.name}: {counted(purge.documents, 'document')}, {what}")
     say("ordered: the next cycle erases and records them" if plan.purge else "there is nothing to erase")
     return OK

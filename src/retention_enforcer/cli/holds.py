@@ -30,7 +30,7 @@ def hold_add(  # noqa: PLR0917 - options, never positional
         str, typer.Option("--until", help="When the hold ends, such as 2026-12-31 or 2026-12-31T12:00:00Z.")
     ],
     category: Annotated[str | None, typer.Option("--category", help="Protect this category.")] = None,
-    index: Annotated[str | None, typer.Option("--index", help="Protect this index, stream or alias.")] = None,
+    index: Annotated[str | None, typer.Option("--index", help="Protect this index, data stream or alias.")] = None,
     account: Annotated[str | None, typer.Option("--account", help="Protect an account and its applications.")] = None,
     application: Annotated[str | None, typer.Option("--application", help="Protect an application.")] = None,
     user: Annotated[str | None, typer.Option("--user", help="Protect a user of that application only.")] = None,
@@ -110,7 +110,7 @@ def tell_put_back(put_back: PutBack) -> int:
         due = ": it deletes what is due at its next poll" if policy == STREAM_LIFECYCLE else ""
         say(f"  {name} has its lifecycle {policy} again{due}")
     for name, why in sorted(put_back.failed.items()):
-        say(f"  NOT PUT BACK {name}: {why}")
+        say(f"  LIFECYCLE NOT PUT BACK {name}: {why}")
     return FAILED if put_back.failed else OK
 
 

@@ -97,7 +97,10 @@ def ledger_adopt(context: typer.Context) -> int:
         say("the stop flag was lost: the next cycle deletes again unless you run `stop`")
     adopted = adopt(stores.requests, stores.registry, stores.ledger, stores.state, now)
     if adopted.skipped_up_to is not None:
-        say(f"adopted: requests are read after _seq_no {adopted.skipped_up_to}; repeat those that were not carried out")
+        say(
+            f"adopted: requests up to _seq_no {adopted.skipped_up_to} are skipped; "
+            "repeat those that were not carried out"
+        )
         say("all open terminations wait for `terminations approve`, because reinstatements may have been skipped")
     if adopted.lost:
         say(
@@ -111,8 +114,14 @@ def ledger_adopt(context: typer.Context) -> int:
         for release in (*control.approvals, *control.orders):  # whether they were carried out nobody knows any more
             stores.control.remove(release.key)
         say("retention-state was older than the ledger. Approvals and orders are void: repeat those that still apply.")
-        say("Holds cover what they name now and what they were added on: add holds again if names have changed since.")
-        say("A policy accepted by ENFORCER_ACCEPT_POLICY counts again: run no instance with an older policy.")
+        say(
+            "A hold covers what it names now and what it named when it was added. "
+            "Add it again if names have changed in between."
+        )
+        say(
+            "ENFORCER_ACCEPT_POLICY may again accept a policy that it accepted before: "
+            "run no instance with an older policy."
+        )
     stores.state.save(ADOPTED, {"at": now}, now)  # last: a daemon that runs begins anew with what there is
     return OK
 

@@ -19,7 +19,9 @@ from retention_enforcer.domain.policy.names import OwnIndices
 from retention_enforcer.domain.policy.promises import Policy
 from retention_enforcer.domain.privileges import AccessRole, descriptor, rights_of, role_name
 
-_BY_HAND = "have an administrator create those that `retention-enforcer setup --print` or deploy/roles/roles.yml shows"
+_BY_HAND = (
+    "have an administrator create the roles that `retention-enforcer setup --print` or deploy/roles/roles.yml shows"
+)
 
 
 @app.command()

@@ -165,7 +165,7 @@ def _tell_documents(category: str, documents: int, indistinguishable: list[str])
         complain(f"warning: there may be more: {why}")
     if len(indistinguishable) > _NAMED:
         complain(
-            f"warning: the same holds for {counted(len(indistinguishable) - _NAMED, 'more index', 'more indices')}"
+            f"warning: the same is true of {counted(len(indistinguishable) - _NAMED, 'more index', 'more indices')}"
         )
 
 
@@ -186,7 +186,7 @@ def _tell(config: Configuration, ask: Ask, prospect: Prospect) -> None:
     spelled = any("another spelling" in why for those in prospect.indistinguishable.values() for why in those)
     _tell_spellings(termination.subject, spelled=spelled)
     if prospect.not_narrowed:
-        say(f"  cannot be filtered by this subject: {', '.join(prospect.not_narrowed)}")
+        say(f"  categories without a field for this subject: {', '.join(prospect.not_narrowed)}")
     _tell_times(config.clock.now(), prospect)
     if prospect.stopped:
         complain("warning: all deletion is stopped: nothing is purged until you run `retention-enforcer resume`")
@@ -202,13 +202,13 @@ def _tell_times(now: int, prospect: Prospect) -> None:
     termination, times = prospect.termination, prospect.times
     start, promised = times.grace_ends(termination), format_instant(times.promised(termination))
     if prospect.waits:
-        say(f"  waits for approval (retention-enforcer terminations approve), promised to be erased by {promised}")
+        say(f"  waits for approval (retention-enforcer terminations approve); erasure is promised by {promised}")
     elif termination.begun_at is not None:
         gone = counted(termination.documents, "document")
-        say(f"  its purge has started: {gone} deleted, promised to be erased by {promised}")
+        say(f"  its purge has started: {gone} deleted; erasure is promised by {promised}")
     else:
         wait = describe_duration(max(start - now, 0))
-        say(f"  the purge starts at {format_instant(start)} (in {wait}), promised to be erased by {promised}")
+        say(f"  the purge starts at {format_instant(start)} (in {wait}); erasure is promised by {promised}")
 
 
 def _tell_return(prospect: Return) -> None:
@@ -220,13 +220,13 @@ def _tell_return(prospect: Return) -> None:
         else:
             complain(
                 f"warning: the purge of its {termination.ask} has started: "
-                f"{counted(termination.documents, 'document')} deleted; what is left then is kept"
+                f"{counted(termination.documents, 'document')} deleted; only what is left in the next cycle is kept"
             )
     if not prospect.reaches:
         complain("warning: no termination or erasure request is open, so nothing is withdrawn")
     if prospect.others:
         others = counted(prospect.others, "termination or request", "terminations and requests")
-        complain(f"warning: {others} of its applications alone {verb(prospect.others, 'continues', 'continue')}")
+        complain(f"warning: {others} made for its applications {verb(prospect.others, 'continues', 'continue')}")
     for problem in prospect.problems:
         complain(f"warning: it may still be included in the termination of an account: {problem}")
 

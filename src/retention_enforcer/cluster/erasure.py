@@ -455,6 +455,6 @@ def _raise_if_not_on_all_copies(index: str, answer: Mapping[str, Any], state: _S
     shards = answer["_shards"]
     if shards["failed"] or shards["successful"] != len(state.started):
         raise ClusterUnavailable(
-            f"only {shards['successful']} of {len(state.started)} shard copies of {index} took part",
+            f"only {shards['successful']} of {len(state.started)} shard copies of {index} carried out the request",
             "check the cluster's health; it is tried again",
         )

@@ -39,7 +39,7 @@ class FindingKind(StrEnum):
 
     # What is left after a cycle.
     OVERDUE = "overdue", _ERROR, "Documents are older than the limit."
-    NEVER_STORED = "never-stored", _ERROR, "An index holds documents that must never be stored."
+    NEVER_STORED = "never-stored", _ERROR, "An index contains documents that must never be stored."
     FORBIDDEN_FIELD = (
         "forbidden-field",
         _ERROR,
@@ -78,7 +78,7 @@ class FindingKind(StrEnum):
     BEHIND_ALIAS = (
         "behind-alias",
         _ERROR,
-        "A name of a category is an alias of an index that does not belong to the category.",
+        "An alias matches a category, but leads to an index that does not belong to the category.",
     )
     FOLLOWER = (
         "follower",
@@ -101,7 +101,7 @@ class FindingKind(StrEnum):
     MOUNTED_SNAPSHOT = (
         "mounted-snapshot",
         _WARN,
-        "A mounted snapshot holds due documents, and can only be deleted as a whole.",
+        "A mounted snapshot contains due documents, and can only be deleted as a whole.",
     )
     TIME_SERIES = "time-series", _WARN, "A time series index is due, but still accepts documents."
     # Purges and rollovers.
@@ -171,12 +171,12 @@ class FindingKind(StrEnum):
     )
     # What no promise reaches.
     UNCLAIMED = "unclaimed", _WARN, "No category claims these indices."
-    SUSPECTED_COPY = "suspected-copy", _WARN, "Indices outside the policy seem to hold documents of a category."
+    SUSPECTED_COPY = "suspected-copy", _WARN, "Indices outside the policy seem to contain documents of a category."
     NOT_LOOKED_INTO = "not-looked-into", _WARN, "It is unknown whether there are copies outside the policy."
     MATCHES_NOTHING = "matches-nothing", _WARN, "A category has matched no index for a day."
     DANGLING_INDEX = "dangling-index", _WARN, "A deleted index is on the disk of a node again (a dangling index)."
     # Snapshots.
-    SNAPSHOT_EXPIRED = "snapshot-expired", _WARN, "Snapshots hold data that is older than its limit."
+    SNAPSHOT_EXPIRED = "snapshot-expired", _WARN, "Snapshots contain data that is older than its limit."
     SNAPSHOT_POLICY = "snapshot-policy", _WARN, "A snapshot policy keeps copies for longer than the limit."
     REPOSITORY_UNREADABLE = (
         "repository-unreadable",
@@ -188,7 +188,7 @@ class FindingKind(StrEnum):
     HOLD_COVERS_LESS = (
         "hold-covers-less",
         _WARN,
-        "A hold covers less than it once did, although what it covered stays held.",
+        "The name of a hold covers less than it once did, but what the hold covered stays held.",
     )
     # Terminations and requests.
     TERMINATION_WAITING = "termination-waiting", _WARN, "Terminations wait for approval while their deadlines run."

@@ -75,7 +75,8 @@ def lasting_refusal(target: str, error: RequestRejected, reason: str, now: int) 
         remedy = f"remove alias {target} from the index template that names it, because the rollover sets it"
     elif error.kind == "resource_already_exists_exception":
         remedy = (
-            f"delete or rename the index that has the next name, or point {target} to a write index of another name"
+            "delete the index that has the next name (if it is needed, clone it first), "
+            f"or point {target} to a write index of another name"
         )
     else:
         remedy = error.remedy or f"check what POST {target}/_rollover?dry_run answers"

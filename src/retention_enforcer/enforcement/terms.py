@@ -44,7 +44,7 @@ class Terms:
         if self.accept and accepted is not None:
             raise Refused(
                 f"the policy here is {mine}, but {accepted} was accepted last: nothing is deleted",
-                f"{remedy}; ENFORCER_ACCEPT_POLICY counts only once, from the run that first saw it",
+                f"{remedy}; ENFORCER_ACCEPT_POLICY accepts a policy only once, when a run first sees it",
             )
         if accepted is not None:
             raise Refused(f"the policy was changed after {accepted} was accepted: nothing is deleted", remedy)

@@ -15,8 +15,8 @@ from retention_enforcer.domain.wording import counted
 
 LIMITS = (
     "Erased means removed from the file system of every assigned shard copy, not overwritten. What was deleted by age "
-    "alone is in no search any more; its bytes disappear by ordinary merges. Not covered: unregistered snapshot "
-    "repositories, other clusters, exports, and freed blocks of disks."
+    "alone can no longer be found by a search; ordinary merges remove its bytes later. Not covered: unregistered "
+    "snapshot repositories, other clusters, exports, and freed blocks of disks."
 )
 
 

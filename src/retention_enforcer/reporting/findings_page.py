@@ -39,7 +39,7 @@ _HELPS = {
     FindingKind.LIFECYCLE_ACTS: "run `retention-enforcer stop` to detach lifecycles from every governed index",
     FindingKind.UNCLAIMED: "add them to a category, or list them under `ignore`",
     FindingKind.SUSPECTED_COPY: "delete them, add them to a category, or list them under `ignore` if they "
-    "hold something else",
+    "contain something else",
     FindingKind.MATCHES_NOTHING: "correct `indices` of the category, or remove it",
     FindingKind.SNAPSHOT_EXPIRED: "delete the snapshots, or shorten `expire_after` of their snapshot policy",
     FindingKind.HOLD_ENDS: "none needed; to keep the data, run `retention-enforcer hold add` with a later end",
@@ -50,9 +50,9 @@ _HELPS = {
 _ITEMS = """
 ## Open items
 
-A termination and its certificate name each thing that holds data of the subject, or may hold it, and when that ends,
-if it ends without action. The certificate is not final while an item is open. While an item of the first two kinds is
-open, not even the purge is proven.
+A termination and its certificate name each thing that contains data of the subject, or may contain it, and when that
+ends, if it ends without action. The certificate is not final while an item is open. While an item of the first two
+kinds is open, not even the purge is proven.
 
 | kind | why |
 |---|---|

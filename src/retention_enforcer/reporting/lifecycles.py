@@ -19,7 +19,7 @@ Retentions = Mapping[str, StreamRetention | Unmeetable]
 """By category that adopts streams, the retention by which their own lifecycle keeps the promise, or why none does."""
 
 _COUNTED = {
-    Variant.ROLLED: "streams and aliases that roll over",
+    Variant.ROLLED: "data streams and aliases that roll over",
     Variant.ROLLING: "write indices that may only be rolled over, not deleted as a whole",
     Variant.PLAIN: "other indices that may be deleted as a whole",
     Variant.ENDED: "indices of a terminated tenant",
@@ -80,7 +80,7 @@ def lifecycles_table(compiled: Compiled, retentions: Retentions) -> Table:
 
 
 def _of_streams(found: StreamRetention | Unmeetable) -> tuple[Text, str]:
-    what = "data streams whose own lifecycle rules their next index"
+    what = "data streams whose own lifecycle manages their next index"
     if isinstance(found, Unmeetable):
         return Text.assemble(("no data_retention", "bold red"), f"\n{what}\n{found.arithmetic}\n{found.remedy}"), ""
     text = Text.assemble((f"data_retention {found.text}", "bold"), f"\n{what}\n{found.arithmetic}")

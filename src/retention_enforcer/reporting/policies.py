@@ -44,4 +44,4 @@ def enforced(category: Category) -> str:
     """Return what is done about a category."""
     if not category.enforce:
         return "reported only"
-    return "an alarm" if category.never_stored else "yes"
+    return "alarm; deleted by order only" if category.never_stored else "yes"

@@ -35,11 +35,12 @@ _TAIL = """## What to know about them
 - In Elasticsearch, anyone who may create documents in an index (`create_doc`, `index`) may also add fields to its
   mapping. Existing fields and documents stay as they are.
 - A role that reads all indices also reads `retention-requests`, and so the raw ids of those who are to be forgotten.
-  Without the privileges on all indices the policy is still kept; the search for copies reports what it may not read.
+  Without the privileges on all indices the policy is still kept; the search for copies reports what it is not allowed
+  to read.
 - An API key can do no more than the user who created it: create keys as a user who has all of the privileges. The
   privileges of a key are a copy of those of the role; `setup` updates the keys that the same user created with it.
-- If the failure store of a stream is protected separately (8.19, 9.1 and newer), its indices also need the privileges
-  `read_failure_store` and `manage_failure_store`, which older versions do not have: grant them manually.
+- If the failure store of a data stream is protected separately (8.19, 9.1 and newer), its indices also need the
+  privileges `read_failure_store` and `manage_failure_store`, which older versions do not have: grant them manually.
 - A request can also be a reinstatement: anyone who may write requests may also request that. Every request is recorded.
 """
 

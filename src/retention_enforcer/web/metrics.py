@@ -131,10 +131,14 @@ def _about_customers(status: Status) -> Iterator[Metric]:
         "pending_terminations", "Terminations and erasure requests whose data is not erased yet.", len(running)
     )
     if running:
-        text = "Time until the first of them must be purged; negative once it is late."
+        text = "Time until the first open termination or erasure request must be purged; negative once it is late."
         yield _gauge("next_deadline_seconds", text, min(remaining for remaining, _ in running) / SECOND)
     used = max((used for _, used in running if used is not None), default=0.0)
-    yield _gauge("termination_time_used_ratio", "The largest share of its time that one of them has used.", used)
+    yield _gauge(
+        "termination_time_used_ratio",
+        "The largest share of its time that an open termination or erasure request has used.",
+        used,
+    )
 
 
 def _findings(status: Status, kinds: frozenset[str]) -> Metric:

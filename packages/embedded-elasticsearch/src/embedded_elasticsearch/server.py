@@ -289,6 +289,6 @@ def _storage(folder: Path, owner: Owner) -> Path:
     if not owner.reaches(storage):
         raise NoPlace(
             f"user {owner.name}, as which the embedded server runs, cannot read {storage}",
-            "name a folder that others can read, with all its parents (mode 755), or none",
+            "name a folder that other users can read, as well as its parents (mode 755), or name none",
         )
     return storage

@@ -89,7 +89,7 @@ class ElasticsCopies:
             clean = sources.last if known is None else sources.clean(*known)
             if clean is None or executed > clean:
                 continue
-            text = f"enrich policy {match[1]} keeps a copy of its sources from {format_instant(executed)}"
+            text = f"enrich policy {match[1]} keeps a copy of its sources as of {format_instant(executed)}"
             anew = f"POST _enrich/policy/{match[1]}/_execute renews it, and the old copy is gone within 15 minutes"
             end = anew if known else "it stays until somebody deletes it"
             yield KeptCopy(kind=_COPY, text=f"{text}, in {name}: {end}", names=(match[1], name))
@@ -147,7 +147,10 @@ class ElasticsCopies:
         old = [name for name in made if clean is not None and identities.metadata[name].created <= clean]
         sources.made(into, None if old else max((identities.metadata[name].created for name in made), default=0))
         for name in old:
-            text = f"transform {transform['id']} has written documents to {name}, with other field names"
+            text = (
+                f"transform {transform['id']} has written documents to {name} that may name the subject "
+                "under other field names"
+            )
             end = f"reset it (POST _transform/{transform['id']}/_reset) and start it again to renew them"
             yield KeptCopy(kind=_COPY, text=f"{text}: {end}", names=(transform["id"], name))
 
@@ -169,7 +172,7 @@ class ElasticsCopies:
                     ignore_unavailable=True,
                 ).body
         except RequestRejected as error:
-            text = "stored async searches cannot be listed; each may hold results, by default for five days"
+            text = "stored async searches cannot be listed; each may contain results, by default for five days"
             yield KeptCopy(kind=_UNSEEN, text=f"{text}: {error.message}")
             return
         stored, hits = int(answer["hits"]["total"]["value"]), answer["hits"]["hits"]
@@ -323,7 +326,7 @@ class _Sources:
 
 def _stored(searches: int, last: int) -> KeptCopy:
     number = counted(searches, "stored async search", "stored async searches")
-    text = f"{number} began before the purge was complete and may hold results"
+    text = f"{number} began before the purge was complete and may contain results"
     return KeptCopy(kind=_COPY, text=f"{text} until the last expires", until=last)
 
 

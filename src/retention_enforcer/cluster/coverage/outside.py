@@ -29,7 +29,7 @@ from retention_enforcer.domain.policy.names import OwnIndices
 from retention_enforcer.domain.policy.promises import Category, Policy
 from retention_enforcer.domain.timestamps import Mapped
 
-_UNREAD = Cause("the enforcer may not read it")
+_UNREAD = Cause("the enforcer is not allowed to read it")
 
 
 class Coverage:

@@ -166,7 +166,7 @@ def _place(found: Survey, policy: Policy, index: IndexMetadata) -> None:
 
 def _behind_alias(index: IndexMetadata, behind: Behind, claim: Claim) -> SetApart:
     identities = f"belongs to {claim.categories[0]}" if claim.categories else "belongs to no category"
-    text = f"{behind.alias}, a name of {behind.category}, is an alias of {index.name}, which {identities}"
+    text = f"{behind.alias} matches {behind.category}, but is an alias of {index.name}, which {identities}"
     remedy = f"remove the alias from it, add {index.name} to {behind.category}, or list the alias under `ignore`"
     return apart(index, Doubt.BEHIND_ALIAS, text, remedy)
 
@@ -235,7 +235,10 @@ def _claimed_twice(index: IndexMetadata, owners: Collection[str]) -> SetApart | 
 
 
 def _hidden_stream(index: IndexMetadata) -> SetApart:
-    text = f"{index.name} is in a data stream that the enforcer may not read: it may be the write index"
+    text = (
+        f"{index.name} is in a data stream that the enforcer is not allowed to read: "
+        "it is unknown whether it is the write index"
+    )
     remedy = "grant the enforcer's role the privileges that `retention-enforcer setup --print` lists"
     return apart(index, Doubt.PARTIAL, text, remedy)
 

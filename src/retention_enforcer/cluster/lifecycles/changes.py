@@ -40,7 +40,9 @@ class ClusterLifecycles(LifecyclesSeen):
         """
         stored = self.policies().get(policy.name)
         if stored is not None and compare_stored(policy, stored.content) is Stored.FOREIGN:
-            message = f"lifecycle policy {policy.name} has a name of the enforcer, but the enforcer did not create it"
+            message = (
+                f"lifecycle policy {policy.name} has a name that the enforcer uses, but the enforcer did not create it"
+            )
             raise Refused(message, "delete it, or give the retention policy another name")
         with translated(destructive=True):
             self._once.ilm.put_lifecycle(

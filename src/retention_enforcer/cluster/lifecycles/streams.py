@@ -190,7 +190,7 @@ class StreamLifecycles:
 
     def put(self, stream: str, body: Mapping[str, Any]) -> str | None:
         """Replace the lifecycle of one stream; return why a look shows another one, None where it is as put."""
-        failure = "the lifecycle was written, but reads differently"
+        failure = "the lifecycle was written, but the cluster returns a different one"
         try:
             with translated(destructive=True):
                 self._once.perform_request(

@@ -25,7 +25,7 @@ def read_position(client: Elasticsearch, index: str) -> IndexPosition:
         answer = _stats(client, index, "seq_no.max_seq_no", "seq_no.local_checkpoint")
         refreshed = client.indices.refresh(index=index).body
     if set(answer.get("indices", {})) != {index} or refreshed["_shards"]["failed"]:
-        raise ClusterUnavailable(f"the position of {index} could not be read", "check the cluster's health")
+        raise ClusterUnavailable(f"the sequence numbers of {index} could not be read", "check the cluster's health")
     found = answer["indices"][index]
     copies = [copy for copies in found["shards"].values() for copy in copies if copy["routing"]["primary"]]
     if len(primary_numbers(found)) != 1:

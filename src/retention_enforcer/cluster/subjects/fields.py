@@ -530,10 +530,10 @@ class _Ignored:
         counts = self.counts.get(index, {})
         if some := sum(counts.get(one, 0) for one in _leaving_out(place, verdict)):
             what = (
-                f"{wording.counted(some, 'document')} with a value in {place.field} that was not indexed: too long, "
-                "malformed, or one field"
+                f"{wording.counted(some, 'document')} with a value in {place.field} that was not indexed "
+                "(too long, malformed, or beyond the limit of fields)"
             )
-            return Inexact(reason=f"{what} too many", certain=verdict)
+            return Inexact(reason=what, certain=verdict)
         for copy in self.copies[index][place]:
             if some := self.earlier.get(index, {}).get(copy, 0):
                 have = f"with {copy.whole} but" if copy.findable else f"that may have {copy.whole}, but"

@@ -99,7 +99,7 @@ def _unclaimed(facts: CoverageFacts) -> Iterator[Finding]:
     text = f"no category claims {counted(len(indices), 'index', 'indices')} with {counted(documents, 'document')}"
     if uncounted:
         text += f", not counting {uncounted:,} whose documents cannot be counted"
-    remedy = "add them to the category whose data they hold, or to `ignore` if no promise covers them"
+    remedy = "add them to the category whose data they contain, or to `ignore` if no promise covers them"
     yield Finding.of(FindingKind.UNCLAIMED, None, f"{text}: {abbreviated([index.name for index in indices])}", remedy)
 
 
@@ -111,12 +111,12 @@ def _copies(policy: Policy, facts: CoverageFacts) -> Iterator[Finding]:
         category = policy.category(id_)
         seem = sorted({other for copy in copies for other in copy.categories} - {id_})
         seems = verb(len(copies), "seems", "seem")
-        text = f"{counted(len(copies), 'index', 'indices')} outside the policy {seems} to hold documents of {id_}"
+        text = f"{counted(len(copies), 'index', 'indices')} outside the policy {seems} to contain documents of {id_}"
         text += f" (or {', '.join(seem)})" if seem else ""
         documents = counted(sum(copy.documents for copy in copies), "document")
         text += f": {documents}{_age(category, copies, facts.as_of)}; "
         text += abbreviated([_with_origin(copy) for copy in copies])
-        remedy = "delete them, add them to a category, or list them under `ignore` if they hold something else"
+        remedy = "delete them, add them to a category, or list them under `ignore` if they contain something else"
         yield Finding.of(FindingKind.SUSPECTED_COPY, id_, text, remedy, about="copies")
 
 

@@ -120,7 +120,7 @@ def copies_left(
             has = "has not yet removed its files" if id_ in placed.nodes else "left the cluster with a copy"
             texts.append(
                 f"node {memory.names[id_]} {has} of {abbreviated(names)}: "
-                "its disk keeps them until the node is seen without them"
+                "its disk keeps them until the node is in the cluster and has removed them"
             )
     return texts
 

@@ -222,7 +222,7 @@ def _describe(those: Sequence[_Expired], applications: frozenset[str]) -> str:
     names = abbreviated([_label(each.snapshot, applications) for each in those], _NAMED)
     return (
         f"{counted(len(those), f'{manual}snapshot')}{whose} in repository {oldest.repository}, taken "
-        f"{' to '.join(days)}, {verb(len(those), 'holds', 'hold')} data of {', '.join(categories)} past the "
+        f"{' to '.join(days)}, {verb(len(those), 'contains', 'contain')} data of {', '.join(categories)} past the "
         f"limit{since}: "
         f"{names}"
     )

@@ -116,7 +116,7 @@ def _absences(remains: Remains, mark: Mark) -> Iterator[str]:
     for id_, name in sorted(mark.nodes.items()):
         if id_ not in remains.nodes:
             yield (
-                f"node {name} held a shard copy and has left the cluster: its disk keeps the old files until it returns"
+                f"node {name} had a shard copy and has left the cluster: its disk keeps the old files until it returns"
             )
     for copy in remains.unused:
         yield f"files of a former shard copy are left ({copy}): Elasticsearch removes them once all copies have started"
@@ -129,7 +129,10 @@ def _documents_left(dirty: Collection[ShardCopy], remains: Remains) -> Iterator[
     copies = counted(len(remains.copies), "shard copy", "shard copies")
     yield f"{counted(deleted, 'deleted document')} left on {len(dirty)} of {copies}"
     if merging := sum(1 for copy in dirty if copy.merging):
-        yield f"a merge is running on {_copies(merging)}: it may rewrite documents that a lease retained when it began"
+        yield (
+            f"a merge is running on {_copies(merging)}: it may rewrite deleted documents that a retention lease "
+            "retained when the merge began"
+        )
     for block in sorted(remains.blocks & FORBID_SETTINGS):
         yield f"index.blocks.{block} prevents changes to the index settings: remove it"
 
@@ -143,7 +146,7 @@ def _files_kept(remains: Remains, mark: Mark, released: Collection[str]) -> Iter
     if remains.snapshot:
         yield "a snapshot of the index is in progress: the old files stay until it ends"
     if logged := sum(1 for copy in remains.copies if not _log_is_clear(copy, mark)):
-        yield f"the translog of {_copies(logged)} may hold operations from before the deletion: flush the index"
+        yield f"the translog of {_copies(logged)} may contain operations from before the deletion: flush the index"
 
 
 def _log_is_clear(copy: ShardCopy, mark: Mark) -> bool:
@@ -339,9 +342,12 @@ def _alarm(progress: ErasureProgress, now: int) -> str | None:
 
 def _alarm_of_leases(progress: ErasureProgress, waiting: int) -> str:
     named = ", ".join(_describe(lease) for lease in progress.behind)
-    remedy = "restore the node that the lease belongs to, or check why its shard copy lags behind"
+    remedy = "restore the node that the retention lease belongs to, or check why its shard copy lags behind"
     if any(lease.source == _CCR for lease in progress.behind):
-        remedy = "let the follower index in the other cluster catch up, or unfollow it; its lease is never removed here"
+        remedy = (
+            "let the follower index in the other cluster catch up, or unfollow it; "
+            "the enforcer never removes its retention lease"
+        )
     return f"{progress.index} could not be erased for {describe_duration(waiting)}: {named}; {remedy}"
 
 

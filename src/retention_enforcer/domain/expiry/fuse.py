@@ -154,7 +154,7 @@ def _since_gap(gap: Gap | None) -> str:
     if gap is None:
         return ""
     before = "before" if gap.length >= 0 else "after"
-    stepped = "; no document is younger than that check: did a clock step?" if gap.nothing_younger else ""
+    stepped = "; no document is younger than the last check: perhaps a clock was set" if gap.nothing_younger else ""
     length = describe_duration(abs(gap.length))
     return f"; the last check was {length} {before} this one, so nothing new counts as foreseen{stepped}"
 
@@ -163,4 +163,7 @@ def _more_often(gap: Gap | None) -> str:
     if gap is None:
         return ""
     most = describe_duration(gap.horizon)
-    return f"; checks more than {most} apart foresee nothing, so set ENFORCER_INTERVAL to the time between them"
+    return (
+        f"; checks more than {most} apart foresee nothing: if the checks are that far apart, "
+        "set ENFORCER_INTERVAL to the time between them"
+    )

@@ -154,7 +154,7 @@ def _about_forbidden(category: Category, facts: CategoryFacts) -> Iterator[Findi
         absent = all(found.proven_absent for found in fields)
         named = "; ".join(_what_it_holds(found) for found in fields)
         text = f"{index.name} of {fields[0].category} has a forbidden field: {named}"
-        remedy = "reindex without that field, so that no document can hold it"
+        remedy = "reindex without that field, so that no document can contain it"
         if any(found.documents for found in fields):
             remedy = f"{_STOP_AND_ERASE.format(category=category.id)}; {remedy}"
         yield Finding.of(FindingKind.FORBIDDEN_FIELD, category.id, text, remedy, index=index, milder=absent)
@@ -168,7 +168,7 @@ def _what_it_holds(found: ForbiddenField) -> str:
         return f"{field} in {counted(found.documents, 'document')}"
     if found.proven_absent:
         return f"{field} in no document"
-    return f"{field}, which cannot be searched: any of {counted(found.index.documents, 'document')} may hold it"
+    return f"{field}, which cannot be searched: any of {counted(found.index.documents, 'document')} may contain it"
 
 
 def _about_index(category: Category, index: IndexFacts, now: int) -> Iterator[Finding]:

@@ -157,7 +157,7 @@ class _Judge:
             return "no max_age: kept while the customer is active"
         if not index.documents:
             return "empty"
-        return f"{counted(index.documents, 'document')} that must not exist: reported, not deleted"
+        return f"{counted(index.documents, 'document')} that must never be stored: reported, not deleted"
 
     def _erased(self, index: IndexFacts) -> Purge | Skip | None:
         if not self.category.never_stored:
@@ -310,7 +310,7 @@ class _Judge:
         urgent = since is not None and since < self.cut - pause
         if last is None or urgent or self.now - last >= pause:
             return trim
-        reason = f"{trim.reason}; trimmed {describe_duration(self.now - last)} ago"
+        reason = f"{trim.reason}; its due documents were last deleted {describe_duration(self.now - last)} ago"
         again = last + pause
         if since is not None:
             again = min(again, self._due_at(since) + pause)

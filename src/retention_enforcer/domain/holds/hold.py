@@ -173,7 +173,7 @@ def held_for_all(
 ) -> dict[str, HeldIndex]:
     """Return the indices that are held since they may be what a hold covered once: all, or none."""
     unknown = [hold for hold in holds if hold.may_cover_all(policy, now)]
-    what = "its category is not in the policy, and it is unknown which indices it covered"
+    what = "its category is not in the policy, and it is unknown which indices the hold covered"
     return {i.name: HeldIndex(hold=hold.id, text=f"{hold}; {what}") for i in indices for hold in unknown}
 
 

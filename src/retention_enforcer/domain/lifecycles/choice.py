@@ -221,7 +221,7 @@ def _why_not_by_stream(
         )
     if index.newest > latest:
         return (
-            "its documents arrived so long after the date that its age counts from that a lifecycle would "
+            "its documents arrived too long after the date that its age counts from: a lifecycle would "
             "delete them early"
         )
     return None
@@ -244,7 +244,8 @@ def _why_never(
         return NoLifecycle(reason=f"held: {held}", foreign=theirs, exempt=True)
     if attached.stream_lifecycle and not attached.prefers_ilm:
         return NoLifecycle(
-            reason="managed by its data stream's lifecycle, because index.lifecycle.prefer_ilm is false", foreign=True
+            reason="managed by the lifecycle of its data stream, because index.lifecycle.prefer_ilm is false",
+            foreign=True,
         )
     if theirs:
         return NoLifecycle(reason=f"managed by {not_ours(str(index.lifecycle))}", foreign=True)
@@ -298,7 +299,7 @@ def _why_not_whole(category: Category, rolled: LifecyclePolicy, index: IndexFact
         span = describe_duration(index.newest - index.oldest)
         return f"its documents span {span}: the youngest would be deleted together with the oldest"
     if index.due and not is_to_delete(attached.policy, rolled):
-        return f"{counted(index.due, 'due document')}: deleted directly, under the fuse"
+        return f"{counted(index.due, 'due document')}: deleted directly, where the fuse applies"
     return None
 
 
@@ -350,7 +351,7 @@ def _plain(
     # Documents that are late for a date that is kept do not move it: they are trimmed.
     if not _counts_well(category, max(index.oldest, since), index.newest, since=since, slack=late):
         return NoLifecycle(
-            reason="its documents arrived so long after its creation that a lifecycle would delete them too early"
+            reason="its documents arrived too long after its creation: a lifecycle would delete them early"
         )
     return Plain(origination=origination)
 

@@ -28,7 +28,7 @@ def not_ours(lifecycle: str) -> str:
     """Return how a lifecycle is called that is not the enforcer's; that of a stream may have its retention from it."""
     if lifecycle == STREAM_LIFECYCLE:
         return f"the {STREAM_LIFECYCLE}"
-    return f"ILM policy {lifecycle}, which retention-enforcer did not create"
+    return f"lifecycle policy {lifecycle}, which the enforcer did not create"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -288,8 +288,8 @@ def _no_retention(category: Category, rollover: StreamRollover, rest: str, left:
     else:
         steps = ", ".join(f"{format_duration(age)} up to {format_duration(longest)}" for longest, age in _STEPS)
         arithmetic = (
-            f"no retention fits its own automatic rollover age ({steps}, then {format_duration(_LONGEST_STEP)}) "
-            f"into limit {format_duration(category.max_age or 0)} without deleting days too early"
+            f"the automatic rollover age depends on the retention ({steps}, then {format_duration(_LONGEST_STEP)}), "
+            f"and none fits into limit {format_duration(category.max_age or 0)} without deleting days too early"
         )
         remedy = "set a fixed max_age in cluster.lifecycle.default.rollover"
     return Unmeetable(category=category.id, arithmetic=arithmetic, remedy=remedy)

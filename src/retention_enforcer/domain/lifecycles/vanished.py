@@ -115,11 +115,13 @@ def judge_vanished(
     if lifecycle == STREAM_LIFECYCLE and begins is not None:
         since = format_instant(begins)
         if was_due:
-            return vanished(f"{gone}; the {lifecycle} was due to delete it from {since}", expected=True)
-        return vanished(f"{gone}, before the {lifecycle}, as last seen, was due to delete it from {since}")
+            return vanished(f"{gone}; the {lifecycle} was due to delete it at {since} or later", expected=True)
+        return vanished(f"{gone}, before the {lifecycle}, as last seen, was due to delete it at {since} or later")
     if lifecycle in own and begins is not None and was_due:
         since = format_instant(begins)
-        return vanished(f"{gone}; its lifecycle {lifecycle} was due to delete it from {since}; {unsaid}", ours=True)
+        return vanished(
+            f"{gone}; its lifecycle {lifecycle} was due to delete it at {since} or later; {unsaid}", ours=True
+        )
     known = f"it had the lifecycle {lifecycle}" if lifecycle else "it had no lifecycle"
     return vanished(f"{gone}; neither the enforcer nor one of its lifecycles deleted it: {known}; {unsaid}")
 

@@ -177,13 +177,15 @@ class ExactField:
 
     def _number(self, id_: str, first: int, last: int) -> Condition | Inexact | None:
         if _NEGATIVE.fullmatch(id_) and first <= int(id_):
-            return Inexact(reason=f"{self.name} may hold this negative number, which cannot be searched for as an id")
+            return Inexact(
+                reason=f"{self.name} may contain this negative number, which cannot be searched for as an id"
+            )
         if _NUMBER.fullmatch(id_) and int(id_) <= last:
             return Condition(where=self, value=int(id_))
         number = whole_number(id_)
         if number is not None and first <= number <= last:
             return Inexact(
-                reason=f"{self.name} is numeric and can hold this id only without sign, leading zeros, fraction or "
+                reason=f"{self.name} is numeric and can contain this id only without sign, leading zeros, fraction or "
                 "exponent; use that spelling"
             )
         return None

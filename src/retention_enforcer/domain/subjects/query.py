@@ -82,7 +82,7 @@ class SubjectQuery:
             return (found,)
         if not other.conditions:
             names = " and ".join(place.name for place in other.fields)
-            return (Inexact(reason=f"{names} cannot hold this account, but may hold another one"),)
+            return (Inexact(reason=f"{names} cannot contain this account, but may contain another one"),)
         return (replace(found, unless_other=other),)
 
 

@@ -267,7 +267,7 @@ def not_narrowed(policy: Policy, termination: Termination, now: int) -> list[Ope
         elif (until := _known_since(termination) + category.max_age) > now:
             items.append(
                 OpenItem(
-                    kind=OpenItemKind.NOT_NARROWED, text=f"{text}; what it holds will be deleted by age", until=until
+                    kind=OpenItemKind.NOT_NARROWED, text=f"{text}; what it contains will be deleted by age", until=until
                 )
             )
     return items
@@ -375,7 +375,7 @@ def _names_no(category: Category, termination: Termination) -> str:
 
 
 def _not_known(apart: SetApart) -> str:
-    return f"{apart.text}, so it is unknown whether it holds anything; {apart.remedy}"
+    return f"{apart.text}, so it is unknown whether it contains anything; {apart.remedy}"
 
 
 def _cannot_tell(name: str, indistinguishable: Indistinguishable) -> str:

@@ -79,7 +79,7 @@ class OpenItemKind(StrEnum):
     BY_AGE = "by-age", "These documents are deleted by age, not by the termination."
     ERASURE = "erasure", "The segment files of an index still contain deleted documents."
     SNAPSHOT = "snapshot", "A snapshot may contain it, or it is unknown which snapshots do."
-    COPY = "copy", "An index outside the policy holds it, or Elasticsearch keeps it elsewhere than in an index."
+    COPY = "copy", "An index outside the policy contains it, or Elasticsearch keeps it elsewhere than in an index."
     COPY_AWAY = "copy-away", "It may be on the disk of a node that left the cluster or has not removed it yet."
     DANGLING = "dangling", "A deleted index is on the disk of a node again (a dangling index)."
     LEDGER = "ledger", "The ledger does not prove that it was purged."

@@ -239,7 +239,9 @@ class _Run:
             quiet = self.blocks.put_on([one.what for one in intended], self.job)
         except RequestRejected as error:
             if len(intended) > 1:
-                message = f"the write block was refused for the list ({error.kind}): each index is tried alone"
+                message = (
+                    f"the write block was refused for several indices at once ({error.kind}): each index is tried alone"
+                )
                 raise _NoneDeleted(intended, message) from None
             self._refuse(intended, f"its writes could not be blocked: {error.message}")
             return []
@@ -262,7 +264,9 @@ class _Run:
             now = self.deleter.identities([one.index for one in intended])
         except RequestRejected as error:
             if len(intended) > 1:
-                message = f"the last check was refused for the list ({error.kind}): each index is tried alone"
+                message = (
+                    f"the last check was refused for several indices at once ({error.kind}): each index is tried alone"
+                )
                 raise _NoneDeleted(intended, message) from None
             self._refuse(intended, f"the last check failed: {error.message}")
             return []
@@ -285,7 +289,10 @@ class _Run:
             return
         error = self._send_delete(intended)
         if isinstance(error, RequestRejected) and len(intended) > 1:
-            raise _NoneDeleted(intended, f"the list was refused ({error.kind}): each index is tried alone")
+            raise _NoneDeleted(
+                intended,
+                f"the deletion of several indices at once was refused ({error.kind}): each index is tried alone",
+            )
         there = _look(self.deleter, [one.what.facts.uuid for one in intended])
         for one in intended:
             if there is None:

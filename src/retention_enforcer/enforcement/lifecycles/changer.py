@@ -258,8 +258,8 @@ def _has(attached: Attachment) -> str:
     if attached.policy is not None:
         return f"it has {attached.policy}"
     if attached.exemption is not None:
-        kept = f"kept off by index.lifecycle.origination_date {attached.origination}"
-        return f"it has no lifecycle; that of its data stream is {kept}"
+        date = f"index.lifecycle.origination_date {attached.origination}"
+        return f"it has no lifecycle; {date} exempts it from that of its data stream"
     return f"it has {STREAM_LIFECYCLE}" if attached.stream_lifecycle else "it has no lifecycle"
 
 

@@ -38,7 +38,9 @@ class PolicyWriter:
         """Put one policy, if need be; True if it may be attached. `governed` are the governed indices'."""
         how = compare_stored(policy, stored.content if stored else None)
         if how is Stored.FOREIGN:
-            text = f"lifecycle policy {policy.name} has a name of the enforcer, but the enforcer did not create it"
+            text = (
+                f"lifecycle policy {policy.name} has a name that the enforcer uses, but the enforcer did not create it"
+            )
             remedy = "delete it, or give the retention policy another name"
             self._find(FindingKind.LIFECYCLE_NAME_TAKEN, policy, text, remedy)
             # Governed indices got it when it was the enforcer's: nobody knows what it does to them now.
