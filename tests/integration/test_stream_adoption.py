@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from elasticsearch import Elasticsearch
 
-from lifecycle_bench import requests_counted
+from lifecycle_bench import eventually, requests_counted
+from retention_enforcer.cluster.lifecycles.streams import StreamLifecycles
 from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, format_instant
 from retention_enforcer.domain.lifecycles.exemption import Exemption, exemption_in
 from streams import MARK, Kind, StreamBench
@@ -52,7 +53,7 @@ def test_an_adopted_stream_gets_the_greatest_retention_that_keeps_the_promise_on
     assert ran.code == 0, ran.err
     assert streams.lifecycle_of("logs-own") == {"enabled": True, "data_retention": FITTING}
     intent, outcome = about(streams, "logs-own")
-    assert intent["details"] == {"stream": full, "retention": FITTING}
+    assert intent["details"] == {"stream": full, "enabled": 1, "retention": FITTING}
     assert f"retention {FITTING} + 3 polls of 1s + lateness 1h = limit 14d - margin 1h" in intent["reason"]
     assert outcome["outcome"] == "done"
     assert (streams.attached(rolled), streams.attached(writing)) == (None, None), "never ILM beside it"
@@ -122,14 +123,20 @@ def test_a_stream_without_a_retention_does_not_get_a_shorter_one_of_the_cluster_
     assert streams.lifecycle_of("logs-own") == {"enabled": False}
 
 
-def test_a_stream_of_a_category_that_is_gone_gets_back_what_it_had(streams: StreamBench) -> None:
+def test_a_stream_of_a_category_that_is_gone_gets_back_what_it_had_and_its_indices(streams: StreamBench) -> None:
     streams.make("logs-own", Kind(), retention="30d")
+    rolled, writing = streams.members("logs-own")
     streams.ready()
     assert streams.run("run", "--once").code == 0
     streams.policy_text = streams.policy_text.replace("id: logs", "id: others", 1).replace("logs-*", "others-*", 1)
     assert streams.run("policy", "accept").code == 0
     assert streams.run("run", "--once").code == 0
     assert retention(streams, "logs-own") == "30d"
+    streams.run("run", "--once")
+    assert (streams.date(rolled), streams.date(writing)) == (None, None)
+    streams.es.indices.refresh(index=streams.own.state)
+    stored = streams.es.search(index=streams.own.state, query={"term": {"kind": "put-streams"}})["hits"]["hits"]
+    assert stored == [], "it is forgotten"
 
 
 def test_under_a_policy_that_promises_longer_nothing_goes_by_the_former_retention(streams: StreamBench) -> None:
@@ -311,6 +318,67 @@ def test_what_a_shorter_retention_deletes_soon_counts_for_the_fuse(streams: Stre
     assert retention(streams, "logs-own") == FITTING
     streams.polls(4)
     assert old not in streams.members("logs-own")
+
+
+def test_so_does_what_it_deletes_among_what_was_exempt_until_then(streams: StreamBench) -> None:
+    streams.max_age = "15d"
+    full = streams.make("logs-own", Kind(), retention="30d")
+    almost_due = streams.now() - 13 * DAY - 4 * HOUR
+    streams.write("logs-own", *(almost_due + minute * MINUTE // 60 for minute in range(1_500)))
+    streams.es.indices.rollover(alias=full)
+    _, old, _ = streams.members("logs-own")
+    streams.es.indices.put_settings(index=old, settings={"index.lifecycle.origination_date": almost_due})
+    streams.ready()
+    for _ in range(2):  # the first look foresees it
+        assert streams.run("run", "--once").code == 0
+    assert retention(streams, "logs-own") == "1202397s"
+    streams.max_age = "14d"
+    assert streams.run("policy", "accept").code == 0
+    ran = streams.run("run", "--once")
+    assert "finding unsafe-lifecycles" in ran.err
+    assert retention(streams, "logs-own") == "1202397s"
+    streams.polls(3)
+    assert old in streams.members("logs-own")
+    assert streams.run("run", "--once").code == 0
+    assert retention(streams, "logs-own") == FITTING
+
+
+def test_what_goes_by_the_retention_that_a_cycle_has_put_is_no_deletion_by_others(streams: StreamBench) -> None:
+    streams.make("logs-own", Kind(), retention="30d")
+    streams.ready()
+    rolled, _ = streams.members("logs-own")
+    assert streams.run("run", "--once").code == 0
+    streams.es.indices.put_settings(
+        index=rolled, settings={"index.lifecycle.origination_date": streams.now() - 13 * DAY}
+    )
+    eventually(lambda: rolled not in streams.members("logs-own"))
+    ran = streams.run("run", "--once")
+    assert "before the data stream lifecycle" in ran.err, "somebody dated it back since the last look"
+
+
+def test_an_enforcer_that_may_not_act_says_that_the_lifecycles_of_streams_go_on(streams: StreamBench) -> None:
+    streams.make("logs-own", Kind(), retention="30d")
+    streams.make("logs-endless", Kind(), retention="30d")
+    streams.put_body("logs-endless", {})
+    streams.ready()
+    plan = {**streams.environ, "ENFORCER_MODE": "plan"}
+    ran = streams.run("run", "--once", environ=plan)
+    (line,) = [line for line in ran.err.splitlines() if "finding lifecycle-acts" in line]
+    assert "delete 2 indices" in line
+    assert "logs-own" in line
+    assert "logs-endless" not in line
+
+
+def test_a_retention_that_could_not_be_put_is_no_alteration(streams: StreamBench) -> None:
+    streams.make("logs-own", Kind(), retention="30d")
+    streams.ready()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StreamLifecycles, "put", lambda *_: "it failed")
+        ran = streams.run("run", "--once")
+        assert "finding lifecycle-failed" in ran.err
+    ran = streams.run("run", "--once")
+    assert "finding lifecycle-altered" not in ran.err
+    assert retention(streams, "logs-own") == FITTING
 
 
 # --- stop ---------------------------------------------------------------------------------------------

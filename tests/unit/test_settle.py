@@ -99,6 +99,9 @@ def test_an_interrupted_change_of_a_lifecycle(
         (None, {"enabled": True, "data_retention": "30d"}, Outcome.FAILED),
         (None, {}, Outcome.FAILED),
         (None, None, Outcome.FAILED),
+        ("18585m", {"enabled": False, "data_retention": "18585m"}, Outcome.FAILED),
+        ("7d off", {"enabled": False, "data_retention": "7d"}, Outcome.DONE),
+        ("7d off", {"enabled": True, "data_retention": "7d"}, Outcome.FAILED),
     ],
 )
 def test_an_interrupted_change_of_the_lifecycle_of_a_stream(
@@ -106,7 +109,8 @@ def test_an_interrupted_change_of_the_lifecycle_of_a_stream(
 ) -> None:
     ledger = MemoryLedger()
     appender = Appender(ledger, Clock(), Signature(instance="i", mode="enforce", policy="p"), lambda: 1, NO_IDS)
-    details = {"stream": "logs", **({"retention": wanted} if wanted else {})}
+    retention, _, off = (wanted or "").partition(" ")
+    details = {"stream": "logs", "enabled": int(not off), **({"retention": retention} if retention else {})}
     appender.append(
         Entry(kind=Kind.INTENT, action=SET_RETENTION, target=("logs", ""), details=details, reason="r", cycle="c-1")
     )

@@ -89,6 +89,14 @@ def test_one_is_settled_while_it_has_its_retention_and_is_on(one: AdoptedStream,
     assert one.settled is settled
 
 
+def test_what_is_about_to_be_put_may_be_there_or_not() -> None:
+    pending = PutLifecycle(put=BODY, before=BODY, pending={**BODY, "data_retention": "18585m"})
+    assert pending.is_on(lifecycle())
+    assert pending.is_on(lifecycle(body={**BODY, "data_retention": "18585m"}))
+    assert not pending.is_on(lifecycle(body={**BODY, "data_retention": "9d"}))
+    assert PutLifecycle.of(pending.body()) == pending
+
+
 def test_whose_retention_is_to_change() -> None:
     mine = PutLifecycle(put=BODY, before={"enabled": True})
     other = lifecycle(stream="other")
@@ -176,15 +184,28 @@ def test_what_it_would_rule_and_must_not(
     assert against(adopted(), seen, there, wanted) == (() if reason is None else (reason,))
 
 
+def due(one: AdoptedStream, attached: Attachment, wanted: Wanted = BY_STREAM) -> list[IndexFacts]:
+    return due_by(one, facts(ROLLED), {"rolled": attached}, {"rolled": wanted}, NOW + DAY)
+
+
 def test_what_a_retention_deletes_by_an_instant_and_the_one_before_did_not() -> None:
-    until = NOW + DAY
-    old = replace(THERE, rolled_over=until - FITTING)
-    assert due_by(adopted(), facts(ROLLED), {"rolled": old}, until) == [ROLLED]
-    assert due_by(adopted(), facts(ROLLED), {"rolled": replace(old, rolled_over=until - FITTING + 1)}, until) == []
-    assert due_by(adopted(retention=FITTING), facts(ROLLED), {"rolled": old}, until) == [], "it did already"
-    assert due_by(adopted(), facts(ROLLED), {"rolled": replace(old, origination=FAR_AHEAD)}, until) == []
-    dated = replace(THERE, origination=until - FITTING)
-    assert due_by(adopted(), facts(ROLLED), {"rolled": dated}, until) == [ROLLED], "its date counts, not its rollover"
+    rolled = NOW + DAY - FITTING
+    old = replace(THERE, rolled_over=rolled)
+    assert due(adopted(), old) == [ROLLED]
+    assert due(adopted(), replace(old, rolled_over=rolled + 1)) == []
+    assert due(adopted(retention=FITTING), old) == [], "it did already"
+    assert due(adopted(), replace(THERE, origination=rolled)) == [ROLLED], "its date counts, not its rollover"
+    assert due(adopted(), replace(old, policy="theirs")) == []
+
+
+def test_what_is_exempt_until_the_retention_is_put_counts_as_what_it_will_be() -> None:
+    rolled = NOW + DAY - FITTING
+    exempt = replace(THERE, rolled_over=rolled, origination=FAR_AHEAD + 1)
+    assert due(adopted(), exempt) == [ROLLED]
+    assert due(adopted(retention=FITTING), exempt) == [ROLLED], "its exemption ends with the next put"
+    assert due(adopted(), exempt, NoLifecycle(reason="held", foreign=True, exempt=True)) == []
+    assert due(adopted(), replace(exempt, origination=FAR_AHEAD)) == [], "ILM ruled it, it is not given back"
+    assert due(adopted(), replace(THERE, origination=2 * 10**15 + rolled)) == [ROLLED], "it had that date"
 
 
 # --- which index it may rule ---

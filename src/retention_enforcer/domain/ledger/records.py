@@ -55,7 +55,7 @@ APPLY_LIFECYCLE, DETACH_LIFECYCLE = "apply_lifecycle", "detach_lifecycle"
 
 SET_RETENTION = "set_retention"
 """The action of replacing the lifecycle of a stream, which is its target; a stream has no uuid. Its `details` have the
-stream, and `retention`, `data_retention` as it was put, or nothing where none was."""
+stream, `enabled` as 1 or 0, and `retention`, `data_retention` as it was put, or nothing where none was."""
 
 OBSERVED_DELETION = "observed_deletion"
 """The action of an index that went without the enforcer: an outcome that answers no intent."""

@@ -20,24 +20,29 @@ from retention_enforcer.domain.lifecycles.streams import AdoptedStream, StreamLi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PutLifecycle:
-    """What the enforcer put on a stream, and what was there before it first did; both whole."""
+    """What the enforcer put on a stream, and what was there before it first did; all whole."""
 
     put: Mapping[str, Any]
+    """What was there when it was last seen: until the first was put, what was there before."""
     before: Mapping[str, Any]
+    pending: Mapping[str, Any] | None = None
+    """What is about to be put. Whether it was, a look tells."""
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> PutLifecycle:
         """Return what was stored."""
         with readable("what retention-state stores about the lifecycle of a data stream"):
-            return cls(put=dict(body["put"]), before=dict(body["before"]))
+            pending = dict(body["pending"]) if "pending" in body else None
+            return cls(put=dict(body["put"]), before=dict(body["before"]), pending=pending)
 
     def body(self) -> dict[str, Any]:
         """Return what is to be stored."""
-        return {"put": dict(self.put), "before": dict(self.before)}
+        pending = {"pending": dict(self.pending)} if self.pending is not None else {}
+        return {"put": dict(self.put), "before": dict(self.before), **pending}
 
     def is_on(self, lifecycle: StreamLifecycle) -> bool:
         """Whether a stream has it still, as it was put."""
-        return dict(lifecycle.body) == dict(self.put)
+        return dict(lifecycle.body) in (self.put, self.pending)
 
     def returned(self, default: int | None) -> dict[str, Any]:
         """What the stream gets where it is adopted no more: what it had.
@@ -45,7 +50,8 @@ class PutLifecycle:
         Not where that deletes sooner: then it is switched off, since nothing covers what it would delete. `default` is
         the retention (milliseconds) that the cluster gives where none is said; None is an endless one.
         """
-        had, put = (milliseconds(str(body.get("data_retention"))) for body in (self.before, self.put))
+        there = self.put if self.pending is None else self.pending
+        had, put = (milliseconds(str(body.get("data_retention"))) for body in (self.before, there))
         in_force = had if "data_retention" in self.before else default
         sooner = in_force is not None and put is not None and in_force < put
         return {**self.before, "enabled": False} if sooner else dict(self.before)
@@ -88,22 +94,37 @@ def against(
 
 
 def due_by(
-    adopted: AdoptedStream, facts: CategoryFacts, attachments: Mapping[str, Attachment], until: int
+    adopted: AdoptedStream,
+    facts: CategoryFacts,
+    attachments: Mapping[str, Attachment],
+    wanted: Mapping[str, Wanted],
+    until: int,
 ) -> list[IndexFacts]:
-    """Return the indices that the retention to be put deletes by an instant, and the one that is there does not."""
+    """Return the indices that the retention to be put deletes by an instant, and the one that is there does not.
+
+    Those that are exempt until it is put are among them: they are given back then.
+    """
     return [
         index
         for index in facts.indices
         if index.name in adopted.lifecycle.members
         and (attached := attachments.get(index.name)) is not None
-        and attached.acting == STREAM_LIFECYCLE
+        and _is_to_rule(attached, wanted.get(index.name))
         and _begins(index, attached, adopted.target.retention) <= until
-        and not _is_due_already(adopted.lifecycle, index, attached, until)
+        and not (attached.exemption is None and _is_due_already(adopted.lifecycle, index, attached, until))
     ]
 
 
+def _is_to_rule(attached: Attachment, wanted: Wanted | None) -> bool:
+    """Whether the lifecycle of its stream rules an index, or will as soon as that has the right retention."""
+    if attached.exemption is None:
+        return attached.acting == STREAM_LIFECYCLE
+    free = isinstance(wanted, NoLifecycle) and not wanted.exempt
+    return attached.exemption.given_back and attached.policy is None and free
+
+
 def _begins(index: IndexFacts, attached: Attachment, retention: int) -> int:
-    since = attached.origination if attached.origination is not None else attached.rolled_over
+    since = attached.before if attached.before is not None else attached.rolled_over
     return (index.created if since is None else since) + retention
 
 

@@ -97,7 +97,10 @@ def _look_at_stream(intent: Record, streams: StreamLifecycles) -> tuple[Outcome,
         return Outcome.FAILED, f"interrupted: the data stream {'is gone' if body is None else 'has no lifecycle'}"
     there = body.get("data_retention")
     has = f"the data stream has {f'data_retention {there}' if there is not None else 'no retention'}"
-    if there == wanted:
+    enabled = bool(body.get("enabled", True))
+    if not enabled:
+        has += ", disabled"
+    if there == wanted and enabled == bool(details.get("enabled", True)):
         return Outcome.DONE, f"interrupted: {has}"
     return Outcome.FAILED, f"interrupted: {has}; the next cycle checks it again"
 

@@ -31,6 +31,10 @@ class Adoption:
 
     findings: list[Finding] = field(default_factory=list)
     unknown: bool = False
+    touched: bool = False
+    """Whether anything was sent."""
+    given_back: set[str] = field(default_factory=set)
+    """The streams that have what they had, or what somebody else gave them."""
 
 
 class _Changed(Refused):
@@ -90,7 +94,7 @@ class StreamAdoption:
                     documents=i.documents,
                     foreseen=foreseen_in(i, category, scope.policy.margin, facts).known,
                 )
-                for i in due_by(adopted, facts, look.attachments, self.clock.now() + DAY)
+                for i in due_by(adopted, facts, look.attachments, look.wanted, self.clock.now() + DAY)
             ]
             try:
                 fuse([*soon, *more])
@@ -102,15 +106,35 @@ class StreamAdoption:
         return run.result
 
     def give_back_orphaned(self, scope: Scope, cycle: str) -> Adoption:
-        """Give back what was put for categories that are in the policy no more."""
+        """Give back what was put for categories that are in the policy no more.
+
+        It is known until `forget`: what is exempt in these streams has to be given back as well.
+        """
         result = Adoption()
-        kept = {streams_key(category.id) for category in scope.policy.categories}
-        for key, body in sorted(self.state.all(PUT_STREAMS).items()):
-            if key not in kept:
-                run = _Run(self, None, key, put_in(body), scope.control.holds, cycle, result)
-                for stream in sorted(run.known):
-                    run.give_back(stream)
+        for key, known in self._orphaned(scope):
+            run = _Run(self, None, key, known, scope.control.holds, cycle, result)
+            for stream in sorted(known):
+                run.give_back(stream, forget=False)
         return result
+
+    def forget(self, scope: Scope, streams: Collection[str]) -> None:
+        """Forget these streams of categories that are in the policy no more."""
+        for key, known in self._orphaned(scope):
+            left = {stream: one for stream, one in known.items() if stream not in streams}
+            if left.keys() != known.keys():
+                self.remember(key, left)
+
+    def _orphaned(self, scope: Scope) -> list[tuple[str, dict[str, PutLifecycle]]]:
+        kept = {streams_key(category.id) for category in scope.policy.categories}
+        return [(key, put_in(body)) for key, body in sorted(self.state.all(PUT_STREAMS).items()) if key not in kept]
+
+    def remember(self, key: str, known: Mapping[str, PutLifecycle]) -> None:
+        """Store what was put on the streams of a category."""
+        if known:
+            body = {stream: one.body() for stream, one in sorted(known.items())}
+            self.state.save(key, body, self.clock.now(), PUT_STREAMS)
+        else:
+            self.state.remove(key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +153,13 @@ class _Run:
         stream, lifecycle = adopted.lifecycle.stream, adopted.lifecycle
         mine = self.known.get(stream)
         before = mine.before if mine is not None and mine.is_on(lifecycle) else lifecycle.body
-        self.known[stream] = PutLifecycle(put=adopted.body, before=before)
+        self.known[stream] = PutLifecycle(put=lifecycle.body, before=before, pending=adopted.body)
         self._remember()
-        why = self._replace(stream, lifecycle.body, adopted.body, adopted.target.arithmetic) or self._differs(adopted)
+        why = self._replace(stream, lifecycle.body, adopted.body, adopted.target.arithmetic)
+        if why is None:
+            self.known[stream] = PutLifecycle(put=adopted.body, before=before)
+            self._remember()
+            why = self._differs(adopted)
         if why is not None:
             self.fail(stream, why)
 
@@ -144,20 +172,23 @@ class _Run:
             return "the cluster rolls it over at another age than the one that its retention is calculated for"
         return None if now.rules_the_next else "another lifecycle manages the index that its next rollover creates"
 
-    def give_back(self, stream: str) -> None:
+    def give_back(self, stream: str, *, forget: bool = True) -> None:
         """Put back what a stream had, unless somebody has changed its lifecycle since: then that stays."""
         mine = self.known[stream]
-        if any(mine.is_on(one) for one in self._now(stream)):
+        there = next((one.body for one in self._now(stream) if mine.is_on(one)), None)
+        returned = mine.returned(self.parts.source.default_retention())
+        if there is not None and dict(there) not in (returned, dict(mine.before)):
             reason = "the data stream is no longer adopted: it gets its former lifecycle back"
-            returned = mine.returned(self.parts.source.default_retention())
             if returned != mine.before:
                 reason += ", disabled, because it deletes sooner and nothing covers what it would delete"
-            why = self._replace(stream, mine.put, returned, reason)
+            why = self._replace(stream, there, returned, reason)
             if why is not None:
                 self.fail(stream, why)
                 return
-        del self.known[stream]
-        self._remember()
+        self.result.given_back.add(stream)
+        if forget:
+            del self.known[stream]
+            self._remember()
 
     def note_alteration(self, adopted: AdoptedStream) -> None:
         """Say so where somebody changed what was put; where the policy or the cluster has changed, that is none."""
@@ -187,7 +218,11 @@ class _Run:
             index=stream,
             uuid="",
             reason=reason,
-            details={"stream": stream, **({"retention": str(retention)} if retention is not None else {})},
+            details={
+                "stream": stream,
+                "enabled": int(bool(body.get("enabled", True))),
+                **({"retention": str(retention)} if retention is not None else {}),
+            },
             cycle=self.cycle,
         )
         unheld = acts.holds_unchanged(self.holds)
@@ -197,6 +232,7 @@ class _Run:
             if self.parts.streams.of([stream]).get(stream) != dict(there):
                 raise _Changed
 
+        self.result.touched = True
         try:
             with acts.permit([one], raise_if_changed).destructive():
                 why = self.parts.streams.put(stream, body)
@@ -218,8 +254,4 @@ class _Run:
         return [one for one in self.parts.source.stream_lifecycles([stream]) if not one.failure_store]
 
     def _remember(self) -> None:
-        if self.known:
-            body = {stream: one.body() for stream, one in sorted(self.known.items())}
-            self.parts.state.save(self.key, body, self.parts.clock.now(), PUT_STREAMS)
-        else:
-            self.parts.state.remove(self.key)
+        self.parts.remember(self.key, self.known)

@@ -14,6 +14,7 @@ from retention_enforcer.domain.instants import DAY, format_instant
 from retention_enforcer.domain.lifecycles.changes import Change, Way, earliest_deletion
 from retention_enforcer.domain.lifecycles.compiler import Variant, deletes_nothing
 from retention_enforcer.domain.lifecycles.ended import EndedIndices
+from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.plan import Plan
 from retention_enforcer.domain.policy.promises import Category
 from retention_enforcer.domain.wording import counted
@@ -134,6 +135,8 @@ class LifecycleWork:
             raise_if_unsafe_lifecycles(plan, [*attached, *soon], limits)
 
         streams = self._adoption.apply(scope, look, facts, cycle, fuse)
+        if streams.touched:
+            look = self._look(category, scope, facts)
         failed = (*failed_changes(category, changed), *_refusal(category, refused))
         findings = (*watched.findings, *writer.findings, *failed, *streams.findings)
         unknown = changed.unknown or streams.unknown
@@ -183,12 +186,15 @@ class LifecycleWork:
 def still_acting(look: LifecycleLook, watched: Watched) -> Sequence[Finding]:
     """Return the finding that lifecycles delete a category's indices, although the enforcer does not act.
 
-    Those of which nothing can be known are among them; closed ones are not: no lifecycle deletes these.
+    Those of which nothing can be known are among them. Closed ones are where the lifecycle of their stream rules them:
+    index lifecycle management does not delete these.
     """
+    ending = {one.stream for one in look.streams if one.enabled and one.retention is not None}
     managed = {
-        name: a.policy
+        name: STREAM_LIFECYCLE if a.acting == STREAM_LIFECYCLE else a.policy
         for name, a in sorted(look.attachments.items())
-        if a.policy is not None and a.open and not (a.policy in look.own and deletes_nothing(a.policy))
+        if (a.acting == STREAM_LIFECYCLE and a.stream in ending)
+        or (a.ruled_by_ilm and a.open and not (a.policy in look.own and deletes_nothing(a.policy or "")))
     }
     if not managed:
         return ()

@@ -12,7 +12,7 @@ from retention_enforcer.domain.lifecycles.choice import Attachment
 from retention_enforcer.domain.lifecycles.compiler import own_lifecycles
 from retention_enforcer.domain.lifecycles.exemption import FAR_AHEAD
 from retention_enforcer.domain.own.state_keys import LIFECYCLES
-from retention_enforcer.enforcement.lifecycles.adoption import StreamAdoption
+from retention_enforcer.enforcement.lifecycles.adoption import Adoption, StreamAdoption
 from retention_enforcer.enforcement.lifecycles.changer import LifecycleChanger
 from retention_enforcer.enforcement.lifecycles.observer import LifecycleObserver
 from retention_enforcer.enforcement.ports import LifecycleSource
@@ -109,8 +109,28 @@ class StrayLifecycles:
         seen = self._watch.look(scope)
         changed = self._changer.carry_out(None, seen.strays, cycle, scope.control.holds)
         left = seen.left(change for change, _ in changed.failures.values())
-        streams = self._adoption.give_back_orphaned(scope, cycle)
+        streams = self._give_back_streams(scope, seen.there, cycle)
         return StrayResult(findings=(*left, *streams.findings), unknown=changed.unknown or streams.unknown)
+
+    def _give_back_streams(self, scope: Scope, there: Mapping[str, Attachment], cycle: str) -> Adoption:
+        """Give streams of categories that are gone what they had, and then the indices that were exempt in them.
+
+        As long as there is any hold these stay exempt: nobody can tell any more which of them it covers.
+        """
+        streams = self._adoption.give_back_orphaned(scope, cycle)
+        exempt = [
+            Change(index=name, uuid=a.uuid, way=Way.RELEASE, reason="its data stream has its former lifecycle again")
+            for name, a in there.items()
+            if a.stream in streams.given_back and a.exemption is not None and a.exemption.given_back
+        ]
+        released = exempt if not scope.control.holds else []
+        changed = self._changer.carry_out(None, released, cycle, scope.control.holds)
+        streams.unknown |= changed.unknown
+        left = {there[change.index].stream for change in exempt} - {
+            there[change.index].stream for change in changed.done
+        }
+        self._adoption.forget(scope, streams.given_back - left)
+        return streams
 
 
 def _detach(name: str, attached: Attachment, put_by: str) -> Change:
