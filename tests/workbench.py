@@ -236,6 +236,11 @@ class Workbench:
         assert self.instant is not None
         self.instant += round(seconds * SECOND)
 
+    def catch_up(self) -> None:
+        """Let as much time pass on the clock that stands still as it is behind by now."""
+        assert self.instant is not None
+        self.instant = max(self.instant, SystemClock().now())
+
     # --- data ---
 
     def index(self, name: str, timestamps: Iterable[int | None], **body: Any) -> str:

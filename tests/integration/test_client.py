@@ -506,7 +506,7 @@ def test_a_version_that_is_too_old_is_refused_before_anything_else(version: str,
         if fits:
             assert version in cluster_facts(client).version
         else:
-            with pytest.raises(Refused, match=f"a node runs Elasticsearch {version}, older than 8.2"):
+            with pytest.raises(Refused, match=f"a node runs Elasticsearch {version}, "):
                 cluster_facts(client)
 
 

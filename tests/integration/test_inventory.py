@@ -229,7 +229,7 @@ def test_a_timestamp_of_another_type_leaves_its_index_alone_without_an_age(
 
     why = the_ageless(facts)
     assert why.doubt is Doubt.TIMESTAMP_TYPE
-    assert f"{prefix}logs-1 is of type {type_}" in why.text
+    assert f"{prefix}logs-1 is mapped as {type_}" in why.text
     (index,) = [i for i in facts.indices if i.ageless]
     assert (index.documents, index.undated, index.oldest, index.due) == (1, 1, None, 0)
     beside(facts)

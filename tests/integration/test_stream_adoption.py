@@ -236,11 +236,11 @@ def test_documents_of_unknown_age_are_exempt_before_the_retention_is_put(streams
 
 
 @pytest.fixture
-def seldom_ilm(es: Elasticsearch) -> Iterator[None]:
+def seldom_ilm(streams: StreamBench) -> Iterator[None]:
     """A cluster on which no index lifecycle policy keeps a promise with a rollover of a day."""
-    es.cluster.put_settings(persistent={"indices.lifecycle.poll_interval": "14h"})
+    streams.es.cluster.put_settings(persistent={"indices.lifecycle.poll_interval": "14h"})
     yield
-    es.cluster.put_settings(persistent={"indices.lifecycle.poll_interval": None})
+    streams.es.cluster.put_settings(persistent={"indices.lifecycle.poll_interval": None})
 
 
 @pytest.mark.usefixtures("seldom_ilm")
