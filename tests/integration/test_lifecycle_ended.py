@@ -120,6 +120,26 @@ def test_who_comes_back_between_the_look_and_the_attaching_keeps_it_off(
     assert not [r for r in tenants.records() if r.get("action") == "apply_lifecycle"]
 
 
+def test_who_comes_back_with_the_attaching_takes_it_off_in_that_run(
+    tenants: Workbench, snapshotting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert snapshotting
+    assert tenants.run("terminate", "--application", "1").code == 0
+    attach, back = ClusterLifecycles.attach, []
+
+    def late(*given: Any, **more: Any) -> dict[str, str]:
+        back.append(tenants.run("reinstate", "--application", "1").code)
+        return attach(*given, **more)
+
+    monkeypatch.setattr(ClusterLifecycles, "attach", late)
+    with tenants.working() as worker:
+        worker.work_on_terminations()
+    assert back == [0]
+    assert attached(tenants) is None
+    assert not stored(tenants)["sequence_numbers"]
+    tenants.assert_every_intent_is_answered_once()
+
+
 def test_a_reinstated_tenant_has_no_such_lifecycle_any_more(tenants: Workbench, snapshotting: str) -> None:
     assert snapshotting
     assert tenants.run("terminate", "--application", "1").code == 0
@@ -356,7 +376,8 @@ def test_plan_mode_leaves_it_and_says_that_the_cluster_deletes(tenants: Workbenc
 
 
 def stored(bench: Workbench) -> dict[str, Any]:
-    found: dict[str, Any] = bench.es.get(index=bench.own.state, id=ENDED_INDICES)["_source"]["body"]
+    answer = bench.es.options(ignore_status=404).get(index=bench.own.state, id=ENDED_INDICES)
+    found: dict[str, Any] = answer["_source"]["body"] if answer["found"] else {}
     return found
 
 

@@ -163,12 +163,16 @@ class TerminationWork:
         return Outcome.UNKNOWN in outcomes or early.unknown or run.left.unknown
 
     def _leave_to_lifecycles(self, scope: Scope, run: _Run, seen: PurgeObservation | None, cycle: str) -> None:
-        """Leave what has to go whole and could not be deleted to a lifecycle; nothing where somebody came back."""
-        if seen is None or self._registrar.must_look_again(run.intake):
-            run.left = self._ended.leave(scope, {}, {}, cycle)
-        else:
+        """Leave what has to go whole and could not be deleted to a lifecycle; nothing where somebody came back.
+
+        That is asked again afterwards: who comes back while it is attached must not wait for the next run.
+        """
+        if seen is not None and not self._registrar.must_look_again(run.intake):
             whole = self._purge.announce_whole(scope, seen.plans, run.terminations)
             run.left = self._ended.leave(scope, seen.look.protected, whole, cycle)
+            if not whole or not self._registrar.must_look_again(run.intake):
+                return
+        run.left = self._ended.leave(scope, {}, {}, cycle)
 
     def _look(self, scope: Scope, run: _Run) -> PurgeObservation | None:
         """Look for all that may be purged now; None where that is nobody's."""
