@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,9 +13,10 @@ from elasticsearch.helpers import bulk
 
 from customers import MAPPING, add, index, now, of
 from lifecycle_bench import eventually, slow_repository
+from retention_enforcer.bootstrap import Deployment, Surroundings
 from retention_enforcer.cluster.lifecycles.changes import ClusterLifecycles
 from retention_enforcer.cluster.preflight import Capabilities
-from retention_enforcer.domain.errors import ClusterUnavailable
+from retention_enforcer.domain.errors import ClusterUnavailable, Refused
 from retention_enforcer.domain.facts import IndexFacts
 from retention_enforcer.domain.instants import HOUR, MINUTE
 from retention_enforcer.domain.own.state_keys import ENDED_INDICES
@@ -23,6 +25,7 @@ from retention_enforcer.enforcement.lifecycles.ended import EndedLifecycles
 from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleResult
 from retention_enforcer.enforcement.preconditions.decisions import Decisions
 from retention_enforcer.enforcement.terminations.job import TerminationWork
+from retention_enforcer.enforcement.terminations.purge import SubjectPurge
 from retention_enforcer.enforcement.terminations.registrar import Registrar
 from workbench import Workbench
 
@@ -138,6 +141,57 @@ def test_who_comes_back_with_the_attaching_takes_it_off_in_that_run(
     assert attached(tenants) is None
     assert not stored(tenants)["sequence_numbers"]
     tenants.assert_every_intent_is_answered_once()
+
+
+def test_a_run_that_hangs_makes_its_look_no_younger(
+    tenants: Workbench, snapshotting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert snapshotting
+    assert tenants.run("terminate", "--application", "1").code == 0
+    announce, looked = SubjectPurge.announce_whole, []
+
+    def slow(*given: Any) -> dict[str, list[IndexFacts]]:
+        looked.append(now())
+        time.sleep(0.1)
+        return announce(*given)
+
+    monkeypatch.setattr(SubjectPurge, "announce_whole", slow)
+    with tenants.working() as worker:
+        worker.work_on_terminations()
+    assert attached(tenants) == ended(tenants)
+    assert stored(tenants)["until"] <= looked[0] + HOUR
+
+
+def test_who_has_lost_the_lease_overwrites_no_look_of_the_next(
+    tenants: Workbench, snapshotting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert snapshotting
+    assert tenants.run("terminate", "--application", "1").code == 0
+    announce = SubjectPurge.announce_whole
+
+    def stalls(*given: Any) -> dict[str, list[IndexFacts]]:
+        found = announce(*given)
+        monkeypatch.setattr(SubjectPurge, "announce_whole", announce)
+        assert tenants.run("reinstate", "--application", "1").code == 0
+        tenants.free_the_lease()
+        assert tenants.run("run", "--once").code == 0
+        return found
+
+    monkeypatch.setattr(SubjectPurge, "announce_whole", stalls)
+    acting = Deployment(Surroundings(environ=tenants.environ, own=tenants.own, erases_for=0)).acting()
+    assert acting.lease.try_to_take()
+    acting.worker.start()
+    leave = EndedLifecycles.leave
+
+    def late(*given: Any) -> LifecycleResult:
+        acting.lease.renew()
+        return leave(*given)
+
+    monkeypatch.setattr(EndedLifecycles, "leave", late)
+    with pytest.raises(Refused):
+        acting.worker.work_on_terminations()
+    assert attached(tenants) is None
+    assert not stored(tenants).get("sequence_numbers")
 
 
 def test_a_reinstated_tenant_has_no_such_lifecycle_any_more(tenants: Workbench, snapshotting: str) -> None:

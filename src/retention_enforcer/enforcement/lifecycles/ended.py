@@ -88,7 +88,9 @@ class EndedLifecycles:
         numbers = {index.uuid: index.sequence_numbers for those in ended.values() for index in those}
         results = [self.take_off_others(scope, numbers, cycle)]
         if numbers:
-            self._save(EndedIndices(until=self._clock.now() + self._kept_for, sequence_numbers=numbers))
+            looked_at = min(protected[id_].as_of for id_ in ended)  # not now: this run may have hung since
+            with self._changer.permit.destructive():  # whoever has lost the lease does not know better than the next
+                self._save(EndedIndices(until=looked_at + self._kept_for, sequence_numbers=numbers))
         for id_, indices in ended.items():
             results.append(self._attach(scope, scope.policy.category(id_), protected[id_], indices, cycle))
         return LifecycleResult(
