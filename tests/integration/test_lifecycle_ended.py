@@ -16,7 +16,8 @@ from lifecycle_bench import eventually, slow_repository
 from retention_enforcer.bootstrap import Deployment, Surroundings
 from retention_enforcer.cluster.lifecycles.changes import ClusterLifecycles
 from retention_enforcer.cluster.preflight import Capabilities
-from retention_enforcer.domain.errors import ClusterUnavailable, Refused
+from retention_enforcer.cluster.subjects.counts import SubjectCounts
+from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RequestRejected
 from retention_enforcer.domain.facts import IndexFacts
 from retention_enforcer.domain.instants import HOUR, MINUTE
 from retention_enforcer.domain.own.state_keys import ENDED_INDICES
@@ -192,6 +193,27 @@ def test_who_has_lost_the_lease_overwrites_no_look_of_the_next(
         acting.worker.work_on_terminations()
     assert attached(tenants) is None
     assert not stored(tenants).get("sequence_numbers")
+
+
+def test_what_cannot_be_counted_is_left_to_no_lifecycle(
+    tenants: Workbench, snapshotting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be gone, and counted for nobody."""
+    assert snapshotting
+    assert tenants.run("terminate", "--application", "1").code == 0
+    count, refused = SubjectCounts.by_label, []
+
+    def refuses(counts: SubjectCounts, name: str, *given: Any) -> dict[str, int]:
+        if name == tenants.prefix + OWN:
+            refused.append(name)
+            raise RequestRejected("blocked", "wait")
+        return count(counts, name, *given)
+
+    monkeypatch.setattr(SubjectCounts, "by_label", refuses)
+    with tenants.working() as worker:
+        worker.work_on_terminations()
+    assert refused
+    assert attached(tenants) is None
 
 
 def test_a_reinstated_tenant_has_no_such_lifecycle_any_more(tenants: Workbench, snapshotting: str) -> None:

@@ -147,15 +147,26 @@ class SubjectPurge:
     ) -> dict[str, list[IndexFacts]]:
         """Return by category what has to go whole and could not be deleted: others do it as soon as that is possible.
 
-        Announced as if it had been interrupted, so that the next run writes down what it took.
+        Announced as if it had been interrupted, so that the next run writes down what it took. What cannot be announced
+        nobody is to delete: it would be counted for nobody.
         """
         whole: dict[str, list[IndexFacts]] = {}
         for category in (scope.policy.category(id_) for id_ in plans):
-            for purge in plans[category.id].purges if category.enforce else []:
-                if purge.action is Action.DELETE_INDEX:
-                    self._announce(scope.policy, category, purge, terminations)
-                    whole.setdefault(category.id, []).append(purge.facts)
+            purges = plans[category.id].purges if category.enforce else []
+            those = [purge for purge in purges if purge.action is Action.DELETE_INDEX]
+            facts = [purge.facts for purge in those if self._is_announced(scope.policy, category, purge, terminations)]
+            if facts:
+                whole[category.id] = facts
         return whole
+
+    def _is_announced(
+        self, policy: Policy, category: Category, purge: Purge, terminations: Mapping[str, Termination]
+    ) -> bool:
+        """Announce a purge; whether it is announced now, by this run or by an earlier one."""
+        if self._announce(policy, category, purge, terminations) is not None:
+            return True
+        earlier = self.eraser.pending().get(purge.facts.uuid)
+        return earlier is not None and bool(earlier.expected)
 
     def note_interrupted(self, scope: Scope, terminations: dict[str, Termination]) -> None:
         """Write down what purges took that could not say so themselves: what is not there any more.
