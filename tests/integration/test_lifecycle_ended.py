@@ -371,6 +371,18 @@ def test_what_nobody_remembers_a_cycle_takes_it_off(tenants: Workbench, snapshot
         assert attached(tenants) is None
 
 
+def test_where_nobody_can_read_what_is_remembered_a_cycle_takes_it_off(tenants: Workbench, snapshotting: str) -> None:
+    assert snapshotting
+    assert tenants.run("terminate", "--application", "1").code == 0
+    tenants.run("run", "--once")
+    store(tenants, {"until": "soon"})
+    with tenants.working() as worker:
+        worker.run("application-logs")
+        assert attached(tenants) is None
+        worker.work_on_terminations()
+        assert attached(tenants) == ended(tenants), "its own look says so"
+
+
 def test_what_somebody_wrote_to_a_cycle_takes_it_off(tenants: Workbench, snapshotting: str) -> None:
     assert snapshotting
     assert tenants.run("terminate", "--application", "1").code == 0

@@ -25,7 +25,7 @@ class EndedIndices:
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> EndedIndices:
         """Return what was stored."""
-        with readable("what retention-state remembers of ended indices"):
+        with readable("what retention-state remembers of ended indices", so="no index keeps its lifecycle"):
             indices = body.get("sequence_numbers", {})
             return cls(
                 until=int(body.get("until", 0)),

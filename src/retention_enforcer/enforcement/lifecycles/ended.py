@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from retention_enforcer.domain.errors import RequestRejected
+import structlog
+
+from retention_enforcer.domain.errors import Refused, RequestRejected
 from retention_enforcer.domain.facts import CategoryFacts, IndexFacts
 from retention_enforcer.domain.findings import Finding
 from retention_enforcer.domain.lifecycles.changes import not_ended
@@ -29,6 +31,8 @@ from retention_enforcer.enforcement.lifecycles.reconcile import (
 )
 from retention_enforcer.enforcement.ports import Clock, DocumentStore, LifecycleSource
 from retention_enforcer.enforcement.scope import Scope
+
+_log = structlog.get_logger()
 
 
 class EndedLifecycles:
@@ -51,8 +55,13 @@ class EndedLifecycles:
         self._kept_for = kept_for
 
     def known(self) -> EndedIndices:
-        """Return what the last look showed."""
-        return EndedIndices.of(self._state.load([ENDED_INDICES]).get(ENDED_INDICES, {}))
+        """Return what the last look showed; nothing where that is not readable: then no index keeps the lifecycle."""
+        body = self._state.load([ENDED_INDICES]).get(ENDED_INDICES, {})
+        try:
+            return EndedIndices.of(body)
+        except Refused as unreadable:
+            _log.warning(unreadable.message, **{"event.action": "lifecycle", "event.outcome": "failure"})
+            return EndedIndices()
 
     def take_off_others(self, scope: Scope, ended: Collection[str], cycle: str) -> LifecycleResult:
         """Take the lifecycle off all indices but these (by uuid), also off what had none yet when it was stored.
