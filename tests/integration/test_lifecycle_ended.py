@@ -454,6 +454,28 @@ def test_a_policy_for_which_it_is_no_tenants_own_takes_it_off(
     assert attached(tenants) is None
 
 
+@pytest.mark.parametrize("by", ["policy accept", "ENFORCER_ACCEPT_POLICY"])
+def test_a_policy_of_another_name_without_the_category_takes_it_off(
+    tenants: Workbench, snapshotting: str, by: str
+) -> None:
+    """No look of its work on terminations says whose the index is."""
+    assert snapshotting
+    assert tenants.run("terminate", "--application", "1").code == 0
+    tenants.run("run", "--once")
+    assert attached(tenants) == ended(tenants)
+    before, _, rest = tenants.policy_text.partition("  - id: application-logs")
+    tenants.policy_text = (
+        before.replace("{prefix}policy", "{prefix}other") + "  - id: logs" + rest.split("- id: logs")[1]
+    )
+    if by == "policy accept":
+        assert tenants.run("policy", "accept").code == 0
+        assert attached(tenants) is None
+    else:
+        tenants.settings[by] = tenants.run("policy", "show", "--output", "json").json["fingerprint"]
+    tenants.run("run", "--once")
+    assert attached(tenants) is None
+
+
 def test_plan_mode_leaves_it_and_says_that_the_cluster_deletes(tenants: Workbench, snapshotting: str) -> None:
     assert snapshotting
     assert tenants.run("terminate", "--application", "1").code == 0

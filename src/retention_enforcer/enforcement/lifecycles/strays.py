@@ -9,7 +9,7 @@ from retention_enforcer.domain.errors import RequestRejected
 from retention_enforcer.domain.findings import Finding, FindingKind
 from retention_enforcer.domain.lifecycles.changes import Change, Way
 from retention_enforcer.domain.lifecycles.choice import Attachment
-from retention_enforcer.domain.lifecycles.compiler import own_lifecycles
+from retention_enforcer.domain.lifecycles.compiler import deletes_at_once, own_lifecycles
 from retention_enforcer.domain.lifecycles.exemption import FAR_AHEAD
 from retention_enforcer.domain.own.state_keys import LIFECYCLES
 from retention_enforcer.enforcement.lifecycles.adoption import Adoption, StreamAdoption
@@ -78,7 +78,10 @@ class StrayWatch:
         return _Seen(there, strays, (*findings, *(_former(change, there[change.index]) for change in former)))
 
     def _strays(self, scope: Scope, there: Mapping[str, Attachment]) -> tuple[list[Change], list[Change]]:
-        """Return how this policy's lifecycles leave what it does not claim, and how those of another policy would."""
+        """Return how this policy's lifecycles leave what it does not claim, and how those of another policy would.
+
+        The one that deletes at once leaves, of whatever policy it is: no look says whose the index is any more.
+        """
         governed = self._governed()  # afterwards: an index that came in between is not taken for nobody's
         managed = {
             name: attached for name, attached in there.items() if attached.policy is not None and name not in governed
@@ -89,7 +92,8 @@ class StrayWatch:
         for name, attached in managed.items():
             put_by = own.get(attached.policy or "")
             if put_by is not None:
-                (strays if put_by == scope.policy.name else former).append(_detach(name, attached, put_by))
+                stays = put_by != scope.policy.name and not deletes_at_once(attached.policy or "")
+                (former if stays else strays).append(_detach(name, attached, put_by))
         return strays, former
 
 

@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.lifecycles.adoption import put_in
 from retention_enforcer.domain.lifecycles.changes import Way
-from retention_enforcer.domain.lifecycles.compiler import StoredLifecycle, own_lifecycles, same_phases
+from retention_enforcer.domain.lifecycles.compiler import (
+    StoredLifecycle,
+    deletes_at_once,
+    own_lifecycles,
+    same_phases,
+)
 from retention_enforcer.domain.lifecycles.streams import AdoptedStream
 from retention_enforcer.domain.own.state_keys import PUT_STREAMS
 from retention_enforcer.enforcement.lifecycles.observer import LifecycleLook, LifecycleObserver
@@ -55,7 +60,8 @@ class SupersededLifecycles:
         """Return the indices with a lifecycle of the enforcer's that does something else than this policy says.
 
         Those that no category claims are among them where a policy of this name has put the lifecycle: of others nobody
-        can tell whether their policy is still accepted somewhere. They are findings (`lifecycle-former`).
+        can tell whether their policy is still accepted somewhere. They are findings (`lifecycle-former`), but for the
+        lifecycle that deletes at once: that needs somebody who looks whose the index is.
         """
         stored = self.cluster.stored()
         looks = [self.observer.look(scope, scope.policy.category(id_), found) for id_, found in facts.items()]
@@ -64,8 +70,12 @@ class SupersededLifecycles:
         there = {name: a for name, a in self.cluster.attachments(["*"]).items() if a.policy is not None}
         governed = self.governed()  # afterwards: an index that came in between is not taken for nobody's
         own = own_lifecycles(scope.policy, (a.policy for a in there.values()), self.cluster.contents)
-        put_by = {name: own.get(attached.policy or "") for name, attached in there.items() if name not in governed}
-        return names | {name for name, policy in put_by.items() if policy == scope.policy.name}
+        lifecycles = {name: attached.policy or "" for name, attached in there.items() if name not in governed}
+        return names | {
+            name
+            for name, policy in lifecycles.items()
+            if policy in own and (own[policy] == scope.policy.name or deletes_at_once(policy))
+        }
 
     def _of_streams(self, adopted: Mapping[str, AdoptedStream]) -> set[str]:
         """Return the indices that a retention of the enforcer's rules which this policy does not put."""
