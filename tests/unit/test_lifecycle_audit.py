@@ -120,6 +120,22 @@ def test_what_was_attached_between_two_cycles_is_in_the_ledger(records: list[dic
     assert judge_vanished("u", found["u"], {OURS, ENDED}, None, NOW).ours
 
 
+@pytest.mark.parametrize("lifecycle", [None, OURS])
+def test_what_was_taken_off_again_has_deleted_nothing(lifecycle: str | None) -> None:
+    """Nobody of ours deleted it: without that a stranger's deletion would be no finding."""
+    target = {"index": "logs-a", "uuid": "u"}
+    again = {"action": "detach_lifecycle" if lifecycle is None else "apply_lifecycle", "target": target}
+    off = [
+        {**again, "kind": "intent", "sequence": 9, **({"details": {"lifecycle": lifecycle}} if lifecycle else {})},
+        {**again, "kind": "outcome", "sequence": 10, "intent": 9, "outcome": "done", "time": format_instant(NOW)},
+    ]
+    found = with_attached({"u": replace(KNOWN, lifecycle=None, deletes_from=None)}, [*off, *applied()], NOW - MINUTE)
+    assert (found["u"].lifecycle, found["u"].deletes_from) == (lifecycle, None)
+    assert not judge_vanished("u", found["u"], {OURS, ENDED}, None, NOW).ours
+    refused = [*off[:1], {**off[1], "outcome": "refused"}]
+    assert with_attached({"u": KNOWN}, [*refused, *applied()], NOW - MINUTE)["u"].lifecycle == ENDED
+
+
 def test_an_earlier_index_of_the_same_name_tells_nothing() -> None:
     earlier = told(at=KNOWN.first_seen - DAY)
     found = judge_vanished("u", replace(KNOWN, lifecycle=None, deletes_from=None), {OURS}, [earlier], NOW)

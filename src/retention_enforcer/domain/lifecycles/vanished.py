@@ -67,7 +67,8 @@ def purged_by_the_enforcer(records: Iterable[Record]) -> frozenset[str]:
 def with_attached(known: Mapping[str, Evidence], records: Iterable[Record], looked_at: int) -> dict[str, Evidence]:
     """Return what was known with the lifecycles that delete at once, where these were attached after that look.
 
-    Not by a cycle: none of its looks shows them. `records` are the intents and outcomes of attaching.
+    Not by a cycle: none of its looks shows them. `records` are the intents and outcomes of attaching and of detaching:
+    one that was taken off again has deleted nothing.
     """
     after, intended = dict(known), dict[int, str]()
     for record in sorted(records, key=lambda record: int(record["sequence"])):
@@ -75,9 +76,13 @@ def with_attached(known: Mapping[str, Evidence], records: Iterable[Record], look
             intended[int(record["sequence"])] = str((record.get("details") or {}).get("lifecycle", ""))
             continue
         lifecycle, at = intended.get(int(record["intent"]), ""), parse_instant(str(record["time"]))
-        if record["outcome"] == Outcome.DONE and deletes_at_once(lifecycle) and at >= looked_at:
-            uuid = str(record["target"]["uuid"])
+        if record["outcome"] != Outcome.DONE or at < looked_at:
+            continue
+        uuid = str(record["target"]["uuid"])
+        if deletes_at_once(lifecycle):
             after[uuid] = replace(after[uuid], lifecycle=lifecycle, deletes_from=at)
+        elif deletes_at_once(after[uuid].lifecycle or ""):
+            after[uuid] = replace(after[uuid], lifecycle=lifecycle or None, deletes_from=None)
     return after
 
 

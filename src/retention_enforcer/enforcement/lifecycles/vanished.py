@@ -8,7 +8,14 @@ from typing import Any
 
 from retention_enforcer.domain.facts import CategoryFacts, Evidence
 from retention_enforcer.domain.instants import DAY, format_instant
-from retention_enforcer.domain.ledger.records import APPLY_LIFECYCLE, OBSERVED_DELETION, Entry, Kind, Outcome
+from retention_enforcer.domain.ledger.records import (
+    APPLY_LIFECYCLE,
+    DETACH_LIFECYCLE,
+    OBSERVED_DELETION,
+    Entry,
+    Kind,
+    Outcome,
+)
 from retention_enforcer.domain.lifecycles.compiler import own_lifecycles
 from retention_enforcer.domain.lifecycles.vanished import (
     CLOCKS,
@@ -64,7 +71,8 @@ class VanishedIndices:
             return ()
         now, history = self.clock.now(), self._read_history(gone)
         looked_at = facts.looked_at if facts.looked_at is not None else now - DAY
-        gone = with_attached(gone, self.ledger.about(gone, APPLY_LIFECYCLE), looked_at)
+        changes = [one for action in (APPLY_LIFECYCLE, DETACH_LIFECYCLE) for one in self.ledger.about(gone, action)]
+        gone = with_attached(gone, changes, looked_at)
         deleters = [evidence.lifecycle for evidence in gone.values()] + [entry.policy for entry in history or ()]
         own = own_lifecycles(self.policy, deleters, self.lifecycles) if self.has_lifecycles() else {}
         instants = self.history.deleted_at(gone)
