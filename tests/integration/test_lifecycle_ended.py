@@ -20,7 +20,7 @@ from retention_enforcer.cluster.subjects.counts import SubjectCounts
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RequestRejected
 from retention_enforcer.domain.facts import IndexFacts
 from retention_enforcer.domain.instants import HOUR, MINUTE
-from retention_enforcer.domain.own.state_keys import ENDED_INDICES
+from retention_enforcer.domain.own.state_keys import ENDED_INDICES, streams_key
 from retention_enforcer.enforcement.lifecycles.changer import LifecycleChanger
 from retention_enforcer.enforcement.lifecycles.ended import EndedLifecycles
 from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleResult
@@ -381,6 +381,23 @@ def test_where_nobody_can_read_what_is_remembered_a_cycle_takes_it_off(tenants: 
         assert attached(tenants) is None
         worker.work_on_terminations()
         assert attached(tenants) == ended(tenants), "its own look says so"
+
+
+def test_a_cycle_that_cannot_read_what_was_put_on_streams_takes_it_off_all_the_same(
+    tenants: Workbench, snapshotting: str
+) -> None:
+    assert snapshotting
+    assert tenants.run("terminate", "--application", "1").code == 0
+    with tenants.working() as worker:
+        worker.work_on_terminations()
+        assert attached(tenants) == ended(tenants)
+        add(tenants, OWN, {"sdkappid": "11"})
+        source = tenants.es.get(index=tenants.own.state, id=ENDED_INDICES)["_source"]
+        spoiled, key = {**source, "body": {"a-stream": {}}}, streams_key("application-logs")
+        tenants.es.index(index=tenants.own.state, id=key, document=spoiled, refresh=True)
+        with pytest.raises(Refused):
+            worker.run("application-logs")
+        assert attached(tenants) is None
 
 
 def test_what_somebody_wrote_to_a_cycle_takes_it_off(tenants: Workbench, snapshotting: str) -> None:

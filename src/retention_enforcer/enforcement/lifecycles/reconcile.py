@@ -20,7 +20,7 @@ from retention_enforcer.domain.policy.promises import Category
 from retention_enforcer.domain.wording import counted
 from retention_enforcer.enforcement.lifecycles.adoption import StreamAdoption
 from retention_enforcer.enforcement.lifecycles.changer import Changed, LifecycleChanger
-from retention_enforcer.enforcement.lifecycles.observer import LifecycleLook, LifecycleObserver, Watched
+from retention_enforcer.enforcement.lifecycles.observer import EndedNames, LifecycleLook, LifecycleObserver, Watched
 from retention_enforcer.enforcement.lifecycles.policies import PolicyWriter
 from retention_enforcer.enforcement.memory import Managed
 from retention_enforcer.enforcement.ports import Clock, LifecycleSource
@@ -95,8 +95,8 @@ class LifecycleWork:
         """
         if not scope.may_act or not self._observer.available:
             return False
-        try:
-            look = self._look(category, scope, facts)
+        try:  # what was put on streams is not asked for: who cannot read it has to detach all the same
+            look = self._observer.look(scope, category, facts, ended=self._kept(facts))
         except RequestRejected:  # the purges go on without lifecycles, and `apply` says so
             return False
         detaching = [change for change in look.changes if change.way is Way.DETACH]
@@ -143,13 +143,16 @@ class LifecycleWork:
         return LifecycleResult(findings=findings, managed=look.managed(facts), unknown=unknown)
 
     def _look(self, category: Category, scope: Scope, facts: CategoryFacts) -> LifecycleLook:
-        """Look, where `ended` stays only on what the work on terminations says of, unchanged since."""
+        return self._observer.look(scope, category, facts, self._adoption.known(category.id), self._kept(facts))
+
+    def _kept(self, facts: CategoryFacts) -> EndedNames:
+        """Return what `ended` stays on: what the work on terminations says of, unchanged since."""
 
         def kept(having: Collection[str]) -> Collection[str]:
             ended = self._ended() if having else EndedIndices()  # read after the attachments: it is saved before these
             return {i.name for i in facts.indices if i.name in having and ended.include(i, facts.as_of)}
 
-        return self._observer.look(scope, category, facts, self._adoption.known(category.id), kept)
+        return kept
 
     def _under_the_fuse(
         self,
