@@ -17,8 +17,8 @@ LIMIT, MARGIN, ROLLOVER = 120 * SECOND, 30 * SECOND, 12 * SECOND
 LATE = MARGIN
 RETENTION = LIMIT - MARGIN - LATE - ROLLOVER - 3 * SECOND
 STREAMS = 40
-EARLY = RETENTION - 4 * SECOND
-"""The least age at which a document goes: its rollover may come just after it. Looks and clocks take four seconds."""
+EARLY = RETENTION - SECOND
+"""The least age at which a document goes: its rollover may come just after it. A second is for clocks."""
 
 POLICY = """\
 version: 1
@@ -58,6 +58,7 @@ class Watch:
         self._bench = bench
         self._names = names
         self._first: dict[str, int] = {}
+        self._written: list[int] = []
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -69,6 +70,7 @@ class Watch:
                 for name in self._names
                 for line in ({"create": {"_index": self._bench.prefix + name}}, {"@timestamp": now})
             ]
+            self._written.append(now)
             self._bench.es.bulk(operations=operations, refresh=True)
             self._look()
             self._end.wait(2)
@@ -90,8 +92,8 @@ class Watch:
                 continue
             self.oldest_age = max(self.oldest_age, asked - int(oldest))
             if int(oldest) > self._first.setdefault(name, int(oldest)):
-                # What went was written before this one: at most one write earlier.
-                self.least_age = min(self.least_age, self._bench.now() - int(oldest))
+                youngest = max((at for at in self._written if at < int(oldest)), default=0)
+                self.least_age = min(self.least_age, self._bench.now() - youngest)
                 self.went += 1
             self._first[name] = int(oldest)
 
