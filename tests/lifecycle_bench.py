@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -157,6 +158,20 @@ def requests_counted() -> Iterator[list[tuple[str, str]]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Transport, "perform_request", counted)
         yield sent
+
+
+@contextmanager
+def daemon(bench: Workbench) -> Iterator[None]:
+    """The daemon in a process of its own, ended as an orchestrator ends it."""
+    running = bench.process("run")
+    drain = threading.Thread(target=running.communicate)
+    drain.start()
+    try:
+        yield
+    finally:
+        running.terminate()
+        drain.join(30)
+        assert running.returncode == 0
 
 
 def eventually(what: Callable[[], bool], seconds: float = 15.0) -> float:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from elasticsearch import Elasticsearch
 
-from lifecycle_bench import LifecycleBench, eventually
+from lifecycle_bench import LifecycleBench, daemon, eventually
 from retention_enforcer.cluster.lifecycles.history import LifecycleHistory
 from retention_enforcer.domain.instants import SECOND
 
@@ -83,20 +82,6 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         self._end.set()
         self._thread.join()
-
-
-@contextmanager
-def daemon(bench: LifecycleBench) -> Iterator[None]:
-    """The daemon in a process of its own, ended as an orchestrator ends it."""
-    running = bench.process("run")
-    drain = threading.Thread(target=running.communicate)
-    drain.start()
-    try:
-        yield
-    finally:
-        running.terminate()
-        drain.join(30)
-        assert running.returncode == 0
 
 
 def streams(bench: LifecycleBench) -> list[str]:

@@ -303,13 +303,19 @@ def test_an_index_that_cannot_be_looked_into_keeps_its_stream_as_it_is(streams: 
     assert retention(streams, "logs-own") == FITTING
 
 
+def almost_due(bench: StreamBench) -> str:
+    """Make a stream with an index of 1,500 documents that are due in less than a day, dated like them; return it."""
+    full = bench.make("logs-own", Kind(), retention="30d")
+    at = bench.now() - 13 * DAY - 4 * HOUR
+    bench.write("logs-own", *(at + minute * MINUTE // 60 for minute in range(1_500)))
+    bench.es.indices.rollover(alias=full)
+    _, old, _ = bench.members("logs-own")
+    bench.es.indices.put_settings(index=old, settings={"index.lifecycle.origination_date": at})
+    return old
+
+
 def test_what_a_shorter_retention_deletes_soon_counts_for_the_fuse(streams: StreamBench) -> None:
-    full = streams.make("logs-own", Kind(), retention="30d")
-    almost_due = streams.now() - 13 * DAY - 4 * HOUR
-    streams.write("logs-own", *(almost_due + minute * MINUTE // 60 for minute in range(1_500)))
-    streams.es.indices.rollover(alias=full)
-    _, old, _ = streams.members("logs-own")
-    streams.es.indices.put_settings(index=old, settings={"index.lifecycle.origination_date": almost_due})
+    old = almost_due(streams)
     streams.ready()
     ran = streams.run("run", "--once")
     assert "finding unsafe-lifecycles" in ran.err
@@ -322,12 +328,7 @@ def test_what_a_shorter_retention_deletes_soon_counts_for_the_fuse(streams: Stre
 
 def test_so_does_what_it_deletes_among_what_was_exempt_until_then(streams: StreamBench) -> None:
     streams.max_age = "15d"
-    full = streams.make("logs-own", Kind(), retention="30d")
-    almost_due = streams.now() - 13 * DAY - 4 * HOUR
-    streams.write("logs-own", *(almost_due + minute * MINUTE // 60 for minute in range(1_500)))
-    streams.es.indices.rollover(alias=full)
-    _, old, _ = streams.members("logs-own")
-    streams.es.indices.put_settings(index=old, settings={"index.lifecycle.origination_date": almost_due})
+    old = almost_due(streams)
     streams.ready()
     for _ in range(2):  # the first look foresees it
         assert streams.run("run", "--once").code == 0

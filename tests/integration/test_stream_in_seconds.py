@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from elasticsearch import Elasticsearch
 
+from lifecycle_bench import daemon
 from retention_enforcer.domain.instants import SECOND
 from streams import Kind, StreamBench
 
@@ -104,20 +104,6 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         self._end.set()
         self._thread.join()
-
-
-@contextmanager
-def daemon(bench: StreamBench) -> Iterator[None]:
-    """The daemon in a process of its own, ended as an orchestrator ends it."""
-    running = bench.process("run")
-    drain = threading.Thread(target=running.communicate)
-    drain.start()
-    try:
-        yield
-    finally:
-        running.terminate()
-        drain.join(30)
-        assert running.returncode == 0
 
 
 @pytest.mark.timeout(600)

@@ -9,9 +9,9 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from retention_enforcer.cluster.lifecycles.streams import MANAGED_BY_STREAM
 from retention_enforcer.cluster.preflight import Capabilities, Part
 
-_MANAGED_BY_STREAM = "Data stream lifecycle"
 _FIELDS = [
     "data_streams.name",
     "data_streams.hidden",
@@ -71,5 +71,5 @@ def _is_system(stream: Mapping[str, Any]) -> bool:
 
 
 def _under_stream_lifecycle(stream: Mapping[str, Any], index: Mapping[str, Any]) -> bool:
-    by = index.get("managed_by", stream.get("next_generation_managed_by", _MANAGED_BY_STREAM))
-    return bool(stream.get("lifecycle", {}).get("enabled", False)) and by == _MANAGED_BY_STREAM
+    by = index.get("managed_by", stream.get("next_generation_managed_by", MANAGED_BY_STREAM))
+    return bool(stream.get("lifecycle", {}).get("enabled", False)) and by == MANAGED_BY_STREAM

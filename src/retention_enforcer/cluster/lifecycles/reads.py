@@ -62,9 +62,6 @@ _ATTACHED = [
 ]
 _AUTHENTICATION = "_xpack_security_authentication"
 _API_KEY_REALM = "_es_api_key"
-_POLL_INTERVAL = "*.indices.lifecycle.poll_interval"
-_DEFAULT_RETENTION = "*.data_streams.lifecycle.retention.default"
-_STREAM_POLL_INTERVAL = "*.data_streams.lifecycle.poll_interval"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,34 +109,34 @@ class LifecyclesSeen:
 
     def poll_interval(self) -> int:
         """Return `indices.lifecycle.poll_interval` as it is in force, in milliseconds."""
-        with translated():
-            answer = self._reading.cluster.get_settings(include_defaults=True, filter_path=_POLL_INTERVAL).body
-        for level in ("transient", "persistent", "defaults"):
-            setting = answer.get(level, {}).get("indices", {}).get("lifecycle", {}).get("poll_interval")
-            if setting is not None and (poll := milliseconds(str(setting))) is not None:
-                return poll
-        remedy = "check that the enforcer's role has the cluster privilege monitor"
-        raise ClusterUnavailable("indices.lifecycle.poll_interval could not be read", remedy)
+        poll = _first_duration(self._setting("indices.lifecycle.poll_interval"))
+        if poll is None:
+            remedy = "check that the enforcer's role has the cluster privilege monitor"
+            raise ClusterUnavailable("indices.lifecycle.poll_interval could not be read", remedy)
+        return poll
 
     def stream_poll(self) -> int:
         """Return `data_streams.lifecycle.poll_interval` as it is in force, or its default, in milliseconds."""
-        with translated():
-            answer = self._reading.cluster.get_settings(include_defaults=True, filter_path=_STREAM_POLL_INTERVAL).body
-        polls = (
-            milliseconds(str(answer.get(level, {}).get("data_streams", {}).get("lifecycle", {}).get("poll_interval")))
-            for level in ("transient", "persistent", "defaults")
-        )
-        return next((poll for poll in polls if poll is not None), DEFAULT_STREAM_POLL)
+        poll = _first_duration(self._setting("data_streams.lifecycle.poll_interval"))
+        return DEFAULT_STREAM_POLL if poll is None else poll
 
     def default_retention(self) -> int | None:
         """Return the retention of streams whose lifecycle says none, in milliseconds; None where that is endless."""
+        said = self._setting("data_streams.lifecycle.retention.default")
+        return milliseconds(said[0]) if said else None
+
+    def _setting(self, name: str) -> list[str]:
+        """Return what a setting of the cluster says on each level that has it; the first is in force."""
         with translated():
-            answer = self._reading.cluster.get_settings(include_defaults=True, filter_path=_DEFAULT_RETENTION).body
+            answer = self._reading.cluster.get_settings(include_defaults=True, filter_path=f"*.{name}").body
+        found = []
         for level in ("transient", "persistent", "defaults"):
-            retention = answer.get(level, {}).get("data_streams", {}).get("lifecycle", {}).get("retention", {})
-            if "default" in retention:
-                return milliseconds(str(retention["default"]))
-        return None
+            said: Any = answer.get(level)
+            for part in name.split("."):
+                said = said.get(part) if said is not None else None
+            if said is not None:
+                found.append(str(said))
+        return found
 
     def stream_round(self) -> int:
         """Return how long it takes until the lifecycles of all streams have been looked at anew, in milliseconds.
@@ -267,6 +264,10 @@ class StreamMember:
     lifecycle: bool
     """Whether a lifecycle of the stream's own may delete it. Newer versions give each failure store one of its own, of
     which nothing stands here."""
+
+
+def _first_duration(texts: Iterable[str]) -> int | None:
+    return next((duration for text in texts if (duration := milliseconds(text)) is not None), None)
 
 
 def stream_members(state: Mapping[str, Any]) -> dict[str, StreamMember]:

@@ -31,7 +31,8 @@ _COMPUTED = frozenset({"effective_retention", "retention_determined_by", "rollov
 """What an answer says beside what was put."""
 
 _LONGEST_REASON = 200
-_MANAGED_BY_STREAM = "Data stream lifecycle"
+MANAGED_BY_STREAM = "Data stream lifecycle"
+"""How the cluster names the lifecycle of a stream, where it says what manages an index."""
 _DESCRIBED = [
     "data_streams.name",
     "data_streams.lifecycle",
@@ -78,7 +79,7 @@ def described(stream: Mapping[str, Any]) -> Iterator[StreamLifecycle]:
     """
     data, failures = stream.get("lifecycle"), stream.get("failure_store", {}).get("lifecycle")
     backing, failed = stream.get("indices", ()), stream.get("failure_store", {}).get("indices", ())
-    rules_the_next = stream.get("next_generation_managed_by") == _MANAGED_BY_STREAM
+    rules_the_next = stream.get("next_generation_managed_by") == MANAGED_BY_STREAM
     if data is not None:
         alone = None if failures is None else False
         members = backing if failures is not None else (*backing, *failed)
@@ -111,7 +112,7 @@ def _lifecycle(
         retention=milliseconds(str(retention)) if retention is not None else None,
         determined_by=said.get("retention_determined_by"),
         rollover=_rollover(said.get("rollover", {})),
-        members=frozenset(str(one["index_name"]) for one in members if one.get("managed_by") == _MANAGED_BY_STREAM),
+        members=frozenset(str(one["index_name"]) for one in members if one.get("managed_by") == MANAGED_BY_STREAM),
         rules_the_next=rules_the_next,
         failure_store=failure_store,
     )

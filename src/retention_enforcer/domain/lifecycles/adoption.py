@@ -7,7 +7,7 @@ first, by a date of its own, and stays so until the retention is the right one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from retention_enforcer.domain.errors import readable
@@ -104,14 +104,16 @@ def due_by(
 
     Those that are exempt until it is put are among them: they are given back then.
     """
+    there = adopted.lifecycle
+    to_be = replace(there, enabled=True, retention=adopted.target.retention)
     return [
         index
         for index in facts.indices
-        if index.name in adopted.lifecycle.members
+        if index.name in there.members
         and (attached := attachments.get(index.name)) is not None
         and _is_to_rule(attached, wanted.get(index.name))
-        and _begins(index, attached, adopted.target.retention) <= until
-        and not (attached.exemption is None and _is_due_already(adopted.lifecycle, index, attached, until))
+        and _deletes(to_be, index, attached, until)
+        and not (attached.exemption is None and _deletes(there, index, attached, until))
     ]
 
 
@@ -123,13 +125,7 @@ def _is_to_rule(attached: Attachment, wanted: Wanted | None) -> bool:
     return attached.exemption.given_back and attached.policy is None and free
 
 
-def _begins(index: IndexFacts, attached: Attachment, retention: int) -> int:
-    since = attached.before if attached.before is not None else attached.rolled_over
-    return (index.created if since is None else since) + retention
-
-
-def _is_due_already(lifecycle: StreamLifecycle, index: IndexFacts, attached: Attachment, until: int) -> bool:
-    begins = deletes_from(
-        lifecycle, created=index.created, rolled_over=attached.rolled_over, dated=attached.origination
-    )
+def _deletes(lifecycle: StreamLifecycle, index: IndexFacts, attached: Attachment, until: int) -> bool:
+    """Whether the lifecycle of a stream deletes an index by an instant, once it rules it."""
+    begins = deletes_from(lifecycle, created=index.created, rolled_over=attached.rolled_over, dated=attached.before)
     return begins is not None and begins <= until

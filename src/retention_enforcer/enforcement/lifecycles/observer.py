@@ -39,6 +39,7 @@ from retention_enforcer.domain.lifecycles.streams import (
     AdoptedStream,
     StreamLifecycle,
     adopted_streams,
+    adopts_streams,
     judge_stream,
 )
 from retention_enforcer.domain.lifecycles.streams import deletes_from as stream_deletes_from
@@ -218,8 +219,8 @@ class LifecycleObserver:
         self, category: Category, margin: int, streams: Sequence[StreamLifecycle]
     ) -> Mapping[str, AdoptedStream]:
         """Return the streams whose own lifecycles are to keep the promise."""
-        if not streams or self._setting == DIRECT:
-            return {}
+        if not streams or self._setting == DIRECT or not adopts_streams(category):
+            return {}  # nothing is asked of the cluster for it
         return adopted_streams(category, margin, streams, self._source.stream_poll())
 
     def _streams(self, category: Category, attachments: Mapping[str, Attachment]) -> Sequence[StreamLifecycle]:
