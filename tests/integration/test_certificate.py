@@ -443,8 +443,8 @@ def test_percolator_queries_that_name_the_subject_are_found(tenants: Workbench) 
         es.index(index=name, document={"query": {"term": {"sdkappid": id_}}}, refresh=True)
     assert tenants.run("terminate", "--application", "1").code == 0
     assert tenants.run("run", "--once").code == 0
-    (item,) = items(tenants, "stored queries")
-    assert (item["kind"], "has 1 stored queries" in item["text"]) == ("copy", True)
+    (item,) = items(tenants, "naming the subject")
+    assert (item["kind"], item["text"]) == ("copy", f"{name} has 1 stored query naming the subject")
 
 
 # --- snapshots ----------------------------------------------------------------------------------------
