@@ -20,6 +20,7 @@ from elastic_transport import ConnectionTimeout, Urllib3HttpNode
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import bulk
 
+from backups import Backups
 from retention_enforcer.cluster.erasure import Erasure
 from retention_enforcer.domain.erasure.facts import Gone, IndexGone, Mark, Remains
 from retention_enforcer.domain.erasure.steps import Act, Erased, ErasureProgress, NotYet, judge, next_step
@@ -433,21 +434,14 @@ def test_what_was_written_and_not_committed_since_the_mark_is_not_of_before_it(e
     assert "the translog of 1 shard copy" in reasons(judge(looked(es, one, later), later))
 
 
-def test_a_running_snapshot_keeps_the_files(es: Elasticsearch, server: Server, shelf: Any, prefix: str) -> None:
-    if server.embedded is None:
-        pytest.skip("a repository needs a folder that this server allows")
-    one, repository = shelf(), f"{prefix}repository"
-    slow = {"location": str(server.embedded.snapshots_folder / repository), "max_snapshot_bytes_per_sec": "2kb"}
-    es.snapshot.create_repository(name=repository, repository={"type": "fs", "settings": slow})
-    try:
-        mark = marked(es, one)
-        es.snapshot.create(repository=repository, snapshot="one", indices=one.name, wait_for_completion=False)
-        wait_until(lambda: looked(es, one, mark).snapshot)
-        assert "a snapshot of the index is in progress" in reasons(judge(looked(es, one, mark), mark))
-        es.snapshot.delete(repository=repository, snapshot="one")
-        assert not looked(es, one, mark).snapshot
-    finally:
-        es.snapshot.delete_repository(name=repository)
+def test_a_running_snapshot_keeps_the_files(es: Elasticsearch, backups: Backups, shelf: Any) -> None:
+    one, repository = shelf(), backups.repository(max_snapshot_bytes_per_sec="2kb")
+    mark = marked(es, one)
+    es.snapshot.create(repository=repository, snapshot="one", indices=one.name, wait_for_completion=False)
+    wait_until(lambda: looked(es, one, mark).snapshot)
+    assert "a snapshot of the index is in progress" in reasons(judge(looked(es, one, mark), mark))
+    es.snapshot.delete(repository=repository, snapshot="one")
+    assert not looked(es, one, mark).snapshot
 
 
 def test_a_merge_is_at_work_until_no_node_is_at_it(es: Elasticsearch, shelf: Any, prefix: str) -> None:

@@ -396,7 +396,7 @@ def test_policy_show_gives_the_arithmetic_with_the_clusters_poll_interval(manage
     assert names == [managed.lifecycle("logs", variant) for variant in ("rolled", "rolling", "plain")]
     assert rolled["arithmetic"].endswith("= limit 14d - margin 1h")
     table = managed.run("policy", "show", "--lifecycles")
-    assert "the cluster's" in table.out
+    assert "set in the cluster" in table.out
     assert max(len(line) for line in table.out.splitlines()) <= 100
 
 
