@@ -314,7 +314,7 @@ def test_a_lifecycle_of_others_is_left_and_a_finding_where_it_breaks_the_limit(
     assert managed.attached("logs-a") == theirs
     managed.es.ilm.put_lifecycle(name=theirs, policy=SOON_ENOUGH)
     again = managed.run("run", "--once")
-    assert "which retention-enforcer did not create" not in again.err
+    assert "which the enforcer did not create" not in again.err
     assert "foreign" not in again.err
 
 
