@@ -12,6 +12,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from ledgers import records_in
 from proxy import Choose, Fault, Proxy, Request, proxied
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.cluster.client import READ_RETRIES
@@ -300,9 +301,9 @@ def _assert_all_was_announced(stage: Stage, proxy: Proxy, records: list[dict[str
     in_ledger = {record["target"]["uuid"] for record in records if record["kind"] == "intent"}
     for request in proxy.requests:
         if "/_create/" in request.path and request.status == HTTPStatus.CREATED:
-            record = json.loads(request.body)
-            if record["kind"] == "intent":
-                announced.add(record["target"]["uuid"])
+            intents = [r for r in records_in(json.loads(request.body)) if r["kind"] == "intent"]
+            announced.update(record["target"]["uuid"] for record in intents)
+            if intents:
                 sent.clear()
         taken = {name.removeprefix(prefix) for name, _ in destroyed(request)}
         if taken:

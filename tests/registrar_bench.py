@@ -52,9 +52,9 @@ class Ledger(MemoryLedger):
         super().__init__()
         self._fuse = fuse
 
-    def create(self, record: Record) -> bool:
+    def create(self, records: Sequence[Record]) -> bool:
         self._fuse.burn()
-        return super().create(record)
+        return super().create(records)
 
 
 class Documents:

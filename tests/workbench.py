@@ -18,6 +18,7 @@ import pytest
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import bulk
 
+from ledgers import StoredLedger
 from retention_enforcer import cli
 from retention_enforcer.bootstrap import Deployment, Surroundings, SystemClock
 from retention_enforcer.daemon.rhythm import Rhythm
@@ -270,9 +271,11 @@ class Workbench:
 
     def records(self) -> list[dict[str, Any]]:
         """Return all ledger records."""
-        self.es.indices.refresh(index=self.own.ledger)
-        answer = self.es.search(index=self.own.ledger, size=10_000, sort=[{"sequence": "asc"}])
-        return [hit["_source"] for hit in answer["hits"]["hits"]]
+        return self.ledger.records()
+
+    @property
+    def ledger(self) -> StoredLedger:
+        return StoredLedger(self.es, self.own.ledger)
 
     # --- after a fault ---
 

@@ -15,24 +15,24 @@ from workbench import Workbench
 
 pytestmark = pytest.mark.timeout(120)
 
-ROLLOVER, DELETE = "record.get('action') == 'rollover'", "record.get('action') == 'delete_index'"
-INTENT, OUTCOME = "record['kind'] == 'intent'", "record['kind'] == 'outcome'"
+ROLLOVER, DELETE = "records[0].get('action') == 'rollover'", "records[0].get('action') == 'delete_index'"
+INTENT, OUTCOME = "records[0]['kind'] == 'intent'", "records[0]['kind'] == 'outcome'"
 
 POINTS = {
     "before anything is recorded": Point("before", LedgerIndex.create),
-    "after the checkpoint": Point("after", LedgerIndex.create, "record['kind'] == 'checkpoint'"),
+    "after the checkpoint": Point("after", LedgerIndex.create, "records[0]['kind'] == 'checkpoint'"),
     "after the first intent": Point("after", LedgerIndex.create, f"{INTENT} and {ROLLOVER}"),
     "before the rollover": Point("before", Deletion.roll_over),
     "after the rollover": Point("after", Deletion.roll_over),
     "after the rollover's outcome": Point("after", LedgerIndex.create, f"{OUTCOME} and {ROLLOVER}"),
-    "in the middle of the intents": Point(
-        "after", LedgerIndex.create, f"{INTENT} and {DELETE} and record['target']['index'].endswith('logs-000002')"
-    ),
+    "before the intents of a list": Point("before", LedgerIndex.create, f"{INTENT} and {DELETE}"),
+    "after the intents of a list": Point("after", LedgerIndex.create, f"{INTENT} and {DELETE}"),
     "before the write block": Point("before", Deletion.stop_writes),
     "after the write block": Point("after", Deletion.stop_writes),
     "before the DELETE": Point("before", Deletion.delete_indices),
     "after the DELETE, before an outcome": Point("after", Deletion.delete_indices),
-    "after the first outcome": Point("after", LedgerIndex.create, f"{OUTCOME} and {DELETE}"),
+    "before the outcomes of a list": Point("before", LedgerIndex.create, f"{OUTCOME} and {DELETE}"),
+    "after the outcomes of a list": Point("after", LedgerIndex.create, f"{OUTCOME} and {DELETE}"),
     "before the first deletes of a trim": Point("before", Elasticsearch.bulk),
     "after the first deletes of a trim": Point("after", Elasticsearch.bulk),
     "after the trim, before its outcome": Point("after", Deletion.trim),

@@ -24,9 +24,7 @@ POINTS = {
     "before the DELETE": Point("before", Deletion.delete_indices),
     "after the DELETE, before an outcome": Point("after", Deletion.delete_indices),
     "in the middle of a trim": Point("after", Elasticsearch.bulk),
-    "in the middle of the intents": Point(
-        "after", LedgerIndex.create, "record['kind'] == 'intent' and record['target']['index'].endswith('logs-b')"
-    ),
+    "after the intents of a list": Point("after", LedgerIndex.create, "records[0].get('action') == 'delete_index'"),
 }
 
 

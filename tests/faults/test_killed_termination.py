@@ -31,7 +31,7 @@ POINTS = {
     "after it is noted which block is lifted": Point("after", Documents.save, f"key == {LIFTED_BLOCKS!r}"),
     "after the block is lifted, before that is recorded": Point("after", Deletion.set_write_block, "not blocked"),
     "after it is recorded that the block is lifted": Point(
-        "after", LedgerIndex.create, "record.get('action') == 'lift_block'"
+        "after", LedgerIndex.create, "records[0].get('action') == 'lift_block'"
     ),
     "after the first announcement": Point("after", Eraser.begin),
     "before the DELETE": Point("before", Deletion.delete_indices),

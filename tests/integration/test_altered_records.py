@@ -46,9 +46,7 @@ def ledger_items(bench: Workbench, application: str) -> str:
 
 def write(bench: Workbench, records: Sequence[Mapping[str, Any]]) -> None:
     for record in records:
-        place = f"{record['sequence']:012d}"
-        bench.es.index(index=bench.own.ledger_index, id=place, document=dict(record))
-    bench.es.indices.refresh(index=bench.own.ledger_index)
+        bench.ledger.put(record["sequence"], record)
 
 
 def test_a_certificate_counts_on_nothing_that_was_altered(certified: Workbench, application: str) -> None:

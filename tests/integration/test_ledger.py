@@ -29,14 +29,6 @@ def kept(bench: Workbench) -> Workbench:
     return bench
 
 
-def _document_id(sequence: int) -> str:
-    return f"{sequence:012d}"
-
-
-def _store(bench: Workbench, sequence: int, record: dict[str, Any]) -> None:
-    bench.es.index(index=bench.own.ledger, id=_document_id(sequence), document=record, refresh=True)
-
-
 def _refused(bench: Workbench) -> str:
     ran = bench.run("run", "--once")
     assert ran.code == 4, ran.err
@@ -64,17 +56,17 @@ def test_a_changed_record_is_found_and_named(kept: Workbench, place: str) -> Non
             change(record)
             if rehashed:
                 record["hash"] = record_hash(record)
-            _store(kept, at + 1, record)
+            kept.ledger.put(at + 1, record)
             ran = kept.run("ledger", "verify")
             assert ran.code == 1, name
             named = at + 2 if rehashed and place != "last" else at + 1
             assert f"record {named}:" in ran.err, name
-    _store(kept, at + 1, records[at])
+    kept.ledger.put(at + 1, records[at])
     assert kept.run("ledger", "verify").code == 0
 
 
 def test_a_record_missing_in_the_middle_is_named(kept: Workbench) -> None:
-    kept.es.delete(index=kept.own.ledger, id=_document_id(3), refresh=True)
+    kept.ledger.take(3)
     ran = kept.run("ledger", "verify")
     assert ran.code == 1
     assert "record 3: missing" in ran.err
@@ -82,7 +74,7 @@ def test_a_record_missing_in_the_middle_is_named(kept: Workbench) -> None:
 
 def test_a_record_missing_at_the_end_is_named_against_the_remembered_head(kept: Workbench) -> None:
     last = kept.records()[-1]["sequence"]
-    kept.es.delete(index=kept.own.ledger, id=_document_id(last), refresh=True)
+    kept.ledger.take(last)
     ran = kept.run("ledger", "verify")
     assert ran.code == 1
     assert f"record {last}: missing" in ran.err
@@ -91,11 +83,47 @@ def test_a_record_missing_at_the_end_is_named_against_the_remembered_head(kept: 
 
 def test_two_swapped_records_are_named(kept: Workbench) -> None:
     records = kept.records()
-    _store(kept, 3, records[3])
-    _store(kept, 4, records[2])
+    kept.ledger.put(3, records[3])
+    kept.ledger.put(4, records[2])
     ran = kept.run("ledger", "verify")
     assert ran.code == 1
-    assert "record 3:" in ran.err
+    assert "record 4: it is in the place of record 3" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda d: d.update(sequence=d["sequence"] + 1), "record {2}: it is in the place of record {3}"),
+        (lambda d: d.update(sequence=d["sequence"] - 1), "record {2}: it is in the place of record {1}"),
+        (lambda d: d["records"].pop(1), "record {2}: it is in the place of record {1}"),
+        (lambda d: d["records"].reverse(), "record {2}: it is in the place of record {0}"),
+        (lambda d: d["records"].append(dict(d["records"][-1])), "record {2}: it is in the place of record {3}"),
+        (lambda d: d["records"][0].pop("sequence"), "record None: it is in the place of record {0}"),
+    ],
+    ids=["too far", "not far enough", "one less", "turned around", "one twice", "one without a place"],
+)
+def test_what_is_stored_together_is_where_it_says(
+    kept: Workbench, change: Callable[[dict[str, Any]], object], named: str
+) -> None:
+    id_, document = _together(kept)
+    assert [record["kind"] for record in document["records"]] == ["intent"] * 3
+    change(document)
+    kept.es.index(index=kept.own.ledger, id=id_, document=document, refresh=True)
+    ran = kept.run("ledger", "verify")
+    assert (ran.code, named.format(*range(int(id_), int(id_) + 4)) in ran.err) == (1, True), ran.err
+
+
+def test_what_is_stored_together_and_gone_is_named(kept: Workbench) -> None:
+    id_, _ = _together(kept)
+    kept.es.delete(index=kept.own.ledger, id=id_, refresh=True)
+    ran = kept.run("ledger", "verify")
+    assert ran.code == 1
+    assert f"record {int(id_)}: missing" in ran.err
+
+
+def _together(bench: Workbench) -> tuple[str, dict[str, Any]]:
+    """The first document that holds several records."""
+    return next((id_, document) for id_, document in bench.ledger.documents().items() if "records" in document)
 
 
 def test_an_honest_ledger_verifies_in_the_cluster_and_as_an_export(kept: Workbench) -> None:
@@ -147,15 +175,14 @@ def test_a_ledger_deleted_and_made_anew_stops_every_deletion_until_it_is_adopted
 
 
 def test_an_emptied_ledger_stops_every_deletion(kept: Workbench) -> None:
-    for record in kept.records():
-        kept.es.delete(index=kept.own.ledger, id=_document_id(record["sequence"]))
+    kept.ledger.empty()
     assert "ends before record" in _refused(kept)
 
 
 def test_a_ledger_restored_older_stops_every_deletion(kept: Workbench) -> None:
     records = kept.records()
     for record in records[-2:]:
-        kept.es.delete(index=kept.own.ledger, id=_document_id(record["sequence"]))
+        kept.ledger.take(record["sequence"])
     assert "ends before record" in _refused(kept)
 
 
@@ -163,7 +190,7 @@ def test_a_ledger_whose_remembered_record_was_rewritten_stops_every_deletion(kep
     last = dict(kept.records()[-1])
     last["reason"] = "rewritten"
     last["hash"] = record_hash(last)
-    _store(kept, last["sequence"], last)
+    kept.ledger.put(last["sequence"], last)
     assert "was changed" in _refused(kept)
 
 
@@ -184,7 +211,7 @@ def test_records_follow_one_that_somebody_else_appended(kept: Workbench) -> None
     last = kept.records()[-1]
     other = {**last, "sequence": last["sequence"] + 1, "previous": last["hash"], "reason": "of another process"}
     other["hash"] = record_hash(other)
-    _store(kept, other["sequence"], other)
+    kept.ledger.put(other["sequence"], other)
     assert kept.run("run", "--once").code == 0
     assert kept.count("logs-d") is None
     assert kept.run("ledger", "verify").code == 0

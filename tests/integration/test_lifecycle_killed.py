@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(120)
 # One index comes to straddle and is detached, one is new and attached, one has a lifecycle under the policy's former
 # name and is swapped: detached, then attached.
 POINTS = {
-    "after the first intent": Point("after", Acts.record_intent),
+    "after the first intent": Point("after", Acts.record_intents),
     "before anything is detached": Point("before", ClusterLifecycles.detach),
     "after the first is detached": Point("after", ClusterLifecycles.detach),
     "before the policy is put": Point("before", ClusterLifecycles.put_policy),

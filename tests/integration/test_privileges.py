@@ -446,7 +446,7 @@ def _start(world: World, client: Elasticsearch) -> Any:
 
 def _append(world: World, client: Elasticsearch) -> Any:
     ledger = LedgerIndex(client, world.own.ledger)
-    return ledger.create({"sequence": 1})
+    return ledger.create([{"sequence": 1}])
 
 
 def _write_request(world: World, client: Elasticsearch) -> Any:

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from ledgers import records_in
 from network import destroyed
 from proxy import Proxy, proxied
 from retention_enforcer.bootstrap import SystemClock
@@ -196,10 +197,10 @@ def assert_all_was_announced(bench: Workbench, feeder: Feeder, twin: Twin, ahead
     announced, counted = set[str](), Counter[str]()
     for request in twin.proxy.requests:
         if "/_create/" in request.path and request.status == HTTPStatus.CREATED:
-            record = json.loads(request.body)
-            assert record["instance"] == twin.name
-            if record["kind"] == "intent":
-                announced.add(record["target"]["uuid"])
+            for record in records_in(json.loads(request.body)):
+                assert record["instance"] == twin.name
+                if record["kind"] == "intent":
+                    announced.add(record["target"]["uuid"])
         at = request.at * 1_000 + ahead
         for full, id_ in destroyed(request):
             name = full.removeprefix(bench.prefix)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from ledgers import NO_IDS, MemoryLedger
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused
-from retention_enforcer.domain.ledger.records import Entry, Head, Kind, Record, check_chain, seal
+from retention_enforcer.domain.ledger.records import MOST_TOGETHER, Entry, Head, Kind, Record, check_chain, seal
 from retention_enforcer.enforcement.ledger import appender as module
 from retention_enforcer.enforcement.ledger.appender import Appender, Signature
 
@@ -30,8 +30,8 @@ class TwoCopies(MemoryLedger):
         self.cut_off = False
         self.answers_lost = 0
 
-    def create(self, record: Record) -> bool:
-        if not super().create(record):
+    def create(self, records: Sequence[Record]) -> bool:
+        if not super().create(records):
             return False
         if self.cut_off:
             raise OutcomeUnknown("no answer")
@@ -41,10 +41,10 @@ class TwoCopies(MemoryLedger):
             raise OutcomeUnknown("no answer")
         return True
 
-    def standing(self, sequence: int) -> Record | None:
+    def standing(self, sequence: int) -> Sequence[Record]:
         if self.get(sequence) is not None and sequence > len(self.replica):
             raise ClusterUnavailable("not on all copies")
-        return self.get(sequence)
+        return super().standing(sequence)
 
     def heal(self) -> None:
         """The primary is the same: what it wrote gets to the replica."""
@@ -53,6 +53,7 @@ class TwoCopies(MemoryLedger):
     def promote(self) -> None:
         """The replica is the primary now."""
         self.cut_off, self.records = False, list(self.replica)
+        del self.begins[len(self.records) :]
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +121,7 @@ def test_what_somebody_else_wrote_in_its_place_is_followed_or_obeyed(theirs: int
         appender.append(entry("two"))
     store.promote()
     head = Head(2, store.records[-1]["hash"])
-    store.create(seal({"kind": "finding", "reason": "theirs", "epoch": theirs, "instance": "other"}, head))
+    store.create([seal({"kind": "finding", "reason": "theirs", "epoch": theirs, "instance": "other"}, head)])
     if theirs > 1:
         with pytest.raises(Refused, match="record 3 was written by other under a later lease"):
             appender.append(entry("three"))
@@ -153,7 +154,7 @@ def test_a_head_that_one_copy_alone_has_is_none() -> None:
     of(store).append(entry("one"))
     store.cut_off = True
     with pytest.raises(OutcomeUnknown):
-        store.create(seal({"kind": "finding", "reason": "two", "epoch": 1}, Head(2, store.records[-1]["hash"])))
+        store.create([seal({"kind": "finding", "reason": "two", "epoch": 1}, Head(2, store.records[-1]["hash"]))])
     later = of(store)
     with pytest.raises(ClusterUnavailable):
         _ = later.head
@@ -161,19 +162,59 @@ def test_a_head_that_one_copy_alone_has_is_none() -> None:
     assert later.head.sequence == 2
 
 
-def test_any_order_of_cuts_leaves_a_whole_chain() -> None:
-    for what in itertools.product(["cut", "heal", "promote", "append"], repeat=5):
+@pytest.mark.parametrize("together", [1, 3])
+def test_any_order_of_cuts_leaves_a_whole_chain(together: int) -> None:
+    for what in itertools.product(["cut", "heal", "promote", "append", "the other appends"], repeat=5):
         store = TwoCopies()
-        appender, counted = of(store), list[str]()
+        appender, other, counted = of(store), of(store), list[str]()
         for number, act in enumerate(what):
-            if act == "append":
+            if "append" in act:
+                entries = [entry(f"{number}.{n}") for n in range(together)]
                 try:
-                    counted.append(str(appender.append(entry(str(number)))["reason"]))
+                    stored = (appender if act == "append" else other).append_all(entries)
                 except ClusterUnavailable:
                     continue
+                counted += [str(record["reason"]) for record in stored]
             elif act == "cut":
                 store.cut_off = True
             else:
                 getattr(store, act)()
         store.promote()
         assert set(counted) <= set(reasons(store))
+        assert len(counted) == len(set(counted))
+
+
+def test_more_than_fit_together_are_stored_in_several_parts_one_after_the_other() -> None:
+    store = TwoCopies()
+    stored = of(store).append_all([entry(str(n)) for n in range(2 * MOST_TOGETHER + 1)])
+    assert [record["sequence"] for record in stored] == list(range(2, 2 * MOST_TOGETHER + 3))
+    assert reasons(store)[1:] == [str(n) for n in range(2 * MOST_TOGETHER + 1)]
+    assert sorted(set(store.begins)) == [1, 2, MOST_TOGETHER + 2, 2 * MOST_TOGETHER + 2]
+
+
+@pytest.mark.parametrize("theirs", [1, 2])
+def test_several_are_stored_after_what_another_process_wrote_in_the_place_of_the_first(theirs: int) -> None:
+    store = TwoCopies()
+    appender, other = of(store), of(store, lambda: theirs)
+    appender.append_all([entry("one"), entry("two")])
+    other.append_all([entry("theirs, one"), entry("theirs, two")])
+    if theirs > 1:
+        with pytest.raises(Refused, match="record 4 was written by i under a later lease"):
+            appender.append_all([entry("three"), entry("four")])
+        return
+    appender.append_all([entry("three"), entry("four")])
+    lease = "holds the lease"
+    assert reasons(store) == [lease, "one", "two", lease, "theirs, one", "theirs, two", "three", "four"]
+
+
+def test_none_of_several_stands_whose_answer_was_lost_and_whose_place_somebody_took() -> None:
+    store = TwoCopies()
+    appender = of(store)
+    appender.append(entry("one"))
+    store.cut_off = True
+    with pytest.raises(ClusterUnavailable):
+        appender.append_all([entry("two"), entry("three")])
+    store.promote()
+    of(store).append(entry("theirs"))
+    appender.append(entry("four"))
+    assert reasons(store) == ["holds the lease", "one", "holds the lease", "theirs", "four"]

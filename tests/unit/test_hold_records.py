@@ -53,8 +53,8 @@ class Ledger(MemoryLedger):
         super().__init__()
         self.full = False
 
-    def create(self, record: Record) -> bool:
-        return not self.full and super().create(record)
+    def create(self, records: Sequence[Record]) -> bool:
+        return not self.full and super().create(records)
 
 
 class State:

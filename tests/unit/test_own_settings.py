@@ -70,8 +70,9 @@ def test_a_harmless_setting_is_not(setting: str, value: Any) -> None:
         ({"_routing": {"required": True}}, "_routing", False),
         ({"runtime": {"sequence": {"type": "keyword"}}}, "runtime", True),
         ({"properties": {**WANTED["properties"], "sequence": {"type": "keyword"}}}, "properties", False),
-        ({"properties": {"details": WANTED["properties"]["details"]}}, "properties", False),
+        ({"properties": {f: WANTED["properties"][f] for f in ("details", "records")}}, "properties", False),
         ({"properties": {f: k for f, k in WANTED["properties"].items() if f != "details"}}, ADDED, True),
+        ({"properties": {f: k for f, k in WANTED["properties"].items() if f != "records"}}, ADDED, True),
     ],
 )
 def test_a_harmful_mapping_is_found(mapping: dict[str, Any], what: str, repairable: bool) -> None:

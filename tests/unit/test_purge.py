@@ -42,16 +42,16 @@ class Clock:
 
 
 class Ledger(MemoryLedger):
-    """Keeps records; each takes `slowness` milliseconds to be stored."""
+    """Keeps records; each takes `slowness` milliseconds to be stored, also of several."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self.slowness = 0
         self._clock = clock
 
-    def create(self, record: Record) -> bool:
-        self._clock.instant += self.slowness
-        return super().create(record)
+    def create(self, records: Sequence[Record]) -> bool:
+        self._clock.instant += self.slowness * len(records)
+        return super().create(records)
 
 
 class Cluster:
@@ -76,7 +76,7 @@ class Cluster:
         found = {f.name: IndexVersion(uuid=f.uuid, sequence_numbers=f.sequence_numbers) for f in there}
         return {**found, **self.seen}
 
-    def existing(self, uuids: Collection[str]) -> dict[str, Existing]:
+    def existing(self, uuids: Collection[str], names: Collection[str] | None = None) -> dict[str, Existing]:
         if not self.readable:
             raise ClusterUnavailable("away")
         return {
@@ -97,6 +97,10 @@ class Cluster:
         had = bool(names & self.blocked)
         self.blocked = self.blocked | names if blocked else self.blocked - names
         return had
+
+    def lift_write_blocks(self, uuids: Collection[str]) -> None:
+        for uuid in uuids:
+            self.set_write_block(uuid, blocked=False)
 
     def delete_indices(self, names: Sequence[str]) -> None:
         self.requests.append(list(names))
@@ -330,10 +334,35 @@ def test_without_permission_nothing_is_sent_and_the_rest_is_left(bench: Bench) -
     assert bench.story("logs-a") == ["intent", "refused"]
 
 
-def test_more_than_twenty_indices_go_in_several_requests() -> None:
-    bench = Bench(*(f"logs-{n:02d}" for n in range(45)))
+def test_many_indices_go_in_several_requests() -> None:
+    bench = Bench(*(f"logs-{n:03d}" for n in range(450)))
     bench.carry_out()
-    assert [len(names) for names in bench.cluster.requests] == [20, 20, 5]
+    assert [len(names) for names in bench.cluster.requests] == [200, 200, 50]
+    assert len(set(bench.ledger.begins)) == 1 + 2 * 3, "the intents of a list are stored together, and the outcomes"
+
+
+def test_lists_stay_small_once_one_took_too_long() -> None:
+    bench = Bench(*(f"logs-{n:03d}" for n in range(450)))
+    bench.ledger.slowness = INTENT_LIFETIME // 120
+    bench.carry_out()
+    assert [len(names) for names in bench.cluster.requests] == [100, 100, 100, 100, 50]
+    assert bench.story("logs-000") == bench.story("logs-199") == ["intent", "refused", "intent", "done"]
+    assert bench.story("logs-200") == ["intent", "done"]
+
+
+def test_of_a_refused_list_only_what_is_refused_alone_stays() -> None:
+    bench = Bench(*(f"logs-{n:03d}" for n in range(64)))
+
+    def refuse_one(names: Sequence[str]) -> bool:
+        if "logs-017" in names:
+            raise RequestRejected("blocked", kind="cluster_block_exception", status=403)
+        return True
+
+    bench.cluster.on_delete = refuse_one
+    bench.carry_out()
+    assert list(bench.cluster.indices) == ["logs-017"]
+    assert len(bench.cluster.requests) == 13
+    assert bench.cluster.blocked.isdisjoint({"logs-017"})
 
 
 def test_long_names_make_smaller_requests() -> None:

@@ -38,7 +38,7 @@ class Looking:
     def __init__(self, there: Existing | None) -> None:
         self._there = there
 
-    def existing(self, uuids: Collection[str]) -> dict[str, Existing]:
+    def existing(self, uuids: Collection[str], names: Collection[str] | None = None) -> dict[str, Existing]:
         return {uuid: self._there for uuid in uuids if self._there is not None}
 
 

@@ -80,8 +80,11 @@ class Deleter(Protocol):
     def identities(self, names: Sequence[str]) -> dict[str, IndexVersion]:
         """Return, in one call, what each of these indices is now; those that are gone are absent."""
 
-    def existing(self, uuids: Collection[str]) -> dict[str, Existing]:
-        """Return those of these indices that exist, by their uuid, from the cluster's state."""
+    def existing(self, uuids: Collection[str], names: Collection[str] | None = None) -> dict[str, Existing]:
+        """Return those of these indices that exist, by their uuid, from the cluster's state.
+
+        With their names less is read: an index keeps its name for as long as it exists.
+        """
 
     def delete_indices(self, names: Sequence[str]) -> None:
         """Delete these indices, all or none.
@@ -101,6 +104,12 @@ class WriteBlockSwitch(Protocol):
 
     def set_write_block(self, uuid: str, *, blocked: bool) -> bool:
         """Set or lift the write block of an index, if it is still there; return whether it had one."""
+
+    def lift_write_blocks(self, uuids: Collection[str]) -> None:
+        """Lift the write blocks of those of these indices that are still there.
+
+        Raises RequestRejected where one of them is refused, whatever became of the others.
+        """
 
     def stop_writes(self, names: Sequence[str]) -> frozenset[str]:
         """Put a write block on these indices and wait for the writes under way; return those that had none before.
@@ -279,16 +288,20 @@ class LedgerStore(Protocol):
     def uuid(self) -> str:
         """Return the uuid of the index behind the ledger's alias. Raises Refused if there is none."""
 
-    def create(self, record: Record) -> bool:
-        """Store a record under its sequence; False if there is one already. Raises OutcomeUnknown."""
+    def create(self, records: Sequence[Record]) -> bool:
+        """Store records that follow one another, all or none; False if the place of the first is taken.
+
+        No more than MOST_TOGETHER. Raises OutcomeUnknown.
+        """
 
     def get(self, sequence: int) -> Record | None:
         """Return a record as it is now, or None."""
 
-    def standing(self, sequence: int) -> Record | None:
-        """Return a record that every copy has; None where there is none to be seen, which proves nothing.
+    def standing(self, sequence: int) -> Sequence[Record]:
+        """Return a record that every copy has, with those that were stored together with it, in their order.
 
-        Raises ClusterUnavailable where there is one that may still be lost.
+        Nothing where there is none to be seen, which proves nothing. Raises ClusterUnavailable where there is one that
+        may still be lost.
         """
 
     def read(self, after: int = 0) -> Iterator[Record]:

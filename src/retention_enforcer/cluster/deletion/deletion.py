@@ -18,7 +18,7 @@ from retention_enforcer.cluster.client import Permission, once, patience
 from retention_enforcer.cluster.deletion.pace import Pace
 from retention_enforcer.cluster.deletion.progress import ProgressLog
 from retention_enforcer.cluster.errors import raise_if_partial, translated
-from retention_enforcer.cluster.expressions import concrete
+from retention_enforcer.cluster.expressions import concrete, packed
 from retention_enforcer.cluster.lifecycles.reads import STREAM_FIELDS, attachment_of, stream_members
 from retention_enforcer.cluster.limits import read_limits, terms_in
 from retention_enforcer.cluster.shards import primary_numbers
@@ -101,9 +101,19 @@ class Deletion:
             name: IndexVersion(uuid=str(i["uuid"]), sequence_numbers=primary_numbers(i)) for name, i in indices.items()
         }
 
-    def existing(self, uuids: Collection[str]) -> dict[str, Existing]:
-        """Return those of these indices that exist, by their uuid, from the cluster's state."""
+    def existing(self, uuids: Collection[str], names: Collection[str] | None = None) -> dict[str, Existing]:
+        """Return those of these indices that exist, by their uuid, from the cluster's state.
+
+        With their names only those are read, else all that the cluster has. An index keeps its name for as long as it
+        exists.
+        """
         wanted = set(uuids)
+        there: dict[str, Existing] = {}
+        for index in [None] if names is None else packed(sorted(concrete(names))):
+            there.update(self._existing(wanted, index))
+        return there
+
+    def _existing(self, wanted: Collection[str], index: str | None) -> Iterator[tuple[str, Existing]]:
         fields = [
             "metadata.indices.*.settings.index.uuid",
             "metadata.indices.*.settings.index.lifecycle",
@@ -116,25 +126,26 @@ class Deletion:
             "metadata.indices.*.state",
             *STREAM_FIELDS,
         ]
-        state = read_state(self._reading, metric=["metadata"], fields=fields)
+        state = read_state(self._reading, metric=["metadata"], fields=fields, index=index)
         members = stream_members(state)
-        there = {}
         for name, metadata in state.get("metadata", {}).get("indices", {}).items():
             settings = metadata["settings"]["index"]
             uuid = str(settings["uuid"])
             if uuid in wanted:
                 attached = attachment_of(metadata, members.get(name))
-                there[uuid] = Existing(
-                    name=name,
-                    rolled_over=bool(metadata.get("rollover_info")),
-                    lifecycle=attached.policy or (STREAM_LIFECYCLE if attached.at_stake else None),
-                    most_hits=int(settings.get("max_result_window", MOST_HITS)),
-                    most_terms=terms_in(settings),
-                    most_values=int(settings.get("max_docvalue_fields_search", MOST_VALUES)),
-                    most_objects=int(settings.get("max_inner_result_window", MOST_OBJECTS)),
-                    write_blocked=settings.get("blocks", {}).get("write") in ("true", True),
+                yield (
+                    uuid,
+                    Existing(
+                        name=name,
+                        rolled_over=bool(metadata.get("rollover_info")),
+                        lifecycle=attached.policy or (STREAM_LIFECYCLE if attached.at_stake else None),
+                        most_hits=int(settings.get("max_result_window", MOST_HITS)),
+                        most_terms=terms_in(settings),
+                        most_values=int(settings.get("max_docvalue_fields_search", MOST_VALUES)),
+                        most_objects=int(settings.get("max_inner_result_window", MOST_OBJECTS)),
+                        write_blocked=settings.get("blocks", {}).get("write") in ("true", True),
+                    ),
                 )
-        return there
 
     def delete_indices(self, names: Sequence[str]) -> None:
         """Delete these indices, all or none. What is true afterwards is for `existing` to say."""
@@ -173,12 +184,23 @@ class Deletion:
         there = self.existing([uuid]).get(uuid)
         if there is None:
             return False
+        self._set_write_blocks([there.name], blocked=blocked)
+        return there.write_blocked
+
+    def lift_write_blocks(self, uuids: Collection[str]) -> None:
+        """Lift the write blocks of these indices; nothing happens to those that are gone.
+
+        Raises RequestRejected if none of some was lifted.
+        """
+        for expression in packed(sorted(there.name for there in self.existing(uuids).values())):
+            self._set_write_blocks(expression.split(","), blocked=False)
+
+    def _set_write_blocks(self, names: Sequence[str], *, blocked: bool) -> None:
         settings = {f"index.blocks.{Block.WRITE}": True if blocked else None}
         with translated(destructive=True):
             self._once.indices.put_settings(
-                index=concrete([there.name]), settings=settings, master_timeout=self._patience, timeout=self._patience
+                index=concrete(names), settings=settings, master_timeout=self._patience, timeout=self._patience
             )
-        return there.write_blocked
 
     def roll_over(self, target: str, new_index: str | None) -> None:
         """Roll a stream or an alias over."""
@@ -248,7 +270,7 @@ class Deletion:
                 self._once.close_point_in_time(id=opened["id"])
 
     def _there(self, trim: Trim) -> Existing:
-        there = self.existing([trim.uuid]).get(trim.uuid)
+        there = self.existing([trim.uuid], [trim.index]).get(trim.uuid)
         if there is None:
             raise _another(trim)
         return there

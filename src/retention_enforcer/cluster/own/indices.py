@@ -46,6 +46,7 @@ _LEDGER_FIELDS: dict[str, Any] = {
     "previous": _STORED,
     "hash": _KEYWORD,
 }
+_LEDGER_FIELDS["records"] = {"properties": dict(_LEDGER_FIELDS)}
 _DOCUMENT_FIELDS: dict[str, Any] = {"kind": _KEYWORD, "updated": _DATE, "body": _OBJECT}
 _REQUEST_FIELDS: dict[str, Any] = {
     "kind": _KEYWORD,

@@ -1,8 +1,13 @@
-"""The ledger as it is stored: one document a record, created once, never changed."""
+"""The ledger as it is stored: documents that are created once, and never changed.
+
+A document holds one record, or several that were written together: then all of them are stored, or none. One document
+each would not do for those. Where another process took the place of one of them, the cluster would still store those
+after it, and they would follow a record that does not stand.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -13,11 +18,14 @@ from retention_enforcer.cluster.errors import forbidden_in, raise_if_partial, tr
 from retention_enforcer.cluster.own.flood_stage import write_own
 from retention_enforcer.cluster.own.position import lasting, missing, missing_is_refused
 from retention_enforcer.domain.errors import ClusterUnavailable, LedgerBroken, Refused, RequestRejected
-from retention_enforcer.domain.ledger.records import Head, Record
+from retention_enforcer.domain.ledger.records import MOST_TOGETHER, Head, Record
 from retention_enforcer.domain.policy.names import OWN
 
 _PAGE = 1_000
 _TERMS = 1_000
+
+_TOGETHER = "records"
+"""The field of a document that holds several records."""
 
 
 class LedgerIndex:
@@ -39,17 +47,17 @@ class LedgerIndex:
         (settings,) = answer.body.values()
         return str(settings["settings"]["index.uuid"])
 
-    def create(self, record: Record) -> bool:
-        """Store a record under its sequence; False if that place is taken."""
-        return write_own(self._client, self._alias, lambda: self._create(record))
+    def create(self, records: Sequence[Record]) -> bool:
+        """Store records that follow one another in one document; False if the place of the first is taken."""
+        return write_own(self._client, self._alias, lambda: self._create(records))
 
-    def _create(self, record: Record) -> bool:
+    def _create(self, records: Sequence[Record]) -> bool:
         try:
             with missing_is_refused(OWN.ledger), translated(destructive=True):
                 self._client.options(max_retries=0).create(
                     index=self._alias,
-                    id=_document_id(int(record["sequence"])),
-                    document=dict(record),
+                    id=_document_id(int(records[0]["sequence"])),
+                    document=_document(records),
                     require_alias=True,
                 )
         except RequestRejected as error:
@@ -60,11 +68,13 @@ class LedgerIndex:
 
     def get(self, sequence: int) -> Record | None:
         """Return a record as it is now, or None."""
-        document = self._document(sequence)
-        return dict(document["_source"]) if document["found"] else None
+        together = self._beginning_with(sequence)
+        if not together and (first := self._first_with(sequence)) is not None:
+            together = self._beginning_with(first)
+        return next((record for record in together if record["sequence"] == sequence), None)
 
-    def standing(self, sequence: int) -> Record | None:
-        """Return a record that every copy of the ledger has, or None where there is none to be seen.
+    def standing(self, sequence: int) -> Sequence[Record]:
+        """Return a record that every copy of the ledger has, and those with it; nothing where there is none to be seen.
 
         A primary that is cut off from its copies answers with what it wrote and nobody acknowledged, and takes its
         place for taken. Only up to its global checkpoint has every copy what it has. Raises ClusterUnavailable for a
@@ -73,14 +83,31 @@ class LedgerIndex:
         with missing_is_refused(OWN.ledger):
             node, until = lasting(self._client, self._alias)
         document = self._document(sequence, preference=f"_only_nodes:{node}")
+        if not document["found"] and (first := self._first_with(sequence)) is not None:
+            document = self._document(first, preference=f"_only_nodes:{node}")
         if not document["found"]:
-            return None
+            return ()
         if int(document["_seq_no"]) > until:
             raise ClusterUnavailable(
                 f"record {sequence} of the ledger is not yet on all shard copies and may still be lost",
                 "check the cluster's health; the record is not used until it is safe",
             )
-        return dict(document["_source"])
+        return _records_of(document)
+
+    def _beginning_with(self, sequence: int) -> list[Record]:
+        """Return the records of the document that begins with this one, as it is now."""
+        document = self._document(sequence)
+        return _records_of(document) if document["found"] else []
+
+    def _first_with(self, sequence: int) -> int | None:
+        """Return the first of the records that are stored together with one that does not begin a document."""
+        if sequence < 1:
+            return None
+        self._refresh()
+        for document in self._search(after=sequence - 1, size=1):
+            first = int(_in_place(document)[0]["sequence"])
+            return first if first < sequence else None
+        return None
 
     def _document(self, sequence: int, preference: str | None = None) -> Mapping[str, Any]:
         with missing_is_refused(OWN.ledger), translated():
@@ -93,10 +120,11 @@ class LedgerIndex:
     def head(self) -> Head:
         """Return the place and hash of the last record."""
         self._refresh()
-        hits = self._search(after=0, size=1, order="desc")
-        head = Head(int(hits[0][1]["sequence"]), str(hits[0][1]["hash"])) if hits else Head()
-        while (following := self.get(head.sequence + 1)) is not None:
-            head = Head(head.sequence + 1, str(following["hash"]))
+        head = Head()
+        last = [record for document in self._search(after=0, size=1, order="desc") for record in _records_of(document)]
+        while last:
+            head = Head(int(last[-1]["sequence"]), str(last[-1]["hash"]))
+            last = self._beginning_with(head.sequence + 1)
         return head
 
     def last_epoch(self) -> int:
@@ -110,28 +138,34 @@ class LedgerIndex:
     def read(self, after: int = 0) -> Iterator[Record]:
         """Yield all records with a higher sequence, in their order. Raises LedgerBroken for one in a wrong place."""
         self._refresh()
-        while hits := self._search(after=after, size=_PAGE, order="asc"):
-            for document_id, record in hits:
-                after = int(record["sequence"])
-                if document_id != _document_id(after):
-                    raise LedgerBroken(
-                        f"record {after}: it is in the place of record {document_id.lstrip('0') or document_id}",
-                        "compare it with an export or with the same record in the log",
-                    )
-                yield record
-            if len(hits) < _PAGE:
-                return
+        # By places, not by documents: a page of documents could have many times as many records.
+        while documents := self._search(after=after, until=after + _PAGE) or self._search(after=after, size=1):
+            for document in documents:
+                for record in _in_place(document):
+                    if int(record["sequence"]) > after:
+                        yield record
+                after = max(after, int(document["_source"]["sequence"]))
 
     def about(self, uuids: Collection[str], action: str) -> list[Record]:
         """Return all records of an action on these indices, in their order."""
         self._refresh()
         found: list[Record] = []
         for some in parts(sorted(uuids), _TERMS):
-            query = {"bool": {"filter": [{"terms": {"target.uuid": some}}, {"term": {"action": action}}]}}
+            wanted = frozenset(some)
+            alone, together = (
+                {"bool": {"filter": [{"terms": {f"{at}target.uuid": some}}, {"term": {f"{at}action": action}}]}}
+                for at in ("", f"{_TOGETHER}.")
+            )
+            query = {"bool": {"should": [alone, together], "minimum_should_match": 1}}
             after = 0
-            while hits := self._search(after=after, size=_PAGE, order="asc", query=query):
-                found += [record for _, record in hits]
-                after = int(hits[-1][1]["sequence"])
+            while documents := self._search(after=after, size=_PAGE // MOST_TOGETHER, query=query):
+                found += [
+                    record
+                    for document in documents
+                    for record in _records_of(document)
+                    if record.get("action") == action and record.get("target", {}).get("uuid") in wanted
+                ]
+                after = int(documents[-1]["_source"]["sequence"])
         return sorted(found, key=lambda record: int(record["sequence"]))
 
     def strangers(self) -> int:
@@ -153,9 +187,17 @@ class LedgerIndex:
             raise ClusterUnavailable("not every shard copy of the ledger answered", "check the cluster's health")
 
     def _search(
-        self, *, after: int, size: int, order: str, query: Mapping[str, Any] | None = None
-    ) -> list[tuple[str, Record]]:
-        asked = [{"range": {"sequence": {"gt": after}}}, *([query] if query is not None else [])]
+        self,
+        *,
+        after: int,
+        until: int | None = None,
+        size: int = _PAGE,
+        order: str = "asc",
+        query: Mapping[str, Any] | None = None,
+    ) -> list[Mapping[str, Any]]:
+        """Return documents by the last of their records."""
+        places = {"gt": after, **({"lte": until} if until is not None else {})}
+        asked = [{"range": {"sequence": places}}, *([query] if query is not None else [])]
         with translated():
             answer = self._client.search(
                 index=self._alias,
@@ -165,8 +207,44 @@ class LedgerIndex:
                 allow_partial_search_results=False,
             )
         raise_if_partial(answer.body)
-        return [(hit["_id"], hit["_source"]) for hit in answer["hits"]["hits"]]
+        return list(answer["hits"]["hits"])
 
 
 def _document_id(sequence: int) -> str:
+    """Return the id of the document that begins with a record."""
     return f"{sequence:012d}"
+
+
+def _document(records: Sequence[Record]) -> dict[str, Any]:
+    """Return records as their document: one alone is its own."""
+    if len(records) == 1:
+        return dict(records[0])
+    last = records[-1]
+    return {"sequence": last["sequence"], "time": last["time"], _TOGETHER: [dict(record) for record in records]}
+
+
+def _records_of(document: Mapping[str, Any]) -> list[Record]:
+    """Return the records of a document, as they are."""
+    source = document["_source"]
+    return list(source.get(_TOGETHER) or [source])
+
+
+def _in_place(document: Mapping[str, Any]) -> list[Record]:
+    """Return the records of a document. Raises LedgerBroken where one of them is in the place of another."""
+    records, id_, last = _records_of(document), str(document["_id"]), document["_source"]["sequence"]
+    first = int(id_) if id_.isdecimal() else last - len(records) + 1
+    if id_ != _document_id(first):
+        raise _misplaced(first, id_)
+    for place, record in enumerate(records, start=first):
+        if record.get("sequence") != place:
+            raise _misplaced(record.get("sequence"), place)
+    if last != first + len(records) - 1:
+        raise _misplaced(first + len(records) - 1, last)
+    return records
+
+
+def _misplaced(sequence: object, place: object) -> LedgerBroken:
+    return LedgerBroken(
+        f"record {sequence}: it is in the place of record {place}",
+        "compare it with an export or with the same record in the log",
+    )

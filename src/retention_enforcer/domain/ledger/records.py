@@ -57,6 +57,9 @@ SET_RETENTION = "set_retention"
 """The action of replacing the lifecycle of a stream, which is its target; a stream has no uuid. Its `details` have the
 stream, `enabled` as 1 or 0, and `retention`, `data_retention` as it was put, or nothing where none was."""
 
+MOST_TOGETHER = 200
+"""Records that one document of the ledger holds at most."""
+
 OBSERVED_DELETION = "observed_deletion"
 """The action of an index that went without the enforcer: an outcome that answers no intent."""
 

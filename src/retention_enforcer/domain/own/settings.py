@@ -46,8 +46,9 @@ _AT_LEAST: Mapping[str, int] = {"index.max_result_window": 10_000, "index.max_te
 FIXED = frozenset({"index.number_of_shards", "index.mapping.source.mode", "index.mode", "index.sort.field"})
 """Settings that cannot be changed on an index that is there."""
 
-LATER = frozenset({"details"})
-"""Fields that were added to the mapping of an own index. Nothing searches them: they may be added to what is there."""
+LATER = frozenset({"details", "records"})
+"""Fields that were added to the mapping of an own index. No document from before has them, so a search misses nothing:
+they may be added to what is there."""
 
 ADDED = "fields of a later version"
 """What deviates where a mapping lacks one of these."""

@@ -14,7 +14,13 @@ from contextlib import contextmanager
 
 import structlog
 
-from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, RequestRejected, readable
+from retention_enforcer.domain.errors import (
+    ClusterUnavailable,
+    OutcomeUnknown,
+    RequestRejected,
+    RetentionError,
+    readable,
+)
 from retention_enforcer.domain.facts import Block
 from retention_enforcer.domain.ledger.records import Entry, Kind
 from retention_enforcer.domain.own.state_keys import DELETION_BLOCKS
@@ -88,23 +94,31 @@ class DeletionBlocks:
         self._let_go(job, wanted - ours)
         return theirs | ours
 
-    def take_off(self, uuid: str, job: str) -> str:
-        """Take the block off an index that stays; return what is to be said of it, nothing where there was none.
+    def take_off(self, uuids: Collection[str], job: str) -> dict[str, str]:
+        """Take the blocks off indices that stay; return what is to be said of those that had one, by their uuids.
 
         One that could not be taken off is tried again before the job's next run.
         """
         with self._lock:
-            if uuid not in self._by_job.get(job, ()):
-                return ""
+            ours = sorted(self._by_job.get(job, set()).intersection(uuids))
+        if not ours:
+            return {}
         if not self._lasts():
-            return f"{_NOT_TAKEN_OFF}: the lease is lost, and its next holder removes the block"
+            return dict.fromkeys(ours, f"{_NOT_TAKEN_OFF}: the lease is lost, and its next holder removes the block")
         try:
-            self._stop.set_write_block(uuid, blocked=False)
-        except (RequestRejected, OutcomeUnknown, ClusterUnavailable) as error:
-            _log.warning(error.message, **{"event.action": "lift_block", "event.outcome": "failure"})
-            return f"{_NOT_TAKEN_OFF}: {error.message}"
-        self._let_go(job, [uuid])
-        return TAKEN_OFF
+            self._stop.lift_write_blocks(ours)
+        except RequestRejected as error:
+            if len(ours) > 1:  # one of them spoils it for all
+                return {uuid: said for one in ours for uuid, said in self.take_off([one], job).items()}
+            return self._not_taken_off(ours, error)
+        except (OutcomeUnknown, ClusterUnavailable) as error:
+            return self._not_taken_off(ours, error)
+        self._let_go(job, ours)
+        return dict.fromkeys(ours, TAKEN_OFF)
+
+    def _not_taken_off(self, uuids: Collection[str], error: RetentionError) -> dict[str, str]:
+        _log.warning(error.message, **{"event.action": "lift_block", "event.outcome": "failure"})
+        return dict.fromkeys(uuids, f"{_NOT_TAKEN_OFF}: {error.message}")
 
     def take_off_other(self, uuid: str, planned: str, job: str) -> None:
         """Take the block off an index that was made anew under the name of a planned one, if it is ours."""
@@ -112,11 +126,11 @@ class DeletionBlocks:
             if planned not in self._by_job.get(job, ()):
                 return
         self._hold(job, [uuid])
-        self.take_off(uuid, job)
+        self.take_off([uuid], job)
 
-    def went(self, uuid: str, job: str) -> None:
-        """Note that an index is gone, and its block with it."""
-        self._let_go(job, [uuid])
+    def went(self, uuids: Collection[str], job: str) -> None:
+        """Note that indices are gone, and their blocks with them."""
+        self._let_go(job, uuids)
 
     def end(self, job: str) -> None:
         """Note that a job deletes nothing for the moment, and remember the blocks that are on now."""
@@ -152,10 +166,9 @@ class DeletionBlocks:
             left = sorted(self._by_job.get(job, ()))
         if not left:
             return
-        for uuid in left:
-            if (said := self.take_off(uuid, job)) == TAKEN_OFF:
-                reason = f"index.blocks.write of index {uuid}, left by an interrupted deletion: {said}"
-                self._appender.append(Entry(kind=Kind.FINDING, action="lift_block", reason=reason))
+        off = [uuid for uuid, said in self.take_off(left, job).items() if said == TAKEN_OFF]
+        reasons = [f"index.blocks.write of index {uuid}, left by an interrupted deletion: {TAKEN_OFF}" for uuid in off]
+        self._appender.append_all([Entry(kind=Kind.FINDING, action="lift_block", reason=r) for r in reasons])
         self._keep()
 
     def _hold(self, job: str, uuids: Collection[str]) -> set[str]:

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from urllib.parse import quote
 
 import structlog
 
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused, RequestRejected
 from retention_enforcer.domain.facts import RefusedRollover
 from retention_enforcer.domain.holds.hold import Hold
-from retention_enforcer.domain.ledger.records import Outcome, evidence_of
+from retention_enforcer.domain.ledger.records import MOST_TOGETHER, Outcome, evidence_of
 from retention_enforcer.domain.plan import Action, Purge
 from retention_enforcer.domain.policy.promises import Category
 from retention_enforcer.domain.selection import Due, Existing, Trim, Trimmed
 from retention_enforcer.domain.wording import verb
 from retention_enforcer.enforcement.expiry.deletion_blocks import DeletionBlocks
 from retention_enforcer.enforcement.expiry.rollovers import Roller
-from retention_enforcer.enforcement.ledger.acts import Acts
+from retention_enforcer.enforcement.ledger.acts import Act, Acts, Ending, Finished
 from retention_enforcer.enforcement.ledger.fresh_permit import Intended, StaleIntent
 from retention_enforcer.enforcement.ports import Deleter
 from retention_enforcer.enforcement.scope import job_of
 
 _log = structlog.get_logger()
 
-BATCH = 20
-"""Indices in one DELETE: fifty in one call took 0.25 s where fifty calls took 4.4 s (measured on 8.10)."""
+BATCH = MOST_TOGETHER
+"""Indices in one DELETE: as many as have their intents in one request."""
 
 BATCH_BYTES = 3_500
 """Bytes of names in one DELETE: Elasticsearch refuses a request line of more than 4,096."""
@@ -71,7 +73,7 @@ class Results:
 
 
 class _NoneDeleted(Exception):
-    """A list of indices of which none was deleted, and each is to be tried alone."""
+    """A list of indices of which none was deleted, and each half is to be tried."""
 
     def __init__(self, intended: Sequence[Intended[Purge]], message: str) -> None:
         super().__init__(message)
@@ -130,7 +132,7 @@ class Purger:
         return {uuid: existing.name for uuid, existing in self._deleter.existing(list(uuids)).items()}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Run:
     """The purges of one category in one run."""
 
@@ -143,24 +145,27 @@ class _Run:
     cycle: str
     results: Results
     raise_if_held: Callable[[], None]
+    most: int = BATCH
+    """Indices in one list: fewer once a list took so long that its intents were too old."""
 
     @property
     def job(self) -> str:
         return job_of(self.cycle)
 
     def carry_out(self, purges: Sequence[Purge]) -> None:
-        whole = [p for p in purges if p.action is Action.DELETE_INDEX]
-        for batch in _batches(whole):
+        whole = deque(p for p in purges if p.action is Action.DELETE_INDEX)
+        while whole:
+            batch = _next_batch(whole, self.most)
             self._delete_whole([p for p in batch if p.rollover is None or self._roll_over(p)])
         for purge in purges:
             if purge.action is Action.DELETE_DOCUMENTS:
-                self._trim(self._record_intent(purge))
+                self._trim(self.acts.record_intent(self._act(purge)))
 
-    def _record_intent(self, purge: Purge) -> Intended[Purge]:
-        return self.acts.record_intent(
-            purge,
-            self.category,
-            str(purge.action),
+    def _act(self, purge: Purge) -> Act[Purge]:
+        return Act(
+            what=purge,
+            category=self.category,
+            action=str(purge.action),
             index=purge.facts.name,
             uuid=purge.facts.uuid,
             reason=purge.reason,
@@ -168,36 +173,35 @@ class _Run:
             cycle=self.cycle,
         )
 
-    def _finish(
-        self,
-        one: Intended[Purge],
-        outcome: Outcome,
-        reason: str,
-        documents: int | None = None,
-        by_label: Mapping[str, int] | None = None,
-    ) -> None:
-        uuid = one.what.facts.uuid
-        if outcome is Outcome.DONE:
-            self.blocks.went(uuid, self.job)
-        elif outcome is not Outcome.UNKNOWN:  # else its deletion may still be waiting on the master
-            reason = "; ".join(part for part in (reason, self.blocks.take_off(uuid, self.job)) if part)
-        finished = self.acts.finish(one, outcome, reason, documents)
-        self.results.count(outcome)
+    def _finish(self, endings: Sequence[Ending[Purge]], by_label: Mapping[str, int] | None = None) -> None:
+        """Record how purges ended, and take the write blocks off those indices that stay."""
+        self.blocks.went([_uuid(e) for e in endings if e.outcome is Outcome.DONE], self.job)
+        # The deletion of one whose outcome is unknown may still be waiting on the master.
+        stay = [_uuid(e) for e in endings if e.outcome not in (Outcome.DONE, Outcome.UNKNOWN)]
+        blocks = self.blocks.take_off(stay, self.job)
+        told = [
+            replace(e, reason="; ".join(part for part in (e.reason, blocks.get(_uuid(e), "")) if part)) for e in endings
+        ]
+        for ending, finished in zip(told, self.acts.finish_all(told), strict=True):
+            self._note(ending, finished, by_label or {})
+
+    def _note(self, ending: Ending[Purge], finished: Finished, by_label: Mapping[str, int]) -> None:
+        purge, documents = ending.one.what, ending.documents
+        self.results.count(ending.outcome)
         if documents is not None:
-            done = Done(purge=one.what, record=finished.record, documents=documents, by_label=by_label or {})
+            done = Done(purge=purge, record=finished.record, documents=documents, by_label=by_label)
             self.results.done.append(done)
-        if outcome is Outcome.DONE:
-            self.results.failures.pop(uuid, None)
+        if ending.outcome is Outcome.DONE:
+            self.results.failures.pop(purge.facts.uuid, None)
         else:
-            self.results.failures[uuid] = (one.what, finished.reason)
+            self.results.failures[purge.facts.uuid] = (purge, finished.reason)
 
     def _refuse(self, intended: Iterable[Intended[Purge]], reason: str) -> None:
-        for one in intended:
-            self._finish(one, Outcome.REFUSED, reason)
+        self._finish([Ending(one, Outcome.REFUSED, reason) for one in intended])
 
-    def _plan_anew(self, one: Intended[Purge], reason: str) -> None:
-        self.results.changed.add(one.what.facts.uuid)
-        self._finish(one, Outcome.REFUSED, f"{reason}: planned again")
+    def _plan_anew(self, intended: Sequence[Intended[Purge]], reason: str) -> None:
+        self.results.changed.update(one.what.facts.uuid for one in intended)
+        self._refuse(intended, f"{reason}: planned again")
 
     def _roll_over(self, purge: Purge) -> bool:
         """Roll a write index over, so that it can be deleted; True if it is an ordinary index now.
@@ -219,8 +223,8 @@ class _Run:
     # --- whole indices ---
 
     def _delete_whole(self, purges: Sequence[Purge]) -> None:
-        """Delete indices as a list; where the list is refused, or its intents took too long, each under its own."""
-        intended = [self._record_intent(purge) for purge in purges]
+        """Delete indices as a list; where the list is refused, or took too long, each half under intents of its own."""
+        intended = self.acts.record_intents([self._act(purge) for purge in purges])
         try:
             # What is written to now is not blocked at all; what is blocked is looked at once more.
             quiet = self._quiet(self._unchanged(intended))
@@ -228,8 +232,8 @@ class _Run:
         except _NoneDeleted as none:
             self._refuse(none.intended, none.message)
             if len(none.intended) > 1:
-                for one in none.intended:
-                    self._delete_whole([one.what])
+                for half in _halves([one.what for one in none.intended]):
+                    self._delete_whole(half)
 
     def _quiet(self, intended: Sequence[Intended[Purge]]) -> list[Intended[Purge]]:
         """Return those that nothing is written to any more, from before the last look until they are gone."""
@@ -240,7 +244,7 @@ class _Run:
         except RequestRejected as error:
             if len(intended) > 1:
                 message = (
-                    f"the write block was refused for several indices at once ({error.kind}): each index is tried alone"
+                    f"the write block was refused for several indices at once ({error.kind}): fewer are tried at once"
                 )
                 raise _NoneDeleted(intended, message) from None
             self._refuse(intended, f"its writes could not be blocked: {error.message}")
@@ -251,9 +255,8 @@ class _Run:
         except (Refused, ClusterUnavailable) as error:
             self._refuse(intended, f"not sent: {error.message}")
             raise
-        for one in intended:
-            if one.what.facts.uuid not in quiet:
-                self._plan_anew(one, "its writes were blocked by somebody else after it was planned")
+        theirs = [one for one in intended if one.what.facts.uuid not in quiet]
+        self._plan_anew(theirs, "its writes were blocked by somebody else after it was planned")
         return [one for one in intended if one.what.facts.uuid in quiet]
 
     def _unchanged(self, intended: Sequence[Intended[Purge]], *, blocked: bool = False) -> list[Intended[Purge]]:
@@ -265,22 +268,26 @@ class _Run:
         except RequestRejected as error:
             if len(intended) > 1:
                 message = (
-                    f"the last check was refused for several indices at once ({error.kind}): each index is tried alone"
+                    f"the last check was refused for several indices at once ({error.kind}): fewer are tried at once"
                 )
                 raise _NoneDeleted(intended, message) from None
             self._refuse(intended, f"the last check failed: {error.message}")
             return []
         same: list[Intended[Purge]] = []
+        others: list[Intended[Purge]] = []
+        written: list[Intended[Purge]] = []
         for one in intended:
             facts, version = one.what.facts, now.get(one.index)
             if version is None or version.uuid != facts.uuid:
                 if version is not None and blocked:  # made anew under its name: the block is on the wrong one
                     self.blocks.take_off_other(version.uuid, facts.uuid, self.job)
-                self._finish(one, Outcome.REFUSED, "another index has its name now")
+                others.append(one)
             elif version.sequence_numbers != facts.sequence_numbers:
-                self._plan_anew(one, "documents were written to it after it was planned")
+                written.append(one)
             else:
                 same.append(one)
+        self._refuse(others, "another index has its name now")
+        self._plan_anew(written, "documents were written to it after it was planned")
         return same
 
     def _delete(self, intended: Sequence[Intended[Purge]]) -> None:
@@ -291,20 +298,14 @@ class _Run:
         if isinstance(error, RequestRejected) and len(intended) > 1:
             raise _NoneDeleted(
                 intended,
-                f"the deletion of several indices at once was refused ({error.kind}): each index is tried alone",
+                f"the deletion of several indices at once was refused ({error.kind}): fewer are tried at once",
             )
-        there = _look(self.deleter, [one.what.facts.uuid for one in intended])
-        for one in intended:
-            if there is None:
-                self._finish(one, Outcome.UNKNOWN, "the cluster cannot be read")
-            elif one.what.facts.uuid in there:
-                # A request whose answer was lost may still be waiting on the master: not gone is not failed.
-                outcome = Outcome.UNKNOWN if isinstance(error, OutcomeUnknown) else Outcome.FAILED
-                self._finish(one, outcome, error.message if error else "the index is still there")
-            else:
-                self.results.purged_indices += 1
-                self.results.purged_documents += one.what.documents
-                self._finish(one, Outcome.DONE, "the index is gone", one.what.documents)
+        there = _look(self.deleter, [one.what.facts.uuid for one in intended], [one.index for one in intended])
+        endings = [_ending(one, there, error) for one in intended]
+        gone = [ending.one.what for ending in endings if ending.outcome is Outcome.DONE]
+        self.results.purged_indices += len(gone)
+        self.results.purged_documents += sum(purge.documents for purge in gone)
+        self._finish(endings)
 
     def _send_delete(self, intended: Sequence[Intended[Purge]]) -> RequestRejected | OutcomeUnknown | None:
         """Send one DELETE; return what went wrong, if anything. What is true is found out by looking again."""
@@ -314,6 +315,7 @@ class _Run:
         except (RequestRejected, OutcomeUnknown) as error:
             return error
         except StaleIntent as stale:
+            self.most = max(1, len(intended) // 2)
             raise _NoneDeleted(intended, stale.message) from None
         except (Refused, ClusterUnavailable) as error:
             self._refuse(intended, f"not sent: {error.message}")
@@ -334,16 +336,16 @@ class _Run:
         try:
             trimmed = self.deleter.trim(order, self.acts.permit([one], self.raise_if_held).destructive)
         except OutcomeUnknown as error:
-            self._finish(one, Outcome.UNKNOWN, error.message)
+            self._finish([Ending(one, Outcome.UNKNOWN, error.message)])
         except RequestRejected as error:
-            self._finish(one, Outcome.FAILED, error.message)
+            self._finish([Ending(one, Outcome.FAILED, error.message)])
         except StaleIntent as error:
-            self._finish(one, Outcome.REFUSED, error.message)
+            self._finish([Ending(one, Outcome.REFUSED, error.message)])
         except ClusterUnavailable as error:
             # Perhaps of this index only: if the whole cluster is away, recording this says so.
-            self._finish(one, Outcome.UNKNOWN, f"interrupted: {error.message}")
+            self._finish([Ending(one, Outcome.UNKNOWN, f"interrupted: {error.message}")])
         except Refused as error:
-            self._finish(one, Outcome.UNKNOWN, f"interrupted: {error.message}")
+            self._finish([Ending(one, Outcome.UNKNOWN, f"interrupted: {error.message}")])
             raise
         else:
             self._trimmed(one, trimmed)
@@ -352,16 +354,34 @@ class _Run:
         self.results.purged_documents += trimmed.deleted
         if trimmed.left:
             reason = f"{trimmed.left:,} of the documents {verb(trimmed.left, 'is', 'are')} left"
-            self._finish(one, Outcome.FAILED, reason, trimmed.deleted, trimmed.by_label)
+            ending = Ending(one, Outcome.FAILED, reason, trimmed.deleted)
         else:
             self.results.trimmed.append(one.what.facts.uuid)
-            self._finish(one, Outcome.DONE, "none of the documents is left", trimmed.deleted, trimmed.by_label)
+            ending = Ending(one, Outcome.DONE, "none of the documents is left", trimmed.deleted)
+        self._finish([ending], trimmed.by_label)
 
 
-def _look(deleter: Deleter, uuids: Sequence[str]) -> dict[str, Existing] | None:
+def _uuid(ending: Ending[Purge]) -> str:
+    return ending.one.what.facts.uuid
+
+
+def _ending(
+    one: Intended[Purge], there: Mapping[str, Existing] | None, error: RequestRejected | OutcomeUnknown | None
+) -> Ending[Purge]:
+    """Return how the deletion of an index ended, by the look after it and by what went wrong with the request."""
+    if there is None:
+        return Ending(one, Outcome.UNKNOWN, "the cluster cannot be read")
+    if one.what.facts.uuid not in there:
+        return Ending(one, Outcome.DONE, "the index is gone", one.what.documents)
+    # A request whose answer was lost may still be waiting on the master: not gone is not failed.
+    outcome = Outcome.UNKNOWN if isinstance(error, OutcomeUnknown) else Outcome.FAILED
+    return Ending(one, outcome, error.message if error else "the index is still there")
+
+
+def _look(deleter: Deleter, uuids: Sequence[str], names: Sequence[str] | None = None) -> dict[str, Existing] | None:
     """Return which indices exist, or None if that cannot be known now."""
     try:
-        return deleter.existing(uuids)
+        return deleter.existing(uuids, names)
     except (ClusterUnavailable, RequestRejected) as error:
         _log.warning(
             "the outcome could not be verified", **{"event.outcome": "unknown", "error.message": error.message}
@@ -369,15 +389,18 @@ def _look(deleter: Deleter, uuids: Sequence[str]) -> dict[str, Existing] | None:
         return None
 
 
-def _batches(purges: Sequence[Purge]) -> Iterator[list[Purge]]:
+def _halves(purges: Sequence[Purge]) -> tuple[Sequence[Purge], Sequence[Purge]]:
+    middle = (len(purges) + 1) // 2
+    return purges[:middle], purges[middle:]
+
+
+def _next_batch(purges: deque[Purge], most: int) -> list[Purge]:
+    """Take as many from the front as one DELETE may name, one at least."""
     batch: list[Purge] = []
     size = 0
-    for purge in purges:
-        length = len(purge.facts.name.encode()) * 3 + 1  # a name's bytes may be percent-encoded
-        if batch and (len(batch) == BATCH or size + length > BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(purge)
-        size += length
-    if batch:
-        yield batch
+    while purges and len(batch) < most:
+        size += len(quote(purges[0].facts.name, safe="")) + 1
+        if batch and size > BATCH_BYTES:
+            break
+        batch.append(purges.popleft())
+    return batch

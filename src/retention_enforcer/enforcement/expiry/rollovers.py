@@ -20,7 +20,7 @@ from retention_enforcer.domain.rollover import (
     next_name,
     refusal_finding,
 )
-from retention_enforcer.enforcement.ledger.acts import Acts
+from retention_enforcer.enforcement.ledger.acts import Act, Acts
 from retention_enforcer.enforcement.memory import Managed
 from retention_enforcer.enforcement.ports import Clock, Deleter, Permit
 
@@ -59,16 +59,17 @@ class Roller:
 
     def roll_over(self, category: Category, index: IndexFacts, target: str, reason: str, cycle: str) -> RolledOver:
         """Roll an index over; `target` is its stream or its alias. Raises Refused where the right to act was lost."""
-        evidence = evidence_of(index, 0)
         intended = self._acts.record_intent(
-            index,
-            category,
-            ROLLOVER,
-            index=index.name,
-            uuid=index.uuid,
-            reason=reason,
-            evidence=evidence,
-            cycle=cycle,
+            Act(
+                what=index,
+                category=category,
+                action=ROLLOVER,
+                index=index.name,
+                uuid=index.uuid,
+                reason=reason,
+                evidence=evidence_of(index, 0),
+                cycle=cycle,
+            )
         )
         try:
             lost = self._send(index, target)
@@ -94,7 +95,7 @@ class Roller:
 
     def _look_again(self, index: IndexFacts, lost: OutcomeUnknown | None) -> tuple[Outcome, str]:
         try:
-            there = self._deleter.existing([index.uuid])
+            there = self._deleter.existing([index.uuid], [index.name])
         except (ClusterUnavailable, RequestRejected) as error:
             _log.warning(
                 "the outcome could not be verified", **{"event.outcome": "unknown", "error.message": error.message}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic
 
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.holds.hold import Hold
@@ -15,6 +16,50 @@ from retention_enforcer.domain.policy.promises import Category
 from retention_enforcer.enforcement.ledger.appender import Appender
 from retention_enforcer.enforcement.ledger.fresh_permit import FreshPermit, Intended, What
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Permit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act(Generic[What]):
+    """One act that is to be announced: what is done to which index, for which promise and why."""
+
+    what: What
+    category: Category | None
+    action: str
+    index: str
+    uuid: str
+    reason: str
+    cycle: str
+    evidence: Mapping[str, int | str] | None = None
+    details: Mapping[str, int | str] | None = None
+
+    def intent(self) -> Entry:
+        """Return its intent, to be recorded."""
+        return Entry(
+            kind=Kind.INTENT,
+            category=self.category.id if self.category else None,
+            clause=str(self.category.clause) if self.category else None,
+            action=self.action,
+            target=(self.index, self.uuid),
+            about=self.index,
+            evidence=self.evidence,
+            details=self.details,
+            reason=self.reason,
+            cycle=self.cycle,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ending(Generic[What]):
+    """How an announced act ended."""
+
+    one: Intended[What]
+    outcome: Outcome
+    reason: str
+    documents: int | None = None
+
+    def answer(self) -> Entry:
+        """Return its outcome, to be recorded."""
+        return answer(self.one.intent, self.outcome, self.reason, self.documents, about=self.one.index)
 
 
 class Acts:
@@ -26,41 +71,26 @@ class Acts:
         self._clock = clock
         self._control = control
 
-    def record_intent(
-        self,
-        what: What,
-        category: Category | None,
-        action: str,
-        *,
-        index: str,
-        uuid: str,
-        reason: str,
-        cycle: str,
-        evidence: Mapping[str, int | str] | None = None,
-        details: Mapping[str, int | str] | None = None,
-    ) -> Intended[What]:
+    def record_intent(self, act: Act[What]) -> Intended[What]:
         """Record the intent of one act; returns once it is acknowledged."""
-        at = self._clock.now()
-        intent = self._appender.append(
-            Entry(
-                kind=Kind.INTENT,
-                category=category.id if category else None,
-                clause=str(category.clause) if category else None,
-                action=action,
-                target=(index, uuid),
-                about=index,
-                evidence=evidence,
-                details=details,
-                reason=reason,
-                cycle=cycle,
-            )
-        )
-        return Intended(what, index, intent, at)
+        (intended,) = self.record_intents([act])
+        return intended
 
-    def finish(self, one: Intended[What], outcome: Outcome, reason: str, documents: int | None = None) -> Finished:
+    def record_intents(self, acts: Sequence[Act[What]]) -> list[Intended[What]]:
+        """Record an intent for each of these acts, in one request; returns once they are acknowledged."""
+        at = self._clock.now()
+        intents = self._appender.append_all([act.intent() for act in acts])
+        return [Intended(act.what, act.index, intent, at) for act, intent in zip(acts, intents, strict=True)]
+
+    def finish(self, one: Intended[What], outcome: Outcome, reason: str) -> Finished:
         """Record how an act ended."""
-        record = self._appender.append(answer(one.intent, outcome, reason, documents, about=one.index))
-        return Finished(int(record["sequence"]), str(record["reason"]))
+        (finished,) = self.finish_all([Ending(one, outcome, reason)])
+        return finished
+
+    def finish_all(self, endings: Sequence[Ending[What]]) -> list[Finished]:
+        """Record how acts ended, in one request."""
+        records = self._appender.append_all([ending.answer() for ending in endings])
+        return [Finished(int(record["sequence"]), str(record["reason"])) for record in records]
 
     def permit(self, intended: Sequence[Intended[What]], raise_if_against: Callable[[], None]) -> FreshPermit:
         """Return the right to carry these out, soon; `raise_if_against` has the last word before each request."""

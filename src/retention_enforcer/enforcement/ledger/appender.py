@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,14 +12,14 @@ import structlog
 
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused
 from retention_enforcer.domain.instants import format_instant
-from retention_enforcer.domain.ledger.records import Entry, Head, Kind, Record, canonical, seal
+from retention_enforcer.domain.ledger.records import MOST_TOGETHER, Entry, Head, Kind, Record, canonical, seal
 from retention_enforcer.domain.subjects.pseudonyms import Redactor
 from retention_enforcer.enforcement.ports import Clock, LedgerStore
 
 _log = structlog.get_logger()
 
 _TRIES = 3
-"""How often one record is offered after its answer was lost: creating under a fixed id is safe to repeat."""
+"""How often records are offered after the answer was lost: creating under a fixed id is safe to repeat."""
 
 _PAUSE = 0.5
 """Seconds between two of them."""
@@ -36,14 +36,15 @@ class Signature:
 
 
 class Appender:
-    """Appends records to the ledger, one at a time, each linked to the one before.
+    """Appends records to the ledger, each linked to the one before.
 
     All threads of a process share one. A record that another process put in the way is read and followed, unless
     it was written under a higher epoch: then this process has lost its lease, and must plan anew.
 
     A record counts once its creation was acknowledged, or once it is seen on every copy of the ledger. Until then
     nothing follows from it, and no other record after it: the next one that is appended has to wait until the same
-    bytes stand in their place, or somebody else's do.
+    bytes stand in their place, or somebody else's do. Records that are appended together are stored together, all or
+    none.
     """
 
     def __init__(
@@ -57,15 +58,15 @@ class Appender:
     ) -> None:
         self._check = check
         self._redactor = redactor
-        self._store = store
+        self._ledger = store
         self._clock = clock
         self._signature = signature
         self._epoch = epoch
         self._lock = threading.Lock()
         self._head: Head | None = None
         self._led: int | None = None
-        self._open: Record | None = None
-        """One that was offered, and of which it is not certain that it stands."""
+        self._open: Sequence[Record] = ()
+        """What was offered, and of which it is not certain that it stands."""
 
     @property
     def epoch(self) -> int:
@@ -83,15 +84,28 @@ class Appender:
 
         Raises Refused if the lease or an own index was lost, ClusterUnavailable if the record is not stored.
         """
+        (record,) = self.append_all([entry])
+        return record
+
+    def append_all(self, entries: Sequence[Entry]) -> list[Record]:
+        """Store records one after the other, in as few requests as there can be, and return them.
+
+        Where it raises as `append` does, none after those that are stored is.
+        """
+        if not entries:
+            return []
         self._check()
-        entry = self._redacted(entry)
+        redacted = [self._redacted(entry) for entry in entries]
+        stored: list[Record] = []
         with self._lock:
             epoch = self._epoch()
             self._close(epoch)
             if self._led != epoch:
-                self._store_record(self._fields(Entry(kind=Kind.LEADER, reason="holds the lease"), epoch), epoch)
+                self._store([Entry(kind=Kind.LEADER, reason="holds the lease")], epoch)
                 self._led = epoch
-            return self._store_record(self._fields(entry, epoch), epoch)
+            for start in range(0, len(redacted), MOST_TOGETHER):
+                stored += self._store(redacted[start : start + MOST_TOGETHER], epoch)
+        return stored
 
     def _redacted(self, entry: Entry) -> Entry:
         """Return an entry without the id that the name of its index may have in it."""
@@ -117,7 +131,8 @@ class Appender:
     def forget(self) -> None:
         """Ask the ledger anew where it ends: an operator adopted another one."""
         with self._lock:
-            self._head = self._led = self._open = None
+            self._head = self._led = None
+            self._open = ()
 
     def _fields(self, entry: Entry, epoch: int) -> dict[str, Any]:
         return {
@@ -132,59 +147,67 @@ class Appender:
 
     def _known_head(self) -> Head:
         if self._head is None:
-            head = self._store.head()
+            head = self._ledger.head()
             if head.sequence:
-                last = self._store.standing(head.sequence)
-                if last is None or last["hash"] != head.hash:
+                last = self._ledger.standing(head.sequence)
+                if not last or last[-1]["hash"] != head.hash:
                     raise ClusterUnavailable("the shard copies of the ledger differ", "check the cluster's health")
             self._head = head
         return self._head
 
     def _close(self, epoch: int) -> None:
-        """Have the record that was left open stand in its place, or see whose does."""
-        if self._open is not None:
-            record = self._open
-            if self._place(record, epoch) and record["kind"] == Kind.LEADER and record["epoch"] == epoch:
+        """Have what was left open stand in its place, or see whose does."""
+        if self._open:
+            first = self._open[0]
+            if self._place(self._open, epoch) and first["kind"] == Kind.LEADER and first["epoch"] == epoch:
                 self._led = epoch
 
-    def _store_record(self, fields: Mapping[str, Any], epoch: int) -> Record:
+    def _store(self, entries: Sequence[Entry], epoch: int) -> Sequence[Record]:
+        fields = [self._fields(entry, epoch) for entry in entries]
         while True:
-            record = seal(fields, self._known_head())
-            if self._place(record, epoch):
-                return record
+            records: list[Record] = []
+            head = self._known_head()
+            for each in fields:
+                record = seal(each, head)
+                head = Head(int(record["sequence"]), str(record["hash"]))
+                records.append(record)
+            if self._place(records, epoch):
+                return records
 
-    def _place(self, record: Record, epoch: int) -> bool:
-        """Offer a record; False where another stands in its place, which the next one follows."""
-        stored = self._offer(record)
-        self._open = None
-        self._head = Head(int(stored["sequence"]), str(stored["hash"]))
-        if stored["hash"] == record["hash"]:
-            _log_record(record)
+    def _place(self, records: Sequence[Record], epoch: int) -> bool:
+        """Offer records; False where others stand in their place, which the next ones follow."""
+        stored = self._offer(records)
+        last = stored[-1]
+        self._open = ()
+        self._head = Head(int(last["sequence"]), str(last["hash"]))
+        if last["hash"] == records[-1]["hash"]:
+            for record in records:
+                _log_record(record)
             return True
-        if int(stored.get("epoch", 0)) > epoch:
+        if int(last.get("epoch", 0)) > epoch:
             raise Refused(
-                f"record {stored['sequence']} was written by {stored.get('instance')} under a later lease",
+                f"record {last['sequence']} was written by {last.get('instance')} under a later lease",
                 "no action needed: this instance stops acting and waits for the lease",
             )
         return False
 
-    def _offer(self, record: Record) -> Record:
-        """Return what stands for good at the record's place after offering it: the record or somebody else's.
+    def _offer(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Return what stands for good at the records' place after offering them: they or somebody else's.
 
-        That its place is taken says nothing of by whom, nor for how long: a primary that is cut off from its copies
-        decides that alone. Raises ClusterUnavailable where nothing is certain; the record is open then.
+        That their place is taken says nothing of by whom, nor for how long: a primary that is cut off from its copies
+        decides that alone. Raises ClusterUnavailable where nothing is certain; the records are open then.
         """
-        sequence = int(record["sequence"])
+        sequence = int(records[0]["sequence"])
         for attempt in range(_TRIES):
             if attempt:
                 time.sleep(_PAUSE)
             try:
-                if self._store.create(record):
-                    return record
+                if self._ledger.create(records):
+                    return records
             except OutcomeUnknown:
-                self._open = record
+                self._open = records
                 continue
-            if (stored := self._store.standing(sequence)) is not None:
+            if stored := self._ledger.standing(sequence):
                 return stored
         raise ClusterUnavailable(
             f"record {sequence} could not be written to the ledger", "check the cluster's health and log"

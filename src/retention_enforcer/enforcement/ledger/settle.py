@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
-from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected, readable
+from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected, RetentionError, readable
 from retention_enforcer.domain.ledger.records import (
     APPLY_LIFECYCLE,
     DETACH_LIFECYCLE,
@@ -40,12 +40,10 @@ def settle_intents(
     """
     records = _certain(ledger.read(after), after, appender.head)
     intents = [i for i in unanswered(records) if job in (None, job_of(str(i.get("cycle", ""))))]
-    unsettled: list[int] = []
-    for intent in intents:
-        outcome, reason = _look(intent, deleter, streams)
-        appender.append(answer(intent, outcome, reason))
-        if outcome is Outcome.UNKNOWN:
-            unsettled.append(int(intent["sequence"]))
+    seen = _look_at_indices(intents, deleter)
+    looks = [(intent, *_look(intent, seen, streams)) for intent in intents]
+    appender.append_all([answer(intent, outcome, reason) for intent, outcome, reason in looks])
+    unsettled = [int(intent["sequence"]) for intent, outcome, _ in looks if outcome is Outcome.UNKNOWN]
     return min(unsettled) - 1 if unsettled else appender.head.sequence
 
 
@@ -60,15 +58,35 @@ def _certain(records: Iterable[Record], after: int, head: Head) -> list[Record]:
     return found
 
 
-def _look(intent: Record, deleter: Deleter, streams: StreamLifecycles) -> tuple[Outcome, str]:
+def _target(intent: Record) -> tuple[str, str]:
+    """Return the uuid of the index that an intent is about, and what is done to it."""
     with readable(f"record {intent['sequence']} of the ledger"):
-        uuid, action = str(intent["target"]["uuid"]), str(intent["action"])
+        return str(intent["target"]["uuid"]), str(intent["action"])
+
+
+_Seen = Mapping[str, Existing] | ClusterUnavailable | RequestRejected
+"""The indices that exist, by their uuid, or why nobody can tell."""
+
+
+def _look_at_indices(intents: Sequence[Record], deleter: Deleter) -> _Seen:
+    """Look once at all indices that these intents are about."""
+    uuids = {uuid for uuid, action in map(_target, intents) if action != SET_RETENTION}
     try:
-        if action == SET_RETENTION:
-            return _look_at_stream(intent, streams)
-        there = deleter.existing([uuid]).get(uuid)
+        return deleter.existing(uuids) if uuids else {}
     except (ClusterUnavailable, RequestRejected) as error:
-        return Outcome.UNKNOWN, f"interrupted, and the cluster cannot be read: {error.message}"
+        return error
+
+
+def _look(intent: Record, seen: _Seen, streams: StreamLifecycles) -> tuple[Outcome, str]:
+    uuid, action = _target(intent)
+    if action == SET_RETENTION:
+        try:
+            return _look_at_stream(intent, streams)
+        except (ClusterUnavailable, RequestRejected) as error:
+            return _unreadable(error)
+    if not isinstance(seen, Mapping):
+        return _unreadable(seen)
+    there = seen.get(uuid)
     if action in (APPLY_LIFECYCLE, DETACH_LIFECYCLE):
         return _look_at_lifecycle(intent, there)
     if there is None:
@@ -76,6 +94,10 @@ def _look(intent: Record, deleter: Deleter, streams: StreamLifecycles) -> tuple[
     if action == ROLLOVER and there.rolled_over:
         return Outcome.DONE, "interrupted: the index was rolled over"
     return Outcome.FAILED, "interrupted: the index still exists; what is due in it is planned again"
+
+
+def _unreadable(error: RetentionError) -> tuple[Outcome, str]:
+    return Outcome.UNKNOWN, f"interrupted, and the cluster cannot be read: {error.message}"
 
 
 def _look_at_lifecycle(intent: Record, there: Existing | None) -> tuple[Outcome, str]:

@@ -18,7 +18,7 @@ from retention_enforcer.domain.lifecycles.adoption import PutLifecycle, against,
 from retention_enforcer.domain.lifecycles.streams import AdoptedStream, StreamLifecycle
 from retention_enforcer.domain.own.state_keys import PUT_STREAMS, streams_key
 from retention_enforcer.domain.policy.promises import Category
-from retention_enforcer.enforcement.ledger.acts import Acts
+from retention_enforcer.enforcement.ledger.acts import Act, Acts
 from retention_enforcer.enforcement.ledger.fresh_permit import StaleIntent
 from retention_enforcer.enforcement.lifecycles.observer import LifecycleLook
 from retention_enforcer.enforcement.ports import Clock, DocumentStore, LifecycleSource, StreamLifecycles
@@ -212,18 +212,20 @@ class _Run:
         """Replace the lifecycle of one stream; return why a look shows another one, None where it is as put."""
         acts, retention = self.parts.acts, body.get("data_retention")
         one = acts.record_intent(
-            stream,
-            self.category,
-            SET_RETENTION,
-            index=stream,
-            uuid="",
-            reason=reason,
-            details={
-                "stream": stream,
-                "enabled": int(bool(body.get("enabled", True))),
-                **({"retention": str(retention)} if retention is not None else {}),
-            },
-            cycle=self.cycle,
+            Act(
+                what=stream,
+                category=self.category,
+                action=SET_RETENTION,
+                index=stream,
+                uuid="",
+                reason=reason,
+                details={
+                    "stream": stream,
+                    "enabled": int(bool(body.get("enabled", True))),
+                    **({"retention": str(retention)} if retention is not None else {}),
+                },
+                cycle=self.cycle,
+            )
         )
         unheld = acts.holds_unchanged(self.holds)
 

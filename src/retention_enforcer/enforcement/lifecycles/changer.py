@@ -17,7 +17,7 @@ from retention_enforcer.domain.lifecycles.compiler import LifecyclePolicy
 from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.policy.promises import Category
 from retention_enforcer.domain.selection import IndexVersion
-from retention_enforcer.enforcement.ledger.acts import Acts
+from retention_enforcer.enforcement.ledger.acts import Act, Acts, Ending
 from retention_enforcer.enforcement.ledger.appender import Appender
 from retention_enforcer.enforcement.ledger.fresh_permit import Intended, StaleIntent
 from retention_enforcer.enforcement.ports import Deleter, LifecycleCluster, Permission, Permit
@@ -108,7 +108,7 @@ class LifecycleChanger:
         ready = self._unchanged(batch)
         if not ready:
             return
-        intended = [self._record_intent(category, change, cycle) for change in ready]
+        intended = self.acts.record_intents([_act(category, change, cycle) for change in ready])
         attaches = ready[0].way is not Way.DETACH
 
         def raise_if_changed() -> None:
@@ -123,8 +123,8 @@ class LifecycleChanger:
             there = self.cluster.attachments_of([change.index for change in ready])
         except (ClusterUnavailable, RequestRejected) as error:
             result.unknown = True
-            for one in intended:
-                self._finish(one, Outcome.UNKNOWN, f"the outcome cannot be verified: {error.message}", result)
+            reason = f"the outcome cannot be verified: {error.message}"
+            self._finish([Ending(one, Outcome.UNKNOWN, reason) for one in intended], result)
             return
         except Refused as error:
             made = self._give_up(intended, error, result)
@@ -132,7 +132,9 @@ class LifecycleChanger:
             if isinstance(error, StaleIntent | _NotTheSame):
                 return
             raise
-        strangers = [one for one in intended if not self._judge(one, there, failures, result)]
+        endings = [_judged(one, there.get(one.what.index), failures) for one in intended]
+        self._finish(endings, result)
+        strangers = [one for one in intended if _hit_another(one.what, there.get(one.what.index))]
         self._take_back(category, strangers, cycle)
         self._obey_new_holds(category, ready, cycle, holds)
 
@@ -158,24 +160,6 @@ class LifecycleChanger:
             names, first.policy, origination=first.origination, rollover_alias=first.rollover_alias, permit=permit
         )
 
-    def _judge(
-        self, one: Intended[Change], there: Mapping[str, Attachment], failures: Mapping[str, str], result: Changed
-    ) -> bool:
-        """Record the outcome that a look shows; False if the change may have been made to another index."""
-        change, attached = one.what, there.get(one.what.index)
-        if attached is None:
-            self._finish(one, Outcome.FAILED, "the index is gone", result)
-        elif attached.uuid != change.uuid:
-            self._finish(one, Outcome.FAILED, "another index has the name now", result)
-            return attached.policy is None or attached.policy != change.policy
-        elif change.index in failures or not _is_as_wanted(attached, change):
-            reason = failures.get(change.index, _has(attached))
-            self._finish(one, Outcome.FAILED, reason, result)
-        else:
-            result.done.append(change)
-            self._finish(one, Outcome.DONE, _has(attached), result)
-        return True
-
     def _give_up(self, intended: Sequence[Intended[Change]], error: Refused, result: Changed) -> list[Change]:
         """Record what a look shows, and return what was made: some may have been before the rest was refused.
 
@@ -185,21 +169,18 @@ class LifecycleChanger:
             there = self.cluster.attachments_of([one.what.index for one in intended])
         except (ClusterUnavailable, RequestRejected) as blind:
             result.unknown = True
-            for one in intended:
-                self._finish(
-                    one, Outcome.UNKNOWN, f"{error.message}; the outcome cannot be verified: {blind.message}", result
-                )
+            reason = f"{error.message}; the outcome cannot be verified: {blind.message}"
+            self._finish([Ending(one, Outcome.UNKNOWN, reason) for one in intended], result)
             return []
-        made = []
+        endings = []
         for one in intended:
             change, attached = one.what, there.get(one.what.index)
             if attached is not None and attached.uuid == change.uuid and _is_as_wanted(attached, change):
-                made.append(change)
-                self._finish(one, Outcome.DONE, _has(attached), result)
+                endings.append(Ending(one, Outcome.DONE, _has(attached)))
             else:
-                self._finish(one, Outcome.REFUSED, f"not carried out: {error.message}", result)
-        result.done += made
-        return made
+                endings.append(Ending(one, Outcome.REFUSED, f"not carried out: {error.message}"))
+        self._finish(endings, result)
+        return [ending.one.what for ending in endings if ending.outcome is Outcome.DONE]
 
     def _take_back(self, category: Category | None, strangers: Sequence[Intended[Change]], cycle: str) -> None:
         """Detach what was attached to an index that took the name of the planned one in that very moment."""
@@ -227,22 +208,45 @@ class LifecycleChanger:
             self.carry_out(category, [_detach(change, reason) for change in attached], cycle, holds)
             raise
 
-    def _record_intent(self, category: Category | None, change: Change, cycle: str) -> Intended[Change]:
-        return self.acts.record_intent(
-            change,
-            category,
-            DETACH_LIFECYCLE if change.way is Way.DETACH else APPLY_LIFECYCLE,
-            index=change.index,
-            uuid=change.uuid,
-            reason=_describe(change),
-            details={"lifecycle": change.policy} if change.policy else None,
-            cycle=cycle,
-        )
+    def _finish(self, endings: Sequence[Ending[Change]], result: Changed) -> None:
+        for ending, finished in zip(endings, self.acts.finish_all(endings), strict=True):
+            change = ending.one.what
+            if ending.outcome is Outcome.DONE:
+                result.done.append(change)
+            else:
+                result.failures[change.uuid] = (change, finished.reason)
 
-    def _finish(self, one: Intended[Change], outcome: Outcome, reason: str, result: Changed) -> None:
-        finished = self.acts.finish(one, outcome, reason)
-        if outcome is not Outcome.DONE:
-            result.failures[one.what.uuid] = (one.what, finished.reason)
+
+def _act(category: Category | None, change: Change, cycle: str) -> Act[Change]:
+    return Act(
+        what=change,
+        category=category,
+        action=DETACH_LIFECYCLE if change.way is Way.DETACH else APPLY_LIFECYCLE,
+        index=change.index,
+        uuid=change.uuid,
+        reason=_describe(change),
+        details={"lifecycle": change.policy} if change.policy else None,
+        cycle=cycle,
+    )
+
+
+def _judged(one: Intended[Change], attached: Attachment | None, failures: Mapping[str, str]) -> Ending[Change]:
+    """Return the outcome that a look shows."""
+    change = one.what
+    if attached is None:
+        return Ending(one, Outcome.FAILED, "the index is gone")
+    if attached.uuid != change.uuid:
+        return Ending(one, Outcome.FAILED, "another index has the name now")
+    if change.index in failures or not _is_as_wanted(attached, change):
+        return Ending(one, Outcome.FAILED, failures.get(change.index, _has(attached)))
+    return Ending(one, Outcome.DONE, _has(attached))
+
+
+def _hit_another(change: Change, attached: Attachment | None) -> bool:
+    """Whether the change may have been made to another index, which has the name now."""
+    if attached is None or attached.uuid == change.uuid:
+        return False
+    return attached.policy is not None and attached.policy == change.policy
 
 
 def _is_as_wanted(attached: Attachment, change: Change) -> bool:
