@@ -35,7 +35,7 @@ property: install ## the rules under invented facts, without any server
 	$(BIN)/python -m pytest tests/property $(ARGS)
 
 bench: install   ## speed and memory of the purge, as ratios (TEST_ELASTICSEARCH_URL names a server that has more)
-	for file in tests/bench/bench_*.py; do $(BIN)/python $$file || exit; done
+	for file in tests/bench/bench_*.py; do PYTHONPATH=tests $(BIN)/python $$file || exit; done
 
 soak: install    ## what takes an hour: large numbers, faults at every request, twins, an idle day (not in CI)
 	TEST_SERVER_VERSION=$(SERVER) $(BIN)/python -m pytest -m soak -s $(ARGS)

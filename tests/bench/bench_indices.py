@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_purge import Login, server
+from elastic_transport import Transport
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import bulk
 
@@ -34,6 +35,9 @@ INDICES = int(os.environ.get("BENCH_INDICES", "400"))
 TURNS = 3
 LIST = 20
 MOST_COST = 0.25
+
+SENT: list[str] = []
+"""The requests of the last carrying out."""
 
 POLICY = """\
 version: 1
@@ -107,11 +111,17 @@ def _replaced(cls: type, name: str, function: Callable[..., Any]) -> Iterator[No
 
 def _run(es: Elasticsearch, login: Login, prefix: str) -> float:
     took: list[float] = []
-    original = Purger.carry_out
+    original, send = Purger.carry_out, Transport.perform_request
+
+    def counted(self: Transport, method: str, target: str, **options: Any) -> Any:
+        SENT.append(f"{method} {target.partition('?')[0][:60]}")
+        return send(self, method, target, **options)
 
     def timed(self: Purger, *arguments: Any, **options: Any) -> None:
         started = time.perf_counter()
-        original(self, *arguments, **options)
+        SENT.clear()
+        with _replaced(Transport, "perform_request", counted):
+            original(self, *arguments, **options)
         took.append(time.perf_counter() - started)
 
     with tempfile.TemporaryDirectory() as folder:
@@ -160,7 +170,9 @@ def main() -> None:
                 finally:
                     _remove(es, prefix)
                 seconds[way].append(took)
-                print(f"  {way}: {INDICES} indices in {took:.2f} s, {INDICES / took:.0f} a second", flush=True)
+                requests = "" if way == "plain" else f", {len(SENT)} requests"
+                print(f"  {way}: {INDICES} indices in {took:.2f} s, {INDICES / took:.0f} a second{requests}", flush=True)
+                if os.environ.get("SHOW"): print("\n".join(SENT[:14]))
     best = {way: min(times) for way, times in seconds.items()}
     cost = best["blocked"] / best["unblocked"] - 1
     print(f"cost of the write block: {cost:.0%} of the time without (target: below {MOST_COST:.0%})")
