@@ -171,8 +171,11 @@ def main() -> None:
                     _remove(es, prefix)
                 seconds[way].append(took)
                 requests = "" if way == "plain" else f", {len(SENT)} requests"
-                print(f"  {way}: {INDICES} indices in {took:.2f} s, {INDICES / took:.0f} a second{requests}", flush=True)
-                if os.environ.get("SHOW"): print("\n".join(SENT[:14]))
+                print(
+                    f"  {way}: {INDICES} indices in {took:.2f} s, {INDICES / took:.0f} a second{requests}", flush=True
+                )
+                if os.environ.get("SHOW"):
+                    print("\n".join(SENT[:14]))
     best = {way: min(times) for way, times in seconds.items()}
     cost = best["blocked"] / best["unblocked"] - 1
     print(f"cost of the write block: {cost:.0%} of the time without (target: below {MOST_COST:.0%})")

@@ -12,6 +12,7 @@ from retention_enforcer.domain.policy.claims import (
     Claim,
     IndexIdentity,
     IndexOwner,
+    KnownClaims,
     claim_on,
     claimants_by_name,
     possible_claimants,
@@ -196,3 +197,20 @@ def test_by_a_name_alone_only_what_is_said_by_it_is_claimed() -> None:
 )
 def test_what_was_shrunk_is_known_by_the_name_that_a_lifecycle_gives(name: str, shrunk: bool) -> None:
     assert is_shrunk(name) == shrunk
+
+
+def test_what_is_known_of_an_index_counts_only_as_long_as_it_is_known_as_before() -> None:
+    known = KnownClaims(POLICY, OWN)
+    before = IndexIdentity(name="restored-a", aliases=("others",))
+    assert known.of({"restored-a": before})["restored-a"].standing is UNCLAIMED
+    for now in (
+        IndexIdentity(name="restored-a", stream="logs-a"),
+        IndexIdentity(name="restored-a", made_from=("logs-a",)),
+        IndexIdentity(name="restored-a", aliases=("logs-a",)),
+        before,
+    ):
+        claims = known.of({"restored-a": now, "logs-b": IndexIdentity(name="logs-b")})
+        assert claims == {
+            "restored-a": claim_on(POLICY, OWN, now),
+            "logs-b": Claim(standing=GOVERNED, categories=("logs",), names=("logs-b",)),
+        }

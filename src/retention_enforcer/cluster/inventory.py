@@ -32,7 +32,7 @@ from retention_enforcer.cluster.indices.statistics import (
     read_write_aliases,
     refresh,
 )
-from retention_enforcer.cluster.indices.survey import Governed, Survey, by_category, survey
+from retention_enforcer.cluster.indices.survey import Governed, Survey, by_category, sort_out, survey
 from retention_enforcer.cluster.preflight import Capabilities, cluster_facts
 from retention_enforcer.cluster.subjects.matches import (
     DocumentMatches,
@@ -86,8 +86,7 @@ class Inventory:
         indices in categories with a wildcard each; more only where names or fields do not fit into one URL, or an index
         cannot be kept out of a wildcard otherwise (see `expressions`), two for indices that hold more documents than
         can be seen, and one for those with documents of which none has the timestamp. A category that forbids fields
-        costs up to four more, and three to learn of the other categories' indices where it is observed alone; subjects
-        that are asked for five; lifecycles that are not those of this policy for one.
+        costs up to four more; subjects that are asked for five; lifecycles that are not those of this policy for one.
         An index that cannot be looked into is set apart, by itself, and changes nothing for the others: halves of a
         request that is refused cost two more for each doubling. Raises ClusterUnavailable or RequestRejected where the
         cluster does not answer at all.
@@ -305,7 +304,7 @@ class _Observation:
             return {}
         every = self.policy.categories
         if len(categories) < len(every):
-            found = survey(self.client, self.capabilities, self.policy, every)
+            found = sort_out(self.client, self.policy, every, found.identities)
         reach = Expressions(
             searchable=list(self._expressions(found, found.governed, _unsearchable(found))),
             mappings=list(self._expressions(found, _mapping_readable(found), _metadata_blocked(found))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from elasticsearch import Elasticsearch
 
@@ -11,7 +12,7 @@ from retention_enforcer.cluster.expressions import Batch, covering
 from retention_enforcer.cluster.indices.metadata import IndexMetadata, read_everything
 from retention_enforcer.cluster.indices.streams import Membership, read_all_streams
 from retention_enforcer.cluster.preflight import Capabilities
-from retention_enforcer.domain.policy.claims import Claim, IndexIdentity, IndexOwner, claim_on
+from retention_enforcer.domain.policy.claims import Claim, IndexIdentity, IndexOwner, KnownClaims
 from retention_enforcer.domain.policy.names import OwnIndices
 from retention_enforcer.domain.policy.promises import Policy
 
@@ -91,6 +92,10 @@ def read_identities(
         metadata=found.indices,
         members=members,
         identities=identities,
-        claims={name: claim_on(policy, own, identity) for name, identity in identities.items()},
+        claims=_known_claims(policy, own).of(identities),
         streams=streams,
     )
+
+
+_known_claims = lru_cache(maxsize=1)(KnownClaims)
+"""Those under the policy of this process: with many categories they take longer than the request."""

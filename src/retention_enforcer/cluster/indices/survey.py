@@ -106,8 +106,14 @@ def survey(client: Elasticsearch, capabilities: Capabilities, policy: Policy, ca
 
     From the state of the whole cluster: an index can be governed under any name, by what it was made from.
     """
+    return sort_out(client, policy, categories, read_identities(client, capabilities, policy, OWN))
+
+
+def sort_out(
+    client: Elasticsearch, policy: Policy, categories: Sequence[Category], identities: IndexIdentities
+) -> Survey:
+    """Return the same from what was read of the state; the cluster is asked for unknown lifecycle policies alone."""
     expressions = tuple(sorted({pattern.expression for c in categories for pattern in c.indices}))
-    identities = read_identities(client, capabilities, policy, OWN)
     concerned = {name: index for name, index in identities.metadata.items() if _concerns(identities, name, expressions)}
     found = Survey(
         expressions=expressions,

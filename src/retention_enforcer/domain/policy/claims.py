@@ -11,7 +11,7 @@ The one answer for all who ask: what is looked at, what is outside, what is cove
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -117,6 +117,22 @@ def claim_on(policy: Policy, own: OwnIndices, identity: IndexIdentity) -> Claim:
     dotted = (identity.stream or stream_in(identity.name) or identity.name).startswith(".")
     standing = IndexOwner.SYSTEM if identity.system or dotted else IndexOwner.UNCLAIMED
     return Claim(standing=standing, behind=tuple(_behind(policy, identity, ())))
+
+
+class KnownClaims:
+    """Whose indices are under one policy; of one that is known as before that is not worked out again."""
+
+    def __init__(self, policy: Policy, own: OwnIndices) -> None:
+        self._policy = policy
+        self._own = own
+        self._known: dict[IndexIdentity, Claim] = {}
+
+    def of(self, identities: Mapping[str, IndexIdentity]) -> dict[str, Claim]:
+        """Return the claim on each of these, which are all that there are, by its name."""
+        before = self._known
+        now = {one: before.get(one) or claim_on(self._policy, self._own, one) for one in identities.values()}
+        self._known = now
+        return {name: now[one] for name, one in identities.items()}
 
 
 def claimants_by_name(policy: Policy, name: str) -> tuple[str, ...]:
