@@ -12,6 +12,7 @@ from elasticsearch import Elasticsearch
 from elasticsearch.helpers import bulk
 
 from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.cluster.deletion.deletion import Deletion
 from retention_enforcer.domain.instants import DAY, HOUR
 from shapes.catalogue import CATALOGUE, Place
 from shapes.world import FIELDS, Ability, Rounds, World, abilities
@@ -286,6 +287,21 @@ class Fifty:
         return sorted(found)
 
 
+def assert_a_look_by_name_shows_what_there_is(bench: Workbench) -> None:
+    """Whatever an index is like: by a look at its name alone it would otherwise count as deleted."""
+    found = bench.es.cluster.state(metric="metadata", filter_path="metadata.indices.*.settings.index.uuid")
+    uuids = {name: index["settings"]["index"]["uuid"] for name, index in found["metadata"]["indices"].items()}
+    concerned = {name for name in uuids if bench.prefix in name}
+    deletion = Deletion(bench.es)
+    everything = deletion.existing([uuids[name] for name in concerned])
+    assert {each.name for each in everything.values()} == concerned
+    assert deletion.existing(everything.keys(), concerned) == everything
+    for name in concerned:
+        assert deletion.existing([uuids[name]], [name]) == {uuids[name]: everything[uuids[name]]}
+    assert deletion.existing(["of-another-index"], concerned) == {}
+    assert deletion.existing(everything.keys(), [f"{bench.prefix}was-never-there"]) == {}
+
+
 def failure_store(es: Elasticsearch) -> frozenset[str]:
     """Whether the server keeps what it could not index: by a flag, on 8.17."""
     name, body = "t-failure-store-probe", {"failure_store": True}
@@ -322,6 +338,7 @@ def test_one_odd_member_of_each_kind_changes_nothing_for_the_others(
     made = those.make_odd_ones()
     print(f"{len(made)} kinds; left out: {sorted({*APART, *AGELESS, *JUDGED} - made.keys())}")
 
+    assert_a_look_by_name_shows_what_there_is(bench)
     assert those.planned() == alone
     said = those.said_in_plan()
     if inside:
