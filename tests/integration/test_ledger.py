@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import random
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from ledgers import NO_IDS
 from other_verifier import verdict, verified_elsewhere
 from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.cluster.own.ledger_index import LedgerIndex
 from retention_enforcer.domain.instants import DAY
-from retention_enforcer.domain.ledger.records import record_hash
+from retention_enforcer.domain.ledger.records import Entry, Head, Kind, check_chain, record_hash, seal
+from retention_enforcer.enforcement.ledger.appender import Appender, Signature
 from workbench import Workbench
 
 Change = Callable[[dict[str, Any]], None]
@@ -215,3 +221,48 @@ def test_records_follow_one_that_somebody_else_appended(kept: Workbench) -> None
     assert kept.run("run", "--once").code == 0
     assert kept.count("logs-d") is None
     assert kept.run("ledger", "verify").code == 0
+
+
+def test_two_that_write_at_once_leave_a_whole_chain(bench: Workbench) -> None:
+    """Also of lists: what is stored together is never stored in part, whoever is faster."""
+    bench.ready()
+    signature = Signature(instance="i", mode="enforce", policy="p")
+
+    def write(who: str) -> list[str]:
+        chance, told = random.Random(who), list[str]()
+        appender = Appender(LedgerIndex(bench.es, bench.own.ledger), SystemClock(), signature, lambda: 1, NO_IDS)
+        for number in range(40):
+            reasons = [f"{who} {number}.{n}" for n in range(chance.choice([1, 2, 7]))]
+            appender.append_all([Entry(kind=Kind.FINDING, reason=reason) for reason in reasons])
+            told += reasons
+        return told
+
+    with ThreadPoolExecutor(3) as pool:
+        told = [reason for written in pool.map(write, "abc") for reason in written]
+    ledger = LedgerIndex(bench.es, bench.own.ledger)
+    records = list(ledger.read())
+    check_chain(records)
+    assert Counter(r["reason"] for r in records if r["kind"] == "finding") == Counter(told)
+    for record in (records[0], records[len(records) // 2], records[-1]):
+        assert ledger.get(record["sequence"]) == record
+        assert record in ledger.standing(record["sequence"])
+    assert ledger.get(len(records) + 1) is None
+    assert ledger.standing(len(records) + 1) == ()
+    assert list(ledger.read(after=len(records) - 3)) == records[-3:]
+
+
+def test_a_list_that_comes_too_late_is_not_stored_at_all(bench: Workbench) -> None:
+    """The request of one whose lease was taken, on its way for so long that its successor wrote before it."""
+    bench.ready()
+    ledger = LedgerIndex(bench.es, bench.own.ledger)
+    late: list[Any] = []
+    head = Head()
+    for reason in ("one", "two", "three"):
+        late.append(seal({"kind": "intent", "epoch": 1, "reason": reason, "time": "2026-01-01T00:00:00.000Z"}, head))
+        head = Head(late[-1]["sequence"], late[-1]["hash"])
+    successor = Appender(ledger, SystemClock(), Signature(instance="i", mode="enforce", policy="p"), lambda: 2, NO_IDS)
+    successor.append(Entry(kind=Kind.FINDING, reason="of the successor"))
+    assert ledger.create(late) is False
+    successor.append(Entry(kind=Kind.FINDING, reason="again"))
+    assert [r["reason"] for r in ledger.read()] == ["holds the lease", "of the successor", "again"]
+    check_chain(ledger.read())

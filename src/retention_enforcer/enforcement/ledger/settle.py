@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected, RetentionError, readable
 from retention_enforcer.domain.ledger.records import (
@@ -47,15 +47,18 @@ def settle_intents(
     return min(unsettled) - 1 if unsettled else appender.head.sequence
 
 
-def _certain(records: Iterable[Record], after: int, head: Head) -> list[Record]:
-    """Return the records up to the head, which stand for good.
+def _certain(records: Iterable[Record], after: int, head: Head) -> Iterator[Record]:
+    """Yield the records up to the head, which stand for good. Raises ClusterUnavailable at the end where it is not met.
 
     A copy that is cut off from the others may show what nobody acknowledged, or lack what somebody did.
     """
-    found = [record for record in records if int(record["sequence"]) <= head.sequence]
-    if head.sequence > after and (not found or found[-1].get("hash") != head.hash):
+    met = None
+    for record in records:
+        if int(record["sequence"]) <= head.sequence:
+            met = record.get("hash")
+            yield record
+    if head.sequence > after and met != head.hash:
         raise ClusterUnavailable(f"record {head.sequence} of the ledger cannot be read", "check the cluster's health")
-    return found
 
 
 def _target(intent: Record) -> tuple[str, str]:
