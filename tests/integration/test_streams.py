@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 
 import pytest
 from elasticsearch import ApiError, Elasticsearch
 from elasticsearch.helpers import bulk
 
 from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.cluster.deletion.deletion import Deletion
+from retention_enforcer.cluster.erasure import Erasure
+from retention_enforcer.domain.erasure.facts import Remains
 from retention_enforcer.domain.instants import DAY
+from retention_enforcer.domain.selection import Every, Trim
 from workbench import Workbench
 
 Stream = Callable[..., str]
@@ -24,14 +29,23 @@ def stream(bench: Workbench, es: Elasticsearch) -> Iterator[Stream]:
         pytest.skip(f"this server has no data streams ({error.meta.status})")
     made: list[str] = []
 
-    def make(name: str, *backing: list[int], settings: dict | None = None) -> str:
+    def make(name: str, *backing: list[int], settings: dict | None = None, failure_store: bool = False) -> str:
         full = bench.prefix + name
         template = {
             "settings": {"number_of_shards": 1, "number_of_replicas": 0, **(settings or {})},
             "mappings": {"properties": {"@timestamp": {"type": "date"}}},
         }
         made.append(full)
-        es.indices.put_index_template(name=full, index_patterns=[full], data_stream={}, template=template, priority=500)
+        of_streams = {"failure_store": True} if failure_store else {}
+        try:
+            es.indices.put_index_template(
+                name=full, index_patterns=[full], data_stream=of_streams, template=template, priority=500
+            )
+        except ApiError as error:
+            made.pop()
+            if failure_store:
+                pytest.skip(f"this server has no failure stores ({error.meta.status})")
+            raise
         es.indices.create_data_stream(name=full)
         for number, timestamps in enumerate(backing):
             if number:
@@ -44,6 +58,14 @@ def stream(bench: Workbench, es: Elasticsearch) -> Iterator[Stream]:
     for full in made:
         es.indices.delete_data_stream(name=full)
         es.indices.delete_index_template(name=full)
+
+
+def failure_store(bench: Workbench, full: str) -> tuple[str, str]:
+    """Write what cannot be indexed; return the name and the uuid of the index where it is kept."""
+    bench.es.index(index=full, document={"@timestamp": "no time"}, op_type="create", refresh=True)
+    (described,) = bench.es.indices.get_data_stream(name=full)["data_streams"]
+    (store,) = described["failure_store"]["indices"]
+    return store["index_name"], store["index_uuid"]
 
 
 def backing_counts(es: Elasticsearch, full: str) -> list[int]:
@@ -115,3 +137,32 @@ def test_a_closed_backing_index_is_in_doubt_and_hides_no_other(bench: Workbench,
     assert bench.run("run", "--once").code == 3
     (after,) = bench.es.indices.get_data_stream(name=full)["data_streams"]
     assert [i["index_name"] for i in after["indices"]] == [found["indices"][n]["index_name"] for n in (0, 2)]
+
+
+def test_an_index_of_a_failure_store_is_seen_by_its_name_alone(bench: Workbench, stream: Stream) -> None:
+    """The cluster leaves it out where it is named: what is there would count as deleted, and could not be trimmed."""
+    full = stream("logs-app", [SystemClock().now()], failure_store=True)
+    name, uuid = failure_store(bench, full)
+    deletion = Deletion(bench.es)
+    assert deletion.existing([uuid]).keys() == {uuid}
+    assert deletion.existing([uuid], [name]) == deletion.existing([uuid])
+    assert deletion.existing([uuid], [full]) == {}
+    assert isinstance(Erasure(bench.es).remains(name, Erasure(bench.es).mark(name, uuid)), Remains)
+    trimmed = deletion.trim(Trim(index=name, uuid=uuid, takes=Every()), nullcontext)
+    assert (trimmed.deleted, trimmed.left) == (1, 0)
+
+
+def test_what_is_due_in_a_failure_store_goes_from_the_index_that_stays(bench: Workbench, stream: Stream) -> None:
+    now = SystemClock().now()
+    name, _ = failure_store(bench, stream("logs-app", [now], failure_store=True))
+    old = {"source": f"ctx._source['@timestamp'] = {now - 20 * DAY}L"}
+    bench.es.update_by_query(index=name, script=old, refresh=True)
+    bench.ready()
+    ran = bench.run("run", "--once")
+    assert "logs: promise kept" in ran.err
+    done = {(r["action"], r["target"]["index"]) for r in bench.records() if r.get("outcome") == "done"}
+    if bench.es.indices.exists(index=name):  # where it cannot be rolled over, as on 8.17
+        assert bench.es.count(index=name)["count"] == 0
+        assert ("delete_documents", name) in done
+    else:
+        assert ("delete_index", name) in done

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from elasticsearch import Elasticsearch
@@ -12,6 +12,10 @@ from retention_enforcer.domain.errors import ClusterUnavailable
 
 _NO_STATE = ("1", "2")
 """Ids of the global blocks under which a state is not the cluster's: not recovered yet, and no master."""
+
+_FAILURE_STORES = "metadata.data_stream.data_stream.*.failure_indices.index_name"
+_IN_FAILURE_STORE = ".fs-"
+"""How the names of the indices begin that Elasticsearch makes for failure stores; any other can be put into one."""
 
 
 def read_state(
@@ -23,7 +27,38 @@ def read_state(
     ClusterUnavailable for a state without its content. A server that has just started answers with the cluster's
     uuid and no index at all until it has recovered its state (measured on 8.10; 8.17 answers 503): taken as it is,
     every index would be gone.
+
+    An index of a failure store is shown where it is named. The cluster itself leaves it out then, as if it were gone
+    (measured on 8.17), so all are read. A wildcard or the name of its stream does not reach it.
     """
+    if index is None:
+        return _read(client, metric, fields, None)
+    names = index.split(",")
+    state = _read(client, metric, [*fields, _FAILURE_STORES], index)
+    if any(name.startswith(_IN_FAILURE_STORE) for name in names) or _failures_in(state).intersection(names):
+        return _of_these(_read(client, metric, fields, None), {*_indices_in(state), *names})
+    return state
+
+
+def _failures_in(state: Mapping[str, Any]) -> set[str]:
+    streams = state.get("metadata", {}).get("data_stream", {}).get("data_stream", {})
+    return {str(one["index_name"]) for stream in streams.values() for one in stream.get("failure_indices", ())}
+
+
+def _indices_in(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    indices: Mapping[str, Any] = state.get("metadata", {}).get("indices", {})
+    return indices
+
+
+def _of_these(state: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
+    """Return the state without what it says of other indices."""
+    metadata = {"indices": {name: one for name, one in _indices_in(state).items() if name in names}}
+    routing = state.get("routing_table", {}).get("indices", {})
+    table = {"indices": {name: one for name, one in routing.items() if name in names}}
+    return {**state, "metadata": {**state.get("metadata", {}), **metadata}, "routing_table": table}
+
+
+def _read(client: Elasticsearch, metric: Sequence[str], fields: Sequence[str], index: str | None) -> Mapping[str, Any]:
     with translated():
         state = client.cluster.state(
             metric=",".join([*metric, "blocks"]),
