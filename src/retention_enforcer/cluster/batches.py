@@ -108,7 +108,7 @@ def _smaller(batch: Batch) -> list[Batch]:
 def of_those_there(names: Sequence[str], ask: Callable[[Sequence[str]], dict[str, T]]) -> dict[str, T]:
     """Return what is answered about those of these indices that are there.
 
-    For requests that answer for none where one is gone: then each is asked for alone.
+    For requests that answer for none where one is gone: then each half is asked for.
     """
     try:
         return ask(names)
@@ -117,7 +117,7 @@ def of_those_there(names: Sequence[str], ask: Callable[[Sequence[str]], dict[str
             raise
     if len(names) == 1:
         return {}
-    return {name: found for one in names for name, found in of_those_there([one], ask).items()}
+    return {name: found for half in halves(names) for name, found in of_those_there(half, ask).items()}
 
 
 def parts(values: Sequence[S], most: int) -> Iterator[Sequence[S]]:
