@@ -15,7 +15,7 @@ from retention_enforcer.daemon.exit_codes import OK
 from retention_enforcer.daemon.lease import adopt_epoch
 from retention_enforcer.domain.errors import ConfigurationError, LedgerBroken
 from retention_enforcer.domain.ledger.checkpoints import Checkpoints
-from retention_enforcer.domain.ledger.records import Head, Record, canonical, check_chain
+from retention_enforcer.domain.ledger.records import Head, Record, canonical, check_chain, is_last
 from retention_enforcer.domain.own.state_keys import ADOPTED, CHECKPOINT, LEDGER
 from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
 from retention_enforcer.domain.wording import counted
@@ -83,7 +83,7 @@ def ledger_adopt(context: typer.Context) -> int:
     deployment = deployment_of(context)
     stores = deployment.stores
     head = check_chain(stores.ledger.read())
-    if head.sequence and stores.ledger.standing(head.sequence) is None:
+    if head.sequence and not is_last(stores.ledger.standing(head.sequence), head):
         raise LedgerBroken(f"record {head.sequence}: the shard copies of the ledger differ", _COMPARE)
     memory = LedgerMemory(uuid=stores.ledger.uuid(), head=head, settled=0)
     stores.state.save(LEDGER, memory.body(), deployment.clock.now())

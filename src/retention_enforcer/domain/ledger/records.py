@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -163,6 +163,11 @@ def record_hash(record: Record) -> str:
     """Return the hash that a record must carry, whatever it carries."""
     bare = {name: value for name, value in record.items() if name != "hash"}
     return hashlib.sha256(str(record["previous"]).encode() + canonical(bare)).hexdigest()
+
+
+def is_last(records: Sequence[Record], head: Head) -> bool:
+    """Whether the last of these records, which were stored together, is the head; of none it is not."""
+    return bool(records) and records[-1].get("hash") == head.hash
 
 
 def is_intact(record: Record) -> bool:

@@ -12,7 +12,16 @@ import structlog
 
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused
 from retention_enforcer.domain.instants import format_instant
-from retention_enforcer.domain.ledger.records import MOST_TOGETHER, Entry, Head, Kind, Record, canonical, seal
+from retention_enforcer.domain.ledger.records import (
+    MOST_TOGETHER,
+    Entry,
+    Head,
+    Kind,
+    Record,
+    canonical,
+    is_last,
+    seal,
+)
 from retention_enforcer.domain.subjects.pseudonyms import Redactor
 from retention_enforcer.enforcement.ports import Clock, LedgerStore
 
@@ -148,10 +157,8 @@ class Appender:
     def _known_head(self) -> Head:
         if self._head is None:
             head = self._ledger.head()
-            if head.sequence:
-                last = self._ledger.standing(head.sequence)
-                if not last or last[-1]["hash"] != head.hash:
-                    raise ClusterUnavailable("the shard copies of the ledger differ", "check the cluster's health")
+            if head.sequence and not is_last(self._ledger.standing(head.sequence), head):
+                raise ClusterUnavailable("the shard copies of the ledger differ", "check the cluster's health")
             self._head = head
         return self._head
 
