@@ -105,8 +105,23 @@ def test_two_swapped_records_are_named(kept: Workbench) -> None:
         (lambda d: d["records"].reverse(), "record {2}: it is in the place of record {0}"),
         (lambda d: d["records"].append(dict(d["records"][-1])), "record {2}: it is in the place of record {3}"),
         (lambda d: d["records"][0].pop("sequence"), "record None: it is in the place of record {0}"),
+        (lambda d: d.update(reason="forged"), "record {0}: its document says something else than its records"),
+        (lambda d: d.update(time="2020-01-01T00:00:00.000Z"), "record {0}: its document says something else"),
+        (lambda d: d.update(records=d["records"][0]), "record {2}: it is in the place of record {0}"),
+        (lambda d: d["records"].append(None), "record {2}: it is in the place of record {0}"),
     ],
-    ids=["too far", "not far enough", "one less", "turned around", "one twice", "one without a place"],
+    ids=[
+        "too far",
+        "not far enough",
+        "one less",
+        "turned around",
+        "one twice",
+        "one without a place",
+        "more beside them",
+        "another time beside them",
+        "one that is no list",
+        "one that is none",
+    ],
 )
 def test_what_is_stored_together_is_where_it_says(
     kept: Workbench, change: Callable[[dict[str, Any]], object], named: str
@@ -125,6 +140,21 @@ def test_what_is_stored_together_and_gone_is_named(kept: Workbench) -> None:
     ran = kept.run("ledger", "verify")
     assert ran.code == 1
     assert f"record {int(id_)}: missing" in ran.err
+
+
+@pytest.mark.parametrize("begins", [-1, 1], ids=["before", "within"])
+def test_records_that_are_there_a_second_time_are_named(kept: Workbench, begins: int) -> None:
+    """The chain could be read around them; a certificate would meet them."""
+    id_, document = _together(kept)
+    first = int(id_) + begins
+    true = {record["sequence"]: record for record in kept.records()}
+    records = [true[place] for place in range(first, document["sequence"] + 1)]
+    records[0] = {**records[0], "reason": "forged"}
+    again = {**document, "records": records}
+    kept.es.index(index=kept.own.ledger, id=f"{first:012d}", document=again, refresh=True)
+    ran = kept.run("ledger", "verify")
+    named = ("it is there twice, in two documents", f"record {first}: missing; record {int(id_)} is in its place")
+    assert (ran.code, any(text in ran.err for text in named)) == (1, True), ran.err
 
 
 def _together(bench: Workbench) -> tuple[str, dict[str, Any]]:
@@ -210,6 +240,25 @@ def test_a_document_among_the_records_that_is_none_is_found(kept: Workbench) -> 
     ran = kept.run("ledger", "verify")
     assert ran.code == 1
     assert "in the ledger is not a record" in ran.err
+
+
+def test_a_document_with_no_place_of_a_record_is_found(kept: Workbench) -> None:
+    kept.es.index(index=kept.own.ledger, id="stranger", document={"sequence": 0, "reason": "hello"}, refresh=True)
+    ran = kept.run("ledger", "verify")
+    assert (ran.code, "in the ledger is not a record" in ran.err) == (1, True), ran.err
+
+
+def test_a_ledger_that_loses_its_end_meanwhile_is_not_adopted(kept: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy that is cut off shows what the others do not have: the last record must stand on all."""
+    last, standing = kept.records()[-1]["sequence"], LedgerIndex.standing
+
+    def lost_by_then(self: LedgerIndex, sequence: int) -> Any:
+        kept.ledger.take(last)
+        return standing(self, sequence)
+
+    monkeypatch.setattr(LedgerIndex, "standing", lost_by_then)
+    ran = kept.run("ledger", "adopt")
+    assert (ran.code, "the shard copies of the ledger differ" in ran.err) == (1, True), ran.err
 
 
 def test_records_follow_one_that_somebody_else_appended(kept: Workbench) -> None:

@@ -71,7 +71,7 @@ class LedgerIndex:
         together = self._beginning_with(sequence)
         if not together and (first := self._first_with(sequence)) is not None:
             together = self._beginning_with(first)
-        return next((record for record in together if record["sequence"] == sequence), None)
+        return next((record for record in together if record.get("sequence") == sequence), None)
 
     def standing(self, sequence: int) -> Sequence[Record]:
         """Return a record that every copy of the ledger has, and those with it; nothing where there is none to be seen.
@@ -121,9 +121,9 @@ class LedgerIndex:
         """Return the place and hash of the last record."""
         self._refresh()
         head = Head()
-        last = [record for document in self._search(after=0, size=1, order="desc") for record in _records_of(document)]
+        last = [record for document in self._search(after=0, size=1, order="desc") for record in _in_place(document)]
         while last:
-            head = Head(int(last[-1]["sequence"]), str(last[-1]["hash"]))
+            head = Head(int(last[-1]["sequence"]), str(last[-1].get("hash")))
             last = self._beginning_with(head.sequence + 1)
         return head
 
@@ -138,13 +138,19 @@ class LedgerIndex:
     def read(self, after: int = 0) -> Iterator[Record]:
         """Yield all records with a higher sequence, in their order. Raises LedgerBroken for one in a wrong place."""
         self._refresh()
-        # By places, not by documents: a page of documents could have many times as many records.
-        while documents := self._search(after=after, until=after + _PAGE) or self._search(after=after, size=1):
+        end: int | None = None
+        # By places, not by documents: a page of documents could have many times as many records. One more document
+        # than there can be, so that a second one that ends in the same place is met.
+        while documents := self._search(after=after, until=after + _PAGE, size=_PAGE + 1) or self._search(
+            after=after, size=2
+        ):
             for document in documents:
-                for record in _in_place(document):
-                    if int(record["sequence"]) > after:
-                        yield record
-                after = max(after, int(document["_source"]["sequence"]))
+                records = _in_place(document)
+                first, last = int(records[0]["sequence"]), int(records[-1]["sequence"])
+                if end is not None and first <= end:
+                    raise _twice(first)
+                yield from records[max(0, after - first + 1) :]
+                after = end = last
 
     def about(self, uuids: Collection[str], action: str) -> list[Record]:
         """Return all records of an action on these indices, in their order."""
@@ -172,7 +178,7 @@ class LedgerIndex:
         """Return how many documents in the ledger are no records."""
         with translated():
             counted = self._client.count(
-                index=self._alias, query={"bool": {"must_not": {"exists": {"field": "sequence"}}}}
+                index=self._alias, query={"bool": {"must_not": {"range": {"sequence": {"gte": 1}}}}}
             )
         return int(counted["count"])
 
@@ -224,27 +230,36 @@ def _document(records: Sequence[Record]) -> dict[str, Any]:
 
 
 def _records_of(document: Mapping[str, Any]) -> list[Record]:
-    """Return the records of a document, as they are."""
+    """Return the records of a document, as they are; one that does not have several as a list is its own."""
     source = document["_source"]
-    return list(source.get(_TOGETHER) or [source])
+    together = source.get(_TOGETHER)
+    if isinstance(together, list) and together and all(isinstance(record, Mapping) for record in together):
+        return together
+    return [source]
 
 
 def _in_place(document: Mapping[str, Any]) -> list[Record]:
-    """Return the records of a document. Raises LedgerBroken where one of them is in the place of another."""
-    records, id_, last = _records_of(document), str(document["_id"]), document["_source"]["sequence"]
-    first = int(id_) if id_.isdecimal() else last - len(records) + 1
-    if id_ != _document_id(first):
-        raise _misplaced(first, id_)
+    """Return the records of a document. Raises LedgerBroken where it says anything else than them in their places."""
+    records, id_ = _records_of(document), str(document["_id"])
+    if not (id_.isdecimal() and id_ == _document_id(int(id_))):
+        raise _misplaced(records[0].get("sequence"), id_)
+    first, last = int(id_), document["_source"]["sequence"]
     for place, record in enumerate(records, start=first):
         if record.get("sequence") != place:
             raise _misplaced(record.get("sequence"), place)
     if last != first + len(records) - 1:
         raise _misplaced(first + len(records) - 1, last)
+    if document["_source"] != _document(records):
+        raise LedgerBroken(f"record {first}: its document says something else than its records", _COMPARE)
     return records
 
 
 def _misplaced(sequence: object, place: object) -> LedgerBroken:
-    return LedgerBroken(
-        f"record {sequence}: it is in the place of record {place}",
-        "compare it with an export or with the same record in the log",
-    )
+    return LedgerBroken(f"record {sequence}: it is in the place of record {place}", _COMPARE)
+
+
+def _twice(sequence: int) -> LedgerBroken:
+    return LedgerBroken(f"record {sequence}: it is there twice, in two documents", _COMPARE)
+
+
+_COMPARE = "compare it with an export or with the same record in the log"
