@@ -23,6 +23,7 @@ from retention_enforcer.domain.lifecycles.streams import (
     StreamRetention,
     StreamRollover,
     adopted_streams,
+    same_lifecycle,
 )
 from retention_enforcer.domain.policy.promises import Category, Policy
 
@@ -95,6 +96,24 @@ def test_what_is_about_to_be_put_may_be_there_or_not() -> None:
     assert pending.is_on(lifecycle(body={**BODY, "data_retention": "18585m"}))
     assert not pending.is_on(lifecycle(body={**BODY, "data_retention": "9d"}))
     assert PutLifecycle.of(pending.body()) == pending
+
+
+@pytest.mark.parametrize(
+    ("there", "same"),
+    [
+        ({"data_retention": "720h"}, True),
+        ({"data_retention": "43200m"}, True),
+        ({"data_retention": "721h"}, False),
+        ({}, False),
+        ({"data_retention": "720h", "downsampling": []}, False),
+        ({"data_retention": "720h", "enabled": False}, False),
+    ],
+)
+def test_equal_retentions_in_other_words_are_the_same(there: dict[str, Any], same: bool) -> None:
+    mine = PutLifecycle(put={"enabled": True, "data_retention": "30d"}, before={"enabled": True})
+    body = {"enabled": True, **there}
+    assert mine.is_on(lifecycle(body=body)) is same
+    assert same_lifecycle(body, mine.put) is same
 
 
 def test_whose_retention_is_to_change() -> None:

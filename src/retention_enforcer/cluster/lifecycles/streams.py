@@ -24,7 +24,12 @@ from retention_enforcer.cluster.preflight import Capabilities, Part
 from retention_enforcer.domain.errors import OutcomeUnknown, RequestRejected
 from retention_enforcer.domain.lifecycles.foreign import milliseconds
 from retention_enforcer.domain.lifecycles.stream_watch import StreamError
-from retention_enforcer.domain.lifecycles.streams import StreamLifecycle, StreamRollover, automatic_rollover
+from retention_enforcer.domain.lifecycles.streams import (
+    StreamLifecycle,
+    StreamRollover,
+    automatic_rollover,
+    same_lifecycle,
+)
 from retention_enforcer.domain.policy.promises import Policy
 
 _COMPUTED = frozenset({"effective_retention", "retention_determined_by", "rollover"})
@@ -203,7 +208,7 @@ class StreamLifecycles:
                 )
         except (OutcomeUnknown, RequestRejected) as error:
             failure = error.message
-        return None if self.of([stream]).get(stream) == body else failure
+        return None if same_lifecycle(self.of([stream]).get(stream), body) else failure
 
     def _read(self, wildcards: Collection[str], *, governed: bool = True) -> dict[str, dict[str, Any]]:
         fields = ["data_streams.name", "data_streams.lifecycle"]

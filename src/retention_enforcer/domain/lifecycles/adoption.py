@@ -15,7 +15,12 @@ from retention_enforcer.domain.facts import CategoryFacts, IndexFacts
 from retention_enforcer.domain.lifecycles.choice import Attachment, NoLifecycle, Wanted
 from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
 from retention_enforcer.domain.lifecycles.foreign import milliseconds
-from retention_enforcer.domain.lifecycles.streams import AdoptedStream, StreamLifecycle, deletes_from
+from retention_enforcer.domain.lifecycles.streams import (
+    AdoptedStream,
+    StreamLifecycle,
+    deletes_from,
+    same_lifecycle,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +47,7 @@ class PutLifecycle:
 
     def is_on(self, lifecycle: StreamLifecycle) -> bool:
         """Whether a stream has it still, as it was put."""
-        return dict(lifecycle.body) in (self.put, self.pending)
+        return any(one is not None and same_lifecycle(lifecycle.body, one) for one in (self.put, self.pending))
 
     def returned(self, default: int | None) -> dict[str, Any]:
         """What the stream gets where it is adopted no more: what it had.

@@ -19,6 +19,7 @@ from retention_enforcer.domain.facts import IndexFacts
 from retention_enforcer.domain.findings import Finding, FindingKind
 from retention_enforcer.domain.instants import DAY, MINUTE, SECOND, describe_duration, format_duration
 from retention_enforcer.domain.lifecycles.compiler import Unmeetable, lateness
+from retention_enforcer.domain.lifecycles.foreign import milliseconds
 from retention_enforcer.domain.policy.promises import SPAN_TOLERANCE, Category
 from retention_enforcer.domain.rollover import FAILURES
 
@@ -148,6 +149,21 @@ def adopted_streams(
         for stream, (lifecycle, target) in found.items()
         if isinstance(target, StreamRetention)
     }
+
+
+def same_lifecycle(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
+    """Whether two lifecycles say the same, or neither is there; "30d" and "720h" are the same retention.
+
+    Elasticsearch thinks so too: it leaves what is there if that is put in other words (measured on 8.17).
+    """
+    return (None if one is None else _in_milliseconds(one)) == (None if other is None else _in_milliseconds(other))
+
+
+def _in_milliseconds(body: Mapping[str, Any]) -> dict[str, Any]:
+    said = dict(body)
+    if "data_retention" in said:
+        said["data_retention"] = milliseconds(str(said["data_retention"])) or said["data_retention"]
+    return said
 
 
 def automatic_rollover(retention: int | None) -> int:

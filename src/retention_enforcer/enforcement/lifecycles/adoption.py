@@ -15,7 +15,7 @@ from retention_enforcer.domain.holds.hold import Hold
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.ledger.records import SET_RETENTION, Outcome
 from retention_enforcer.domain.lifecycles.adoption import PutLifecycle, against, due_by, put_in
-from retention_enforcer.domain.lifecycles.streams import AdoptedStream, StreamLifecycle
+from retention_enforcer.domain.lifecycles.streams import AdoptedStream, StreamLifecycle, same_lifecycle
 from retention_enforcer.domain.own.state_keys import PUT_STREAMS, streams_key
 from retention_enforcer.domain.policy.promises import Category
 from retention_enforcer.enforcement.ledger.acts import Act, Acts
@@ -177,7 +177,7 @@ class _Run:
         mine = self.known[stream]
         there = next((one.body for one in self._now(stream) if mine.is_on(one)), None)
         returned = mine.returned(self.parts.source.default_retention())
-        if there is not None and dict(there) not in (returned, dict(mine.before)):
+        if there is not None and not any(same_lifecycle(there, one) for one in (returned, mine.before)):
             reason = "the data stream is no longer adopted: it gets its former lifecycle back"
             if returned != mine.before:
                 reason += ", disabled, because it deletes sooner and nothing covers what it would delete"
@@ -231,7 +231,7 @@ class _Run:
 
         def raise_if_changed() -> None:
             unheld()
-            if self.parts.streams.of([stream]).get(stream) != dict(there):
+            if not same_lifecycle(self.parts.streams.of([stream]).get(stream), there):
                 raise _Changed
 
         self.result.touched = True

@@ -24,6 +24,7 @@ from retention_enforcer.domain.lifecycles.adoption import put_in
 from retention_enforcer.domain.lifecycles.choice import Attachment
 from retention_enforcer.domain.lifecycles.compiler import own_lifecycles
 from retention_enforcer.domain.lifecycles.exemption import STREAM_LIFECYCLE
+from retention_enforcer.domain.lifecycles.streams import same_lifecycle
 from retention_enforcer.domain.own.control_documents import (
     DETACHED,
     STREAMS_STOPPED,
@@ -229,9 +230,9 @@ class LifecycleSwitch:
         restarted, failed, left = {}, {}, {}
         now = self._streams.of(stopped)
         for stream, body in stopped.items():
-            if stream not in now or now[stream] == body:
+            if stream not in now or same_lifecycle(now[stream], body):
                 continue
-            if now[stream] != {**body, "enabled": False}:
+            if not same_lifecycle(now[stream], {**body, "enabled": False}):
                 failed[stream] = "its lifecycle was changed in the meantime and stays as it is"
                 continue
             held = [name for name, attached in there.items() if attached.stream == stream and name in kept]
