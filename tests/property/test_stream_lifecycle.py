@@ -71,6 +71,7 @@ def test_no_document_outlives_the_limit_nor_goes_early(
     gone = noticed(rolled + found.retention, offset, poll) + (poll if master else 0)
     assert gone - written <= limit - margin
     assert gone - written >= limit - margin - age - late - 3 * poll - SECOND
+    assert 3 * poll <= span, "else that may be days too early"
 
 
 @given(limit=LIMITS, poll=st.integers(SECOND, 600 * SECOND))

@@ -6,7 +6,7 @@ import pytest
 
 from builders import MARGIN, category
 from retention_enforcer.domain.findings import FindingKind
-from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, parse_duration
+from retention_enforcer.domain.instants import DAY, HOUR, MINUTE, format_duration, parse_duration
 from retention_enforcer.domain.lifecycles.compiler import Unmeetable
 from retention_enforcer.domain.lifecycles.streams import (
     StreamLifecycle,
@@ -110,6 +110,15 @@ def test_where_no_retention_keeps_it(limit: str, rollover: str, of: StreamRollov
     found = compile_stream_retention(_category(limit, rollover), HOUR, of, POLL)
     assert isinstance(found, Unmeetable)
     assert says in f"{found.arithmetic} {found.remedy}"
+
+
+@pytest.mark.parametrize(("poll", "fits"), [(8 * HOUR, True), (8 * HOUR + MINUTE, False), (4 * DAY, False)])
+def test_polls_that_would_delete_more_than_a_rollover_too_early_keep_no_promise(poll: int, fits: bool) -> None:
+    found = compile_stream_retention(_category("14d", "1d"), HOUR, AUTO, poll)
+    assert isinstance(found, StreamRetention) is fits
+    if isinstance(found, Unmeetable):
+        assert f"3 polls of {format_duration(poll)}" in found.arithmetic
+        assert "data_streams.lifecycle.poll_interval" in found.remedy
 
 
 def test_a_fixed_rollover_age_has_no_steps() -> None:

@@ -246,7 +246,8 @@ def compile_stream_retention(
     """Return the greatest retention by which the lifecycle of a stream keeps the promise of a category by age.
 
     Promised, as long as lifecycles run, of documents at most `lateness` older than their arrival: none outlives
-    limit - margin, and none goes earlier than one rollover of the category, the lateness and three polls before that.
+    limit - margin, and none goes earlier than one rollover of the category, the lateness and three polls before that;
+    these polls together are no longer than the rollover.
     Raises ValueError for a category that has no maximum age.
     """
     if category.max_age is None:
@@ -263,6 +264,8 @@ def compile_stream_retention(
             arithmetic="the cluster has no fixed age at which it rolls data streams over",
             remedy="set a max_age, and no min_ condition but min_docs=1, in cluster.lifecycle.default.rollover",
         )
+    if STREAM_POLLS * poll > category.rollover:
+        return _polls_too_seldom(category, poll)
     for lowest, highest, age in _ranges(rollover):
         retention = (left - age) // SECOND * SECOND
         if lowest < retention <= highest:
@@ -280,6 +283,18 @@ def _ranges(rollover: StreamRollover) -> Iterator[tuple[int, float, int]]:
         return
     (short, day), (medium, week) = _STEPS
     yield from ((medium, float("inf"), _LONGEST_STEP), (short, medium, week), (0, short, day))
+
+
+def _polls_too_seldom(category: Category, poll: int) -> Unmeetable:
+    return Unmeetable(
+        category=category.id,
+        arithmetic=(
+            f"a retention has to allow for {STREAM_POLLS} polls of {format_duration(poll)}, which is longer than the "
+            f"rollover of {format_duration(category.rollover)}: documents would be deleted too early whenever a poll "
+            "comes in time"
+        ),
+        remedy="reduce data_streams.lifecycle.poll_interval",
+    )
 
 
 def _spans_too_much(category: Category, age: int) -> Unmeetable:
