@@ -155,7 +155,11 @@ class FindingKind(StrEnum):
         _WARN,
         "A lifecycle policy that the enforcer did not create has the name of one of its own.",
     )
-    LIFECYCLE_ALTERED = "lifecycle-altered", _WARN, "Somebody changed a lifecycle policy that the enforcer created."
+    LIFECYCLE_ALTERED = (
+        "lifecycle-altered",
+        _WARN,
+        "Somebody changed a lifecycle that the enforcer created or put on a data stream, or what is in force of it.",
+    )
     LIFECYCLE_AUTHORITY = (
         "lifecycle-authority",
         _WARN,

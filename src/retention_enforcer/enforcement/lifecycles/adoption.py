@@ -12,7 +12,7 @@ from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.findings import TRIED_AGAIN, Finding, FindingKind
 from retention_enforcer.domain.foresight import foreseen_in
 from retention_enforcer.domain.holds.hold import Hold
-from retention_enforcer.domain.instants import DAY
+from retention_enforcer.domain.instants import DAY, format_duration
 from retention_enforcer.domain.ledger.records import SET_RETENTION, Outcome
 from retention_enforcer.domain.lifecycles.adoption import PutLifecycle, against, due_by, put_in
 from retention_enforcer.domain.lifecycles.streams import AdoptedStream, StreamLifecycle, same_lifecycle
@@ -83,6 +83,7 @@ class StreamAdoption:
             run.give_back(stream)
         for stream, adopted in sorted(look.adopted.items()):
             if adopted.settled:
+                run.note_shortened(adopted.lifecycle)
                 continue
             run.note_alteration(adopted)
             if reasons := against(adopted, facts, look.attachments, look.wanted):
@@ -168,6 +169,8 @@ class _Run:
         (now,) = self._now(adopted.lifecycle.stream) or (None,)
         if now is None:
             return "the data stream is gone"
+        if self.note_shortened(now):
+            return None  # the rollover age may follow from that
         if now.rollover.max_age != adopted.target.rollover_age or now.rollover.may_wait:
             return "the cluster rolls it over at another age than the one that its retention is calculated for"
         return None if now.rules_the_next else "another lifecycle manages the index that its next rollover creates"
@@ -199,6 +202,19 @@ class _Run:
         self.find(
             FindingKind.LIFECYCLE_ALTERED, stream, text, "find out who changed it; change the policy file instead"
         )
+
+    def note_shortened(self, lifecycle: StreamLifecycle) -> bool:
+        """Say so where less is in force than was put, as long as that is so; True if it is."""
+        put, in_force = lifecycle.asked, lifecycle.retention
+        if put is None or in_force is None or in_force >= put:
+            return False
+        text = (
+            f"{lifecycle.name} keeps documents for {format_duration(in_force)} ({lifecycle.determined_by}), although "
+            f"{lifecycle.body['data_retention']} was put: they are deleted earlier than the policy says"
+        )
+        remedy = "raise data_streams.lifecycle.retention.max"
+        self.find(FindingKind.LIFECYCLE_ALTERED, lifecycle.stream, text, remedy)
+        return True
 
     def fail(self, stream: str, why: str) -> None:
         text = f"the lifecycle of the data stream {stream} could not be replaced: {why}"
