@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,9 +60,10 @@ class StreamAdoption:
     state: DocumentStore
     clock: Clock
 
-    def known(self, category: str) -> dict[str, PutLifecycle]:
-        """Return what was put on the streams of a category, by stream."""
-        return put_in(self.state.load([streams_key(category)]).get(streams_key(category), {}))
+    def known(self, scope: Scope, category: Category) -> dict[str, PutLifecycle]:
+        """Return what was put on the streams of a category, by stream; also for one that had another name."""
+        stored = self._stored()
+        return {**_inherited(scope, category, stored), **stored.get(streams_key(category.id), {})}
 
     def apply(
         self,
@@ -78,7 +79,10 @@ class StreamAdoption:
         deleted within a day. Raises Refused where the right to act was lost.
         """
         category, soon = look.category, list[Soon]()
-        run = _Run(self, category, streams_key(category.id), self.known(category.id), scope.control.holds, cycle)
+        run = _Run(self, category, streams_key(category.id), self.known(scope, category), scope.control.holds, cycle)
+        if inherited := _inherited(scope, category, self._stored()):
+            self.remember(run.key, run.known)
+            self.forget(scope, inherited)
         for stream in sorted(run.known.keys() - look.adopted.keys()):
             run.give_back(stream)
         for stream, adopted in sorted(look.adopted.items()):
@@ -107,27 +111,27 @@ class StreamAdoption:
         return run.result
 
     def give_back_orphaned(self, scope: Scope, cycle: str) -> Adoption:
-        """Give back what was put for categories that are in the policy no more.
+        """Give back what was put for categories that are in the policy no more, on streams that have no other.
 
         It is known until `forget`: what is exempt in these streams has to be given back as well.
         """
         result = Adoption()
-        for key, known in self._orphaned(scope):
+        for key, known in _orphaned(scope, self._stored()):
             run = _Run(self, None, key, known, scope.control.holds, cycle, result)
             for stream in sorted(known):
-                run.give_back(stream, forget=False)
+                if len(scope.policy.claimants(stream)) != 1:
+                    run.give_back(stream, forget=False)
         return result
 
     def forget(self, scope: Scope, streams: Collection[str]) -> None:
         """Forget these streams of categories that are in the policy no more."""
-        for key, known in self._orphaned(scope):
+        for key, known in _orphaned(scope, self._stored()):
             left = {stream: one for stream, one in known.items() if stream not in streams}
             if left.keys() != known.keys():
                 self.remember(key, left)
 
-    def _orphaned(self, scope: Scope) -> list[tuple[str, dict[str, PutLifecycle]]]:
-        kept = {streams_key(category.id) for category in scope.policy.categories}
-        return [(key, put_in(body)) for key, body in sorted(self.state.all(PUT_STREAMS).items()) if key not in kept]
+    def _stored(self) -> dict[str, dict[str, PutLifecycle]]:
+        return {key: put_in(body) for key, body in sorted(self.state.all(PUT_STREAMS).items())}
 
     def remember(self, key: str, known: Mapping[str, PutLifecycle]) -> None:
         """Store what was put on the streams of a category."""
@@ -136,6 +140,26 @@ class StreamAdoption:
             self.state.save(key, body, self.clock.now(), PUT_STREAMS)
         else:
             self.state.remove(key)
+
+
+def _orphaned(
+    scope: Scope, stored: Mapping[str, dict[str, PutLifecycle]]
+) -> Iterator[tuple[str, dict[str, PutLifecycle]]]:
+    """Yield what was put for categories that are in the policy no more, with the key that it is stored under."""
+    kept = {streams_key(category.id) for category in scope.policy.categories}
+    yield from ((key, known) for key, known in stored.items() if key not in kept)
+
+
+def _inherited(
+    scope: Scope, category: Category, stored: Mapping[str, dict[str, PutLifecycle]]
+) -> dict[str, PutLifecycle]:
+    """Return what was put for such categories on streams that this one alone claims now."""
+    return {
+        stream: one
+        for _, known in _orphaned(scope, stored)
+        for stream, one in known.items()
+        if scope.policy.claimants(stream) == (category.id,)
+    }
 
 
 @dataclass(frozen=True, slots=True)

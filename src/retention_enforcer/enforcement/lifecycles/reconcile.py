@@ -143,7 +143,7 @@ class LifecycleWork:
         return LifecycleResult(findings=findings, managed=look.managed(facts), unknown=unknown)
 
     def _look(self, category: Category, scope: Scope, facts: CategoryFacts) -> LifecycleLook:
-        return self._observer.look(scope, category, facts, self._adoption.known(category.id), self._kept(facts))
+        return self._observer.look(scope, category, facts, self._adoption.known(scope, category), self._kept(facts))
 
     def _kept(self, facts: CategoryFacts) -> EndedNames:
         """Return what `ended` stays on: what the work on terminations says of, unchanged since."""
