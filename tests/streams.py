@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -13,9 +14,16 @@ import pytest
 from elasticsearch import ApiError, Elasticsearch
 
 from lifecycle_bench import LifecycleBench
+from retention_enforcer.domain.instants import DAY, format_instant
+from workbench import Ran
 
 MARK = 4_102_444_800_000
 """2100-01-01: what keeps an index from its stream's lifecycle."""
+
+FITTING = "1115997s"
+"""What is put for a limit of 14 days: less margin 1h, lateness 1h, rollover after 1d, and 3 polls of 1s."""
+
+_ADOPT = "    foreign_lifecycle: adopt\n"
 
 NO_DELETION = {"phases": {"hot": {"actions": {"set_priority": {"priority": 1}}}}}
 """A lifecycle of somebody else's that deletes nothing."""
@@ -70,6 +78,37 @@ class StreamBench(LifecycleBench):
     @property
     def theirs(self) -> str:
         return f"{self.prefix}theirs"
+
+    def adopt(self) -> None:
+        """Have the policy adopt the streams of the first category."""
+        self.policy_text = self.policy_text.replace("    rollover: 1d\n", f"    rollover: 1d\n{_ADOPT}", 1)
+
+    def leave(self) -> None:
+        """Have it leave them."""
+        self.policy_text = self.policy_text.replace(_ADOPT, "", 1)
+
+    def hold(self, *target: str, days: int = 10) -> Ran:
+        """Add a hold."""
+        end = format_instant(self.now() + days * DAY)
+        return self.run("hold", "add", *target, "--owner", "Anna", "--reason", "a case", "--until", end)
+
+    def put_on(self, name: str) -> list[dict[str, Any]]:
+        """The records of what was put on a stream."""
+        full = self.prefix + name
+        return [r for r in self.records() if r.get("action") == "set_retention" and r["target"]["index"] == full]
+
+    def retention(self, name: str) -> object:
+        """What the lifecycle of a stream says."""
+        return self.lifecycle_of(name).get("data_retention")
+
+    @contextmanager
+    def set_to(self, name: str, value: str) -> Iterator[None]:
+        """Have a setting of the cluster for a while."""
+        self.es.cluster.put_settings(persistent={name: value})
+        try:
+            yield
+        finally:
+            self.es.cluster.put_settings(persistent={name: None})
 
     def make_all(self, name: str = "logs-") -> None:
         """Make a stream of each kind; one that ILM rules has a lifecycle of its own that would delete at once."""

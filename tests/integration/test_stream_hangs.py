@@ -108,6 +108,28 @@ def test_a_snapshot_that_is_being_taken(streams: StreamBench) -> None:
         streams.es.snapshot.delete(repository=repository, snapshot="one")
 
 
+def test_a_snapshot_that_stops_the_rollover(streams: StreamBench) -> None:
+    full = streams.make("logs-own", Kind(), retention="12d")
+    documents = (
+        {
+            "_op_type": "create",
+            "_index": full,
+            "_source": {"@timestamp": streams.now(), "sdkappid": secrets.token_hex(2_000)},
+        }
+        for _ in range(150)
+    )
+    bulk(streams.es, documents, refresh=True)
+    _, writing = streams.members("logs-own")
+    streams.ready()
+    for repository in slow_repository(streams.es, streams.prefix):
+        streams.es.snapshot.create(repository=repository, snapshot="one", indices=full, wait_for_completion=False)
+        with set_to(streams, ROLLOVER, "max_age=1s,min_docs=1"):
+            eventually(lambda: failing(streams, writing))
+            (line,) = found(streams, "stream-not-rolled-over")
+            assert "a snapshot of the data stream is in progress" in line
+        streams.es.snapshot.delete(repository=repository, snapshot="one")
+
+
 def test_the_limit_of_shards(streams: StreamBench) -> None:
     _, writing = written(streams)
     with set_to(streams, ROLLOVER, "max_age=1s,min_docs=1"), set_to(streams, "cluster.max_shards_per_node", "1"):

@@ -1,116 +1,16 @@
-"""What is said to hold is there ten polls later, also where a stream has a lifecycle of its own behind ILM."""
+"""What is said to hold holds one by one, also where a stream has a lifecycle of its own behind ILM."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 import pytest
 from elasticsearch import Elasticsearch
 
 from retention_enforcer.cluster.lifecycles.changes import ClusterLifecycles
-from retention_enforcer.domain.instants import DAY, HOUR, format_instant
-from streams import KINDS, MARK, NO_DELETION, Kind, StreamBench
-from workbench import Ran
-
-ADOPT = ("rollover: 1d\n", "rollover: 1d\n    foreign_lifecycle: adopt\n")
-
-
-def hold(bench: StreamBench, *target: str) -> Ran:
-    end = format_instant(bench.now() + 10 * DAY)
-    return bench.run("hold", "add", *target, "--owner", "Anna", "--reason", "a case", "--until", end)
-
-
-# --- all combinations, side by side in one wait -------------------------------------------------------
-
-
-@dataclass
-class Act:
-    """What was done with streams of all kinds, and what is left of them."""
-
-    bench: StreamBench
-    ran: Ran
-    said: dict[str, dict[str, str]] = field(default_factory=dict)
-    """By kind the uuids of the indices that are said to stay, by their names."""
-    left: dict[str, dict[str, str]] = field(default_factory=dict)
-    """By kind what is there ten polls later."""
-
-
-def _hold(bench: StreamBench) -> Act:
-    return Act(bench, hold(bench, "--category", "logs"), {str(kind): bench.members(f"logs-{kind}") for kind in KINDS})
-
-
-def _stop(bench: StreamBench) -> Act:
-    return Act(bench, bench.run("stop"), {str(kind): bench.members(f"logs-{kind}") for kind in KINDS})
-
-
-def _straddle(bench: StreamBench) -> Act:
-    """The enforcer has its lifecycle on what it detaches, since young documents are in it beside old ones."""
-    bench.policy_text = bench.policy_text.replace(*ADOPT, 1)
-    assert bench.run("policy", "accept").code == 0
-    assert bench.run("run", "--once").code == 0
-    for kind in KINDS:
-        bench.write(f"logs-{kind}", bench.now(), bench.now() - 3 * DAY)
-        bench.es.indices.rollover(alias=f"{bench.prefix}logs-{kind}")
-    before = len(bench.records())
-    ran = bench.run("run", "--once")
-    detached = {
-        record["target"]["uuid"]
-        for record in bench.records()[before:]
-        if record.get("action") == "detach_lifecycle" and record.get("outcome") == "done"
-    }
-    members = {str(kind): bench.members(f"logs-{kind}") for kind in KINDS}
-    return Act(bench, ran, {k: {n: u for n, u in those.items() if u in detached} for k, those in members.items()})
-
-
-ACTS: dict[str, Callable[[StreamBench], Act]] = {"hold": _hold, "stop": _stop, "straddling": _straddle}
-
-
-@pytest.fixture(scope="module")
-def acts(
-    server: object, es: Elasticsearch, prefixes: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Act]]:
-    """Do all of it, then give every stream that has a lifecycle of its own one second, and wait for ten polls."""
-    with ExitStack() as stack:
-        made = contextmanager(StreamBench.on)
-        benches = {
-            name: stack.enter_context(made(server, es, prefixes(), tmp_path_factory.mktemp("acts"))) for name in ACTS
-        }
-        for bench in benches.values():
-            bench.ready()
-            bench.make_all()
-        done = {name: ACTS[name](bench) for name, bench in benches.items()}
-        done["hold after adoption"] = _hold(benches["straddling"])
-        own = [f"logs-{kind}" for kind in KINDS if kind.lifecycle]
-        for name, bench in benches.items():
-            bench.put_lifecycle(*own, enabled=name != "stop")
-        benches["hold"].polls()
-        for act in done.values():
-            act.left = {str(kind): act.bench.members(f"logs-{kind}") for kind in KINDS}
-        yield done
-
-
-@pytest.mark.parametrize("kind", KINDS, ids=str)
-@pytest.mark.parametrize("name", [*ACTS, "hold after adoption"])
-def test_what_is_said_to_stay_is_there_ten_polls_later(acts: dict[str, Act], name: str, kind: Kind) -> None:
-    act = acts[name]
-    assert act.ran.code == 0, act.ran.out + act.ran.err
-    assert act.said[str(kind)].items() <= act.left[str(kind)].items()
-    if name != "straddling":
-        assert len(act.said[str(kind)]) >= 2, "its rolled index and its write index"
-    elif not kind.ruled_by_its_stream:
-        assert len(act.said[str(kind)]) == 1, "the one with old and young documents"
-
-
-def test_a_stream_that_nothing_keeps_loses_its_rolled_index(acts: dict[str, Act]) -> None:
-    """Else the waiting proves nothing."""
-    bench = acts["hold"].bench
-    bench.make("elsewhere", Kind(), retention="1s")
-    bench.polls(5)
-    assert len(bench.members("elsewhere")) == 1
-
+from retention_enforcer.domain.instants import HOUR, format_instant
+from streams import MARK, NO_DELETION, Kind, StreamBench
 
 # --- one by one ---------------------------------------------------------------------------------------
 
@@ -126,7 +26,7 @@ OWN = Kind()
 
 
 def held(bench: StreamBench, *target: str) -> str:
-    added = hold(bench, *target)
+    added = bench.hold(*target)
     assert added.code == 0, added.out + added.err
     return added.out.split()[1]
 
@@ -192,7 +92,7 @@ def test_what_a_block_forbids_to_keep_is_named_and_keeps_its_ilm(streams: Stream
     rolled, _ = streams.members("logs-ilm")
     streams.ready()
     streams.es.indices.put_settings(index=rolled, settings={f"index.blocks.{block}": True})
-    added = hold(streams, "--category", "logs")
+    added = streams.hold("--category", "logs")
     assert added.code == 1
     assert f"NOT PROTECTED {rolled}" in added.out
     assert "block" in added.out
@@ -246,7 +146,7 @@ def test_a_deletion_that_was_under_way_is_named(streams: StreamBench, monkeypatc
         return look(self)
 
     monkeypatch.setattr(ClusterLifecycles, "stream_round", deleted_meanwhile)
-    added = hold(streams, "--category", "logs")
+    added = streams.hold("--category", "logs")
     assert added.code == 1
     assert f"NOT PROTECTED {rolled}: it is gone: something deleted it in the meantime" in added.out
 
@@ -308,7 +208,7 @@ def test_what_strays_is_not_handed_to_the_lifecycle_of_a_stream_outside_the_poli
 
 
 def test_where_an_index_prefers_its_stream_no_lifecycle_of_ours_is_attached(streams: StreamBench) -> None:
-    streams.policy_text = streams.policy_text.replace(*ADOPT, 1)
+    streams.adopt()
     streams.make("logs-stream", Kind(prefer_ilm=False))
     streams.make("logs-ilm", Kind(lifecycle=False, prefer_ilm=False))
     streams.ready()
