@@ -232,8 +232,10 @@ class _Observation:
     def _computed(self, found: Survey, doubtful: doubts.Doubts) -> dict[str, dict[str, str]]:
         """Return why timestamps are not the mapped ones; what a metadata block hides is not known of."""
         refusals = Refusals()
-        readable = {n: g for n, g in found.governed.items() if n not in _unsearchable(found) | _metadata_blocked(found)}
-        asked = self._expressions(found, readable, _metadata_blocked(found))
+        blocked = _metadata_blocked(found)
+        unreadable = _unsearchable(found) | blocked
+        readable = {name: governed for name, governed in found.governed.items() if name not in unreadable}
+        asked = self._expressions(found, readable, blocked)
         computed = read_computed(self.client, asked, _timestamp_fields(readable), refusals)
         doubtful.of_causes(refusals.causes)
         return computed
