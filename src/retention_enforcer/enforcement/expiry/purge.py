@@ -29,6 +29,9 @@ _log = structlog.get_logger()
 BATCH = MOST_TOGETHER
 """Indices in one DELETE: as many as have their intents in one request."""
 
+MORE = 10
+"""By so many indices lists grow again that were made smaller."""
+
 BATCH_BYTES = 3_500
 """Bytes of names in one DELETE: Elasticsearch refuses a request line of more than 4,096."""
 
@@ -146,7 +149,7 @@ class _Run:
     results: Results
     raise_if_held: Callable[[], None]
     most: int = BATCH
-    """Indices in one list: fewer once a list took so long that its intents were too old."""
+    """Indices in the next list: half as many once a list took so long that its intents were too old."""
 
     @property
     def job(self) -> str:
@@ -156,6 +159,7 @@ class _Run:
         whole = deque(p for p in purges if p.action is Action.DELETE_INDEX)
         while whole:
             batch = _next_batch(whole, self.most)
+            self.most = min(BATCH, self.most + MORE)
             self._delete_whole([p for p in batch if p.rollover is None or self._roll_over(p)])
         for purge in purges:
             if purge.action is Action.DELETE_DOCUMENTS:
