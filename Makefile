@@ -34,8 +34,10 @@ unit: install    ## the rules, without any server (a minute at most)
 property: install ## the rules under invented facts, without any server
 	$(BIN)/python -m pytest tests/property $(ARGS)
 
-bench: install   ## speed and memory of the purge, as ratios (TEST_ELASTICSEARCH_URL names a server that has more)
-	for file in tests/bench/bench_*.py; do PYTHONPATH=tests $(BIN)/python $$file || exit; done
+bench: install   ## speed and memory in one table of ratios (TEST_ELASTICSEARCH_URL names a server that has more)
+	rows=$$(mktemp); missed=0; export BENCH_ROWS=$$rows PYTHONPATH=tests; \
+	for file in tests/bench/bench_*.py; do $(BIN)/python $$file || missed=1; done; \
+	$(BIN)/python tests/bench/table.py $$rows; rm $$rows; exit $$missed
 
 soak: install    ## what takes an hour: large numbers, faults at every request, twins, an idle day (not in CI)
 	TEST_SERVER_VERSION=$(SERVER) $(BIN)/python -m pytest -m soak -s $(ARGS)

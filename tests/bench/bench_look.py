@@ -20,6 +20,7 @@ from typing import Any
 from elastic_transport import ApiResponseMeta, BaseNode, HttpHeaders
 from elastic_transport._node import NodeApiResponse
 from elasticsearch import Elasticsearch
+from table import row
 
 from retention_enforcer.cluster.inventory import Inventory
 from retention_enforcer.domain.instants import DAY, HOUR
@@ -167,6 +168,10 @@ def main() -> None:
             f"a look at {count:,} indices: {weighed['seconds']:.2f} s of processor, "
             f"{weighed['mib']:.0f} MiB more than before it",
             flush=True,
+        )
+        memory = f"{weighed['mib']:.0f} MiB more"
+        row(
+            f"look at {count:,} indices", "(processor, answers simulated)", f"{weighed['seconds']:.2f} s", memory=memory
         )
     growth = each[SIZES[-1]] / each[SIZES[0]]
     print(f"processor an index, at {SIZES[-1]:,} against {SIZES[0]:,}: {growth:.2f} (target: below {MOST_GROWTH})")
