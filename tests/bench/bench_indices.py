@@ -178,8 +178,6 @@ def main() -> None:
                 print(
                     f"  {way}: {INDICES} indices in {took:.2f} s, {INDICES / took:.0f} a second{requests}", flush=True
                 )
-                if os.environ.get("SHOW"):
-                    print("\n".join(SENT[:14]))
     best = {way: min(times) for way, times in seconds.items()}
     cost = best["blocked"] / best["unblocked"] - 1
     print(f"cost of the write block: {cost:.0%} of the time without (target: below {MOST_COST:.0%})")
