@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from retention_enforcer.cluster.client import once
 from retention_enforcer.cluster.errors import forbidden_in, raise_if_partial, translated
 from retention_enforcer.cluster.own.flood_stage import write_own
 from retention_enforcer.cluster.own.position import missing, missing_is_refused, read_position
 from retention_enforcer.domain.control import Control
-from retention_enforcer.domain.errors import Refused, RequestRejected, readable
+from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected, readable
 from retention_enforcer.domain.holds.hold import CoveredIndices, Hold
 from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.lease import Versioned
 from retention_enforcer.domain.own.control_documents import COVERED, control_of, covered_in
 from retention_enforcer.domain.own.position import IndexPosition
 
-_MOST_DOCUMENTS = 10_000  # index.max_result_window
+_PAGE = 10_000
+"""Documents in one answer: `index.max_result_window` of an own index."""
+
+_KEEP_ALIVE = "10s"
+"""For which a point in time lives after each page; short, since a cluster may have a low `search.max_keep_alive`."""
 
 
 class Documents:
@@ -56,11 +62,12 @@ class Documents:
 
         What `save` wrote is among them at once, what others wrote within a second.
         """
+        query = _query(kind, without)
         with missing_is_refused(self._index), translated():
             answer = self._client.search(
                 index=self._index,
-                query=_query(kind, without),
-                size=_MOST_DOCUMENTS,
+                query=query,
+                size=_PAGE,
                 allow_partial_search_results=False,
                 sort=["_doc"],
                 track_total_hits=True,
@@ -68,10 +75,35 @@ class Documents:
         raise_if_partial(answer.body)
         hits = answer["hits"]["hits"]
         if answer["hits"]["total"]["value"] > len(hits):
-            raise Refused(
-                f"{self._index} has more documents than can be read: nothing is deleted", "remove old documents"
-            )
+            return dict(self._page_by_page(query))
         return {hit["_id"]: self._body(hit) for hit in hits}
+
+    def _page_by_page(self, query: Mapping[str, Any] | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Yield more documents than one answer holds, as they are at one moment."""
+        with translated():
+            opened = self._client.open_point_in_time(index=self._index, keep_alive=_KEEP_ALIVE)
+        after: list[Any] | None = None
+        try:
+            while True:
+                with translated():
+                    answer = self._client.search(
+                        pit={"id": opened["id"], "keep_alive": _KEEP_ALIVE},
+                        query=query,
+                        size=_PAGE,
+                        allow_partial_search_results=False,
+                        sort=[{"_shard_doc": "asc"}],
+                        search_after=after,
+                        track_total_hits=False,
+                    )
+                raise_if_partial(answer.body)
+                hits = answer["hits"]["hits"]
+                yield from ((hit["_id"], self._body(hit)) for hit in hits)
+                if len(hits) < _PAGE:
+                    return
+                after = hits[-1]["sort"]
+        finally:
+            with suppress(ClusterUnavailable, RequestRejected), translated():  # it ends by itself after its time
+                once(self._client).close_point_in_time(id=opened["id"])
 
     def _body(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
         with readable(f"{document['_id']} in {self._index}"):

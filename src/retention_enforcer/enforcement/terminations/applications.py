@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from dataclasses import dataclass, replace
 
 from retention_enforcer.domain.errors import Refused
@@ -26,7 +27,7 @@ class OwnedApplications:
     pseudonyms: Pseudonyms
     clock: Clock
 
-    def find(self, policy: Policy, terminations: dict[str, Termination]) -> dict[str, AmbiguousOwner]:
+    def find(self, policy: Policy, terminations: MutableMapping[str, Termination]) -> dict[str, AmbiguousOwner]:
         """Add to each open account's applications those that belong to it now; return which cannot be told.
 
         Found out before the documents that say so are gone, and kept when these are. One that certainly belongs to

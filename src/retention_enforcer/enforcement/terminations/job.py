@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 
 from retention_enforcer.domain.findings import Finding
@@ -214,7 +214,9 @@ class TerminationWork:
 
     # --- afterwards ---
 
-    def _settle_erased(self, terminations: dict[str, Termination], pending: Mapping[str, PendingErasure]) -> None:
+    def _settle_erased(
+        self, terminations: MutableMapping[str, Termination], pending: Mapping[str, PendingErasure]
+    ) -> None:
         """Write down for whom every file is clean now."""
         under_way = {label for one in pending.values() for label in (*one.labels, *one.again)}
         for key, termination in terminations.items():
@@ -225,7 +227,7 @@ class TerminationWork:
                 text = seen_at(now, "no deleted document is left in any segment file")
                 self._book.enter(terminations[key], ERASED, text)
 
-    def _close(self, terminations: dict[str, Termination]) -> None:
+    def _close(self, terminations: MutableMapping[str, Termination]) -> None:
         for key, termination in terminations.items():
             if closes(termination, self._clock.now()):
                 terminations[key] = replace(termination, closed_at=self._clock.now())
@@ -276,7 +278,7 @@ class _Run:
     """What came of leaving indices to a lifecycle."""
 
     @property
-    def terminations(self) -> dict[str, Termination]:
+    def terminations(self) -> MutableMapping[str, Termination]:
         """All that are remembered, kept up to date."""
         return self.intake.terminations
 

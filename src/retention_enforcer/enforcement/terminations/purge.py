@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -113,7 +113,7 @@ class SubjectPurge:
         scope: Scope,
         category: Category,
         purges: Sequence[Purge],
-        terminations: dict[str, Termination],
+        terminations: MutableMapping[str, Termination],
         failures: dict[str, str],
         cycle: str,
     ) -> set[Outcome]:
@@ -168,7 +168,7 @@ class SubjectPurge:
         earlier = self.eraser.pending().get(purge.facts.uuid)
         return earlier is not None and bool(earlier.expected)
 
-    def note_interrupted(self, scope: Scope, terminations: dict[str, Termination]) -> None:
+    def note_interrupted(self, scope: Scope, terminations: MutableMapping[str, Termination]) -> None:
         """Write down what purges took that could not say so themselves: what is not there any more.
 
         Looked for on behalf of those for whom they were, whether or not anything is due for them now.
@@ -188,7 +188,7 @@ class SubjectPurge:
         uuid: str,
         erasing: PendingErasure,
         look: SubjectLook,
-        terminations: dict[str, Termination],
+        terminations: MutableMapping[str, Termination],
     ) -> None:
         category, facts = look.place_of(uuid)
         if facts is None and not self.purger.is_gone(uuid):
@@ -228,7 +228,7 @@ class SubjectPurge:
         self,
         policy: Policy,
         seen: PurgeObservation,
-        terminations: dict[str, Termination],
+        terminations: MutableMapping[str, Termination],
         undecided: Mapping[str, AmbiguousOwner],
         failures: Mapping[str, str],
     ) -> None:
@@ -335,7 +335,7 @@ class SubjectPurge:
         category: str,
         facts: IndexFacts,
         took: Mapping[str, int],
-        terminations: dict[str, Termination],
+        terminations: MutableMapping[str, Termination],
         *,
         record: int | None = None,
     ) -> None:

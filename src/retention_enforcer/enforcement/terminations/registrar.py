@@ -24,6 +24,7 @@ from retention_enforcer.domain.terminations.records import (
     terminated_at,
     who_of,
 )
+from retention_enforcer.domain.terminations.register import Register
 from retention_enforcer.domain.terminations.requests import (
     CHANGED,
     Ask,
@@ -89,7 +90,7 @@ class TerminationRecorder:
 class Intake:
     """What one look at the requests came to."""
 
-    terminations: dict[str, Termination]
+    terminations: Register
     """All that are remembered, by their keys."""
     requests: RequestsMemory
     told: LedgerHistory = field(default_factory=LedgerHistory)
@@ -121,7 +122,7 @@ class Registrar:
         registry = self.memory.of_registry(now)
         adopted = registry.adopted
         memory, position = self.memory.of_requests(now)
-        terminations = {t.key: t for t in remembered(self.registry)}
+        terminations = Register(remembered(self.registry))
         told = history_in(self.ledger.read()) if adopted else LedgerHistory()
         self._end_what_has_ended(terminations, told)
         if (adopted and not registry.suspended) or memory.skipped:
@@ -144,7 +145,7 @@ class Registrar:
         self.memory.keep_registry(self.clock.now())
 
     def _take_all(
-        self, memory: RequestsMemory, position: IndexPosition, terminations: dict[str, Termination], control: Control
+        self, memory: RequestsMemory, position: IndexPosition, terminations: Register, control: Control
     ) -> RequestsMemory:
         new = self.requests.read(memory.position.until, position.until)
         taken = self.taken.places([written.id for written in new])
@@ -183,7 +184,7 @@ class Registrar:
         self.memory.keep_requests(memory, now)
         return memory
 
-    def _refuse_changed(self, written: Written, terminations: dict[str, Termination]) -> str:
+    def _refuse_changed(self, written: Written, terminations: Register) -> str:
         """Record that a request that was taken in stands in a new place, and return why it is not taken in again.
 
         One that asks for a reinstatement now is not taken for one; but somebody may have meant it, and what is purged
@@ -197,7 +198,7 @@ class Registrar:
             self._suspend(terminations, reached, "a changed request asks for the subject's reinstatement")
         return CHANGED
 
-    def _end_what_has_ended(self, terminations: dict[str, Termination], told: LedgerHistory) -> None:
+    def _end_what_has_ended(self, terminations: Register, told: LedgerHistory) -> None:
         """Close what an older registry shows as open, and the ledger knows as ended: it may have been reinstated."""
         for key, termination in terminations.items():
             if termination.is_open and who_of(termination) in told.ended:
@@ -206,7 +207,7 @@ class Registrar:
                     terminations[key], CLOSED, "it was already closed before an older registry was restored"
                 )
 
-    def _suspend(self, terminations: dict[str, Termination], whose: Iterable[Termination], why: str) -> None:
+    def _suspend(self, terminations: Register, whose: Iterable[Termination], why: str) -> None:
         """Have these wait for a person, those that have begun too: their customers may have come back meanwhile."""
         for termination in list(whose):
             if termination.is_open and termination.suspended_at is None:
@@ -214,7 +215,7 @@ class Registrar:
                 self.book.enter(waiting, "held-back", why)
                 terminations[termination.key] = waiting
 
-    def _take(self, written: Written, uuid: str, terminations: dict[str, Termination], control: Control) -> str | None:
+    def _take(self, written: Written, uuid: str, terminations: Register, control: Control) -> str | None:
         """Carry one request into the registry; return why it is refused, if it is."""
         key = f"{uuid[:8]}-{written.sequence:012d}"
         if key in terminations:
@@ -229,7 +230,7 @@ class Registrar:
         if request.ask is Ask.REINSTATE:
             self._reinstate(request, terminations)
             return None
-        twin = open_duplicate(terminations.values(), request.subject, request.ask)
+        twin = open_duplicate(terminations.of(request.subject), request.subject, request.ask)
         if twin is not None:
             self._bring_forward(twin, request, terminations, control)
         else:
@@ -260,9 +261,7 @@ class Registrar:
             unusual=is_unusual(terminated_at, now),
         )
 
-    def _bring_forward(
-        self, twin: Termination, request: Request, terminations: dict[str, Termination], control: Control
-    ) -> None:
+    def _bring_forward(self, twin: Termination, request: Request, terminations: Register, control: Control) -> None:
         """Have the same that was asked for again run from its earlier time, if it is earlier."""
         now = self.clock.now()
         at = request.terminated_at if request.terminated_at is not None else now
@@ -273,8 +272,8 @@ class Registrar:
             self.book.enter(changed, FORWARD, terminated_at(changed.terminated_at, " already"), self._actor(request))
             terminations[changed.key] = changed
 
-    def _reinstate(self, request: Request, terminations: dict[str, Termination]) -> None:
-        for changed in reinstated(terminations.values(), request.subject, self.clock.now()):
+    def _reinstate(self, request: Request, terminations: Register) -> None:
+        for changed in reinstated(terminations.of(request.subject), request.subject, self.clock.now()):
             action = "cancelled" if changed.cancelled_at is not None else WATCH_ENDED
             self.book.enter(changed, action, "reinstated", self._actor(request))
             terminations[changed.key] = changed
@@ -282,7 +281,7 @@ class Registrar:
     def _actor(self, request: Request) -> str:
         return self.pseudonyms.of(request.requested_by) if request.requested_by else "unknown"
 
-    def _hold_back(self, terminations: dict[str, Termination], control: Control) -> None:
+    def _hold_back(self, terminations: Register, control: Control) -> None:
         """Hold terminations back, or let them go on, as the operator's word and their number ask."""
         known = [replace(t, unusual=False) if _is_confirmed(t, control) else t for t in terminations.values()]
         approved_at, now = control.terminations_approved_at, self.clock.now()
