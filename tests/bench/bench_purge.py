@@ -164,7 +164,7 @@ def server() -> Iterator[Login]:
         bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
         yield Login(url=bare, username=unquote(parts.username or ""), password=unquote(parts.password or ""))
         return
-    with EmbeddedServer() as embedded:
+    with EmbeddedServer(heap="2g") as embedded:
         yield Login(url=embedded.url, username=embedded.admin.username, password=embedded.admin.password)
 
 
