@@ -15,6 +15,7 @@ from ledgers import NO_IDS
 from other_verifier import verdict, verified_elsewhere
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.cluster.own.ledger_index import LedgerIndex
+from retention_enforcer.cluster.own.position import lasting
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.ledger.records import Entry, Head, Kind, check_chain, record_hash, seal
 from retention_enforcer.enforcement.ledger.appender import Appender, Signature
@@ -155,6 +156,22 @@ def test_records_that_are_there_a_second_time_are_named(kept: Workbench, begins:
     ran = kept.run("ledger", "verify")
     named = ("it is there twice, in two documents", f"record {first}: missing; record {int(id_)} is in its place")
     assert (ran.code, any(text in ran.err for text in named)) == (1, True), ran.err
+
+
+def test_a_list_that_was_changed_hides_nothing_but_what_is_missing_in_it(kept: Workbench) -> None:
+    """A certificate names it as an open item: it is not refused for it."""
+    id_, document = _together(kept)
+    first, head = int(id_), LedgerIndex(kept.es, kept.own.ledger).head()
+    missing = document["records"].pop(1)
+    kept.es.index(index=kept.own.ledger, id=id_, document={**document, "reason": "forged"}, refresh=True)
+    ledger = LedgerIndex(kept.es, kept.own.ledger)
+    assert [ledger.get(first + n) for n in range(3)] == [document["records"][0], None, document["records"][1]]
+    assert missing not in ledger.standing(first + 1)
+    assert ledger.head() == head
+    kept.es.delete_by_query(
+        index=kept.own.ledger, query={"range": {"sequence": {"gt": document["sequence"]}}}, refresh=True
+    )
+    assert ledger.head() == Head(document["sequence"], document["records"][-1]["hash"])
 
 
 def _together(bench: Workbench) -> tuple[str, dict[str, Any]]:
@@ -298,6 +315,25 @@ def test_two_that_write_at_once_leave_a_whole_chain(bench: Workbench) -> None:
     assert ledger.get(len(records) + 1) is None
     assert ledger.standing(len(records) + 1) == ()
     assert list(ledger.read(after=len(records) - 3)) == records[-3:]
+
+
+def test_a_record_that_is_being_written_is_waited_for(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen after the copies were asked how far they are: that is no reason for another process to give up."""
+    bench.ready()
+    ledger, other = LedgerIndex(bench.es, bench.own.ledger), LedgerIndex(bench.es, bench.own.ledger)
+    signature = Signature(instance="i", mode="enforce", policy="p")
+    appender = Appender(other, SystemClock(), signature, lambda: 1, NO_IDS)
+    place = appender.append(Entry(kind=Kind.FINDING, reason="before"))["sequence"] + 1
+    written: list[Any] = []
+
+    def meanwhile(client: Any, index: str) -> tuple[str, int]:
+        found = lasting(client, index)
+        if not written:
+            written.append(appender.append(Entry(kind=Kind.FINDING, reason="meanwhile")))
+        return found
+
+    monkeypatch.setattr("retention_enforcer.cluster.own.ledger_index.lasting", meanwhile)
+    assert list(ledger.standing(place)) == written
 
 
 def test_a_list_that_comes_too_late_is_not_stored_at_all(bench: Workbench) -> None:

@@ -7,6 +7,7 @@ after it, and they would follow a record that does not stand.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -23,6 +24,12 @@ from retention_enforcer.domain.policy.names import OWN
 
 _PAGE = 1_000
 _TERMS = 1_000
+
+_LOOKS = 5
+"""How often it is looked whether every copy has a record: one that is being written just now has got there by then."""
+
+_PAUSE = 0.2
+"""Seconds between two looks."""
 
 _TOGETHER = "records"
 """The field of a document that holds several records."""
@@ -78,21 +85,24 @@ class LedgerIndex:
 
         A primary that is cut off from its copies answers with what it wrote and nobody acknowledged, and takes its
         place for taken. Only up to its global checkpoint has every copy what it has. Raises ClusterUnavailable for a
-        record past that: it may still be lost.
+        record that stays past that: it may still be lost.
         """
-        with missing_is_refused(OWN.ledger):
-            node, until = lasting(self._client, self._alias)
-        document = self._document(sequence, preference=f"_only_nodes:{node}")
-        if not document["found"] and (first := self._first_with(sequence)) is not None:
-            document = self._document(first, preference=f"_only_nodes:{node}")
-        if not document["found"]:
-            return ()
-        if int(document["_seq_no"]) > until:
-            raise ClusterUnavailable(
-                f"record {sequence} of the ledger is not yet on all shard copies and may still be lost",
-                "check the cluster's health; the record is not used until it is safe",
-            )
-        return _records_of(document)
+        for look in range(_LOOKS):
+            if look:
+                time.sleep(_PAUSE)
+            with missing_is_refused(OWN.ledger):
+                node, until = lasting(self._client, self._alias)
+            document = self._document(sequence, preference=f"_only_nodes:{node}")
+            if not document["found"] and (first := self._first_with(sequence)) is not None:
+                document = self._document(first, preference=f"_only_nodes:{node}")
+            if not document["found"]:
+                return ()
+            if int(document["_seq_no"]) <= until:
+                return _records_of(document)
+        raise ClusterUnavailable(
+            f"record {sequence} of the ledger is not yet on all shard copies and may still be lost",
+            "check the cluster's health; the record is not used until it is safe",
+        )
 
     def _beginning_with(self, sequence: int) -> list[Record]:
         """Return the records of the document that begins with this one, as it is now."""
@@ -105,8 +115,8 @@ class LedgerIndex:
             return None
         self._refresh()
         for document in self._search(after=sequence - 1, size=1):
-            first = int(_in_place(document)[0]["sequence"])
-            return first if first < sequence else None
+            id_ = str(document["_id"])  # what is in it, and whether that is right, is for whoever asked
+            return int(id_) if id_.isdecimal() and int(id_) < sequence else None
         return None
 
     def _document(self, sequence: int, preference: str | None = None) -> Mapping[str, Any]:
@@ -121,10 +131,10 @@ class LedgerIndex:
         """Return the place and hash of the last record."""
         self._refresh()
         head = Head()
-        last = [record for document in self._search(after=0, size=1, order="desc") for record in _in_place(document)]
-        while last:
-            head = Head(int(last[-1]["sequence"]), str(last[-1].get("hash")))
-            last = self._beginning_with(head.sequence + 1)
+        for document in self._search(after=0, size=1, order="desc"):
+            head = Head(int(document["sort"][0]), str(_records_of(document)[-1].get("hash")))
+        while later := self._beginning_with(head.sequence + 1):
+            head = Head(head.sequence + len(later), str(later[-1].get("hash")))
         return head
 
     def last_epoch(self) -> int:
@@ -171,7 +181,7 @@ class LedgerIndex:
                     for record in _records_of(document)
                     if record.get("action") == action and record.get("target", {}).get("uuid") in wanted
                 ]
-                after = int(documents[-1]["_source"]["sequence"])
+                after = int(documents[-1]["sort"][0])
         return sorted(found, key=lambda record: int(record["sequence"]))
 
     def strangers(self) -> int:
