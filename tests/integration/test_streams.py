@@ -10,6 +10,7 @@ from elasticsearch import ApiError, Elasticsearch
 from elasticsearch.helpers import bulk
 
 from retention_enforcer.bootstrap import SystemClock
+from retention_enforcer.cluster.coverage.node_copies import CopiesOnNodes
 from retention_enforcer.cluster.deletion.deletion import Deletion
 from retention_enforcer.cluster.erasure import Erasure
 from retention_enforcer.domain.erasure.facts import Remains
@@ -148,6 +149,7 @@ def test_an_index_of_a_failure_store_is_seen_by_its_name_alone(bench: Workbench,
     assert deletion.existing([uuid], [name]) == deletion.existing([uuid])
     assert deletion.existing([uuid], [full]) == {}
     assert isinstance(Erasure(bench.es).remains(name, Erasure(bench.es).mark(name, uuid)), Remains)
+    assert any(uuid in copies for copies in CopiesOnNodes(bench.es).placed().copies.values())
     trimmed = deletion.trim(Trim(index=name, uuid=uuid, takes=Every()), nullcontext)
     assert (trimmed.deleted, trimmed.left) == (1, 0)
 

@@ -27,7 +27,7 @@ class CopiesOnNodes:
 
     def placed(self) -> NodeCopies:
         """Return where the copies of all indices are. Needs the cluster privilege `monitor`."""
-        state = read_state(self._client, metric=["nodes", "metadata", "routing_table"], fields=_FIELDS, index="*")
+        state = read_state(self._client, metric=["nodes", "metadata", "routing_table"], fields=_FIELDS)
         uuids = {
             name: str(index["settings"]["index"]["uuid"])
             for name, index in state.get("metadata", {}).get("indices", {}).items()
@@ -45,9 +45,7 @@ class CopiesOnNodes:
 
     def unused(self, uuids: Collection[str]) -> dict[str, frozenset[str]]:
         """Return, by the nodes' ids, which of these indices have files there that belong to no copy."""
-        state = read_state(
-            self._client, metric=["metadata"], fields=["metadata.indices.*.settings.index.uuid"], index="*"
-        )
+        state = read_state(self._client, metric=["metadata"], fields=["metadata.indices.*.settings.index.uuid"])
         names = {
             name: uuid
             for name, index in state.get("metadata", {}).get("indices", {}).items()
