@@ -183,8 +183,7 @@ def _tell(config: Configuration, ask: Ask, prospect: Prospect) -> None:
         say(f"  including {counted(len(termination.applications), 'application')}")
     for id_, documents in prospect.documents.items():
         _tell_documents(id_, documents, [config.hide(why) for why in prospect.indistinguishable.get(id_, ())])
-    spelled = any("another spelling" in why for those in prospect.indistinguishable.values() for why in those)
-    _tell_spellings(termination.subject, spelled=spelled)
+    _tell_spellings(termination.subject, spelled=prospect.spelled_otherwise)
     if prospect.not_narrowed:
         say(f"  categories without a field for this subject: {', '.join(prospect.not_narrowed)}")
     _tell_times(config.clock.now(), prospect)

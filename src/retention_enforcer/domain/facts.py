@@ -250,6 +250,8 @@ class Indistinguishable:
     reason: str
     passing: bool = False
     """Whether it could be told at another time: not the index itself is why it cannot."""
+    spelled_otherwise: bool = False
+    """Whether documents have the id as a number in another spelling, such as 1.4e9."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

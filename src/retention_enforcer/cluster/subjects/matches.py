@@ -115,7 +115,12 @@ def tell_spellings(client: Elasticsearch, subjects: DocumentMatches, answer: Ans
         except (ClusterUnavailable, RequestRejected):
             told = {match.label: "some documents" for match in subjects.spelled[name]}
         indistinguishable = (
-            Indistinguishable(label=label, note="", reason=f"{documents} with this id as a number {_SPELLED}")
+            Indistinguishable(
+                label=label,
+                note="",
+                reason=f"{documents} with this id as a number {_SPELLED}",
+                spelled_otherwise=True,
+            )
             for label, documents in told.items()
         )
         subjects.indistinguishable[name] = (*subjects.indistinguishable.get(name, ()), *indistinguishable)

@@ -64,6 +64,8 @@ class Prospect:
     """By category that will be purged, how many documents there are of the subject now."""
     indistinguishable: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By category, why it cannot be told whether there are more."""
+    spelled_otherwise: bool = False
+    """Whether documents have the id as a number in another spelling."""
     not_narrowed: tuple[str, ...] = ()
     """Categories that do not tell whose documents they have."""
     problem: str = ""
@@ -228,6 +230,12 @@ class RequestCommands:
             stopped=control.stopped_at is not None,
             documents={id_: sum(i.matching_documents for i in facts.indices) for id_, facts in look.items()},
             indistinguishable={id_: why for id_, facts in look.items() if (why := _why_untold(facts))},
+            spelled_otherwise=any(
+                one.spelled_otherwise
+                for facts in look.values()
+                for those in facts.indistinguishable.values()
+                for one in those
+            ),
             not_narrowed=tuple(c.id for c in categories_of(self.known.policy, ask) if not narrows(c, subject)),
             problem=problem,
         )
