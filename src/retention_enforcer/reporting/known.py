@@ -27,7 +27,7 @@ DURATION_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingSeen:
-    """One finding: something that is not as it should be."""
+    """A finding: something that is not as it should be."""
 
     id: str  # the same everywhere, although the index may be shown under a pseudonym
     kind: Annotated[FindingKind, WithJsonSchema({"title": "Kind", "type": "string"})]
@@ -82,7 +82,7 @@ class TerminationsSeen(FindingsSeen):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldSeen:
-    """One hold: what must not be deleted for now."""
+    """A hold: data that must not be deleted before the hold ends."""
 
     id: str
     on: str
@@ -92,7 +92,7 @@ class HoldSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterSeen:
-    """The cluster, as of its last response."""
+    """The cluster, as it was when it last answered."""
 
     connected: bool = False
     uuid: str | None = None
@@ -126,12 +126,12 @@ class LeaseSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSeen:
-    """The last runs of a job of the schedule."""
+    """A job of the schedule, and how its last runs ended."""
 
     name: str
     last_success: Instant | None = None
     failed_at: Instant | None = None
-    """When it last failed, if it has not succeeded since."""
+    """When the job last failed. Null if it has succeeded since, or never failed."""
     error: str = ""
     remedy: str = ""
     defect: Annotated[bool, UNPUBLISHED] = False

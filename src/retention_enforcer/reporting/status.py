@@ -53,9 +53,9 @@ class Instance:
     started_at: Instant
     ready: bool
     not_ready: tuple[str, ...]
-    """Why it is not ready."""
+    """Why the instance is not ready. Empty if it is ready."""
     interval: Seconds
-    """Seconds between two cycles of a category; a proof counts for three of them."""
+    """The interval between two cycles of a category, in seconds. A proof is valid for three intervals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class PolicySeen:
     accepted: bool | None
     """Whether it is the accepted policy; null if that is not known."""
     stopped_at: Instant | None
-    """Since when the operator has stopped all deletion."""
+    """When the operator stopped all deletion. Null if it is not stopped, or if that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ class Terminations:
     looked_at: Instant | None
     open: tuple[Pending, ...]  # the most urgent first
     closed: int
-    """How many are closed or cancelled, and still remembered."""
+    """The number of closed or cancelled requests that are still in the registry."""
 
 
 @with_config(ConfigDict(use_attribute_docstrings=True))
@@ -107,7 +107,7 @@ class Status:
     holds: tuple[HoldSeen, ...]
     jobs: tuple[JobSeen, ...]
     notes: tuple[str, ...]
-    """What could not be looked at."""
+    """What could not be checked, and why. Empty if everything could be checked."""
 
 
 _DOCUMENT = TypeAdapter(Status)

@@ -24,14 +24,14 @@ class Pending:
     """One termination or request that is not closed."""
 
     subject: str
-    """Kind and pseudonym, never an id."""
+    """The kind of subject and its pseudonym. It never contains an id."""
     request: str
     state: State
     registered_at: Instant
     terminated_at: Instant
     deadline: Instant
     remaining: Seconds | None
-    """The time until its purge must be finished; negative after that; null once everything is erased."""
+    """The time left until the purge must be complete. Negative if it is late, null once everything is erased."""
     documents_purged: int
     open_items: tuple[str, ...]
     used: Annotated[float | None, UNPUBLISHED]

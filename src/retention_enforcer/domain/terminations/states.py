@@ -33,7 +33,7 @@ WINDOW = DAY
 
 
 class State(StrEnum):
-    """Where a termination is."""
+    """The state of a termination."""
 
     REGISTERED = "registered"
     WAITING = "waiting-for-approval"
