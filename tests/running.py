@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -54,6 +59,33 @@ class Daemon:
         return code
 
 
+class Page:
+    """A daemon's answers."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        daemon.wait_for("status page at")
+        text = next(message for message in daemon.messages if message.startswith("status page at"))
+        self.port = int(re.findall(r":(\d+)/", text)[0])
+
+    def get(self, path: str) -> tuple[int, str]:
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=3)) as connection:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+
+    @property
+    def status(self) -> Any:
+        return json.loads(self.get("/api/status")[1])
+
+    def job(self, name: str) -> Any:
+        """What it says of one job of the schedule."""
+        return next(job for job in self.status["jobs"] if job["name"] == name)
+
+    @property
+    def is_ready(self) -> bool:
+        return self.get("/readyz")[0] == 200
+
+
 def until(condition: Callable[[], bool], what: str) -> None:
     end = time.monotonic() + PATIENCE
     while not condition():
@@ -80,6 +112,20 @@ def running(
 
 
 QUICK = Rhythm(lease_renewal=1.0, look_around=1.0)
+
+
+def until_it_failed_again(page: Page, job: str, times: int) -> None:
+    """Wait until a job has failed so many times more."""
+    seen = {page.job(job)["failed_at"]}
+    until(lambda: len(seen.add(page.job(job)["failed_at"]) or seen) > times, f"{times} more failures of {job}")
+
+
+def awaits_answer(server: EmbeddedServer) -> bool:
+    """Whether a server has been sent anything that it has not read: the kernel keeps it for one that is suspended."""
+    port = urlsplit(server.url).port
+    tables = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+    rows = [line.split() for table in tables if table.exists() for line in table.read_text().splitlines()[1:]]
+    return any(int(row[1].rpartition(":")[2], 16) == port and int(row[4].partition(":")[2], 16) for row in rows)
 
 
 @contextmanager

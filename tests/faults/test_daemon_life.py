@@ -15,7 +15,7 @@ from retention_enforcer.cluster.deletion.deletion import Deletion
 from retention_enforcer.daemon.rhythm import Rhythm
 from retention_enforcer.domain import lease
 from retention_enforcer.domain.instants import DAY
-from running import QUICK, running, silent, until
+from running import QUICK, Page, awaits_answer, running, silent, until, until_it_failed_again
 from workbench import KEY, Workbench
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -159,8 +159,8 @@ def test_it_outlives_a_cluster_that_goes_away_in_the_middle_of_a_deletion(
         mortal.kill()
         dead.touch()
         daemon.wait_for("no connection to the cluster")
-        before, started = len(daemon.lines), time.monotonic()
-        time.sleep(10)  # what is measured is how much it says in a while
+        page, before, started = Page(daemon), len(daemon.lines), time.monotonic()
+        until_it_failed_again(page, "category logs", 2)  # what is measured is how much it says meanwhile
         assert (len(daemon.lines) - before) / (time.monotonic() - started) < 1
         assert daemon.process.poll() is None
         mortal.start()
@@ -177,5 +177,5 @@ def test_sigterm_is_obeyed_although_the_cluster_answers_nothing(away: Workbench,
     with running(away, QUICK) as daemon:
         daemon.wait_for("promise kept")
         with silent(mortal):
-            time.sleep(2)  # a request is under way by then: cycles run each second
+            until(lambda: awaits_answer(mortal), "a request that is under way")
             assert daemon.end(within=10.0) == 0, "the request under way may take its 5 s, and no other follows it"

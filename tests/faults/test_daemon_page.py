@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
-from contextlib import closing
-from http.client import HTTPConnection
-from typing import Any
 
 import pytest
 
 from embedded_elasticsearch import EmbeddedServer
 from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.domain.instants import DAY
-from running import QUICK, Daemon, running, silent, until
+from running import QUICK, Page, running, silent, until
 from workbench import KEY, Workbench
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -33,29 +29,6 @@ def waiting(self, category):
     return original(self, category)
 Enforcer.run = waiting
 """
-
-
-class Page:
-    """A daemon's answers."""
-
-    def __init__(self, daemon: Daemon) -> None:
-        daemon.wait_for("status page at")
-        text = next(message for message in daemon.messages if message.startswith("status page at"))
-        self.port = int(re.findall(r":(\d+)/", text)[0])
-
-    def get(self, path: str) -> tuple[int, str]:
-        with closing(HTTPConnection("127.0.0.1", self.port, timeout=3)) as connection:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-
-    @property
-    def status(self) -> Any:
-        return json.loads(self.get("/api/status")[1])
-
-    @property
-    def is_ready(self) -> bool:
-        return self.get("/readyz")[0] == 200
 
 
 def test_it_shows_what_it_knows_before_and_after_its_first_cycle(bench: Workbench) -> None:
