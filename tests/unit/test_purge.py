@@ -573,4 +573,13 @@ def test_nothing_goes_whose_writes_may_not_have_been_stopped(bench: Bench) -> No
     bench.carry_out()
     assert bench.cluster.requests == []
     assert bench.story("logs-a") == ["intent", "refused"]
-    assert bench.remembered == []
+
+
+def test_a_block_that_is_put_on_after_its_answer_was_lost_is_taken_off_before_the_next_run(bench: Bench) -> None:
+    bench.cluster.on_stop = lambda names: lost() and None
+    bench.carry_out()
+    assert bench.cluster.blocked == set()
+    assert bench.remembered == ["uuid-of-logs-a", "uuid-of-logs-b"]
+    bench.cluster.blocked = {"logs-a"}  # the request was slow, and has arrived
+    bench.blocks.tidy("")
+    assert (bench.cluster.blocked, bench.remembered) == (set(), [])

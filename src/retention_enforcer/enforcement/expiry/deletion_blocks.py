@@ -63,6 +63,8 @@ class DeletionBlocks:
         self._remembered: frozenset[str] = frozenset()
         self._going: dict[str, set[str]] = {}
         """By job, the indices that its deletions are about, also those that somebody else has blocked."""
+        self._late: set[str] = set()
+        """Indices of which the block may still be put on: the answer was lost, and the request perhaps not."""
 
     def put_on(self, purges: Sequence[Purge], job: str) -> set[str]:
         """Stop the writes of the indices of these purges; return the uuids of those that nothing is written to now.
@@ -87,6 +89,10 @@ class DeletionBlocks:
         except RequestRejected:
             self._let_go(job, wanted - ours)
             raise
+        except ClusterUnavailable:
+            with self._lock:
+                self._late.update(wanted - ours)
+            raise
         newly = {uuids[name] for name in blocked}
         if lifted := newly & theirs:  # they took theirs off
             self._hold(job, lifted)
@@ -97,7 +103,7 @@ class DeletionBlocks:
     def take_off(self, uuids: Collection[str], job: str) -> dict[str, str]:
         """Take the blocks off indices that stay; return what is to be said of those that had one, by their uuids.
 
-        One that could not be taken off is tried again before the job's next run.
+        One that could not be taken off is tried again before the job's next run, and so is one that may come late.
         """
         with self._lock:
             ours = sorted(self._by_job.get(job, set()).intersection(uuids))
@@ -113,7 +119,7 @@ class DeletionBlocks:
             return self._not_taken_off(ours, error)
         except (OutcomeUnknown, ClusterUnavailable) as error:
             return self._not_taken_off(ours, error)
-        self._let_go(job, ours)
+        self._let_go(job, set(ours) - self._late)
         return dict.fromkeys(ours, TAKEN_OFF)
 
     def _not_taken_off(self, uuids: Collection[str], error: RetentionError) -> dict[str, str]:
@@ -164,6 +170,7 @@ class DeletionBlocks:
         """Take off what the last run of a job left behind, since the outcome of its deletion was not known."""
         with self._lock:
             left = sorted(self._by_job.get(job, ()))
+            self._late.difference_update(left)
         if not left:
             return
         off = [uuid for uuid, said in self.take_off(left, job).items() if said == TAKEN_OFF]
@@ -185,6 +192,7 @@ class DeletionBlocks:
         with self._lock:
             held = self._by_job.get(job, set())
             held.difference_update(uuids)
+            self._late.difference_update(uuids)
             if not held:
                 self._by_job.pop(job, None)
 
