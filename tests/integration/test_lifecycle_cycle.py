@@ -255,7 +255,7 @@ def test_an_interrupted_change_gets_the_outcome_that_a_look_shows(
     managed.index("logs-b", [managed.now()])
     managed.ready()
     with monkeypatch.context() as patch:
-        patch.setattr(LifecycleChanger, "_judge", killed)
+        patch.setattr(LifecycleChanger, "_finish", killed)
         with pytest.raises(Killed):
             managed.run("run", "--once")
     assert managed.attached("logs-a") == managed.lifecycle("logs", "plain")

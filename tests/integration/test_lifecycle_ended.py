@@ -19,11 +19,11 @@ from retention_enforcer.cluster.preflight import Capabilities
 from retention_enforcer.cluster.subjects.counts import SubjectCounts
 from retention_enforcer.domain.errors import ClusterUnavailable, Refused, RequestRejected
 from retention_enforcer.domain.facts import IndexFacts
+from retention_enforcer.domain.findings import Finding
 from retention_enforcer.domain.instants import HOUR, MINUTE
 from retention_enforcer.domain.own.state_keys import ENDED_INDICES, streams_key
 from retention_enforcer.enforcement.lifecycles.changer import LifecycleChanger
 from retention_enforcer.enforcement.lifecycles.ended import EndedLifecycles
-from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleResult
 from retention_enforcer.enforcement.preconditions.decisions import Decisions
 from retention_enforcer.enforcement.terminations.job import TerminationWork
 from retention_enforcer.enforcement.terminations.purge import SubjectPurge
@@ -184,7 +184,7 @@ def test_who_has_lost_the_lease_overwrites_no_look_of_the_next(
     acting.worker.start()
     leave = EndedLifecycles.leave
 
-    def late(*given: Any) -> LifecycleResult:
+    def late(*given: Any) -> Sequence[Finding]:
         acting.lease.renew()
         return leave(*given)
 
@@ -273,7 +273,7 @@ def test_no_cycle_ever_attaches_it(tenants: Workbench, snapshotting: str, monkey
     assert tenants.run("terminate", "--application", "1").code == 0
     with tenants.working() as worker:
         with monkeypatch.context() as patch:
-            patch.setattr(EndedLifecycles, "_attach", lambda *_: LifecycleResult())
+            patch.setattr(EndedLifecycles, "_attach", lambda *_: ())
             worker.work_on_terminations()
         worker.run("application-logs")
         assert attached(tenants) is None
@@ -298,7 +298,7 @@ def test_who_came_back_while_the_work_failed_gets_no_such_lifecycle(
     assert snapshotting
     assert tenants.run("terminate", "--application", "1").code == 0
     with monkeypatch.context() as patch:
-        patch.setattr(EndedLifecycles, "_attach", lambda *_: LifecycleResult())
+        patch.setattr(EndedLifecycles, "_attach", lambda *_: ())
         tenants.run("run", "--once")
     assert tenants.run("reinstate", "--application", "1").code == 0
     with monkeypatch.context() as patch:

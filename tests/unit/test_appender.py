@@ -10,7 +10,6 @@ import pytest
 from ledgers import NO_IDS, MemoryLedger
 from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused
 from retention_enforcer.domain.ledger.records import MOST_TOGETHER, Entry, Head, Kind, Record, check_chain, seal
-from retention_enforcer.enforcement.ledger import appender as module
 from retention_enforcer.enforcement.ledger.appender import Appender, Signature
 
 SIGNATURE = Signature(instance="i", mode="enforce", policy="p")
@@ -56,17 +55,12 @@ class TwoCopies(MemoryLedger):
         del self.begins[len(self.records) :]
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PAUSE", 0)
-
-
 def entry(reason: str) -> Entry:
     return Entry(kind=Kind.FINDING, reason=reason)
 
 
 def of(store: MemoryLedger, epoch: Callable[[], int] = lambda: 1) -> Appender:
-    return Appender(store, Clock(), SIGNATURE, epoch, NO_IDS)
+    return Appender(store, Clock(), SIGNATURE, epoch, NO_IDS, pause=lambda _: None)
 
 
 def reasons(store: MemoryLedger) -> list[str]:

@@ -142,6 +142,7 @@ def _enforcer(deployment: Deployment, lease: LeaseKeeper, gate: Gate, timeout: f
             books=LedgerBooks(
                 ledger=deployment.stores.ledger,
                 appender=tools.appender,
+                acts=tools.acts,
                 deleter=tools.deletion,
                 streams=deployment.connection.streams,
                 state=deployment.stores.state,

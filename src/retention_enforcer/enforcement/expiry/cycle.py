@@ -9,7 +9,6 @@ from retention_enforcer.domain.expiry.fuse import FuseLimits, UnsafePlan, raise_
 from retention_enforcer.domain.expiry.proof import Proof, verify
 from retention_enforcer.domain.facts import CategoryFacts
 from retention_enforcer.domain.findings import TRIED_AGAIN, Finding, FindingKind, sighted
-from retention_enforcer.domain.ledger.records import Outcome
 from retention_enforcer.domain.lifecycles.vanished import still_told, vanished_finding
 from retention_enforcer.domain.plan import Plan, Purge
 from retention_enforcer.domain.policy.promises import Category
@@ -47,8 +46,6 @@ class CycleResult:
     expired_documents: int = 0
     last_purge: int | None = None
     """When a cycle of this category last purged anything, in epoch milliseconds."""
-    unknown: bool = False
-    """Whether an intent is left whose outcome is not known: it is looked at again before the next cycle."""
 
 
 class PlanningCycle:
@@ -116,13 +113,13 @@ class Cycle:
         )
         self._observe(run)
         first = run.together = run.plan
-        unknown = self.lifecycles.protect(category, scope, run.facts, cycle)
+        self.lifecycles.protect(category, scope, run.facts, cycle)
         limits = self._enforce(run)
         proof = verify(category, run.facts, run.plan)
         managing = self.lifecycles.apply(category, scope, run.facts, run.together, limits, cycle)
         rolling = RollingResult()
         if run.acting:
-            rolling = self.rollovers.carry_out(category, run.facts, managing.managed, cycle)
+            rolling = self.rollovers.carry_out(category, run.facts, managing.managed, cycle, run.results.rolled)
         went = self.vanished.look(category, memory.evidence, run.facts, cycle)
         vanished = still_told((*memory.vanished, *went), self.clock.now())
         found = (
@@ -145,7 +142,6 @@ class Cycle:
             expired_indices=sum(one.ours for one in went),
             expired_documents=sum(one.evidence.documents or 0 for one in went if one.ours),
             last_purge=proof.as_of if results.purged_indices or results.purged_documents else memory.purged_at,
-            unknown=unknown or managing.unknown or rolling.unknown or Outcome.UNKNOWN in results.outcomes,
         )
         seen = CycleObservation(
             facts=run.facts,

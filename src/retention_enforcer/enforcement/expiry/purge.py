@@ -52,7 +52,6 @@ class Done:
 class Results:
     """What became of a plan's purges."""
 
-    outcomes: dict[Outcome, int] = field(default_factory=dict)
     purged_indices: int = 0
     purged_documents: int = 0
     done: list[Done] = field(default_factory=list)
@@ -60,6 +59,8 @@ class Results:
     """Uuids of indices whose due documents were deleted."""
     changed: set[str] = field(default_factory=set)
     """Uuids of indices that were written to since they were planned: they have to be planned anew."""
+    rolled: set[str] = field(default_factory=set)
+    """Uuids of indices whose rollover was asked for, however that ended: it is not asked for again in the same run."""
     refused: dict[str, RefusedRollover] = field(default_factory=dict)
     """By index uuid, the rollovers that the cluster refused for a reason that lasts."""
     failures: dict[str, tuple[Purge, str]] = field(default_factory=dict)
@@ -69,10 +70,6 @@ class Results:
         """Return the uuids of indices to be planned anew, and forget them."""
         changed, self.changed = self.changed, set()
         return changed
-
-    def count(self, outcome: Outcome) -> None:
-        """Count one outcome."""
-        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
 
 
 class _NoneDeleted(Exception):
@@ -191,7 +188,6 @@ class _Run:
 
     def _note(self, ending: Ending[Purge], finished: Finished, by_label: Mapping[str, int]) -> None:
         purge, documents = ending.one.what, ending.documents
-        self.results.count(ending.outcome)
         if documents is not None:
             done = Done(purge=purge, record=finished.record, documents=documents, by_label=by_label)
             self.results.done.append(done)
@@ -214,7 +210,7 @@ class _Run:
         """
         uuid, results = purge.facts.uuid, self.results
         rolled = self.roller.roll_over(self.category, purge.facts, purge.rollover or "", purge.reason, self.cycle)
-        results.count(rolled.outcome)
+        results.rolled.add(uuid)
         if rolled.outcome is Outcome.DONE:
             results.failures.pop(uuid, None)
             return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -44,8 +44,6 @@ class RollingResult:
     refused: dict[str, RefusedRollover] = field(default_factory=dict)
     """By index uuid, what is refused for a reason that lasts."""
     findings: list[Finding] = field(default_factory=list)
-    unknown: bool = False
-    """Whether an outcome could not be told."""
 
 
 class Roller:
@@ -122,11 +120,17 @@ class Rollovers:
         self._clock = clock
 
     def carry_out(
-        self, category: Category, facts: CategoryFacts, managed: Mapping[str, Managed | None], cycle: str
+        self,
+        category: Category,
+        facts: CategoryFacts,
+        managed: Mapping[str, Managed | None],
+        cycle: str,
+        rolled: Collection[str] = (),
     ) -> RollingResult:
         """Roll over what is due; `managed` says by uuid which lifecycle each index has now.
 
-        Raises Refused where the right to act was lost.
+        `rolled` are those (by uuid) that this cycle has asked to be rolled over: one whose answer was lost may still
+        be waiting on the master. Raises Refused where the right to act was lost.
         """
         result = RollingResult()
         rolling = {
@@ -134,14 +138,15 @@ class Rollovers:
         }
         led = {uuid for uuid, one in managed.items() if one is not None and one.policy in rolling}
         for due in due_rollovers(category, facts, led, self._clock.now()):
-            rolled = self._roller.roll_over(category, due.index, due.target, due.reason, cycle)
-            result.unknown |= rolled.outcome is Outcome.UNKNOWN
-            if rolled.refused is not None:
-                result.refused[due.index.uuid] = rolled.refused
+            if due.index.uuid in rolled:
+                continue
+            one = self._roller.roll_over(category, due.index, due.target, due.reason, cycle)
+            if one.refused is not None:
+                result.refused[due.index.uuid] = one.refused
                 if due.index.refused_rollover is None:  # else it is among what the look at the end found
-                    result.findings.append(refusal_finding(category.id, due.index, rolled.refused))
-            elif rolled.outcome is Outcome.FAILED:
-                result.findings.append(_failed(category, due.index, rolled.reason))
+                    result.findings.append(refusal_finding(category.id, due.index, one.refused))
+            elif one.outcome is Outcome.FAILED:
+                result.findings.append(_failed(category, due.index, one.reason))
         return result
 
 

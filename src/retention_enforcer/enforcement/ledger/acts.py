@@ -5,17 +5,19 @@ The order is always the same: intent, permit, a last look, request, look again, 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.holds.hold import Hold
-from retention_enforcer.domain.ledger.records import Entry, Kind, Outcome, answer
+from retention_enforcer.domain.ledger.records import Entry, Kind, Outcome, Record, answer
 from retention_enforcer.domain.policy.promises import Category
 from retention_enforcer.enforcement.ledger.appender import Appender
 from retention_enforcer.enforcement.ledger.fresh_permit import FreshPermit, Intended, What
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Permit
+from retention_enforcer.enforcement.scope import job_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +65,16 @@ class Ending(Generic[What]):
 
 
 class Acts:
-    """Announces acts, permits them, and records how they ended."""
+    """Announces acts, permits them, and records how they ended. Shared by the threads of a process."""
 
     def __init__(self, appender: Appender, permit: Permit, clock: Clock, control: ControlStore) -> None:
         self._appender = appender
         self._permit = permit
         self._clock = clock
         self._control = control
+        self._lock = threading.Lock()
+        self._unsettled: dict[str, set[int]] = {}
+        """By job, the intents without an outcome, or with none but `unknown`."""
 
     def record_intent(self, act: Act[What]) -> Intended[What]:
         """Record the intent of one act; returns once it is acknowledged."""
@@ -80,6 +85,9 @@ class Acts:
         """Record an intent for each of these acts, in one request; returns once they are acknowledged."""
         at = self._clock.now()
         intents = self._appender.append_all([act.intent() for act in acts])
+        with self._lock:
+            for intent in intents:
+                self._unsettled.setdefault(_job(intent), set()).add(int(intent["sequence"]))
         return [Intended(act.what, act.index, intent, at) for act, intent in zip(acts, intents, strict=True)]
 
     def finish(self, one: Intended[What], outcome: Outcome, reason: str) -> Finished:
@@ -90,7 +98,16 @@ class Acts:
     def finish_all(self, endings: Sequence[Ending[What]]) -> list[Finished]:
         """Record how acts ended, in one request."""
         records = self._appender.append_all([ending.answer() for ending in endings])
+        told = [ending.one.intent for ending in endings if ending.outcome is not Outcome.UNKNOWN]
+        with self._lock:
+            for intent in told:
+                self._unsettled.get(_job(intent), set()).discard(int(intent["sequence"]))
         return [Finished(int(record["sequence"]), str(record["reason"])) for record in records]
+
+    def take_unsettled(self, job: str) -> bool:
+        """Whether a job's runs have left an act of which nobody knows how it ended; asked once for each."""
+        with self._lock:
+            return bool(self._unsettled.pop(job, None))
 
     def permit(self, intended: Sequence[Intended[What]], raise_if_against: Callable[[], None]) -> FreshPermit:
         """Return the right to carry these out, soon; `raise_if_against` has the last word before each request."""
@@ -107,6 +124,10 @@ class Acts:
                 )
 
         return raise_if_held
+
+
+def _job(intent: Record) -> str:
+    return job_of(str(intent.get("cycle", "")))
 
 
 @dataclass(frozen=True, slots=True)

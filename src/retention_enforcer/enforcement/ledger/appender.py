@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 
-from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused
+from retention_enforcer.domain.errors import ClusterUnavailable, OutcomeUnknown, Refused, RequestRejected
 from retention_enforcer.domain.instants import format_instant
 from retention_enforcer.domain.ledger.records import (
     MOST_TOGETHER,
@@ -64,8 +65,11 @@ class Appender:
         epoch: Callable[[], int],
         redactor: Redactor,
         check: Callable[[], None] = lambda: None,
+        *,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._check = check
+        self._pause = pause
         self._redactor = redactor
         self._ledger = store
         self._clock = clock
@@ -85,7 +89,7 @@ class Appender:
     @property
     def head(self) -> Head:
         """The last record known to this process; all up to it are certain."""
-        with self._lock:
+        with self._lock, _stored():
             return self._known_head()
 
     def append(self, entry: Entry) -> Record:
@@ -106,7 +110,7 @@ class Appender:
         self._check()
         redacted = [self._redacted(entry) for entry in entries]
         stored: list[Record] = []
-        with self._lock:
+        with self._lock, _stored():
             epoch = self._epoch()
             self._close(epoch)
             if self._led != epoch:
@@ -115,6 +119,16 @@ class Appender:
             for start in range(0, len(redacted), MOST_TOGETHER):
                 stored += self._store(redacted[start : start + MOST_TOGETHER], epoch)
         return stored
+
+    def close(self) -> Head:
+        """Have what was left open stand in its place, or see whose records do; return where the ledger ends then.
+
+        Whoever reads the ledger to tell what is missing in it calls this first. Raises as `append`.
+        """
+        self._check()
+        with self._lock, _stored():
+            self._close(self._epoch())
+            return self._known_head()
 
     def _redacted(self, entry: Entry) -> Entry:
         """Return an entry without the id that the name of its index may have in it."""
@@ -207,7 +221,7 @@ class Appender:
         sequence = int(records[0]["sequence"])
         for attempt in range(_TRIES):
             if attempt:
-                time.sleep(_PAUSE)
+                self._pause(_PAUSE)
             try:
                 if self._ledger.create(records):
                     return records
@@ -219,6 +233,15 @@ class Appender:
         raise ClusterUnavailable(
             f"record {sequence} could not be written to the ledger", "check the cluster's health and log"
         )
+
+
+@contextmanager
+def _stored() -> Iterator[None]:
+    """Raise ClusterUnavailable where the ledger itself refuses: that must not be taken for an index that does."""
+    try:
+        yield
+    except RequestRejected as error:
+        raise ClusterUnavailable(f"the ledger cannot be used: {error.message}", error.remedy) from error
 
 
 def _log_record(record: Record) -> None:

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.ledger.checkpoints import checkpoint_of
+from retention_enforcer.domain.ledger.records import Record
 from retention_enforcer.domain.own.state_keys import CHECKPOINT, LEDGER
 from retention_enforcer.domain.subjects.pseudonyms import Pseudonyms
+from retention_enforcer.enforcement.ledger.acts import Acts
 from retention_enforcer.enforcement.ledger.appender import Appender
 from retention_enforcer.enforcement.ledger.memory import LedgerMemory
 from retention_enforcer.enforcement.ledger.settle import settle_intents
 from retention_enforcer.enforcement.ports import Clock, Deleter, DocumentStore, LedgerStore, StreamLifecycles
+from retention_enforcer.enforcement.scope import job_of
 
-
-class Result(Protocol):
-    """What the work of a job came to."""
-
-    @property
-    def unknown(self) -> bool:
-        """Whether an intent is left whose outcome is not known."""
-
-
-Ran = TypeVar("Ran", bound=Result)
+Ran = TypeVar("Ran")
 
 
 class LedgerBooks:
@@ -35,6 +29,7 @@ class LedgerBooks:
         *,
         ledger: LedgerStore,
         appender: Appender,
+        acts: Acts,
         deleter: Deleter,
         streams: StreamLifecycles,
         state: DocumentStore,
@@ -43,6 +38,7 @@ class LedgerBooks:
     ) -> None:
         self._ledger = ledger
         self._appender = appender
+        self._acts = acts
         self._deleter = deleter
         self._streams = streams
         self._state = state
@@ -55,8 +51,10 @@ class LedgerBooks:
         """Give every interrupted intent its outcome."""
         with self._lock:
             known = self._state.load([LEDGER])
-            settled = self._settle(after=_settled_in(known))
-            self._remember(settled, known)
+            left = self._settle(after=_settled_in(known))
+            self._unfinished |= {job_of(str(intent.get("cycle", ""))) for intent in left}
+            first = min((int(intent["sequence"]) for intent in left), default=self._appender.head.sequence + 1)
+            self._remember(first - 1, known)
 
     def settle(self, job: str) -> None:
         """Give the intents of a job's last run their outcomes, where it was interrupted."""
@@ -64,27 +62,24 @@ class LedgerBooks:
             unfinished = job in self._unfinished
         if unfinished:
             after = _settled_in(self._state.load([LEDGER]))
-            self._settle(after=after, job=job)
-            with self._lock:
-                self._unfinished.discard(job)
+            if not self._settle(after=after, job=job):
+                with self._lock:
+                    self._unfinished.discard(job)
 
-    def _settle(self, after: int, job: str | None = None) -> int:
+    def _settle(self, after: int, job: str | None = None) -> list[Record]:
         return settle_intents(self._ledger, self._appender, self._deleter, self._streams, after=after, job=job)
 
     def run(self, job: str, work: Callable[[], Ran]) -> Ran:
         """Do a job's work; where it fails, or leaves an outcome unknown, that is settled before its next run."""
+        failed = True
         try:
             result = work()
-        except Exception:
-            self._leave(job)
-            raise
-        if result.unknown:
-            self._leave(job)
+            failed = False
+        finally:
+            if self._acts.take_unsettled(job) or failed:
+                with self._lock:
+                    self._unfinished.add(job)
         return result
-
-    def _leave(self, job: str) -> None:
-        with self._lock:
-            self._unfinished.add(job)
 
     def keep(self) -> None:
         """Remember how far the ledger goes; once a day with an anchor."""

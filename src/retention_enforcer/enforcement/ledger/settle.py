@@ -30,21 +30,31 @@ def settle_intents(
     *,
     after: int,
     job: str | None = None,
-) -> int:
-    """Record an outcome for each unanswered intent past a sequence; return up to where all are answered for good.
+) -> list[Record]:
+    """Record an outcome for each unanswered intent past a sequence; return those of which it cannot be told.
 
     By the index's uuid: gone is `done`, there is `failed` (the next plan asks for it again), unreadable is `unknown`
     and asked again the next time. With a job only its intents are looked at: those of others may be under way.
 
     Raises ClusterUnavailable where it is not certain which records the ledger has.
     """
-    records = _certain(ledger.read(after), after, appender.head)
+    head = appender.close()  # what this process left open is an intent, or the outcome of one
+    asked_before: set[int] = set()
+    records = _noting(_certain(ledger.read(after), after, head), asked_before)
     intents = [i for i in unanswered(records) if job in (None, job_of(str(i.get("cycle", ""))))]
     seen = _look_at_indices(intents, deleter)
     looks = [(intent, *_look(intent, seen, streams)) for intent in intents]
-    appender.append_all([answer(intent, outcome, reason) for intent, outcome, reason in looks])
-    unsettled = [int(intent["sequence"]) for intent, outcome, _ in looks if outcome is Outcome.UNKNOWN]
-    return min(unsettled) - 1 if unsettled else appender.head.sequence
+    new = [one for one in looks if one[1] is not Outcome.UNKNOWN or int(one[0]["sequence"]) not in asked_before]
+    appender.append_all([answer(intent, outcome, reason) for intent, outcome, reason in new])
+    return [intent for intent, outcome, _ in looks if outcome is Outcome.UNKNOWN]
+
+
+def _noting(records: Iterable[Record], answered: set[int]) -> Iterator[Record]:
+    """Yield records as they come, and note which intents have any outcome by then."""
+    for record in records:
+        if "intent" in record:
+            answered.add(int(record["intent"]))
+        yield record
 
 
 def _certain(records: Iterable[Record], after: int, head: Head) -> Iterator[Record]:

@@ -30,7 +30,6 @@ class Adoption:
     """What one run did about the retentions of streams."""
 
     findings: list[Finding] = field(default_factory=list)
-    unknown: bool = False
     touched: bool = False
     """Whether anything was sent."""
     given_back: set[str] = field(default_factory=set)
@@ -279,7 +278,6 @@ class _Run:
             with acts.permit([one], raise_if_changed).destructive():
                 why = self.parts.streams.put(stream, body)
         except (ClusterUnavailable, RequestRejected) as error:
-            self.result.unknown = True
             why = f"the outcome cannot be verified: {error.message}"
             acts.finish(one, Outcome.UNKNOWN, why)
             return why

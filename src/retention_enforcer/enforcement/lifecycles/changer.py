@@ -33,8 +33,6 @@ class Changed:
     done: list[Change] = field(default_factory=list)
     failures: dict[str, tuple[Change, str]] = field(default_factory=dict)
     """By index uuid, what did not succeed, and why."""
-    unknown: bool = False
-    """Whether an outcome could not be told."""
 
 
 class _NotTheSame(Refused):
@@ -122,7 +120,6 @@ class LifecycleChanger:
             failures = self._request(ready, self.acts.permit(intended, raise_if_changed).destructive)
             there = self.cluster.attachments_of([change.index for change in ready])
         except (ClusterUnavailable, RequestRejected) as error:
-            result.unknown = True
             reason = f"the outcome cannot be verified: {error.message}"
             self._finish([Ending(one, Outcome.UNKNOWN, reason) for one in intended], result)
             return
@@ -135,7 +132,8 @@ class LifecycleChanger:
         endings = [_judged(one, there.get(one.what.index), failures) for one in intended]
         self._finish(endings, result)
         strangers = [one for one in intended if _hit_another(one.what, there.get(one.what.index))]
-        self._take_back(category, strangers, cycle)
+        if strangers:
+            self._take_back(category, strangers, cycle)
         self._obey_new_holds(category, ready, cycle, holds)
 
     def _unchanged(self, batch: Sequence[Change]) -> list[Change]:
@@ -168,7 +166,6 @@ class LifecycleChanger:
         try:
             there = self.cluster.attachments_of([one.what.index for one in intended])
         except (ClusterUnavailable, RequestRejected) as blind:
-            result.unknown = True
             reason = f"{error.message}; the outcome cannot be verified: {blind.message}"
             self._finish([Ending(one, Outcome.UNKNOWN, reason) for one in intended], result)
             return []

@@ -23,12 +23,7 @@ from retention_enforcer.domain.policy.promises import Category
 from retention_enforcer.enforcement.lifecycles.changer import LifecycleChanger
 from retention_enforcer.enforcement.lifecycles.observer import LifecycleObserver
 from retention_enforcer.enforcement.lifecycles.policies import PolicyWriter
-from retention_enforcer.enforcement.lifecycles.reconcile import (
-    LifecycleResult,
-    failed_changes,
-    unusable,
-    with_hanging,
-)
+from retention_enforcer.enforcement.lifecycles.reconcile import failed_changes, unusable, with_hanging
 from retention_enforcer.enforcement.ports import Clock, DocumentStore, LifecycleSource
 from retention_enforcer.enforcement.scope import Scope
 
@@ -63,15 +58,17 @@ class EndedLifecycles:
             _log.warning(unreadable.message, **{"event.action": "lifecycle", "event.outcome": "failure"})
             return EndedIndices()
 
-    def take_off_others(self, scope: Scope, ended: Collection[str], cycle: str) -> LifecycleResult:
+    def take_off_others(self, scope: Scope, ended: Collection[str], cycle: str) -> Sequence[Finding]:
         """Take the lifecycle off all indices but these (by uuid), also off what had none yet when it was stored.
+
+        Returns the findings about what did not succeed.
 
         Raises Refused where the right to act was lost.
         """
-        known, findings, unknown = self.known(), list[Finding](), False
+        known, findings = self.known(), list[Finding]()
         others = known.sequence_numbers.keys() - set(ended)
         if not others:
-            return LifecycleResult()
+            return ()
         self._save(known.without(others))
         there = self._changer.deleter.existing(others)
         for category in scope.policy.categories:
@@ -79,8 +76,7 @@ class EndedLifecycles:
             changes = [not_ended(index.name, uuid, name) for uuid, index in there.items() if index.lifecycle == name]
             changed = self._changer.carry_out(category, changes, cycle, scope.control.holds)
             findings += failed_changes(category, changed)
-            unknown |= changed.unknown
-        return LifecycleResult(findings=tuple(findings), unknown=unknown)
+        return findings
 
     def leave(
         self,
@@ -88,35 +84,34 @@ class EndedLifecycles:
         protected: Mapping[str, CategoryFacts],
         ended: Mapping[str, Sequence[IndexFacts]],
         cycle: str,
-    ) -> LifecycleResult:
+    ) -> Sequence[Finding]:
         """Leave these indices (by category) to the lifecycle, and no other; `protected` is the look at what is held.
+
+        Returns the findings about what did not succeed.
 
         Raises Refused where the right to act was lost.
         """
         ended = ended if self._observer.used else {}
         numbers = {index.uuid: index.sequence_numbers for those in ended.values() for index in those}
-        results = [self.take_off_others(scope, numbers, cycle)]
+        findings = [*self.take_off_others(scope, numbers, cycle)]
         if numbers:
             looked_at = min(protected[id_].as_of for id_ in ended)  # not now: this run may have hung since
             with self._changer.permit.destructive():  # whoever has lost the lease does not know better than the next
                 self._save(EndedIndices(until=looked_at + self._kept_for, sequence_numbers=numbers))
         for id_, indices in ended.items():
-            results.append(self._attach(scope, scope.policy.category(id_), protected[id_], indices, cycle))
-        return LifecycleResult(
-            findings=tuple(found for result in results for found in result.findings),
-            unknown=any(result.unknown for result in results),
-        )
+            findings += self._attach(scope, scope.policy.category(id_), protected[id_], indices, cycle)
+        return findings
 
     def _attach(
         self, scope: Scope, category: Category, facts: CategoryFacts, indices: Sequence[IndexFacts], cycle: str
-    ) -> LifecycleResult:
+    ) -> Sequence[Finding]:
         names = {index.name for index in indices}
         writer = PolicyWriter(self._changer, self._cluster, category, scope, cycle)
         try:
             look, stored = self._observer.look(scope, category, facts, ended=lambda _: names), self._cluster.stored()
             policy = look.lifecycles.ended
             if policy is None or not writer.put(policy, stored.get(policy.name), look.attachments):
-                return LifecycleResult(findings=tuple(writer.findings))
+                return writer.findings
             if writer.touched:
                 look = self._observer.look(scope, category, facts, ended=lambda _: names)
             watched = self._observer.watch(look, facts, stored, self._clock.now())
@@ -125,8 +120,8 @@ class EndedLifecycles:
             changes = [change for change in changes if change.uuid in unwritten]
             changed = self._changer.carry_out(category, changes, cycle, scope.control.holds)
         except RequestRejected as error:
-            return LifecycleResult(findings=(unusable(category, error),))
-        return LifecycleResult(findings=(*writer.findings, *failed_changes(category, changed)), unknown=changed.unknown)
+            return (unusable(category, error),)
+        return (*writer.findings, *failed_changes(category, changed))
 
     def _save(self, known: EndedIndices) -> None:
         self._state.save(ENDED_INDICES, known.body(), self._clock.now())

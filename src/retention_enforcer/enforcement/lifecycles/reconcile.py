@@ -34,7 +34,6 @@ class LifecycleResult:
     findings: tuple[Finding, ...] = ()
     managed: Mapping[str, Managed | None] = field(default_factory=dict)
     """By uuid, which lifecycle each index has now; absent where that was not seen."""
-    unknown: bool = False
 
 
 class LifecycleWatch:
@@ -87,20 +86,20 @@ class LifecycleWork:
         self._ended = ended
         self._watch = LifecycleWatch(observer, cluster, clock)
 
-    def protect(self, category: Category, scope: Scope, facts: CategoryFacts, cycle: str) -> bool:
-        """Detach the lifecycles that must not be there; True if an outcome is not known.
+    def protect(self, category: Category, scope: Scope, facts: CategoryFacts, cycle: str) -> None:
+        """Detach the lifecycles that must not be there.
 
         What did not succeed is tried again by `apply`, and a finding if it fails there too. Raises Refused where the
         right to act was lost.
         """
         if not scope.may_act or not self._observer.available:
-            return False
+            return
         try:  # what was put on streams is not asked for: who cannot read it has to detach all the same
             look = self._observer.look(scope, category, facts, ended=self._kept(facts))
         except RequestRejected:  # the purges go on without lifecycles, and `apply` says so
-            return False
+            return
         detaching = [change for change in look.changes if change.way is Way.DETACH]
-        return self._changer.carry_out(category, detaching, cycle, scope.control.holds).unknown
+        self._changer.carry_out(category, detaching, cycle, scope.control.holds)
 
     def apply(
         self, category: Category, scope: Scope, facts: CategoryFacts, plan: Plan, limits: FuseLimits, cycle: str
@@ -139,8 +138,7 @@ class LifecycleWork:
             look = self._look(category, scope, facts)
         failed = (*failed_changes(category, changed), *_refusal(category, refused))
         findings = (*watched.findings, *writer.findings, *failed, *streams.findings)
-        unknown = changed.unknown or streams.unknown
-        return LifecycleResult(findings=findings, managed=look.managed(facts), unknown=unknown)
+        return LifecycleResult(findings=findings, managed=look.managed(facts))
 
     def _look(self, category: Category, scope: Scope, facts: CategoryFacts) -> LifecycleLook:
         return self._observer.look(scope, category, facts, self._adoption.known(scope, category), self._kept(facts))

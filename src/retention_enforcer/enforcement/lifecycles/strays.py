@@ -24,7 +24,6 @@ class StrayResult:
     """What one look over the whole cluster came to."""
 
     findings: tuple[Finding, ...] = ()
-    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +113,7 @@ class StrayLifecycles:
         changed = self._changer.carry_out(None, seen.strays, cycle, scope.control.holds)
         left = seen.left(change for change, _ in changed.failures.values())
         streams = self._give_back_streams(scope, seen.there, cycle)
-        return StrayResult(findings=(*left, *streams.findings), unknown=changed.unknown or streams.unknown)
+        return StrayResult(findings=(*left, *streams.findings))
 
     def _give_back_streams(self, scope: Scope, there: Mapping[str, Attachment], cycle: str) -> Adoption:
         """Give streams of categories that are gone what they had, and then the indices that were exempt in them.
@@ -129,7 +128,6 @@ class StrayLifecycles:
         ]
         released = exempt if not scope.control.holds else []
         changed = self._changer.carry_out(None, released, cycle, scope.control.holds)
-        streams.unknown |= changed.unknown
         left = {there[change.index].stream for change in exempt} - {
             there[change.index].stream for change in changed.done
         }

@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 
 from retention_enforcer.domain.findings import Finding
-from retention_enforcer.domain.ledger.records import Outcome
 from retention_enforcer.domain.own.state_keys import TERMINATIONS
 from retention_enforcer.domain.subjects.identity import SubjectKind
 from retention_enforcer.domain.terminations.findings import AmbiguousOwner, Outstanding, termination_findings
@@ -31,7 +30,6 @@ from retention_enforcer.domain.wording import counted, verb
 from retention_enforcer.enforcement.erasure.eraser import Eraser, PendingErasure
 from retention_enforcer.enforcement.erasure.write_blocks import WriteBlocks
 from retention_enforcer.enforcement.lifecycles.ended import EndedLifecycles
-from retention_enforcer.enforcement.lifecycles.reconcile import LifecycleResult
 from retention_enforcer.enforcement.ports import Clock, Requests
 from retention_enforcer.enforcement.scope import Scope, named_run
 from retention_enforcer.enforcement.terminations.applications import OwnedApplications
@@ -50,8 +48,6 @@ class TerminationResult:
     findings: tuple[Finding, ...]
     late: bool
     """Whether a promise to somebody is over, and not everything is erased."""
-    unknown: bool = False
-    """Whether an intent is left whose outcome is not known: it is looked at again before the next run."""
 
 
 class TerminationWork:
@@ -87,13 +83,12 @@ class TerminationWork:
         with named_run(TERMINATIONS) as cycle:
             self._write_blocks.restore(cycle)
             run = self._begin(scope)
-            unknown = False
             if scope.may_act:
-                unknown = self._purge_all(scope, run, cycle)
+                self._purge_all(scope, run, cycle)
                 self._forget(run.intake)
                 self._settle_erased(run.terminations, self._eraser.carry_on())
                 self._close(run.terminations)
-            result = self._result(scope, run, self._write_blocks.restore(cycle), unknown=unknown)
+            result = self._result(scope, run, self._write_blocks.restore(cycle))
             self._registrar.note_end()
             return result
 
@@ -103,7 +98,7 @@ class TerminationWork:
         self._purge.begin_again(intake.terminations, intake.told)
         return _Run(intake=intake, undecided=self._applications.find(scope.policy, intake.terminations))
 
-    def _result(self, scope: Scope, run: _Run, unblocked: Mapping[str, str], *, unknown: bool) -> TerminationResult:
+    def _result(self, scope: Scope, run: _Run, unblocked: Mapping[str, str]) -> TerminationResult:
         now = self._clock.now()
         late = {key for key, t in run.terminations.items() if is_late(t, self._times(scope, t), now)}
         undone = Outstanding(
@@ -116,9 +111,8 @@ class TerminationWork:
         )
         return TerminationResult(
             terminations=tuple(run.terminations.values()),
-            findings=(*termination_findings(run.terminations.values(), undone), *run.left.findings),
+            findings=(*termination_findings(run.terminations.values(), undone), *run.findings),
             late=bool(late),
-            unknown=unknown,
         )
 
     def _overruled(self, intake: Intake) -> dict[int, str]:
@@ -144,23 +138,21 @@ class TerminationWork:
 
     # --- purging ---
 
-    def _purge_all(self, scope: Scope, run: _Run, cycle: str) -> bool:
-        """Purge all that may be purged now, and look again; True if the outcome of an intent is not known."""
+    def _purge_all(self, scope: Scope, run: _Run, cycle: str) -> None:
+        """Purge all that may be purged now, and look again."""
         self._purge.note_interrupted(scope, run.terminations)
-        outcomes: set[Outcome] = set()
         seen = self._look(scope, run)
-        early = self._ended.take_off_others(scope, seen.whole if seen else (), cycle)
+        run.findings += self._ended.take_off_others(scope, seen.whole if seen else (), cycle)
         for _ in range(_RUN_PASSES):
             if seen is None or not seen.has_purges:
                 break
-            if not self._pass(scope, run, seen.plans, outcomes, cycle):
+            if not self._pass(scope, run, seen.plans, cycle):
                 run.renew(self._begin(scope))  # somebody came back: what is due is not what it was
             self._purge.note_interrupted(scope, run.terminations)  # before another purge of it is announced
             seen = self._look(scope, run)
         self._leave_to_lifecycles(scope, run, seen, cycle)
         if seen:
             self._purge.take_stock(scope.policy, seen, run.terminations, run.undecided, run.failures)
-        return Outcome.UNKNOWN in outcomes or early.unknown or run.left.unknown
 
     def _leave_to_lifecycles(self, scope: Scope, run: _Run, seen: PurgeObservation | None, cycle: str) -> None:
         """Leave what has to go whole and could not be deleted to a lifecycle; nothing where somebody came back.
@@ -169,10 +161,10 @@ class TerminationWork:
         """
         if seen is not None and not self._registrar.must_look_again(run.intake):
             whole = self._purge.announce_whole(scope, seen.plans, run.terminations)
-            run.left = self._ended.leave(scope, seen.look.protected, whole, cycle)
+            run.findings += self._ended.leave(scope, seen.look.protected, whole, cycle)
             if not whole or not self._registrar.must_look_again(run.intake):
                 return
-        run.left = self._ended.leave(scope, {}, {}, cycle)
+        run.findings += self._ended.leave(scope, {}, {}, cycle)
 
     def _look(self, scope: Scope, run: _Run) -> PurgeObservation | None:
         """Look for all that may be purged now; None where that is nobody's."""
@@ -194,9 +186,7 @@ class TerminationWork:
             if key not in blind and may_purge(t, self._times(scope, t), now)
         }
 
-    def _pass(
-        self, scope: Scope, run: _Run, plans: Mapping[str, SubjectPlan], outcomes: set[Outcome], cycle: str
-    ) -> bool:
+    def _pass(self, scope: Scope, run: _Run, plans: Mapping[str, SubjectPlan], cycle: str) -> bool:
         """Carry the purges out, where an account's applications are found last; False if a subject was reinstated.
 
         That is asked before each index, so that it does not matter how long the others take.
@@ -209,7 +199,7 @@ class TerminationWork:
                     continue
                 if self._registrar.must_look_again(run.intake):
                     return False
-                outcomes |= self._purge.carry_out(scope, category, some, run.terminations, run.failures, cycle)
+                self._purge.carry_out(scope, category, some, run.terminations, run.failures, cycle)
         return True
 
     # --- afterwards ---
@@ -274,8 +264,8 @@ class _Run:
     undecided: dict[str, AmbiguousOwner]
     failures: dict[str, str] = field(default_factory=dict)
     """By the uuid of an index, why the last purge of it did not succeed."""
-    left: LifecycleResult = field(default_factory=LifecycleResult)
-    """What came of leaving indices to a lifecycle."""
+    findings: list[Finding] = field(default_factory=list)
+    """About indices that are left to a lifecycle, or no longer."""
 
     @property
     def terminations(self) -> MutableMapping[str, Termination]:

@@ -11,7 +11,6 @@ import structlog
 
 from retention_enforcer.domain.errors import ClusterUnavailable, RequestRejected
 from retention_enforcer.domain.facts import IndexFacts
-from retention_enforcer.domain.ledger.records import Outcome
 from retention_enforcer.domain.plan import Action, Purge
 from retention_enforcer.domain.policy.claims import claimants_by_name
 from retention_enforcer.domain.policy.promises import Category, Policy
@@ -116,8 +115,8 @@ class SubjectPurge:
         terminations: MutableMapping[str, Termination],
         failures: dict[str, str],
         cycle: str,
-    ) -> set[Outcome]:
-        """Carry purges of one category out; return how they ended.
+    ) -> None:
+        """Carry purges of one category out.
 
         `failures` says by the uuid of an index why the last purge of it did not succeed, and is kept up to date.
         """
@@ -140,7 +139,6 @@ class SubjectPurge:
             for uuid, (purge, reason) in results.failures.items():
                 if uuid not in results.changed:
                     failures[uuid] = f"{purge.action} of {purge.facts.name} failed: {reason}"
-        return set(results.outcomes)
 
     def announce_whole(
         self, scope: Scope, plans: Mapping[str, SubjectPlan], terminations: Mapping[str, Termination]
