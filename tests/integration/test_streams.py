@@ -13,6 +13,7 @@ from retention_enforcer.bootstrap import SystemClock
 from retention_enforcer.cluster.coverage.node_copies import CopiesOnNodes
 from retention_enforcer.cluster.deletion.deletion import Deletion
 from retention_enforcer.cluster.erasure import Erasure
+from retention_enforcer.cluster.lifecycles.reads import LifecyclesSeen
 from retention_enforcer.domain.erasure.facts import Remains
 from retention_enforcer.domain.instants import DAY
 from retention_enforcer.domain.selection import Every, Trim
@@ -144,10 +145,13 @@ def test_an_index_of_a_failure_store_is_seen_by_its_name_alone(bench: Workbench,
     """The cluster leaves it out where it is named: what is there would count as deleted, and could not be trimmed."""
     full = stream("logs-app", [SystemClock().now()], failure_store=True)
     name, uuid = failure_store(bench, full)
+    (described,) = bench.es.indices.get_data_stream(name=full)["data_streams"]
     deletion = Deletion(bench.es)
     assert deletion.existing([uuid]).keys() == {uuid}
     assert deletion.existing([uuid], [name]) == deletion.existing([uuid])
     assert deletion.existing([uuid], [full]) == {}
+    failure_store(bench, stream("other", [SystemClock().now()], failure_store=True))
+    assert LifecyclesSeen(bench.es).attachments([name]).keys() == {name, described["indices"][0]["index_name"]}
     assert isinstance(Erasure(bench.es).remains(name, Erasure(bench.es).mark(name, uuid)), Remains)
     assert any(uuid in copies for copies in CopiesOnNodes(bench.es).placed().copies.values())
     trimmed = deletion.trim(Trim(index=name, uuid=uuid, takes=Every()), nullcontext)

@@ -33,29 +33,48 @@ def read_state(
     """
     if index is None:
         return _read(client, metric, fields, None)
-    names = index.split(",")
+    names = frozenset(index.split(","))
     state = _read(client, metric, [*fields, _FAILURE_STORES], index)
-    if any(name.startswith(_IN_FAILURE_STORE) for name in names) or _failures_in(state).intersection(names):
-        return _of_these(_read(client, metric, fields, None), {*_indices_in(state), *names})
+    failed = {name for stream in _streams(state).values() for name in _failures(stream)}
+    if failed & names or any(name.startswith(_IN_FAILURE_STORE) for name in names):
+        everything = _read(client, metric, [*fields, _FAILURE_STORES], None)
+        return _part(everything, _indices(state).keys() | names, _streams(state).keys(), names)
     return state
 
 
-def _failures_in(state: Mapping[str, Any]) -> set[str]:
-    streams = state.get("metadata", {}).get("data_stream", {}).get("data_stream", {})
-    return {str(one["index_name"]) for stream in streams.values() for one in stream.get("failure_indices", ())}
-
-
-def _indices_in(state: Mapping[str, Any]) -> Mapping[str, Any]:
-    indices: Mapping[str, Any] = state.get("metadata", {}).get("indices", {})
+def _indices(state: Mapping[str, Any], of: str = "metadata") -> Mapping[str, Any]:
+    indices: Mapping[str, Any] = state.get(of, {}).get("indices", {})
     return indices
 
 
-def _of_these(state: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
-    """Return the state without what it says of other indices."""
-    metadata = {"indices": {name: one for name, one in _indices_in(state).items() if name in names}}
-    routing = state.get("routing_table", {}).get("indices", {})
-    table = {"indices": {name: one for name, one in routing.items() if name in names}}
-    return {**state, "metadata": {**state.get("metadata", {}), **metadata}, "routing_table": table}
+def _streams(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    streams: Mapping[str, Any] = state.get("metadata", {}).get("data_stream", {}).get("data_stream", {})
+    return streams
+
+
+def _failures(stream: Mapping[str, Any]) -> set[str]:
+    return {str(index["index_name"]) for index in stream.get("failure_indices", ())}
+
+
+def _part(
+    state: Mapping[str, Any], indices: Collection[str], streams: Collection[str], failed: Collection[str]
+) -> Mapping[str, Any]:
+    """Return a state without what it says of other indices, and of other streams than theirs."""
+    of_streams = {
+        stream: described
+        for stream, described in _streams(state).items()
+        if stream in streams or _failures(described).intersection(failed)
+    }
+    metadata = {
+        "indices": {name: described for name, described in _indices(state).items() if name in indices},
+        "data_stream": {**state.get("metadata", {}).get("data_stream", {}), "data_stream": of_streams},
+    }
+    routing = {name: described for name, described in _indices(state, "routing_table").items() if name in indices}
+    return {
+        **state,
+        "metadata": {**state.get("metadata", {}), **metadata},
+        "routing_table": {**state.get("routing_table", {}), "indices": routing},
+    }
 
 
 def _read(client: Elasticsearch, metric: Sequence[str], fields: Sequence[str], index: str | None) -> Mapping[str, Any]:
