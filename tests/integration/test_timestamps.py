@@ -130,6 +130,7 @@ def test_a_timestamp_that_a_mapping_has_and_no_document_is_as_good_as_none(short
 
 
 def test_an_empty_index_without_the_timestamp_is_no_fault_and_goes_by_its_own_age(short: Workbench) -> None:
+    short.settings["ENFORCER_LIFECYCLE"] = "direct"  # that no lifecycle keeps a promise of seconds is a finding
     misspelled(short).ready()
     short.index("logs-a", [], mappings=TIMES)
     short.stop_the_clock()
