@@ -97,6 +97,12 @@ class StreamBench(LifecycleBench):
         full = self.prefix + name
         return [r for r in self.records() if r.get("action") == "set_retention" and r["target"]["index"] == full]
 
+    def put_streams(self) -> set[str]:
+        """The streams of which it is remembered what they had."""
+        self.es.indices.refresh(index=self.own.state)
+        found = self.es.search(index=self.own.state, query={"term": {"kind": "put-streams"}})["hits"]["hits"]
+        return {stream for one in found for stream in one["_source"]["body"]}
+
     def retention(self, name: str) -> object:
         """What the lifecycle of a stream says."""
         return self.lifecycle_of(name).get("data_retention")

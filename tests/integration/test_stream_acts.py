@@ -18,7 +18,7 @@ from retention_enforcer.domain.instants import DAY, SECOND
 from streams import FITTING, KINDS, Kind, StreamBench
 from workbench import Ran
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 
 @dataclass
@@ -177,7 +177,7 @@ def test_what_was_almost_due_under_a_former_policy_is_there_after_the_next_cycle
     for bench in StreamBench.on(server, es, prefix, tmp_path):
         bench.adopt()
         full = bench.make("logs-own", Kind(), retention="30d")
-        at = bench.now() - int(FITTING.removesuffix("s")) * SECOND + 40 * SECOND
+        at = bench.now() - int(FITTING.removesuffix("s")) * SECOND + 60 * SECOND
         bench.write("logs-own", at)
         bench.es.indices.rollover(alias=full)
         _, almost, _ = bench.members("logs-own")

@@ -13,6 +13,7 @@ from kill_points import Point
 from lifecycle_bench import eventually, requests_counted
 from retention_enforcer.cluster.lifecycles.streams import StreamLifecycles
 from retention_enforcer.domain.lifecycles.exemption import exemption_in
+from retention_enforcer.domain.privileges import AccessRole
 from retention_enforcer.enforcement.ledger.acts import Acts
 from retention_enforcer.enforcement.lifecycles.adoption import StreamAdoption
 from streams import FITTING, MARK, Kind, StreamBench
@@ -78,6 +79,28 @@ def test_an_enforcer_that_may_not_act_writes_nothing_to_lifecycles(streams: Stre
     assert ran.code == (0 if how == "plan mode" else 4), ran.err
     assert [path for _, path in sent if "lifecycle" in path or path.endswith("_settings") or "_ilm" in path] == []
     assert (streams.retention("logs-new"), streams.retention("logs-had")) == ("30d", FITTING)
+
+
+@pytest.mark.parametrize("change", ["left", "renamed"])
+def test_the_enforcers_role_may_forget_what_is_given_back(streams: StreamBench, change: str) -> None:
+    streams.make("logs-own", Kind(), retention="30d")
+    streams.ready()
+
+    def cycles() -> None:
+        for _ in range(2):
+            ran = streams.run("run", "--once", environ=streams.environ_of(AccessRole.ENFORCER))
+            assert ran.code == 0, ran.out + ran.err
+            assert "finding lifecycles-unusable" not in ran.err
+
+    cycles()
+    assert streams.retention("logs-own") == FITTING
+    if change == "left":
+        streams.leave()
+    else:
+        streams.policy_text = streams.policy_text.replace("id: logs", "id: others", 1)
+    assert streams.run("policy", "accept").code == 0
+    cycles()
+    assert streams.retention("logs-own") == ("30d" if change == "left" else FITTING)
 
 
 @pytest.mark.parametrize("leaves", [False, True], ids=["adopt", "leave"])
@@ -444,9 +467,7 @@ def test_what_a_stream_has_again_in_other_words_is_given_back(streams: StreamBen
     assert streams.run("policy", "accept").code == 0
     for _ in range(2):
         assert "finding lifecycle-failed" not in streams.run("run", "--once").err
-    streams.es.indices.refresh(index=streams.own.state)
-    stored = streams.es.search(index=streams.own.state, query={"term": {"kind": "put-streams"}})["hits"]["hits"]
-    assert stored == [], "it is forgotten"
+    assert streams.put_streams() == set(), "it is forgotten"
 
 
 # --- holds --------------------------------------------------------------------------------------------

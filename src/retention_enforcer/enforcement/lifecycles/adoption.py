@@ -133,12 +133,9 @@ class StreamAdoption:
         return {key: put_in(body) for key, body in sorted(self.state.all(PUT_STREAMS).items())}
 
     def remember(self, key: str, known: Mapping[str, PutLifecycle]) -> None:
-        """Store what was put on the streams of a category."""
-        if known:
-            body = {stream: one.body() for stream, one in sorted(known.items())}
-            self.state.save(key, body, self.clock.now(), PUT_STREAMS)
-        else:
-            self.state.remove(key)
+        """Store what was put on the streams of a category; also that it is nothing: the enforcer may remove nothing."""
+        body = {stream: one.body() for stream, one in sorted(known.items())}
+        self.state.save(key, body, self.clock.now(), PUT_STREAMS)
 
 
 def _orphaned(
