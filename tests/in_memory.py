@@ -1110,12 +1110,12 @@ class MemoryDeletion(Port):
                 index.blocks.discard(Block.WRITE)
 
     @queued
-    def stop_writes(self, names: Sequence[str]) -> frozenset[str]:
+    def stop_writes(self, names: Sequence[str]) -> dict[str, bool]:
         """Block the writes of these; return those that had none."""
         those = [self._cluster.indices[name] for name in names if name in self._cluster.indices]
         if len(those) < len(names):
             raise RequestRejected("no such index", kind="index_not_found_exception", status=404)
-        newly = frozenset(one.name for one in those if Block.WRITE not in one.blocks)
+        newly = {one.name: True for one in those if Block.WRITE not in one.blocks}
         for one in those:
             one.blocks.add(Block.WRITE)
         return newly

@@ -89,8 +89,8 @@ def blocked(es: Elasticsearch, login: Login, prefix: str) -> float:
 def unblocked(es: Elasticsearch, login: Login, prefix: str) -> float:
     """As the product would do without the write block."""
 
-    def nothing(self: Deletion, names: Sequence[str]) -> frozenset[str]:
-        return frozenset(names)
+    def nothing(self: Deletion, names: Sequence[str]) -> dict[str, bool]:
+        return dict.fromkeys(names, True)
 
     with _replaced(Deletion, "stop_writes", nothing):
         return _run(es, login, prefix)

@@ -111,9 +111,10 @@ class WriteBlockSwitch(Protocol):
         Raises RequestRejected where one of them is refused, whatever became of the others.
         """
 
-    def stop_writes(self, names: Sequence[str]) -> frozenset[str]:
+    def stop_writes(self, names: Sequence[str]) -> dict[str, bool]:
         """Put a write block on these indices and wait for the writes under way; return those that had none before.
 
+        Of each: whether every shard confirmed it. One that did not is blocked, perhaps, and may still be written to.
         Raises RequestRejected if nothing was blocked.
         """
 

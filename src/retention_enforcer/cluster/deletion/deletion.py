@@ -158,8 +158,8 @@ class Deletion:
                 timeout=self._patience,
             )
 
-    def stop_writes(self, names: Sequence[str]) -> frozenset[str]:
-        """Put a write block on these indices; return those that had none before, once no write is under way any more.
+    def stop_writes(self, names: Sequence[str]) -> dict[str, bool]:
+        """Put a write block on these indices; return those that had none, and whether no write is under way any more.
 
         All that exist or none: a name that is not there refuses the list. An index that the answer does not name had a
         block already (seen on 8.17); one of which not every shard has answered is blocked, perhaps, but not quiet.
@@ -171,13 +171,7 @@ class Deletion:
                 master_timeout=self._patience,
                 timeout=self._patience,
             )
-        quiet = frozenset(str(one["name"]) for one in answer["indices"] if one["blocked"])
-        if len(quiet) < len(answer["indices"]):
-            raise OutcomeUnknown(
-                "not every shard confirmed that its writes have ended",
-                "check the cluster's health; it is planned again",
-            )
-        return quiet
+        return {str(one["name"]): bool(one["blocked"]) for one in answer["indices"]}
 
     def set_write_block(self, uuid: str, *, blocked: bool) -> bool:
         """Set or lift the write block of an index, and return whether it had one; nothing happens where it is gone."""

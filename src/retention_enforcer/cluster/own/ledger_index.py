@@ -19,11 +19,14 @@ from retention_enforcer.cluster.errors import forbidden_in, raise_if_partial, tr
 from retention_enforcer.cluster.own.flood_stage import write_own
 from retention_enforcer.cluster.own.position import lasting, missing, missing_is_refused
 from retention_enforcer.domain.errors import ClusterUnavailable, LedgerBroken, Refused, RequestRejected
-from retention_enforcer.domain.ledger.records import MOST_TOGETHER, Head, Record
+from retention_enforcer.domain.ledger.records import Head, Record
 from retention_enforcer.domain.policy.names import OWN
 
 _PAGE = 1_000
 _TERMS = 1_000
+
+_FEW = 50
+"""Documents in one answer where each may hold as many records as can be stored together."""
 
 _LOOKS = 5
 """How often it is looked whether every copy has a record: one that is being written just now has got there by then."""
@@ -174,7 +177,7 @@ class LedgerIndex:
             )
             query = {"bool": {"should": [alone, together], "minimum_should_match": 1}}
             after = 0
-            while documents := self._search(after=after, size=_PAGE // MOST_TOGETHER, query=query):
+            while documents := self._search(after=after, size=_FEW, query=query):
                 found += [
                     record
                     for document in documents

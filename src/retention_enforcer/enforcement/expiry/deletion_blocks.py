@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import structlog
 
@@ -33,6 +34,14 @@ _log = structlog.get_logger()
 
 TAKEN_OFF = "its write block was removed"
 _NOT_TAKEN_OFF = "its write block could not be removed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """The uuids of indices that nothing is written to now, and of those of which that is not certain."""
+
+    quiet: frozenset[str]
+    doubtful: frozenset[str]
 
 
 class DeletionBlocks:
@@ -66,8 +75,8 @@ class DeletionBlocks:
         self._late: set[str] = set()
         """Indices of which the block may still be put on: the answer was lost, and the request perhaps not."""
 
-    def put_on(self, purges: Sequence[Purge], job: str) -> set[str]:
-        """Stop the writes of the indices of these purges; return the uuids of those that nothing is written to now.
+    def put_on(self, purges: Sequence[Purge], job: str) -> Stopped:
+        """Stop the writes of the indices of these purges, and return of which of them that is certain.
 
         The request names all of them: an index that was blocked when it was looked at may not be by now. As long as it
         is, that block is somebody's and stays theirs. One that somebody else has blocked since is left to them: it is
@@ -94,11 +103,14 @@ class DeletionBlocks:
                 self._late.update(wanted - ours)
             raise
         newly = {uuids[name] for name in blocked}
+        doubtful = {uuids[name] for name, confirmed in blocked.items() if not confirmed}
+        with self._lock:
+            self._late.update(doubtful)
         if lifted := newly & theirs:  # they took theirs off
             self._hold(job, lifted)
         ours |= newly
         self._let_go(job, wanted - ours)
-        return theirs | ours
+        return Stopped(quiet=frozenset((theirs | ours) - doubtful), doubtful=frozenset(doubtful))
 
     def take_off(self, uuids: Collection[str], job: str) -> dict[str, str]:
         """Take the blocks off indices that stay; return what is to be said of those that had one, by their uuids.
@@ -114,8 +126,8 @@ class DeletionBlocks:
         try:
             self._stop.lift_write_blocks(ours)
         except RequestRejected as error:
-            if len(ours) > 1:  # one of them spoils it for all
-                return {uuid: said for one in ours for uuid, said in self.take_off([one], job).items()}
+            if (middle := len(ours) // 2) > 0:  # one of them spoils it for all
+                return self.take_off(ours[:middle], job) | self.take_off(ours[middle:], job)
             return self._not_taken_off(ours, error)
         except (OutcomeUnknown, ClusterUnavailable) as error:
             return self._not_taken_off(ours, error)

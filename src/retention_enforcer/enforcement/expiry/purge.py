@@ -240,7 +240,7 @@ class _Run:
         if not intended:
             return []
         try:
-            quiet = self.blocks.put_on([one.what for one in intended], self.job)
+            stopped = self.blocks.put_on([one.what for one in intended], self.job)
         except RequestRejected as error:
             if len(intended) > 1:
                 message = (
@@ -255,9 +255,11 @@ class _Run:
         except (Refused, ClusterUnavailable) as error:
             self._refuse(intended, f"not sent: {error.message}")
             raise
-        theirs = [one for one in intended if one.what.facts.uuid not in quiet]
+        doubtful = [one for one in intended if one.what.facts.uuid in stopped.doubtful]
+        theirs = [one for one in intended if one.what.facts.uuid not in stopped.quiet | stopped.doubtful]
+        self._refuse(doubtful, "not every shard confirmed that its writes have ended; check the cluster's health")
         self._plan_anew(theirs, "its writes were blocked by somebody else after it was planned")
-        return [one for one in intended if one.what.facts.uuid in quiet]
+        return [one for one in intended if one.what.facts.uuid in stopped.quiet]
 
     def _unchanged(self, intended: Sequence[Intended[Purge]], *, blocked: bool = False) -> list[Intended[Purge]]:
         """Return those that are exactly what was planned; the others leave the batch and are planned anew."""
