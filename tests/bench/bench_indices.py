@@ -33,7 +33,7 @@ from retention_enforcer.domain.policy.names import OwnIndices
 from retention_enforcer.enforcement.expiry.purge import Purger
 
 INDICES = int(os.environ.get("BENCH_INDICES", "2000"))
-MOST_REQUESTS = 60
+MOST_REQUESTS = 100
 """For 1,000 indices, all that is sent from the first intent to the last outcome."""
 
 TURNS = 3
