@@ -30,7 +30,7 @@ class Stores:
     @cached_property
     def state(self) -> Documents:
         """The enforcer's memory."""
-        return Documents(self.connection.client, self.config.own.state)
+        return Documents(self.connection.client, self.config.own.state, by_key=True)
 
     @cached_property
     def requests(self) -> RequestsIndex:

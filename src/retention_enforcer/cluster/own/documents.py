@@ -30,11 +30,16 @@ _KEEP_ALIVE = "10s"
 
 
 class Documents:
-    """Documents of one own index, each under a key, read in real time."""
+    """Documents of one own index, each under a key, read in real time.
 
-    def __init__(self, client: Elasticsearch, index: str) -> None:
+    With `by_key` only those that are saved under a kind of their own are searched for: for the others no refresh has to
+    be waited for.
+    """
+
+    def __init__(self, client: Elasticsearch, index: str, *, by_key: bool = False) -> None:
         self._client = client
         self._index = index
+        self._by_key = by_key
 
     def position(self) -> IndexPosition:
         """Return which index it is and how far it goes. Raises Refused if it is missing."""
@@ -60,7 +65,7 @@ class Documents:
     def all(self, kind: str | None = None, *, without: str | None = None) -> dict[str, Mapping[str, Any]]:
         """Return all documents, those of a kind, or those of all kinds but one.
 
-        What `save` wrote is among them at once, what others wrote within a second.
+        With `by_key` only those of a kind of their own. What `save` wrote is among them at once, what others wrote within a second.
         """
         query = _query(kind, without)
         with missing_is_refused(self._index), translated():
@@ -111,7 +116,8 @@ class Documents:
 
     def save(self, key: str, body: Mapping[str, Any], now: int, kind: str | None = None) -> None:
         """Replace one document; its kind is its key, unless it is given."""
-        self._write(key, body, now, {"refresh": True}, kind)
+        searched = kind is not None or not self._by_key
+        self._write(key, body, now, {"refresh": True} if searched else {}, kind)
 
     def _exists(self) -> bool:
         with translated():
