@@ -74,6 +74,27 @@ def test_a_template_that_names_a_policy_later_makes_the_next_index_ilms(streams:
     assert streams.members("logs-own") == before
 
 
+def test_a_template_that_gets_a_lifecycle_later_changes_nothing(streams: StreamBench) -> None:
+    """The stream does not get it, not by its next rollover either: it is the enforcer's to manage as before."""
+    full = streams.make("logs-own", Kind(lifecycle=None))
+    streams.ready()
+    assert streams.run("run", "--once").code == 0
+    policy = streams.lifecycle("logs", "rolled")
+    assert {streams.attached(index) for index in streams.members("logs-own")} == {policy}
+    (template,) = streams.es.indices.get_index_template(name=full)["index_templates"]
+    body = template["index_template"]
+    body["template"]["lifecycle"] = {"enabled": True, "data_retention": "1s"}
+    streams.es.indices.put_index_template(name=full, **body)
+    streams.write("logs-own", streams.now())
+    streams.es.indices.rollover(alias=full)
+    assert streams.lifecycle_of("logs-own") == {}
+    assert streams.run("run", "--once").code == 0
+    before = streams.members("logs-own")
+    assert {streams.attached(index) for index in before} == {policy}
+    streams.polls()
+    assert streams.members("logs-own") == before
+
+
 @pytest.mark.parametrize("how", ["disabled", "removed"])
 def test_a_stream_whose_lifecycle_somebody_takes_away_is_the_enforcers_own_to_manage(
     streams: StreamBench, how: str
