@@ -9,6 +9,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 
+from ledgers import records_in
 from shapes.world import Doc, World, now
 
 Key = tuple[str, str]
@@ -84,7 +85,8 @@ def ledger_of(es: Elasticsearch, prefix: str) -> list[dict[str, Any]]:
     if quiet.indices.refresh(index=index).meta.status != 200:
         return []
     hits = scan(es, index=index, query={"query": {"match_all": {}}}, size=2_000)
-    return sorted((hit["_source"] for hit in hits), key=lambda record: int(record["sequence"]))
+    records = (record for hit in hits for record in records_in(hit["_source"]))
+    return sorted(records, key=lambda record: int(record["sequence"]))
 
 
 def _indices(es: Elasticsearch, world: World) -> dict[str, Seen]:

@@ -65,7 +65,8 @@ class Documents:
     def all(self, kind: str | None = None, *, without: str | None = None) -> dict[str, Mapping[str, Any]]:
         """Return all documents, those of a kind, or those of all kinds but one.
 
-        With `by_key` only those of a kind of their own. What `save` wrote is among them at once, what others wrote within a second.
+        With `by_key` only those of a kind of their own. What `save` wrote is among them at once, what others wrote
+        within a second.
         """
         query = _query(kind, without)
         with missing_is_refused(self._index), translated():

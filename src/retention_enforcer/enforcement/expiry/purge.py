@@ -116,6 +116,7 @@ class Purger:
             cycle=cycle,
             results=results,
             raise_if_held=self._acts.holds_unchanged(holds),
+            most=BATCH,
         )
         try:
             run.carry_out(purges)
@@ -145,7 +146,7 @@ class _Run:
     cycle: str
     results: Results
     raise_if_held: Callable[[], None]
-    most: int = BATCH
+    most: int
     """Indices in the next list: half as many once a list took so long that its intents were too old."""
 
     @property
