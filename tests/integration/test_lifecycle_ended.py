@@ -21,7 +21,7 @@ from retention_enforcer.domain.errors import ClusterUnavailable, Refused, Reques
 from retention_enforcer.domain.facts import IndexFacts
 from retention_enforcer.domain.findings import Finding
 from retention_enforcer.domain.instants import HOUR, MINUTE
-from retention_enforcer.domain.own.state_keys import ENDED_INDICES, streams_key
+from retention_enforcer.domain.own.state_keys import ENDED_INDICES, PUT_STREAMS, streams_key
 from retention_enforcer.enforcement.lifecycles.changer import LifecycleChanger
 from retention_enforcer.enforcement.lifecycles.ended import EndedLifecycles
 from retention_enforcer.enforcement.preconditions.decisions import Decisions
@@ -393,7 +393,7 @@ def test_a_cycle_that_cannot_read_what_was_put_on_streams_takes_it_off_all_the_s
         assert attached(tenants) == ended(tenants)
         add(tenants, OWN, {"sdkappid": "11"})
         source = tenants.es.get(index=tenants.own.state, id=ENDED_INDICES)["_source"]
-        spoiled, key = {**source, "body": {"a-stream": {}}}, streams_key("application-logs")
+        spoiled, key = {**source, "kind": PUT_STREAMS, "body": {"a-stream": {}}}, streams_key("application-logs")
         tenants.es.index(index=tenants.own.state, id=key, document=spoiled, refresh=True)
         with pytest.raises(Refused):
             worker.run("application-logs")

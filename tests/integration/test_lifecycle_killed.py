@@ -28,7 +28,7 @@ POINTS = {
     "before one is swapped": Point("before", ClusterLifecycles.swap),
     "within the swap": Point("after", ClusterLifecycles.detach, since=ClusterLifecycles.swap),
     "after one is swapped": Point("after", ClusterLifecycles.swap),
-    "before an outcome": Point("before", Acts.finish, "one.index.endswith('logs-new')"),
+    "before an outcome": Point("before", Acts.finish_all, "endings[0].one.index.endswith('logs-new')"),
 }
 
 SETTLED = """
