@@ -59,9 +59,11 @@ def test_an_adopted_stream_gets_the_greatest_retention_that_keeps_the_promise_on
     assert (streams.attached(rolled), streams.attached(writing)) == (None, None), "never ILM beside it"
     assert (streams.date(rolled), streams.date(writing)) == (None, None)
     assert "lifecycle-foreign" not in streams.run("run", "--once").err
+    version = streams.es.cluster.state(metric="version")["version"]
     with requests_counted() as sent:
         assert streams.run("run", "--once").code == 0
     assert [path for _, path in sent if "_lifecycle" in path or path.endswith("_settings")] == []
+    assert streams.es.cluster.state(metric="version")["version"] == version, "nothing of the cluster was changed"
     assert len(about(streams, "logs-own")) == 2
 
 
