@@ -28,7 +28,7 @@ from retention_enforcer.domain.policy.names import IndexPattern
 from retention_enforcer.domain.policy.promises import Category, Clause, Policy
 
 SIZES = (1_000, 10_000, 50_000)
-MOST_GROWTH = 1.5
+MOST_GROWTH = 2.0
 """How much more than in proportion the processor's time may grow from the smallest to the largest."""
 NOW = 1_795_873_425_000
 
