@@ -38,7 +38,10 @@ MOST_REQUESTS = 100
 
 TURNS = 3
 LIST = 20
-MOST_COST, LEAST_RATIO = 0.25, 0.7
+MOST_COST = 1.0
+"""Of the write block, against a time that is little without it."""
+
+LEAST_RATIO = 0.7
 
 SENT: list[str] = []
 """The requests of the last carrying out."""
