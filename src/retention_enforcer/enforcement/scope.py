@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from retention_enforcer.domain.control import Control
+from retention_enforcer.domain.ledger.records import Record
 from retention_enforcer.domain.policy.promises import Policy
 
 
@@ -46,3 +47,8 @@ def named_run(job: str, **fields: str) -> Iterator[str]:
 def job_of(cycle: str) -> str:
     """Return the job whose run has this name."""
     return cycle.rpartition("-")[0]
+
+
+def job_of_record(record: Record) -> str:
+    """Return the job in whose run a ledger record was written."""
+    return job_of(str(record.get("cycle", "")))

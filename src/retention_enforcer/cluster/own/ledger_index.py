@@ -19,7 +19,7 @@ from retention_enforcer.cluster.errors import forbidden_in, raise_if_partial, tr
 from retention_enforcer.cluster.own.flood_stage import write_own
 from retention_enforcer.cluster.own.position import lasting, missing, missing_is_refused
 from retention_enforcer.domain.errors import ClusterUnavailable, LedgerBroken, Refused, RequestRejected
-from retention_enforcer.domain.ledger.records import Head, Record
+from retention_enforcer.domain.ledger.records import COMPARE, Head, Record
 from retention_enforcer.domain.policy.names import OWN
 
 _PAGE = 1_000
@@ -263,16 +263,13 @@ def _in_place(document: Mapping[str, Any]) -> list[Record]:
     if last != first + len(records) - 1:
         raise _misplaced(first + len(records) - 1, last)
     if document["_source"] != _document(records):
-        raise LedgerBroken(f"record {first}: its document says something else than its records", _COMPARE)
+        raise LedgerBroken(f"record {first}: its document says something else than its records", COMPARE)
     return records
 
 
 def _misplaced(sequence: object, place: object) -> LedgerBroken:
-    return LedgerBroken(f"record {sequence}: it is in the place of record {place}", _COMPARE)
+    return LedgerBroken(f"record {sequence}: it is in the place of record {place}", COMPARE)
 
 
 def _twice(sequence: int) -> LedgerBroken:
-    return LedgerBroken(f"record {sequence}: it is there twice, in two documents", _COMPARE)
-
-
-_COMPARE = "compare it with an export or with the same record in the log"
+    return LedgerBroken(f"record {sequence}: it is there twice, in two documents", COMPARE)

@@ -57,6 +57,9 @@ SET_RETENTION = "set_retention"
 """The action of replacing the lifecycle of a stream, which is its target; a stream has no uuid. Its `details` have the
 stream, `enabled` as 1 or 0, and `retention`, `data_retention` as it was put, or nothing where none was."""
 
+COMPARE = "compare it with an export or with the same record in the log"
+"""What to do about a record that is not what it was."""
+
 MOST_TOGETHER = 200
 """Records that one document of the ledger holds at most."""
 
@@ -210,17 +213,18 @@ def check_chain(
 
 def _check_record(record: Record, head: Head) -> Head:
     place = f"record {head.sequence + 1}"
-    remedy = "compare it with an export or with the same record in the log"
     if record.get("sequence") != head.sequence + 1:
-        raise LedgerBroken(f"{place}: missing; record {record.get('sequence')!r} is in its place", remedy)
+        raise LedgerBroken(f"{place}: missing; record {record.get('sequence')!r} is in its place", COMPARE)
     if record.get("previous") != head.hash:
-        raise LedgerBroken(f"{place}: it does not follow record {head.sequence}, so one of the two was changed", remedy)
+        raise LedgerBroken(
+            f"{place}: it does not follow record {head.sequence}, so one of the two was changed", COMPARE
+        )
     try:
         expected = record_hash(record)
     except ValueError as error:
-        raise LedgerBroken(f"{place}: {error}", remedy) from None
+        raise LedgerBroken(f"{place}: {error}", COMPARE) from None
     if record.get("hash") != expected:
-        raise LedgerBroken(f"{place}: its content does not match its hash, so it was changed", remedy)
+        raise LedgerBroken(f"{place}: its content does not match its hash, so it was changed", COMPARE)
     return Head(head.sequence + 1, expected)
 
 

@@ -12,12 +12,12 @@ from typing import Generic
 
 from retention_enforcer.domain.errors import Refused
 from retention_enforcer.domain.holds.hold import Hold
-from retention_enforcer.domain.ledger.records import Entry, Kind, Outcome, Record, answer
+from retention_enforcer.domain.ledger.records import Entry, Kind, Outcome, answer
 from retention_enforcer.domain.policy.promises import Category
 from retention_enforcer.enforcement.ledger.appender import Appender
 from retention_enforcer.enforcement.ledger.fresh_permit import FreshPermit, Intended, What
 from retention_enforcer.enforcement.ports import Clock, ControlStore, Permit
-from retention_enforcer.enforcement.scope import job_of
+from retention_enforcer.enforcement.scope import job_of_record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ class Acts:
         intents = self._appender.append_all([act.intent() for act in acts])
         with self._lock:
             for intent in intents:
-                self._unsettled.setdefault(_job(intent), set()).add(int(intent["sequence"]))
+                self._unsettled.setdefault(job_of_record(intent), set()).add(int(intent["sequence"]))
         return [Intended(act.what, act.index, intent, at) for act, intent in zip(acts, intents, strict=True)]
 
     def finish(self, one: Intended[What], outcome: Outcome, reason: str) -> Finished:
@@ -101,7 +101,7 @@ class Acts:
         told = [ending.one.intent for ending in endings if ending.outcome is not Outcome.UNKNOWN]
         with self._lock:
             for intent in told:
-                self._unsettled.get(_job(intent), set()).discard(int(intent["sequence"]))
+                self._unsettled.get(job_of_record(intent), set()).discard(int(intent["sequence"]))
         return [Finished(int(record["sequence"]), str(record["reason"])) for record in records]
 
     def take_unsettled(self, job: str) -> bool:
@@ -124,10 +124,6 @@ class Acts:
                 )
 
         return raise_if_held
-
-
-def _job(intent: Record) -> str:
-    return job_of(str(intent.get("cycle", "")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from retention_enforcer.enforcement.ledger.appender import Appender
 from retention_enforcer.enforcement.ledger.memory import LedgerMemory
 from retention_enforcer.enforcement.ledger.settle import settle_intents
 from retention_enforcer.enforcement.ports import Clock, Deleter, DocumentStore, LedgerStore, StreamLifecycles
-from retention_enforcer.enforcement.scope import job_of
+from retention_enforcer.enforcement.scope import job_of_record
 
 Ran = TypeVar("Ran")
 
@@ -52,7 +52,7 @@ class LedgerBooks:
         with self._lock:
             known = self._state.load([LEDGER])
             left = self._settle(after=_settled_in(known))
-            self._unfinished |= {job_of(str(intent.get("cycle", ""))) for intent in left}
+            self._unfinished |= {job_of_record(intent) for intent in left}
             first = min((int(intent["sequence"]) for intent in left), default=self._appender.head.sequence + 1)
             self._remember(first - 1, known)
 

@@ -19,7 +19,7 @@ from retention_enforcer.domain.ledger.records import (
 from retention_enforcer.domain.selection import Existing
 from retention_enforcer.enforcement.ledger.appender import Appender
 from retention_enforcer.enforcement.ports import Deleter, LedgerStore, StreamLifecycles
-from retention_enforcer.enforcement.scope import job_of
+from retention_enforcer.enforcement.scope import job_of_record
 
 
 def settle_intents(
@@ -41,7 +41,7 @@ def settle_intents(
     head = appender.close()  # what this process left open is an intent, or the outcome of one
     asked_before: set[int] = set()
     records = _noting(_certain(ledger.read(after), after, head), asked_before)
-    intents = [i for i in unanswered(records) if job in (None, job_of(str(i.get("cycle", ""))))]
+    intents = [i for i in unanswered(records) if job in (None, job_of_record(i))]
     seen = _look_at_indices(intents, deleter)
     looks = [(intent, *_look(intent, seen, streams)) for intent in intents]
     new = [one for one in looks if one[1] is not Outcome.UNKNOWN or int(one[0]["sequence"]) not in asked_before]

@@ -61,8 +61,7 @@ class StreamAdoption:
 
     def known(self, scope: Scope, category: Category) -> dict[str, PutLifecycle]:
         """Return what was put on the streams of a category, by stream; also for one that had another name."""
-        stored = self._stored()
-        return {**_inherited(scope, category, stored), **stored.get(streams_key(category.id), {})}
+        return _known(scope, category, self._stored())
 
     def apply(
         self,
@@ -77,9 +76,10 @@ class StreamAdoption:
         `look` was taken after everything that is not to go was exempted; `fuse` raises UnsafePlan for what would be
         deleted within a day. Raises Refused where the right to act was lost.
         """
-        category, soon = look.category, list[Soon]()
-        run = _Run(self, category, streams_key(category.id), self.known(scope, category), scope.control.holds, cycle)
-        if inherited := _inherited(scope, category, self._stored()):
+        category, soon, stored = look.category, list[Soon](), self._stored()
+        known = _known(scope, category, stored)
+        run = _Run(self, category, streams_key(category.id), known, scope.control.holds, cycle)
+        if inherited := _inherited(scope, category, stored):
             self.remember(run.key, run.known)
             self.forget(scope, inherited)
         for stream in sorted(run.known.keys() - look.adopted.keys()):
@@ -144,6 +144,11 @@ def _orphaned(
     """Yield what was put for categories that are in the policy no more, with the key that it is stored under."""
     kept = {streams_key(category.id) for category in scope.policy.categories}
     yield from ((key, known) for key, known in stored.items() if key not in kept)
+
+
+def _known(scope: Scope, category: Category, stored: Mapping[str, dict[str, PutLifecycle]]) -> dict[str, PutLifecycle]:
+    """Return what was put on the streams of a category, also under another name that it had."""
+    return {**_inherited(scope, category, stored), **stored.get(streams_key(category.id), {})}
 
 
 def _inherited(
